@@ -1,0 +1,113 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/op"
+)
+
+// DType is an element type in a device's memory.
+type DType uint8
+
+// The element types.
+const (
+	Float32 DType = iota
+	BFloat16
+	Float64
+	Int32
+)
+
+// Size is the number of bytes of an element.
+func (d DType) Size() int64 { return [...]int64{4, 2, 8, 4}[d] }
+
+// String returns the type's name.
+func (d DType) String() string { return [...]string{"float32", "bfloat16", "float64", "int32"}[d] }
+
+// Pointer is an address in a device's memory.
+type Pointer = unsafe.Pointer
+
+// Operand describes an input or the output of a kernel.
+type Operand struct {
+	Shape tensor.Shape
+	DType DType
+	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
+	// rearrange them once when it is compiled; nil otherwise.
+	Const Pointer
+}
+
+// Bytes is the size of the operand.
+func (o Operand) Bytes() int64 { return int64(op.Size(o.Shape)) * o.DType.Size() }
+
+// Request asks for a kernel.
+type Request struct {
+	Spec op.Spec
+	In   []Operand
+	Out  Operand
+	// LowMemory asks for algorithms that need no rearranged copies of the weights.
+	LowMemory bool
+}
+
+// Kernel computes one operation for given shapes and element types.
+type Kernel interface {
+	// Workspace is the number of bytes of scratch memory that Run needs.
+	Workspace() int64
+	// Algorithm names how it computes, for reports; "" where there is one way only.
+	Algorithm() string
+	// Run computes out from in. Memory of out overlaps an input only as the operation's InPlace allows. It may return
+	// before the device has finished; see Device.Synchronize.
+	Run(out Pointer, in []Pointer, workspace Pointer) error
+	// Close gives back what the kernel holds, such as rearranged weights.
+	Close() error
+}
+
+// Memory is a stretch of a device's memory.
+type Memory struct {
+	Ptr   Pointer
+	Bytes int64
+}
+
+// Device runs kernels. One program runs on it at a time.
+type Device interface {
+	// Name is the device's name, such as "cpu" or "cuda:0".
+	Name() string
+	// Has tells whether the device computes in an element type.
+	Has(DType) bool
+	// HostMemory is true where kernels read and write ordinary memory of the process: then values need no copies.
+	HostMemory() bool
+	// Alloc returns memory aligned to 64 bytes, filled with zeros.
+	Alloc(bytes int64) (Memory, error)
+	// Free gives memory back.
+	Free(Memory) error
+	// Allocated is the number of bytes that are allocated now, kernels' own memory included.
+	Allocated() int64
+	// Available is the number of bytes that can still be allocated, as far as the device knows; 0 if it doesn't.
+	Available() int64
+	// Compile returns a kernel, or an error that wraps ErrUnsupported.
+	Compile(Request) (Kernel, error)
+	// Upload and Download copy between the process's memory and the device's.
+	Upload(dst Pointer, src []byte) error
+	Download(dst []byte, src Pointer) error
+	// Synchronize waits until all kernels have finished.
+	Synchronize() error
+	// Close releases the device. All memory must have been freed.
+	Close() error
+}
+
+// ErrUnsupported is the error of a device that has no kernel for an operation.
+var ErrUnsupported = errors.New("not supported by this device")
+
+// Unsupported returns ErrUnsupported for a request, saying which operation and element types.
+func Unsupported(device string, r Request) error {
+	types := make([]DType, len(r.In))
+	for i, o := range r.In {
+		types[i] = o.DType
+	}
+	return fmt.Errorf("%s of %v to %v on %s: %w", r.Spec.Name(), types, r.Out.DType, device, ErrUnsupported)
+}
+
+// Slice views n elements at an address of the process's memory.
+func Slice[T any](p Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }

@@ -1,0 +1,66 @@
+// Package hostmem allocates the process's memory outside Go's heap, for devices that compute in it: page-aligned, zero,
+// given back to the system when it is freed, and counted.
+package hostmem
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// Allocator hands out memory and counts it. The zero value is ready. It is safe for concurrent use.
+type Allocator struct {
+	mu    sync.Mutex
+	live  map[unsafe.Pointer][]byte
+	bytes int64
+}
+
+// hugePage is the size above which transparent huge pages are asked for: fewer TLB misses in large GEMMs.
+const hugePage = 2 << 20
+
+// Alloc returns at least one byte.
+func (a *Allocator) Alloc(bytes int64) (device.Memory, error) {
+	if bytes < 0 {
+		return device.Memory{}, fmt.Errorf("allocate %d bytes: want a size", bytes)
+	}
+	b, err := unix.Mmap(-1, 0, int(max(bytes, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return device.Memory{}, fmt.Errorf("allocate %d bytes: %w", bytes, err)
+	}
+	if bytes >= hugePage {
+		adviseHuge(b)
+	}
+	p := unsafe.Pointer(unsafe.SliceData(b))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.live == nil {
+		a.live = map[unsafe.Pointer][]byte{}
+	}
+	a.live[p] = b
+	a.bytes += bytes
+	return device.Memory{Ptr: p, Bytes: bytes}, nil
+}
+
+// Free gives memory back; it must come from Alloc.
+func (a *Allocator) Free(m device.Memory) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, ok := a.live[m.Ptr]
+	if !ok {
+		return fmt.Errorf("free %p: not allocated here", m.Ptr)
+	}
+	delete(a.live, m.Ptr)
+	a.bytes -= m.Bytes
+	return unix.Munmap(b)
+}
+
+// Allocated is the number of bytes that are allocated now.
+func (a *Allocator) Allocated() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bytes
+}

@@ -1,0 +1,102 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Gradients returns the gradient of a scalar loss with respect to each of wrt, which are leaves, as nodes of the same
+// graph. The loss must depend on all of them. A graph can be differentiated once: Gorgonia adds to what it finds.
+func Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) (gorgonia.Nodes, error) {
+	if loss == nil {
+		return nil, errors.New("gradients: the loss is nil: was the scope's error checked?")
+	}
+	if !loss.IsScalar() {
+		return nil, fmt.Errorf("gradients: the loss has shape %v, want a scalar", loss.Shape())
+	}
+	if err := check(gorgonia.Nodes{loss}, wrt); err != nil {
+		return nil, err
+	}
+	grads, err := gorgonia.Grad(loss, wrt...)
+	if err != nil {
+		return nil, fmt.Errorf("gradients: %w", err)
+	}
+	return grads, nil
+}
+
+// Backward returns the gradients of wrt when those of outputs are given: the vector-Jacobian product. seeds have the
+// outputs' shapes.
+func Backward(outputs, seeds, wrt gorgonia.Nodes) (gorgonia.Nodes, error) {
+	if len(outputs) != len(seeds) {
+		return nil, fmt.Errorf("gradients: %d outputs, %d seeds", len(outputs), len(seeds))
+	}
+	for i, n := range outputs {
+		if n == nil || seeds[i] == nil {
+			return nil, fmt.Errorf("gradients: output or seed %d is nil: was the scope's error checked?", i)
+		}
+		if !n.Shape().Eq(seeds[i].Shape()) {
+			return nil, fmt.Errorf("gradients: seed %s has shape %v, want %v", seeds[i].Name(), seeds[i].Shape(), n.Shape())
+		}
+	}
+	if err := check(outputs, wrt); err != nil {
+		return nil, err
+	}
+	grads, err := gorgonia.Backpropagate(outputs, seeds, wrt)
+	if err != nil {
+		return nil, fmt.Errorf("gradients: %w", err)
+	}
+	return grads, nil
+}
+
+// check refuses what Gorgonia would fail on without a name, or silently get wrong.
+func check(outputs, wrt gorgonia.Nodes) error {
+	if len(wrt) == 0 {
+		return errors.New("gradients: with respect to nothing")
+	}
+	reached := map[*gorgonia.Node]bool{}
+	for stack := append(gorgonia.Nodes(nil), outputs...); len(stack) > 0; {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if reached[n] {
+			continue
+		}
+		reached[n] = true
+		if n.Deriv() != nil {
+			return fmt.Errorf("gradients: %s was differentiated before: build the graph again", n.Name())
+		}
+		differentiable := diffs(n)
+		for i, c := range op.Children(n) {
+			if differentiable == nil || differentiable[i] {
+				stack = append(stack, c)
+			}
+		}
+	}
+	var unused []string
+	for i, n := range wrt {
+		switch {
+		case n == nil:
+			return fmt.Errorf("gradients: with respect to %d, which is nil", i)
+		case n.Op() != nil:
+			return fmt.Errorf("gradients: with respect to %s, which is computed: want a leaf", n.Name())
+		case !reached[n]:
+			unused = append(unused, n.Name())
+		}
+	}
+	if len(unused) > 0 {
+		return fmt.Errorf("gradients: the loss does not depend on %s", strings.Join(unused, ", "))
+	}
+	return nil
+}
+
+// diffs tells to which inputs a gradient flows; nil is to all.
+func diffs(n *gorgonia.Node) []bool {
+	if a := op.Of(n); a != nil {
+		return a.DiffWRT(a.Arity())
+	}
+	return nil
+}

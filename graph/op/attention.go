@@ -1,0 +1,98 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Attention is scaled dot-product attention with H heads side by side in the channels: q [N,Lq,H·d], k [N,Lk,H·d],
+// v [N,Lk,H·d] → [N,Lq,H·d], softmax(q·kᵀ/√d)·v for each head (Vaswani et al. 2017, eq. 1). Causal lets query i see the
+// keys 0…i only.
+type Attention struct {
+	Heads  int
+	Causal bool
+}
+
+// Attend applies scaled dot-product attention: q [N,Lq,heads·d], k and v [N,Lk,heads·d] → [N,Lq,heads·d].
+func Attend(s *Scope, q, k, v *gorgonia.Node, heads int, causal bool) *gorgonia.Node {
+	return s.apply(Attention{Heads: heads, Causal: causal}, q, k, v)
+}
+
+// Name returns "Attention".
+func (a Attention) Name() string { return "Attention" }
+
+// Infer returns q's shape.
+func (a Attention) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 3); err != nil {
+		return nil, err
+	}
+	return a.infer(in)
+}
+
+func (a Attention) infer(in []tensor.Shape) (tensor.Shape, error) {
+	q, k, v := in[0], in[1], in[2]
+	if len(q) != 3 || len(k) != 3 || !k.Eq(v) || q[0] != k[0] || q[2] != k[2] {
+		return nil, fmt.Errorf("queries %v, keys %v and values %v: want [N,Lq,C], [N,Lk,C] and [N,Lk,C]", q, k, v)
+	}
+	if a.Heads < 1 || q[2]%a.Heads != 0 {
+		return nil, fmt.Errorf("queries %v: %d channels do not divide into %d heads", q, q[2], a.Heads)
+	}
+	if a.Causal && q[1] != k[1] {
+		return nil, fmt.Errorf("causal attention of %d queries to %d keys: want as many", q[1], k[1])
+	}
+	return q.Clone(), nil
+}
+
+// Kinds returns features.
+func (a Attention) Kinds(n int) ([]Kind, Kind) { return features(n) }
+
+// Diff is true for all inputs.
+func (a Attention) Diff(n int) []bool { return all(n) }
+
+// Grad returns the gradients of q, k and v, which one operation computes together.
+func (a Attention) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	packed := s.apply(AttentionGrad(a), in[0], in[1], in[2], dy)
+	q, k := in[0].Shape(), in[1].Shape()
+	return gorgonia.Nodes{
+		s.apply(Pick{Offset: 0, Shape: q}, packed),
+		s.apply(Pick{Offset: Size(q), Shape: k}, packed),
+		s.apply(Pick{Offset: Size(q) + Size(k), Shape: k}, packed),
+	}
+}
+
+// FLOPs counts the two products, 4·N·Lq·Lk·H·d; a causal mask is not subtracted.
+func (a Attention) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
+	return 4 * int64(Size(in[0])) * int64(in[1][1])
+}
+
+// AttentionGrad is q, k, v, dy → one vector with the gradients of q, k and v behind each other. The probabilities are
+// computed again, a block at a time.
+type AttentionGrad Attention
+
+// Name returns "AttentionGrad".
+func (a AttentionGrad) Name() string { return "AttentionGrad" }
+
+// Infer returns [elements of q + k + v].
+func (a AttentionGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 4); err != nil {
+		return nil, err
+	}
+	q, err := Attention(a).infer(in)
+	if err != nil {
+		return nil, err
+	}
+	if !in[3].Eq(q) {
+		return nil, fmt.Errorf("gradient %v: want %v", in[3], q)
+	}
+	return tensor.Shape{Size(q) + 2*Size(in[1])}, nil
+}
+
+// Kinds returns features.
+func (a AttentionGrad) Kinds(n int) ([]Kind, Kind) { return features(n) }
+
+// FLOPs counts the five products.
+func (a AttentionGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
+	return 10 * int64(Size(in[0])) * int64(in[1][1])
+}

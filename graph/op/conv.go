@@ -1,0 +1,296 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Act is an activation function.
+type Act uint8
+
+// The activation functions.
+const (
+	NoAct        Act = iota
+	SiLUAct          // x·sigmoid(x)
+	GELUAct          // x·Φ(x), exact with erf
+	QuickGELUAct     // x·sigmoid(1.702 x)
+)
+
+// String returns the function's name.
+func (a Act) String() string { return [...]string{"none", "silu", "gelu", "quick_gelu"}[a] }
+
+// Padding is the number of zero rows and columns around an image.
+type Padding struct{ Top, Left, Bottom, Right int }
+
+// Pad is the same padding on all sides.
+func Pad(n int) Padding { return Padding{n, n, n, n} }
+
+// Geometry is how a convolution walks over an image.
+type Geometry struct {
+	KH, KW, Stride int
+	Pad            Padding
+}
+
+// Out returns the size of the convolution's output for an input of h×w pixels.
+func (g Geometry) Out(h, w int) (int, int) {
+	return (h+g.Pad.Top+g.Pad.Bottom-g.KH)/g.Stride + 1, (w+g.Pad.Left+g.Pad.Right-g.KW)/g.Stride + 1
+}
+
+func (g Geometry) check(h, w int) error {
+	if g.KH < 1 || g.KW < 1 || g.Stride < 1 || g.Pad.Top < 0 || g.Pad.Left < 0 || g.Pad.Bottom < 0 || g.Pad.Right < 0 {
+		return fmt.Errorf("kernel %d×%d, stride %d, padding %v: want sizes and stride of at least 1 and no negative padding",
+			g.KH, g.KW, g.Stride, g.Pad)
+	}
+	if h+g.Pad.Top+g.Pad.Bottom < g.KH || w+g.Pad.Left+g.Pad.Right < g.KW {
+		return fmt.Errorf("kernel %d×%d does not fit an image of %d×%d with padding %v", g.KH, g.KW, h, w, g.Pad)
+	}
+	return nil
+}
+
+// Conv2D is a convolution: x [N,H,W,I], weight [KH,KW,I,O], bias [O] if Bias, residual [N,H',W',O] if Residual → [N,H',W',O].
+// With ResizeH > 0 the input is read as if resized to ResizeH×ResizeW by nearest neighbour.
+type Conv2D struct {
+	Geometry
+	ResizeH, ResizeW int
+	Bias, Residual   bool
+	Act              Act // after bias and residual; set by the compiler where it fuses a following Activation
+}
+
+// ConvConfig says how Convolve walks over the image; the zero value is stride 1 without padding.
+type ConvConfig struct {
+	Stride           int // 0 means 1
+	Pad              Padding
+	ResizeH, ResizeW int // nearest-neighbour resize of the input before the convolution; 0: none
+}
+
+// Convolve applies torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual, which is added
+// to the result and has its shape, may be nil.
+func Convolve(s *Scope, x, weight, bias, residual *gorgonia.Node, c ConvConfig) *gorgonia.Node {
+	if s.Err() != nil {
+		return nil
+	}
+	if c.Stride == 0 {
+		c.Stride = 1
+	}
+	spec := Conv2D{
+		Geometry: Geometry{Stride: c.Stride, Pad: c.Pad}, ResizeH: c.ResizeH, ResizeW: c.ResizeW,
+		Bias: bias != nil, Residual: residual != nil,
+	}
+	if weight != nil && weight.Dims() == 4 {
+		spec.KH, spec.KW = weight.Shape()[0], weight.Shape()[1]
+	}
+	return s.apply(spec, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
+}
+
+// optional appends those of more that are there.
+func optional(in gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
+	for _, n := range more {
+		if n != nil {
+			in = append(in, n)
+		}
+	}
+	return in
+}
+
+// Name returns "Conv2D".
+func (c Conv2D) Name() string { return "Conv2D" }
+
+// Source returns the size of the image that the convolution walks over: the input's, or what it is resized to.
+func (c Conv2D) Source(x tensor.Shape) (h, w int) {
+	if c.ResizeH > 0 {
+		return c.ResizeH, c.ResizeW
+	}
+	return x[1], x[2]
+}
+
+// Infer returns [N,H',W',O].
+func (c Conv2D) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2+flag(c.Bias)+flag(c.Residual)); err != nil {
+		return nil, err
+	}
+	x, w := in[0], in[1]
+	if len(x) != 4 || len(w) != 4 {
+		return nil, fmt.Errorf("input %v and weight %v: want [N,H,W,I] and [KH,KW,I,O]", x, w)
+	}
+	if w[2] != x[3] {
+		return nil, fmt.Errorf("input %v does not match weight %v: %d channels, want %d", x, w, x[3], w[2])
+	}
+	if w[0] != c.KH || w[1] != c.KW {
+		return nil, fmt.Errorf("weight %v: want a kernel of %d×%d", w, c.KH, c.KW)
+	}
+	if (c.ResizeH > 0) != (c.ResizeW > 0) || c.ResizeH < 0 {
+		return nil, fmt.Errorf("resize to %d×%d: want two positive sizes or none", c.ResizeH, c.ResizeW)
+	}
+	h, wd := c.Source(x)
+	if err := c.check(h, wd); err != nil {
+		return nil, err
+	}
+	oh, ow := c.Out(h, wd)
+	out := tensor.Shape{x[0], oh, ow, w[3]}
+	i := 2
+	if c.Bias {
+		if !in[i].Eq(tensor.Shape{w[3]}) {
+			return nil, fmt.Errorf("bias %v: want [%d]", in[i], w[3])
+		}
+		i++
+	}
+	if c.Residual && !in[i].Eq(out) {
+		return nil, fmt.Errorf("residual %v: want the output's shape %v", in[i], out)
+	}
+	return out, nil
+}
+
+// Kinds returns features for x and residual, exact for weight and bias.
+func (c Conv2D) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, c.Bias), Feature }
+
+// matmulKinds is x, weight, [bias], [residual].
+func matmulKinds(n int, bias bool) []Kind {
+	k := make([]Kind, n)
+	k[1] = Exact
+	if bias {
+		k[2] = Exact
+	}
+	return k
+}
+
+// Diff is true for all inputs.
+func (c Conv2D) Diff(n int) []bool { return all(n) }
+
+// Grad returns the gradients of x, weight, bias and residual.
+func (c Conv2D) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	if c.Act != NoAct {
+		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", c.Name())}
+	}
+	x, w := in[0], in[1]
+	h, wd := c.Source(x.Shape())
+	dx := s.apply(ConvDataGrad{Geometry: c.Geometry, H: h, W: wd}, dy, w)
+	from := x
+	if c.ResizeH > 0 {
+		dx = s.apply(UpsampleGrad{H: x.Shape()[1], W: x.Shape()[2]}, dx)
+		from = s.apply(Upsample{H: h, W: wd}, x)
+	}
+	grads := gorgonia.Nodes{dx, s.apply(ConvWeightGrad{Geometry: c.Geometry}, from, dy)}
+	if c.Bias {
+		grads = append(grads, s.apply(SumRows{}, dy))
+	}
+	if c.Residual {
+		grads = append(grads, dy)
+	}
+	return grads
+}
+
+// InPlace is the residual.
+func (c Conv2D) InPlace(n int) []int { return residualInPlace(n, c.Residual) }
+
+func residualInPlace(n int, residual bool) []int {
+	if residual {
+		return []int{n - 1}
+	}
+	return nil
+}
+
+// FLOPs counts 2·N·H'·W'·KH·KW·I·O.
+func (c Conv2D) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
+	return 2 * int64(Size(out)) * int64(c.KH*c.KW*in[1][2])
+}
+
+// ConvDataGrad is the gradient of Conv2D with respect to its (resized) input of H×W pixels: dy [N,H',W',O], weight
+// [KH,KW,I,O], [residual [N,H,W,I], added to the result] → [N,H,W,I].
+type ConvDataGrad struct {
+	Geometry
+	H, W     int
+	Residual bool // set by the compiler where it fuses a sum of gradients
+}
+
+// Name returns "ConvDataGrad".
+func (c ConvDataGrad) Name() string { return "ConvDataGrad" }
+
+// Infer returns [N,H,W,I].
+func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2+flag(c.Residual)); err != nil {
+		return nil, err
+	}
+	dy, w := in[0], in[1]
+	oh, ow := c.Out(c.H, c.W)
+	if len(dy) != 4 || len(w) != 4 || dy[1] != oh || dy[2] != ow || dy[3] != w[3] {
+		return nil, fmt.Errorf("gradient %v and weight %v: want [N,%d,%d,O] and [KH,KW,I,O]", dy, w, oh, ow)
+	}
+	return tensor.Shape{dy[0], c.H, c.W, w[2]}, nil
+}
+
+// Kinds returns features but for the weight.
+func (c ConvDataGrad) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, false), Feature }
+
+// InPlace is the residual.
+func (c ConvDataGrad) InPlace(n int) []int { return residualInPlace(n, c.Residual) }
+
+// FLOPs counts as the forward convolution.
+func (c ConvDataGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
+	return 2 * int64(Size(in[0])) * int64(c.KH*c.KW*in[1][2])
+}
+
+// ConvWeightGrad is the gradient of Conv2D with respect to its weight: x [N,H,W,I] (resized, if it was), dy [N,H',W',O] →
+// [KH,KW,I,O].
+type ConvWeightGrad struct{ Geometry }
+
+// Name returns "ConvWeightGrad".
+func (c ConvWeightGrad) Name() string { return "ConvWeightGrad" }
+
+// Infer returns [KH,KW,I,O].
+func (c ConvWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2); err != nil {
+		return nil, err
+	}
+	x, dy := in[0], in[1]
+	if len(x) != 4 || len(dy) != 4 || x[0] != dy[0] {
+		return nil, fmt.Errorf("input %v and gradient %v: want [N,H,W,I] and [N,H',W',O]", x, dy)
+	}
+	if oh, ow := c.Out(x[1], x[2]); dy[1] != oh || dy[2] != ow {
+		return nil, fmt.Errorf("gradient %v: want [%d,%d,%d,O]", dy, x[0], oh, ow)
+	}
+	return tensor.Shape{c.KH, c.KW, x[3], dy[3]}, nil
+}
+
+// Kinds returns features and an exact output.
+func (c ConvWeightGrad) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
+
+// FLOPs counts as the forward convolution.
+func (c ConvWeightGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
+	return 2 * int64(Size(in[1])) * int64(c.KH*c.KW*in[0][3])
+}
+
+// SumRows is the gradient of a bias: x […,C] → [C], the sum over all but the last axis.
+type SumRows struct{}
+
+// Name returns "SumRows".
+func (SumRows) Name() string { return "SumRows" }
+
+// Infer returns [C].
+func (SumRows) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 1); err != nil {
+		return nil, err
+	}
+	if len(in[0]) < 1 {
+		return nil, fmt.Errorf("input %v: want […,C]", in[0])
+	}
+	return tensor.Shape{lastDim(in[0])}, nil
+}
+
+// Kinds returns a feature and an exact output.
+func (SumRows) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
+
+func arity(in []tensor.Shape, n int) error {
+	if len(in) != n {
+		return fmt.Errorf("%d inputs, want %d", len(in), n)
+	}
+	return nil
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,62 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Embedding looks rows of a table up: ids […] int32 in [0,V), table [V,C] → […,C].
+type Embedding struct{}
+
+// Lookup returns the rows of table [V,C] that ids […] name: […,C]. A run ends with an error if an id is not in [0,V).
+func Lookup(s *Scope, ids, table *gorgonia.Node) *gorgonia.Node {
+	return s.apply(Embedding{}, ids, table)
+}
+
+// Name returns "Embedding".
+func (Embedding) Name() string { return "Embedding" }
+
+// Infer returns […,C].
+func (Embedding) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2); err != nil {
+		return nil, err
+	}
+	if len(in[0]) < 1 || len(in[1]) != 2 {
+		return nil, fmt.Errorf("ids %v and table %v: want […] and [V,C]", in[0], in[1])
+	}
+	return append(in[0].Clone(), in[1][1]), nil
+}
+
+// Kinds returns an index, an exact table and a feature.
+func (Embedding) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Exact}, Feature }
+
+// Diff is true for the table.
+func (Embedding) Diff(int) []bool { return []bool{false, true} }
+
+// Grad returns the gradient of the table.
+func (Embedding) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	return gorgonia.Nodes{nil, s.apply(EmbeddingGrad{Rows: in[1].Shape()[0]}, in[0], dy)}
+}
+
+// EmbeddingGrad is ids […], dy […,C] → [Rows,C], the sum of dy over the places where a row was looked up.
+type EmbeddingGrad struct{ Rows int }
+
+// Name returns "EmbeddingGrad".
+func (e EmbeddingGrad) Name() string { return "EmbeddingGrad" }
+
+// Infer returns [Rows,C].
+func (e EmbeddingGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2); err != nil {
+		return nil, err
+	}
+	dy := in[1]
+	if len(dy) < 2 || !in[0].Eq(dy[:len(dy)-1]) {
+		return nil, fmt.Errorf("ids %v and gradient %v: want […] and […,C]", in[0], dy)
+	}
+	return tensor.Shape{e.Rows, lastDim(dy)}, nil
+}
+
+// Kinds returns an index, a feature and an exact output.
+func (e EmbeddingGrad) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Feature}, Exact }

@@ -1,0 +1,141 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Linear is x […,K], weight [O,K], bias [O] if Bias, residual […,O] if Residual → […,O].
+type Linear struct {
+	Bias, Residual bool
+	Act            Act // after bias and residual; set by the compiler where it fuses a following Activation
+}
+
+// Affine applies torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual, which is added to the result and
+// has its shape, may be nil.
+func Affine(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
+	return s.apply(Linear{Bias: bias != nil, Residual: residual != nil}, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
+}
+
+// Name returns "Linear".
+func (l Linear) Name() string { return "Linear" }
+
+// Infer returns […,O].
+func (l Linear) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2+flag(l.Bias)+flag(l.Residual)); err != nil {
+		return nil, err
+	}
+	x, w := in[0], in[1]
+	if len(x) < 1 || len(w) != 2 {
+		return nil, fmt.Errorf("input %v and weight %v: want […,K] and [O,K]", x, w)
+	}
+	if lastDim(x) != w[1] {
+		return nil, fmt.Errorf("input %v does not match weight %v", x, w)
+	}
+	out := withLast(x, w[0])
+	i := 2
+	if l.Bias {
+		if !in[i].Eq(tensor.Shape{w[0]}) {
+			return nil, fmt.Errorf("bias %v: want [%d]", in[i], w[0])
+		}
+		i++
+	}
+	if l.Residual && !in[i].Eq(out) {
+		return nil, fmt.Errorf("residual %v: want the output's shape %v", in[i], out)
+	}
+	return out, nil
+}
+
+// withLast is the shape with another number of channels.
+func withLast(s tensor.Shape, n int) tensor.Shape {
+	out := s.Clone()
+	out[len(out)-1] = n
+	return out
+}
+
+// Kinds returns features for x and residual, exact for weight and bias.
+func (l Linear) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, l.Bias), Feature }
+
+// Diff is true for all inputs.
+func (l Linear) Diff(n int) []bool { return all(n) }
+
+// Grad returns the gradients of x, weight, bias and residual.
+func (l Linear) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	if l.Act != NoAct {
+		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", l.Name())}
+	}
+	grads := gorgonia.Nodes{s.apply(LinearDataGrad{}, dy, in[1]), s.apply(LinearWeightGrad{}, in[0], dy)}
+	if l.Bias {
+		grads = append(grads, s.apply(SumRows{}, dy))
+	}
+	if l.Residual {
+		grads = append(grads, dy)
+	}
+	return grads
+}
+
+// InPlace is the residual.
+func (l Linear) InPlace(n int) []int { return residualInPlace(n, l.Residual) }
+
+// FLOPs counts 2·rows·K·O.
+func (l Linear) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
+	return 2 * int64(Size(out)) * int64(in[1][1])
+}
+
+// LinearDataGrad is the gradient of Linear with respect to x: dy […,O], weight [O,K], [residual […,K], added to the
+// result] → […,K].
+type LinearDataGrad struct {
+	Residual bool // set by the compiler where it fuses a sum of gradients
+}
+
+// Name returns "LinearDataGrad".
+func (l LinearDataGrad) Name() string { return "LinearDataGrad" }
+
+// Infer returns […,K].
+func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2+flag(l.Residual)); err != nil {
+		return nil, err
+	}
+	if len(in[0]) < 1 || len(in[1]) != 2 || lastDim(in[0]) != in[1][0] {
+		return nil, fmt.Errorf("gradient %v and weight %v: want […,O] and [O,K]", in[0], in[1])
+	}
+	return withLast(in[0], in[1][1]), nil
+}
+
+// Kinds returns features but for the weight.
+func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, false), Feature }
+
+// InPlace is the residual.
+func (l LinearDataGrad) InPlace(n int) []int { return residualInPlace(n, l.Residual) }
+
+// FLOPs counts 2·rows·K·O.
+func (l LinearDataGrad) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
+	return 2 * int64(Size(out)) * int64(in[1][0])
+}
+
+// LinearWeightGrad is the gradient of Linear with respect to its weight: x […,K], dy […,O] → [O,K].
+type LinearWeightGrad struct{}
+
+// Name returns "LinearWeightGrad".
+func (LinearWeightGrad) Name() string { return "LinearWeightGrad" }
+
+// Infer returns [O,K].
+func (LinearWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2); err != nil {
+		return nil, err
+	}
+	if len(in[0]) < 1 || len(in[1]) < 1 || Size(in[0])/lastDim(in[0]) != Size(in[1])/lastDim(in[1]) {
+		return nil, fmt.Errorf("input %v and gradient %v: want […,K] and […,O] with as many rows", in[0], in[1])
+	}
+	return tensor.Shape{lastDim(in[1]), lastDim(in[0])}, nil
+}
+
+// Kinds returns features and an exact output.
+func (LinearWeightGrad) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
+
+// FLOPs counts 2·rows·K·O.
+func (LinearWeightGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
+	return 2 * int64(Size(in[0])) * int64(lastDim(in[1]))
+}

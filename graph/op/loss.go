@@ -1,0 +1,103 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// MSE is the mean-squared error, each sample weighted if Weighted: prediction [N,…], target [N,…], [weights [N]] → scalar,
+// Σₙ wₙ Σ (prediction − target)² / elements.
+type MSE struct{ Weighted bool }
+
+// MeanSquaredError is torch.nn.functional.mse_loss, or with weights [N] its min-SNR form, the mean over the samples of
+// weight times the sample's mean: prediction [N,…], target [N,…] → scalar. weights may be nil.
+func MeanSquaredError(s *Scope, prediction, target, weights *gorgonia.Node) *gorgonia.Node {
+	return s.apply(MSE{Weighted: weights != nil}, optional(gorgonia.Nodes{prediction, target}, weights)...)
+}
+
+// Name returns "MSE".
+func (m MSE) Name() string { return "MSE" }
+
+// Infer returns a scalar.
+func (m MSE) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2+flag(m.Weighted)); err != nil {
+		return nil, err
+	}
+	if err := m.check(in); err != nil {
+		return nil, err
+	}
+	return tensor.ScalarShape(), nil
+}
+
+func (m MSE) check(in []tensor.Shape) error {
+	if len(in[0]) < 1 || !in[0].Eq(in[1]) {
+		return fmt.Errorf("prediction %v and target %v: want one shape [N,…]", in[0], in[1])
+	}
+	if m.Weighted && !in[2].Eq(tensor.Shape{in[0][0]}) {
+		return fmt.Errorf("weights %v: want [%d], one for each sample", in[2], in[0][0])
+	}
+	return nil
+}
+
+// Kinds returns features, exact weights and an exact output.
+func (m MSE) Kinds(n int) ([]Kind, Kind) {
+	k := make([]Kind, n)
+	if m.Weighted {
+		k[2] = Exact
+	}
+	return k, Exact
+}
+
+// Diff is true but for the weights.
+func (m MSE) Diff(n int) []bool {
+	d := make([]bool, n)
+	d[0], d[1] = true, true
+	return d
+}
+
+// Grad returns the gradients of prediction and target: the loss is symmetric in them.
+func (m MSE) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	grads := make(gorgonia.Nodes, len(in))
+	for i := range 2 {
+		args := gorgonia.Nodes{in[i], in[1-i], dy}
+		if m.Weighted {
+			args = append(args, in[2])
+		}
+		grads[i] = s.apply(MSEGrad(m), args...)
+	}
+	return grads
+}
+
+// MSEGrad is a [N,…], b [N,…], dloss scalar, [weights [N]] → the gradient of MSE with respect to a.
+type MSEGrad MSE
+
+// Name returns "MSEGrad".
+func (m MSEGrad) Name() string { return "MSEGrad" }
+
+// Infer returns a's shape.
+func (m MSEGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 3+flag(m.Weighted)); err != nil {
+		return nil, err
+	}
+	if Size(in[2]) != 1 {
+		return nil, fmt.Errorf("gradient %v of the loss: want a scalar", in[2])
+	}
+	if err := MSE(m).check(append([]tensor.Shape{in[0], in[1]}, in[3:]...)); err != nil {
+		return nil, err
+	}
+	return in[0].Clone(), nil
+}
+
+// Kinds returns features, exact scalars and weights.
+func (m MSEGrad) Kinds(n int) ([]Kind, Kind) {
+	k := make([]Kind, n)
+	for i := 2; i < n; i++ {
+		k[i] = Exact
+	}
+	return k, Feature
+}
+
+// InPlace is a, then b.
+func (m MSEGrad) InPlace(int) []int { return []int{0, 1} }

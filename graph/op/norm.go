@@ -1,0 +1,252 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// GroupNorm is torch.nn.GroupNorm with an optional SiLU behind it: x [N,…,C], stats [N,G,2], gamma [C], beta [C] → [N,…,C].
+type GroupNorm struct {
+	Groups int
+	SiLU   bool
+}
+
+// GroupNormalize applies torch.nn.GroupNorm(groups, C, eps), then SiLU if silu: x [N,…,C], gamma and beta [C] → [N,…,C].
+// The statistics are a node of their own, which the backward pass uses again.
+func GroupNormalize(s *Scope, x, gamma, beta *gorgonia.Node, groups int, eps float64, silu bool) *gorgonia.Node {
+	stats := s.apply(GroupNormStats{Groups: groups, Eps: eps}, x)
+	return s.apply(GroupNorm{Groups: groups, SiLU: silu}, x, stats, gamma, beta)
+}
+
+// Name returns "GroupNorm".
+func (g GroupNorm) Name() string { return "GroupNorm" }
+
+// Infer returns x's shape.
+func (g GroupNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 4); err != nil {
+		return nil, err
+	}
+	return g.infer(in)
+}
+
+// infer checks x, stats, gamma and beta.
+func (g GroupNorm) infer(in []tensor.Shape) (tensor.Shape, error) {
+	x := in[0]
+	want, err := GroupNormStats{Groups: g.Groups, Eps: 1}.Infer(in[:1])
+	if err != nil {
+		return nil, err
+	}
+	if !in[1].Eq(want) {
+		return nil, fmt.Errorf("statistics %v: want %v", in[1], want)
+	}
+	if c := (tensor.Shape{lastDim(x)}); !in[2].Eq(c) || !in[3].Eq(c) {
+		return nil, fmt.Errorf("input %v with weight %v and bias %v: want both %v", x, in[2], in[3], c)
+	}
+	return x.Clone(), nil
+}
+
+// Kinds returns features but for statistics and parameters.
+func (g GroupNorm) Kinds(int) ([]Kind, Kind) {
+	return []Kind{Feature, Exact, Exact, Exact}, Feature
+}
+
+// Diff is true but for the statistics.
+func (g GroupNorm) Diff(int) []bool { return []bool{true, false, true, true} }
+
+// Grad returns the gradients of x, gamma and beta; the sums over the pixels serve all three.
+func (g GroupNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	x, stats, gamma, beta := in[0], in[1], in[2], in[3]
+	sums := s.apply(GroupNormGradSums(g), x, stats, gamma, beta, dy)
+	dx := s.apply(GroupNormGradInput(g), x, stats, gamma, beta, dy, sums)
+	params := s.apply(SumBatch{From: Exact}, sums)
+	return gorgonia.Nodes{dx, nil, pickRow(s, params, 1), pickRow(s, params, 0)}
+}
+
+// pickRow views row i of x [2,C] → [C].
+func pickRow(s *Scope, x *gorgonia.Node, i int) *gorgonia.Node {
+	if s.Err() != nil {
+		return nil
+	}
+	c := x.Shape()[1]
+	return s.apply(Pick{Offset: i * c, Shape: tensor.Shape{c}, Store: Exact}, x)
+}
+
+// InPlace is x.
+func (g GroupNorm) InPlace(int) []int { return []int{0} }
+
+// GroupNormStats is x [N,…,C] → [N,G,2], the mean and 1/sqrt(variance + Eps) of each group.
+type GroupNormStats struct {
+	Groups int
+	Eps    float64
+}
+
+// Name returns "GroupNormStats".
+func (g GroupNormStats) Name() string { return "GroupNormStats" }
+
+// Infer returns [N,G,2].
+func (g GroupNormStats) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 1); err != nil {
+		return nil, err
+	}
+	x := in[0]
+	if len(x) < 2 {
+		return nil, fmt.Errorf("input %v: want [N,…,C]", x)
+	}
+	if g.Groups < 1 || lastDim(x)%g.Groups != 0 {
+		return nil, fmt.Errorf("input %v: %d channels do not divide into %d groups", x, lastDim(x), g.Groups)
+	}
+	if !(g.Eps > 0) {
+		return nil, fmt.Errorf("eps %g: want more than 0", g.Eps)
+	}
+	return tensor.Shape{x[0], g.Groups, 2}, nil
+}
+
+// Kinds returns a feature and an exact output.
+func (g GroupNormStats) Kinds(int) ([]Kind, Kind) { return []Kind{Feature}, Exact }
+
+// GroupNormGradSums is x, stats, gamma, beta, dy → [N,2,C]: with z the normalised value before the SiLU and dz its
+// gradient, row 0 holds Σ dz over the pixels and row 1 Σ dz·x̂, x̂ being x normalised without gamma and beta.
+type GroupNormGradSums GroupNorm
+
+// Name returns "GroupNormGradSums".
+func (g GroupNormGradSums) Name() string { return "GroupNormGradSums" }
+
+// Infer returns [N,2,C].
+func (g GroupNormGradSums) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 5); err != nil {
+		return nil, err
+	}
+	x, err := GroupNorm(g).infer(in)
+	if err != nil {
+		return nil, err
+	}
+	if !in[4].Eq(x) {
+		return nil, fmt.Errorf("gradient %v: want %v", in[4], x)
+	}
+	return tensor.Shape{x[0], 2, lastDim(x)}, nil
+}
+
+// Kinds returns exact for all but x and dy.
+func (g GroupNormGradSums) Kinds(int) ([]Kind, Kind) {
+	return []Kind{Feature, Exact, Exact, Exact, Feature}, Exact
+}
+
+// GroupNormGradInput is x, stats, gamma, beta, dy, sums [N,2,C] → the gradient with respect to x.
+type GroupNormGradInput GroupNorm
+
+// Name returns "GroupNormGradInput".
+func (g GroupNormGradInput) Name() string { return "GroupNormGradInput" }
+
+// Infer returns x's shape.
+func (g GroupNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 6); err != nil {
+		return nil, err
+	}
+	sums, err := GroupNormGradSums(g).Infer(in[:5])
+	if err != nil {
+		return nil, err
+	}
+	if !in[5].Eq(sums) {
+		return nil, fmt.Errorf("sums %v: want %v", in[5], sums)
+	}
+	return in[0].Clone(), nil
+}
+
+// Kinds returns features for x, dy and the output.
+func (g GroupNormGradInput) Kinds(int) ([]Kind, Kind) {
+	return []Kind{Feature, Exact, Exact, Exact, Feature, Exact}, Feature
+}
+
+// InPlace is dy.
+func (g GroupNormGradInput) InPlace(int) []int { return []int{4} }
+
+// LayerNorm is torch.nn.LayerNorm over the channels: x […,C], gamma [C], beta [C] → […,C].
+type LayerNorm struct{ Eps float64 }
+
+// LayerNormalize applies torch.nn.LayerNorm(C, eps): x […,C], gamma and beta [C] → […,C].
+func LayerNormalize(s *Scope, x, gamma, beta *gorgonia.Node, eps float64) *gorgonia.Node {
+	return s.apply(LayerNorm{Eps: eps}, x, gamma, beta)
+}
+
+// Name returns "LayerNorm".
+func (l LayerNorm) Name() string { return "LayerNorm" }
+
+// Infer returns x's shape.
+func (l LayerNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 3); err != nil {
+		return nil, err
+	}
+	if len(in[0]) < 1 {
+		return nil, fmt.Errorf("input %v: want […,C]", in[0])
+	}
+	if c := (tensor.Shape{lastDim(in[0])}); !in[1].Eq(c) || !in[2].Eq(c) {
+		return nil, fmt.Errorf("input %v with weight %v and bias %v: want both %v", in[0], in[1], in[2], c)
+	}
+	if !(l.Eps > 0) {
+		return nil, fmt.Errorf("eps %g: want more than 0", l.Eps)
+	}
+	return in[0].Clone(), nil
+}
+
+// Kinds returns a feature and exact parameters.
+func (l LayerNorm) Kinds(int) ([]Kind, Kind) { return []Kind{Feature, Exact, Exact}, Feature }
+
+// Diff is true for all inputs.
+func (l LayerNorm) Diff(n int) []bool { return all(n) }
+
+// Grad returns the gradients of x, gamma and beta.
+func (l LayerNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	dx := s.apply(LayerNormGradInput(l), in[0], in[1], dy)
+	params := s.apply(LayerNormGradParams(l), in[0], dy)
+	return gorgonia.Nodes{dx, pickRow(s, params, 1), pickRow(s, params, 0)}
+}
+
+// InPlace is x.
+func (l LayerNorm) InPlace(int) []int { return []int{0} }
+
+// LayerNormGradInput is x […,C], gamma [C], dy […,C] → the gradient with respect to x.
+type LayerNormGradInput struct{ Eps float64 }
+
+// Name returns "LayerNormGradInput".
+func (l LayerNormGradInput) Name() string { return "LayerNormGradInput" }
+
+// Infer returns x's shape.
+func (l LayerNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 3); err != nil {
+		return nil, err
+	}
+	if !in[0].Eq(in[2]) || !in[1].Eq(tensor.Shape{lastDim(in[0])}) {
+		return nil, fmt.Errorf("input %v, weight %v and gradient %v: want […,C], [C] and […,C]", in[0], in[1], in[2])
+	}
+	return in[0].Clone(), nil
+}
+
+// Kinds returns features but for gamma.
+func (l LayerNormGradInput) Kinds(int) ([]Kind, Kind) {
+	return []Kind{Feature, Exact, Feature}, Feature
+}
+
+// InPlace is dy.
+func (l LayerNormGradInput) InPlace(int) []int { return []int{2} }
+
+// LayerNormGradParams is x […,C], dy […,C] → [2,C]: the gradient of beta in row 0, of gamma in row 1.
+type LayerNormGradParams struct{ Eps float64 }
+
+// Name returns "LayerNormGradParams".
+func (l LayerNormGradParams) Name() string { return "LayerNormGradParams" }
+
+// Infer returns [2,C].
+func (l LayerNormGradParams) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 2); err != nil {
+		return nil, err
+	}
+	if !in[0].Eq(in[1]) {
+		return nil, fmt.Errorf("input %v and gradient %v: want the same shape", in[0], in[1])
+	}
+	return tensor.Shape{2, lastDim(in[0])}, nil
+}
+
+// Kinds returns features and an exact output.
+func (l LayerNormGradParams) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }

@@ -1,0 +1,117 @@
+package op
+
+import (
+	"fmt"
+	"math"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// AdamW is one step of torch.optim.AdamW (Loshchilov and Hutter 2019), written into p, m and v: p, gradient, m, v of one
+// shape, hyper [7], [scale: a scalar that multiplies the gradient] → p.
+//
+// hyper is learning rate, beta1, beta2, epsilon, weight decay, 1 − beta1^t and sqrt(1 − beta2^t), t being the step counted
+// from 1; see AdamWConfig.Hyper.
+type AdamW struct{ Scaled bool }
+
+// AdamWConfig holds the optimiser's constants; the comments give PyTorch's defaults.
+type AdamWConfig struct {
+	Beta1       float64 // 0.9
+	Beta2       float64 // 0.999
+	Epsilon     float64 // 1e-8
+	WeightDecay float64 // 1e-2
+}
+
+// StepAdamW makes the update of p by its gradient with the moments m and v, all of one shape; p, m and v are leaves. hyper
+// is an input [7] that each run is fed with. scale, which may be nil, multiplies the gradient: see ClipScale.
+func StepAdamW(s *Scope, p, gradient, m, v, hyper, scale *gorgonia.Node) *gorgonia.Node {
+	return s.apply(AdamW{Scaled: scale != nil}, optional(gorgonia.Nodes{p, gradient, m, v, hyper}, scale)...)
+}
+
+// Name returns "AdamW".
+func (a AdamW) Name() string { return "AdamW" }
+
+// Infer returns p's shape.
+func (a AdamW) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 5+flag(a.Scaled)); err != nil {
+		return nil, err
+	}
+	if !in[4].Eq(tensor.Shape{7}) {
+		return nil, fmt.Errorf("hyper %v: want [7]", in[4])
+	}
+	if a.Scaled && Size(in[5]) != 1 {
+		return nil, fmt.Errorf("scale %v: want a scalar", in[5])
+	}
+	return sameShape(in[:4], 4)
+}
+
+// Kinds returns exact values.
+func (a AdamW) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
+
+func exacts(n int) ([]Kind, Kind) {
+	k := make([]Kind, n)
+	for i := range k {
+		k[i] = Exact
+	}
+	return k, Exact
+}
+
+// ViewOffset is 0: the output is p.
+func (a AdamW) ViewOffset() int { return 0 }
+
+// Updates lists p, m and v.
+func (a AdamW) Updates() []int { return []int{0, 2, 3} }
+
+// GlobalNorm is the L2 norm over all inputs together → scalar (torch.nn.utils.clip_grad_norm_'s total_norm).
+type GlobalNorm struct{}
+
+// NormOf returns the L2 norm of all gradients together.
+func NormOf(s *Scope, gradients ...*gorgonia.Node) *gorgonia.Node {
+	return s.apply(GlobalNorm{}, gradients...)
+}
+
+// Name returns "GlobalNorm".
+func (GlobalNorm) Name() string { return "GlobalNorm" }
+
+// Infer returns a scalar.
+func (GlobalNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if len(in) < 1 {
+		return nil, fmt.Errorf("no inputs")
+	}
+	return tensor.ScalarShape(), nil
+}
+
+// Kinds returns exact values.
+func (GlobalNorm) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
+
+// ClipScale is norm → min(1, Max/(norm + 1e-6)), the factor of torch.nn.utils.clip_grad_norm_.
+type ClipScale struct{ Max float64 }
+
+// ScaleToClip returns the factor that brings gradients of the given global norm down to max.
+func ScaleToClip(s *Scope, norm *gorgonia.Node, max float64) *gorgonia.Node {
+	return s.apply(ClipScale{Max: max}, norm)
+}
+
+// Name returns "ClipScale".
+func (c ClipScale) Name() string { return "ClipScale" }
+
+// Infer returns a scalar.
+func (c ClipScale) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if !(c.Max > 0) {
+		return nil, fmt.Errorf("largest norm %g: want more than 0", c.Max)
+	}
+	return sameShape(in, 1)
+}
+
+// Kinds returns exact values.
+func (c ClipScale) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
+
+// Hyper returns AdamW's hyper vector for a learning rate and the step, counted from 1.
+func (c AdamWConfig) Hyper(learningRate float64, step int) []float32 {
+	t := float64(step)
+	return []float32{
+		float32(learningRate), float32(c.Beta1), float32(c.Beta2), float32(c.Epsilon), float32(c.WeightDecay),
+		float32(1 - math.Pow(c.Beta1, t)), float32(math.Sqrt(1 - math.Pow(c.Beta2, t))),
+	}
+}

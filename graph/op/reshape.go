@@ -1,0 +1,76 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Reshape is the same bytes under another shape.
+type Reshape struct{ Shape tensor.Shape }
+
+// View returns x under another shape with as many elements; nothing is copied.
+func View(s *Scope, x *gorgonia.Node, shape ...int) *gorgonia.Node {
+	return s.apply(Reshape{Shape: shape}, x)
+}
+
+// Name returns "Reshape".
+func (r Reshape) Name() string { return "Reshape" }
+
+// Infer returns Shape.
+func (r Reshape) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 1); err != nil {
+		return nil, err
+	}
+	for _, d := range r.Shape {
+		if d < 1 {
+			return nil, fmt.Errorf("shape %v: every size must be at least 1", r.Shape)
+		}
+	}
+	if Size(in[0]) != Size(r.Shape) {
+		return nil, fmt.Errorf("input %v has %d elements, %v has %d", in[0], Size(in[0]), r.Shape, Size(r.Shape))
+	}
+	return r.Shape.Clone(), nil
+}
+
+// Kinds returns features.
+func (r Reshape) Kinds(n int) ([]Kind, Kind) { return features(n) }
+
+// ViewOffset is 0.
+func (r Reshape) ViewOffset() int { return 0 }
+
+// Diff is true.
+func (r Reshape) Diff(n int) []bool { return all(n) }
+
+// Grad views dy under x's shape.
+func (r Reshape) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	return gorgonia.Nodes{s.apply(Reshape{Shape: in[0].Shape()}, dy)}
+}
+
+// Pick is a stretch of a packed result, such as the gradient of one input among several that are computed together.
+type Pick struct {
+	Offset int // in elements
+	Shape  tensor.Shape
+	Store  Kind // of the packed value, hence of the stretch
+}
+
+// Name returns "Pick".
+func (p Pick) Name() string { return "Pick" }
+
+// Infer returns Shape.
+func (p Pick) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 1); err != nil {
+		return nil, err
+	}
+	if p.Offset < 0 || p.Offset+Size(p.Shape) > Size(in[0]) {
+		return nil, fmt.Errorf("input %v has no %v at %d", in[0], p.Shape, p.Offset)
+	}
+	return p.Shape.Clone(), nil
+}
+
+// Kinds returns the packed value's kind.
+func (p Pick) Kinds(int) ([]Kind, Kind) { return []Kind{p.Store}, p.Store }
+
+// ViewOffset is Offset.
+func (p Pick) ViewOffset() int { return p.Offset }

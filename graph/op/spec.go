@@ -1,0 +1,94 @@
+package op
+
+import (
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Kind says how a value is stored in a program; the program's precision decides the element type.
+type Kind uint8
+
+const (
+	// Feature is a value stored in the program's precision: inputs, activations and their gradients.
+	Feature Kind = iota
+	// Exact is a value that keeps float32 (float64 in a float64 program) whatever the precision: parameters and their
+	// gradients, statistics, losses.
+	Exact
+	// Index is an int32 value, such as token ids.
+	Index
+)
+
+// String returns the kind's name.
+func (k Kind) String() string { return [...]string{"feature", "exact", "index"}[k] }
+
+// Spec is what one operation computes. It is a plain comparable-by-content struct of attributes, shared by all devices.
+type Spec interface {
+	// Name is the operation's name in errors and reports, such as "Conv2D".
+	Name() string
+	// Infer checks the shapes of the inputs and returns the output's. Its error says what was got and what is wanted.
+	Infer(in []tensor.Shape) (tensor.Shape, error)
+	// Kinds returns how each of n inputs and the output are stored.
+	Kinds(n int) (in []Kind, out Kind)
+}
+
+// Differentiable is a Spec through which a gradient flows.
+type Differentiable interface {
+	Spec
+	// Diff tells for each of n inputs whether a gradient flows to it.
+	Diff(n int) []bool
+	// Grad returns the gradient with respect to each input (nil where Diff is false), built in s from dy, the gradient with
+	// respect to the output. Errors are collected in s.
+	Grad(s *Scope, in gorgonia.Nodes, out, dy *gorgonia.Node) gorgonia.Nodes
+}
+
+// Viewer is a Spec whose output is a stretch of its first input's memory: no kernel runs.
+type Viewer interface {
+	Spec
+	// ViewOffset is where the output begins in the input, in elements.
+	ViewOffset() int
+}
+
+// InPlacer is a Spec whose output may take the memory of an input that nothing reads afterwards.
+type InPlacer interface {
+	Spec
+	// InPlace lists those inputs, the best first. They have the output's shape and kind.
+	InPlace(n int) []int
+}
+
+// Updater is a Spec that writes into some of its inputs, such as an optimiser's step. Its output is its first input.
+type Updater interface {
+	Spec
+	// Updates lists the inputs that are written.
+	Updates() []int
+}
+
+// Counter is a Spec that knows its floating-point operations (a multiply-add counts as two).
+type Counter interface {
+	Spec
+	// FLOPs returns the count for given shapes.
+	FLOPs(in []tensor.Shape, out tensor.Shape) int64
+}
+
+// Size is the number of elements of a shape; a scalar has one.
+func Size(s tensor.Shape) int {
+	n := 1
+	for _, d := range s {
+		n *= d
+	}
+	return n
+}
+
+// lastDim is the number of channels.
+func lastDim(s tensor.Shape) int { return s[len(s)-1] }
+
+// features returns n inputs and an output that are all features.
+func features(n int) ([]Kind, Kind) { return make([]Kind, n), Feature }
+
+// all returns n times true.
+func all(n int) []bool {
+	b := make([]bool, n)
+	for i := range b {
+		b[i] = true
+	}
+	return b
+}

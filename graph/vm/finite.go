@@ -1,0 +1,76 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+// ErrNotFinite is the error of a run with Options.CheckFinite that met a NaN or an infinity.
+var ErrNotFinite = errors.New("not finite")
+
+// checkFinite looks at a step's result. The error names the step's node and gives the ranges of its inputs, as they are
+// after the step: an input whose memory the result took over is left out.
+func (p *Program) checkFinite(s *step) error {
+	if err := p.device.Synchronize(); err != nil {
+		return err
+	}
+	out, err := p.rangeOf(s.out)
+	if err != nil || out.bad == 0 {
+		return err
+	}
+	var in []string
+	for i, v := range s.in {
+		if v.root == s.out.root {
+			in = append(in, fmt.Sprintf("input %d %s %v overwritten", i, v.name, v.shape))
+			continue
+		}
+		r, err := p.rangeOf(v)
+		if err != nil {
+			return err
+		}
+		in = append(in, fmt.Sprintf("input %d %s %v %s", i, v.name, v.shape, r))
+	}
+	return fmt.Errorf("result %v %s: %w; %s", s.out.shape, out, ErrNotFinite, strings.Join(in, ", "))
+}
+
+// span is the range of the finite elements of a value and the number of the others.
+type span struct {
+	low, high float64
+	bad, all  int
+}
+
+func (r span) String() string {
+	if r.bad == r.all {
+		return "has no finite element"
+	}
+	s := fmt.Sprintf("in [%.6g, %.6g]", r.low, r.high)
+	if r.bad > 0 {
+		s += fmt.Sprintf(" with %d of %d not finite", r.bad, r.all)
+	}
+	return s
+}
+
+func (p *Program) rangeOf(v *value) (span, error) {
+	r := span{low: math.Inf(1), high: math.Inf(-1), all: op.Size(v.shape)}
+	if v.dtype == device.Int32 {
+		return span{}, nil
+	}
+	h, err := p.download(v, !p.device.HostMemory())
+	if err != nil {
+		return r, err
+	}
+	for i := range r.all {
+		x := h.at(i)
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			r.bad++
+			continue
+		}
+		r.low, r.high = min(r.low, x), max(r.high, x)
+	}
+	return r, nil
+}

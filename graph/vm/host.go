@@ -1,0 +1,135 @@
+package vm
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+// host is a value in the process's memory.
+type host struct {
+	shape tensor.Shape
+	dtype device.DType
+	ptr   device.Pointer
+	bytes int64
+}
+
+// denseOf reads a Gorgonia value: a tensor or a scalar of float32, float64 or int32.
+func denseOf(v gorgonia.Value) (host, error) {
+	switch t := v.(type) {
+	case *gorgonia.F32:
+		return host{tensor.ScalarShape(), device.Float32, unsafe.Pointer(t), 4}, nil
+	case *gorgonia.F64:
+		return host{tensor.ScalarShape(), device.Float64, unsafe.Pointer(t), 8}, nil
+	case *tensor.Dense:
+		h := host{shape: t.Shape()}
+		switch t.Dtype() {
+		case tensor.Float32:
+			h.dtype = device.Float32
+		case tensor.Float64:
+			h.dtype = device.Float64
+		case tensor.Int32:
+			h.dtype = device.Int32
+		default:
+			return h, fmt.Errorf("value of %v: want float32, float64 or int32", t.Dtype())
+		}
+		h.bytes = int64(op.Size(h.shape)) * h.dtype.Size()
+		if int64(len(t.Raw)) < h.bytes || !t.DataOrder().IsContiguous() || t.RequiresIterator() {
+			return h, fmt.Errorf("value of shape %v is a view: want contiguous rows; clone it first", h.shape)
+		}
+		h.ptr = unsafe.Pointer(unsafe.SliceData(t.Raw))
+		return h, nil
+	case interface{ Data() any }:
+		switch x := t.Data().(type) {
+		case float32:
+			return host{tensor.ScalarShape(), device.Float32, unsafe.Pointer(&x), 4}, nil
+		case float64:
+			return host{tensor.ScalarShape(), device.Float64, unsafe.Pointer(&x), 8}, nil
+		}
+	}
+	return host{}, fmt.Errorf("value of type %T: want a *tensor.Dense", v)
+}
+
+// raw views the bytes.
+func (h host) raw() []byte { return unsafe.Slice((*byte)(h.ptr), h.bytes) }
+
+// offset moves a pointer by bytes.
+func offset(p device.Pointer, bytes int64) device.Pointer { return unsafe.Add(p, bytes) }
+
+// at reads element i as a float64, which holds all our types exactly.
+func (h host) at(i int) float64 {
+	switch h.dtype {
+	case device.Float32:
+		return float64(device.Slice[float32](h.ptr, i+1)[i])
+	case device.BFloat16:
+		return float64(fromBFloat16(device.Slice[uint16](h.ptr, i+1)[i]))
+	case device.Float64:
+		return device.Slice[float64](h.ptr, i+1)[i]
+	default:
+		return float64(device.Slice[int32](h.ptr, i+1)[i])
+	}
+}
+
+// set writes element i, rounded to the type.
+func (h host) set(i int, x float64) {
+	switch h.dtype {
+	case device.Float32:
+		device.Slice[float32](h.ptr, i+1)[i] = float32(x)
+	case device.BFloat16:
+		device.Slice[uint16](h.ptr, i+1)[i] = toBFloat16(float32(x))
+	case device.Float64:
+		device.Slice[float64](h.ptr, i+1)[i] = x
+	default:
+		device.Slice[int32](h.ptr, i+1)[i] = int32(x)
+	}
+}
+
+// convert copies src to dst of another type, element by element.
+func convert(dst, src host) {
+	for i := range op.Size(src.shape) {
+		dst.set(i, src.at(i))
+	}
+}
+
+func fromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// toBFloat16 rounds to nearest even; a NaN stays one.
+func toBFloat16(f float32) uint16 {
+	u := math.Float32bits(f)
+	if f != f {
+		return uint16(u>>16) | 0x40
+	}
+	return uint16((u + 0x7fff + u>>16&1) >> 16)
+}
+
+// buffer is new memory of the process.
+func buffer(shape tensor.Shape, t device.DType) host {
+	n := int64(op.Size(shape)) * t.Size()
+	b := make([]uint64, (n+7)/8) // aligned for every type
+	return host{shape, t, unsafe.Pointer(unsafe.SliceData(b)), n}
+}
+
+// dense wraps memory as a tensor without copying; bfloat16 has none in package tensor.
+func (h host) dense() *tensor.Dense {
+	n := op.Size(h.shape)
+	shape := h.shape
+	if len(shape) == 0 {
+		shape = tensor.Shape{1}
+	}
+	var backing any
+	switch h.dtype {
+	case device.Float32:
+		backing = device.Slice[float32](h.ptr, n)
+	case device.Float64:
+		backing = device.Slice[float64](h.ptr, n)
+	default:
+		backing = device.Slice[int32](h.ptr, n)
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing))
+}

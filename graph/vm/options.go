@@ -1,0 +1,65 @@
+package vm
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Precision is the element type of a program's features: its inputs, activations and their gradients. Parameters, their
+// gradients, statistics and losses keep float32 in a bfloat16 program.
+type Precision uint8
+
+// The precisions.
+const (
+	Float32 Precision = iota
+	BFloat16
+	Float64 // everything in float64, parameters too: for checks on device/ref
+)
+
+// String returns the name that ParsePrecision takes.
+func (p Precision) String() string { return [...]string{"float32", "bfloat16", "float64"}[p] }
+
+// ParsePrecision returns the precision of a name.
+func ParsePrecision(name string) (Precision, error) {
+	for p := Float32; p <= Float64; p++ {
+		if p.String() == name {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("precision %q: want float32, bfloat16 or float64", name)
+}
+
+func (p Precision) dtype(k op.Kind) device.DType {
+	switch {
+	case k == op.Index:
+		return device.Int32
+	case p == Float64:
+		return device.Float64
+	case p == BFloat16 && k == op.Feature:
+		return device.BFloat16
+	}
+	return device.Float32
+}
+
+// Options say how a graph is compiled.
+type Options struct {
+	// Device runs the program; it stays the caller's.
+	Device device.Device
+	// Precision is Float32 unless said otherwise.
+	Precision Precision
+	// Recompute computes the inside of marked segments again in the backward pass instead of keeping it.
+	Recompute bool
+	// LowMemory chooses kernels that need no rearranged copies of the weights.
+	LowMemory bool
+	// Vary lists parameters whose bytes change between runs, by another program say: kernels must not rearrange them once
+	// and for all. Those that the program itself updates are known.
+	Vary gorgonia.Nodes
+	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
+	MemoryLimit int64
+	// CheckFinite looks at every result and ends a run at the first NaN or infinity. It is slow.
+	CheckFinite bool
+}

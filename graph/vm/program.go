@@ -1,0 +1,244 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Feeds are the values of the inputs for one run: tensors of the node's shape, float32 or float64 for features, int32 for
+// ids. They are read during the run only.
+type Feeds map[*gorgonia.Node]*tensor.Dense
+
+// Program is a compiled graph with its memory. It may be run again and again, by one goroutine at a time.
+type Program struct {
+	device  device.Device
+	options Options
+	graph   *graph
+	steps   []*step
+	arena   *device.Memory
+	copies  []device.Memory // of parameters that the device can't read in place
+	memory  MemoryReport
+	runs    int
+	mu      sync.Mutex
+	closed  bool
+}
+
+// ErrBusy and ErrClosed are errors of Run.
+var (
+	ErrBusy   = errors.New("the program is running")
+	ErrClosed = errors.New("the program is closed")
+)
+
+// Run computes the outputs, in the order that Compile got them. On a device that computes in the process's memory the
+// results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. When ctx ends, Run
+// returns its error after the kernel that is running; the program can be run again.
+func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense, err error) {
+	if !p.mu.TryLock() {
+		return nil, ErrBusy
+	}
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	staged, err := p.feed(feeds)
+	defer func() {
+		for _, m := range staged {
+			err = errors.Join(err, p.device.Free(m))
+		}
+		runtime.KeepAlive(feeds)
+	}()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.steps {
+		if s.kernel == nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, errors.Join(fmt.Errorf("stopped before %s: %w", s.place, err), p.device.Synchronize())
+		}
+		if err := p.runStep(s); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.place, err)
+		}
+	}
+	if err := p.device.Synchronize(); err != nil {
+		return nil, err
+	}
+	p.runs++
+	return p.results()
+}
+
+func (p *Program) runStep(s *step) error {
+	for i, v := range s.in {
+		s.args[i] = v.address()
+	}
+	var workspace device.Pointer
+	if s.workspace != nil {
+		workspace = s.workspace.ptr
+	}
+	begin := time.Now()
+	if err := s.kernel.Run(s.out.address(), s.args, workspace); err != nil {
+		return err
+	}
+	s.stats.time += time.Since(begin)
+	if p.options.CheckFinite {
+		return p.checkFinite(s)
+	}
+	return nil
+}
+
+// address is where the value lies now.
+func (v *value) address() device.Pointer { return offset(v.root.ptr, v.offset) }
+
+// feed gives the fed leaves their memory and returns what was allocated for those that had to be converted.
+func (p *Program) feed(feeds Feeds) (staged []device.Memory, err error) {
+	var missing []string
+	for _, v := range p.graph.leaves {
+		if v.source != fed {
+			continue
+		}
+		t, ok := feeds[v.node]
+		if !ok || t == nil {
+			missing = append(missing, fmt.Sprintf("%s %v", v.name, v.shape))
+			continue
+		}
+		m, err := p.feedOne(v, t)
+		if m.Ptr != nil {
+			staged = append(staged, m)
+		}
+		if err != nil {
+			return staged, fmt.Errorf("feed %s: %w", v.name, err)
+		}
+	}
+	if len(missing) > 0 {
+		return staged, fmt.Errorf("missing feeds: %s", strings.Join(missing, ", "))
+	}
+	for n := range feeds {
+		if v := p.graph.values[n]; v == nil || v.source != fed || v.prod != nil {
+			return staged, fmt.Errorf("feed %s: not an input of this program, which takes %s", nodeName(n), p.inputNames())
+		}
+	}
+	return staged, nil
+}
+
+func nodeName(n *gorgonia.Node) string {
+	if n == nil {
+		return "nil"
+	}
+	return n.Name()
+}
+
+func (p *Program) inputNames() string {
+	var names []string
+	for _, v := range p.graph.leaves {
+		if v.source == fed {
+			names = append(names, v.name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+func (p *Program) feedOne(v *value, t *tensor.Dense) (device.Memory, error) {
+	h, err := denseOf(t)
+	if err != nil {
+		return device.Memory{}, err
+	}
+	if !slices.Equal(h.shape, v.shape) && !(len(v.shape) == 0 && op.Size(h.shape) == 1) {
+		return device.Memory{}, fmt.Errorf("shape %v, want %v", h.shape, v.shape)
+	}
+	if (h.dtype == device.Int32) != (v.dtype == device.Int32) {
+		return device.Memory{}, fmt.Errorf("%v, want %v", h.dtype, v.dtype)
+	}
+	if p.device.HostMemory() && h.dtype == v.dtype {
+		v.ptr = h.ptr
+		return device.Memory{}, nil
+	}
+	m, err := p.device.Alloc(v.bytes())
+	if err != nil {
+		return device.Memory{}, fmt.Errorf("%w: %w", ErrMemory, err)
+	}
+	v.ptr = m.Ptr
+	return m, p.upload(v, h)
+}
+
+// upload copies a value of the process to the device, converted to v's element type.
+func (p *Program) upload(v *value, h host) error {
+	if h.dtype != v.dtype {
+		c := buffer(h.shape, v.dtype)
+		convert(c, h)
+		h = c
+	}
+	err := p.device.Upload(v.ptr, h.raw())
+	runtime.KeepAlive(h)
+	return err
+}
+
+func (p *Program) results() ([]*tensor.Dense, error) {
+	out := make([]*tensor.Dense, len(p.graph.outputs))
+	for i, v := range p.graph.outputs {
+		h, err := p.download(v, !p.device.HostMemory() || v.root.source == fed)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v.name, err)
+		}
+		out[i] = h.dense()
+	}
+	return out, nil
+}
+
+// download returns a value in the process's memory, bfloat16 as float32. Without copying it is a view of the program's.
+func (p *Program) download(v *value, copying bool) (host, error) {
+	h := host{v.shape, v.dtype, v.address(), v.bytes()}
+	if copying {
+		b := buffer(v.shape, v.dtype)
+		if err := p.device.Download(b.raw(), h.ptr); err != nil {
+			return h, err
+		}
+		h = b
+	}
+	if h.dtype == device.BFloat16 {
+		b := buffer(h.shape, device.Float32)
+		convert(b, h)
+		h = b
+	}
+	return h, nil
+}
+
+// Close gives back the program's memory. Results of Run must not be used afterwards. Closing twice is no error.
+func (p *Program) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	var errs []error
+	for _, s := range p.steps {
+		if s.kernel != nil {
+			errs = append(errs, s.kernel.Close())
+		}
+	}
+	if p.arena != nil {
+		p.copies = append(p.copies, *p.arena)
+	}
+	for _, m := range p.copies {
+		errs = append(errs, p.device.Free(m))
+	}
+	return errors.Join(errs...)
+}
