@@ -93,6 +93,11 @@ func ScaleToClip(s *Scope, norm *gorgonia.Node, max float64) *gorgonia.Node {
 	return s.apply(ClipScale{Max: max}, norm)
 }
 
+// Factor returns the scale for a norm.
+func (c ClipScale) Factor(norm float32) float32 {
+	return float32(min(1, c.Max/(float64(norm)+1e-6)))
+}
+
 // Name returns "ClipScale".
 func (c ClipScale) Name() string { return "ClipScale" }
 

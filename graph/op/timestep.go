@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -40,3 +41,19 @@ func (e TimestepEmbedding) Infer(in []tensor.Shape) (tensor.Shape, error) {
 
 // Kinds returns exact timesteps (bfloat16 has no 999) and an activation.
 func (e TimestepEmbedding) Kinds(int) ([]Kind, Kind) { return []Kind{Exact}, Feature }
+
+// Embed writes the embedding of one timestep: Channels values.
+func (e TimestepEmbedding) Embed(dst []float32, t float32) {
+	half := e.Channels / 2
+	cos, sin := dst[half:], dst[:half]
+	if e.CosFirst {
+		cos, sin = sin, cos
+	}
+	// torch multiplies and divides tensors by scalars that it rounds to float32 first.
+	logPeriod, steps := float32(-math.Log(10000)), float32(float64(half)-e.FreqShift)
+	for k := range half {
+		exponent := logPeriod * float32(k) / steps
+		angle := t * float32(math.Exp(float64(exponent)))
+		cos[k], sin[k] = float32(math.Cos(float64(angle))), float32(math.Sin(float64(angle)))
+	}
+}

@@ -7,8 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Upsample resizes by nearest neighbour: x [N,h,w,C] → [N,H,W,C]; the pixel (y,x) is the source's (⌊y·h/H⌋, ⌊x·w/W⌋), as
-// torch.nn.functional.interpolate(mode="nearest").
+// Upsample resizes by nearest neighbour: x [N,h,w,C] → [N,H,W,C]; the pixel (y,x) is the source's (⌊y·h/H⌋, ⌊x·w/W⌋), the
+// quotients h/H and w/W and the products in float32, as torch.nn.functional.interpolate(mode="nearest") has them.
 type Upsample struct{ H, W int }
 
 // Resize resizes by nearest neighbour: x [N,h,w,C] → [N,height,width,C]. A convolution behind it can do that itself: see

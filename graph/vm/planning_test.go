@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 )
 
@@ -73,115 +74,54 @@ func (noKernel) Run(device.Pointer, []device.Pointer, device.Pointer) error {
 	return nil
 }
 
-// unet is a network with the layers, sizes and skips of Stable Diffusion 1.5's U-Net, for questions of memory.
-type unet struct {
-	s       *op.Scope
-	temb    *gorgonia.Node
-	context *gorgonia.Node
-	heads   int
-}
-
-func (u unet) conv(s *op.Scope, x *gorgonia.Node, k, out, stride int, residual *gorgonia.Node) *gorgonia.Node {
-	return op.Convolve(s, x, s.Param("weight", k, k, x.Shape()[3], out), s.Param("bias", out), residual,
-		op.ConvConfig{Stride: stride, Pad: op.Pad(k / 2)})
-}
-
-func (u unet) linear(s *op.Scope, x *gorgonia.Node, out int, bias bool, residual *gorgonia.Node) *gorgonia.Node {
-	var b *gorgonia.Node
-	if bias {
-		b = s.Param("bias", out)
-	}
-	return op.Affine(s, x, s.Param("weight", out, x.Shape()[x.Dims()-1]), b, residual)
-}
-
-func (u unet) groupNorm(s *op.Scope, x *gorgonia.Node, silu bool) *gorgonia.Node {
-	c := x.Shape()[3]
-	return op.GroupNormalize(s, x, s.Param("weight", c), s.Param("bias", c), 32, 1e-5, silu)
-}
-
-func (u unet) resnet(s *op.Scope, x *gorgonia.Node, out int) *gorgonia.Node {
-	s = s.Segment()
-	h := u.conv(s.Sub("conv1"), u.groupNorm(s.Sub("norm1"), x, true), 3, out, 1, nil)
-	h = op.SumChannels(s, h, u.linear(s.Sub("time_emb_proj"), op.Activate(s, u.temb, op.SiLUAct), out, true, nil))
-	h = u.groupNorm(s.Sub("norm2"), h, true)
-	if x.Shape()[3] != out {
-		x = u.conv(s.Sub("conv_shortcut"), x, 1, out, 1, nil)
-	}
-	return u.conv(s.Sub("conv2"), h, 3, out, 1, x)
-}
-
-func (u unet) attention(s *op.Scope, x, context *gorgonia.Node) *gorgonia.Node {
-	c := x.Shape()[2]
-	n := op.LayerNormalize(s, x, s.Param("norm.weight", c), s.Param("norm.bias", c), 1e-5)
-	if context == nil {
-		context = n
-	}
-	q := u.linear(s.Sub("to_q"), n, c, false, nil)
-	k := u.linear(s.Sub("to_k"), context, c, false, nil)
-	v := u.linear(s.Sub("to_v"), context, c, false, nil)
-	return u.linear(s.Sub("to_out"), op.Attend(s, q, k, v, u.heads, false), c, true, x)
-}
-
-func (u unet) transformer(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
-	s = s.Segment()
-	shape := x.Shape()
-	c := shape[3]
-	h := u.conv(s.Sub("proj_in"), u.groupNorm(s.Sub("norm"), x, false), 1, c, 1, nil)
-	h = op.View(s, h, shape[0], shape[1]*shape[2], c)
-	h = u.attention(s.Sub("attn1"), h, nil)
-	h = u.attention(s.Sub("attn2"), h, u.context)
-	n := op.LayerNormalize(s, h, s.Param("norm3.weight", c), s.Param("norm3.bias", c), 1e-5)
-	h = u.linear(s.Sub("ff.net.2"), op.GateGELU(s, u.linear(s.Sub("ff.net.0.proj"), n, 8*c, true, nil)), c, true, h)
-	return u.conv(s.Sub("proj_out"), op.View(s, h, shape...), 1, c, 1, x)
-}
-
-// newUNet returns the output for latents of side×side.
+// newUNet returns a network with the layers, sizes and skips of Stable Diffusion 1.5's U-Net for latents of side×side, for
+// questions of memory.
 func newUNet(batch, side int) (*op.Scope, *gorgonia.Node) {
+	const heads, groups = 8, 32
+	resnets := nn.ResnetConfig{Groups: groups, Eps: 1e-5}
+	transformers := nn.Transformer2DConfig{Heads: heads, Groups: groups, Eps: 1e-6, Layers: 1}
 	s := op.NewScope("unet")
-	u := unet{s: s, heads: 8, context: s.Input("context", batch, 197, 768)}
+	context := s.Input("context", batch, 197, 768)
 	t := op.EmbedTimestep(s, s.Input("timestep", batch), op.TimestepEmbedding{Channels: 320, CosFirst: true})
-	t = op.Activate(s, u.linear(s.Sub("time_embedding.linear_1"), t, 1280, true, nil), op.SiLUAct)
-	u.temb = u.linear(s.Sub("time_embedding.linear_2"), t, 1280, true, nil)
-
-	h := u.conv(s.Sub("conv_in"), s.Input("sample", batch, side, side, 8), 3, 320, 1, nil)
+	temb := nn.TimestepEmbedding(s.Sub("time_embedding"), t, 1280)
+	block := func(s *op.Scope, h *gorgonia.Node, i, channels int, attention bool) *gorgonia.Node {
+		h = nn.Resnet(s.Sub("resnets.%d", i).Segment(), h, temb, channels, resnets)
+		if attention {
+			h = nn.Transformer2D(s.Sub("attentions.%d", i).Segment(), h, context, transformers)
+		}
+		return h
+	}
+	h := nn.Conv(s.Sub("conv_in"), s.Input("sample", batch, side, side, 8), 320, 3, 1, 1, nil)
 	skips := gorgonia.Nodes{h}
 	channels := []int{320, 640, 1280, 1280}
 	for i, c := range channels {
 		b := s.Sub("down_blocks.%d", i)
 		for j := range 2 {
-			h = u.resnet(b.Sub("resnets.%d", j), h, c)
-			if i < 3 {
-				h = u.transformer(b.Sub("attentions.%d", j), h)
-			}
+			h = block(b, h, j, c, i < 3)
 			skips = append(skips, h)
 		}
 		if i < 3 {
-			h = u.conv(b.Sub("downsamplers.0"), h, 3, c, 2, nil)
+			h = nn.Downsample(b.Sub("downsamplers.0"), h)
 			skips = append(skips, h)
 		}
 	}
 	m := s.Sub("mid_block")
-	h = u.resnet(m.Sub("resnets.0"), h, 1280)
-	h = u.transformer(m.Sub("attentions.0"), h)
-	h = u.resnet(m.Sub("resnets.1"), h, 1280)
+	h = block(m, h, 0, 1280, true)
+	h = block(m, h, 1, 1280, false)
 	for i := range channels {
 		c := channels[3-i]
 		b := s.Sub("up_blocks.%d", i)
 		for j := range 3 {
 			skip := skips[len(skips)-1]
 			skips = skips[:len(skips)-1]
-			h = u.resnet(b.Sub("resnets.%d", j), op.ConcatChannels(b, h, skip), c)
-			if i > 0 {
-				h = u.transformer(b.Sub("attentions.%d", j), h)
-			}
+			h = block(b, op.ConcatChannels(b, h, skip), j, c, i > 0)
 		}
 		if i < 3 {
-			up := b.Sub("upsamplers.0")
-			h = op.Convolve(up, h, up.Param("weight", 3, 3, c, c), up.Param("bias", c), nil,
-				op.ConvConfig{Pad: op.Pad(1), ResizeH: 2 * h.Shape()[1], ResizeW: 2 * h.Shape()[2]})
+			h = nn.Upsample(b.Sub("upsamplers.0"), h, 2*h.Shape()[1], 2*h.Shape()[2])
 		}
 	}
-	return s, u.conv(s.Sub("conv_out"), u.groupNorm(s.Sub("conv_norm_out"), h, true), 3, 4, 1, nil)
+	h = nn.GroupNorm(s.Sub("conv_norm_out"), h, groups, 1e-5, true)
+	return s, nn.Conv(s.Sub("conv_out"), h, 4, 3, 1, 1, nil)
 }
 
 // trainingStep returns the loss and the gradients of all parameters.

@@ -1,0 +1,64 @@
+# HistDiST for Go. `make` lists the targets.
+#
+# CGO_ENABLED=0 leaves the fast CPU device out; without a C compiler scripts/deps.sh chooses that by itself.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GO       ?= go
+CGO      := cgo=$$(GO=$(GO) scripts/deps.sh) || exit 1; export CGO_ENABLED=$$cgo;
+GOLANGCI := bin/golangci-lint-v2.15.0
+GOFUMPT  := bin/gofumpt-v0.12.0
+
+# What bench-engine runs: times of each kernel and of whole steps, in GFLOP/s and bytes.
+BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build test test-nocgo test-full race lint fmt bench-engine demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## check for Go and a C compiler; install the compiler where that is allowed
+	@GO=$(GO) scripts/deps.sh >/dev/null
+
+build: ## build bin/histdist
+	@$(CGO) $(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/histdist ./cmd/histdist
+	@echo "built bin/histdist $(VERSION)"
+
+test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than testdata/golden)
+	@$(CGO) $(GO) test -timeout 20m ./...
+
+test-nocgo: ## run the tests of a build without C
+	@CGO_ENABLED=0 $(MAKE) --no-print-directory test
+
+test-full: ## run every test, the long ones too (HISTDIST_FULL=1)
+	@$(CGO) HISTDIST_FULL=1 $(GO) test -timeout 120m -count=1 ./...
+
+race: ## run the compiler's and the executor's tests under the race detector
+	@$(CGO) if [ "$$cgo" = 0 ]; then echo "make race: the race detector needs a C compiler" >&2; exit 1; fi; \
+	$(GO) test -timeout 20m -race ./graph/vm/...
+
+lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
+	@$(CGO) $(GOLANGCI) run ./...
+
+fmt: $(GOFUMPT) ## format the Go files
+	$(GOFUMPT) -l -w .
+
+bench-engine: ## time the engine: kernels, layers, whole steps
+	@$(CGO) $(BENCH_ENGINE)
+
+demo: build ## build, then train the engine's example network for 50 steps
+	@echo "running the engine's example (graph/example_test.go)"
+	@$(CGO) $(GO) test -count=1 -run Example -v ./graph
+
+clean: ## remove what was built
+	rm -rf bin
+
+# Tools live in bin/ under their version, so that a new pin installs anew, and stay out of go.mod, whose versions are the
+# program's own. The first installation of golangci-lint compiles it: 3 minutes on two cores.
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv bin/golangci-lint $@
+
+$(GOFUMPT):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install mvdan.cc/gofumpt@v0.12.0
+	mv bin/gofumpt $@

@@ -1,0 +1,59 @@
+// Command histdist turns an H&E-stained tissue image into the IHC stain of one marker, in Go.
+//
+// Exit codes: 0 the command did what was asked; 1 it failed, and the message says at what; 2 the command line was wrong (an
+// unknown command, flag or number of arguments), and nothing was done.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// version is set by the linker: make build takes it from git.
+var version = "devel"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run executes one command line and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	started := false // cobra has accepted the command line
+	root := &cobra.Command{
+		Use:   "histdist",
+		Short: "virtual IHC staining of H&E images with a latent diffusion model",
+		Long: `histdist turns an H&E-stained tissue image into the IHC stain of one marker (ER, HER2, Ki67, PR) with a latent
+diffusion model. So far its engine stands; the networks, translation and training follow.
+
+For research only: a picture that it makes is no diagnosis.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line.`,
+		Version:           version,
+		SilenceErrors:     true, // printed below, once
+		SilenceUsage:      true,
+		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(doctorCommand())
+
+	command, err := root.ExecuteC()
+	switch {
+	case err == nil:
+		return exitOK
+	case started:
+		fmt.Fprintf(stderr, "%s: %v\n", command.CommandPath(), err)
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "%s: %v\nRun '%[1]s --help' for usage.\n", command.CommandPath(), err)
+	return exitUsage
+}
