@@ -357,8 +357,19 @@ func TestTimestepsEqualDiffusers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// One unit in the last place of the float32 angle, at most 999, moves the sine by 6e-5; equal angles leave rounding.
-				golden.Within(t, got[0].Float32s(), want.Data, golden.Tolerance{Atol: 2e-7})
+				// Where frequencies are equal, rounding is left. PyTorch's exp (MKL's) is not correctly rounded for 3 of 160
+				// frequencies; one unit in their last place moves an angle of up to 999 by 999·2⁻²⁴ = 6e-5. Frequencies in
+				// float64 would move nearly all of them.
+				golden.Within(t, got[0].Float32s(), want.Data, golden.Tolerance{Atol: 7e-5})
+				moved := 0
+				for i, v := range got[0].Float32s() {
+					if math.Abs(float64(v-want.Data[i])) > 2e-7 {
+						moved++
+					}
+				}
+				if moved > len(want.Data)*3/100 {
+					t.Errorf("%d of %d values differ by more than rounding", moved, len(want.Data))
+				}
 				wide := make([]float64, len(exact.Data))
 				for i, v := range got[0].Float32s() {
 					wide[i] = float64(v)

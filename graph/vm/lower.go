@@ -172,6 +172,9 @@ func (g *graph) add(n *gorgonia.Node) error {
 	}
 	kinds, out := s.spec.Kinds(len(in))
 	if s.isView() {
+		if s.in[0].kind == unread {
+			g.stored(s.in[0], kinds[0])
+		}
 		out = s.in[0].kind
 	} else {
 		for i, k := range kinds {

@@ -1,0 +1,720 @@
+// Attention, forward and backward, with queries in the vector lanes.
+//
+// A tile is ATT_Q queries. Its scores are computed transposed, Sᵀ[key][query], so that the softmax over keys runs down the
+// rows: maximum, sum and rescaling are one vector operation each, never a reduction across lanes. Every product is then
+// the same register tile: ATT_R rows (keys or channels, broadcast) × up to ATT_NV vectors (queries or channels).
+//
+//     Sᵀ[key][query]  = Σ_channel K[key][channel]  · Qᵀ[channel][query]
+//     Oᵀ[channel][query] = Σ_key  V[key][channel]  · Pᵀ[key][query]
+//
+// K is packed in panels of ATT_R keys and V in panels of ATT_R channels, chunk of keys by chunk of keys, so that the inner loop
+// reads both in sequence; a chunk stays in the L2 cache while the tiles of a block of queries pass over it.
+
+enum {
+#if defined(HD_AVX512)
+	ATT_R = 8, // 8×3 accumulators of 32 registers
+#else
+	ATT_R = 4, // 4×3 accumulators + 3 loads + 1 broadcast: all 16 registers
+#endif
+	ATT_NV = 3,
+	ATT_Q = ATT_NV * VL,
+	ATT_DEPTH = 160, // channels whose Qᵀ tile (15 KiB with AVX2) stays in the L1 cache
+};
+
+#define ATT_UNROLL _Pragma("GCC unroll 8")
+// For functions with a register tile inside: inlined into a long function, GCC spills its accumulators.
+#define ATT_NOINLINE __attribute__((noinline))
+
+INLINE long att_min(long a, long b) { return a < b ? a : b; }
+INLINE long att_max(long a, long b) { return a > b ? a : b; }
+INLINE long att_round(long n, long to) { return (n + to - 1) / to * to; }
+INLINE long att_div(long n, long by) { return (n + by - 1) / by; }
+INLINE float *att_take(float **p, long n) { // n floats off the workspace, in whole cache lines
+	float *r = *p;
+	*p += att_round(n, 16);
+	return r;
+}
+INLINE void *att_at(const void *p, long i, hd_dtype t) { return (char *)p + i * (t == HD_BF16 ? 2 : 4); }
+
+// 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which no sum with a term of 1 can tell from 0. Relative
+// minimax polynomial on [-1/2, 1/2]. The integer part of t sits in the low bits of t + 1.5·2^23.
+INLINE vf att_exp2(vf t) {
+	t = vmaxf(bc(-125.0f), t); // in this order a NaN stays a NaN
+	vf z = t + 12582912.0f;
+	vf f = t - (z - 12582912.0f);
+	vf g = f * f; // Estrin's scheme: the latency of the chain, not the count of operations, sets the pace
+	vf p = f * 6.931470037e-1f + 1.0f, r = f * 5.550733581e-2f + 2.402224243e-1f, s = f * 1.326472731e-3f + 9.671512991e-3f;
+	p = (s * g + r) * g + p;
+	return (vf)((vi)p + ((vi)z << 23));
+}
+
+// ---- Packing
+
+// VL×VL block, dst[c*ldd + r] = src[r*VL + c].
+#if defined(__x86_64__) && (defined(HD_AVX2) || defined(HD_AVX512))
+INLINE void att_transpose8(float *dst, long ldd, const float *src) {
+	__m256 r[8], t[8];
+	ATT_UNROLL
+	for (int i = 0; i < 8; i++)
+		r[i] = _mm256_loadu_ps(src + i * VL);
+	ATT_UNROLL
+	for (int i = 0; i < 8; i += 2) {
+		t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+		t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+	}
+	ATT_UNROLL
+	for (int i = 0; i < 8; i += 4) {
+		r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+		r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+		r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+		r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+	}
+	ATT_UNROLL
+	for (int i = 0; i < 4; i++) {
+		_mm256_storeu_ps(dst + i * ldd, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+		_mm256_storeu_ps(dst + (i + 4) * ldd, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+	}
+}
+INLINE void att_transpose(float *dst, long ldd, const float *src) {
+	for (int r = 0; r < VL; r += 8)
+		for (int c = 0; c < VL; c += 8)
+			att_transpose8(dst + c * ldd + r, ldd, src + r * VL + c);
+}
+#else
+INLINE void att_transpose(float *dst, long ldd, const float *src) {
+	for (int c = 0; c < VL; c++)
+		for (int r = 0; r < VL; r++)
+			dst[c * ldd + r] = src[r * VL + c];
+}
+#endif
+
+// n ≤ VL values src[at …] as floats; what is past n is left as it is.
+INLINE void att_load_row(float *dst, const void *src, long at, long n, hd_dtype type) {
+	if (n == VL)
+		st(dst, ldt(src, at, type));
+	else
+		for (long i = 0; i < n; i++)
+			dst[i] = ld1(src, at + i, type);
+}
+
+// n ≤ ATT_Q rows of d channels, src[r*lds + c] → dst[c][r] with rows of ATT_Q; missing rows are zero.
+INLINE void att_pack_tile_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	float block[VL * VL], out[VL * VL];
+	for (long r0 = 0; r0 < n; r0 += VL) {
+		long nr = att_min(n - r0, VL);
+		for (long c0 = 0; c0 < d; c0 += VL) {
+			long nc = att_min(d - c0, VL);
+			if (nr < VL)
+				memset(block, 0, sizeof block);
+			for (long r = 0; r < nr; r++)
+				att_load_row(block + r * VL, src, (r0 + r) * lds + c0, nc, type);
+			if (nc == VL) {
+				att_transpose(dst + c0 * ATT_Q + r0, ATT_Q, block);
+			} else {
+				att_transpose(out, VL, block);
+				for (long c = 0; c < nc; c++)
+					st(dst + (c0 + c) * ATT_Q + r0, ld(out + c * VL));
+			}
+		}
+	}
+}
+static void att_pack_tile(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	if (type == HD_BF16)
+		att_pack_tile_t(dst, src, lds, n, d, HD_BF16);
+	else
+		att_pack_tile_t(dst, src, lds, n, d, HD_F32);
+}
+
+// The way back: src[c][r] with rows of ATT_Q, times factor[r], → n rows of d channels, dst[r*ldd + c].
+INLINE void att_store_tile_t(void *dst, long ldd, long n, long d, const float *src, const float *factor, hd_dtype type) {
+	float block[VL * VL], out[VL * VL];
+	for (long r0 = 0; r0 < n; r0 += VL) {
+		long nr = att_min(n - r0, VL);
+		vf f = ld(factor + r0);
+		for (long c0 = 0; c0 < d; c0 += VL) {
+			long nc = att_min(d - c0, VL);
+			if (nc < VL)
+				memset(block, 0, sizeof block);
+			for (long c = 0; c < nc; c++)
+				st(block + c * VL, ld(src + (c0 + c) * ATT_Q + r0) * f);
+			att_transpose(out, VL, block);
+			for (long r = 0; r < nr; r++) {
+				if (nc == VL)
+					stt(dst, (r0 + r) * ldd + c0, ld(out + r * VL), type);
+				else
+					for (long c = 0; c < nc; c++)
+						st1(dst, (r0 + r) * ldd + c0 + c, out[r * VL + c], type);
+			}
+		}
+	}
+}
+static void att_store_tile(void *dst, long ldd, long n, long d, const float *src, const float *factor, hd_dtype type) {
+	if (type == HD_BF16)
+		att_store_tile_t(dst, ldd, n, d, src, factor, HD_BF16);
+	else
+		att_store_tile_t(dst, ldd, n, d, src, factor, HD_F32);
+}
+
+// Copies n rows of d values to rows of ldd ≥ d floats; what is past d is zero.
+INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
+	for (long r = 0; r < n; r++) {
+		long c = 0;
+		for (; c + VL <= d; c += VL)
+			st(dst + r * ldd + c, ldt(src, r * lds + c, type));
+		for (; c < d; c++)
+			dst[r * ldd + c] = ld1(src, r * lds + c, type);
+		for (; c < ldd; c++)
+			dst[r * ldd + c] = 0;
+	}
+}
+static void att_pack_rows(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
+	if (type == HD_BF16)
+		att_pack_rows_t(dst, ldd, src, lds, n, d, HD_BF16);
+	else
+		att_pack_rows_t(dst, ldd, src, lds, n, d, HD_F32);
+}
+
+// Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is filled
+// up with copies of the last key: they can't raise a maximum of scores, and nothing else looks at them.
+INLINE void att_pack_keys_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	float block[VL * VL], out[VL * VL];
+	for (long r0 = 0; r0 < n; r0 += VL) {
+		long panels = att_div(att_min(n - r0, VL), ATT_R);
+		for (long c0 = 0; c0 < d; c0 += VL) {
+			long nc = att_min(d - c0, VL);
+			for (long r = 0; r < VL; r++)
+				att_load_row(block + r * VL, src, att_min(r0 + r, n - 1) * lds + c0, nc, type);
+			att_transpose(out, VL, block);
+			for (long p = 0; p < panels; p++)
+				for (long c = 0; c < nc; c++)
+					memcpy(dst + (r0 + p * ATT_R) * d + (c0 + c) * ATT_R, out + c * VL + p * ATT_R, ATT_R * sizeof *dst);
+		}
+	}
+}
+static void att_pack_keys(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	if (type == HD_BF16)
+		att_pack_keys_t(dst, src, lds, n, d, HD_BF16);
+	else
+		att_pack_keys_t(dst, src, lds, n, d, HD_F32);
+}
+
+// Packs n rows of d values in panels of ATT_R channels for att_accumulate: dst[c/ATT_R][row][c%ATT_R], zero past d.
+INLINE void att_pack_panels_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	for (long c0 = 0; c0 < d; c0 += ATT_R) {
+		long nc = att_min(d - c0, ATT_R);
+		for (long r = 0; r < n; r++, dst += ATT_R) {
+			if (nc == ATT_R) {
+				for (int c = 0; c < ATT_R; c++)
+					dst[c] = ld1(src, r * lds + c0 + c, type);
+			} else {
+				for (long c = 0; c < ATT_R; c++)
+					dst[c] = c < nc ? ld1(src, r * lds + c0 + c, type) : 0;
+			}
+		}
+	}
+}
+static void att_pack_panels(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+	if (type == HD_BF16)
+		att_pack_panels_t(dst, src, lds, n, d, HD_BF16);
+	else
+		att_pack_panels_t(dst, src, lds, n, d, HD_F32);
+}
+
+// ---- Products
+
+// x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so have
+// smaller rounding errors than one long chain.
+INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, long n, const float *a, long ra, long ca, const float *b, long ldb) {
+	ATT_UNROLL
+	for (int i = 0; i < ATT_R; i++)
+		ATT_UNROLL
+		for (int j = 0; j < nv; j++)
+			x[i][j] = bc(0);
+	for (long k = 0; k < n; k++) {
+		vf bv[ATT_NV];
+		ATT_UNROLL
+		for (int j = 0; j < nv; j++)
+			bv[j] = ld(b + j * VL);
+		ATT_UNROLL
+		for (int i = 0; i < ATT_R; i++) {
+			vf av = bc(a[i * ra]);
+			ATT_UNROLL
+			for (int j = 0; j < nv; j++)
+				x[i][j] += av * bv[j];
+		}
+		a += ca;
+		b += ldb;
+	}
+}
+// c = x, or c = c·factor + x; factor is a vector for each column of x.
+INLINE void att_put(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc) {
+	ATT_UNROLL
+	for (int i = 0; i < ATT_R; i++)
+		ATT_UNROLL
+		for (int j = 0; j < nv; j++)
+			st(c + i * ldc + j * VL, x[i][j]);
+}
+INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const float *factor) {
+	ATT_UNROLL
+	for (int j = 0; j < nv; j++) {
+		vf f = factor ? ld(factor + j * VL) : bc(1);
+		ATT_UNROLL
+		for (int i = 0; i < ATT_R; i++)
+			x[i][j] += ld(c + i * ldc + j * VL) * f;
+	}
+	att_put(x, nv, c, ldc);
+}
+
+// s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of queries; unless max is NULL,
+// max[query] is the greatest. s has rows of lds.
+INLINE void att_scores_nv(const int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
+	for (long c0 = 0; c0 < d; c0 += ATT_DEPTH) {
+		long nc = att_min(d - c0, ATT_DEPTH);
+		vf m[ATT_NV];
+		ATT_UNROLL
+		for (int j = 0; j < nv; j++)
+			m[j] = bc(-INFINITY);
+		for (long r = 0; r < n; r += ATT_R) {
+			vf x[ATT_R][ATT_NV];
+			att_mac(x, nv, nc, k + r * d + c0 * ATT_R, 1, ATT_R, q + c0 * ATT_Q, ATT_Q);
+			if (c0)
+				att_add(x, nv, s + r * lds, lds, NULL);
+			else
+				att_put(x, nv, s + r * lds, lds);
+			ATT_UNROLL
+			for (int i = 0; i < ATT_R; i++)
+				ATT_UNROLL
+				for (int j = 0; j < nv; j++)
+					m[j] = vmaxf(m[j], x[i][j]);
+		}
+		if (max)
+			ATT_UNROLL
+			for (int j = 0; j < nv; j++)
+				st(max + j * VL, m[j]);
+	}
+}
+static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
+	if (nv == 3)
+		att_scores_nv(3, n, d, k, q, s, lds, max);
+	else if (nv == 2)
+		att_scores_nv(2, n, d, k, q, s, lds, max);
+	else
+		att_scores_nv(1, n, d, k, q, s, lds, max);
+}
+
+// o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are ldv
+// keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
+INLINE void att_accumulate_nv(const int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
+                              const float *factor) {
+	for (long c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
+		vf x[ATT_R][ATT_NV];
+		att_mac(x, nv, n, v, 1, ATT_R, p, ldp);
+		if (factor)
+			att_add(x, nv, o, ATT_Q, factor);
+		else
+			att_put(x, nv, o, ATT_Q);
+	}
+}
+static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o, const float *factor) {
+	if (nv == 3)
+		att_accumulate_nv(3, n, d, v, ldv, p, ldp, o, factor);
+	else if (nv == 2)
+		att_accumulate_nv(2, n, d, v, ldv, p, ldp, o, factor);
+	else
+		att_accumulate_nv(1, n, d, v, ldv, p, ldp, o, factor);
+}
+
+// g[key][c] += Σ_query p[key][query] x[query][c] for nk keys (rounded up to ATT_R), nq queries, nv vectors of channels.
+INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, long ldp, const float *x, float *g, long ldx) {
+	for (long r = 0; r < nk; r += ATT_R) {
+		vf acc[ATT_R][ATT_NV];
+		att_mac(acc, nv, nq, p + r * ldp, ldp, 1, x, ldx);
+		att_add(acc, nv, g + r * ldx, ldx, NULL);
+	}
+}
+// The same for all dv channels (a multiple of VL): three vectors at a time, and 2+2 rather than 3+1 at the end, since
+// a single column of accumulators is too few to hide the latency of an FMA.
+static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long ldp, const float *x, float *g, long dv) {
+	for (long c = 0; c < dv;) {
+		long nv = att_min((dv - c) / VL, 3);
+		if ((dv - c) / VL == 4)
+			nv = 2;
+		if (nv == 3)
+			att_key_gradient_nv(3, nk, nq, p, ldp, x + c, g + c, dv);
+		else if (nv == 2)
+			att_key_gradient_nv(2, nk, nq, p, ldp, x + c, g + c, dv);
+		else
+			att_key_gradient_nv(1, nk, nq, p, ldp, x + c, g + c, dv);
+		c += nv * VL;
+	}
+}
+
+// ---- Softmax
+
+// Causal mask: -∞ for keys after a query, and max anew. s has n keys from key k0 on; query q0 is lane 0.
+static void att_mask(int nv, long n, long k0, long q0, float *s, long lds, float *max) {
+	vi lane;
+	for (int i = 0; i < VL; i++)
+		lane[i] = i;
+	for (int j = 0; j < nv; j++) {
+		vf m = bc(-INFINITY);
+		for (long r = 0; r < n; r++) {
+			float *p = s + r * lds + j * VL;
+			vf x = vsel((vi)(lane + (int)(q0 + j * VL) < (int)(k0 + r)), bc(-INFINITY), ld(p));
+			st(p, x);
+			m = vmaxf(m, x);
+		}
+		st(max + j * VL, m);
+	}
+}
+
+// Takes in the greatest scores of one more chunk of keys: max becomes the running maximum in units of log2, and factor is what
+// sums made with the old one are to be multiplied by.
+INLINE void att_raise_max(int nv, float log2_scale, const float *chunk_max, float *max, float *factor) {
+	for (int j = 0; j < nv; j++) {
+		vf old = ld(max + j * VL), m = vmaxf(old, ld(chunk_max + j * VL) * log2_scale);
+		st(max + j * VL, m);
+		st(factor + j * VL, att_exp2(old - m));
+	}
+}
+
+// s → p = 2^(s·log2_scale - max) in place for n keys, sum = sum·factor + Σ p.
+static void att_exponentials(int nv, long n, float log2_scale, float *s, const float *max, const float *factor, float *sum) {
+	for (int j = 0; j < nv * VL; j += VL) { // a column at a time: every constant fits in a register
+		vf m = ld(max + j), t = bc(0);
+		for (long r = 0; r < n; r++) {
+			float *sr = s + r * ATT_Q + j;
+			vf p = att_exp2(ld(sr) * log2_scale - m);
+			st(sr, p);
+			t += p;
+		}
+		st(sum + j, ld(sum + j) * ld(factor + j) + t);
+	}
+}
+
+// The backward pass's: also dot = dot·factor + Σ p·gp, with gp the gradient of p. Both have rows of lds.
+static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, const float *gp, long lds, const float *max,
+                                 const float *factor, float *sum, float *dot) {
+	for (int j = 0; j < nv * VL; j += VL) {
+		vf m = ld(max + j), t = bc(0), u = bc(0);
+		for (long r = 0; r < n; r++) {
+			float *sr = s + r * lds + j;
+			vf p = att_exp2(ld(sr) * log2_scale - m);
+			st(sr, p);
+			t += p;
+			u += p * ld(gp + r * lds + j);
+		}
+		vf f = ld(factor + j);
+		st(sum + j, ld(sum + j) * f + t);
+		st(dot + j, ld(dot + j) * f + u);
+	}
+}
+
+// p → p·factor, the probabilities, and gp → p (gp - dot), the gradient of the scores, in place for n keys.
+static void att_score_gradient(int nv, long n, float *p, float *gp, long lds, const float *factor, const float *dot) {
+	for (int j = 0; j < nv; j++) {
+		vf f = ld(factor + j * VL), u = ld(dot + j * VL);
+		float *pj = p + j * VL, *gj = gp + j * VL;
+		for (long r = 0; r < n; r++, pj += lds, gj += lds) {
+			vf x = ld(pj) * f;
+			st(pj, x);
+			st(gj, x * (ld(gj) - u));
+		}
+	}
+}
+
+INLINE void att_fill(float *p, long n, float x) {
+	for (long i = 0; i < n; i++)
+		p[i] = x;
+}
+
+// Vectors of queries in the tile that begins at query q.
+INLINE int att_tile_vectors(long lq, long q) { return (int)att_div(att_min(lq - q, ATT_Q), VL); }
+
+// Keys in a chunk, a multiple of ATT_R: K and V of a chunk take about 128 KiB.
+INLINE long att_chunk(const hd_attention *a) { return att_min(att_max(16384 / a->d / ATT_R * ATT_R, 32), 256); }
+
+// ---- Forward
+
+typedef struct {
+	long chunk, chunks; // keys in a chunk; chunks of keys
+	long tiles, blocks; // tiles in a block of queries; blocks of queries
+	long head_floats;   // packed K and V of one head
+	long group;         // heads (of all images) packed at a time
+	long thread_floats;
+} att_forward_plan;
+
+typedef struct {
+	att_forward_plan p;
+	const hd_attention *a;
+	const void *q, *k, *v;
+	void *o;
+	float *packed, *scratch;
+	long first; // head of the group
+} att_forward_job;
+
+static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a) {
+	att_forward_plan p;
+	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads, d = att_round(a->d, ATT_R);
+	p.chunk = att_chunk(a);
+	p.chunks = att_div(a->lk, p.chunk);
+	// Qᵀ and Oᵀ of a block share the L2 cache with a chunk of K and V; four blocks or more for each thread balance the work.
+	long tiles = att_div(a->lq, ATT_Q);
+	p.tiles = att_min(att_max(192 * 1024 / (2 * d * ATT_Q * 4), 1), 8);
+	p.tiles = att_min(p.tiles, att_max(tiles * heads / (4 * threads), 1));
+	p.tiles = att_min(p.tiles, tiles);
+	p.blocks = att_div(tiles, p.tiles);
+	p.head_floats = att_round(att_round(a->lk, ATT_R) * a->d, 16) + att_round(a->lk * d, 16);
+	p.group = att_min(att_max(att_max(4 * 1024 * 1024 / p.head_floats, threads), 1), heads); // 16 MiB, and work for each thread
+	p.thread_floats = att_round(p.tiles * ATT_Q * a->d, 16) + att_round(p.tiles * ATT_Q * d, 16) + 2 * att_round(p.tiles * ATT_Q, 16) +
+	                  att_round(att_round(p.chunk, ATT_R) * ATT_Q, 16);
+	return p;
+}
+
+static size_t att_forward_workspace(const hd_ctx *c, const hd_attention *a) {
+	att_forward_plan p = att_plan_forward(c, a);
+	return (p.group * p.head_floats + hd_pool_threads(c->pool) * p.thread_floats) * sizeof(float);
+}
+
+// Packs one chunk of one head.
+static void att_pack_task(void *arg, long task, int thread) {
+	(void)thread;
+	const att_forward_job *t = arg;
+	const hd_attention *a = t->a;
+	long g = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk, n = att_min(a->lk - k0, t->p.chunk);
+	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, row = b * a->lk + k0;
+	float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
+	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ldk + h * a->d, a->type), a->ldk, n, a->d, a->type);
+	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ldv + h * a->d, a->type), a->ldv, n, a->d, a->type);
+}
+
+// One block of queries of one head.
+static void att_forward_task(void *arg, long task, int thread) {
+	const att_forward_job *t = arg;
+	const hd_attention *a = t->a;
+	long g = task / t->p.blocks, q0 = task % t->p.blocks * t->p.tiles * ATT_Q, q1 = att_min(q0 + t->p.tiles * ATT_Q, a->lq);
+	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, d = att_round(a->d, ATT_R);
+	const float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
+	float log2_scale = a->scale * 1.44269504088896341f;
+	float *w = t->scratch + thread * t->p.thread_floats;
+	float *qt = att_take(&w, t->p.tiles * ATT_Q * a->d), *ot = att_take(&w, t->p.tiles * ATT_Q * d);
+	float *max = att_take(&w, t->p.tiles * ATT_Q), *sum = att_take(&w, t->p.tiles * ATT_Q), *s = w;
+
+	att_fill(max, t->p.tiles * ATT_Q, -INFINITY);
+	att_fill(sum, t->p.tiles * ATT_Q, 0);
+	for (long q = q0; q < q1; q += ATT_Q)
+		att_pack_tile(qt + (q - q0) * a->d, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q),
+		              a->d, a->type);
+	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk) {
+		long chunk = att_min(a->lk - k0, t->p.chunk);
+		for (long q = q0; q < q1; q += ATT_Q) {
+			long n = a->causal ? att_min(chunk, q + ATT_Q - k0) : chunk, i = q - q0;
+			if (n <= 0)
+				continue;
+			int nv = att_tile_vectors(a->lq, q);
+			float chunk_max[ATT_Q], factor[ATT_Q];
+			att_scores(nv, n, a->d, k + k0 * a->d, qt + i * a->d, s, ATT_Q, chunk_max);
+			if (a->causal && k0 + n > q)
+				att_mask(nv, n, k0, q, s, ATT_Q, chunk_max);
+			att_raise_max(nv, log2_scale, chunk_max, max + i, factor);
+			att_exponentials(nv, n, log2_scale, s, max + i, factor, sum + i);
+			att_accumulate(nv, n, d, v + k0 * d, chunk, s, ATT_Q, ot + i * d, k0 ? factor : NULL);
+		}
+	}
+	for (long q = q0; q < q1; q += ATT_Q) {
+		float inverse[ATT_Q];
+		for (long i = 0; i < ATT_Q; i++)
+			inverse[i] = 1.0f / sum[q - q0 + i];
+		void *o = att_at(t->o, (b * a->lq + q) * a->ldo + h * a->d, a->type);
+		att_store_tile(o, a->ldo, att_min(q1 - q, ATT_Q), a->d, ot + (q - q0) * d, inverse, a->type);
+	}
+}
+
+static void att_forward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws) {
+	att_forward_job t = {.p = att_plan_forward(c, a), .a = a, .q = q, .k = k, .v = v, .o = o, .packed = ws};
+	t.scratch = t.packed + t.p.group * t.p.head_floats;
+	for (t.first = 0; t.first < a->batch * a->heads; t.first += t.p.group) {
+		long heads = att_min(a->batch * a->heads - t.first, t.p.group);
+		hd_pool_for(c->pool, heads * t.p.chunks, att_pack_task, &t);
+		hd_pool_for(c->pool, heads * t.p.blocks, att_forward_task, &t);
+	}
+}
+
+// ---- Backward
+//
+// With P = softmax(scale · Q Kᵀ) and G the gradient of O = P V:
+//
+//     gV = Pᵀ G,  gP = G Vᵀ,  gS = P ∘ (gP - rowsum(P ∘ gP)),  gQ = scale · gS K,  gK = scale · gSᵀ Q
+//
+// A block of queries holds its Pᵀ and gPᵀ for all keys. The first sweep over the keys fills them with P under the maximum so
+// far and with gP, and gathers maxima and sums; the second corrects P to the last maximum and multiplies. So every product
+// is done once, five in all, and each exponential once.
+
+typedef struct {
+	long chunk, chunks;
+	long block, blocks;  // queries in a block, a multiple of ATT_Q; blocks
+	long parts;          // tasks a head's queries are split into, each with its own gK and gV, added up in order
+	long sums_floats;    // gK and gV of one task
+	long sums;           // how many of those: one a task if heads are split or fewer than threads, otherwise one a thread
+	long thread_floats;
+} att_backward_plan;
+
+typedef struct {
+	att_backward_plan p;
+	const hd_attention *a;
+	const void *q, *k, *v, *go;
+	void *gq, *gk, *gv;
+	float *sums, *scratch;
+} att_backward_job;
+
+static att_backward_plan att_plan_backward(const hd_ctx *c, const hd_attention *a) {
+	att_backward_plan p;
+	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads;
+	long d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
+	p.chunk = att_chunk(a);
+	p.chunks = att_div(a->lk, p.chunk);
+	// P and gP take 3 MiB at most, or the smallest block does. A longer block makes longer sums for gK and gV.
+	p.block = att_min(att_max(3 * 1024 * 1024 / (2 * 4 * lk) / ATT_Q, 1), att_max(96 / ATT_Q, 1));
+	p.block = att_min(p.block, att_div(a->lq, ATT_Q)) * ATT_Q;
+	p.blocks = att_div(a->lq, p.block);
+	p.parts = 1;
+	if (heads % threads && heads < 4 * threads)
+		p.parts = att_min(att_div(4 * threads, heads), p.blocks);
+	p.sums_floats = 2 * att_round(lk * dv, 16);
+	p.sums = p.parts == 1 ? att_min(threads, heads) : heads * p.parts;
+	p.thread_floats = 2 * att_round(lk * a->d, 16) + att_round(a->lk * d, 16) + 2 * att_round(lk * p.block, 16) +
+	                  2 * att_round(p.block * a->d, 16) + 2 * att_round(p.block * dv, 16) + att_round(p.block * d, 16) +
+	                  att_round(p.chunks * p.block, 16) + 3 * att_round(p.block, 16);
+	return p;
+}
+
+static size_t att_backward_workspace(const hd_ctx *c, const hd_attention *a) {
+	att_backward_plan p = att_plan_backward(c, a);
+	return (p.sums * p.sums_floats + hd_pool_threads(c->pool) * p.thread_floats) * sizeof(float);
+}
+
+// Stores keys k0 … k0+n-1 of one head of gK and gV: the sums of its parts, in order. Overwrites the first part's.
+static void att_store_key_gradients(const att_backward_job *t, long head, float *sums, long k0, long n) {
+	const hd_attention *a = t->a;
+	long dv = att_round(a->d, VL), b = head / a->heads, h = head % a->heads;
+	for (int which = 0; which < 2; which++) {
+		float *g = sums + which * (t->p.sums_floats / 2) + k0 * dv;
+		float scale = which ? 1 : a->scale;
+		void *out = which ? t->gv : t->gk;
+		long ldo = which ? a->lddv : a->lddk;
+		for (long i = 0; i < n * dv; i += VL) {
+			vf x = ld(g + i);
+			for (long part = 1; part < t->p.parts; part++)
+				x += ld(g + part * t->p.sums_floats + i);
+			st(g + i, x * scale);
+		}
+		for (long r = 0; r < n; r++) {
+			long at = (b * a->lk + k0 + r) * ldo + h * a->d, i = 0;
+			for (; i + VL <= a->d; i += VL)
+				stt(out, at + i, ld(g + r * dv + i), a->type);
+			for (; i < a->d; i++)
+				st1(out, at + i, g[r * dv + i], a->type);
+		}
+	}
+}
+
+// One chunk of keys of one head.
+static void att_reduce_task(void *arg, long task, int thread) {
+	(void)thread;
+	const att_backward_job *t = arg;
+	long head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
+	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0, att_min(t->a->lk - k0, t->p.chunk));
+}
+
+// One part of the queries of one head.
+static void att_backward_task(void *arg, long task, int thread) {
+	const att_backward_job *t = arg;
+	const hd_attention *a = t->a;
+	long head = task / t->p.parts, part = task % t->p.parts, b = head / a->heads, h = head % a->heads;
+	long block = t->p.block, d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
+	float log2_scale = a->scale * 1.44269504088896341f;
+	float *gk = t->sums + (t->p.sums == a->batch * a->heads * t->p.parts ? task : thread) * t->p.sums_floats, *gv = gk + t->p.sums_floats / 2;
+	float *w = t->scratch + thread * t->p.thread_floats;
+	float *k = att_take(&w, lk * a->d), *v = att_take(&w, lk * a->d), *kp = att_take(&w, a->lk * d);
+	float *p = att_take(&w, lk * block), *gp = att_take(&w, lk * block);
+	float *qt = att_take(&w, block * a->d), *gt = att_take(&w, block * a->d);         // transposed: Qᵀ and Gᵀ
+	float *qr = att_take(&w, block * dv), *gr = att_take(&w, block * dv);             // in rows
+	float *gqt = att_take(&w, block * d), *chunk_max = att_take(&w, t->p.chunks * block); // maximum that each chunk of P was made with
+	float *max = att_take(&w, block), *sum = att_take(&w, block), *dot = att_take(&w, block);
+
+	memset(gk, 0, t->p.sums_floats * sizeof *gk);
+	const void *ks = att_at(t->k, b * a->lk * a->ldk + h * a->d, a->type), *vs = att_at(t->v, b * a->lk * a->ldv + h * a->d, a->type);
+	att_pack_keys(k, ks, a->ldk, a->lk, a->d, a->type);
+	att_pack_keys(v, vs, a->ldv, a->lk, a->d, a->type);
+	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk)
+		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ldk, a->type), a->ldk, att_min(a->lk - k0, t->p.chunk), a->d, a->type);
+
+	for (long i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
+		long q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
+		const void *qs = att_at(t->q, (b * a->lq + q0) * a->ldq + h * a->d, a->type);
+		const void *gs = att_at(t->go, (b * a->lq + q0) * a->ldo + h * a->d, a->type);
+		att_pack_rows(qr, dv, qs, a->ldq, q1 - q0, a->d, a->type);
+		att_pack_rows(gr, dv, gs, a->ldo, q1 - q0, a->d, a->type);
+		for (long q = 0; q < q1 - q0; q += ATT_Q) {
+			long n = att_min(q1 - q0 - q, ATT_Q);
+			att_pack_tile(qt + q * a->d, att_at(qs, q * a->ldq, a->type), a->ldq, n, a->d, a->type);
+			att_pack_tile(gt + q * a->d, att_at(gs, q * a->ldo, a->type), a->ldo, n, a->d, a->type);
+		}
+		att_fill(max, block, -INFINITY);
+		att_fill(sum, block, 0);
+		att_fill(dot, block, 0);
+
+		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
+			long n = att_min(keys - k0, t->p.chunk);
+			for (long q = 0; q < q1 - q0; q += ATT_Q) {
+				int nv = att_tile_vectors(a->lq, q0 + q);
+				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, m[ATT_Q], factor[ATT_Q];
+				att_scores(nv, n, a->d, k + k0 * a->d, qt + q * a->d, pq, block, m);
+				att_scores(nv, n, a->d, v + k0 * a->d, gt + q * a->d, gpq, block, NULL);
+				if (a->causal && k0 + n > q0 + q)
+					att_mask(nv, n, k0, q0 + q, pq, block, m);
+				att_raise_max(nv, log2_scale, m, max + q, factor);
+				memcpy(chunk_max + k0 / t->p.chunk * block + q, max + q, sizeof m);
+				att_exponentials_dot(nv, n, log2_scale, pq, gpq, block, max + q, factor, sum + q, dot + q);
+			}
+		}
+		for (long q = 0; q < block; q++)
+			dot[q] /= sum[q];
+
+		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
+			long n = att_min(keys - k0, t->p.chunk);
+			for (long q = 0; q < q1 - q0; q += ATT_Q) {
+				int nv = att_tile_vectors(a->lq, q0 + q);
+				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, factor[ATT_Q], one[ATT_Q];
+				const float *m = chunk_max + k0 / t->p.chunk * block + q;
+				for (int j = 0; j < nv * VL; j += VL) {
+					st(factor + j, att_exp2(ld(m + j) - ld(max + q + j)) / ld(sum + q + j));
+					st(one + j, bc(1));
+				}
+				att_score_gradient(nv, n, pq, gpq, block, factor, dot + q);
+				att_accumulate(nv, n, d, kp + k0 * d, att_min(a->lk - k0, t->p.chunk), gpq, block, gqt + q * d, k0 ? one : NULL);
+			}
+			att_key_gradient(n, q1 - q0, p + k0 * block, block, gr, gv + k0 * dv, dv);
+			att_key_gradient(n, q1 - q0, gp + k0 * block, block, qr, gk + k0 * dv, dv);
+		}
+		float scale[ATT_Q];
+		att_fill(scale, ATT_Q, a->scale);
+		for (long q = q0; q < q1; q += ATT_Q)
+			att_store_tile(att_at(t->gq, (b * a->lq + q) * a->lddq + h * a->d, a->type), a->lddq, att_min(q1 - q, ATT_Q), a->d,
+			               gqt + (q - q0) * d, scale, a->type);
+	}
+	if (t->p.parts == 1)
+		att_store_key_gradients(t, head, gk, 0, a->lk);
+}
+
+static void att_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
+                         void *gk, void *gv, void *ws) {
+	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv, .sums = ws};
+	long heads = a->batch * a->heads;
+	t.scratch = t.sums + t.p.sums * t.p.sums_floats;
+	hd_pool_for(c->pool, heads * t.p.parts, att_backward_task, &t);
+	if (t.p.parts > 1)
+		hd_pool_for(c->pool, heads * t.p.chunks, att_reduce_task, &t);
+}
+
+#define ATTENTION_KERNELS {att_forward, att_backward, att_forward_workspace, att_backward_workspace}

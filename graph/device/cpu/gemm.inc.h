@@ -1,0 +1,584 @@
+// The packed product: C[M,N] = A·B, A in rows or columns of floats, B in panels of MM_COLS columns.
+//
+//     for each task: a block of rows × a group of panels           (the threads' share)
+//       for each block of K                                        (panel: L1 cache, block of A: L2 cache)
+//         for each panel
+//           for each strip of MM_ROWS rows                         (registers)
+//
+// A is read where it lies if it is float32 in rows, otherwise a block is copied into scratch memory: that is where bfloat16
+// is widened, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is read often, or panel by
+// panel as it is used.
+
+enum {
+#if defined(HD_AVX512)
+	MM_ROWS = 14, // 14×2 accumulators + 2 loads + 1 broadcast of 32 registers
+#else
+	MM_ROWS = 6, // 6×2 + 2 + 1 of 16 registers
+#endif
+	MM_COLS = 2 * VL,
+	MM_BLOCK_K = 352,                // a panel takes 22 KiB of the L1 cache with AVX2
+	MM_BLOCK_ROWS = 192,             // 264 KiB of the L2 cache at most
+	MM_GROUP_COLS = 1280,            // widest group, where sums wait in scratch memory
+	MM_PACK_ONCE = 16 * 1024 * 1024, // floats of B, or a quarter of that of A, that a call may pack ahead
+};
+
+INLINE long mm_min(long a, long b) { return a < b ? a : b; }
+INLINE long mm_max(long a, long b) { return a > b ? a : b; }
+INLINE long mm_div(long n, long by) { return (n + by - 1) / by; }
+INLINE long mm_round(long n, long to) { return mm_div(n, to) * to; }
+INLINE long mm_line(long floats) { return mm_round(floats, 16); } // whole cache lines
+INLINE const void *mm_at(const void *p, long i, hd_dtype t) { return (const char *)p + i * (t == HD_BF16 ? 2 : 4); }
+
+// ---- Registers
+
+// Keeps the compiler from rewriting how a pointer walks, or from mixing two rounds of a loop: both spill accumulators.
+#define MM_PIN(p) __asm__ volatile("" : "+r"(p)::"memory")
+
+// c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c) and
+// bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
+INLINE void mm_strip(const int m, const int by_column, long k, const float *restrict a, long lda, const float *restrict b, float *c,
+                     long ldc, const float *add, long ldadd, const float *bias) {
+	vf x[MM_ROWS][2];
+	_Pragma("GCC unroll 16")
+	for (int i = 0; i < m; i++)
+		x[i][0] = x[i][1] = bc(0);
+	// A pointer for every four rows: one for each would take more registers than there are.
+	const float *p[(MM_ROWS + 3) / 4];
+	_Pragma("GCC unroll 4")
+	for (int q = 0; 4 * q < m; q++)
+		p[q] = a + (by_column ? 4 * q : 4 * q * lda);
+	for (long l = 0; l < k; l++) {
+		vf b0 = ld(b), b1 = ld(b + VL);
+		_Pragma("GCC unroll 16")
+		for (int i = 0; i < m; i++) {
+			vf v = bc(by_column ? p[0][i] : p[i / 4][i % 4 * lda]);
+			x[i][0] += v * b0;
+			x[i][1] += v * b1;
+		}
+		b += MM_COLS;
+		_Pragma("GCC unroll 4")
+		for (int q = 0; 4 * q < m; q++) {
+			p[q] += by_column ? lda : 1;
+			MM_PIN(p[q]);
+		}
+	}
+	if (bias) {
+		vf b0 = ld(bias), b1 = ld(bias + VL);
+		_Pragma("GCC unroll 16")
+		for (int i = 0; i < m; i++) {
+			x[i][0] += b0;
+			x[i][1] += b1;
+		}
+	}
+	if (add) {
+		_Pragma("GCC unroll 16")
+		for (int i = 0; i < m; i++) {
+			x[i][0] += ld(add + i * ldadd);
+			x[i][1] += ld(add + i * ldadd + VL);
+		}
+	}
+	_Pragma("GCC unroll 16")
+	for (int i = 0; i < m; i++) {
+		st(c + i * ldc, x[i][0]);
+		st(c + i * ldc + VL, x[i][1]);
+	}
+}
+
+typedef void (*mm_kernel)(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd,
+                          const float *bias);
+#define MM_STRIP(m) \
+	static void mm_row_strip##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
+	                            const float *bias) { \
+		mm_strip(m, 0, k, a, lda, b, c, ldc, add, ldadd, bias); \
+	} \
+	static void mm_column_strip##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
+	                               const float *bias) { \
+		mm_strip(m, 1, k, a, lda, b, c, ldc, add, ldadd, bias); \
+	}
+MM_STRIP(1)
+MM_STRIP(2)
+MM_STRIP(3)
+MM_STRIP(4)
+MM_STRIP(5)
+MM_STRIP(6)
+#if defined(HD_AVX512)
+MM_STRIP(7)
+MM_STRIP(8)
+MM_STRIP(9)
+MM_STRIP(10)
+MM_STRIP(11)
+MM_STRIP(12)
+MM_STRIP(13)
+MM_STRIP(14)
+#define MM_WIDE(kind) \
+	, kind##7, kind##8, kind##9, kind##10, kind##11, kind##12, kind##13, kind##14
+#else
+#define MM_WIDE(kind)
+#endif
+#define MM_STRIPS(kind) {NULL, kind##1, kind##2, kind##3, kind##4, kind##5, kind##6 MM_WIDE(kind)}
+static const mm_kernel mm_kernels[2][MM_ROWS + 1] = {MM_STRIPS(mm_row_strip), MM_STRIPS(mm_column_strip)};
+
+// The same for any number of rows: strips of nearly equal height, because a strip of one row costs half of a full one.
+static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
+                     long ldadd, const float *bias) {
+	long strips = mm_div(m, MM_ROWS), height = m / strips, taller = m % strips;
+	for (long s = 0; s < strips; s++) {
+		long h = height + (s < taller);
+		mm_kernels[by_column][h](k, a, lda, b, c, ldc, add, ldadd, bias);
+		a += by_column ? h : h * lda;
+		c += h * ldc;
+		if (add)
+			add += h * ldadd;
+	}
+}
+
+// ---- Packing
+
+// n values to floats.
+INLINE void mm_widen_t(float *dst, const void *src, long at, long n, hd_dtype type) {
+	long i = 0;
+	for (; i + VL <= n; i += VL)
+		st(dst + i, ldt(src, at + i, type));
+	for (; i < n; i++)
+		dst[i] = ld1(src, at + i, type);
+}
+static void mm_widen(float *dst, const void *src, long at, long n, hd_dtype type) {
+	if (type == HD_BF16)
+		mm_widen_t(dst, src, at, n, HD_BF16);
+	else
+		mm_widen_t(dst, src, at, n, HD_F32);
+}
+
+// A vector of the n ≤ VL values from i on, zero past them.
+INLINE vf mm_load_part(const void *p, long i, long n, hd_dtype t) {
+	if (n >= VL)
+		return ldt(p, i, t);
+	float v[VL] = {0};
+	for (long l = 0; l < n; l++)
+		v[l] = ld1(p, i + l, t);
+	return ld(v);
+}
+INLINE void mm_store_part(void *p, long i, long n, vf v, hd_dtype t) {
+	if (n >= VL) {
+		stt(p, i, v, t);
+		return;
+	}
+	float f[VL];
+	st(f, v);
+	for (long l = 0; l < n; l++)
+		st1(p, i + l, f[l], t);
+}
+
+// VL×VL: dst[c*ldd + r] = rows[r][c].
+INLINE void mm_transpose(float *dst, long ldd, const vf rows[VL]) {
+#if defined(__x86_64__) && (defined(HD_AVX2) || defined(HD_AVX512))
+	const float *src = (const float *)rows;
+	for (int r0 = 0; r0 < VL; r0 += 8) {
+		for (int c0 = 0; c0 < VL; c0 += 8) {
+			__m256 r[8], t[8];
+			_Pragma("GCC unroll 8")
+			for (int i = 0; i < 8; i++)
+				r[i] = _mm256_loadu_ps(src + (r0 + i) * VL + c0);
+			_Pragma("GCC unroll 8")
+			for (int i = 0; i < 8; i += 2) {
+				t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+				t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+			}
+			_Pragma("GCC unroll 8")
+			for (int i = 0; i < 8; i += 4) {
+				r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+				r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+				r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+				r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+			}
+			_Pragma("GCC unroll 8")
+			for (int i = 0; i < 4; i++) {
+				_mm256_storeu_ps(dst + (c0 + i) * ldd + r0, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+				_mm256_storeu_ps(dst + (c0 + i + 4) * ldd + r0, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+			}
+		}
+	}
+#else
+	for (int c = 0; c < VL; c++)
+		for (int r = 0; r < VL; r++)
+			dst[c * ldd + r] = rows[r][c];
+#endif
+}
+
+// One panel, dst[k][MM_COLS], of n ≤ MM_COLS columns; zero past them. from_rows: src[k*ld + column], from_columns:
+// src[column*ld + k], both from element `at` on.
+INLINE void mm_pack_rows_t(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+	for (long l = 0; l < k; l++, dst += MM_COLS, at += ld) {
+		if (n == MM_COLS) {
+			st(dst, ldt(src, at, type));
+			st(dst + VL, ldt(src, at + VL, type));
+		} else {
+			for (long c = 0; c < MM_COLS; c++)
+				dst[c] = c < n ? ld1(src, at + c, type) : 0;
+		}
+	}
+}
+INLINE void mm_pack_columns_t(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+	for (long c0 = 0; c0 < MM_COLS; c0 += VL) {
+		long l = 0;
+		for (; l < k; l += VL) {
+			vf rows[VL];
+			for (long c = 0; c < VL; c++)
+				rows[c] = c0 + c < n ? mm_load_part(src, at + (c0 + c) * ld + l, k - l, type) : bc(0);
+			if (l + VL <= k) {
+				mm_transpose(dst + l * MM_COLS + c0, MM_COLS, rows);
+			} else {
+				float block[VL * VL];
+				mm_transpose(block, VL, rows);
+				for (long r = 0; r < k - l; r++)
+					st(dst + (l + r) * MM_COLS + c0, *(const vf *)(block + r * VL));
+			}
+		}
+	}
+}
+static void mm_pack_from_rows(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+	if (type == HD_BF16)
+		mm_pack_rows_t(dst, src, at, ld, k, n, HD_BF16);
+	else
+		mm_pack_rows_t(dst, src, at, ld, k, n, HD_F32);
+}
+static void mm_pack_from_columns(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+	if (type == HD_BF16)
+		mm_pack_columns_t(dst, src, at, ld, k, n, HD_BF16);
+	else
+		mm_pack_columns_t(dst, src, at, ld, k, n, HD_F32);
+}
+
+// ---- Operands
+
+// The left operand: a matrix of which a block can be read as floats. Its rows are M and its columns K, or, by_column, the
+// other way round.
+typedef struct mm_left mm_left;
+struct mm_left {
+	const void *p;
+	long ld;
+	hd_dtype type;
+	int by_column;
+	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd]; NULL: p is a plain matrix.
+	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd);
+	const void *image; // what copy wants
+};
+
+static void mm_copy_matrix(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd) {
+	for (long i = 0; i < nr; i++)
+		mm_widen(dst + i * ldd, a->p, (r + i) * a->ld + c, nc, a->type);
+}
+static void mm_copy(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd) {
+	(a->copy ? a->copy : mm_copy_matrix)(a, r, nr, c, nc, dst, ldd);
+}
+
+// The right operand: panels, or what can be packed into them.
+typedef struct mm_right mm_right;
+struct mm_right {
+	const float *packed; // [panel][K][MM_COLS], or NULL
+	const void *p;
+	long ld;
+	hd_dtype type;
+	hd_layout layout;
+	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS]; NULL: p is a plain matrix.
+	void (*pack)(const mm_right *b, long k, long nk, long n, long nn, float *dst);
+	const void *filter; // what pack wants
+};
+
+static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+	if (b->pack)
+		b->pack(b, k, nk, n, nn, dst);
+	else if (b->layout == HD_ROWS)
+		mm_pack_from_rows(dst, b->p, k * b->ld + n, b->ld, nk, nn, b->type);
+	else
+		mm_pack_from_columns(dst, b->p, n * b->ld + k, b->ld, nk, nn, b->type);
+}
+
+// The result, with what is done to it on the way.
+typedef struct mm_out mm_out;
+struct mm_out {
+	void *p;
+	long ld;
+	hd_dtype type;
+	const void *residual;
+	long ldr;
+	const float *bias;
+	hd_act act;
+	// Where row m begins, in elements, in p and in residual; NULL: at m*ld and m*ldr.
+	long (*row)(const mm_out *c, long m);
+	const void *grid; // what row wants
+};
+
+// Stores sums of m rows from row m0 on and n ≤ MM_COLS columns from column n0 on: + residual, activation, to the type.
+INLINE void mm_finish_t(const mm_out *c, const void *residual, long m0, long m, long n0, long n, const float *sums, long lds,
+                        hd_dtype type) {
+	for (long i = 0; i < m; i++) {
+		long at = (c->row ? c->row(c, m0 + i) : (m0 + i) * c->ld) + n0, rat = (c->row ? at - n0 : (m0 + i) * c->ldr) + n0;
+		for (long j = 0; j < n; j += VL) {
+			vf v = ld(sums + i * lds + j);
+			if (residual)
+				v += mm_load_part(residual, rat + j, n - j, type);
+			mm_store_part(c->p, at + j, n - j, vact(v, c->act), type);
+		}
+	}
+}
+static void mm_finish(const mm_out *c, const void *residual, long m0, long m, long n0, long n, const float *sums, long lds) {
+	if (c->type == HD_BF16)
+		mm_finish_t(c, residual, m0, m, n0, n, sums, lds, HD_BF16);
+	else
+		mm_finish_t(c, residual, m0, m, n0, n, sums, lds, HD_F32);
+}
+
+// ---- The product
+
+typedef struct {
+	long m, n, k;
+	mm_left a;
+	mm_right b;
+	mm_out c;
+	// Split of work:
+	long block_rows, row_blocks, panels, groups;
+	long block_k, blocks_k; // blocks of K, all of one size but the last
+	long slices;            // blocks of K go to so many tasks; their sums are added up in order
+	int copy_a, copy_a_once, pack_b, pack_b_once;
+	// Workspace, in floats:
+	long a_floats, b_floats, slice_floats; // all of A, all of B, a slice's sums
+	long thread_floats, thread_a, thread_b;
+	float *all_a, *all_b, *sums, *scratch;
+} mm_job;
+
+// Fills in the split of work for so many threads; the operands' kinds must be set.
+static void mm_plan(mm_job *j, int threads) {
+	j->panels = mm_div(j->n, MM_COLS);
+	j->block_rows = mm_min(mm_round(mm_div(j->m, mm_div(j->m, MM_BLOCK_ROWS)), MM_ROWS), j->m);
+	j->row_blocks = mm_div(j->m, j->block_rows);
+	j->blocks_k = mm_max(mm_div(j->k, MM_BLOCK_K), 1);
+	j->block_k = mm_div(j->k, j->blocks_k);
+	j->copy_a = j->a.copy || j->a.by_column || j->a.type != HD_F32;
+	j->pack_b = !j->b.packed;
+
+	long tasks = (j->copy_a ? 3 : 4) * threads;
+	if (threads == 1)
+		tasks = 1;
+	j->groups = mm_max(mm_div(tasks, j->row_blocks), mm_div(j->panels * MM_COLS, MM_GROUP_COLS));
+	j->groups = mm_min(j->groups, j->panels);
+	j->slices = 1;
+	int plain = !j->c.bias && !j->c.residual && !j->c.act && !j->c.row && j->c.type == HD_F32;
+	if (plain && threads > 1 && j->row_blocks * j->groups < 2 * threads)
+		j->slices = mm_max(mm_min(mm_div(2 * threads, j->row_blocks * j->groups), j->blocks_k / 4), 1);
+
+	// Packing B costs up to a tenth of its product with one block of rows.
+	j->pack_b_once = j->pack_b && j->row_blocks > 2 && j->k * j->panels * MM_COLS <= MM_PACK_ONCE / 4;
+	j->copy_a_once = j->copy_a && !j->a.by_column && j->groups > 1 && j->m * j->k <= MM_PACK_ONCE / 4;
+	j->a_floats = j->copy_a_once ? mm_line(j->m * j->k) : 0;
+	j->b_floats = j->pack_b_once ? j->panels * j->k * MM_COLS : 0;
+	j->slice_floats = j->slices > 1 ? mm_line(j->m * j->panels * MM_COLS) : 0;
+	j->thread_a = j->copy_a && !j->copy_a_once ? mm_line(j->block_rows * j->block_k) : 0;
+	j->thread_b = j->pack_b && !j->pack_b_once ? j->block_k * MM_COLS : 0;
+	j->thread_floats = j->thread_a + j->thread_b + mm_line(j->block_rows * mm_div(j->panels, j->groups) * MM_COLS);
+}
+
+static size_t mm_workspace(const mm_job *j, int threads) {
+	return (j->a_floats + j->b_floats + j->slices * j->slice_floats + threads * j->thread_floats) * sizeof(float);
+}
+
+static void mm_copy_task(void *arg, long task, int thread) {
+	(void)thread;
+	const mm_job *j = arg;
+	long m0 = task * MM_ROWS;
+	mm_copy(&j->a, m0, mm_min(j->m - m0, MM_ROWS), 0, j->k, j->all_a + m0 * j->k, j->k);
+}
+
+static void mm_pack_task(void *arg, long task, int thread) {
+	(void)thread;
+	const mm_job *j = arg;
+	long panel = task / j->blocks_k, k0 = task % j->blocks_k * j->block_k, n0 = panel * MM_COLS;
+	if (k0 < j->k)
+		mm_pack(&j->b, k0, mm_min(j->k - k0, j->block_k), n0, mm_min(j->n - n0, MM_COLS), j->all_b + (panel * j->k + k0) * MM_COLS);
+}
+
+static void mm_task(void *arg, long task, int thread) {
+	const mm_job *j = arg;
+	// Tasks that follow each other share a group of panels, which then comes from memory once.
+	long block = task % j->row_blocks, group = task / j->row_blocks % j->groups, slice = task / j->row_blocks / j->groups;
+	long m0 = block * j->block_rows, m = mm_min(j->m - m0, j->block_rows);
+	long p0 = j->panels * group / j->groups, p1 = j->panels * (group + 1) / j->groups;
+	long first = j->blocks_k * slice / j->slices, last = j->blocks_k * (slice + 1) / j->slices - 1;
+	float *copied = j->scratch + thread * j->thread_floats, *packed = copied + j->thread_a, *sums = packed + j->thread_b;
+	long lds = (p1 - p0) * MM_COLS;
+	int in_place = j->c.type == HD_F32 && !j->c.row; // whole panels need no sums in scratch memory
+	if (j->slices > 1) {
+		sums = j->sums + slice * j->slice_floats + m0 * j->panels * MM_COLS + p0 * MM_COLS;
+		lds = j->panels * MM_COLS;
+		in_place = 0;
+	}
+
+	for (long kb = first; kb <= last; kb++) {
+		long k0 = kb * j->block_k, k = mm_max(mm_min(j->k - k0, j->block_k), 0), lda;
+		const float *a;
+		if (!j->copy_a) {
+			lda = j->a.ld;
+			a = (const float *)j->a.p + m0 * lda + k0;
+		} else if (j->copy_a_once) {
+			lda = j->k;
+			a = j->all_a + m0 * lda + k0;
+		} else {
+			a = copied;
+			if (j->a.by_column)
+				mm_copy(&j->a, k0, k, m0, m, copied, lda = m);
+			else
+				mm_copy(&j->a, m0, m, k0, k, copied, lda = k);
+		}
+		for (long p = p0; p < p1; p++) {
+			long n0 = p * MM_COLS, n = mm_min(j->n - n0, MM_COLS);
+			const float *b = packed;
+			if (j->pack_b_once)
+				b = j->all_b + (p * j->k + k0) * MM_COLS;
+			else if (j->pack_b)
+				mm_pack(&j->b, k0, k, n0, n, packed);
+			else
+				b = j->b.packed + (p * j->k + k0) * MM_COLS;
+
+			int here = in_place && n == MM_COLS;
+			float *c = here ? (float *)j->c.p + m0 * j->c.ld + n0 : sums + (p - p0) * MM_COLS;
+			long ldc = here ? j->c.ld : lds, ldadd = ldc;
+			const float *add = c, *bias = NULL;
+			float part[MM_COLS] = {0};
+			if (kb == first) {
+				add = NULL;
+				if (here && j->c.residual) {
+					add = (const float *)j->c.residual + m0 * j->c.ldr + n0;
+					ldadd = j->c.ldr;
+				}
+				if (j->c.bias && n == MM_COLS)
+					bias = j->c.bias + n0;
+				else if (j->c.bias)
+					bias = memcpy(part, j->c.bias + n0, n * sizeof *part);
+			}
+			mm_panel(m, j->a.by_column, k, a, lda, b, c, ldc, add, ldadd, bias);
+			if (kb == last && j->slices == 1 && (!here || j->c.act))
+				mm_finish(&j->c, here ? NULL : j->c.residual, m0, m, n0, n, c, ldc);
+		}
+	}
+}
+
+// Adds up the slices' sums of one row.
+static void mm_slices_task(void *arg, long task, int thread) {
+	(void)thread;
+	const mm_job *j = arg;
+	float *sums = j->sums + task * j->panels * MM_COLS;
+	for (long n0 = 0; n0 < j->n; n0 += MM_COLS) {
+		for (long s = 1; s < j->slices; s++)
+			for (long i = n0; i < n0 + MM_COLS; i += VL)
+				st(sums + i, ld(sums + i) + ld(sums + s * j->slice_floats + i));
+		mm_finish(&j->c, NULL, task, 1, n0, mm_min(j->n - n0, MM_COLS), sums + n0, 0);
+	}
+}
+
+// Runs a planned product.
+static void mm_run(const hd_ctx *c, mm_job *j, void *ws) {
+	j->all_a = ws;
+	j->all_b = j->all_a + j->a_floats;
+	j->sums = j->all_b + j->b_floats;
+	j->scratch = j->sums + j->slices * j->slice_floats;
+	if (j->copy_a_once)
+		hd_pool_for(c->pool, mm_div(j->m, MM_ROWS), mm_copy_task, j);
+	if (j->pack_b_once)
+		hd_pool_for(c->pool, j->panels * j->blocks_k, mm_pack_task, j);
+	hd_pool_for(c->pool, j->row_blocks * j->groups * j->slices, mm_task, j);
+	if (j->slices > 1)
+		hd_pool_for(c->pool, j->m, mm_slices_task, j);
+}
+
+static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual,
+                       void *out) {
+	mm_job j = {
+	    .m = g->m, .n = g->n, .k = g->k,
+	    .a = {.p = a, .ld = g->lda, .type = g->a_type, .by_column = g->a == HD_COLUMNS},
+	    .b = {.packed = g->b == HD_PACKED ? b : NULL, .p = b, .ld = g->ldb, .type = g->b_type, .layout = g->b},
+	    .c = {.p = out, .ld = g->ldc, .type = g->c_type, .residual = residual, .ldr = g->ldr, .bias = bias, .act = g->act},
+	};
+	mm_plan(&j, hd_pool_threads(c->pool));
+	return j;
+}
+
+static void gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual, void *out,
+                 void *ws) {
+	mm_job j = gemm_job(c, g, a, b, bias, residual, out);
+	mm_run(c, &j, ws);
+}
+
+static size_t gemm_workspace(const hd_ctx *c, const hd_gemm *g) {
+	mm_job j = gemm_job(c, g, NULL, NULL, NULL, NULL, NULL); // without bias and residual k may be split, which takes more
+	return mm_workspace(&j, hd_pool_threads(c->pool));
+}
+
+static size_t gemm_packed_bytes(const hd_gemm *g) { return mm_round(g->n, MM_COLS) * g->k * sizeof(float); }
+
+// Packs all of B: [k,n].
+static void mm_pack_all(const hd_ctx *c, const mm_right *b, long k, long n, float *packed) {
+	mm_job j = {.n = n, .k = k, .panels = mm_div(n, MM_COLS), .b = *b, .all_b = packed};
+	j.blocks_k = mm_max(mm_div(k, MM_BLOCK_K), 1);
+	j.block_k = mm_div(k, j.blocks_k);
+	hd_pool_for(c->pool, j.panels * j.blocks_k, mm_pack_task, &j);
+}
+
+static void gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float *packed) {
+	mm_right r = {.p = b, .ld = g->ldb, .type = g->b_type, .layout = g->b};
+	mm_pack_all(c, &r, g->k, g->n, packed);
+}
+
+// ---- Sums of columns
+
+enum { SUM_ROWS = 64, SUM_SLICE = 4096, SUM_COLS = 256 }; // rows summed in one go; rows and columns of a task
+
+typedef struct {
+	long m, n, slices, chunks;
+	hd_dtype type;
+	const void *x;
+	float *out, *sums; // sums [slice][n]
+} mm_sum_job;
+
+INLINE void mm_sum_t(const mm_sum_job *j, long r0, long r1, long c0, long c1, float *out, hd_dtype type) {
+	memset(out + c0, 0, (c1 - c0) * sizeof *out);
+	for (long r = r0; r < r1; r += SUM_ROWS) {
+		long end = mm_min(r + SUM_ROWS, r1);
+		for (long c = c0; c < c1; c += VL) {
+			long n = c1 - c;
+			vf s = mm_load_part(j->x, r * j->n + c, n, type);
+			for (long i = r + 1; i < end; i++)
+				s += mm_load_part(j->x, i * j->n + c, n, type);
+			mm_store_part(out, c, n, s + mm_load_part(out, c, n, HD_F32), HD_F32);
+		}
+	}
+}
+
+static void mm_sum_task(void *arg, long task, int thread) {
+	(void)thread;
+	const mm_sum_job *j = arg;
+	long slice = task / j->chunks, c0 = task % j->chunks * SUM_COLS, c1 = mm_min(c0 + SUM_COLS, j->n);
+	long r0 = slice * SUM_SLICE, r1 = mm_min(r0 + SUM_SLICE, j->m);
+	float *out = j->slices > 1 ? j->sums + slice * j->n : j->out;
+	if (j->type == HD_BF16)
+		mm_sum_t(j, r0, r1, c0, c1, out, HD_BF16);
+	else
+		mm_sum_t(j, r0, r1, c0, c1, out, HD_F32);
+}
+
+static void gemm_column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws) {
+	mm_sum_job j = {.m = m, .n = n, .slices = mm_div(m, SUM_SLICE), .chunks = mm_div(n, SUM_COLS), .type = type, .x = x, .out = out, .sums = ws};
+	hd_pool_for(c->pool, j.slices * j.chunks, mm_sum_task, &j);
+	if (j.slices > 1)
+		for (long i = 0; i < n; i += VL) {
+			vf s = mm_load_part(j.sums, i, n - i, HD_F32);
+			for (long k = 1; k < j.slices; k++)
+				s += mm_load_part(j.sums, k * n + i, n - i, HD_F32);
+			mm_store_part(out, i, n - i, s, HD_F32);
+		}
+}
+
+static size_t gemm_column_sums_workspace(const hd_ctx *c, long m, long n) {
+	(void)c;
+	long slices = mm_div(m, SUM_SLICE);
+	return slices > 1 ? slices * n * sizeof(float) : 0;
+}

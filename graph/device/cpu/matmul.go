@@ -1,0 +1,212 @@
+package cpu
+
+// #include "kernels.h"
+import "C"
+
+import (
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+func compileMatmul(d *Device, r device.Request) (device.Kernel, error) {
+	switch s := r.Spec.(type) {
+	case op.Linear:
+		// The weight [out,in] is the right operand column by column.
+		g := product(r.In[0], r.Out, rows(r.In[0]), channels(r.Out), channels(r.In[0]))
+		g.b, g.ldb, g.act = C.HD_COLUMNS, g.k, activationOf(s.Act)
+		return d.compileProduct(r, g, s.Bias, s.Residual)
+	case op.LinearDataGrad:
+		g := product(r.In[0], r.Out, rows(r.In[0]), channels(r.Out), channels(r.In[0]))
+		g.b, g.ldb = C.HD_ROWS, g.n
+		return d.compileProduct(r, g, false, s.Residual)
+	case op.LinearWeightGrad:
+		return d.compileWeightGrad(r, 1, 0), nil
+	case op.Conv2D:
+		if pointwise(s.Geometry) && s.ResizeH == 0 {
+			g := product(r.In[0], r.Out, rows(r.In[0]), channels(r.Out), channels(r.In[0]))
+			g.b, g.ldb, g.act = C.HD_ROWS, g.n, activationOf(s.Act)
+			return d.compileProduct(r, g, s.Bias, s.Residual)
+		}
+		return d.compileConv(r, s)
+	case op.ConvDataGrad:
+		if pointwise(s.Geometry) {
+			g := product(r.In[0], r.Out, rows(r.In[0]), channels(r.Out), channels(r.In[0]))
+			g.b, g.ldb = C.HD_COLUMNS, g.k
+			return d.compileProduct(r, g, false, s.Residual)
+		}
+		return d.compileConvDataGrad(r, s), nil
+	case op.ConvWeightGrad:
+		if pointwise(s.Geometry) {
+			return d.compileWeightGrad(r, 0, 1), nil
+		}
+		return d.compileConvWeightGrad(r, s), nil
+	case op.SumRows:
+		m, n, t := rows(r.In[0]), channels(r.In[0]), dtype(r.In[0].DType)
+		return &kernel{
+			workspace: int64(C.hd_matmul_column_sums_workspace(d.ctx, m, n)),
+			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+				C.hd_matmul_column_sums(d.ctx, m, n, t, in[0], (*C.float)(out), ws)
+				return nil
+			},
+		}, nil
+	}
+	return nil, nil
+}
+
+// pointwise tells whether a convolution is a linear layer over the pixels.
+func pointwise(g op.Geometry) bool {
+	return g.KH == 1 && g.KW == 1 && g.Stride == 1 && g.Pad == (op.Padding{})
+}
+
+func activationOf(a op.Act) C.hd_act {
+	return [...]C.hd_act{op.NoAct: C.HD_ACT_NONE, op.SiLUAct: C.HD_ACT_SILU, op.GELUAct: C.HD_ACT_GELU, op.QuickGELUAct: C.HD_ACT_QUICK_GELU}[a]
+}
+
+// product is features [m,k] times a float32 weight, whose layout the caller sets.
+func product(a, out device.Operand, m, n, k C.long) C.hd_gemm {
+	return C.hd_gemm{
+		m: m, n: n, k: k, lda: k, ldc: n, ldr: n, a: C.HD_ROWS,
+		a_type: dtype(a.DType), b_type: C.HD_F32, c_type: dtype(out.DType),
+	}
+}
+
+// compileProduct is the kernel of in[0] times the weight in[1], with the optional bias and residual behind them.
+func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bool) (device.Kernel, error) {
+	k := &packedKernel{device: d}
+	if w := r.In[1].Const; w != nil && !r.LowMemory {
+		n := int64(C.hd_matmul_gemm_packed_bytes(d.ctx, &g))
+		var err error
+		k.packed, err = d.packs.get(packKey{w, g.n, g.k, int(g.b), 0}, n, d, func(p device.Pointer) {
+			C.hd_matmul_gemm_pack(d.ctx, &g, w, (*C.float)(p))
+		})
+		if err != nil {
+			return nil, err
+		}
+		g.b = C.HD_PACKED
+		k.algorithm = "packed"
+	}
+	k.workspace = int64(C.hd_matmul_gemm_workspace(d.ctx, &g))
+	k.run = func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+		b, res := epilogue(in, bias, residual)
+		w := in[1]
+		if k.packed != nil {
+			w = k.packed.memory.Ptr
+		}
+		C.hd_matmul_gemm(d.ctx, &g, in[0], w, (*C.float)(b), res, out, ws)
+		return nil
+	}
+	return k, nil
+}
+
+// epilogue picks the bias and the residual from x, weight, [bias], [residual].
+func epilogue(in []device.Pointer, bias, residual bool) (b, res device.Pointer) {
+	if bias {
+		b = in[2]
+	}
+	if residual {
+		res = in[len(in)-1]
+	}
+	return b, res
+}
+
+// compileWeightGrad is aᵀ·b for inputs number i, a [rows,M], and j, b [rows,N] → [M,N].
+func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
+	a, b := r.In[i], r.In[j]
+	m, n := channels(a), channels(b)
+	g := C.hd_gemm{
+		m: m, n: n, k: rows(a), lda: m, ldb: n, ldc: n, ldr: n, a: C.HD_COLUMNS, b: C.HD_ROWS,
+		a_type: dtype(a.DType), b_type: dtype(b.DType), c_type: dtype(r.Out.DType),
+	}
+	return &kernel{
+		workspace: int64(C.hd_matmul_gemm_workspace(d.ctx, &g)),
+		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+			C.hd_matmul_gemm(d.ctx, &g, in[i], in[j], nil, nil, out, ws)
+			return nil
+		},
+	}
+}
+
+// geometry describes a convolution over an image x of h×w pixels, held in memory as x is.
+func geometry(g op.Geometry, n, h, w, c, o int, t device.DType) C.hd_conv {
+	return C.hd_conv{
+		n: C.long(n), h: C.long(h), w: C.long(w), c: C.long(c), sh: C.long(h), sw: C.long(w), o: C.long(o),
+		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride),
+		top: C.long(g.Pad.Top), left: C.long(g.Pad.Left), bottom: C.long(g.Pad.Bottom), right: C.long(g.Pad.Right),
+		_type: dtype(t),
+	}
+}
+
+// choose sets the algorithm by the cost model.
+func (d *Device) choose(v *C.hd_conv, pass C.hd_conv_pass, lowMemory, packed bool) string {
+	v.algorithm = C.hd_conv_choose(v, pass, C.int(d.threads), flag(lowMemory), flag(packed))
+	return [...]string{
+		C.HD_CONV_DIRECT: "direct", C.HD_CONV_TAPS: "taps", C.HD_CONV_F2: "winograd F(2×2)", C.HD_CONV_F4: "winograd F(4×4)",
+	}[v.algorithm]
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, error) {
+	x, w := r.In[0].Shape, r.In[1]
+	h, wd := s.Source(x)
+	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType)
+	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
+	pack := w.Const != nil && !r.LowMemory
+	k := &packedKernel{device: d}
+	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD, r.LowMemory, pack)
+	if pack {
+		var err error
+		k.packed, err = d.packs.get(packKey{w.Const, v.o, v.c * v.kh * v.kw, int(C.HD_PACKED), 1 + int(v.algorithm)},
+			int64(C.hd_matmul_conv_packed_bytes(d.ctx, &v)), d, func(p device.Pointer) {
+				C.hd_matmul_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	k.workspace = int64(C.hd_matmul_conv_workspace(d.ctx, &v, flag(pack)))
+	k.run = func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+		b, res := epilogue(in, s.Bias, s.Residual)
+		weight, packed := in[1], device.Pointer(nil)
+		if k.packed != nil {
+			weight, packed = nil, k.packed.memory.Ptr
+		}
+		C.hd_matmul_conv(d.ctx, &v, in[0], (*C.float)(weight), (*C.float)(packed), (*C.float)(b), res, out, ws)
+		return nil
+	}
+	return k, nil
+}
+
+func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device.Kernel {
+	dx, w := r.Out.Shape, r.In[1].Shape
+	v := geometry(s.Geometry, dx[0], dx[1], dx[2], dx[3], w[3], r.Out.DType)
+	name := d.choose(&v, C.HD_CONV_DATA_GRAD, r.LowMemory, false)
+	return &kernel{
+		algorithm: name,
+		workspace: int64(C.hd_matmul_conv_data_grad_workspace(d.ctx, &v)),
+		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+			_, res := epilogue(in, false, s.Residual)
+			C.hd_matmul_conv_data_grad(d.ctx, &v, in[0], (*C.float)(in[1]), res, out, ws)
+			return nil
+		},
+	}
+}
+
+func (d *Device) compileConvWeightGrad(r device.Request, s op.ConvWeightGrad) device.Kernel {
+	x := r.In[0].Shape
+	v := geometry(s.Geometry, x[0], x[1], x[2], x[3], r.Out.Shape[3], r.In[0].DType)
+	name := d.choose(&v, C.HD_CONV_WEIGHT_GRAD, r.LowMemory, false)
+	return &kernel{
+		algorithm: name,
+		workspace: int64(C.hd_matmul_conv_weight_grad_workspace(d.ctx, &v)),
+		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+			C.hd_matmul_conv_weight_grad(d.ctx, &v, in[0], in[1], (*C.float)(out), ws)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,51 @@
+package cpu
+
+// #include "kernels.h"
+import "C"
+
+import (
+	"math"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
+	switch s := r.Spec.(type) {
+	case op.AdamW:
+		n := C.long(op.Size(r.Out.Shape))
+		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			h := device.Slice[float32](in[4], 7)
+			step := C.hd_adamw_step{
+				lr: C.double(h[0]), beta1: C.double(h[1]), beta2: C.double(h[2]), eps: C.double(h[3]), weight_decay: C.double(h[4]),
+				bias_correction1: C.double(h[5]), bias_correction2_sqrt: C.double(h[6]), grad_scale: 1,
+			}
+			if s.Scaled {
+				step.grad_scale = C.double(*(*float32)(in[5]))
+			}
+			C.hd_adamw(d.ctx, n, &step, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), nil)
+			return nil
+		}}, nil
+	case op.GlobalNorm:
+		var workspace int64
+		for _, x := range r.In {
+			workspace = max(workspace, int64(C.hd_sum_squares_workspace(d.ctx, C.long(op.Size(x.Shape)))))
+		}
+		return &kernel{workspace: workspace, run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+			var total C.double
+			for i, x := range in {
+				var sum C.double
+				C.hd_sum_squares(d.ctx, C.long(op.Size(r.In[i].Shape)), (*C.float)(x), &sum, ws)
+				total += sum
+			}
+			*(*float32)(out) = float32(math.Sqrt(float64(total)))
+			return nil
+		}}, nil
+	case op.ClipScale:
+		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			*(*float32)(out) = s.Factor(*(*float32)(in[0]))
+			return nil
+		}}, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,19 @@
+// Thread pool: a fixed number of threads that run the tasks of one loop at a time.
+#ifndef HD_POOL_H
+#define HD_POOL_H
+
+typedef struct hd_pool hd_pool;
+
+// A task of a parallel loop. thread is in [0, hd_pool_threads): use it for scratch memory only, never for the split of
+// work, so that results do not depend on which thread ran a task.
+typedef void (*hd_task)(void *arg, long task, int thread);
+
+hd_pool *hd_pool_new(int threads); // threads >= 1, the caller's included; NULL when out of memory
+void hd_pool_free(hd_pool *pool);
+int hd_pool_threads(const hd_pool *pool);
+
+// Runs task(arg, i, thread) for i in [0, n) and returns when all have ended. Tasks are handed out in order, one at a time,
+// to whichever thread is free. Not reentrant; one caller at a time.
+void hd_pool_for(hd_pool *pool, long n, hd_task task, void *arg);
+
+#endif

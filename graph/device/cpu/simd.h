@@ -1,0 +1,103 @@
+// Vectors of the instruction set that the including file was compiled for (see isa_*.c): VL float32 lanes as a GCC/Clang
+// vector type, so that one source serves AVX-512, AVX2 and plain C. No include guard: each isa_*.c includes it once.
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "kernels.h"
+
+#if defined(HD_AVX512)
+#define VL 16
+#else
+#define VL 8 // AVX2; in plain C the compiler splits it into what the target has
+#endif
+
+typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef uint16_t vh __attribute__((vector_size(VL * 2), aligned(2), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vf ld(const float *p) { return *(const vf *)p; }
+INLINE void st(float *p, vf v) { *(vf *)p = v; }
+
+#if defined(HD_AVX512)
+INLINE vf bc(float x) { return (vf)_mm512_set1_ps(x); }
+INLINE vf vmaxf(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vf vroundf(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 8); }
+INLINE vi vtoint(vf a) { return (vi)_mm512_cvtps_epi32((__m512)a); } // a is integral
+#elif defined(HD_AVX2)
+INLINE vf bc(float x) { return (vf)_mm256_set1_ps(x); }
+INLINE vf vmaxf(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vf vroundf(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
+INLINE vi vtoint(vf a) { return (vi)_mm256_cvtps_epi32((__m256)a); }
+#else
+INLINE vf bc(float x) { return x - (vf){0}; }
+INLINE vf vmaxf(vf a, vf b) {
+	vi m = (vi)(a > b);
+	return (vf)(((vi)a & m) | ((vi)b & ~m));
+}
+INLINE vf vroundf(vf a) { // round to nearest even; |a| < 2^22 here
+	vf magic = bc(12582912.0f);
+	volatile vf t = a + magic; // volatile: the addition must round
+	return t - magic;
+}
+INLINE vi vtoint(vf a) { return __builtin_convertvector(a, vi); }
+#endif
+
+INLINE vf vsel(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); } // mask ? a : b, lanes all ones or zero
+INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+INLINE float vsum(vf v) {
+	float s = 0;
+	for (int i = 0; i < VL; i++)
+		s += v[i];
+	return s;
+}
+
+// bfloat16: the upper half of a float32, rounded to nearest even; a NaN stays a NaN.
+INLINE float bf16_to_f32(uint16_t h) {
+	uint32_t u = (uint32_t)h << 16;
+	float f;
+	memcpy(&f, &u, 4);
+	return f;
+}
+INLINE uint16_t f32_to_bf16(float f) {
+	uint32_t u;
+	memcpy(&u, &f, 4);
+	if ((u & 0x7fffffff) > 0x7f800000)
+		return (uint16_t)((u >> 16) | 0x40);
+	return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+INLINE vf ldh(const uint16_t *p) { return (vf)(__builtin_convertvector(*(const vh *)p, vi) << 16); }
+INLINE void sth(uint16_t *p, vf v) {
+	vi u = (vi)v;
+	vi r = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+	vi nan = (vi)(v != v);
+	r = (r & ~nan) | (((u >> 16) | 0x40) & nan);
+	*(vh *)p = __builtin_convertvector(r, vh);
+}
+
+// Loads and stores by element type. The type is a constant wherever these are inlined: write the loop once as an INLINE
+// function with a hd_dtype parameter and call it with HD_F32 and HD_BF16.
+INLINE vf ldt(const void *p, long i, hd_dtype t) {
+	return t == HD_BF16 ? ldh((const uint16_t *)p + i) : ld((const float *)p + i);
+}
+INLINE void stt(void *p, long i, vf v, hd_dtype t) {
+	if (t == HD_BF16)
+		sth((uint16_t *)p + i, v);
+	else
+		st((float *)p + i, v);
+}
+INLINE float ld1(const void *p, long i, hd_dtype t) {
+	return t == HD_BF16 ? bf16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i];
+}
+INLINE void st1(void *p, long i, float v, hd_dtype t) {
+	if (t == HD_BF16)
+		((uint16_t *)p)[i] = f32_to_bf16(v);
+	else
+		((float *)p)[i] = v;
+}

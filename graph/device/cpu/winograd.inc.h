@@ -1,0 +1,456 @@
+// Winograd convolutions for 3×3 kernels at stride 1 (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks").
+//
+// An R×R tile of the result comes from an E×E tile of the image, E = R+2, that overlaps its neighbours by two pixels:
+//
+//     Y = Aᵀ [ Σ_c (G g Gᵀ) ∘ (Bᵀ d B) ] A         F(R×R,3×3)
+//
+// The sum over channels is a product [tiles,C]·[C,O] for each of the F = E² places of the tile. Three loops with all threads:
+// images to V[f][tile][c], the products to M[f][tile][o], M to the result with bias, residual and activation. They run over
+// blocks of tiles so that V and M stay in the L3 cache.
+//
+// F(2×2): points 0, ±1, ∞. F(4×4): points 0, ±√½, ±√2, ∞, whose rounding error is half of that of 0, ±1, ±2, ∞.
+
+enum {
+	WINO_BLOCK = 3 * 1024 * 1024,     // floats of V and M
+	WINO_FILTERS = 16 * 1024 * 1024,  // floats of filters transformed for one call at a time
+	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
+};
+
+#define WINO_UNROLL _Pragma("GCC unroll 6")
+#define WINO_Q 0.70710678118654752440 // √½
+
+// One axis of a transform: T is vf or vd, s the distance between the elements.
+INLINE void wino_input_axis(const int r, const vf *d, const int s, vf *v, const int sv) { // Bᵀ d
+	if (r == 4) {
+		const float q = (float)WINO_Q, q2 = (float)(2 * WINO_Q);
+		vf a = d[4 * s] - 2.0f * d[2 * s], b = q * d[3 * s] - q2 * d[s];
+		vf c = d[4 * s] - 0.5f * d[2 * s], e = q2 * d[3 * s] - q * d[s];
+		v[0] = d[0] + (d[4 * s] - 2.5f * d[2 * s]);
+		v[sv] = a + b;
+		v[2 * sv] = a - b;
+		v[3 * sv] = c + e;
+		v[4 * sv] = c - e;
+		v[5 * sv] = d[s] + (d[5 * s] - 2.5f * d[3 * s]);
+	} else {
+		v[0] = d[0] - d[2 * s];
+		v[sv] = d[s] + d[2 * s];
+		v[2 * sv] = d[2 * s] - d[s];
+		v[3 * sv] = d[3 * s] - d[s];
+	}
+}
+INLINE void wino_output_axis(const int r, const vf *m, const int s, vf *y, const int sy) { // Aᵀ m
+	if (r == 4) {
+		const float q = (float)WINO_Q, q2 = (float)(2 * WINO_Q);
+		vf a = m[s] + m[2 * s], b = m[s] - m[2 * s], c = m[3 * s] + m[4 * s], e = m[3 * s] - m[4 * s];
+		y[0] = m[0] + a + c;
+		y[sy] = q * b + q2 * e;
+		y[2 * sy] = 0.5f * a + 2.0f * c;
+		y[3 * sy] = (0.5f * q) * b + (2.0f * q2) * e + m[5 * s];
+	} else {
+		y[0] = m[0] + m[s] + m[2 * s];
+		y[sy] = m[s] - m[2 * s] + m[3 * s];
+	}
+}
+
+// The filter's transform G g is done in double precision: it is done once, and its error would be in all results.
+typedef double vd __attribute__((vector_size(VL * 8), aligned(8), may_alias));
+INLINE void wino_filter_axis(const int r, const vd *g, const int s, vd *u, const int su) { // G g
+	if (r == 4) {
+		vd a = g[0] * (-2.0 / 3) - g[2 * s] * (1.0 / 3), b = g[s] * (2 * WINO_Q / 3);
+		vd c = g[0] * (1.0 / 6) + g[2 * s] * (1.0 / 3), e = g[s] * (WINO_Q / 3);
+		u[0] = g[0];
+		u[su] = a - b;
+		u[2 * su] = a + b;
+		u[3 * su] = c + e;
+		u[4 * su] = c - e;
+		u[5 * su] = g[2 * s];
+	} else {
+		vd a = 0.5 * (g[0] + g[2 * s]), b = 0.5 * g[s];
+		u[0] = g[0];
+		u[su] = a + b;
+		u[2 * su] = a - b;
+		u[3 * su] = g[2 * s];
+	}
+}
+
+// ---- Filters
+
+// Filters of columns n0 … n0+columns-1 of a [3,3,K,N] weight, to u[f][panel][K][MM_COLS]. K is C and N is O in the forward
+// pass; in the data gradient K is O, N is C, and the weight, which stays [3,3,C,O], is read rotated and transposed.
+typedef struct {
+	const float *weight;
+	long c, o;
+	int rotated;
+	long n0, columns;
+	float *u;
+} wino_filters;
+
+INLINE long wino_k(const wino_filters *f) { return f->rotated ? f->o : f->c; }
+INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
+
+// The filters of `n` outputs from o on of one input channel: VL lanes of outputs.
+INLINE void wino_filter(const int r, const wino_filters *f, long c, long o, long n, vf *u) {
+	const int e = r + 2;
+	vd g[9], t[18], w[36];
+	WINO_UNROLL
+	for (int i = 0; i < 9; i++) {
+		vf v = mm_load_part(f->weight, ((f->rotated ? 8 - i : i) * f->c + c) * f->o + o, n, HD_F32);
+		g[i] = __builtin_convertvector(v, vd);
+	}
+	WINO_UNROLL
+	for (int i = 0; i < 3; i++)
+		wino_filter_axis(r, g + i, 3, t + i, 3);
+	WINO_UNROLL
+	for (int i = 0; i < e; i++)
+		wino_filter_axis(r, t + 3 * i, 1, w + e * i, 1);
+	for (int i = 0; i < e * e; i++)
+		u[i] = __builtin_convertvector(w[i], vf);
+}
+
+// One panel and VL rows of K.
+INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
+	long k = wino_k(f), ks = mm_div(k, VL), panel = task / ks, k0 = task % ks * VL, k1 = mm_min(k0 + VL, k);
+	long n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS, place = mm_div(f->columns, MM_COLS) * k * MM_COLS;
+	float *out = f->u + panel * k * MM_COLS;
+	vf u[VL][36];
+	for (long half = 0; half < MM_COLS; half += VL) {
+		if (!f->rotated) {
+			for (long i = k0; i < k1; i++) {
+				wino_filter(r, f, i, n0 + half, mm_max(n - n0 - half, 0), u[0]);
+				for (int p = 0; p < wino_places(r); p++)
+					st(out + p * place + i * MM_COLS + half, u[0][p]);
+			}
+			continue;
+		}
+		for (long i = 0; i < VL; i++) {
+			if (n0 + half + i < n)
+				wino_filter(r, f, n0 + half + i, k0, k1 - k0, u[i]);
+			else
+				memset(u[i], 0, sizeof u[i]);
+		}
+		for (int p = 0; p < wino_places(r); p++) {
+			vf rows[VL];
+			for (int i = 0; i < VL; i++)
+				rows[i] = u[i][p];
+			float block[VL * VL];
+			mm_transpose(block, VL, rows);
+			for (long i = k0; i < k1; i++)
+				st(out + p * place + i * MM_COLS + half, ld(block + (i - k0) * VL));
+		}
+	}
+}
+static void wino_filter_task2(void *arg, long task, int thread) {
+	(void)thread;
+	wino_filter_task_r(2, arg, task);
+}
+static void wino_filter_task4(void *arg, long task, int thread) {
+	(void)thread;
+	wino_filter_task_r(4, arg, task);
+}
+static void wino_transform_filters(const hd_ctx *c, int r, wino_filters *f) {
+	hd_pool_for(c->pool, mm_div(f->columns, MM_COLS) * mm_div(wino_k(f), VL), r == 4 ? wino_filter_task4 : wino_filter_task2, f);
+}
+
+// ---- The convolution
+
+typedef struct {
+	// The image, [n,h,w,c], in memory [n,sh,sw,c]; the result [n,oh,ow,o]. Tile (0,0) begins at pixel y0, x0.
+	long n, h, w, c, sh, sw, oh, ow, o, y0, x0;
+	int r; // 2 or 4
+	hd_dtype type;
+	hd_act act;
+	const void *x, *residual;
+	const float *bias;
+	void *y;
+	long tw, th;            // tiles across and down
+	long tile0, tiles;      // the block of tiles at work
+	long n0, columns;       // the columns of the result at work
+	const float *u;         // filters of those
+	long places_u;          // floats from one place's filters to the next's
+	float *v, *m;           // V[f][tile][vs], M[f][tile][ms]
+	long vs, ms, places_v, places_m;
+	long block, row_blocks, groups; // tiles in a block; split of the products
+} wino_job;
+
+// Tile t of the job: which image, and its pixel position.
+INLINE void wino_tile(const wino_job *j, long t, long *image, long *y, long *x) {
+	*x = t % j->tw * j->r;
+	*y = t / j->tw % j->th * j->r;
+	*image = t / j->tw / j->th;
+}
+
+enum { WINO_TILES = 4 }; // tiles a task
+
+INLINE void wino_input_task_r(const int r, const wino_job *j, long task, hd_dtype type) {
+	const int e = r + 2;
+	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		long image, ty, tx, at[36];
+		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
+		for (int i = 0; i < e * e; i++) {
+			long y = ty + j->y0 + i / e, x = tx + j->x0 + i % e;
+			at[i] = y < 0 || y >= j->h || x < 0 || x >= j->w
+			            ? -1
+			            : ((image * j->sh + mm_nearest(y, j->h, j->sh)) * j->sw + mm_nearest(x, j->w, j->sw)) * j->c;
+		}
+		for (long c = 0; c < j->c; c += VL) {
+			long n = j->c - c;
+			vf d[6], s[36], v[6];
+			for (int k = 0; k < e; k++) {
+				WINO_UNROLL
+				for (int i = 0; i < e; i++)
+					d[i] = at[i * e + k] < 0 ? bc(0) : mm_load_part(j->x, at[i * e + k] + c, n, type);
+				wino_input_axis(r, d, 1, s + k, e);
+			}
+			float *out = j->v + t * j->vs + c;
+			for (int i = 0; i < e; i++) {
+				wino_input_axis(r, s + i * e, 1, v, 1);
+				WINO_UNROLL
+				for (int k = 0; k < e; k++)
+					st(out + (i * e + k) * j->places_v, v[k]);
+			}
+		}
+	}
+}
+static void wino_input_task(void *arg, long task, int thread) {
+	(void)thread;
+	const wino_job *j = arg;
+	if (j->r == 4 && j->type == HD_F32)
+		wino_input_task_r(4, j, task, HD_F32);
+	else if (j->r == 4)
+		wino_input_task_r(4, j, task, HD_BF16);
+	else if (j->type == HD_F32)
+		wino_input_task_r(2, j, task, HD_F32);
+	else
+		wino_input_task_r(2, j, task, HD_BF16);
+}
+
+// One place, a block of tiles, a group of panels.
+static void wino_product_task(void *arg, long task, int thread) {
+	(void)thread;
+	const wino_job *j = arg;
+	long rows = task % j->row_blocks, group = task / j->row_blocks % j->groups, f = task / j->row_blocks / j->groups;
+	long m0 = j->tiles * rows / j->row_blocks, m = j->tiles * (rows + 1) / j->row_blocks - m0;
+	long panels = mm_div(j->columns, MM_COLS), p0 = panels * group / j->groups, p1 = panels * (group + 1) / j->groups;
+	const float *a = j->v + f * j->places_v + m0 * j->vs, *u = j->u + f * j->places_u;
+	float *out = j->m + f * j->places_m + m0 * j->ms;
+	long blocks = mm_div(j->c, MM_BLOCK_K), block = mm_div(j->c, blocks);
+	for (long k0 = 0; k0 < j->c; k0 += block) {
+		for (long p = p0; p < p1; p++)
+			mm_panel(m, 0, mm_min(j->c - k0, block), a + k0, j->vs, u + (p * j->c + k0) * MM_COLS, out + p * MM_COLS, j->ms,
+			         k0 ? out + p * MM_COLS : NULL, j->ms, NULL);
+	}
+}
+
+INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dtype type) {
+	const int e = r + 2;
+	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		long image, ty, tx;
+		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
+		long ny = mm_min(j->oh - ty, r), nx = mm_min(j->ow - tx, r);
+		for (long o = 0; o < j->columns; o += VL) {
+			long n = j->o - j->n0 - o;
+			vf m[6], s[24], y[4];
+			const float *in = j->m + t * j->ms + o;
+			for (int k = 0; k < e; k++) {
+				WINO_UNROLL
+				for (int i = 0; i < e; i++)
+					m[i] = ld(in + (i * e + k) * j->places_m);
+				wino_output_axis(r, m, 1, s + k, e);
+			}
+			vf bias = j->bias ? mm_load_part(j->bias, j->n0 + o, n, HD_F32) : bc(0);
+			for (long i = 0; i < ny; i++) {
+				wino_output_axis(r, s + i * e, 1, y, 1);
+				long at = ((image * j->oh + ty + i) * j->ow + tx) * j->o + j->n0 + o;
+				for (long k = 0; k < nx; k++, at += j->o) {
+					vf z = y[k] + bias;
+					if (j->residual)
+						z += mm_load_part(j->residual, at, n, type);
+					mm_store_part(j->y, at, n, vact(z, j->act), type);
+				}
+			}
+		}
+	}
+}
+static void wino_output_task(void *arg, long task, int thread) {
+	(void)thread;
+	const wino_job *j = arg;
+	if (j->r == 4 && j->type == HD_F32)
+		wino_output_task_r(4, j, task, HD_F32);
+	else if (j->r == 4)
+		wino_output_task_r(4, j, task, HD_BF16);
+	else if (j->type == HD_F32)
+		wino_output_task_r(2, j, task, HD_F32);
+	else
+		wino_output_task_r(2, j, task, HD_BF16);
+}
+
+// Sizes of the blocks: as many tiles as fit WINO_BLOCK, in equal parts; as many columns as fit WINO_FILTERS, if they must
+// be transformed here.
+static void wino_plan(wino_job *j, int packed) {
+	long places = wino_places(j->r), all = j->n * j->tw * j->th;
+	j->columns = j->o;
+	if (!packed)
+		j->columns = mm_min(mm_max(WINO_FILTERS / (places * j->c * MM_COLS), 1) * MM_COLS, j->o);
+	j->vs = mm_round(j->c, 16) + WINO_PAD;
+	j->ms = mm_round(j->columns, MM_COLS) + WINO_PAD;
+	j->block = mm_min(mm_max(WINO_BLOCK / (places * (j->vs + j->ms)), MM_BLOCK_ROWS / 2), all);
+	j->block = mm_div(all, mm_div(all, j->block));
+	j->places_v = j->block * j->vs + WINO_PAD;
+	j->places_m = j->block * j->ms + WINO_PAD;
+	j->places_u = mm_round(j->columns, MM_COLS) * j->c;
+}
+
+static size_t wino_job_floats(const wino_job *j, int packed) {
+	long places = wino_places(j->r);
+	return places * (j->places_v + j->places_m + (packed ? 0 : j->places_u));
+}
+
+// Runs a planned job with packed filters, or with filters from f.
+static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_filters *f, void *ws) {
+	long places = wino_places(j->r), all = j->n * j->tw * j->th, threads = hd_pool_threads(c->pool), step = j->columns;
+	j->v = ws;
+	j->m = j->v + places * j->places_v;
+	j->u = packed;
+	if (!packed) {
+		f->u = j->m + places * j->places_m;
+		j->u = f->u;
+	}
+	for (j->n0 = 0; j->n0 < j->o; j->n0 += step) {
+		j->columns = mm_min(j->o - j->n0, step);
+		j->places_u = mm_round(j->columns, MM_COLS) * j->c;
+		if (!packed) {
+			f->n0 = j->n0;
+			f->columns = j->columns;
+			wino_transform_filters(c, j->r, f);
+		}
+		long panels = mm_div(j->columns, MM_COLS);
+		for (j->tile0 = 0; j->tile0 < all; j->tile0 += j->block) {
+			j->tiles = mm_min(all - j->tile0, j->block);
+			j->row_blocks = mm_div(j->tiles, MM_BLOCK_ROWS);
+			j->groups = mm_min(mm_div(4 * threads, places * j->row_blocks), panels);
+			hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_input_task, j);
+			hd_pool_for(c->pool, places * j->groups * j->row_blocks, wino_product_task, j);
+			hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_output_task, j);
+		}
+	}
+}
+
+static int wino_r(const hd_conv *v) { return v->algorithm == HD_CONV_F4 ? 4 : 2; }
+
+static wino_job wino_forward_job(const hd_conv *v, int packed) {
+	wino_job j = {.n = v->n, .h = v->h, .w = v->w, .c = v->c, .sh = v->sh, .sw = v->sw, .oh = conv_oh(v), .ow = conv_ow(v), .o = v->o,
+	              .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type, .act = v->act};
+	j.tw = mm_div(j.ow, j.r);
+	j.th = mm_div(j.oh, j.r);
+	wino_plan(&j, packed);
+	return j;
+}
+
+static wino_job wino_data_grad_job(const hd_conv *v) {
+	long oh = conv_oh(v), ow = conv_ow(v);
+	wino_job j = {.n = v->n, .h = oh, .w = ow, .c = v->o, .sh = oh, .sw = ow, .oh = v->h, .ow = v->w, .o = v->c,
+	              .y0 = v->top - 2, .x0 = v->left - 2, .r = wino_r(v), .type = v->type};
+	j.tw = mm_div(j.ow, j.r);
+	j.th = mm_div(j.oh, j.r);
+	wino_plan(&j, 0);
+	return j;
+}
+
+// ---- Entry points
+
+static void conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
+                 const void *residual, void *y, void *ws) {
+	switch (v->algorithm) {
+	case HD_CONV_F2:
+	case HD_CONV_F4: {
+		wino_job j = wino_forward_job(v, packed != NULL);
+		wino_filters f = {.weight = weight, .c = v->c, .o = v->o};
+		j.x = x;
+		j.bias = bias;
+		j.residual = residual;
+		j.y = y;
+		wino_run(c, &j, packed, &f, ws);
+		break;
+	}
+	case HD_CONV_TAPS:
+		taps_conv(c, v, x, weight, packed, bias, residual, y, ws);
+		break;
+	default:
+		direct_conv(c, v, x, weight, packed, bias, residual, y, ws);
+	}
+}
+
+static size_t conv_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
+	switch (v->algorithm) {
+	case HD_CONV_F2:
+	case HD_CONV_F4: {
+		wino_job j = wino_forward_job(v, packed);
+		return wino_job_floats(&j, packed) * sizeof(float);
+	}
+	case HD_CONV_TAPS:
+		return taps_workspace(c, v, packed);
+	default:
+		return direct_workspace(c, v, packed);
+	}
+}
+
+static void conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight, float *packed) {
+	switch (v->algorithm) {
+	case HD_CONV_F2:
+	case HD_CONV_F4: {
+		wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .columns = v->o, .u = packed};
+		wino_transform_filters(c, wino_r(v), &f);
+		break;
+	}
+	case HD_CONV_TAPS:
+		taps_pack(c, v, weight, packed);
+		break;
+	default:
+		mm_pack_all(c, &(mm_right){.p = weight, .ld = v->o, .layout = HD_ROWS}, v->kh * v->kw * v->c, v->o, packed);
+	}
+}
+
+static size_t conv_packed_bytes(const hd_conv *v) {
+	long floats = mm_round(v->o, MM_COLS) * v->c;
+	switch (v->algorithm) {
+	case HD_CONV_F2:
+	case HD_CONV_F4:
+		floats *= wino_places(wino_r(v));
+		break;
+	case HD_CONV_TAPS:
+		floats = taps_filter_floats(v);
+		break;
+	default:
+		floats *= v->kh * v->kw;
+	}
+	return floats * sizeof(float);
+}
+
+static void conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
+                           void *ws) {
+	if (v->algorithm != HD_CONV_F2 && v->algorithm != HD_CONV_F4) {
+		direct_data_grad(c, v, dy, weight, residual, dx, ws);
+		return;
+	}
+	wino_job j = wino_data_grad_job(v);
+	wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .rotated = 1};
+	j.x = dy;
+	j.residual = residual;
+	j.y = dx;
+	wino_run(c, &j, NULL, &f, ws);
+}
+
+static size_t conv_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
+	if (v->algorithm != HD_CONV_F2 && v->algorithm != HD_CONV_F4)
+		return direct_data_grad_workspace(c, v);
+	wino_job j = wino_data_grad_job(v);
+	return wino_job_floats(&j, 0) * sizeof(float);
+}
+
+static void conv_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
+	direct_weight_grad(c, v, x, dy, dw, ws);
+}
+
+static size_t conv_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
+	return direct_weight_grad_workspace(c, v);
+}

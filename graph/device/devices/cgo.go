@@ -1,0 +1,14 @@
+//go:build cgo
+
+package devices
+
+import (
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cpu"
+)
+
+func fast() []string { return []string{"cpu"} }
+
+func openFast(_ string, threads int) (device.Device, error) {
+	return cpu.New(cpu.Options{Threads: threads})
+}

@@ -1,0 +1,131 @@
+package devicetest
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+	"pgregory.net/rapid"
+
+	"github.com/histdist/histdist/graph/op"
+)
+
+// layer is a convolution of a real network over an image made small.
+type layer struct {
+	name             string
+	n, h, w          int
+	in, out          int
+	geometry         op.Geometry
+	resizeH, resizeW int
+}
+
+func square(k, stride int, pad op.Padding) op.Geometry {
+	return op.Geometry{KH: k, KW: k, Stride: stride, Pad: pad}
+}
+
+func convLayers() []layer {
+	same := square(3, 1, op.Pad(1))
+	one := square(1, 1, op.Pad(0))
+	return []layer{
+		{name: "unet resnet", n: 1, h: 16, w: 16, in: 320, out: 320, geometry: same},
+		{name: "unet bottleneck", n: 2, h: 3, w: 3, in: 1280, out: 160, geometry: same},
+		{name: "unet conv_in", n: 2, h: 16, w: 16, in: 8, out: 320, geometry: same},
+		{name: "unet conv_out", n: 2, h: 16, w: 16, in: 320, out: 4, geometry: same},
+		{name: "unet shortcut", n: 1, h: 12, w: 12, in: 640, out: 320, geometry: one},
+		{name: "unet downsample", n: 1, h: 16, w: 16, in: 320, out: 320, geometry: square(3, 2, op.Pad(1))},
+		{name: "unet upsample", n: 1, h: 6, w: 6, in: 320, out: 320, geometry: same, resizeH: 12, resizeW: 12},
+		{name: "unet upsample to odd", n: 1, h: 5, w: 4, in: 160, out: 96, geometry: same, resizeH: 9, resizeW: 7},
+		{name: "vae conv_in", n: 1, h: 40, w: 24, in: 3, out: 128, geometry: same},
+		{name: "vae conv_out", n: 1, h: 24, w: 40, in: 128, out: 3, geometry: same},
+		{name: "vae downsample", n: 1, h: 24, w: 24, in: 128, out: 128, geometry: square(3, 2, op.Padding{Bottom: 1, Right: 1})},
+		{name: "vae quant_conv", n: 1, h: 16, w: 16, in: 8, out: 8, geometry: one},
+		{name: "vit patches", n: 1, h: 64, w: 48, in: 3, out: 768, geometry: square(16, 16, op.Pad(0))},
+	}
+}
+
+func conv() family {
+	f := family{name: "conv", odd: map[string]func(*rapid.T) testCase{
+		"Conv2D": func(t *rapid.T) testCase {
+			l := oddLayer(t)
+			if rapid.Bool().Draw(t, "resize") {
+				l.resizeH, l.resizeW = l.h, l.w
+				l.h, l.w = size(t, "from H", 13), size(t, "from W", 13)
+			}
+			return l.forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t))
+		},
+		"ConvDataGrad":   func(t *rapid.T) testCase { return oddLayer(t).dataGrad(rapid.Bool().Draw(t, "residual")) },
+		"ConvWeightGrad": func(t *rapid.T) testCase { return oddLayer(t).weightGrad() },
+	}}
+	acts := []op.Act{op.NoAct, op.SiLUAct, op.NoAct, op.GELUAct, op.QuickGELUAct}
+	for i, l := range convLayers() {
+		// Every combination of bias, residual and activation comes in some layer.
+		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)]), l.dataGrad(i%2 == 1), l.weightGrad())
+	}
+	return f
+}
+
+func oddLayer(t *rapid.T) layer {
+	x := images(t)
+	return layer{
+		n: x[0], h: x[1], w: x[2], in: x[3], out: size(t, "O", 49),
+		geometry: geometry(t, x[1], x[2]),
+	}
+}
+
+// source is the size of the image that the convolution walks over.
+func (l layer) source() (h, w int) {
+	if l.resizeH > 0 {
+		return l.resizeH, l.resizeW
+	}
+	return l.h, l.w
+}
+
+func (l layer) weight() tensor.Shape {
+	return tensor.Shape{l.geometry.KH, l.geometry.KW, l.in, l.out}
+}
+
+// output is the shape [N,H',W',O].
+func (l layer) output() tensor.Shape {
+	h, w := l.geometry.Out(l.source())
+	return tensor.Shape{l.n, h, w, l.out}
+}
+
+func (l layer) forward(bias, residual bool, act op.Act) testCase {
+	c := testCase{
+		name: fmt.Sprintf("%s bias=%t residual=%t %v", l.name, bias, residual, act),
+		spec: op.Conv2D{
+			Geometry: l.geometry, ResizeH: l.resizeH, ResizeW: l.resizeW, Bias: bias, Residual: residual, Act: act,
+		},
+		in:   []tensor.Shape{{l.n, l.h, l.w, l.in}, l.weight()},
+		fill: map[int]fill{1: weights(l.geometry.KH * l.geometry.KW * l.in)},
+	}
+	if bias {
+		c.in = append(c.in, tensor.Shape{l.out})
+	}
+	if residual {
+		c.in = append(c.in, l.output())
+	}
+	return c
+}
+
+func (l layer) dataGrad(residual bool) testCase {
+	h, w := l.source()
+	c := testCase{
+		name: fmt.Sprintf("%s residual=%t", l.name, residual),
+		spec: op.ConvDataGrad{Geometry: l.geometry, H: h, W: w, Residual: residual},
+		in:   []tensor.Shape{l.output(), l.weight()},
+		fill: map[int]fill{1: weights(l.geometry.KH * l.geometry.KW * l.out)},
+	}
+	if residual {
+		c.in = append(c.in, tensor.Shape{l.n, h, w, l.in})
+	}
+	return c
+}
+
+func (l layer) weightGrad() testCase {
+	h, w := l.source()
+	return testCase{
+		name: l.name,
+		spec: op.ConvWeightGrad{Geometry: l.geometry},
+		in:   []tensor.Shape{{l.n, h, w, l.in}, l.output()},
+	}
+}

@@ -1,0 +1,5 @@
+//go:build cgo
+
+package hostinfo
+
+const builtWithCgo = true

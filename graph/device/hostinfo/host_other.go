@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package hostinfo
+
+func cpuModel() string { return "" }
+
+func readMemory() Memory { return Memory{} }

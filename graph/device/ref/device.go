@@ -1,0 +1,66 @@
+package ref
+
+import (
+	"fmt"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/hostmem"
+)
+
+// Device computes in plain Go. Kernels have finished when they return.
+type Device struct{ hostmem.Allocator }
+
+var _ device.Device = (*Device)(nil)
+
+// New returns a device with no memory allocated.
+func New() *Device { return new(Device) }
+
+// Name is "ref".
+func (d *Device) Name() string { return "ref" }
+
+// Has is true for float32, float64 and int32.
+func (d *Device) Has(t device.DType) bool { return t != device.BFloat16 }
+
+// HostMemory is true.
+func (d *Device) HostMemory() bool { return true }
+
+// Available is what the system has without swapping.
+func (d *Device) Available() int64 { return hostmem.Available() }
+
+// Compile returns the kernel for a request. All operands but ids must have one element type.
+func (d *Device) Compile(r device.Request) (device.Kernel, error) {
+	var k device.Kernel
+	switch r.Out.DType {
+	case device.Float32:
+		k = compile[float32](r)
+	case device.Float64:
+		k = compile[float64](r)
+	}
+	if k == nil {
+		return nil, device.Unsupported(d.Name(), r)
+	}
+	return k, nil
+}
+
+// Upload copies.
+func (d *Device) Upload(dst device.Pointer, src []byte) error {
+	copy(device.Slice[byte](dst, len(src)), src)
+	return nil
+}
+
+// Download copies.
+func (d *Device) Download(dst []byte, src device.Pointer) error {
+	copy(dst, device.Slice[byte](src, len(dst)))
+	return nil
+}
+
+// Synchronize does nothing.
+func (d *Device) Synchronize() error { return nil }
+
+// Close reports memory that was not freed.
+func (d *Device) Close() error {
+	if n := d.Allocated(); n != 0 {
+		return fmt.Errorf("ref: closed with %d bytes allocated", n)
+	}
+	return nil
+}
