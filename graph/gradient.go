@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gorgonia.org/gorgonia"
@@ -17,7 +18,7 @@ func Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) (gorgonia.Nodes, erro
 		return nil, errors.New("gradients: the loss is nil: was the scope's error checked?")
 	}
 	if !loss.IsScalar() {
-		return nil, fmt.Errorf("gradients: the loss has shape %v, want a scalar", loss.Shape())
+		return nil, fmt.Errorf("gradients: the loss has shape %v, want a scalar", []int(loss.Shape()))
 	}
 	if err := check(gorgonia.Nodes{loss}, wrt); err != nil {
 		return nil, err
@@ -39,8 +40,8 @@ func Backward(outputs, seeds, wrt gorgonia.Nodes) (gorgonia.Nodes, error) {
 		if n == nil || seeds[i] == nil {
 			return nil, fmt.Errorf("gradients: output or seed %d is nil: was the scope's error checked?", i)
 		}
-		if !n.Shape().Eq(seeds[i].Shape()) {
-			return nil, fmt.Errorf("gradients: seed %s has shape %v, want %v", seeds[i].Name(), seeds[i].Shape(), n.Shape())
+		if !slices.Equal(n.Shape(), seeds[i].Shape()) {
+			return nil, fmt.Errorf("gradients: seed %s has shape %v, want %v", seeds[i].Name(), []int(seeds[i].Shape()), []int(n.Shape()))
 		}
 	}
 	if err := check(outputs, wrt); err != nil {

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -21,7 +19,7 @@ func (a Activation) Name() string { return "Activation" }
 // Infer returns x's shape.
 func (a Activation) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if a.Act == NoAct || a.Act > QuickGELUAct {
-		return nil, fmt.Errorf("unknown function %d", a.Act)
+		return nil, errorf("unknown function %d", a.Act)
 	}
 	return sameShape(in, 1)
 }
@@ -32,8 +30,8 @@ func sameShape(in []tensor.Shape, n int) (tensor.Shape, error) {
 		return nil, err
 	}
 	for _, s := range in[1:] {
-		if !s.Eq(in[0]) {
-			return nil, fmt.Errorf("inputs %v: want one shape", in)
+		if !equal(s, in[0]) {
+			return nil, errorf("inputs %v: want one shape", in)
 		}
 	}
 	return in[0].Clone(), nil
@@ -83,7 +81,7 @@ func (GEGLU) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 || lastDim(in[0])%2 != 0 {
-		return nil, fmt.Errorf("input %v: want […,2F]", in[0])
+		return nil, errorf("input %v: want […,2F]", in[0])
 	}
 	return withLast(in[0], lastDim(in[0])/2), nil
 }
@@ -114,8 +112,8 @@ func (GEGLUGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in[1].Eq(half) {
-		return nil, fmt.Errorf("gradient %v: want %v", in[1], half)
+	if !equal(in[1], half) {
+		return nil, errorf("gradient %v: want %v", in[1], half)
 	}
 	return in[0].Clone(), nil
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -33,14 +31,14 @@ func (a Attention) Infer(in []tensor.Shape) (tensor.Shape, error) {
 
 func (a Attention) infer(in []tensor.Shape) (tensor.Shape, error) {
 	q, k, v := in[0], in[1], in[2]
-	if len(q) != 3 || len(k) != 3 || !k.Eq(v) || q[0] != k[0] || q[2] != k[2] {
-		return nil, fmt.Errorf("queries %v, keys %v and values %v: want [N,Lq,C], [N,Lk,C] and [N,Lk,C]", q, k, v)
+	if len(q) != 3 || len(k) != 3 || !equal(k, v) || q[0] != k[0] || q[2] != k[2] {
+		return nil, errorf("queries %v, keys %v and values %v: want [N,Lq,C], [N,Lk,C] and [N,Lk,C]", q, k, v)
 	}
 	if a.Heads < 1 || q[2]%a.Heads != 0 {
-		return nil, fmt.Errorf("queries %v: %d channels do not divide into %d heads", q, q[2], a.Heads)
+		return nil, errorf("queries %v: %d channels do not divide into %d heads", q, q[2], a.Heads)
 	}
 	if a.Causal && q[1] != k[1] {
-		return nil, fmt.Errorf("causal attention of %d queries to %d keys: want as many", q[1], k[1])
+		return nil, errorf("causal attention of %d queries to %d keys: want as many", q[1], k[1])
 	}
 	return q.Clone(), nil
 }
@@ -83,8 +81,8 @@ func (a AttentionGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in[3].Eq(q) {
-		return nil, fmt.Errorf("gradient %v: want %v", in[3], q)
+	if !equal(in[3], q) {
+		return nil, errorf("gradient %v: want %v", in[3], q)
 	}
 	return tensor.Shape{Size(q) + 2*Size(in[1])}, nil
 }

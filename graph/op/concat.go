@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -33,16 +31,16 @@ func (c Concat) Name() string { return "Concat" }
 // Infer returns the joined shape.
 func (c Concat) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) < 1 || c.Axis < 0 || c.Axis >= len(in[0]) {
-		return nil, fmt.Errorf("inputs %v: can't be joined along axis %d", in, c.Axis)
+		return nil, errorf("inputs %v: can't be joined along axis %d", in, c.Axis)
 	}
 	out := in[0].Clone()
 	for _, s := range in[1:] {
 		if len(s) != len(out) {
-			return nil, fmt.Errorf("inputs %v: want as many axes", in)
+			return nil, errorf("inputs %v: want as many axes", in)
 		}
 		for a := range s {
 			if a != c.Axis && s[a] != out[a] {
-				return nil, fmt.Errorf("inputs %v: want the same sizes but along axis %d", in, c.Axis)
+				return nil, errorf("inputs %v: want the same sizes but along axis %d", in, c.Axis)
 			}
 		}
 		out[c.Axis] += s[c.Axis]
@@ -86,7 +84,7 @@ func (c Slice) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x := in[0]
 	if c.Axis < 0 || c.Axis >= len(x) || c.Offset < 0 || c.Length < 1 || c.Offset+c.Length > x[c.Axis] {
-		return nil, fmt.Errorf("input %v has no [%d,%d) along axis %d", x, c.Offset, c.Offset+c.Length, c.Axis)
+		return nil, errorf("input %v has no [%d,%d) along axis %d", x, c.Offset, c.Offset+c.Length, c.Axis)
 	}
 	out := x.Clone()
 	out[c.Axis] = c.Length
@@ -117,7 +115,7 @@ func (c ZeroPad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x := in[0]
 	if c.Axis < 0 || c.Axis >= len(x) || c.Before < 0 || c.Before+x[c.Axis] > c.Size {
-		return nil, fmt.Errorf("input %v does not fit at %d of %d along axis %d", x, c.Before, c.Size, c.Axis)
+		return nil, errorf("input %v does not fit at %d of %d along axis %d", x, c.Before, c.Size, c.Axis)
 	}
 	out := x.Clone()
 	out[c.Axis] = c.Size

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -40,11 +38,11 @@ func (g Geometry) Out(h, w int) (int, int) {
 
 func (g Geometry) check(h, w int) error {
 	if g.KH < 1 || g.KW < 1 || g.Stride < 1 || g.Pad.Top < 0 || g.Pad.Left < 0 || g.Pad.Bottom < 0 || g.Pad.Right < 0 {
-		return fmt.Errorf("kernel %d×%d, stride %d, padding %v: want sizes and stride of at least 1 and no negative padding",
+		return errorf("kernel %d×%d, stride %d, padding %v: want sizes and stride of at least 1 and no negative padding",
 			g.KH, g.KW, g.Stride, g.Pad)
 	}
 	if h+g.Pad.Top+g.Pad.Bottom < g.KH || w+g.Pad.Left+g.Pad.Right < g.KW {
-		return fmt.Errorf("kernel %d×%d does not fit an image of %d×%d with padding %v", g.KH, g.KW, h, w, g.Pad)
+		return errorf("kernel %d×%d does not fit an image of %d×%d with padding %v", g.KH, g.KW, h, w, g.Pad)
 	}
 	return nil
 }
@@ -112,16 +110,16 @@ func (c Conv2D) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x, w := in[0], in[1]
 	if len(x) != 4 || len(w) != 4 {
-		return nil, fmt.Errorf("input %v and weight %v: want [N,H,W,I] and [KH,KW,I,O]", x, w)
+		return nil, errorf("input %v and weight %v: want [N,H,W,I] and [KH,KW,I,O]", x, w)
 	}
 	if w[2] != x[3] {
-		return nil, fmt.Errorf("input %v does not match weight %v: %d channels, want %d", x, w, x[3], w[2])
+		return nil, errorf("input %v does not match weight %v: %d channels, want %d", x, w, x[3], w[2])
 	}
 	if w[0] != c.KH || w[1] != c.KW {
-		return nil, fmt.Errorf("weight %v: want a kernel of %d×%d", w, c.KH, c.KW)
+		return nil, errorf("weight %v: want a kernel of %d×%d", w, c.KH, c.KW)
 	}
 	if (c.ResizeH > 0) != (c.ResizeW > 0) || c.ResizeH < 0 {
-		return nil, fmt.Errorf("resize to %d×%d: want two positive sizes or none", c.ResizeH, c.ResizeW)
+		return nil, errorf("resize to %d×%d: want two positive sizes or none", c.ResizeH, c.ResizeW)
 	}
 	h, wd := c.Source(x)
 	if err := c.check(h, wd); err != nil {
@@ -129,15 +127,16 @@ func (c Conv2D) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	oh, ow := c.Out(h, wd)
 	out := tensor.Shape{x[0], oh, ow, w[3]}
-	i := 2
-	if c.Bias {
-		if !in[i].Eq(tensor.Shape{w[3]}) {
-			return nil, fmt.Errorf("bias %v: want [%d]", in[i], w[3])
-		}
-		i++
+	if c.Bias && !equal(in[2], tensor.Shape{w[3]}) {
+		return nil, errorf("bias %v: want [%d]", in[2], w[3])
 	}
-	if c.Residual && !in[i].Eq(out) {
-		return nil, fmt.Errorf("residual %v: want the output's shape %v", in[i], out)
+	return withResidualOf(out, in, c.Residual)
+}
+
+// withResidualOf returns the output's shape once the residual, which is the last input, is checked.
+func withResidualOf(out tensor.Shape, in []tensor.Shape, residual bool) (tensor.Shape, error) {
+	if last := in[len(in)-1]; residual && !equal(last, out) {
+		return nil, errorf("residual %v: want the output's shape %v", last, out)
 	}
 	return out, nil
 }
@@ -212,12 +211,15 @@ func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 2+flag(c.Residual)); err != nil {
 		return nil, err
 	}
+	if err := c.check(c.H, c.W); err != nil {
+		return nil, err
+	}
 	dy, w := in[0], in[1]
 	oh, ow := c.Out(c.H, c.W)
-	if len(dy) != 4 || len(w) != 4 || dy[1] != oh || dy[2] != ow || dy[3] != w[3] {
-		return nil, fmt.Errorf("gradient %v and weight %v: want [N,%d,%d,O] and [KH,KW,I,O]", dy, w, oh, ow)
+	if len(dy) != 4 || len(w) != 4 || dy[1] != oh || dy[2] != ow || dy[3] != w[3] || w[0] != c.KH || w[1] != c.KW {
+		return nil, errorf("gradient %v and weight %v: want [N,%d,%d,O] and [%d,%d,I,O]", dy, w, oh, ow, c.KH, c.KW)
 	}
-	return tensor.Shape{dy[0], c.H, c.W, w[2]}, nil
+	return withResidualOf(tensor.Shape{dy[0], c.H, c.W, w[2]}, in, c.Residual)
 }
 
 // Kinds returns features but for the weight.
@@ -245,10 +247,13 @@ func (c ConvWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x, dy := in[0], in[1]
 	if len(x) != 4 || len(dy) != 4 || x[0] != dy[0] {
-		return nil, fmt.Errorf("input %v and gradient %v: want [N,H,W,I] and [N,H',W',O]", x, dy)
+		return nil, errorf("input %v and gradient %v: want [N,H,W,I] and [N,H',W',O]", x, dy)
+	}
+	if err := c.check(x[1], x[2]); err != nil {
+		return nil, err
 	}
 	if oh, ow := c.Out(x[1], x[2]); dy[1] != oh || dy[2] != ow {
-		return nil, fmt.Errorf("gradient %v: want [%d,%d,%d,O]", dy, x[0], oh, ow)
+		return nil, errorf("gradient %v: want [%d,%d,%d,O]", dy, x[0], oh, ow)
 	}
 	return tensor.Shape{c.KH, c.KW, x[3], dy[3]}, nil
 }
@@ -273,7 +278,7 @@ func (SumRows) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 {
-		return nil, fmt.Errorf("input %v: want […,C]", in[0])
+		return nil, errorf("input %v: want […,C]", in[0])
 	}
 	return tensor.Shape{lastDim(in[0])}, nil
 }
@@ -283,7 +288,7 @@ func (SumRows) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
 
 func arity(in []tensor.Shape, n int) error {
 	if len(in) != n {
-		return fmt.Errorf("%d inputs, want %d", len(in), n)
+		return errorf("%d inputs, want %d", len(in), n)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -112,8 +110,8 @@ func (AddChannels) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	x := in[0]
-	if len(x) < 2 || !in[1].Eq(tensor.Shape{x[0], lastDim(x)}) {
-		return nil, fmt.Errorf("inputs %v and %v: want [N,…,C] and [N,C]", x, in[1])
+	if len(x) < 2 || !equal(in[1], tensor.Shape{x[0], lastDim(x)}) {
+		return nil, errorf("inputs %v and %v: want [N,…,C] and [N,C]", x, in[1])
 	}
 	return x.Clone(), nil
 }
@@ -144,7 +142,7 @@ func (SumPixels) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 2 {
-		return nil, fmt.Errorf("input %v: want [N,…,C]", in[0])
+		return nil, errorf("input %v: want [N,…,C]", in[0])
 	}
 	return tensor.Shape{in[0][0], lastDim(in[0])}, nil
 }
@@ -166,8 +164,8 @@ func (AddBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 2); err != nil {
 		return nil, err
 	}
-	if len(in[0]) < 2 || !in[1].Eq(in[0][1:]) {
-		return nil, fmt.Errorf("inputs %v and %v: want [N,…] and […]", in[0], in[1])
+	if len(in[0]) < 2 || !equal(in[1], in[0][1:]) {
+		return nil, errorf("inputs %v and %v: want [N,…] and […]", in[0], in[1])
 	}
 	return in[0].Clone(), nil
 }
@@ -200,7 +198,7 @@ func (b SumBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 2 {
-		return nil, fmt.Errorf("input %v: want [N,…]", in[0])
+		return nil, errorf("input %v: want [N,…]", in[0])
 	}
 	return in[0][1:].Clone(), nil
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -24,7 +22,7 @@ func (Embedding) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 || len(in[1]) != 2 {
-		return nil, fmt.Errorf("ids %v and table %v: want […] and [V,C]", in[0], in[1])
+		return nil, errorf("ids %v and table %v: want […] and [V,C]", in[0], in[1])
 	}
 	return append(in[0].Clone(), in[1][1]), nil
 }
@@ -52,8 +50,11 @@ func (e EmbeddingGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	dy := in[1]
-	if len(dy) < 2 || !in[0].Eq(dy[:len(dy)-1]) {
-		return nil, fmt.Errorf("ids %v and gradient %v: want […] and […,C]", in[0], dy)
+	if e.Rows < 1 {
+		return nil, errorf("table of %d rows: want at least 1", e.Rows)
+	}
+	if len(dy) < 2 || !equal(in[0], dy[:len(dy)-1]) {
+		return nil, errorf("ids %v and gradient %v: want […] and […,C]", in[0], dy)
 	}
 	return tensor.Shape{e.Rows, lastDim(dy)}, nil
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -29,23 +27,15 @@ func (l Linear) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x, w := in[0], in[1]
 	if len(x) < 1 || len(w) != 2 {
-		return nil, fmt.Errorf("input %v and weight %v: want […,K] and [O,K]", x, w)
+		return nil, errorf("input %v and weight %v: want […,K] and [O,K]", x, w)
 	}
 	if lastDim(x) != w[1] {
-		return nil, fmt.Errorf("input %v does not match weight %v", x, w)
+		return nil, errorf("input %v does not match weight %v", x, w)
 	}
-	out := withLast(x, w[0])
-	i := 2
-	if l.Bias {
-		if !in[i].Eq(tensor.Shape{w[0]}) {
-			return nil, fmt.Errorf("bias %v: want [%d]", in[i], w[0])
-		}
-		i++
+	if l.Bias && !equal(in[2], tensor.Shape{w[0]}) {
+		return nil, errorf("bias %v: want [%d]", in[2], w[0])
 	}
-	if l.Residual && !in[i].Eq(out) {
-		return nil, fmt.Errorf("residual %v: want the output's shape %v", in[i], out)
-	}
-	return out, nil
+	return withResidualOf(withLast(x, w[0]), in, l.Residual)
 }
 
 // withLast is the shape with another number of channels.
@@ -99,9 +89,9 @@ func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 || len(in[1]) != 2 || lastDim(in[0]) != in[1][0] {
-		return nil, fmt.Errorf("gradient %v and weight %v: want […,O] and [O,K]", in[0], in[1])
+		return nil, errorf("gradient %v and weight %v: want […,O] and [O,K]", in[0], in[1])
 	}
-	return withLast(in[0], in[1][1]), nil
+	return withResidualOf(withLast(in[0], in[1][1]), in, l.Residual)
 }
 
 // Kinds returns features but for the weight.
@@ -127,7 +117,7 @@ func (LinearWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 || len(in[1]) < 1 || Size(in[0])/lastDim(in[0]) != Size(in[1])/lastDim(in[1]) {
-		return nil, fmt.Errorf("input %v and gradient %v: want […,K] and […,O] with as many rows", in[0], in[1])
+		return nil, errorf("input %v and gradient %v: want […,K] and […,O] with as many rows", in[0], in[1])
 	}
 	return tensor.Shape{lastDim(in[1]), lastDim(in[0])}, nil
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -32,11 +30,11 @@ func (m MSE) Infer(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 func (m MSE) check(in []tensor.Shape) error {
-	if len(in[0]) < 1 || !in[0].Eq(in[1]) {
-		return fmt.Errorf("prediction %v and target %v: want one shape [N,…]", in[0], in[1])
+	if len(in[0]) < 1 || !equal(in[0], in[1]) {
+		return errorf("prediction %v and target %v: want one shape [N,…]", in[0], in[1])
 	}
-	if m.Weighted && !in[2].Eq(tensor.Shape{in[0][0]}) {
-		return fmt.Errorf("weights %v: want [%d], one for each sample", in[2], in[0][0])
+	if m.Weighted && !equal(in[2], tensor.Shape{in[0][0]}) {
+		return errorf("weights %v: want [%d], one for each sample", in[2], in[0][0])
 	}
 	return nil
 }
@@ -82,7 +80,7 @@ func (m MSEGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if Size(in[2]) != 1 {
-		return nil, fmt.Errorf("gradient %v of the loss: want a scalar", in[2])
+		return nil, errorf("gradient %v of the loss: want a scalar", in[2])
 	}
 	if err := MSE(m).check(append([]tensor.Shape{in[0], in[1]}, in[3:]...)); err != nil {
 		return nil, err

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -38,11 +36,11 @@ func (g GroupNorm) infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in[1].Eq(want) {
-		return nil, fmt.Errorf("statistics %v: want %v", in[1], want)
+	if !equal(in[1], want) {
+		return nil, errorf("statistics %v: want %v", in[1], want)
 	}
-	if c := (tensor.Shape{lastDim(x)}); !in[2].Eq(c) || !in[3].Eq(c) {
-		return nil, fmt.Errorf("input %v with weight %v and bias %v: want both %v", x, in[2], in[3], c)
+	if c := (tensor.Shape{lastDim(x)}); !equal(in[2], c) || !equal(in[3], c) {
+		return nil, errorf("input %v with weight %v and bias %v: want both %v", x, in[2], in[3], c)
 	}
 	return x.Clone(), nil
 }
@@ -92,13 +90,13 @@ func (g GroupNormStats) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	x := in[0]
 	if len(x) < 2 {
-		return nil, fmt.Errorf("input %v: want [N,…,C]", x)
+		return nil, errorf("input %v: want [N,…,C]", x)
 	}
 	if g.Groups < 1 || lastDim(x)%g.Groups != 0 {
-		return nil, fmt.Errorf("input %v: %d channels do not divide into %d groups", x, lastDim(x), g.Groups)
+		return nil, errorf("input %v: %d channels do not divide into %d groups", x, lastDim(x), g.Groups)
 	}
 	if !(g.Eps > 0) {
-		return nil, fmt.Errorf("eps %g: want more than 0", g.Eps)
+		return nil, errorf("eps %g: want more than 0", g.Eps)
 	}
 	return tensor.Shape{x[0], g.Groups, 2}, nil
 }
@@ -122,8 +120,8 @@ func (g GroupNormGradSums) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in[4].Eq(x) {
-		return nil, fmt.Errorf("gradient %v: want %v", in[4], x)
+	if !equal(in[4], x) {
+		return nil, errorf("gradient %v: want %v", in[4], x)
 	}
 	return tensor.Shape{x[0], 2, lastDim(x)}, nil
 }
@@ -148,8 +146,8 @@ func (g GroupNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in[5].Eq(sums) {
-		return nil, fmt.Errorf("sums %v: want %v", in[5], sums)
+	if !equal(in[5], sums) {
+		return nil, errorf("sums %v: want %v", in[5], sums)
 	}
 	return in[0].Clone(), nil
 }
@@ -179,13 +177,13 @@ func (l LayerNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) < 1 {
-		return nil, fmt.Errorf("input %v: want […,C]", in[0])
+		return nil, errorf("input %v: want […,C]", in[0])
 	}
-	if c := (tensor.Shape{lastDim(in[0])}); !in[1].Eq(c) || !in[2].Eq(c) {
-		return nil, fmt.Errorf("input %v with weight %v and bias %v: want both %v", in[0], in[1], in[2], c)
+	if c := (tensor.Shape{lastDim(in[0])}); !equal(in[1], c) || !equal(in[2], c) {
+		return nil, errorf("input %v with weight %v and bias %v: want both %v", in[0], in[1], in[2], c)
 	}
 	if !(l.Eps > 0) {
-		return nil, fmt.Errorf("eps %g: want more than 0", l.Eps)
+		return nil, errorf("eps %g: want more than 0", l.Eps)
 	}
 	return in[0].Clone(), nil
 }
@@ -217,8 +215,8 @@ func (l LayerNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 3); err != nil {
 		return nil, err
 	}
-	if !in[0].Eq(in[2]) || !in[1].Eq(tensor.Shape{lastDim(in[0])}) {
-		return nil, fmt.Errorf("input %v, weight %v and gradient %v: want […,C], [C] and […,C]", in[0], in[1], in[2])
+	if !equal(in[0], in[2]) || !equal(in[1], tensor.Shape{lastDim(in[0])}) {
+		return nil, errorf("input %v, weight %v and gradient %v: want […,C], [C] and […,C]", in[0], in[1], in[2])
 	}
 	return in[0].Clone(), nil
 }
@@ -242,8 +240,8 @@ func (l LayerNormGradParams) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 2); err != nil {
 		return nil, err
 	}
-	if !in[0].Eq(in[1]) {
-		return nil, fmt.Errorf("input %v and gradient %v: want the same shape", in[0], in[1])
+	if !equal(in[0], in[1]) {
+		return nil, errorf("input %v and gradient %v: want the same shape", in[0], in[1])
 	}
 	return tensor.Shape{2, lastDim(in[0])}, nil
 }

@@ -1,7 +1,6 @@
 package op
 
 import (
-	"fmt"
 	"math"
 
 	"gorgonia.org/gorgonia"
@@ -37,11 +36,11 @@ func (a AdamW) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 5+flag(a.Scaled)); err != nil {
 		return nil, err
 	}
-	if !in[4].Eq(tensor.Shape{7}) {
-		return nil, fmt.Errorf("hyper %v: want [7]", in[4])
+	if !equal(in[4], tensor.Shape{7}) {
+		return nil, errorf("hyper %v: want [7]", in[4])
 	}
 	if a.Scaled && Size(in[5]) != 1 {
-		return nil, fmt.Errorf("scale %v: want a scalar", in[5])
+		return nil, errorf("scale %v: want a scalar", in[5])
 	}
 	return sameShape(in[:4], 4)
 }
@@ -77,7 +76,7 @@ func (GlobalNorm) Name() string { return "GlobalNorm" }
 // Infer returns a scalar.
 func (GlobalNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) < 1 {
-		return nil, fmt.Errorf("no inputs")
+		return nil, errorf("no inputs")
 	}
 	return tensor.ScalarShape(), nil
 }
@@ -104,9 +103,15 @@ func (c ClipScale) Name() string { return "ClipScale" }
 // Infer returns a scalar.
 func (c ClipScale) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if !(c.Max > 0) {
-		return nil, fmt.Errorf("largest norm %g: want more than 0", c.Max)
+		return nil, errorf("largest norm %g: want more than 0", c.Max)
 	}
-	return sameShape(in, 1)
+	if err := arity(in, 1); err != nil {
+		return nil, err
+	}
+	if len(in[0]) != 0 {
+		return nil, errorf("norm %v: want a scalar", in[0])
+	}
+	return in[0].Clone(), nil
 }
 
 // Kinds returns exact values.

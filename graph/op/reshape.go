@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -23,13 +21,11 @@ func (r Reshape) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 1); err != nil {
 		return nil, err
 	}
-	for _, d := range r.Shape {
-		if d < 1 {
-			return nil, fmt.Errorf("shape %v: every size must be at least 1", r.Shape)
-		}
+	if err := positive(r.Shape); err != nil {
+		return nil, err
 	}
 	if Size(in[0]) != Size(r.Shape) {
-		return nil, fmt.Errorf("input %v has %d elements, %v has %d", in[0], Size(in[0]), r.Shape, Size(r.Shape))
+		return nil, errorf("input %v has %d elements, %v has %d", in[0], Size(in[0]), r.Shape, Size(r.Shape))
 	}
 	return r.Shape.Clone(), nil
 }
@@ -63,8 +59,11 @@ func (p Pick) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 1); err != nil {
 		return nil, err
 	}
+	if err := positive(p.Shape); err != nil {
+		return nil, err
+	}
 	if p.Offset < 0 || p.Offset+Size(p.Shape) > Size(in[0]) {
-		return nil, fmt.Errorf("input %v has no %v at %d", in[0], p.Shape, p.Offset)
+		return nil, errorf("input %v has no %v at %d", in[0], p.Shape, p.Offset)
 	}
 	return p.Shape.Clone(), nil
 }
@@ -74,3 +73,12 @@ func (p Pick) Kinds(int) ([]Kind, Kind) { return []Kind{p.Store}, p.Store }
 
 // ViewOffset is Offset.
 func (p Pick) ViewOffset() int { return p.Offset }
+
+func positive(s tensor.Shape) error {
+	for _, d := range s {
+		if d < 1 {
+			return errorf("shape %v: every size must be at least 1", s)
+		}
+	}
+	return nil
+}

@@ -99,10 +99,8 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 	if _, ok := s.build.leaves[full]; ok {
 		return s.fail("%s: made twice: names must be unique", full)
 	}
-	for _, d := range shape {
-		if d < 1 {
-			return s.fail("%s: shape %v: every size must be at least 1", full, shape)
-		}
+	if err := positive(shape); err != nil {
+		return s.fail("%s: %w", full, err)
 	}
 	var n *gorgonia.Node
 	if len(shape) == 0 {

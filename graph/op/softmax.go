@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -20,7 +18,7 @@ func (Softmax) Name() string { return "Softmax" }
 func (Softmax) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	out, err := sameShape(in, 1)
 	if err == nil && len(out) < 1 {
-		return nil, fmt.Errorf("input %v: want […,C]", in[0])
+		return nil, errorf("input %v: want […,C]", in[0])
 	}
 	return out, err
 }

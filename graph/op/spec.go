@@ -1,6 +1,9 @@
 package op
 
 import (
+	"fmt"
+	"slices"
+
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -91,4 +94,24 @@ func all(n int) []bool {
 		b[i] = true
 	}
 	return b
+}
+
+// equal compares shapes axis by axis; tensor.Shape's Eq takes a column for a vector.
+func equal(a, b tensor.Shape) bool { return slices.Equal(a, b) }
+
+// errorf is fmt.Errorf with shapes written as [1 4096 320].
+func errorf(format string, args ...any) error {
+	for i, a := range args {
+		switch s := a.(type) {
+		case tensor.Shape:
+			args[i] = []int(s)
+		case []tensor.Shape:
+			plain := make([][]int, len(s))
+			for j := range s {
+				plain[j] = s[j]
+			}
+			args[i] = plain
+		}
+	}
+	return fmt.Errorf(format, args...)
 }

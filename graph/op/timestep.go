@@ -1,7 +1,6 @@
 package op
 
 import (
-	"fmt"
 	"math"
 
 	"gorgonia.org/gorgonia"
@@ -31,10 +30,10 @@ func (e TimestepEmbedding) Infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) != 1 {
-		return nil, fmt.Errorf("timesteps %v: want [N]", in[0])
+		return nil, errorf("timesteps %v: want [N]", in[0])
 	}
 	if e.Channels < 2 || e.Channels%2 != 0 || float64(e.Channels/2) <= e.FreqShift {
-		return nil, fmt.Errorf("%d channels with a frequency shift of %g: want an even number, its half above the shift", e.Channels, e.FreqShift)
+		return nil, errorf("%d channels with a frequency shift of %g: want an even number, its half above the shift", e.Channels, e.FreqShift)
 	}
 	return tensor.Shape{in[0][0], e.Channels}, nil
 }

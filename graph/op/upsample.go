@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -28,7 +26,7 @@ func resized(in []tensor.Shape, h, w int) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(in[0]) != 4 || h < 1 || w < 1 {
-		return nil, fmt.Errorf("input %v to %d×%d: want [N,H,W,C] and sizes of at least 1", in[0], h, w)
+		return nil, errorf("input %v to %d×%d: want [N,H,W,C] and sizes of at least 1", in[0], h, w)
 	}
 	return tensor.Shape{in[0][0], h, w, in[0][3]}, nil
 }

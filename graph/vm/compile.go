@@ -207,8 +207,8 @@ func (p *Program) bind(v *value, written bool) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(d.shape, []int(v.shape)) && op.Size(d.shape) != op.Size(v.shape) {
-		return fmt.Errorf("value of shape %v, want %v", d.shape, v.shape)
+	if !slices.Equal(d.shape, v.shape) && op.Size(v.shape) != 1 {
+		return fmt.Errorf("value of shape %v, want %v", []int(d.shape), []int(v.shape))
 	}
 	if p.device.HostMemory() && d.dtype == v.dtype {
 		v.ptr = d.ptr

@@ -26,16 +26,16 @@ func (p *Program) checkFinite(s *step) error {
 	var in []string
 	for i, v := range s.in {
 		if v.root == s.out.root {
-			in = append(in, fmt.Sprintf("input %d %s %v overwritten", i, v.name, v.shape))
+			in = append(in, fmt.Sprintf("input %d %s %v overwritten", i, v.name, []int(v.shape)))
 			continue
 		}
 		r, err := p.rangeOf(v)
 		if err != nil {
 			return err
 		}
-		in = append(in, fmt.Sprintf("input %d %s %v %s", i, v.name, v.shape, r))
+		in = append(in, fmt.Sprintf("input %d %s %v %s", i, v.name, []int(v.shape), r))
 	}
-	return fmt.Errorf("result %v %s: %w; %s", s.out.shape, out, ErrNotFinite, strings.Join(in, ", "))
+	return fmt.Errorf("result %v %s: %w; %s", []int(s.out.shape), out, ErrNotFinite, strings.Join(in, ", "))
 }
 
 // span is the range of the finite elements of a value and the number of the others.

@@ -41,7 +41,7 @@ func denseOf(v gorgonia.Value) (host, error) {
 		}
 		h.bytes = int64(op.Size(h.shape)) * h.dtype.Size()
 		if int64(len(t.Raw)) < h.bytes || !t.DataOrder().IsContiguous() || t.RequiresIterator() {
-			return h, fmt.Errorf("value of shape %v is a view: want contiguous rows; clone it first", h.shape)
+			return h, fmt.Errorf("value of shape %v is a view: want contiguous rows; clone it first", []int(h.shape))
 		}
 		h.ptr = unsafe.Pointer(unsafe.SliceData(t.Raw))
 		return h, nil

@@ -112,7 +112,7 @@ func (p *Program) feed(feeds Feeds) (staged []device.Memory, err error) {
 		}
 		t, ok := feeds[v.node]
 		if !ok || t == nil {
-			missing = append(missing, fmt.Sprintf("%s %v", v.name, v.shape))
+			missing = append(missing, fmt.Sprintf("%s %v", v.name, []int(v.shape)))
 			continue
 		}
 		m, err := p.feedOne(v, t)
@@ -161,7 +161,7 @@ func (p *Program) feedOne(v *value, t *tensor.Dense) (device.Memory, error) {
 		return device.Memory{}, err
 	}
 	if !slices.Equal(h.shape, v.shape) && !(len(v.shape) == 0 && op.Size(h.shape) == 1) {
-		return device.Memory{}, fmt.Errorf("shape %v, want %v", h.shape, v.shape)
+		return device.Memory{}, fmt.Errorf("shape %v, want %v", []int(h.shape), []int(v.shape))
 	}
 	if (h.dtype == device.Int32) != (v.dtype == device.Int32) {
 		return device.Memory{}, fmt.Errorf("%v, want %v", h.dtype, v.dtype)

@@ -265,8 +265,8 @@ func TestErrorsNameTheCulprit(t *testing.T) {
 		feeds vm.Feeds
 		want  string
 	}{
-		{"missing", vm.Feeds{n.x: n.feeds[n.x]}, "missing feeds: target (2, 7, 5, 8), context (2, 3, 6)"},
-		{"shape", with(n.x, filled(tensor.Shape{2, 7, 5, 4}, 1, 0, 1)), "feed x: shape (2, 7, 5, 4), want (2, 7, 5, 8)"},
+		{"missing", vm.Feeds{n.x: n.feeds[n.x]}, "missing feeds: context [2 3 6], target [2 7 5 8]"},
+		{"shape", with(n.x, filled(tensor.Shape{2, 7, 5, 4}, 1, 0, 1)), "feed x: shape [2 7 5 4], want [2 7 5 8]"},
 		{"ids", with(n.x, ids), "feed x: int32, want float32"},
 		{"type", with(n.x, half), "feed x: value of int16: want float32, float64 or int32"},
 		{"not an input", with(n.out, n.feeds[n.x]), "not an input of this program, which takes context, target, x"},
@@ -361,6 +361,7 @@ func TestClosedProgram(t *testing.T) {
 func TestReportCountsEverything(t *testing.T) {
 	n := newNetwork(t)
 	p := compile(t, gorgonia.Nodes{n.out}, vm.Options{Device: open(t, devices.Names()[0])})
+	delete(n.feeds, n.target)
 	run(t, p, n.feeds)
 	r := p.Report()
 	var flops int64

@@ -5,8 +5,8 @@ void hd_attention_forward(const hd_ctx *c, const hd_attention *a, const void *q,
 	c->k->attention.forward(c, a, q, k, v, o, ws);
 }
 
-void hd_attention_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
-                           void *gk, void *gv, void *ws) {
+void hd_attention_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go,
+                           void *gq, void *gk, void *gv, void *ws) {
 	c->k->attention.backward(c, a, q, k, v, go, gq, gk, gv, ws);
 }
 

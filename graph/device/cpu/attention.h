@@ -31,8 +31,8 @@ typedef struct {
 } hd_attention_kernels;
 
 void hd_attention_forward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws);
-void hd_attention_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
-                           void *gk, void *gv, void *ws);
+void hd_attention_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go,
+                           void *gq, void *gk, void *gv, void *ws);
 size_t hd_attention_forward_workspace(const hd_ctx *c, const hd_attention *a);
 size_t hd_attention_backward_workspace(const hd_ctx *c, const hd_attention *a);
 

@@ -4,8 +4,8 @@
 // rows: maximum, sum and rescaling are one vector operation each, never a reduction across lanes. Every product is then
 // the same register tile: ATT_R rows (keys or channels, broadcast) × up to ATT_NV vectors (queries or channels).
 //
-//     Sᵀ[key][query]  = Σ_channel K[key][channel]  · Qᵀ[channel][query]
-//     Oᵀ[channel][query] = Σ_key  V[key][channel]  · Pᵀ[key][query]
+//     Sᵀ[key][query]     = Σ_channel K[key][channel] · Qᵀ[channel][query]
+//     Oᵀ[channel][query] = Σ_key     V[key][channel] · Pᵀ[key][query]
 //
 // K is packed in panels of ATT_R keys and V in panels of ATT_R channels, chunk of keys by chunk of keys, so that the inner loop
 // reads both in sequence; a chunk stays in the L2 cache while the tiles of a block of queries pass over it.
@@ -18,7 +18,7 @@ enum {
 #endif
 	ATT_NV = 3,
 	ATT_Q = ATT_NV * VL,
-	ATT_DEPTH = 160, // channels whose Qᵀ tile (15 KiB with AVX2) stays in the L1 cache
+	ATT_DEPTH = 80, // channels in one chain of sums: bounds its rounding error, and a Qᵀ tile of them (8 KiB with AVX2) stays in the L1 cache
 };
 
 #define ATT_UNROLL _Pragma("GCC unroll 8")
@@ -36,8 +36,8 @@ INLINE float *att_take(float **p, long n) { // n floats off the workspace, in wh
 }
 INLINE void *att_at(const void *p, long i, hd_dtype t) { return (char *)p + i * (t == HD_BF16 ? 2 : 4); }
 
-// 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which no sum with a term of 1 can tell from 0. Relative
-// minimax polynomial on [-1/2, 1/2]. The integer part of t sits in the low bits of t + 1.5·2^23.
+// 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which no sum with a term of 1 can tell from 0. Minimax
+// polynomial for the relative error on [-1/2, 1/2]. The integer part of t sits in the low bits of t + 1.5·2^23.
 INLINE vf att_exp2(vf t) {
 	t = vmaxf(bc(-125.0f), t); // in this order a NaN stays a NaN
 	vf z = t + 12582912.0f;
@@ -265,8 +265,8 @@ INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const
 	att_put(x, nv, c, ldc);
 }
 
-// s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of queries; unless max is NULL,
-// max[query] is the greatest. s has rows of lds.
+// s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of queries;
+// unless max is NULL, max[query] is the greatest. s has rows of lds.
 INLINE void att_scores_nv(const int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
 	for (long c0 = 0; c0 < d; c0 += ATT_DEPTH) {
 		long nc = att_min(d - c0, ATT_DEPTH);
@@ -315,7 +315,8 @@ INLINE void att_accumulate_nv(const int nv, long n, long d, const float *v, long
 			att_put(x, nv, o, ATT_Q);
 	}
 }
-static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o, const float *factor) {
+static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
+                                        const float *factor) {
 	if (nv == 3)
 		att_accumulate_nv(3, n, d, v, ldv, p, ldp, o, factor);
 	else if (nv == 2)
@@ -412,13 +413,12 @@ static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, con
 
 // p → p·factor, the probabilities, and gp → p (gp - dot), the gradient of the scores, in place for n keys.
 static void att_score_gradient(int nv, long n, float *p, float *gp, long lds, const float *factor, const float *dot) {
-	for (int j = 0; j < nv; j++) {
-		vf f = ld(factor + j * VL), u = ld(dot + j * VL);
-		float *pj = p + j * VL, *gj = gp + j * VL;
-		for (long r = 0; r < n; r++, pj += lds, gj += lds) {
-			vf x = ld(pj) * f;
-			st(pj, x);
-			st(gj, x * (ld(gj) - u));
+	for (int j = 0; j < nv * VL; j += VL) {
+		vf f = ld(factor + j), u = ld(dot + j);
+		for (long i = j; i < j + n * lds; i += lds) {
+			vf x = ld(p + i) * f;
+			st(p + i, x);
+			st(gp + i, x * (ld(gp + i) - u));
 		}
 	}
 }
@@ -639,7 +639,8 @@ static void att_backward_task(void *arg, long task, int thread) {
 	float *p = att_take(&w, lk * block), *gp = att_take(&w, lk * block);
 	float *qt = att_take(&w, block * a->d), *gt = att_take(&w, block * a->d);         // transposed: Qᵀ and Gᵀ
 	float *qr = att_take(&w, block * dv), *gr = att_take(&w, block * dv);             // in rows
-	float *gqt = att_take(&w, block * d), *chunk_max = att_take(&w, t->p.chunks * block); // maximum that each chunk of P was made with
+	float *gqt = att_take(&w, block * d);
+	float *chunk_max = att_take(&w, t->p.chunks * block); // the maximum that each chunk of P was made with
 	float *max = att_take(&w, block), *sum = att_take(&w, block), *dot = att_take(&w, block);
 
 	memset(gk, 0, t->p.sums_floats * sizeof *gk);
@@ -709,8 +710,9 @@ static void att_backward_task(void *arg, long task, int thread) {
 
 static void att_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
                          void *gk, void *gv, void *ws) {
-	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv, .sums = ws};
+	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv};
 	long heads = a->batch * a->heads;
+	t.sums = ws;
 	t.scratch = t.sums + t.p.sums * t.p.sums_floats;
 	hd_pool_for(c->pool, heads * t.p.parts, att_backward_task, &t);
 	if (t.p.parts > 1)

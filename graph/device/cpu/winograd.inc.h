@@ -11,9 +11,11 @@
 // F(2×2): points 0, ±1, ∞. F(4×4): points 0, ±√½, ±√2, ∞, whose rounding error is half of that of 0, ±1, ±2, ∞.
 
 enum {
-	WINO_BLOCK = 3 * 1024 * 1024,     // floats of V and M
-	WINO_FILTERS = 16 * 1024 * 1024,  // floats of filters transformed for one call at a time
+	WINO_BLOCK = 6 * 1024 * 1024,     // floats of V and M
+	WINO_FILTERS = 2 * 1024 * 1024,   // floats of filters that are transformed for a call at a time, if V is there only once,
+	WINO_ALL_FILTERS = 16 * 1024 * 1024, // and if V would be made anew for each
 	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
+	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL rows at a time
 };
 
 #define WINO_UNROLL _Pragma("GCC unroll 6")
@@ -53,7 +55,8 @@ INLINE void wino_output_axis(const int r, const vf *m, const int s, vf *y, const
 }
 
 // The filter's transform G g is done in double precision: it is done once, and its error would be in all results.
-typedef double vd __attribute__((vector_size(VL * 8), aligned(8), may_alias));
+typedef double vd __attribute__((vector_size(VL * 4), aligned(8), may_alias)); // as wide as vf, so half as many lanes
+typedef float vfd __attribute__((vector_size(VL * 2), aligned(4), may_alias));
 INLINE void wino_filter_axis(const int r, const vd *g, const int s, vd *u, const int su) { // G g
 	if (r == 4) {
 		vd a = g[0] * (-2.0 / 3) - g[2 * s] * (1.0 / 3), b = g[s] * (2 * WINO_Q / 3);
@@ -87,41 +90,49 @@ typedef struct {
 
 INLINE long wino_k(const wino_filters *f) { return f->rotated ? f->o : f->c; }
 INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
+// Floats from one place's filters to the next's.
+INLINE long wino_filter_place(long columns, long k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
 
-// The filters of `n` outputs from o on of one input channel: VL lanes of outputs.
-INLINE void wino_filter(const int r, const wino_filters *f, long c, long o, long n, vf *u) {
+// The filters of n outputs from o on of channel c, to u[f][VL].
+INLINE void wino_filter(const int r, const wino_filters *f, long c, long o, long n, float *u) {
 	const int e = r + 2;
-	vd g[9], t[18], w[36];
-	WINO_UNROLL
-	for (int i = 0; i < 9; i++) {
-		vf v = mm_load_part(f->weight, ((f->rotated ? 8 - i : i) * f->c + c) * f->o + o, n, HD_F32);
-		g[i] = __builtin_convertvector(v, vd);
+	float in[9 * VL];
+	for (int i = 0; i < 9; i++)
+		st(in + i * VL, mm_load_part(f->weight, ((f->rotated ? 8 - i : i) * f->c + c) * f->o + o, n, HD_F32));
+	for (int half = 0; half < VL; half += VL / 2) {
+		vd g[9], t[18], w[6];
+		for (int i = 0; i < 9; i++)
+			g[i] = __builtin_convertvector(*(const vfd *)(in + i * VL + half), vd);
+		WINO_UNROLL
+		for (int i = 0; i < 3; i++)
+			wino_filter_axis(r, g + i, 3, t + i, 3);
+		for (int i = 0; i < e; i++) {
+			wino_filter_axis(r, t + 3 * i, 1, w, 1);
+			WINO_UNROLL
+			for (int k = 0; k < e; k++)
+				*(vfd *)(u + (i * e + k) * VL + half) = __builtin_convertvector(w[k], vfd);
+		}
 	}
-	WINO_UNROLL
-	for (int i = 0; i < 3; i++)
-		wino_filter_axis(r, g + i, 3, t + i, 3);
-	WINO_UNROLL
-	for (int i = 0; i < e; i++)
-		wino_filter_axis(r, t + 3 * i, 1, w + e * i, 1);
-	for (int i = 0; i < e * e; i++)
-		u[i] = __builtin_convertvector(w[i], vf);
 }
 
 // One panel and VL rows of K.
 INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
 	long k = wino_k(f), ks = mm_div(k, VL), panel = task / ks, k0 = task % ks * VL, k1 = mm_min(k0 + VL, k);
-	long n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS, place = mm_div(f->columns, MM_COLS) * k * MM_COLS;
+	long n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS, place = wino_filter_place(f->columns, k);
 	float *out = f->u + panel * k * MM_COLS;
-	vf u[VL][36];
-	for (long half = 0; half < MM_COLS; half += VL) {
-		if (!f->rotated) {
-			for (long i = k0; i < k1; i++) {
-				wino_filter(r, f, i, n0 + half, mm_max(n - n0 - half, 0), u[0]);
-				for (int p = 0; p < wino_places(r); p++)
-					st(out + p * place + i * MM_COLS + half, u[0][p]);
+	float u[VL][36 * VL];
+	if (!f->rotated) {
+		for (long i = k0; i < k1; i++) {
+			wino_filter(r, f, i, n0, n - n0, u[0]);
+			wino_filter(r, f, i, n0 + VL, n - n0 - VL, u[1]);
+			for (int p = 0; p < wino_places(r); p++) {
+				st(out + p * place + i * MM_COLS, ld(u[0] + p * VL));
+				st(out + p * place + i * MM_COLS + VL, ld(u[1] + p * VL));
 			}
-			continue;
 		}
+		return;
+	}
+	for (long half = 0; half < MM_COLS; half += VL) {
 		for (long i = 0; i < VL; i++) {
 			if (n0 + half + i < n)
 				wino_filter(r, f, n0 + half + i, k0, k1 - k0, u[i]);
@@ -131,7 +142,7 @@ INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
 		for (int p = 0; p < wino_places(r); p++) {
 			vf rows[VL];
 			for (int i = 0; i < VL; i++)
-				rows[i] = u[i][p];
+				rows[i] = ld(u[i] + p * VL);
 			float block[VL * VL];
 			mm_transpose(block, VL, rows);
 			for (long i = k0; i < k1; i++)
@@ -167,7 +178,7 @@ typedef struct {
 	long n0, columns;       // the columns of the result at work
 	const float *u;         // filters of those
 	long places_u;          // floats from one place's filters to the next's
-	float *v, *m;           // V[f][tile][vs], M[f][tile][ms]
+	float *v, *m;           // V[f][c/vs][tile][vs], of which c/vs is 0 but for the weight gradient; M[f][tile][ms]
 	long vs, ms, places_v, places_m;
 	long block, row_blocks, groups; // tiles in a block; split of the products
 } wino_job;
@@ -201,7 +212,7 @@ INLINE void wino_input_task_r(const int r, const wino_job *j, long task, hd_dtyp
 					d[i] = at[i * e + k] < 0 ? bc(0) : mm_load_part(j->x, at[i * e + k] + c, n, type);
 				wino_input_axis(r, d, 1, s + k, e);
 			}
-			float *out = j->v + t * j->vs + c;
+			float *out = j->v + (c / j->vs * j->block + t) * j->vs + c % j->vs;
 			for (int i = 0; i < e; i++) {
 				wino_input_axis(r, s + i * e, 1, v, 1);
 				WINO_UNROLL
@@ -284,20 +295,24 @@ static void wino_output_task(void *arg, long task, int thread) {
 		wino_output_task_r(2, j, task, HD_BF16);
 }
 
-// Sizes of the blocks: as many tiles as fit WINO_BLOCK, in equal parts; as many columns as fit WINO_FILTERS, if they must
-// be transformed here.
+// Sizes of the blocks: as many tiles as fit WINO_BLOCK, in equal parts; if the filters must be transformed here, as many
+// columns as keep them in a cache.
 static void wino_plan(wino_job *j, int packed) {
 	long places = wino_places(j->r), all = j->n * j->tw * j->th;
-	j->columns = j->o;
-	if (!packed)
-		j->columns = mm_min(mm_max(WINO_FILTERS / (places * j->c * MM_COLS), 1) * MM_COLS, j->o);
 	j->vs = mm_round(j->c, 16) + WINO_PAD;
+	j->columns = j->o;
+	int one_block = 0;
+	if (!packed) {
+		one_block = places * j->vs * all <= WINO_BLOCK;
+		long floats = one_block ? WINO_FILTERS : WINO_ALL_FILTERS;
+		j->columns = mm_min(mm_max(floats / (places * j->c * MM_COLS), 4) * MM_COLS, j->o);
+	}
 	j->ms = mm_round(j->columns, MM_COLS) + WINO_PAD;
-	j->block = mm_min(mm_max(WINO_BLOCK / (places * (j->vs + j->ms)), MM_BLOCK_ROWS / 2), all);
-	j->block = mm_div(all, mm_div(all, j->block));
+	j->block = mm_min(mm_max(WINO_BLOCK / (places * (j->vs + j->ms)), MM_BLOCK_ROWS), all);
+	j->block = one_block ? all : mm_div(all, mm_div(all, j->block));
 	j->places_v = j->block * j->vs + WINO_PAD;
 	j->places_m = j->block * j->ms + WINO_PAD;
-	j->places_u = mm_round(j->columns, MM_COLS) * j->c;
+	j->places_u = wino_filter_place(j->columns, j->c);
 }
 
 static size_t wino_job_floats(const wino_job *j, int packed) {
@@ -317,7 +332,7 @@ static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_fil
 	}
 	for (j->n0 = 0; j->n0 < j->o; j->n0 += step) {
 		j->columns = mm_min(j->o - j->n0, step);
-		j->places_u = mm_round(j->columns, MM_COLS) * j->c;
+		j->places_u = wino_filter_place(j->columns, j->c);
 		if (!packed) {
 			f->n0 = j->n0;
 			f->columns = j->columns;
@@ -328,7 +343,8 @@ static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_fil
 			j->tiles = mm_min(all - j->tile0, j->block);
 			j->row_blocks = mm_div(j->tiles, MM_BLOCK_ROWS);
 			j->groups = mm_min(mm_div(4 * threads, places * j->row_blocks), panels);
-			hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_input_task, j);
+			if (j->n0 == 0 || j->block < all)
+				hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_input_task, j);
 			hd_pool_for(c->pool, places * j->groups * j->row_blocks, wino_product_task, j);
 			hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_output_task, j);
 		}
@@ -354,6 +370,189 @@ static wino_job wino_data_grad_job(const hd_conv *v) {
 	j.th = mm_div(j.oh, j.r);
 	wino_plan(&j, 0);
 	return j;
+}
+
+// ---- Weight gradient
+//
+// The transpose of the above with respect to g:
+//
+//     dg = Gᵀ [ Σ_tiles (A dy Aᵀ) ∘ (Bᵀ d B) ] G
+//
+// Now the sum is over tiles: for each place a product [C,tiles]·[tiles,O]. It is done for a few channels and columns at a time
+// but for all places, so that Gᵀ…G can follow at once.
+
+enum {
+	WINO_CHUNK = 48, // channels in a task
+	WINO_CHUNK_PANELS = 64 / MM_COLS,
+	WINO_GRAD_BLOCK = 8 * 1024 * 1024, // floats of V and Q
+};
+
+INLINE void wino_output_axis_t(const int r, const vf *y, const int s, vf *q, const int sq) { // A y
+	if (r == 4) {
+		const float h = (float)WINO_Q, h2 = (float)(2 * WINO_Q);
+		vf a = y[0] + 0.5f * y[2 * s], b = h * y[s] + (0.5f * h) * y[3 * s];
+		vf c = y[0] + 2.0f * y[2 * s], e = h2 * y[s] + (2.0f * h2) * y[3 * s];
+		q[0] = y[0];
+		q[sq] = a + b;
+		q[2 * sq] = a - b;
+		q[3 * sq] = c + e;
+		q[4 * sq] = c - e;
+		q[5 * sq] = y[3 * s];
+	} else {
+		q[0] = y[0];
+		q[sq] = y[0] + y[s];
+		q[2 * sq] = y[0] - y[s];
+		q[3 * sq] = y[s];
+	}
+}
+INLINE void wino_filter_axis_t(const int r, const vf *u, const int s, vf *g, const int sg) { // Gᵀ u
+	if (r == 4) {
+		vf a = u[s] + u[2 * s], b = u[2 * s] - u[s], c = u[3 * s] + u[4 * s], e = u[3 * s] - u[4 * s];
+		g[0] = u[0] - (float)(2.0 / 3) * a + (float)(1.0 / 6) * c;
+		g[sg] = (float)(2 * WINO_Q / 3) * b + (float)(WINO_Q / 3) * e;
+		g[2 * sg] = u[5 * s] + (float)(1.0 / 3) * (c - a);
+	} else {
+		vf a = 0.5f * (u[s] + u[2 * s]);
+		g[0] = u[0] + a;
+		g[sg] = 0.5f * (u[s] - u[2 * s]);
+		g[2 * sg] = u[3 * s] + a;
+	}
+}
+
+typedef struct {
+	wino_job in; // x to V, in chunks of channels
+	const void *dy;
+	float *q, *dw, *scratch; // Q[f][panel][tile][MM_COLS]
+	long places_q, thread_floats, chunks, panels, groups;
+} wino_grad_job;
+
+INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, hd_dtype type) {
+	const wino_job *j = &g->in;
+	const int e = r + 2;
+	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		long image, ty, tx;
+		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
+		for (long o = 0; o < g->panels * MM_COLS; o += VL) {
+			vf y[4], s[24], q[6];
+			for (int k = 0; k < r; k++) {
+				WINO_UNROLL
+				for (int i = 0; i < r; i++) {
+					int inside = ty + i < j->oh && tx + k < j->ow;
+					y[i] = inside ? mm_load_part(g->dy, ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o, j->o - o, type) : bc(0);
+				}
+				wino_output_axis_t(r, y, 1, s + k, r);
+			}
+			float *out = g->q + (o / MM_COLS * j->block + t) * MM_COLS + o % MM_COLS;
+			for (int i = 0; i < e; i++) {
+				wino_output_axis_t(r, s + i * r, 1, q, 1);
+				WINO_UNROLL
+				for (int k = 0; k < e; k++)
+					st(out + (i * e + k) * g->places_q, q[k]);
+			}
+		}
+	}
+}
+static void wino_grad_output_task(void *arg, long task, int thread) {
+	(void)thread;
+	const wino_grad_job *g = arg;
+	if (g->in.r == 4 && g->in.type == HD_F32)
+		wino_grad_output_r(4, g, task, HD_F32);
+	else if (g->in.r == 4)
+		wino_grad_output_r(4, g, task, HD_BF16);
+	else if (g->in.type == HD_F32)
+		wino_grad_output_r(2, g, task, HD_F32);
+	else
+		wino_grad_output_r(2, g, task, HD_BF16);
+}
+
+// Gᵀ u G of m channels from c0 on and of the columns from n0 on; u[f][WINO_CHUNK][ldu].
+INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, long ldu, long c0, long m, long n0, long columns, float *dw) {
+	const int e = r + 2;
+	for (long i = 0; i < m; i++) {
+		for (long o = 0; o < columns; o += VL) {
+			vf in[6], s[18], g[3];
+			long n = j->o - n0 - o;
+			for (int k = 0; k < e; k++) {
+				WINO_UNROLL
+				for (int l = 0; l < e; l++)
+					in[l] = ld(u + ((l * e + k) * WINO_CHUNK + i) * ldu + o);
+				wino_filter_axis_t(r, in, 1, s + k, e);
+			}
+			for (int k = 0; k < 3 && n > 0; k++) {
+				wino_filter_axis_t(r, s + k * e, 1, g, 1);
+				for (int l = 0; l < 3; l++) {
+					long at = ((k * 3 + l) * j->c + c0 + i) * j->o + n0 + o;
+					if (j->tile0)
+						g[l] += mm_load_part(dw, at, n, HD_F32);
+					mm_store_part(dw, at, n, g[l], HD_F32);
+				}
+			}
+		}
+	}
+}
+
+// A chunk of channels, a group of panels.
+static void wino_grad_task(void *arg, long task, int thread) {
+	const wino_grad_job *g = arg;
+	const wino_job *j = &g->in;
+	long chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS, p1 = mm_min(p0 + WINO_CHUNK_PANELS, g->panels);
+	long m = mm_min(j->c - chunk * WINO_CHUNK, WINO_CHUNK), ldu = (p1 - p0) * MM_COLS;
+	long blocks = mm_div(j->tiles, MM_BLOCK_K), block = mm_div(j->tiles, blocks);
+	float *u = g->scratch + thread * g->thread_floats;
+	for (long f = 0; f < wino_places(j->r); f++) {
+		const float *v = j->v + f * j->places_v + chunk * j->block * WINO_CHUNK, *q = g->q + f * g->places_q;
+		for (long t = 0; t < j->tiles; t += block) {
+			for (long p = p0; p < p1; p++) {
+				float *c = u + f * WINO_CHUNK * ldu + (p - p0) * MM_COLS;
+				mm_panel(m, 1, mm_min(j->tiles - t, block), v + t * WINO_CHUNK, WINO_CHUNK, q + (p * j->block + t) * MM_COLS, c, ldu,
+				         t ? c : NULL, ldu, NULL);
+			}
+		}
+	}
+	if (j->r == 4)
+		wino_grad_finish(4, j, u, ldu, chunk * WINO_CHUNK, m, p0 * MM_COLS, ldu, g->dw);
+	else
+		wino_grad_finish(2, j, u, ldu, chunk * WINO_CHUNK, m, p0 * MM_COLS, ldu, g->dw);
+}
+
+static wino_grad_job wino_grad_plan(const hd_conv *v) {
+	wino_grad_job g = {.in = wino_forward_job(v, 1)};
+	wino_job *j = &g.in;
+	long places = wino_places(j->r), all = j->n * j->tw * j->th;
+	g.chunks = mm_div(j->c, WINO_CHUNK);
+	g.panels = mm_div(j->o, MM_COLS);
+	g.groups = mm_div(g.panels, WINO_CHUNK_PANELS);
+	long tile = g.chunks * WINO_CHUNK + g.panels * MM_COLS;
+	j->vs = WINO_CHUNK;
+	j->block = mm_min(mm_max(WINO_GRAD_BLOCK / (places * tile), MM_BLOCK_ROWS), all);
+	j->block = mm_div(all, mm_div(all, j->block));
+	j->places_v = g.chunks * WINO_CHUNK * j->block + WINO_PAD;
+	g.places_q = g.panels * MM_COLS * j->block + WINO_PAD;
+	g.thread_floats = places * WINO_CHUNK * WINO_CHUNK_PANELS * MM_COLS;
+	return g;
+}
+
+static void wino_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
+	wino_grad_job g = wino_grad_plan(v);
+	wino_job *j = &g.in;
+	long all = j->n * j->tw * j->th;
+	j->x = x;
+	j->v = ws;
+	g.dy = dy;
+	g.q = j->v + wino_places(j->r) * j->places_v;
+	g.scratch = g.q + wino_places(j->r) * g.places_q;
+	g.dw = dw;
+	for (; j->tile0 < all; j->tile0 += j->block) {
+		j->tiles = mm_min(all - j->tile0, j->block);
+		hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_input_task, j);
+		hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_grad_output_task, &g);
+		hd_pool_for(c->pool, g.chunks * g.groups, wino_grad_task, &g);
+	}
+}
+
+static size_t wino_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
+	wino_grad_job g = wino_grad_plan(v);
+	return (wino_places(g.in.r) * (g.in.places_v + g.places_q) + hd_pool_threads(c->pool) * g.thread_floats) * sizeof(float);
 }
 
 // ---- Entry points
@@ -415,7 +614,7 @@ static size_t conv_packed_bytes(const hd_conv *v) {
 	switch (v->algorithm) {
 	case HD_CONV_F2:
 	case HD_CONV_F4:
-		floats *= wino_places(wino_r(v));
+		floats = wino_places(wino_r(v)) * wino_filter_place(v->o, v->c);
 		break;
 	case HD_CONV_TAPS:
 		floats = taps_filter_floats(v);
@@ -448,9 +647,14 @@ static size_t conv_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 }
 
 static void conv_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
-	direct_weight_grad(c, v, x, dy, dw, ws);
+	if (v->algorithm == HD_CONV_F2 || v->algorithm == HD_CONV_F4)
+		wino_weight_grad(c, v, x, dy, dw, ws);
+	else
+		direct_weight_grad(c, v, x, dy, dw, ws);
 }
 
 static size_t conv_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
+	if (v->algorithm == HD_CONV_F2 || v->algorithm == HD_CONV_F4)
+		return wino_weight_grad_workspace(c, v);
 	return direct_weight_grad_workspace(c, v);
 }

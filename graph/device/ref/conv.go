@@ -115,10 +115,10 @@ func conv[T Float](s op.Conv2D, r device.Request) *kernel[T] {
 	return &kernel[T]{scratch: w.scratch(), run: func(o operands[T]) {
 		weight := dense(o.in[1], w.patch(), n)
 		e.begin(o)
-		for _, s := range w.strips() {
-			p := patches(w, s, o.scratch)
-			gather(w, s, o.in[0], p)
-			multiply(output(w, s, o.out, n), 1, p, weight, 1)
+		for _, part := range w.strips() {
+			p := patches(w, part, o.scratch)
+			gather(w, part, o.in[0], p)
+			multiply(output(w, part, o.out, n), 1, p, weight, 1)
 		}
 		e.finish(o, n)
 	}}
@@ -132,10 +132,10 @@ func convDataGrad[T Float](s op.ConvDataGrad, r device.Request) *kernel[T] {
 	return &kernel[T]{scratch: w.scratch(), run: func(o operands[T]) {
 		weight := dense(o.in[1], w.patch(), n)
 		e.begin(o)
-		for _, s := range w.strips() {
-			p := patches(w, s, o.scratch)
-			multiply(p, 1, output(w, s, o.in[0], n), weight.t(), 0)
-			scatter(w, s, p, o.out)
+		for _, part := range w.strips() {
+			p := patches(w, part, o.scratch)
+			multiply(p, 1, output(w, part, o.in[0], n), weight.t(), 0)
+			scatter(w, part, p, o.out)
 		}
 	}}
 }
@@ -148,10 +148,10 @@ func convWeightGrad[T Float](s op.ConvWeightGrad, r device.Request) *kernel[T] {
 	return &kernel[T]{scratch: w.scratch(), run: func(o operands[T]) {
 		dweight := dense(o.out, w.patch(), n)
 		clear(o.out)
-		for _, s := range w.strips() {
-			p := patches(w, s, o.scratch)
-			gather(w, s, o.in[0], p)
-			multiply(dweight, 1, p.t(), output(w, s, o.in[1], n), 1)
+		for _, part := range w.strips() {
+			p := patches(w, part, o.scratch)
+			gather(w, part, o.in[0], p)
+			multiply(dweight, 1, p.t(), output(w, part, o.in[1], n), 1)
 		}
 	}}
 }

@@ -1,8 +1,6 @@
 package ref
 
 import (
-	"unsafe"
-
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
@@ -50,7 +48,7 @@ func compile[T Float](r device.Request) device.Kernel {
 }
 
 // Workspace is the scratch memory in bytes.
-func (k *kernel[T]) Workspace() int64 { return int64(k.scratch) * int64(unsafe.Sizeof(T(0))) }
+func (k *kernel[T]) Workspace() int64 { return int64(k.scratch) * k.request.Out.DType.Size() }
 
 // Algorithm is "": there is one way only.
 func (k *kernel[T]) Algorithm() string { return "" }

@@ -24,6 +24,13 @@ func (m matrix[T]) t() matrix[T] {
 	return m
 }
 
+func (m matrix[T]) transpose() blas.Transpose {
+	if m.transposed {
+		return blas.Trans
+	}
+	return blas.NoTrans
+}
+
 // part views n rows from first on. The matrix must not be transposed.
 func (m matrix[T]) part(first, n int) matrix[T] {
 	m.data, m.rows = m.data[first*m.stride:], n
@@ -33,10 +40,9 @@ func (m matrix[T]) part(first, n int) matrix[T] {
 // row is row i. The matrix must not be transposed.
 func (m matrix[T]) row(i int) []T { return m.data[i*m.stride:][:m.cols] }
 
-// multiply sets c = alpha·a·b + beta·c.
+// multiply sets c = alpha·a·b + beta·c. c must not be transposed.
 func multiply[T Float](c matrix[T], alpha T, a, b matrix[T], beta T) {
-	transpose := map[bool]blas.Transpose{false: blas.NoTrans, true: blas.Trans}
-	ta, tb := transpose[a.transposed], transpose[b.transposed]
+	ta, tb := a.transpose(), b.transpose()
 	switch data := any(c.data).(type) {
 	case []float32:
 		gonum.Implementation{}.Sgemm(ta, tb, c.rows, c.cols, a.cols, float32(alpha), any(a.data).([]float32), a.stride,
