@@ -217,7 +217,7 @@ func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	dy, w := in[0], in[1]
 	oh, ow := c.Out(c.H, c.W)
 	if len(dy) != 4 || len(w) != 4 || dy[1] != oh || dy[2] != ow || dy[3] != w[3] || w[0] != c.KH || w[1] != c.KW {
-		return nil, errorf("gradient %v and weight %v: want [N,%d,%d,O] and [%d,%d,I,O]", dy, w, oh, ow, c.KH, c.KW)
+		return nil, errorf("gradient %v and weight %v: want [N,%d,%d,O] and [KH,KW,I,O] of %d×%d", dy, w, oh, ow, c.KH, c.KW)
 	}
 	return withResidualOf(tensor.Shape{dy[0], c.H, c.W, w[2]}, in, c.Residual)
 }

@@ -109,6 +109,9 @@ func lower(outputs gorgonia.Nodes, precision Precision) (*graph, error) {
 	}
 	for _, n := range outputs {
 		v := g.values[n]
+		if v.kind == unread { // an output that is an input
+			v = g.stored(v, op.Feature)
+		}
 		v.output = true
 		g.outputs = append(g.outputs, v)
 	}

@@ -143,10 +143,8 @@ func nodeName(n *gorgonia.Node) string {
 
 func (p *Program) inputNames() string {
 	var names []string
-	for _, v := range p.graph.leaves {
-		if v.source == fed {
-			names = append(names, v.name)
-		}
+	for _, n := range p.Inputs() {
+		names = append(names, n.Name())
 	}
 	if len(names) == 0 {
 		return "none"
@@ -241,4 +239,15 @@ func (p *Program) Close() error {
 		errs = append(errs, p.device.Free(m))
 	}
 	return errors.Join(errs...)
+}
+
+// Inputs returns the leaves that each run must be fed with.
+func (p *Program) Inputs() gorgonia.Nodes {
+	var in gorgonia.Nodes
+	for _, v := range p.graph.leaves {
+		if v.source == fed {
+			in = append(in, v.node)
+		}
+	}
+	return in
 }

@@ -58,7 +58,7 @@ func TestFaultsAreFound(t *testing.T) {
 			for i := range 2000 {
 				device.Slice[float32](out, 2000)[i] *= 1 + 1e-5
 			}
-		}, "relative error 1e-05"},
+		}, "relative error"},
 		{"behind the output", softmax, func(_ device.Request, out device.Pointer, _ []device.Pointer, _ device.Pointer) {
 			device.Slice[byte](out, 8001)[8000] = 0
 		}, "byte 8000 of the output"},
