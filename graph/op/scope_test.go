@@ -79,7 +79,7 @@ func TestBuildingGoesOnAfterAnError(t *testing.T) {
 				t.Errorf("%s: made %v after an error", name, got)
 			}
 		}
-		if s.Err() != first || len(s.Graph().AllNodes()) != nodes {
+		if !errors.Is(s.Err(), first) || len(s.Graph().AllNodes()) != nodes {
 			t.Errorf("%s: error %v, want the first: %v", name, s.Err(), first)
 		}
 	}

@@ -10,5 +10,5 @@
 //
 // Results depend on the number of threads, not on their timing: the same inputs give the same bytes.
 //
-// Without cgo the package is empty but for Supported; device/ref does the work then.
+// Without cgo the package is empty; device/ref does the work then.
 package cpu

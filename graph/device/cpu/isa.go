@@ -12,7 +12,7 @@ import (
 
 // kernels returns the table of an instruction set, the machine's best for "".
 func kernels(isa string) (*C.hd_kernels, string, error) {
-	sets := instructionSets()
+	sets := InstructionSets()
 	if isa == "" {
 		isa = sets[len(sets)-1]
 	}
@@ -24,8 +24,8 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 	return nil, "", fmt.Errorf("cpu: instruction set %q: this machine has %s", isa, strings.Join(sets, ", "))
 }
 
-// instructionSets lists what the machine has, the best last.
-func instructionSets() []string {
+// InstructionSets lists what the machine has, the best last: generic, avx2, avx512.
+func InstructionSets() []string {
 	sets := []string{"generic"}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		sets = append(sets, "avx2")

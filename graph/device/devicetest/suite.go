@@ -214,7 +214,7 @@ func dtype(k op.Kind, precision device.DType) device.DType {
 // rng is seeded by the case, so that its numbers are the same in every run.
 func (c testCase) rng() *rand.Rand {
 	h := fnv.New64a()
-	fmt.Fprint(h, c.String())
+	h.Write([]byte(c.String()))
 	return rand.New(rand.NewPCG(h.Sum64(), 1))
 }
 
