@@ -57,7 +57,7 @@ type Kernel interface {
 	Workspace() int64
 	// Algorithm names how it computes, for reports; "" where there is one way only.
 	Algorithm() string
-	// Run computes out from in. Memory of out overlaps an input only as the operation's InPlace allows. It may return
+	// Run computes out from in. Inputs and out are aligned to their elements at least, workspace to 64 bytes. Memory of out overlaps an input only as the operation's InPlace allows. It may return
 	// before the device has finished; see Device.Synchronize.
 	Run(out Pointer, in []Pointer, workspace Pointer) error
 	// Close gives back what the kernel holds, such as rearranged weights.

@@ -97,10 +97,10 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 		return s.fail("a leaf needs a name")
 	}
 	if _, ok := s.build.leaves[full]; ok {
-		return s.fail("%s: made twice: names must be unique", full)
+		return s.fail("%s: made twice: names must be unique", name)
 	}
 	if err := positive(shape); err != nil {
-		return s.fail("%s: %w", full, err)
+		return s.fail("%s: %w", name, err)
 	}
 	var n *gorgonia.Node
 	if len(shape) == 0 {
@@ -109,7 +109,7 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 		n = gorgonia.NewTensor(s.build.graph, dt, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(full))
 	}
 	if n.Name() != full {
-		return s.fail("%s: %w %s", full, ErrMerged, n.Name())
+		return s.fail("%s: %w %s", name, ErrMerged, n.Name())
 	}
 	s.build.leaves[full] = n
 	return n

@@ -158,7 +158,8 @@ func (p *Program) feedOne(v *value, t *tensor.Dense) (device.Memory, error) {
 	if err != nil {
 		return device.Memory{}, err
 	}
-	if !slices.Equal(h.shape, v.shape) && !(len(v.shape) == 0 && op.Size(h.shape) == 1) {
+	scalar := len(v.shape) == 0 && op.Size(h.shape) == 1
+	if !scalar && !slices.Equal(h.shape, v.shape) {
 		return device.Memory{}, fmt.Errorf("shape %v, want %v", []int(h.shape), []int(v.shape))
 	}
 	if (h.dtype == device.Int32) != (v.dtype == device.Int32) {

@@ -128,7 +128,11 @@ func TestBytesDoNotDependOnTiming(t *testing.T) {
 					t.Fatal(err)
 				}
 				memory = append(memory, m)
-				defer d.Free(m)
+				t.Cleanup(func() {
+					if err := d.Free(m); err != nil {
+						t.Error(err)
+					}
+				})
 			}
 			for _, m := range memory[:2] {
 				for i := range device.Slice[float32](m.Ptr, int(m.Bytes/4)) {

@@ -93,7 +93,8 @@ void hd_matmul_column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const
 size_t hd_matmul_column_sums_workspace(const hd_ctx *c, long m, long n);
 
 // The algorithm that should be fastest, by a model of operations and bytes fitted to measurements. packed: the forward pass
-// will have filters from conv_pack. low_memory: leave out those whose filters or scratch grow far beyond the weight.
+// will have filters from conv_pack; otherwise they are transformed in each call. low_memory: packed filters may not take more
+// than the weight itself, which leaves out Winograd with packed filters, but not without.
 hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int low_memory, int packed);
 
 #endif
