@@ -93,14 +93,16 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 		return nil
 	}
 	full := join(s.path, name)
+	root := *s // the full name says the place
+	root.path = ""
 	if name == "" {
 		return s.fail("a leaf needs a name")
 	}
 	if _, ok := s.build.leaves[full]; ok {
-		return s.fail("%s: made twice: names must be unique", name)
+		return root.fail("%s: made twice: names must be unique", full)
 	}
 	if err := positive(shape); err != nil {
-		return s.fail("%s: %w", name, err)
+		return root.fail("%s: %w", full, err)
 	}
 	var n *gorgonia.Node
 	if len(shape) == 0 {
@@ -109,7 +111,7 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 		n = gorgonia.NewTensor(s.build.graph, dt, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(full))
 	}
 	if n.Name() != full {
-		return s.fail("%s: %w %s", name, ErrMerged, n.Name())
+		return root.fail("%s: %w %s", full, ErrMerged, n.Name())
 	}
 	s.build.leaves[full] = n
 	return n
