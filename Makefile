@@ -10,9 +10,10 @@ GOFUMPT  := bin/gofumpt-v0.12.0
 
 # What bench-engine runs: times of each kernel and of whole steps, in GFLOP/s and bytes.
 BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
+BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-nocgo test-full race lint fmt bench-engine demo clean
+.PHONY: help deps build test test-nocgo test-full race lint fmt bench-engine bench-unet demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +44,11 @@ lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
 fmt: $(GOFUMPT) ## format the Go files
 	$(GOFUMPT) -l -w .
 
-bench-engine: ## time the engine: kernels, layers, whole steps
+bench-engine: ## time the engine layer by layer (HISTDIST_TORCH_PYTHON: a Python with torch to compare with)
 	@$(CGO) $(BENCH_ENGINE)
+
+bench-unet: ## time a full-size U-Net step and a training step (20 GB of memory)
+	@$(CGO) $(BENCH_UNET)
 
 demo: build ## build, then train the engine's example network for 50 steps
 	@echo "running the engine's example (graph/example_test.go)"
