@@ -535,7 +535,8 @@ static void cp_embedding_task(void *arg, long task, int thread) {
 }
 
 static void cp_embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y, hd_dtype type) {
-	cp_embedding_job j = {.m = m, .c = channels, .row_block = rw_max(RW_TILE / channels, 1), .ids = ids, .table = table, .y = y, .type = type};
+	cp_embedding_job j = {.m = m, .c = channels, .ids = ids, .table = table, .y = y, .type = type};
+	j.row_block = rw_max(RW_TILE / channels, 1);
 	hd_pool_for(c->pool, rw_div(m, j.row_block), cp_embedding_task, &j);
 }
 

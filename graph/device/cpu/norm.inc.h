@@ -16,7 +16,9 @@ typedef struct {
 } gn_job;
 
 static gn_job gn_new(const hd_group_norm_shape *s) {
-	return (gn_job){.grid = rw_split(s->hw, s->c), .groups = s->groups, .size = s->c / s->groups, .eps = s->eps, .act = s->act, .type = s->type};
+	gn_job j = {.grid = rw_split(s->hw, s->c), .groups = s->groups, .size = s->c / s->groups};
+	j.eps = s->eps, j.act = s->act, j.type = s->type;
+	return j;
 }
 
 // Statistics take one pass over tiles that are whole rows. Sums of x - shift and its square, in float32 for each channel of a

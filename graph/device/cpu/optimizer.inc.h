@@ -66,7 +66,8 @@ static void opt_mse(const hd_ctx *c, long n, long r, const void *pred, const voi
 
 static void opt_mse_grad(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float dloss,
                          void *dpred, hd_dtype type) {
-	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .weights = weights, .dpred = dpred, .type = type};
+	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .weights = weights, .type = type};
+	j.dpred = dpred;
 	j.scale = (float)(2.0 * dloss / ((double)n * r));
 	hd_pool_for(c->pool, n * j.blocks, opt_mse_task, &j);
 }

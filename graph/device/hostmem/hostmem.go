@@ -17,26 +17,39 @@ type Allocator struct {
 	mu    sync.Mutex
 	live  map[unsafe.Pointer][]byte
 	bytes int64
+	count int
 }
 
 // hugePage is the size above which transparent huge pages are asked for: fewer TLB misses in large GEMMs.
 const hugePage = 2 << 20
+
+// Large values begin at different places of a page: kernels that walk through several of them at the same pace, such as
+// AdamW, would otherwise meet in the same sets of the cache (2.3× slower at 100 million parameters).
+const (
+	stagger = 4096 + 64
+	places  = 16
+)
 
 // Alloc returns at least one byte.
 func (a *Allocator) Alloc(bytes int64) (device.Memory, error) {
 	if bytes < 0 {
 		return device.Memory{}, fmt.Errorf("allocate %d bytes: want a size", bytes)
 	}
-	b, err := unix.Mmap(-1, 0, int(max(bytes, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	shift := 0
+	if bytes >= hugePage {
+		shift = a.count % places * stagger
+		a.count++
+	}
+	b, err := unix.Mmap(-1, 0, int(max(bytes, 1))+shift, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return device.Memory{}, fmt.Errorf("allocate %d bytes: %w", bytes, err)
 	}
 	if bytes >= hugePage {
 		adviseHuge(b)
 	}
-	p := unsafe.Pointer(unsafe.SliceData(b))
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	p := unsafe.Pointer(&b[shift])
 	if a.live == nil {
 		a.live = map[unsafe.Pointer][]byte{}
 	}
