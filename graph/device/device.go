@@ -70,7 +70,7 @@ type Memory struct {
 	Bytes int64
 }
 
-// Device runs kernels. One program runs on it at a time.
+// Device runs kernels. Programs may run on it from several goroutines; their kernels take turns.
 type Device interface {
 	// Name is the device's name, such as "cpu" or "cuda:0".
 	Name() string

@@ -29,7 +29,9 @@ func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 		g.recompute()
 	}
 	g.fuse()
-	g.sort()
+	if err := g.sort(); err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
 	g.resolveViews()
 	g.live()
 	g.reuse()

@@ -1,10 +1,13 @@
 package vm
 
-import "container/heap"
+import (
+	"container/heap"
+	"fmt"
+)
 
 // sort orders the steps so that inputs come first and otherwise by key. An update (an optimiser's step) comes after
-// everything else that reads what it writes.
-func (g *graph) sort() {
+// everything else that reads what it writes; two updates of one value have no order, which is an error.
+func (g *graph) sort() error {
 	waits := make(map[*step]int, len(g.steps))
 	next := make(map[*step][]*step, len(g.steps))
 	before := func(a, b *step) {
@@ -44,7 +47,15 @@ func (g *graph) sort() {
 			}
 		}
 	}
+	if len(sorted) < len(g.steps) {
+		for _, s := range g.steps {
+			if waits[s] > 0 && len(updates(s.spec)) > 0 {
+				return fmt.Errorf("%s: what it updates is updated by another operation too, or read by one that needs the result", s.place)
+			}
+		}
+	}
 	g.steps = sorted
+	return nil
 }
 
 type byKey []*step

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -303,6 +304,52 @@ func TestErrorsNameTheCulprit(t *testing.T) {
 	if _, err := vm.Compile(n.outputs, vm.Options{Device: d, MemoryLimit: 1000}); !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "net: ") {
 		t.Errorf("got %v, want ErrMemory with the place", err)
 	}
+}
+
+func TestTwoUpdatesOfOneParameter(t *testing.T) {
+	s := op.NewScope("net")
+	p, g, hyper := s.Param("w", 3), s.Input("g", 3), s.Input("hyper", 7)
+	var outputs gorgonia.Nodes
+	for _, name := range []string{"a", "b"} {
+		m, v := s.Input(name+".m", 3), s.Input(name+".v", 3)
+		for _, n := range []*gorgonia.Node{m, v} {
+			if err := gorgonia.Let(n, filled(n.Shape(), 1, 0, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		outputs = append(outputs, op.StepAdamW(s, p, g, m, v, hyper, nil))
+	}
+	if err := gorgonia.Let(p, filled(p.Shape(), 1, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := vm.Compile(outputs, vm.Options{Device: open(t, "ref")})
+	if err == nil || !strings.Contains(err.Error(), "net: AdamW: what it updates is updated by another operation too") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestProgramsRunSideBySide runs two programs on one device from two goroutines.
+func TestProgramsRunSideBySide(t *testing.T) {
+	everyDevice(t, func(t *testing.T, d device.Device, precision vm.Precision) {
+		n := newNetwork(t)
+		a := compile(t, n.outputs, vm.Options{Device: d, Precision: precision})
+		b := compile(t, n.outputs, vm.Options{Device: d, Precision: precision, Recompute: true})
+		want := hash(run(t, a, n.feeds))
+		var wg sync.WaitGroup
+		for _, p := range []*vm.Program{a, b} {
+			wg.Go(func() {
+				for range 5 {
+					if _, err := p.Run(t.Context(), n.feeds); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if hash(run(t, a, n.feeds)) != want || hash(run(t, b, n.feeds)) != want {
+			t.Error("other bytes side by side")
+		}
+	})
 }
 
 func TestUnsupportedOperationIsNamed(t *testing.T) {

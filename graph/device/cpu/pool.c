@@ -15,6 +15,7 @@ struct hd_pool {
 		hd_pool *pool;
 		int index;
 	} *args;
+	pthread_mutex_t caller; // held for a loop
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	atomic_ulong generation; // counts loops; a change wakes the workers
@@ -80,6 +81,7 @@ hd_pool *hd_pool_new(int threads) {
 	hd_pool *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
+	pthread_mutex_init(&p->caller, NULL);
 	pthread_mutex_init(&p->mutex, NULL);
 	pthread_cond_init(&p->wake, NULL);
 	p->threads = 1;
@@ -108,6 +110,7 @@ void hd_pool_free(hd_pool *p) {
 	start_loop(p);
 	for (int i = 0; i < p->threads - 1; i++)
 		pthread_join(p->workers[i], NULL);
+	pthread_mutex_destroy(&p->caller);
 	pthread_mutex_destroy(&p->mutex);
 	pthread_cond_destroy(&p->wake);
 	free(p->workers);
@@ -125,6 +128,7 @@ void hd_pool_for(hd_pool *p, long n, hd_task task, void *arg) {
 			task(arg, i, 0);
 		return;
 	}
+	pthread_mutex_lock(&p->caller);
 	p->n = n;
 	p->task = task;
 	p->arg = arg;
@@ -138,4 +142,5 @@ void hd_pool_for(hd_pool *p, long n, hd_task task, void *arg) {
 		else
 			sched_yield(); // a worker was descheduled in its last task
 	}
+	pthread_mutex_unlock(&p->caller);
 }

@@ -13,7 +13,7 @@ void hd_pool_free(hd_pool *pool);
 int hd_pool_threads(const hd_pool *pool);
 
 // Runs task(arg, i, thread) for i in [0, n) and returns when all have ended. Tasks are handed out in order, one at a time,
-// to whichever thread is free. Not reentrant; one caller at a time.
+// to whichever thread is free. Callers on several threads take turns; a task must not start a loop itself.
 void hd_pool_for(hd_pool *pool, long n, hd_task task, void *arg);
 
 #endif

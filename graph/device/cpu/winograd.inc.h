@@ -399,7 +399,7 @@ static wino_job wino_data_grad_job(const hd_ctx *c, const hd_conv *v) {
 enum {
 	WINO_CHUNK = 48, // channels in a task
 	WINO_CHUNK_PANELS = 64 / MM_COLS,
-	WINO_GRAD_BLOCK = 8 * 1024 * 1024, // floats of V and Q
+	WINO_GRAD_BLOCK = 2 * 1024 * 1024, // floats of V and Q
 };
 
 INLINE void wino_output_axis_t(const int r, const vf *y, const int s, vf *q, const int sq) { // A y
