@@ -233,6 +233,16 @@ func table(rows []timing, peak float64) string {
 
 func line(w *tabwriter.Writer, name string, count int, r timing, peak float64) {
 	rate := float64(r.flops) / r.forward / 1e9
-	fmt.Fprintf(w, "%s\t%d\t%.3f\t%.1f\t%.0f%%\t%.3f\t%.3f\t%.2f×\t%.3f\t%.2f×\t%s\t\n", name, count, r.forward*1e3, rate, 100*rate/peak,
-		r.both*1e3, r.torchForward*1e3, r.torchForward/r.forward, r.torchBoth*1e3, r.torchBoth/r.both, r.algorithm)
+	fmt.Fprintf(w, "%s\t%d\t%.3f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, count, r.forward*1e3,
+		number("%.1f", rate), number("%.0f%%", 100*rate/peak), number("%.3f", r.both*1e3),
+		number("%.3f", r.torchForward*1e3), number("%.2f×", r.torchForward/r.forward),
+		number("%.3f", r.torchBoth*1e3), number("%.2f×", r.torchBoth/r.both), r.algorithm)
+}
+
+// number is empty for what was not measured.
+func number(format string, x float64) string {
+	if !(x > 0) {
+		return ""
+	}
+	return fmt.Sprintf(format, x)
 }

@@ -70,27 +70,6 @@ func (d *Device) Threads() int { return d.threads }
 // Has is true for float32, bfloat16 (stored so; arithmetic is in float32) and int32.
 func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
 
-// HostMemory is true.
-func (d *Device) HostMemory() bool { return true }
-
-// Available is what the system has without swapping.
-func (d *Device) Available() int64 { return hostmem.Available() }
-
-// Upload copies.
-func (d *Device) Upload(dst device.Pointer, src []byte) error {
-	copy(device.Slice[byte](dst, len(src)), src)
-	return nil
-}
-
-// Download copies.
-func (d *Device) Download(dst []byte, src device.Pointer) error {
-	copy(dst, device.Slice[byte](src, len(dst)))
-	return nil
-}
-
-// Synchronize does nothing: kernels have finished when they return.
-func (d *Device) Synchronize() error { return nil }
-
 // Close ends the threads. Closing twice is no error.
 func (d *Device) Close() error {
 	if d.closed.Swap(true) {

@@ -19,7 +19,7 @@ enum {
 	MM_BLOCK_K = 352,                // a panel takes 22 KiB of the L1 cache with AVX2
 	MM_BLOCK_ROWS = 192,             // 264 KiB of the L2 cache at most
 	MM_GROUP_COLS = 1280,            // widest group, where sums wait in scratch memory
-	MM_PACK_ONCE = 16 * 1024 * 1024, // floats of B, or a quarter of that of A, that a call may pack ahead
+	MM_PACK_ONCE = 16 * 1024 * 1024, // bytes of A, or of B, that a call may copy or pack ahead
 };
 
 INLINE long mm_min(long a, long b) { return a < b ? a : b; }
@@ -367,9 +367,9 @@ static void mm_plan(mm_job *j, int threads) {
 	if (plain && threads > 1 && j->row_blocks * j->groups < 2 * threads)
 		j->slices = mm_max(mm_min(mm_div(2 * threads, j->row_blocks * j->groups), j->blocks_k / 4), 1);
 
-	// Packing B costs up to a tenth of its product with one block of rows.
-	j->pack_b_once = j->pack_b && j->row_blocks > 2 && j->k * j->panels * MM_COLS <= MM_PACK_ONCE / 4;
-	j->copy_a_once = j->copy_a && !j->a.by_column && j->groups > 1 && j->m * j->k <= MM_PACK_ONCE / 4;
+	// Packing a block of B takes up to a tenth of the time of its product with one block of rows: done once, it hardly counts.
+	j->pack_b_once = j->pack_b && j->row_blocks > 2 && 4 * j->k * j->panels * MM_COLS <= MM_PACK_ONCE;
+	j->copy_a_once = j->copy_a && !j->a.by_column && j->groups > 1 && 4 * j->m * j->k <= MM_PACK_ONCE;
 	j->a_floats = j->copy_a_once ? mm_line(j->m * j->k) : 0;
 	j->b_floats = j->pack_b_once ? j->panels * j->k * MM_COLS : 0;
 	j->slice_floats = j->slices > 1 ? mm_line(j->m * j->panels * MM_COLS) : 0;

@@ -38,6 +38,8 @@ typedef struct {
 	hd_conv_algorithm algorithm;
 } hd_conv;
 
+// ws is scratch memory of as many bytes as the …_workspace function of a kernel says; ws and packed operands are best
+// aligned to 64 bytes. No operand may overlap the result but where it is said.
 typedef struct {
 	// C = act(A·B + bias[N] + residual[M,N]); bias and residual may be NULL, residual may be c itself (with ldr = ldc).
 	// Otherwise c may not overlap an input. The sums do not depend on the number of threads unless k is split, which

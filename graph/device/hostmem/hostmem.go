@@ -12,7 +12,8 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Allocator hands out memory and counts it. The zero value is ready. It is safe for concurrent use.
+// Allocator hands out memory and counts it: the part of device.Device that all devices of the process's memory share, to be
+// embedded. The zero value is ready. It is safe for concurrent use.
 type Allocator struct {
 	mu    sync.Mutex
 	live  map[unsafe.Pointer][]byte
@@ -77,3 +78,24 @@ func (a *Allocator) Allocated() int64 {
 	defer a.mu.Unlock()
 	return a.bytes
 }
+
+// HostMemory is true.
+func (a *Allocator) HostMemory() bool { return true }
+
+// Available is what the system has without swapping.
+func (a *Allocator) Available() int64 { return available() }
+
+// Upload copies.
+func (a *Allocator) Upload(dst device.Pointer, src []byte) error {
+	copy(device.Slice[byte](dst, len(src)), src)
+	return nil
+}
+
+// Download copies.
+func (a *Allocator) Download(dst []byte, src device.Pointer) error {
+	copy(dst, device.Slice[byte](src, len(dst)))
+	return nil
+}
+
+// Synchronize does nothing: kernels have finished when they return.
+func (a *Allocator) Synchronize() error { return nil }

@@ -12,8 +12,8 @@ import (
 // adviseHuge is a hint: where the system refuses it, ordinary pages do.
 func adviseHuge(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }
 
-// Available is the memory that can be had without swapping, in bytes; 0 if the system doesn't say.
-func Available() int64 {
+// available is the memory that can be had without swapping, in bytes; 0 if the system doesn't say.
+func available() int64 {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0

@@ -4,5 +4,5 @@ package hostmem
 
 func adviseHuge([]byte) {}
 
-// Available is 0: this system isn't asked.
-func Available() int64 { return 0 }
+// available is 0: this system isn't asked.
+func available() int64 { return 0 }

@@ -21,12 +21,6 @@ func (d *Device) Name() string { return "ref" }
 // Has is true for float32, float64 and int32.
 func (d *Device) Has(t device.DType) bool { return t != device.BFloat16 }
 
-// HostMemory is true.
-func (d *Device) HostMemory() bool { return true }
-
-// Available is what the system has without swapping.
-func (d *Device) Available() int64 { return hostmem.Available() }
-
 // Compile returns the kernel for a request. All operands but ids must have one element type.
 func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	var k device.Kernel
@@ -41,21 +35,6 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	}
 	return k, nil
 }
-
-// Upload copies.
-func (d *Device) Upload(dst device.Pointer, src []byte) error {
-	copy(device.Slice[byte](dst, len(src)), src)
-	return nil
-}
-
-// Download copies.
-func (d *Device) Download(dst []byte, src device.Pointer) error {
-	copy(dst, device.Slice[byte](src, len(dst)))
-	return nil
-}
-
-// Synchronize does nothing.
-func (d *Device) Synchronize() error { return nil }
 
 // Close reports memory that was not freed.
 func (d *Device) Close() error {
