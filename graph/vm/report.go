@@ -71,6 +71,16 @@ func (p *Program) Report() Report {
 	return r
 }
 
+// ResetTimes forgets the runs so far: after a first run, which touches memory for the first time, say.
+func (p *Program) ResetTimes() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = 0
+	for _, s := range p.steps {
+		s.stats.time = 0
+	}
+}
+
 // ByOp sums the steps up by operation and algorithm, the slowest first.
 func (r Report) ByOp() []StepReport {
 	sums := map[[2]string]*StepReport{}
