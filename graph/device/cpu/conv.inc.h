@@ -14,8 +14,13 @@ typedef struct {
 	long sh, sw;         // image in memory, resized to h×w by nearest neighbour
 } mm_image;
 
-// Source row or column of a resized image, as torch.nn.functional.interpolate(mode="nearest") chooses it.
-INLINE long mm_nearest(long i, long size, long source) { return size == source ? i : i * source / size; }
+// Source row or column of a resized image, in the float32 arithmetic of torch.nn.functional.interpolate(mode="nearest"), which
+// is one off the exact quotient for a few pairs of sizes, such as 14 → 46.
+INLINE long mm_nearest(long i, long size, long source) {
+	if (size == source)
+		return i;
+	return mm_min((long)((float)i * ((float)source / (float)size)), source - 1);
+}
 
 static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, float *dst, long ldd) {
 	const mm_image *g = a->image;

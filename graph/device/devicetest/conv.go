@@ -34,6 +34,7 @@ func convLayers() []layer {
 		{name: "unet downsample", n: 1, h: 16, w: 16, in: 320, out: 320, geometry: square(3, 2, op.Pad(1))},
 		{name: "unet upsample", n: 1, h: 6, w: 6, in: 320, out: 320, geometry: same, resizeH: 12, resizeW: 12},
 		{name: "unet upsample to odd", n: 1, h: 5, w: 4, in: 160, out: 96, geometry: same, resizeH: 9, resizeW: 7},
+		{name: "resize that float32 decides", n: 1, h: 14, w: 2, in: 3, out: 8, geometry: same, resizeH: 46, resizeW: 82},
 		{name: "vae conv_in", n: 1, h: 40, w: 24, in: 3, out: 128, geometry: same},
 		{name: "vae conv_out", n: 1, h: 24, w: 40, in: 128, out: 3, geometry: same},
 		{name: "vae downsample", n: 1, h: 24, w: 24, in: 128, out: 128, geometry: square(3, 2, op.Padding{Bottom: 1, Right: 1})},

@@ -46,14 +46,18 @@ func naiveConv(s op.Conv2D, in []tensor.Shape, data [][]float64) []float64 {
 	return out
 }
 
-// naiveResize resizes x [N,H,W,C] to h×w by nearest neighbour.
+// naiveResize resizes x [N,H,W,C] to h×w by nearest neighbour, choosing pixels in float32 as
+// torch.nn.functional.interpolate does: a few pairs of sizes, such as 14 → 46, differ from the exact quotient.
 func naiveResize(shape tensor.Shape, x []float64, h, w int) []float64 {
 	n, hs, ws, c := shape[0], shape[1], shape[2], shape[3]
+	from := func(i, size, source int) int {
+		return min(int(float32(i)*(float32(source)/float32(size))), source-1)
+	}
 	var out []float64
 	for b := range n {
 		for y := range h {
 			for z := range w {
-				p := (b*hs+y*hs/h)*ws + z*ws/w
+				p := (b*hs+from(y, h, hs))*ws + from(z, w, ws)
 				out = append(out, x[p*c:(p+1)*c]...)
 			}
 		}
