@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/hostmem"
 	"github.com/histdist/histdist/graph/enginebench"
 	"github.com/histdist/histdist/graph/op"
 )
@@ -44,24 +45,19 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
-// planner is a device without memory or kernels: programs for it can be compiled and measured, not run.
-type planner struct{ workspace func(device.Request) int64 }
+// planner is a device without kernels: programs for it can be compiled and measured, not run. Its memory is never touched,
+// so it takes none.
+type planner struct {
+	hostmem.Allocator
+	workspace func(device.Request) int64
+}
 
-func (planner) Name() string                          { return "planner" }
-func (planner) Has(device.DType) bool                 { return true }
-func (planner) HostMemory() bool                      { return true }
-func (planner) Alloc(n int64) (device.Memory, error)  { return device.Memory{Bytes: n}, nil }
-func (planner) Free(device.Memory) error              { return nil }
-func (planner) Allocated() int64                      { return 0 }
-func (planner) Available() int64                      { return 0 }
-func (planner) Upload(device.Pointer, []byte) error   { return nil }
-func (planner) Download([]byte, device.Pointer) error { return nil }
-func (planner) Synchronize() error                    { return nil }
-func (planner) Close() error                          { return nil }
-func (p planner) Compile(r device.Request) (device.Kernel, error) {
-	if p.workspace == nil {
-		return noKernel(0), nil
-	}
+func (*planner) Name() string          { return "planner" }
+func (*planner) Has(device.DType) bool { return true }
+func (*planner) Available() int64      { return 0 }
+func (*planner) Close() error          { return nil }
+
+func (p *planner) Compile(r device.Request) (device.Kernel, error) {
 	return noKernel(p.workspace(r)), nil
 }
 
@@ -113,10 +109,15 @@ func TestArenaOfUNetSize(t *testing.T) {
 	} {
 		for _, precision := range []Precision{Float32, BFloat16} {
 			t.Run(fmt.Sprint(c.name, precision), func(t *testing.T) {
-				p, err := Compile(c.outputs, Options{Device: planner{workspace}, Precision: precision, Recompute: c.recompute})
+				p, err := Compile(c.outputs, Options{Device: &planner{workspace: workspace}, Precision: precision, Recompute: c.recompute})
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer func() {
+					if err := p.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
 				m := p.Report().Memory
 				t.Logf("%d steps, arena %s, lower bound %s", len(p.steps), formatBytes(m.Arena), formatBytes(m.LowerBound))
 				if float64(m.Arena) > 1.10*float64(m.LowerBound) {
