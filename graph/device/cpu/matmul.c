@@ -90,7 +90,7 @@ static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorith
 		if (packed)
 			bytes = 4 * places * c * o;
 		else
-			work += c * o * (r == 4 ? 36e-9 : 17e-9); // transforming the filters
+			work += c * o * (r == 4 ? 9e-9 : 6e-9); // transforming the filters
 		break;
 	}
 	default:

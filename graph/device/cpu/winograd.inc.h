@@ -17,7 +17,11 @@ enum {
 	WINO_ALL_FILTERS = 16 * 1024 * 1024, // and if V would be made anew for each
 	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
 	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL rows at a time
-	WINO_FILTER_RUN = 64,             // rows of filters in a task
+	WINO_FILTER_ROWS = 16,            // rows of filters that are transformed together: a cache line of the weight if it is rotated,
+	WINO_FILTER_RUN = 64,             // and in a task
+	WINO_PANEL_SUMS = 64 * 1024,      // floats of M for one panel at most, if its filters are transformed as they are used,
+	WINO_GROUP_SUMS = 64 * 1024,      // and for a group of panels, if that many leave it at all more than one
+	WINO_USED_FILTERS = 48 * 1024,    // floats of filters that wait for their product in the L2 cache
 };
 
 #define WINO_UNROLL _Pragma("GCC unroll 6")
@@ -95,22 +99,13 @@ INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
 // Floats from one place's filters to the next's.
 INLINE long wino_filter_place(long columns, long k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
 
-// The filters of n outputs from o on of channel c, to u[f][VL].
-INLINE void wino_filter(const int r, const wino_filters *f, long c, long o, long n, float *u) {
+// The filters of VL columns, in[tap][MM_COLS], to u[f*place].
+INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 	const int e = r + 2;
-	float in[9 * VL];
-	// Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next:
-	// halves the time of this function.
-	long ahead = f->rotated ? 4 * VL : VL * f->o;
-	for (int i = 0; i < 9; i++) {
-		long at = ((f->rotated ? 8 - i : i) * f->c + c) * f->o + o;
-		__builtin_prefetch((const void *)((uintptr_t)f->weight + (at + ahead) * sizeof(float)));
-		st(in + i * VL, mm_load_part(f->weight, at, n, HD_F32));
-	}
 	for (int half = 0; half < VL; half += VL / 2) {
 		vd g[9], t[18], w[6];
 		for (int i = 0; i < 9; i++)
-			g[i] = __builtin_convertvector(*(const vfd *)(in + i * VL + half), vd);
+			g[i] = __builtin_convertvector(*(const vfd *)(in + i * MM_COLS + half), vd);
 		WINO_UNROLL
 		for (int i = 0; i < 3; i++)
 			wino_filter_axis(r, g + i, 3, t + i, 3);
@@ -118,50 +113,48 @@ INLINE void wino_filter(const int r, const wino_filters *f, long c, long o, long
 			wino_filter_axis(r, t + 3 * i, 1, w, 1);
 			WINO_UNROLL
 			for (int k = 0; k < e; k++)
-				*(vfd *)(u + (i * e + k) * VL + half) = __builtin_convertvector(w[k], vfd);
+				*(vfd *)(u + (i * e + k) * place + half) = __builtin_convertvector(w[k], vfd);
 		}
 	}
 }
 
-// One panel and VL rows of K from k0 on.
-INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, long k0) {
-	long k = wino_k(f), k1 = mm_min(k0 + VL, k);
-	long n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS, place = wino_filter_place(f->columns, k);
-	float *out = f->u + panel * k * MM_COLS;
-	float u[VL][36 * VL];
-	if (!f->rotated) {
-		for (long i = k0; i < k1; i++) {
-			wino_filter(r, f, i, n0, n - n0, u[0]);
-			wino_filter(r, f, i, n0 + VL, n - n0 - VL, u[1]);
-			for (int p = 0; p < wino_places(r); p++) {
-				st(out + p * place + i * MM_COLS, ld(u[0] + p * VL));
-				st(out + p * place + i * MM_COLS + VL, ld(u[1] + p * VL));
+// One panel and WINO_FILTER_ROWS rows of K from k0 on, to u[f*place][row][MM_COLS]. The weight is first copied, and transposed
+// if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all lie in one cache set.
+INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, long k0, float *u, long place) {
+	long rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
+	float in[WINO_FILTER_ROWS][9 * MM_COLS];
+	for (int tap = 0; tap < 9; tap++) {
+		// Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next.
+		if (f->rotated) {
+			for (long half = 0; half < MM_COLS; half += VL) {
+				long at = ((8 - tap) * f->c + n0 + half) * f->o + k0;
+				for (long i = 0; i < VL; i++)
+					__builtin_prefetch((const void *)((uintptr_t)f->weight + (at + i * f->o + WINO_FILTER_ROWS) * sizeof(float)));
+				for (long k = 0; k < rows; k += VL) {
+					vf v[VL];
+					for (long i = 0; i < VL; i++)
+						v[i] = n0 + half + i < n ? mm_load_part(f->weight, at + i * f->o + k, rows - k, HD_F32) : bc(0);
+					mm_transpose(in[k] + tap * MM_COLS + half, 9 * MM_COLS, v);
+				}
+			}
+		} else {
+			for (long i = 0; i < rows; i++) {
+				long at = (tap * f->c + k0 + i) * f->o + n0;
+				__builtin_prefetch((const void *)((uintptr_t)f->weight + (at + WINO_FILTER_ROWS * f->o) * sizeof(float)));
+				st(in[i] + tap * MM_COLS, mm_load_part(f->weight, at, n - n0, HD_F32));
+				st(in[i] + tap * MM_COLS + VL, mm_load_part(f->weight, at + VL, n - n0 - VL, HD_F32));
 			}
 		}
-		return;
 	}
-	for (long half = 0; half < MM_COLS; half += VL) {
-		for (long i = 0; i < VL; i++) {
-			if (n0 + half + i < n)
-				wino_filter(r, f, n0 + half + i, k0, k1 - k0, u[i]);
-			else
-				memset(u[i], 0, sizeof u[i]);
-		}
-		for (int p = 0; p < wino_places(r); p++) {
-			vf rows[VL];
-			for (int i = 0; i < VL; i++)
-				rows[i] = ld(u[i] + p * VL);
-			float block[VL * VL];
-			mm_transpose(block, VL, rows);
-			for (long i = k0; i < k1; i++)
-				st(out + p * place + i * MM_COLS + half, ld(block + (i - k0) * VL));
-		}
+	for (long i = 0; i < rows; i++) {
+		wino_filter(r, in[i], u + i * MM_COLS, place);
+		wino_filter(r, in[i] + VL, u + i * MM_COLS + VL, place);
 	}
 }
 INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
 	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN;
-	for (long i = k0; i < mm_min(k0 + WINO_FILTER_RUN, k); i += VL)
-		wino_filter_block(r, f, task / runs, i);
+	for (long i = k0; i < mm_min(k0 + WINO_FILTER_RUN, k); i += WINO_FILTER_ROWS)
+		wino_filter_block(r, f, task / runs, i, f->u + (task / runs * k + i) * MM_COLS, wino_filter_place(f->columns, k));
 }
 static void wino_filter_task2(void *arg, long task, int thread) {
 	(void)thread;
@@ -194,6 +187,10 @@ typedef struct {
 	float *v, *m;           // V[f][c/vs][tile][vs], of which c/vs is 0 but for the weight gradient; M[f][tile][ms]
 	long vs, ms, places_v, places_m;
 	long block, row_blocks, groups; // tiles in a block; split of the products
+	// Filters that are transformed as they are used (see wino_used_task), or 0:
+	long group, block_k, thread_floats; // panels of a task; channels; scratch memory of a thread: U, M
+	const wino_filters *filters;
+	float *scratch;
 } wino_job;
 
 // Tile t of the job: which image, and its pixel position.
@@ -308,6 +305,34 @@ static void wino_output_task(void *arg, long task, int thread) {
 		wino_output_task_r(2, j, task, HD_BF16);
 }
 
+// A group of panels, all tiles, all places, with filters that are never written to memory: for each panel and block of channels
+// they are transformed in the L2 cache and used at once.
+static void wino_used_task(void *arg, long task, int thread) {
+	wino_job j = *(const wino_job *)arg;
+	long p0 = task * j.group, p1 = mm_min(p0 + j.group, mm_div(j.o, MM_COLS));
+	float *u = j.scratch + thread * j.thread_floats;
+	j.m = u + wino_places(j.r) * j.places_u;
+	for (long k0 = 0; k0 < j.c; k0 += j.block_k) {
+		long k = mm_min(j.c - k0, j.block_k);
+		for (long p = p0; p < p1; p++) {
+			for (long i = 0; i < k; i += WINO_FILTER_ROWS) {
+				if (j.r == 4)
+					wino_filter_block(4, j.filters, p, k0 + i, u + i * MM_COLS, j.places_u);
+				else
+					wino_filter_block(2, j.filters, p, k0 + i, u + i * MM_COLS, j.places_u);
+			}
+			for (long f = 0; f < wino_places(j.r); f++) {
+				float *out = j.m + f * j.places_m + (p - p0) * MM_COLS;
+				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0, j.vs, u + f * j.places_u, out, j.ms, k0 ? out : NULL, j.ms, NULL);
+			}
+		}
+	}
+	j.n0 = p0 * MM_COLS;
+	j.columns = mm_min(p1 * MM_COLS, j.o) - j.n0;
+	for (long t = 0; t < mm_div(j.tiles, WINO_TILES); t++)
+		wino_output_task(&j, t, thread);
+}
+
 // Sizes of the blocks. Few tiles keep V and M in the cache, many tiles read the filters from memory seldom: 128 channels at
 // 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower. If the filters must be
 // transformed here, then for as many columns as keep them in the cache too.
@@ -316,6 +341,19 @@ static void wino_plan(wino_job *j, int threads, int packed) {
 	j->vs = mm_round(j->c, 16) + WINO_PAD;
 	j->columns = j->o;
 	int one_block = 0;
+	long panels = mm_div(j->o, MM_COLS), sums = places * all * MM_COLS; // M of a panel
+	if (!packed && sums <= WINO_PANEL_SUMS && panels >= 2 * threads && places * j->vs * all <= WINO_BLOCK_MOST) {
+		j->group = mm_max(mm_min(WINO_GROUP_SUMS / sums, panels / (4 * threads)), 1);
+		j->block_k = WINO_USED_FILTERS / (places * MM_COLS) / WINO_FILTER_ROWS * WINO_FILTER_ROWS;
+		j->block_k = mm_min(mm_round(j->c, WINO_FILTER_ROWS), mm_max(j->block_k, WINO_FILTER_ROWS));
+		j->block = j->tiles = all;
+		j->ms = j->group * MM_COLS;
+		j->places_v = all * j->vs + WINO_PAD;
+		j->places_m = all * j->ms + WINO_PAD;
+		j->places_u = wino_filter_place(MM_COLS, j->block_k);
+		j->thread_floats = places * (j->places_u + j->places_m);
+		return;
+	}
 	if (!packed) {
 		one_block = places * j->vs * all <= WINO_BLOCK_MOST;
 		long floats = one_block ? WINO_FILTERS : WINO_ALL_FILTERS;
@@ -330,8 +368,10 @@ static void wino_plan(wino_job *j, int threads, int packed) {
 	j->places_u = wino_filter_place(j->columns, j->c);
 }
 
-static size_t wino_floats(const wino_job *j, int packed) {
+static size_t wino_floats(const wino_job *j, int threads, int packed) {
 	long places = wino_places(j->r);
+	if (j->group)
+		return places * j->places_v + threads * j->thread_floats;
 	return places * (j->places_v + j->places_m + (packed ? 0 : j->places_u));
 }
 
@@ -339,6 +379,13 @@ static size_t wino_floats(const wino_job *j, int packed) {
 static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_filters *f, void *ws) {
 	long places = wino_places(j->r), all = j->n * j->tw * j->th, threads = hd_pool_threads(c->pool), step = j->columns;
 	j->v = ws;
+	if (j->group) {
+		j->scratch = j->v + places * j->places_v;
+		j->filters = f;
+		hd_pool_for(c->pool, mm_div(all, WINO_TILES), wino_input_task, j);
+		hd_pool_for(c->pool, mm_div(mm_div(j->o, MM_COLS), j->group), wino_used_task, j);
+		return;
+	}
 	j->m = j->v + places * j->places_v;
 	j->u = packed;
 	if (!packed) {
@@ -599,7 +646,7 @@ static size_t conv_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
 	case HD_CONV_F2:
 	case HD_CONV_F4: {
 		wino_job j = wino_forward_job(c, v, packed);
-		return wino_floats(&j, packed) * sizeof(float);
+		return wino_floats(&j, hd_pool_threads(c->pool), packed) * sizeof(float);
 	}
 	case HD_CONV_TAPS:
 		return taps_workspace(c, v, packed);
@@ -658,7 +705,7 @@ static size_t conv_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 	if (v->algorithm != HD_CONV_F2 && v->algorithm != HD_CONV_F4)
 		return direct_data_grad_workspace(c, v);
 	wino_job j = wino_data_grad_job(c, v);
-	return wino_floats(&j, 0) * sizeof(float);
+	return wino_floats(&j, hd_pool_threads(c->pool), 0) * sizeof(float);
 }
 
 static void conv_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
