@@ -46,14 +46,7 @@ func TestBenchEngine(t *testing.T) {
 	if !*enabled {
 		t.Skip("a measurement: run make bench-engine")
 	}
-	p, err := vm.ParsePrecision(*precision)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := devices.Open(*deviceName, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, p := open(t)
 	defer d.Close()
 	peak := gemmPeak(t, d, p)
 	fmt.Printf("device %s, %s, GEMM peak %.1f GFLOP/s\n", d.Name(), p, peak)
@@ -73,6 +66,19 @@ func TestBenchEngine(t *testing.T) {
 		}
 		fmt.Printf("\n%s\n%s", name, table(rows, peak))
 	}
+}
+
+// open returns the device and the precision that the flags name.
+func open(t *testing.T) (device.Device, vm.Precision) {
+	p, err := vm.ParsePrecision(*precision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := devices.Open(*deviceName, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, p
 }
 
 // gemmPeak is the best rate of our product of large matrices, the measure that layers are held against.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 )
@@ -24,14 +23,7 @@ func TestBenchUNet(t *testing.T) {
 	if !*enabled {
 		t.Skip("a measurement: run make bench-unet")
 	}
-	p, err := vm.ParsePrecision(*precision)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := devices.Open(*deviceName, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, p := open(t)
 	defer d.Close()
 	s, out := UNet(1, 64)
 	if err := s.Err(); err != nil {

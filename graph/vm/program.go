@@ -153,13 +153,17 @@ func (p *Program) inputNames() string {
 	return strings.Join(names, ", ")
 }
 
+// takes tells whether h has the value's shape; for a scalar, any shape of one element is right.
+func (v *value) takes(h host) bool {
+	return slices.Equal(h.shape, v.shape) || len(v.shape) == 0 && op.Size(h.shape) == 1
+}
+
 func (p *Program) feedOne(v *value, t *tensor.Dense) (device.Memory, error) {
 	h, err := denseOf(t)
 	if err != nil {
 		return device.Memory{}, err
 	}
-	scalar := len(v.shape) == 0 && op.Size(h.shape) == 1
-	if !scalar && !slices.Equal(h.shape, v.shape) {
+	if !v.takes(h) {
 		return device.Memory{}, fmt.Errorf("shape %v, want %v", []int(h.shape), []int(v.shape))
 	}
 	if (h.dtype == device.Int32) != (v.dtype == device.Int32) {

@@ -30,8 +30,6 @@ INLINE vf vexp(vf x) {
 	return (p + p) * (vf)((vtoint(n) + 126) << 23); // 2^(n-1): 2^128 is not a float, and n of -126 gives zero
 }
 
-INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
-
 // The standard normal distribution's tail beyond |x|, given e = exp(-x²/2), to 5e-9 before rounding. exp(x²/2) times the
 // tail is a polynomial in t = 1/(1 + 0.4 |x|) as in Abramowitz and Stegun 7.1.26, with three more terms (weighted
 // minimax fit on [0, 14.5]).
@@ -60,8 +58,6 @@ INLINE vf vnormal_cdf(vf x, vf e) {
 	q = vsel((vi)(x > 0.0f), 1.0f - q, q);
 	return vsel((vi)(vabs(x) < 1.2f), 0.5f + x * p, q);
 }
-
-INLINE vf verf(vf x) { return 2.0f * vnormal_cdf(x * 1.41421356237309505f, vexp(-x * x)) - 1.0f; }
 
 INLINE vf vact(vf x, hd_act act) {
 	switch (act) {
