@@ -105,6 +105,11 @@ func (c Slice) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.
 // ZeroPad puts x between zeros along an axis: Before of them first, Size in all.
 type ZeroPad struct{ Axis, Before, Size int }
 
+// ZeroPadded puts x between zeros along an axis: before of them first, size in all.
+func ZeroPadded(s *Scope, x *gorgonia.Node, axis, before, size int) *gorgonia.Node {
+	return s.apply(ZeroPad{Axis: axis, Before: before, Size: size}, x)
+}
+
 // Name returns "ZeroPad".
 func (c ZeroPad) Name() string { return "ZeroPad" }
 

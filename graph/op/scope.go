@@ -26,6 +26,7 @@ type build struct {
 	name     string
 	err      error
 	leaves   map[string]*gorgonia.Node
+	marked   map[string]*gorgonia.Node
 	params   gorgonia.Nodes
 	segments int
 	salt     uint64
@@ -36,7 +37,7 @@ var ErrMerged = errors.New("gorgonia merged the node into another one with the s
 
 // NewScope begins a network; name stands at the head of its errors.
 func NewScope(name string) *Scope {
-	b := &build{graph: gorgonia.NewGraph(), name: name, leaves: map[string]*gorgonia.Node{}}
+	b := &build{graph: gorgonia.NewGraph(), name: name, leaves: map[string]*gorgonia.Node{}, marked: map[string]*gorgonia.Node{}}
 	return &Scope{build: b, err: &b.err}
 }
 
@@ -68,6 +69,17 @@ func (s *Scope) Params() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.b
 
 // Leaf returns the input or parameter of a full name, nil if there is none.
 func (s *Scope) Leaf(name string) *gorgonia.Node { return s.build.leaves[name] }
+
+// Mark remembers n as the result of the part of the network at s, such as a block, and returns it. See Marked.
+func (s *Scope) Mark(n *gorgonia.Node) *gorgonia.Node {
+	if n != nil {
+		s.build.marked[s.path] = n
+	}
+	return n
+}
+
+// Marked returns the result of the part of the network at a full path, such as "down_blocks.0", nil if none is marked.
+func (s *Scope) Marked(path string) *gorgonia.Node { return s.build.marked[path] }
 
 // Input makes a value that each run of the program is fed with. Input("x", 2, 8, 8, 4) is float32 [2,8,8,4].
 func (s *Scope) Input(name string, shape ...int) *gorgonia.Node {

@@ -28,14 +28,20 @@ func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 		g.recompute()
 	}
 	g.fuse()
+	preludes, err := g.hoist(o.Invariant)
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
 	if err := g.sort(); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
 	g.resolveViews()
 	g.live()
+	g.holdKept()
 	g.reuse()
+	g.collectKept()
 
-	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps}
+	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps, preludes: preludes}
 	if err := p.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("compile: %w", err), p.Close())
 	}
@@ -138,7 +144,7 @@ func (p *Program) plan() error {
 		items = append(items, item{v.first, v.last, bytes})
 	}
 	for _, s := range p.steps {
-		if s.out.root == s.out && s.kernel != nil {
+		if s.out.root == s.out && s.kernel != nil && !s.out.kept {
 			hold(s.out, s.out.bytes())
 		}
 		if s.workspace != nil {
@@ -173,6 +179,9 @@ func (p *Program) fits(items []item) error {
 		held = 0 // already allocated, hence not available
 	}
 	need := held + p.memory.Arena
+	for _, pre := range p.preludes {
+		need += pre.bytes
+	}
 	if need <= limit {
 		return nil
 	}

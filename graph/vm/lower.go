@@ -40,7 +40,8 @@ type value struct {
 
 	// Of roots only.
 	first, last int            // steps in which the value must be held
-	arena       int64          // offset in the arena
+	arena       int64          // offset in the arena, or in what a prelude keeps
+	kept        bool           // by a prelude, outside the arena
 	ptr         device.Pointer // set when memory is given out; for fed values in each Run
 }
 
@@ -57,7 +58,8 @@ type step struct {
 	key      key
 	segment  int
 	backward bool
-	again    bool // a copy that recomputes what was not kept
+	again    bool     // a copy that recomputes what was not kept
+	prelude  *prelude // nil for what runs in every Run
 
 	index     int
 	kernel    device.Kernel // nil for views

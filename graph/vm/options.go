@@ -58,6 +58,10 @@ type Options struct {
 	// Vary lists parameters whose bytes change between runs, by another program say: kernels must not rearrange them once
 	// and for all. Those that the program itself updates are known.
 	Vary gorgonia.Nodes
+	// Invariant lists inputs that are fed the same few values again and again, such as the context and the timesteps of a
+	// sampler. What depends on one of them alone is computed when a value of it is fed for the first time and kept, as far
+	// as a bound on its memory allows; Run compares the bytes.
+	Invariant gorgonia.Nodes
 	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
 	MemoryLimit int64
 	// CheckFinite looks at every result and ends a run at the first NaN or infinity. It is slow.

@@ -24,16 +24,17 @@ type Feeds map[*gorgonia.Node]*tensor.Dense
 
 // Program is a compiled graph with its memory. It may be run again and again, by one goroutine at a time.
 type Program struct {
-	device  device.Device
-	options Options
-	graph   *graph
-	steps   []*step
-	arena   *device.Memory
-	copies  []device.Memory // of parameters that the device can't read in place
-	memory  MemoryReport
-	runs    int
-	mu      sync.Mutex
-	closed  bool
+	device   device.Device
+	options  Options
+	graph    *graph
+	steps    []*step
+	preludes []*prelude
+	arena    *device.Memory
+	copies   []device.Memory // of parameters that the device can't read in place
+	memory   MemoryReport
+	runs     int
+	mu       sync.Mutex
+	closed   bool
 }
 
 // ErrBusy and ErrClosed are errors of Run.
@@ -63,8 +64,12 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, p.abandon()) }()
+	if err := p.prepare(feeds); err != nil {
+		return nil, err
+	}
 	for _, s := range p.steps {
-		if s.kernel == nil {
+		if s.kernel == nil || s.prelude != nil && s.prelude.ready {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -76,6 +81,9 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 	}
 	if err := p.device.Synchronize(); err != nil {
 		return nil, err
+	}
+	for _, pre := range p.preludes {
+		pre.ready = true
 	}
 	p.runs++
 	return p.results()
@@ -237,6 +245,7 @@ func (p *Program) Close() error {
 			errs = append(errs, s.kernel.Close())
 		}
 	}
+	errs = append(errs, p.closePreludes())
 	if p.arena != nil {
 		p.copies = append(p.copies, *p.arena)
 	}

@@ -1,0 +1,85 @@
+package clip
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/hfconfig"
+)
+
+// Config is what the config.json of transformers' CLIPTextModel says of the network. In the comments: Stable Diffusion
+// 1.5's text encoder, which is OpenAI's ViT-L/14.
+type Config struct {
+	VocabSize             int     `json:"vocab_size"`              // 49408
+	MaxPositionEmbeddings int     `json:"max_position_embeddings"` // 77
+	HiddenSize            int     `json:"hidden_size"`             // 768
+	IntermediateSize      int     `json:"intermediate_size"`       // 3072
+	NumHiddenLayers       int     `json:"num_hidden_layers"`       // 12
+	NumAttentionHeads     int     `json:"num_attention_heads"`     // 12
+	HiddenAct             string  `json:"hidden_act"`              // quick_gelu; gelu in Stable Diffusion 2
+	LayerNormEps          float64 `json:"layer_norm_eps"`          // 1e-5
+}
+
+// fixed are the keys of which only one kind of network is built.
+var fixed = hfconfig.Fixed{"model_type": {"clip_text_model"}}
+
+// SD15 is Stable Diffusion 1.5's text encoder: 123,060,480 parameters.
+func SD15() Config {
+	return Config{
+		VocabSize: 49408, MaxPositionEmbeddings: 77, HiddenSize: 768, IntermediateSize: 3072,
+		NumHiddenLayers: 12, NumAttentionHeads: 12, HiddenAct: "quick_gelu", LayerNormEps: 1e-5,
+	}
+}
+
+// defaults are transformers' for keys that a file leaves out.
+func defaults() Config {
+	c := SD15()
+	c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads = 512, 2048, 8
+	return c
+}
+
+// ReadConfig reads a config.json. A network that isn't built here is refused with the key that says so.
+func ReadConfig(path string) (Config, error) {
+	c := defaults()
+	if err := hfconfig.Read(path, &c, fixed); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Validate reports everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	for key, n := range map[string]int{
+		"vocab_size": c.VocabSize, "max_position_embeddings": c.MaxPositionEmbeddings, "hidden_size": c.HiddenSize,
+		"intermediate_size": c.IntermediateSize, "num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
+	} {
+		if n < 1 {
+			errs = append(errs, fmt.Errorf("%s: %d: want 1 or more", key, n))
+		}
+	}
+	if c.NumAttentionHeads > 0 && c.HiddenSize%c.NumAttentionHeads != 0 {
+		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize, c.NumAttentionHeads))
+	}
+	if _, err := c.activation(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) activation() (op.Act, error) {
+	switch c.HiddenAct {
+	case "quick_gelu":
+		return op.QuickGELUAct, nil
+	case "gelu":
+		return op.GELUAct, nil
+	}
+	return op.NoAct, fmt.Errorf("hidden_act: %q is not supported: want quick_gelu or gelu", c.HiddenAct)
+}
+
+// Ignore tells of tensors in a file that the network does not use: the position numbers that old files store.
+func Ignore(name string) bool { return name == "text_model.embeddings.position_ids" }

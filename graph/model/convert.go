@@ -1,0 +1,141 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/histdist/histdist/graph/weights"
+)
+
+// ConvertOptions say how a folder is written.
+type ConvertOptions struct {
+	DType         weights.DType
+	MaxShardBytes int64  // of one file; 0 means 10 GB
+	Variant       string // of the weights that are read
+}
+
+// Convert writes a pipeline's or a network's folder again: the weights as safetensors, under today's names, in another type and in
+// shards if asked for; configurations and the other files as they are. dst must not exist; it appears when it is complete.
+func Convert(ctx context.Context, name, dst string, o ConvertOptions) error {
+	return rewrite(ctx, name, dst, o, nil)
+}
+
+// edit changes a network of a class on its way from one folder to another: a tensor, and the files in the new folder.
+type edit struct {
+	class  string
+	tensor func(name string, values []float32, shape []int) ([]float32, []int, error)
+	folder func(folder string) error
+}
+
+func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *edit) error {
+	src, err := weights.FindModel(name)
+	if err != nil {
+		return err
+	}
+	p, err := weights.ReadPipeline(src)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeFolder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change) })
+	}
+	if err != nil {
+		return err
+	}
+	return writeFolder(dst, func(dir string) error {
+		if err := copyFiles(dir, src, func(string) bool { return true }); err != nil {
+			return err
+		}
+		components := p.Names()
+		if isFolder(filepath.Join(src, "phikon")) {
+			components = append(components, "phikon")
+		}
+		for _, c := range components {
+			from, to := filepath.Join(src, c), filepath.Join(dir, c)
+			var err error
+			if _, unknown := kindOf(from); unknown == nil {
+				err = convertNetwork(ctx, to, from, o, change)
+			} else if weights.HasWeights(from) {
+				err = unknown
+			} else {
+				err = copyFiles(to, from, func(string) bool { return true })
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", c, err)
+			}
+		}
+		return nil
+	})
+}
+
+// isWeights tells whether a file of a network's folder holds weights, which are written anew, or their index.
+func isWeights(name string) bool {
+	for _, end := range []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return strings.Contains(name, ".index.")
+}
+
+func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, change *edit) (err error) {
+	k, err := kindOf(src)
+	if err != nil {
+		return err
+	}
+	s, err := weights.Open(src, weights.Options{Variant: o.Variant})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := copyFiles(dst, src, func(name string) bool { return !isWeights(name) }); err != nil {
+		return err
+	}
+	if change != nil && change.class != k.class {
+		change = nil
+	}
+	tensors, err := tensorsOf(ctx, s, k, change)
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		if err := change.folder(dst); err != nil {
+			return err
+		}
+	}
+	return weights.Save(dst, tensors, weights.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, BaseName: k.baseName})
+}
+
+// tensorsOf lists what a network needs of a store, under today's names.
+func tensorsOf(ctx context.Context, s *weights.Store, k kind, change *edit) ([]weights.Tensor, error) {
+	var list []weights.Tensor
+	for _, info := range s.Tensors() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if k.mapping.Ignore != nil && k.mapping.Ignore(info.Name) {
+			continue
+		}
+		name := info.Name
+		if k.mapping.Rename != nil {
+			name = k.mapping.Rename(name)
+		}
+		values, shape, err := s.Float32(info.Name)
+		if err != nil {
+			return nil, err
+		}
+		if name != info.Name && len(shape) == 4 && shape[2] == 1 && shape[3] == 1 { // an old linear layer
+			shape = shape[:2]
+		}
+		if change != nil {
+			if values, shape, err = change.tensor(name, values, shape); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, weights.NewTensor(name, shape, values))
+	}
+	slices.SortFunc(list, func(a, b weights.Tensor) int { return strings.Compare(a.Name(), b.Name()) })
+	return list, nil
+}

@@ -1,0 +1,15 @@
+// Package model opens the folders in which diffusers and transformers keep a model: the configuration of each network, its
+// weights (mapped, not read), the tokenizer, the image preprocessing and the noise schedule. It also says what is wrong with
+// a folder, converts it, and widens a U-Net for the translation.
+//
+//	folder ─ model_index.json ─ unet/ vae/ text_encoder/ tokenizer/ scheduler/   Open → Model → infer, train
+//	                                                                             Inspect → Report
+//	                                                                             Convert, Widen → another folder
+//
+//	network.go  one network's folder: config.json and weights
+//	model.go    a pipeline's folder
+//	inspect.go  what is in a folder and what is missing
+//	convert.go  another folder with other types, shards or format
+//	widen.go    a U-Net with more input channels
+//	folder.go   writing a folder: as a whole or not at all
+package model

@@ -1,0 +1,123 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/clip"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vae"
+	"github.com/histdist/histdist/graph/vit"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+// kind is a class of network that this program builds.
+type kind struct {
+	class    string // _class_name or architectures[0] in config.json
+	baseName string // of the files with its weights
+	mapping  weights.Mapping
+	// params makes the network's parameters in a graph of the smallest size, from the config.json at path.
+	params func(path string) (gorgonia.Nodes, error)
+}
+
+// The names of weights' files.
+const (
+	diffusersBase    = "diffusion_pytorch_model"
+	transformersBase = "model"
+)
+
+// kinds lists the classes.
+func kinds() []kind {
+	return []kind{
+		{unetClass, diffusersBase, weights.Mapping{}, unetParams},
+		{"AutoencoderKL", diffusersBase, weights.Mapping{Rename: vae.Rename}, vaeParams},
+		{"CLIPTextModel", transformersBase, weights.Mapping{Ignore: clip.Ignore}, textParams},
+		{"ViTModel", transformersBase, weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore}, vitParams},
+	}
+}
+
+func unetParams(path string) (gorgonia.Nodes, error) {
+	c, err := unet.ReadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := unet.Build(c, unet.Size{Batch: 1, Height: 1, Width: 1, Tokens: 1})
+	if err != nil {
+		return nil, err
+	}
+	return n.Scope.Params(), nil
+}
+
+func vaeParams(path string) (gorgonia.Nodes, error) {
+	c, err := vae.ReadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	s := op.NewScope("vae")
+	moments := vae.Encode(s, s.Input("image", 1, c.Factor(), c.Factor(), c.InChannels), c)
+	vae.Decode(s, op.Cut(s, moments, 3, 0, c.LatentChannels), c)
+	return s.Params(), s.Err()
+}
+
+func textParams(path string) (gorgonia.Nodes, error) {
+	c, err := clip.ReadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := clip.Build(c, 1, c.MaxPositionEmbeddings)
+	if err != nil {
+		return nil, err
+	}
+	return n.Scope.Params(), nil
+}
+
+func vitParams(path string) (gorgonia.Nodes, error) {
+	c, err := vit.ReadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := vit.Build(c, 1)
+	if err != nil {
+		return nil, err
+	}
+	return n.Scope.Params(), nil
+}
+
+// identity is what a config.json says of its network's class.
+type identity struct {
+	ClassName     string   `json:"_class_name"`
+	Architectures []string `json:"architectures"`
+	ModelType     string   `json:"model_type"`
+}
+
+// kindOf reads which class of network a folder holds.
+func kindOf(folder string) (kind, error) {
+	path := filepath.Join(folder, "config.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return kind{}, err
+	}
+	var id identity
+	if err := json.Unmarshal(text, &id); err != nil {
+		return kind{}, fmt.Errorf("%s: %w", path, err)
+	}
+	class := id.ClassName
+	if class == "" && len(id.Architectures) > 0 {
+		class = id.Architectures[0]
+	}
+	var known []string
+	for _, k := range kinds() {
+		// A ViT or CLIP with a head has another class but the same network in it.
+		if k.class == class || id.ModelType == "vit" && k.class == "ViTModel" || id.ModelType == "clip_text_model" && k.class == "CLIPTextModel" {
+			return k, nil
+		}
+		known = append(known, k.class)
+	}
+	return kind{}, fmt.Errorf("%s: a network of class %q: want %s", path, class, strings.Join(known, ", "))
+}

@@ -1,0 +1,208 @@
+package schedule
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// PredictionType is what the network's output is.
+type PredictionType string
+
+// The prediction types of diffusers. Epsilon is the noise, VPrediction the velocity √ᾱ·ε − √(1−ᾱ)·x₀ (Salimans and Ho,
+// "Progressive Distillation for Fast Sampling of Diffusion Models", 2022), Sample the noise-free sample x₀.
+const (
+	Epsilon     PredictionType = "epsilon"
+	VPrediction PredictionType = "v_prediction"
+	Sample      PredictionType = "sample"
+)
+
+// BetaSchedule is how the noise variances β grow over the time steps.
+type BetaSchedule string
+
+// The beta schedules of diffusers. ScaledLinear is linear in √β; SquaredCos is that of Nichol and Dhariwal, "Improved Denoising
+// Diffusion Probabilistic Models" (2021), and has no range.
+const (
+	Linear       BetaSchedule = "linear"
+	ScaledLinear BetaSchedule = "scaled_linear"
+	SquaredCos   BetaSchedule = "squaredcos_cap_v2"
+)
+
+// Spacing is which time steps a run visits: table 2 of Lin et al., "Common Diffusion Noise Schedules and Sample Steps are
+// Flawed" (2023).
+type Spacing string
+
+// The spacings of diffusers. Leading begins at the first time step, Trailing ends at the last, Linspace does both.
+const (
+	Leading  Spacing = "leading"
+	Trailing Spacing = "trailing"
+	Linspace Spacing = "linspace"
+)
+
+// Config is diffusers' scheduler_config.json, for any of its DDPM, DDIM, DDIM inverse and PNDM schedulers, which share one file.
+// Values of Stable Diffusion 1.5 are in brackets; what a file leaves out has the default of DDIMScheduler.
+type Config struct {
+	ClassName         string // [PNDMScheduler]
+	DiffusersVersion  string // [0.6.0]
+	NumTrainTimesteps int    // [1000]
+
+	BetaSchedule        BetaSchedule // [scaled_linear]
+	BetaStart           float64      // [0.00085]
+	BetaEnd             float64      // [0.012]
+	TrainedBetas        []float64    // one for each time step, instead of the three above [none]
+	RescaleBetasZeroSNR bool         // make the last time step pure noise [left out: false]
+
+	PredictionType  PredictionType // [left out: epsilon]
+	TimestepSpacing Spacing        // [left out: leading]
+	StepsOffset     int            // added to the time steps of leading spacing [1]
+	SetAlphaToOne   bool           // ᾱ is 1 before the first time step; else that of the first [false]
+
+	ClipSample      bool    // clip predicted samples to ±ClipSampleRange; the default, true, is for pixels [false]
+	ClipSampleRange float64 // [left out: 1]
+
+	// Dynamic thresholding, which diffusers has for models of pixels. New refuses it.
+	Thresholding             bool    // [left out: false]
+	DynamicThresholdingRatio float64 // [left out: 0.995]
+	SampleMaxValue           float64 // [left out: 1]
+
+	// Extra holds the keys that mean nothing here, such as skip_prk_steps, to be written back.
+	Extra map[string]json.RawMessage
+}
+
+// DefaultConfig is what an empty scheduler_config.json means: the defaults of diffusers' DDIMScheduler.
+func DefaultConfig() Config {
+	return Config{
+		ClassName:                "DDIMScheduler",
+		NumTrainTimesteps:        1000,
+		BetaSchedule:             Linear,
+		BetaStart:                0.0001,
+		BetaEnd:                  0.02,
+		PredictionType:           Epsilon,
+		TimestepSpacing:          Leading,
+		SetAlphaToOne:            true,
+		ClipSample:               true,
+		ClipSampleRange:          1,
+		DynamicThresholdingRatio: 0.995,
+		SampleMaxValue:           1,
+	}
+}
+
+// fields are the keys of the file, each with its place in c.
+func (c *Config) fields() map[string]any {
+	return map[string]any{
+		"_class_name":                &c.ClassName,
+		"_diffusers_version":         &c.DiffusersVersion,
+		"num_train_timesteps":        &c.NumTrainTimesteps,
+		"beta_schedule":              &c.BetaSchedule,
+		"beta_start":                 &c.BetaStart,
+		"beta_end":                   &c.BetaEnd,
+		"trained_betas":              &c.TrainedBetas,
+		"rescale_betas_zero_snr":     &c.RescaleBetasZeroSNR,
+		"prediction_type":            &c.PredictionType,
+		"timestep_spacing":           &c.TimestepSpacing,
+		"steps_offset":               &c.StepsOffset,
+		"set_alpha_to_one":           &c.SetAlphaToOne,
+		"clip_sample":                &c.ClipSample,
+		"clip_sample_range":          &c.ClipSampleRange,
+		"thresholding":               &c.Thresholding,
+		"dynamic_thresholding_ratio": &c.DynamicThresholdingRatio,
+		"sample_max_value":           &c.SampleMaxValue,
+	}
+}
+
+// UnmarshalJSON reads the text of a scheduler_config.json. Keys that it doesn't know go to Extra. It checks types, not values:
+// New does that, since a run may override some of them.
+func (c *Config) UnmarshalJSON(text []byte) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return err
+	}
+	read := DefaultConfig()
+	fields := read.fields()
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		field, known := fields[key]
+		if !known {
+			if read.Extra == nil {
+				read.Extra = map[string]json.RawMessage{}
+			}
+			read.Extra[key] = keys[key]
+			continue
+		}
+		if err := json.Unmarshal(keys[key], field); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	*c = read
+	return nil
+}
+
+// MarshalJSON writes all keys, those of Extra too, sorted as diffusers sorts them.
+func (c Config) MarshalJSON() ([]byte, error) {
+	keys := map[string]any{}
+	for key, value := range c.Extra {
+		keys[key] = value
+	}
+	for key, field := range c.fields() {
+		keys[key] = field
+	}
+	return json.Marshal(keys)
+}
+
+// ReadConfig reads a scheduler_config.json.
+func ReadConfig(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read scheduler configuration: %w", err)
+	}
+	var c Config
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Config{}, fmt.Errorf("read scheduler configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// WriteConfig writes a scheduler_config.json as diffusers does: sorted keys, indented. A crash leaves the old file or the new one.
+func WriteConfig(path string, c Config) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write scheduler configuration %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write scheduler configuration: %w", err)
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // after a rename there is nothing to remove
+	_, err = f.Write(append(bytes.TrimSpace(text), '\n'))
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write scheduler configuration: %w", err)
+	}
+	return nil
+}
+
+// For is the configuration that HistDiST runs a model of this prediction type with, over the file of the model's folder: a
+// v-prediction model has zero terminal SNR and trailing spacing, an epsilon model what the file says.
+func (c Config) For(p PredictionType) (Config, error) {
+	switch p {
+	case Epsilon:
+	case VPrediction:
+		c.TimestepSpacing = Trailing
+		c.RescaleBetasZeroSNR = true
+	default:
+		return Config{}, fmt.Errorf("prediction type %q: HistDiST has %s and %s", p, VPrediction, Epsilon)
+	}
+	c.PredictionType = p
+	return c, nil
+}

@@ -1,0 +1,2 @@
+// Package weights reads and writes the weights of networks.
+package weights

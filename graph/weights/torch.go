@@ -1,0 +1,300 @@
+package weights
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/bits"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// storageTypes are torch's names of the types of elements.
+func storageTypes() map[string]safetensors.DType {
+	return map[string]safetensors.DType{
+		"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
+		"LongStorage": safetensors.I64, "IntStorage": safetensors.I32, "ShortStorage": safetensors.I16, "CharStorage": safetensors.I8,
+		"ByteStorage": safetensors.U8, "BoolStorage": safetensors.BOOL,
+	}
+}
+
+// legacyMagic is how files of torch.save begin that are not zip archives: a pickle of the number 0x1950a86a20f9469cfc6c.
+var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
+
+// archive is a file of torch.save: a zip with data.pkl, which describes the tensors, and uncompressed data/0, data/1 … with their
+// elements, which tensors view with a shape, an offset and strides.
+type archive struct {
+	bytes   []byte
+	prefix  string // the folder in the zip
+	entries map[string]*zip.File
+	users   map[string]int // of a storage
+}
+
+// parseTorch reads the description of a file that torch.save wrote and checks that every tensor lies within its storage.
+func parseTorch(b []byte) ([]*stored, map[string]string, error) {
+	a, err := openArchive(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	pickle, err := a.entry("data.pkl")
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := unpickle(pickle)
+	if err != nil {
+		return nil, nil, fmt.Errorf("data.pkl: %w", err)
+	}
+	named, err := stateDict(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	var tensors []*stored
+	keys := map[*stored]string{}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		t, key, err := a.tensor(named[name])
+		if err != nil {
+			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		t.name = name
+		tensors = append(tensors, t)
+		keys[t] = key
+		a.users[key]++
+	}
+	for _, t := range tensors {
+		t.aliased = a.users[keys[t]] > 1
+	}
+	return tensors, nil, nil
+}
+
+func openArchive(b []byte) (*archive, error) {
+	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if bytes.HasPrefix(b, legacyMagic) {
+		return nil, errors.New("written by torch before 1.6 or with _use_new_zipfile_serialization=False, which isn't read: " +
+			"load it in Python and save it again, best as safetensors")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no file of torch.save: %w", err)
+	}
+	a := &archive{bytes: b, entries: map[string]*zip.File{}, users: map[string]int{}}
+	for _, f := range r.File {
+		if a.entries[f.Name] != nil {
+			return nil, fmt.Errorf("zip: two entries %q", f.Name)
+		}
+		a.entries[f.Name] = f
+		if folder, name := path.Split(f.Name); name == "data.pkl" && strings.Count(f.Name, "/") == 1 {
+			a.prefix = folder
+		}
+	}
+	if a.prefix == "" {
+		return nil, errors.New("zip: no data.pkl in it: no file of torch.save")
+	}
+	if a.entries[a.prefix+"byteorder"] != nil {
+		order, err := a.entry("byteorder")
+		if err != nil {
+			return nil, err
+		}
+		if string(order) != "little" {
+			return nil, fmt.Errorf("byte order %.20q: want little", order)
+		}
+	}
+	return a, nil
+}
+
+// entry returns the bytes of an entry below the folder.
+func (a *archive) entry(name string) ([]byte, error) {
+	f := a.entries[a.prefix+name]
+	if f == nil {
+		return nil, fmt.Errorf("zip: no %s", name)
+	}
+	if f.Method != zip.Store || f.CompressedSize64 != f.UncompressedSize64 || f.Flags&1 != 0 {
+		return nil, fmt.Errorf("zip: %s is compressed or encrypted, which torch.save doesn't do", name)
+	}
+	begin, err := f.DataOffset()
+	if err != nil {
+		return nil, fmt.Errorf("zip: %s: %w", name, err)
+	}
+	if begin < 0 || begin > int64(len(a.bytes)) || f.UncompressedSize64 > uint64(int64(len(a.bytes))-begin) {
+		return nil, fmt.Errorf("zip: %s reaches beyond the end of the file", name)
+	}
+	return a.bytes[begin:][:f.UncompressedSize64:f.UncompressedSize64], nil
+}
+
+// stateDict returns the values by name: the dictionary itself, or the one in it that is called state_dict.
+func stateDict(root any) (map[string]any, error) {
+	d, ok := root.(*dict)
+	if !ok {
+		return nil, fmt.Errorf("it holds %s, want a dictionary of tensors", describe(root))
+	}
+	for i, key := range d.keys {
+		if inner, ok := d.values[i].(*dict); ok && key == any("state_dict") {
+			d = inner
+			break
+		}
+	}
+	named := map[string]any{}
+	for i, key := range d.keys {
+		name, ok := key.(string)
+		if !ok {
+			return nil, fmt.Errorf("a key that is %s, want the name of a tensor", describe(key))
+		}
+		named[name] = d.values[i]
+	}
+	return named, nil
+}
+
+// tensor checks a description and returns the tensor with the key of its storage.
+func (a *archive) tensor(v any) (*stored, string, error) {
+	args, ok := argsOf(v, "_rebuild_parameter")
+	if ok && len(args) > 0 {
+		v = args[0]
+	}
+	args, ok = argsOf(v, "_rebuild_tensor_v2")
+	if !ok {
+		return nil, "", fmt.Errorf("%s, want a tensor", describe(v))
+	}
+	if len(args) < 6 {
+		return nil, "", fmt.Errorf("described by %d values, want 6", len(args))
+	}
+	if len(args) > 6 && args[6] != nil {
+		return nil, "", errors.New("has attributes such as a pending conjugation or negation, which aren't read")
+	}
+	data, dtype, key, err := a.storage(args[0])
+	if err != nil {
+		return nil, "", err
+	}
+	offset, ok := args[1].(int)
+	shape, shapeOK := naturals(args[2])
+	strides, stridesOK := naturals(args[3])
+	if !ok || offset < 0 || !shapeOK || !stridesOK || len(shape) != len(strides) || len(shape) > maxRank {
+		return nil, "", errors.New("offset, shape or strides are negative or of different lengths")
+	}
+	t := &stored{dtype: dtype, shape: shape}
+	bytes, err := byteSize(shape, dtype)
+	if err != nil {
+		return nil, "", err
+	}
+	size := int(dtype.Size())
+	end, err := extent(shape, strides, offset)
+	if err != nil {
+		return nil, "", err
+	}
+	if end > len(data)/size {
+		return nil, "", fmt.Errorf("shape %v, strides %v and offset %d reach element %d of a storage of %d", shape, strides, offset, end, len(data)/size)
+	}
+	if bytes > len(a.bytes) { // strides of 0 repeat elements
+		return nil, "", fmt.Errorf("shape %v takes %d bytes, more than the whole file has", shape, bytes)
+	}
+	t.data = data[min(offset*size, len(data)):]
+	if isDense(shape, strides) {
+		t.data = t.data[:bytes:bytes]
+	} else {
+		t.strides = strides
+	}
+	return t, key, nil
+}
+
+// storage returns the elements that a persistent id stands for.
+func (a *archive) storage(v any) (data []byte, t safetensors.DType, key string, err error) {
+	p, _ := v.(persistent)
+	id, _ := p.id.(tuple)
+	if len(id) != 5 || id[0] != any("storage") {
+		return nil, 0, "", errors.New("without a storage")
+	}
+	kind, _ := id[1].(global)
+	t, ok := storageTypes()[kind.name]
+	if !ok {
+		return nil, 0, "", fmt.Errorf("a storage of type %s", describe(id[1]))
+	}
+	key, keyOK := id[2].(string)
+	n, ok := id[4].(int)
+	if !ok || !keyOK || n < 0 {
+		return nil, 0, "", errors.New("a storage without a key and a size")
+	}
+	data, err = a.entry("data/" + key)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if n > len(data)/int(t.Size()) {
+		return nil, 0, "", fmt.Errorf("its storage has %d elements, but there are %d bytes for it", n, len(data))
+	}
+	return data[:n*int(t.Size())], t, key, nil
+}
+
+// extent is the number of elements that a storage must have for a tensor.
+func extent(shape, strides []int, offset int) (int, error) {
+	last := uint64(offset)
+	for i, n := range shape {
+		if n == 0 {
+			return 0, nil
+		}
+		over, step := bits.Mul64(uint64(n-1), uint64(strides[i]))
+		if last += step; over != 0 || step > math.MaxInt || last >= math.MaxInt {
+			return 0, fmt.Errorf("shape %v with strides %v: more elements than can be counted", shape, strides)
+		}
+	}
+	return int(last) + 1, nil
+}
+
+// isDense tells whether the elements lie row by row without gaps.
+func isDense(shape, strides []int) bool {
+	step := 1
+	dense := true
+	for i := len(shape) - 1; i >= 0; i-- {
+		if shape[i] == 0 {
+			return true
+		}
+		dense = dense && (shape[i] == 1 || strides[i] == step)
+		step *= shape[i]
+	}
+	return dense
+}
+
+// argsOf returns the arguments if v is a call of a function of torch._utils.
+func argsOf(v any, function string) (tuple, bool) {
+	c, ok := v.(call)
+	if !ok || c.function != any(global{"torch._utils", function}) {
+		return nil, false
+	}
+	args, ok := c.args.(tuple)
+	return args, ok
+}
+
+// naturals reads a tuple of numbers that are not negative.
+func naturals(v any) ([]int, bool) {
+	t, ok := v.(tuple)
+	out := make([]int, len(t))
+	for i, x := range t {
+		n, isInt := x.(int)
+		ok = ok && isInt && n >= 0
+		out[i] = n
+	}
+	return out, ok
+}
+
+// describe says what a value of a pickle is.
+func describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case tuple:
+		return "a tuple"
+	case *list:
+		return "a list"
+	case *dict:
+		return "a dictionary"
+	case global:
+		return v.module + "." + v.name
+	case call:
+		return "an object of " + describe(v.function)
+	case persistent:
+		return "a storage"
+	default:
+		return fmt.Sprintf("%.50v", v)
+	}
+}

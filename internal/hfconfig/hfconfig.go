@@ -1,0 +1,163 @@
+// Package hfconfig reads the config.json files that diffusers and transformers write: onto defaults, since old files lack
+// keys, and refusing what asks for something that isn't built, since a network that is silently another one is worse
+// than none.
+package hfconfig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Fixed lists keys that this program knows but builds with few values only. A file may leave such a key out, or give it one
+// of the values here; nil stands for null.
+type Fixed map[string][]any
+
+// Read decodes a file: see Decode. Its errors begin with the path.
+func Read(path string, config any, fixed Fixed) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := Decode(text, config, fixed); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// Decode reads a JSON object onto config, a pointer to a struct that holds the defaults. A key that is null leaves its
+// default. Keys that neither config nor fixed knows are passed over, as diffusers does. All errors are reported at once.
+func Decode(text []byte, config any, fixed Fixed) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return fmt.Errorf("not a JSON object: %w", err)
+	}
+	var errs []error
+	v := reflect.ValueOf(config).Elem()
+	for i := range v.NumField() {
+		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		raw, ok := keys[key]
+		if !ok || bytes.Equal(raw, []byte("null")) {
+			continue
+		}
+		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: want %s", key, shorten(raw), kindOf(v.Field(i).Type())))
+		}
+	}
+	names := make([]string, 0, len(fixed))
+	for key := range fixed {
+		names = append(names, key)
+	}
+	slices.Sort(names)
+	for _, key := range names {
+		if raw, ok := keys[key]; ok && !allowed(raw, fixed[key]) {
+			errs = append(errs, fmt.Errorf("%s: %s is not supported: want %s", key, shorten(raw), list(fixed[key])))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func allowed(raw json.RawMessage, values []any) bool {
+	var got any
+	if json.Unmarshal(raw, &got) != nil {
+		return false
+	}
+	for _, want := range values {
+		if n, ok := want.(int); ok {
+			want = float64(n)
+		}
+		if reflect.DeepEqual(got, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func list(values []any) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			b = []byte(fmt.Sprint(v))
+		}
+		texts[i] = string(b)
+	}
+	return strings.Join(texts, " or ")
+}
+
+func shorten(raw json.RawMessage) string {
+	const limit = 60
+	if len(raw) > limit {
+		return string(raw[:limit]) + "…"
+	}
+	return string(raw)
+}
+
+func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[PerLevel]() {
+		return "a number or a list of numbers"
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return "a list of " + kindOf(t.Elem()) + "s"
+	case reflect.Int:
+		return "an integer"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a " + t.Kind().String()
+}
+
+// PerLevel is a number for each level of a network. Files give one number for all levels, or a list.
+type PerLevel []int
+
+// UnmarshalJSON takes a number or a list of numbers.
+func (p *PerLevel) UnmarshalJSON(text []byte) error {
+	var one int
+	if err := json.Unmarshal(text, &one); err == nil {
+		*p = PerLevel{one}
+		return nil
+	}
+	var many []int
+	if err := json.Unmarshal(text, &many); err != nil {
+		return err
+	}
+	*p = many
+	return nil
+}
+
+// MarshalJSON writes one number where that is all there is.
+func (p PerLevel) MarshalJSON() ([]byte, error) {
+	if len(p) == 1 {
+		return json.Marshal(p[0])
+	}
+	return json.Marshal([]int(p))
+}
+
+// At is the number of a level.
+func (p PerLevel) At(level int) int {
+	if len(p) == 1 {
+		return p[0]
+	}
+	return p[level]
+}
+
+// Check reports what is wrong with the numbers of a key for a network of so many levels: all must be 1 or more.
+func (p PerLevel) Check(key string, levels int) error {
+	if len(p) != 1 && len(p) != levels {
+		return fmt.Errorf("%s: %d numbers for %d levels", key, len(p), levels)
+	}
+	for _, n := range p {
+		if n < 1 {
+			return fmt.Errorf("%s: %v: want numbers of 1 or more", key, []int(p))
+		}
+	}
+	return nil
+}

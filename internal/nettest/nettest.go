@@ -1,0 +1,122 @@
+// Package nettest runs networks in tests and compares them with reference data.
+package nettest
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// EachDevice runs a subtest on each device of the build.
+func EachDevice(t *testing.T, test func(t *testing.T, d device.Device)) {
+	t.Helper()
+	for _, name := range devices.Names() {
+		t.Run(name, func(t *testing.T) { test(t, Open(t, name)) })
+	}
+}
+
+// Open returns a device that is closed when the test ends.
+func Open(t testing.TB, name string) device.Device {
+	t.Helper()
+	d, err := devices.Open(name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// Bind gives parameters the weights of a golden file or folder until the test ends.
+func Bind(t testing.TB, params gorgonia.Nodes, path string, m weights.Mapping) {
+	t.Helper()
+	s, err := weights.Open(golden.Path(t, path), weights.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Bind(params, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Compute compiles and runs a graph once and returns copies of the outputs.
+func Compute(t testing.TB, o vm.Options, outputs gorgonia.Nodes, feeds vm.Feeds) []golden.Tensor[float32] {
+	t.Helper()
+	p, err := vm.Compile(outputs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	values, err := p.Run(t.Context(), feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make([]golden.Tensor[float32], len(values))
+	for i, v := range values {
+		results[i] = golden.Tensor[float32]{Shape: v.Shape().Clone(), Data: slices.Clone(v.Float32s())}
+	}
+	return results
+}
+
+// Dense makes a value to feed.
+func Dense(x golden.Tensor[float32]) *tensor.Dense {
+	shape := x.Shape
+	if len(shape) == 0 {
+		shape = []int{1}
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.Data))
+}
+
+// Numbers makes a value to feed of whole numbers, such as timesteps.
+func Numbers(x golden.Tensor[int64]) *tensor.Dense {
+	f := make([]float32, len(x.Data))
+	for i, v := range x.Data {
+		f[i] = float32(v)
+	}
+	return tensor.New(tensor.WithShape(x.Shape...), tensor.WithBacking(f))
+}
+
+// IDs makes a value to feed of indices.
+func IDs(x golden.Tensor[int64]) *tensor.Dense {
+	ids := make([]int32, len(x.Data))
+	for i, v := range x.Data {
+		ids[i] = int32(v)
+	}
+	return tensor.New(tensor.WithShape(x.Shape...), tensor.WithBacking(ids))
+}
+
+// Relative is the Frobenius norm of got − want over that of want.
+func Relative(t testing.TB, got, want []float32) float64 {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d elements, want %d", len(got), len(want))
+	}
+	var off, size float64
+	for i, w := range want {
+		d := float64(got[i]) - float64(w)
+		off += d * d
+		size += float64(w) * float64(w)
+	}
+	return math.Sqrt(off / size)
+}

@@ -1,0 +1,93 @@
+package pillow
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// Image is an 8-bit picture: Pix [Height,Width,Channels], rows from the top, channels interleaved. It has 1 channel (Pillow's mode L)
+// or 3 (RGB).
+type Image struct {
+	Pix                     []uint8
+	Height, Width, Channels int
+}
+
+func newImage(height, width, channels int) Image {
+	return Image{Pix: make([]uint8, height*width*channels), Height: height, Width: width, Channels: channels}
+}
+
+// ErrImage is wrapped by the errors of Resize about a picture or a size that can't be.
+var ErrImage = errors.New("bad image")
+
+// maxSide keeps sizes within what Pillow's single-precision box holds exactly.
+const maxSide = 1 << 24
+
+// Resize returns a copy of src of another size, as Pillow's src.resize((width, height), filter). Rows are shared out among
+// the processors. It fails for sizes below 1 or above 2²⁴, for a Pix of another length than the sizes say and for an unknown filter.
+func Resize(src Image, width, height int, filter Filter) (Image, error) {
+	if err := src.check(); err != nil {
+		return Image{}, fmt.Errorf("pillow: resize: %w", err)
+	}
+	if height < 1 || width < 1 || height > maxSide || width > maxSide || height > math.MaxInt/8/width {
+		return Image{}, fmt.Errorf("pillow: resize to %d×%d: %w: want sides of 1 to %d", width, height, ErrImage, maxSide)
+	}
+	k, ok := filter.kernel()
+	switch {
+	case !ok && filter != Nearest:
+		return Image{}, fmt.Errorf("pillow: resize: unknown %v, want 0 (nearest) to %d (%v)", filter, Hamming, Hamming)
+	case height == src.Height && width == src.Width:
+		return Image{Pix: slices.Clone(src.Pix), Height: height, Width: width, Channels: src.Channels}, nil
+	case filter == Nearest:
+		return nearest(src, height, width), nil
+	}
+	shrinkY, shrinkX := src.Height-height, src.Width-width
+	if shrinkY > 0 && shrinkY > 2*shrinkX {
+		return resizeX(resizeY(src, height, k), width, k), nil
+	}
+	return resizeY(resizeX(src, width, k), height, k), nil
+}
+
+func resizeX(src Image, width int, k kernel) Image {
+	if width == src.Width {
+		return src
+	}
+	return horizontal(src, newWeights(src.Width, width, k))
+}
+
+func resizeY(src Image, height int, k kernel) Image {
+	if height == src.Height {
+		return src
+	}
+	return vertical(src, newWeights(src.Height, height, k))
+}
+
+func (m Image) check() error {
+	switch {
+	case m.Channels != 1 && m.Channels != 3:
+		return fmt.Errorf("%w: %d channels, want 1 (L) or 3 (RGB)", ErrImage, m.Channels)
+	case m.Height < 1 || m.Width < 1 || m.Height > maxSide || m.Width > maxSide:
+		return fmt.Errorf("%w: %d×%d pixels, want sides of 1 to %d", ErrImage, m.Width, m.Height, maxSide)
+	case len(m.Pix) != m.Height*m.Width*m.Channels:
+		return fmt.Errorf("%w: %d bytes, want %d for %d×%d pixels of %d channels", ErrImage, len(m.Pix), m.Width*m.Height*m.Channels, m.Width, m.Height, m.Channels)
+	}
+	return nil
+}
+
+// inParallel runs work for parts of the rows 0 … rows−1 on as many processors as are worth it: a goroutine costs about as much as
+// 16 Ki of the steps that a row has.
+func inParallel(rows, steps int, work func(from, to int)) {
+	parts := min(runtime.GOMAXPROCS(0), rows, rows*steps>>14)
+	if parts <= 1 {
+		work(0, rows)
+		return
+	}
+	var wait sync.WaitGroup
+	for i := range parts {
+		wait.Go(func() { work(rows*i/parts, rows*(i+1)/parts) })
+	}
+	wait.Wait()
+}
