@@ -5,9 +5,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -21,16 +24,21 @@ const (
 // version is set by the linker: make build takes it from git.
 var version = "devel"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// The first Ctrl-C ends the command cleanly, a second one at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run executes one command line and returns the exit code.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	started := false // cobra has accepted the command line
 	root := &cobra.Command{
 		Use:   "histdist",
 		Short: "virtual IHC staining of H&E images with a latent diffusion model",
 		Long: `histdist turns an H&E-stained tissue image into the IHC stain of one marker (ER, HER2, Ki67, PR) with a latent
-diffusion model. So far its engine stands; the networks, translation and training follow.
+diffusion model. Training follows.
 
 For research only: a picture that it makes is no diagnosis.
 
@@ -44,9 +52,9 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand())
+	root.AddCommand(doctorCommand(), modelCommand(), translateCommand())
 
-	command, err := root.ExecuteC()
+	command, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK

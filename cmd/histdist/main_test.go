@@ -18,6 +18,8 @@ func TestRun(t *testing.T) {
 		{"help", []string{"--help"}, exitOK, "doctor", ""},
 		{"version", []string{"--version"}, exitOK, "histdist version devel", ""},
 		{"doctor", []string{"doctor"}, exitOK, "device ref     yes", ""},
+		{"inspect nothing", []string{"model", "inspect", "no/such/folder"}, exitFailed, "", "no such folder"},
+		{"convert to an unknown type", []string{"model", "convert", "a", "b", "--dtype", "int8"}, exitFailed, "", "--dtype"},
 		{"unknown command", []string{"docter"}, exitUsage, "", `histdist: unknown command "docter"`},
 		{"unknown flag", []string{"doctor", "--fast"}, exitUsage, "", "histdist doctor: unknown flag: --fast"},
 		{"surplus argument", []string{"doctor", "now"}, exitUsage, "", "Run 'histdist doctor --help' for usage."},
@@ -25,7 +27,7 @@ func TestRun(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			if code := run(test.args, &stdout, &stderr); code != test.code {
+			if code := run(t.Context(), test.args, &stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			check(t, "standard output", stdout.String(), test.stdout)
@@ -37,7 +39,7 @@ func TestRun(t *testing.T) {
 // A command that was accepted and then failed is told from one that was not.
 func TestRunFailed(t *testing.T) {
 	var stderr strings.Builder
-	if code := run([]string{"doctor"}, fullDisk{}, &stderr); code != exitFailed {
+	if code := run(t.Context(), []string{"doctor"}, fullDisk{}, &stderr); code != exitFailed {
 		t.Errorf("exit code %d, want %d", code, exitFailed)
 	}
 	check(t, "standard error", stderr.String(), "histdist doctor: no space left\n")

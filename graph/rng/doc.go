@@ -10,9 +10,9 @@
 // Torch saves and restores its state in the layout of torch.get_rng_state. A generator is not safe for concurrent use, and none
 // of them is fit for cryptography.
 //
-// What is exact: integers, permutations, uniform numbers and states in every bit. Normal numbers agree with those of a
-// PyTorch that runs its AVX2 kernels, as it does on x86-64 without AVX-512; see normal.go for what others and other C
-// libraries change in the last bits.
+// What is exact: integers, permutations and uniform numbers in every bit; so are float32 normals of a PyTorch that runs its AVX2
+// kernels, as on any x86-64 with AVX2 (there are none for AVX-512). On other processors normals differ by up to 1.4e-6. Normals
+// in float64, and the one of them that a saved state may hold, are equal up to the last bits, which are the C library's.
 //
 //	mt19937.go   the engine: seeding, words, uniform numbers
 //	torch.go     Torch: uniform, integer, boolean draws, permutations

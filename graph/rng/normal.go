@@ -9,10 +9,7 @@ import (
 //
 //   - fewer than 16, one at a time: pairs in float64, the second number of a pair kept for the next small draw;
 //   - 16 or more, in blocks: eight pairs of float32 a block, with vectors of eight and functions of its own. cephes.go repeats
-//     what PyTorch's kernels for AVX2 do, every fused multiply-add included, so that the numbers have the same bits. Kernels for
-//     other processors use the C library and differ by up to 1.4e-6.
-//
-// Numbers drawn in float64 are as good as the C library's and Go's functions, which may differ in the last bit.
+//     what PyTorch's kernels for AVX2 do, every fused multiply-add included, so that the numbers have the same bits.
 
 // block is the number of normals that PyTorch draws together, and the size of a tensor from which on it does.
 const block = 16

@@ -3,11 +3,12 @@ package weights
 import "github.com/nlpodyssey/safetensors"
 
 // Convolution weights are [O,I,KH,KW] in files and [KH,KW,I,O] in the graph. Seen as matrices that is [O, I·K] → [K·I, O], a
-// transposition whose tiles go through a buffer that fits the first-level cache, so that both sides are read and written in
-// runs, and conversion to float32 is part of it.
+// transposition whose tiles go through a buffer in the first-level cache, so that both sides are read and written in runs, and
+// conversion to and from float32 is part of it. High tiles, whose runs are long in the graph's layout, are faster: 128×32 against
+// 32×128 is 1.5× in toGraph and 2.6× in toFile at 1280×1280×3×3.
 const (
-	tileO = 32
-	tileJ = 128
+	tileO = 128
+	tileJ = 32
 	pitch = tileJ + 16 // rows of the buffer begin in different sets of the cache
 )
 

@@ -3,6 +3,7 @@ package weights
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -146,6 +147,22 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 	values := make([]float32, elements(t.shape))
 	decode(values, t.dense(), t.dtype)
 	return values, slices.Clone(t.shape), nil
+}
+
+// Digest writes what tells this store from others to w, a hash usually: names, types, shapes, and the first 4096 bytes of each tensor.
+// Reading a whole checkpoint would take seconds.
+func (s *Store) Digest(w io.Writer) error {
+	const head = 4096
+	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
+		t := s.tensors[name]
+		if _, err := fmt.Fprintf(w, "%s %s %v\n", name, t.dtype, t.shape); err != nil {
+			return err
+		}
+		if _, err := w.Write(t.data[:min(head, len(t.data))]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close gives all memory back. Values of nodes that the store bound must not be read any more: programs compiled from them are

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+func modelCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "model",
+		Short: "look at, convert and widen model folders",
+		Args:  cobra.NoArgs,
+	}
+	c.AddCommand(inspectCommand(), convertCommand(), widenCommand())
+	return c
+}
+
+func inspectCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "inspect FOLDER|MODEL",
+		Short: "say what is in a model's folder and what is missing",
+		Long: `Says which networks are in a folder that diffusers or transformers saved, or in Hugging Face's cache under a name such as
+owkin/phikon: parameters, types, bytes, and every tensor that is missing, left over or of another shape. Reads headers only.
+
+Exit code 0: everything can be used. 1: something can't.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := model.Inspect(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				err = e.Encode(r)
+			} else {
+				err = printReport(cmd.OutOrStdout(), r)
+			}
+			if err == nil && !r.Healthy() {
+				err = fmt.Errorf("%s can't be used as it is", r.Path)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// shownNames is how many tensors of a kind are printed; --json has all.
+const shownNames = 10
+
+func printReport(out io.Writer, r model.Report) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, r.Path)
+	if r.Class != "" {
+		fmt.Fprintf(&b, "pipeline %s\n", r.Class)
+	}
+	if len(r.Networks) == 0 {
+		_, err := fmt.Fprintf(out, "%s%s\n", &b, strings.Join(r.Problems, "\n"))
+		return err
+	}
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PART\tCLASS\tPARAMETERS\tBYTES\tTYPES\tSTATE")
+	for _, n := range r.Networks {
+		var types []string
+		for _, t := range slices.Sorted(maps.Keys(n.DTypes)) {
+			types = append(types, fmt.Sprintf("%d %s", n.DTypes[t], t))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", n.Name, n.Class, n.Parameters, n.Bytes, strings.Join(types, ", "), state(n.Healthy()))
+	}
+	for _, o := range r.Others {
+		fmt.Fprintf(w, "%s\t%s\t\t\t\t%s\n", o.Name, o.Class, state(o.Error == ""))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintln(&b, p)
+	}
+	for _, n := range r.Networks {
+		printNames(&b, n.Name+": missing", n.Missing)
+		printNames(&b, n.Name+": left over", n.Surplus)
+		printNames(&b, n.Name+": of another shape or type", n.Misshaped)
+		if n.Error != "" {
+			fmt.Fprintf(&b, "%s: %s\n", n.Name, n.Error)
+		}
+	}
+	for _, o := range r.Others {
+		if o.Error != "" {
+			fmt.Fprintf(&b, "%s: %s\n", o.Name, o.Error)
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func state(healthy bool) string {
+	if healthy {
+		return "good"
+	}
+	return "BAD"
+}
+
+func printNames(b *strings.Builder, what string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s (%d):\n", what, len(names))
+	for _, n := range names[:min(shownNames, len(names))] {
+		fmt.Fprintf(b, "  %s\n", n)
+	}
+	if more := len(names) - shownNames; more > 0 {
+		fmt.Fprintf(b, "  … and %d more (--json has all)\n", more)
+	}
+}
+
+// convertFlags are those of the commands that write a model's folder.
+type convertFlags struct {
+	dtype, variant string
+	shardMB        int64
+}
+
+func (f *convertFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
+	c.Flags().Int64Var(&f.shardMB, "max-shard-mb", 10_000, "largest size of one file, in 10⁶ bytes")
+	c.Flags().StringVar(&f.variant, "variant", "", "which weights to read where a folder has several, such as fp16")
+}
+
+func (f *convertFlags) options() (model.ConvertOptions, error) {
+	t, err := weights.ParseDType(f.dtype)
+	if err != nil {
+		return model.ConvertOptions{}, fmt.Errorf("--dtype: %w", err)
+	}
+	if f.shardMB < 1 {
+		return model.ConvertOptions{}, errors.New("--max-shard-mb: want 1 or more")
+	}
+	return model.ConvertOptions{DType: t, MaxShardBytes: f.shardMB * 1_000_000, Variant: f.variant}, nil
+}
+
+func convertCommand() *cobra.Command {
+	var f convertFlags
+	c := &cobra.Command{
+		Use:   "convert FOLDER|MODEL NEW-FOLDER",
+		Short: "write a model's folder again with other types, shards or format",
+		Long: `Writes a pipeline's or a network's folder again: weights as safetensors under today's names, in the type and shards asked for,
+from .bin or .safetensors; all other files as they are. The new folder appears when it is complete.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options()
+			if err != nil {
+				return err
+			}
+			return model.Convert(cmd.Context(), args[0], args[1], o)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func widenCommand() *cobra.Command {
+	var f convertFlags
+	var channels int
+	c := &cobra.Command{
+		Use:   "widen FOLDER|MODEL NEW-FOLDER",
+		Short: "give a text-to-image U-Net the input channels of a translation",
+		Long: `Writes a pipeline's or a U-Net's folder again with more input channels: 8 instead of Stable Diffusion's 4. The new channels
+begin with weights of zero, so that the U-Net gives the same at first; training does the rest.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options()
+			if err != nil {
+				return err
+			}
+			return model.Widen(cmd.Context(), args[0], args[1], channels, o)
+		},
+	}
+	f.add(c)
+	c.Flags().IntVar(&channels, "channels", 8, "input channels of the new U-Net")
+	return c
+}

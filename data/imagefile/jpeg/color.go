@@ -1,0 +1,127 @@
+package jpeg
+
+// chroma holds what a chroma sample adds to luma, as libjpeg's jdcolor.c tabulates it with 16 bits of fraction. Green is the sum of two
+// parts before it is rounded.
+type chroma struct {
+	crRed, cbBlue    [256]int32
+	crGreen, cbGreen [256]int32
+}
+
+func newChroma() *chroma {
+	t := &chroma{}
+	for i := range int32(256) {
+		x := i - 128
+		t.crRed[i] = (91881*x + 1<<15) >> 16   // 1.402
+		t.cbBlue[i] = (116130*x + 1<<15) >> 16 // 1.772
+		t.crGreen[i] = -46802 * x              // 0.71414
+		t.cbGreen[i] = -22554*x + 1<<15        // 0.34414
+	}
+	return t
+}
+
+// colorSpace is what the components of a file mean.
+type colorSpace int
+
+const (
+	grey colorSpace = iota
+	yCbCr
+	rgb
+	cmyk
+	ycck
+)
+
+// colorSpace guesses as libjpeg does (jdapimin.c): from the JFIF and Adobe segments, else from the components' names.
+func (d *decoder) colorSpace() colorSpace {
+	c := d.frame.components
+	switch len(c) {
+	case 1:
+		return grey
+	case 4:
+		if d.adobe && d.adobeTransform == 2 {
+			return ycck
+		}
+		return cmyk
+	}
+	switch {
+	case d.jfif:
+		return yCbCr
+	case d.adobe && d.adobeTransform == 0:
+		return rgb
+	case d.adobe:
+		return yCbCr
+	case c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B':
+		return rgb
+	}
+	return yCbCr
+}
+
+// rgb makes the picture [H,W,3] from the planes.
+func (d *decoder) rgb() []uint8 {
+	f := d.frame
+	pix := make([]uint8, 3*f.width*f.height)
+	up := make([]upsampler, len(f.components))
+	for i := range up {
+		up[i] = f.upsampler(&f.components[i])
+	}
+	space, table := d.colorSpace(), newChroma()
+	var rows [4][]uint8
+	for y := range f.height {
+		for i := range up {
+			rows[i] = up[i].row(y)[:f.width]
+		}
+		out := pix[3*f.width*y:][:3*f.width]
+		switch space {
+		case grey:
+			for x, v := range rows[0] {
+				out[3*x], out[3*x+1], out[3*x+2] = v, v, v
+			}
+		case yCbCr:
+			table.row(out, rows[0], rows[1], rows[2])
+		case rgb:
+			for x := range rows[0] {
+				out[3*x], out[3*x+1], out[3*x+2] = rows[0][x], rows[1][x], rows[2][x]
+			}
+		case cmyk:
+			for x, black := range rows[3] {
+				out[3*x] = multiply(rows[0][x], black)
+				out[3*x+1] = multiply(rows[1][x], black)
+				out[3*x+2] = multiply(rows[2][x], black)
+			}
+		case ycck:
+			table.row(out, rows[0], rows[1], rows[2])
+			for x, black := range rows[3] {
+				for i := 3 * x; i < 3*x+3; i++ {
+					out[i] = multiply(255-out[i], black)
+				}
+			}
+		}
+	}
+	return pix
+}
+
+// row converts a row of the picture from YCbCr to RGB.
+func (t *chroma) row(out, luma, cb, cr []uint8) {
+	cb, cr = cb[:len(luma)], cr[:len(luma)]
+	for x, l := range luma {
+		v, b, r := int32(l), cb[x], cr[x]
+		p := out[3*x : 3*x+3 : 3*x+3]
+		p[0] = clamp(v + t.crRed[r])
+		p[1] = clamp(v + (t.cbGreen[b]+t.crGreen[r])>>16)
+		p[2] = clamp(v + t.cbBlue[b])
+	}
+}
+
+func clamp(v int32) uint8 {
+	if uint32(v) > 255 {
+		v = ^v >> 31
+	}
+	return uint8(v)
+}
+
+// multiply makes one of red, green and blue from CMYK. All CMYK files are taken for inverted ones (255 is no ink), which Adobe's programs
+// write and Pillow supposes: ink and black are 255 minus the ink, and the colour is what both let through. With Pillow's rounding: the
+// share that the ink takes is rounded.
+func multiply(light, black uint8) uint8 {
+	ink := uint32(255-light)*uint32(black) + 128
+	return black - uint8((ink>>8+ink)>>8)
+}

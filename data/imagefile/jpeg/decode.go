@@ -1,0 +1,226 @@
+package jpeg
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Picture is a decoded file.
+type Picture struct {
+	Header
+	Pix []uint8 // RGB [H,W,3]
+}
+
+// decoder holds what has been read of a file so far.
+type decoder struct {
+	data []byte
+	pos  int
+
+	header         Header
+	frame          *frame
+	ended          bool // the end-of-image marker was met
+	jfif           bool
+	adobe          bool
+	adobeTransform byte
+	iccChunks      [][]byte
+
+	restartInterval int // in units; 0: none
+	quant           [4][64]int32
+	quantSet        [4]bool
+	dc, ac          [4]huffman
+	scan            scan
+}
+
+type frame struct {
+	width, height int
+	progressive   bool
+	hMax, vMax    int // largest sampling factors
+	mcusX, mcusY  int // units of an interleaved scan
+	components    []component
+}
+
+type component struct {
+	id, quantIndex uint8
+	h, v           int // sampling factors
+	width, height  int // samples that count
+	stride, rows   int // samples that are coded: whole units
+
+	quant     [64]int32 // row by row
+	quantSet  bool
+	precision [64]int8 // lowest bit that scans have given of each coefficient, in the file's order; -1: none yet
+
+	plane        []uint8     // [rows,stride]
+	coefficients [][64]int16 // of a progressive frame, block by block, in the file's order
+}
+
+type scan struct {
+	components  []scanComponent
+	first, last int // coefficients
+	high, low   int // successive approximation
+	blocksEnded int // blocks still to come without coefficients of their own: EOBRUN
+}
+
+type scanComponent struct {
+	*component
+	dc, ac   *huffman
+	previous int32 // DC of the block before
+}
+
+// Decode decodes the first picture of a file. maxPixels bounds width × height.
+func Decode(data []byte, maxPixels int) (*Picture, error) {
+	d := decoder{data: data}
+	if err := d.segments(true); err != nil {
+		return nil, err
+	}
+	if err := d.allocate(maxPixels); err != nil {
+		return nil, err
+	}
+	for !d.ended {
+		if err := d.decodeScan(); err != nil {
+			return nil, err
+		}
+		if d.complete() {
+			break // what follows can't change the picture; libjpeg too does without an end-of-image marker
+		}
+		if err := d.segments(true); err != nil {
+			return nil, err
+		}
+	}
+	for i := range d.frame.components {
+		c := &d.frame.components[i]
+		if !c.quantSet {
+			return nil, fmt.Errorf("jpeg: no scan has component %d", c.id)
+		}
+		for _, low := range c.precision {
+			d.header.Incomplete = d.header.Incomplete || d.frame.progressive && low != 0
+		}
+		if d.frame.progressive {
+			c.transform()
+		}
+	}
+	return &Picture{Header: d.header, Pix: d.rgb()}, nil
+}
+
+// allocate makes room for the planes, unless the file is too short to fill them.
+func (d *decoder) allocate(maxPixels int) error {
+	f := d.frame
+	if f.width*f.height > maxPixels {
+		return fmt.Errorf("jpeg: %d×%d pixels; the limit is %d", f.width, f.height, maxPixels)
+	}
+	blocks := 0
+	for i := range f.components {
+		blocks += ceilDiv(f.components[i].width, 8) * ceilDiv(f.components[i].height, 8)
+	}
+	if len(d.data)-d.pos < blocks/8 { // each block has one bit for its DC coefficient at least
+		return ErrTruncated
+	}
+	for i := range f.components {
+		c := &f.components[i]
+		c.plane = make([]uint8, c.stride*c.rows)
+		if f.progressive {
+			c.coefficients = make([][64]int16, c.stride*c.rows/64)
+		}
+	}
+	return nil
+}
+
+// complete reports whether all scans of a sequential frame are there.
+func (d *decoder) complete() bool {
+	if d.frame.progressive {
+		return false
+	}
+	for i := range d.frame.components {
+		if !d.frame.components[i].quantSet {
+			return false
+		}
+	}
+	return true
+}
+
+// decodeScan decodes the entropy-coded data from d.pos on: units of blocks of all its components, or the blocks of one that
+// count.
+func (d *decoder) decodeScan() error {
+	s, f := &d.scan, d.frame
+	b := bitReader{data: d.data, pos: d.pos}
+	unitsX, unitsY := f.mcusX, f.mcusY
+	single := len(s.components) == 1
+	if single {
+		unitsX, unitsY = ceilDiv(s.components[0].width, 8), ceilDiv(s.components[0].height, 8)
+	}
+	unit := 0
+	for y := range unitsY {
+		for x := range unitsX {
+			if d.restartInterval > 0 && unit > 0 && unit%d.restartInterval == 0 {
+				if err := b.restart((unit/d.restartInterval - 1) & 7); err != nil {
+					return err
+				}
+				s.blocksEnded = 0
+				for i := range s.components {
+					s.components[i].previous = 0
+				}
+			}
+			unit++
+			if single {
+				if err := d.decodeBlock(&s.components[0], &b, x, y); err != nil {
+					return d.codeError(&b, err)
+				}
+				continue
+			}
+			for i := range s.components {
+				c := &s.components[i]
+				for v := range c.v {
+					for h := range c.h {
+						if err := d.decodeBlock(c, &b, x*c.h+h, y*c.v+v); err != nil {
+							return d.codeError(&b, err)
+						}
+					}
+				}
+			}
+		}
+		if b.overrun() {
+			return ErrTruncated
+		}
+	}
+	d.pos = b.pos
+	return nil
+}
+
+// codeError says that data ended where the made-up bits behind them were no code.
+func (d *decoder) codeError(b *bitReader, err error) error {
+	if errors.Is(err, errCode) && b.overrun() {
+		return ErrTruncated
+	}
+	return err
+}
+
+// decodeBlock decodes the block at column x and row y of a component's blocks.
+func (d *decoder) decodeBlock(c *scanComponent, b *bitReader, x, y int) error {
+	if d.frame.progressive {
+		return d.progressiveBlock(c, b, &c.coefficients[y*(c.stride/8)+x])
+	}
+	var block [64]int32
+	last, err := c.baselineBlock(b, &block)
+	if err != nil {
+		return err
+	}
+	inverse(&block, last, c.plane[y*8*c.stride+x*8:], c.stride)
+	return nil
+}
+
+// transform makes the plane of a progressive frame from its coefficients.
+func (c *component) transform() {
+	blocksX := c.stride / 8
+	for i := range c.coefficients {
+		var block [64]int32
+		last := 0
+		for k, value := range c.coefficients[i] {
+			if value != 0 {
+				at := zigzag[k]
+				block[at] = int32(value) * c.quant[at]
+				last = k
+			}
+		}
+		inverse(&block, last, c.plane[i/blocksX*8*c.stride+i%blocksX*8:], c.stride)
+	}
+	c.coefficients = nil
+}

@@ -1,0 +1,38 @@
+package imagefile
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/histdist/histdist/data/imagefile/jpeg"
+)
+
+// jpegMetadata reads as much of the beginning of a JPEG file as its header needs: few kilobytes without a thumbnail or profile.
+func jpegMetadata(file io.ReaderAt, size int64) (metadata, error) {
+	for length := int64(16 << 10); ; length *= 8 {
+		head := make([]byte, min(length, size))
+		if _, err := file.ReadAt(head, 0); err != nil {
+			return metadata{}, err
+		}
+		header, err := jpeg.ReadHeader(head)
+		if errors.Is(err, jpeg.ErrTruncated) && length < size {
+			continue
+		}
+		if err != nil {
+			return metadata{}, err
+		}
+		m := metadata{width: header.Width, height: header.Height, grey: header.Components == 1, ink: header.Components == 4}
+		if header.ICC != nil {
+			m.icc = func() ([]byte, error) { return header.ICC, nil }
+		}
+		if header.Exif != nil {
+			// Damaged Exif data is no reason to refuse a picture: programs that copy it carelessly are common.
+			if tags, err := readIFD(bytes.NewReader(header.Exif)); err == nil {
+				m.orientation = tags.orientation()
+				m.text = tags.provenance
+			}
+		}
+		return m, nil
+	}
+}

@@ -1,0 +1,112 @@
+package imagefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+)
+
+// DefaultMaxPixels is the limit of width × height where none is given: 16384 × 16384, 805 MB as RGB.
+const DefaultMaxPixels = 1 << 28
+
+// ErrTooLarge says that a picture has more pixels than the limit allows.
+var ErrTooLarge = errors.New("the picture is too large")
+
+// Config is what a file says of its picture before it is decoded.
+type Config struct {
+	Format        Format
+	Width, Height int // upright, as Read returns them
+}
+
+// DecodeConfig reads the size of a picture without decoding it: a few kilobytes of a JPEG or TIFF file; a PNG file's chunk
+// headers, so that one that is cut off is an error already here.
+func DecodeConfig(path string) (Config, error) {
+	var config Config
+	err := open(path, func(file io.ReaderAt, size int64) error {
+		m, err := readMetadata(file, size)
+		config = m.config()
+		return err
+	})
+	if err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// open calls use with a regular file that is not empty; an error names the file.
+func open(path string, use func(file io.ReaderAt, size int64) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err // names the path
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: not a file", path)
+	case info.Size() == 0:
+		return fmt.Errorf("%s: the file is empty", path)
+	}
+	if err := use(f, info.Size()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// metadata is what a file says beside its pixels.
+type metadata struct {
+	format        Format
+	width, height int // as stored, not yet oriented
+	orientation   int // 1 to 8
+	grey          bool
+	ink           bool // CMYK
+	pages         bool // there are pictures behind the first
+
+	icc  func() ([]byte, error) // the colour profile; nil without one
+	text func() ([]Pair, error) // the provenance; nil without any
+}
+
+func readMetadata(file io.ReaderAt, size int64) (metadata, error) {
+	head := make([]byte, min(size, 32))
+	if _, err := file.ReadAt(head, 0); err != nil {
+		return metadata{}, err
+	}
+	format, err := formatOf(head)
+	if err != nil {
+		return metadata{}, err
+	}
+	var m metadata
+	switch format {
+	case JPEG:
+		m, err = jpegMetadata(file, size)
+	case PNG:
+		m, err = pngMetadata(file, size)
+	case TIFF:
+		m, err = tiffMetadata(file)
+	case BMP:
+		m, err = bmpMetadata(file)
+	}
+	if err != nil {
+		return metadata{}, err
+	}
+	m.format = format
+	if m.orientation == 0 {
+		m.orientation = 1
+	}
+	if m.width < 1 || m.height < 1 || m.width > math.MaxInt32 || m.height > math.MaxInt32 {
+		return metadata{}, fmt.Errorf("a picture of %d×%d pixels is impossible", m.width, m.height)
+	}
+	return m, nil
+}
+
+func (m metadata) config() Config {
+	c := Config{Format: m.format, Width: m.width, Height: m.height}
+	if turned(m.orientation) {
+		c.Width, c.Height = c.Height, c.Width
+	}
+	return c
+}

@@ -1,0 +1,169 @@
+package imagefile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf16"
+)
+
+// Pair is one statement on a picture's origin, such as {"Software", "histdist 1.0"}.
+type Pair struct{ Key, Value string }
+
+// The keys that JPEG and TIFF files have tags for, and PNG keywords of the same meaning.
+const (
+	KeyDescription = "Description" // ImageDescription
+	KeySoftware    = "Software"    // Software
+)
+
+var knownTags = [2]struct {
+	key string
+	id  uint16
+}{{KeyDescription, tagImageDescription}, {KeySoftware, tagSoftware}}
+
+// ReadProvenance returns the statements in a file: the texts of a PNG file; ImageDescription, Software and UserComment of the Exif data of
+// a JPEG or the tags of a TIFF file. What Write wrote comes back in its order. A file without any gives none.
+func ReadProvenance(path string) ([]Pair, error) {
+	var pairs []Pair
+	err := open(path, func(file io.ReaderAt, size int64) error {
+		m, err := readMetadata(file, size)
+		if err == nil && m.text != nil {
+			pairs, err = m.text()
+		}
+		return err
+	})
+	return pairs, err
+}
+
+// Exif's mark of a comment in ASCII.
+const asciiComment = "ASCII\x00\x00\x00"
+
+// provenance reads the pairs of an Exif structure. Those that Write wrote are all in UserComment, as a JSON object.
+func (d *ifd) provenance() ([]Pair, error) {
+	var pairs []Pair
+	exif, err := d.sub(tagExifIFD)
+	if err != nil {
+		return nil, err
+	}
+	if exif != nil {
+		comment, err := exif.bytes(tagUserComment)
+		if err != nil {
+			return nil, err
+		}
+		if text, ok := strings.CutPrefix(string(comment), asciiComment); ok {
+			text = strings.TrimRight(text, " \x00")
+			if pairs, err = decodePairs(text); err != nil && text != "" {
+				pairs = []Pair{{"UserComment", text}}
+			}
+		}
+	}
+	for _, known := range knownTags {
+		text, err := d.text(known.id)
+		if err != nil {
+			return nil, err
+		}
+		if text != "" && !hasKey(pairs, known.key) {
+			pairs = append(pairs, Pair{known.key, text})
+		}
+	}
+	return pairs, nil
+}
+
+func hasKey(pairs []Pair, key string) bool {
+	for _, p := range pairs {
+		if p.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// provenanceFields makes the tags of the first directory and of the Exif directory.
+func provenanceFields(pairs []Pair) (first, exif []field, err error) {
+	for _, known := range knownTags {
+		for _, p := range pairs {
+			if p.Key == known.key {
+				if strings.ContainsRune(p.Value, 0) {
+					return nil, nil, fmt.Errorf("%s: a text with a zero can't be written", p.Key)
+				}
+				first = append(first, asciiField(known.id, p.Value)) // UTF-8 in practice, though the standard says ASCII
+				break
+			}
+		}
+	}
+	if len(pairs) > 0 {
+		comment := []byte(asciiComment + encodePairs(pairs))
+		exif = []field{{tagUserComment, typeUndefined, uint32(len(comment)), comment}}
+	}
+	return first, exif, nil
+}
+
+// exifOf lays out an Exif structure with the pairs; nil without any.
+func exifOf(pairs []Pair) ([]byte, error) {
+	first, exif, err := provenanceFields(pairs)
+	if err != nil || exif == nil {
+		return nil, err
+	}
+	const start = 8
+	first = append(first, longField(tagExifIFD, 0))
+	behind := start + len(directory(start, first))
+	first[len(first)-1] = longField(tagExifIFD, uint32(behind))
+	out := append([]byte("II*\x00\x08\x00\x00\x00"), directory(start, first)...)
+	return append(out, directory(behind, exif)...), nil
+}
+
+// encodePairs writes a JSON object in the order of the pairs, in ASCII.
+func encodePairs(pairs []Pair) string {
+	var b strings.Builder
+	for i, p := range pairs {
+		separator := ", "
+		if i == 0 {
+			separator = "{"
+		}
+		b.WriteString(separator + quoted(p.Key) + ": " + quoted(p.Value))
+	}
+	return b.String() + "}"
+}
+
+func quoted(s string) string {
+	text, _ := json.Marshal(s) // a string always can be
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r < 0x80 {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
+}
+
+func decodePairs(text string) ([]Pair, error) {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	var pairs []Pair
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		value, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, isName := key.(string)
+		text, isText := value.(string)
+		if !isName || !isText {
+			return nil, errors.New("not an object of texts")
+		}
+		pairs = append(pairs, Pair{name, text})
+	}
+	return pairs, nil
+}

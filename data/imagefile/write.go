@@ -1,0 +1,133 @@
+package imagefile
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/histdist/histdist/data/imagefile/jpeg"
+)
+
+// DefaultQuality is the quality of JPEG files where none is given. It is Pillow's default, with which the official implementation writes.
+const DefaultQuality = 75
+
+// WriteOptions say how pictures are written.
+type WriteOptions struct {
+	Provenance  []Pair
+	Quality     int              // of JPEG, 1 to 100; 0: DefaultQuality
+	Subsampling jpeg.Subsampling // of JPEG; 4:2:0 by default
+}
+
+// FormatByName tells the format to write from a file's extension: .png, .jpg, .jpeg, .tif, .tiff.
+func FormatByName(path string) (Format, error) {
+	switch extension := strings.ToLower(filepath.Ext(path)); extension {
+	case ".png":
+		return PNG, nil
+	case ".jpg", ".jpeg":
+		return JPEG, nil
+	case ".tif", ".tiff":
+		return TIFF, nil
+	default:
+		return "", fmt.Errorf("%s: pictures are written as .png, .jpg, .jpeg, .tif or .tiff, not %q: %w", path, extension, ErrFormat)
+	}
+}
+
+// Encode returns the bytes of a file. PNG and TIFF lose nothing. JPEG files are those of libjpeg-turbo but for their Exif data.
+func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
+	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
+		return nil, fmt.Errorf("a picture of %d×%d with %d values can't be written", img.Width, img.Height, len(img.Pix))
+	}
+	switch format {
+	case PNG:
+		return encodePNG(img, o.Provenance)
+	case TIFF:
+		return encodeTIFF(img, o.Provenance)
+	case JPEG:
+		exif, err := exifOf(o.Provenance)
+		if err != nil {
+			return nil, err
+		}
+		if o.Quality == 0 {
+			o.Quality = DefaultQuality
+		}
+		return jpeg.Encode(img.Pix, img.Width, img.Height, jpeg.EncodeOptions{Quality: o.Quality, Subsampling: o.Subsampling, Exif: exif})
+	}
+	return nil, fmt.Errorf("%s is not written; PNG, JPEG and TIFF are: %w", format, ErrFormat)
+}
+
+func encodePNG(img *Image, pairs []Pair) ([]byte, error) {
+	rgba := image.NewRGBA(image.Rect(0, 0, img.Width, img.Height))
+	for i := range img.Width * img.Height {
+		p := rgba.Pix[4*i : 4*i+4]
+		p[0], p[1], p[2], p[3] = img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2], 255
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, rgba); err != nil { // an opaque picture is written as RGB
+		return nil, err
+	}
+	return withTexts(b.Bytes(), pairs)
+}
+
+// Write writes a picture in the format of the file's extension. The file appears whole or not at all: it is written beside its place and
+// renamed when the disk has it.
+func Write(path string, img *Image, o WriteOptions) error {
+	format, err := FormatByName(path)
+	if err != nil {
+		return err
+	}
+	data, err := Encode(img, format, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return replace(path, data)
+}
+
+// replace writes a file in one step.
+func replace(path string, data []byte) (err error) {
+	folder, name := filepath.Split(path)
+	temporary := filepath.Join(folder, "."+name+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()            // a second time at worst
+			_ = os.Remove(temporary) // the first error is the one to tell
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder makes a renaming last. Systems that can't sync folders are left to themselves.
+func syncFolder(folder string) error {
+	if folder == "" {
+		folder = "."
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_ = f.Sync() // not every file system can
+	return nil
+}

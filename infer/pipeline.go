@@ -1,0 +1,186 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// Options say what a Pipeline runs on.
+type Options struct {
+	Device    device.Device // stays the caller's
+	Precision vm.Precision  // float32 unless said otherwise
+	// LowMemory trades time for memory: see vm.Options.
+	LowMemory bool
+	// MemoryLimit is the number of bytes that one network may take; 0 means what the device has.
+	MemoryLimit int64
+}
+
+// Pipeline translates images with one model. It is used by one goroutine at a time.
+type Pipeline struct {
+	model    *model.Model
+	options  Options
+	texts    map[string][]float32
+	programs *programs
+}
+
+// New makes a pipeline from a model, which stays the caller's. Programs are compiled for the first image of each size.
+func New(m *model.Model, o Options) *Pipeline {
+	return &Pipeline{model: m, options: o, texts: map[string][]float32{}}
+}
+
+// Close gives the pipeline's memory back.
+func (p *Pipeline) Close() error {
+	if p.programs == nil {
+		return nil
+	}
+	err := p.programs.close()
+	p.programs = nil
+	return err
+}
+
+// Phase is a part of a translation.
+type Phase string
+
+// The phases, in their order.
+const (
+	Encoding    Phase = "encode"
+	Inversion   Phase = "inversion"
+	Translation Phase = "translation"
+	Decoding    Phase = "decode"
+)
+
+// Event tells of a translation under way: Step of Steps of a Phase begins. Latents, [N,h,w,C], are those before the step, and
+// after the last step of a loop, where Step is Steps; nil outside the loops. They are valid during the call only.
+type Event struct {
+	Phase       Phase
+	Step, Steps int
+	Latents     []float32
+	Shape       [4]int // of the latents
+}
+
+// Noise draws normal numbers for one image: dst is [h,w,c].
+type Noise func(dst []float32, h, w, c int) error
+
+// Request is one batch to be translated.
+type Request struct {
+	Images   []*imagefile.Image // of one size
+	Settings Settings
+	// Observe, which may be nil, is called before each step. An error ends the translation.
+	Observe func(Event) error
+	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for each step of
+	// the inversion with η > 0, then of the translation. nil: a generator for each image that begins with Settings.Seed.
+	Noise []Noise
+}
+
+// Result is what became of one image.
+type Result struct {
+	Picture *imagefile.Image
+	// Latents are the final ones [h,w,C], Start those that the inversion began with, Condition the H&E's mode, Standardised what the
+	// translation began with.
+	Latents, Start, Condition, Standardised []float32
+	LatentHeight, LatentWidth               int
+}
+
+// Translate translates a batch of images of one size. A picture depends on its image, the settings and the device, not on the
+// batch that it is in. When ctx ends the error wraps ctx's.
+func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
+	schedules, err := p.schedules(r.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
+	if err := p.prepare(len(r.Images), r.Images[0]); err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
+	t := &translation{Request: r, pipeline: p, programs: p.programs, schedules: schedules, noise: r.Noise}
+	for len(t.noise) < len(r.Images) {
+		generator := rng.NewTorch(r.Settings.Seed)
+		t.noise = append(t.noise, func(dst []float32, h, w, c int) error { return generator.RandnNHWC(dst, 1, h, w, c) })
+	}
+	results, err := t.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
+	return results, nil
+}
+
+func (r Request) check() error {
+	if len(r.Images) == 0 {
+		return errors.New("no images")
+	}
+	if err := check(r.Images[0]); err != nil {
+		return err
+	}
+	first := r.Images[0]
+	for _, m := range r.Images {
+		if err := check(m); err != nil {
+			return err
+		}
+		if m.Width != first.Width || m.Height != first.Height {
+			return fmt.Errorf("images of %d×%d and %d×%d pixels in one batch", first.Width, first.Height, m.Width, m.Height)
+		}
+	}
+	if len(r.Noise) > len(r.Images) {
+		return fmt.Errorf("noise for %d images, there are %d", len(r.Noise), len(r.Images))
+	}
+	return r.Settings.Validate()
+}
+
+// prepare compiles the networks for a size, unless they are.
+func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
+	f := p.model.VAE.Factor()
+	z := size{batch, padded(m.Height, f), padded(m.Width, f)}
+	if p.programs != nil && p.programs.size == z {
+		return nil
+	}
+	// The new ones come before the old ones go where memory allows, for both have the same rearranged weights.
+	s, err := p.compile(z)
+	if errors.Is(err, vm.ErrMemory) && p.programs != nil {
+		if err := p.Close(); err != nil {
+			return err
+		}
+		s, err = p.compile(z)
+	}
+	if err != nil {
+		return p.tooLarge(err, z)
+	}
+	err = p.Close()
+	p.programs = s
+	return err
+}
+
+// tooLarge says of an image that does not fit memory which size would.
+func (p *Pipeline) tooLarge(err error, z size) error {
+	if !errors.Is(err, vm.ErrMemory) {
+		return err
+	}
+	f := p.model.VAE.Factor()
+	for side := int(math.Sqrt(float64(z.height*z.width))) / 2 / f * f; side >= 8*f; side = side / 2 / f * f {
+		s, smaller := p.compile(size{1, side, side})
+		if smaller != nil {
+			continue
+		}
+		return errors.Join(fmt.Errorf("%w; one image of %d×%d pixels would fit: translate it in tiles", err, side, side), s.close())
+	}
+	return err
+}
+
+// schedules are the noise schedule as both loops use it.
+func (p *Pipeline) schedules(s Settings) (*schedule.Schedule, error) {
+	c, err := p.model.Scheduler.For(s.Prediction)
+	if err != nil {
+		return nil, err
+	}
+	return schedule.New(c)
+}

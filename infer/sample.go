@@ -1,0 +1,243 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vae"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// latentScale multiplies the latents that are diffused. The official implementation has the number itself here, and the VAE's
+// scaling_factor where it decodes and trains.
+const latentScale = 0.18215
+
+// ErrNotFinite is reported when latents are no numbers any more.
+var ErrNotFinite = errors.New("latents are not finite")
+
+// translation is one call of Translate.
+type translation struct {
+	Request
+	pipeline  *Pipeline
+	programs  *programs
+	schedules *schedule.Schedule
+	noise     []Noise
+}
+
+// loop is one of the two walks over the noise levels.
+type loop struct {
+	phase     Phase
+	sampler   schedule.Sampler
+	timesteps []int
+	steps     int
+	eta       schedule.Eta
+	each      bool // standardise in each step
+	network   *unet.Network
+	program   program
+	context   []float32 // [N,tokens,C]
+	condition []float32 // [N,h,w,C], beside the latents
+}
+
+func (t *translation) run(ctx context.Context) ([]Result, error) {
+	p, s := t.programs, t.Settings
+	text, err := t.pipeline.textStates(ctx, s.PromptInversion)
+	if err != nil {
+		return nil, err
+	}
+	start, condition, err := t.encode(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	states, err := t.look(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("vision transformer: %w", err)
+	}
+	latents := slices.Clone(start)
+	up, err := t.schedules.InverseTimesteps(s.StepsInversion)
+	if err != nil {
+		return nil, err
+	}
+	down, err := t.schedules.Timesteps(s.StepsTranslation)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.walk(ctx, latents, loop{
+		phase: Inversion, sampler: schedule.Inversion, timesteps: up, steps: s.StepsInversion, eta: s.EtaInversion,
+		each: s.Normalize == schedule.NormalizeSteps, network: p.inversionNet, program: p.inversion,
+		context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
+	}); err != nil {
+		return nil, err
+	}
+	if s.Normalize == schedule.NormalizeInversion {
+		if err := schedule.Standardise(latents, p.latentShape()); err != nil {
+			return nil, err
+		}
+	}
+	standardised := slices.Clone(latents)
+	if err := t.walk(ctx, latents, loop{
+		phase: Translation, sampler: schedule.DDIM, timesteps: down, steps: s.StepsTranslation, eta: s.EtaTranslation,
+		network: p.translationNet, program: p.translation, context: states, condition: condition,
+	}); err != nil {
+		return nil, err
+	}
+	pictures, err := t.decode(ctx, latents)
+	if err != nil {
+		return nil, fmt.Errorf("decode: %w", err)
+	}
+	results := make([]Result, len(pictures))
+	for i := range results {
+		results[i] = Result{
+			Picture: pictures[i], Latents: t.one(latents, i), Start: t.one(start, i), Condition: t.one(condition, i),
+			Standardised: t.one(standardised, i), LatentHeight: p.latentH, LatentWidth: p.latentW,
+		}
+	}
+	return results, nil
+}
+
+func (p *programs) latentShape() [4]int { return [4]int{p.size.batch, p.latentH, p.latentW, p.latentC} }
+
+// one is the part of image i in values of a batch.
+func (t *translation) one(values []float32, i int) []float32 {
+	n := len(values) / len(t.Images)
+	return values[i*n : (i+1)*n : (i+1)*n]
+}
+
+func (t *translation) observe(e Event) error {
+	if t.Observe == nil {
+		return nil
+	}
+	return t.Observe(e)
+}
+
+// encode returns the latents that are diffused and the condition, [N,h,w,C] each.
+func (t *translation) encode(ctx context.Context) (start, condition []float32, err error) {
+	if err := t.observe(Event{Phase: Encoding, Steps: 1}); err != nil {
+		return nil, nil, err
+	}
+	p := t.programs
+	n := p.size.height * p.size.width * 3
+	images := make([]float32, p.size.batch*n)
+	for i, m := range t.Images {
+		values(images[i*n:(i+1)*n], m, p.size.height, p.size.width)
+	}
+	moments, err := p.encoder.run(ctx, vm.Feeds{p.image: dense(images, p.size.batch, p.size.height, p.size.width, 3)})
+	if err != nil {
+		return nil, nil, err
+	}
+	noise := make([]float32, len(moments)/2)
+	if err := t.draw(noise); err != nil {
+		return nil, nil, err
+	}
+	condition, _, deviation := vae.Moments(moments, p.latentC)
+	start = make([]float32, len(condition))
+	for i, mean := range condition {
+		start[i] = latentScale * (mean + float32(deviation[i]*noise[i]))
+	}
+	return start, condition, nil
+}
+
+// draw fills dst [N,h,w,C] with each image's own noise.
+func (t *translation) draw(dst []float32) error {
+	p := t.programs
+	for i, noise := range t.noise {
+		if err := noise(t.one(dst, i), p.latentH, p.latentW, p.latentC); err != nil {
+			return fmt.Errorf("noise: %w", err)
+		}
+	}
+	return nil
+}
+
+// look returns the vision transformer's hidden states of the images, without padding: [N,tokens,C].
+func (t *translation) look(ctx context.Context) ([]float32, error) {
+	side := t.pipeline.model.ViT.ImageSize
+	var pixels []float32
+	for _, m := range t.Images {
+		x, err := t.pipeline.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
+		if err != nil {
+			return nil, err
+		}
+		pixels = append(pixels, x...)
+	}
+	return t.programs.vit.run(ctx, vm.Feeds{t.programs.pixels: dense(pixels, len(t.Images), side, side, 3)})
+}
+
+// walk takes latents [N,h,w,C] through a loop, in place.
+func (t *translation) walk(ctx context.Context, latents []float32, l loop) error {
+	p, n := t.programs, len(t.Images)
+	sample := make([]float32, 2*len(latents))
+	noise := make([]float32, len(latents))
+	timesteps := make([]float32, n)
+	feeds := vm.Feeds{
+		l.network.Sample:    dense(sample, n, p.latentH, p.latentW, 2*p.latentC),
+		l.network.Timesteps: dense(timesteps, n),
+		l.network.Context:   dense(l.context, n, len(l.context)/n/t.pipeline.model.UNet.CrossAttentionDim, t.pipeline.model.UNet.CrossAttentionDim),
+	}
+	for i := range l.steps {
+		if err := t.observe(Event{l.phase, i, l.steps, latents, p.latentShape()}); err != nil {
+			return err
+		}
+		beside(sample, latents, l.condition, p.latentC)
+		for j := range timesteps {
+			timesteps[j] = float32(l.timesteps[i])
+		}
+		out, err := l.program.Run(ctx, feeds)
+		if err != nil {
+			return fmt.Errorf("%s step %d: %w", l.phase, i, err)
+		}
+		step := schedule.Step{Timestep: l.timesteps[i], Steps: l.steps, Noise: noise}
+		if step.Eta, err = l.eta.At(i, l.steps); err != nil {
+			return fmt.Errorf("%s: %w", l.phase, err)
+		}
+		if step.Eta > 0 {
+			if err := t.draw(noise); err != nil {
+				return err
+			}
+		}
+		if l.each {
+			step.Standardise = p.latentShape()
+		}
+		if err := l.sampler(t.schedules, latents, out[0].Float32s(), step); err != nil {
+			return fmt.Errorf("%s step %d: %w", l.phase, i, err)
+		}
+		if !finite(latents) {
+			return fmt.Errorf("%s step %d (timestep %d): %w: weights of a broken training, or settings that the model was not trained for",
+				l.phase, i, l.timesteps[i], ErrNotFinite)
+		}
+	}
+	return t.observe(Event{l.phase, l.steps, l.steps, latents, p.latentShape()})
+}
+
+// beside writes a and b [N,h,w,c] next to each other in the channels: dst [N,h,w,2c].
+func beside(dst, a, b []float32, c int) {
+	for i := 0; i < len(a); i += c {
+		copy(dst[2*i:], a[i:i+c])
+		copy(dst[2*i+c:], b[i:i+c])
+	}
+}
+
+// decode returns the pictures of latents.
+func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefile.Image, error) {
+	if err := t.observe(Event{Phase: Decoding, Steps: 1}); err != nil {
+		return nil, err
+	}
+	p := t.programs
+	factor := float32(1 / t.pipeline.model.VAE.ScalingFactor)
+	scaled := make([]float32, len(latents))
+	for i, x := range latents {
+		scaled[i] = factor * x
+	}
+	decoded, err := p.decoder.Run(ctx, vm.Feeds{p.latents: dense(scaled, p.size.batch, p.latentH, p.latentW, p.latentC)})
+	if err != nil {
+		return nil, err
+	}
+	pictures := make([]*imagefile.Image, len(t.Images))
+	for i, m := range t.Images {
+		pictures[i] = picture(t.one(decoded[0].Float32s(), i), p.size.width, m)
+	}
+	return pictures, nil
+}
