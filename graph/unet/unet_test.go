@@ -164,7 +164,7 @@ func compareGradients(t *testing.T, c goldenCase, parameters []string, got []gol
 func TestBFloat16(t *testing.T) {
 	f := golden.Open(t, "unet.safetensors")
 	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
-		if false {
+		if !d.Has(device.BFloat16) {
 			t.Skip("the device has no bfloat16")
 		}
 		for _, name := range cases(f) {
