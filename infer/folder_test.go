@@ -1,0 +1,372 @@
+package infer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/nettest"
+)
+
+// quick are settings for tests of what is around the sampler.
+func quick() infer.Settings {
+	s := infer.DefaultSettings()
+	s.StepsInversion, s.StepsTranslation = 2, 2
+	return s
+}
+
+// picture makes an image with a pattern of its own.
+func picture(width, height, seed int) *imagefile.Image {
+	m := imagefile.New(width, height)
+	for i := range m.Pix {
+		m.Pix[i] = uint8(i*seed + i/7)
+	}
+	return m
+}
+
+func writeImage(t *testing.T, path string, m *imagefile.Image) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := imagefile.Write(path, m, imagefile.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// folder makes a folder of images of two sizes, one of them in a sub-folder.
+func folder(t *testing.T) string {
+	dir := t.TempDir()
+	writeImage(t, filepath.Join(dir, "a.png"), picture(16, 16, 3))
+	writeImage(t, filepath.Join(dir, "b.png"), picture(16, 16, 5))
+	writeImage(t, filepath.Join(dir, "sub", "c.png"), picture(24, 16, 7))
+	return dir
+}
+
+func files(t *testing.T, dir string) map[string][]byte {
+	all := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		name, relErr := filepath.Rel(dir, path)
+		all[name] = b
+		return errors.Join(err, relErr)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func names(m map[string][]byte) []string {
+	var list []string
+	for n := range m {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	in, out := folder(t), filepath.Join(t.TempDir(), "out")
+	jobs, err := infer.Plan(in, out, ".png", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := infer.RunOptions{Settings: quick(), Batch: 2}
+	s, err := p.Run(t.Context(), jobs, o)
+	if err != nil || s.Done != 3 || len(s.Failed) > 0 {
+		t.Fatalf("summary %+v, error %v", s, err)
+	}
+	first := files(t, out)
+	if diff := cmp.Diff([]string{"a.png", "b.png", "sub/c.png"}, names(first)); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.Remove(filepath.Join(out, "b.png")); err != nil {
+		t.Fatal(err)
+	}
+	o.Batch = 1
+	s, err = p.Run(t.Context(), jobs, o)
+	if err != nil || s.Done != 1 || s.Skipped != 2 {
+		t.Errorf("second run: summary %+v, error %v", s, err)
+	}
+	if diff := cmp.Diff(first, files(t, out)); diff != "" {
+		t.Error("the second run, with other batches, wrote other bytes")
+	}
+	o.Settings.Seed++
+	if s, err = p.Run(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "other settings") {
+		t.Errorf("with another seed: summary %+v, error %v", s, err)
+	}
+	o.Overwrite = true
+	if s, err = p.Run(t.Context(), jobs, o); err != nil || s.Done != 3 {
+		t.Errorf("overwriting: summary %+v, error %v", s, err)
+	}
+}
+
+func TestRunGoesOnAfterABadImage(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	in, out := folder(t), t.TempDir()
+	for name, text := range map[string]string{"empty.png": "", "text.jpg": "no image", "zz.tif": "II*\x00"} {
+		if err := os.WriteFile(filepath.Join(in, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jobs, err := infer.Plan(in, out, ".png", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := p.Run(t.Context(), jobs, infer.RunOptions{Settings: quick()})
+	if err != nil || s.Done != 3 || len(s.Failed) != 3 {
+		t.Fatalf("summary %+v, error %v", s, err)
+	}
+	for _, f := range s.Failed {
+		if !strings.Contains(f.Error, filepath.Base(f.Input)) {
+			t.Errorf("error does not name the file %s: %s", f.Input, f.Error)
+		}
+	}
+	if got := names(files(t, out)); len(got) != 3 {
+		t.Errorf("outputs %v, want 3", got)
+	}
+}
+
+// stopping ends a run at a step.
+type stopping struct {
+	stop  func()
+	steps int
+}
+
+func (s *stopping) Begin(int)             {}
+func (s *stopping) Done(infer.Job, error) {}
+func (s *stopping) Step([]infer.Job, infer.Event) {
+	if s.steps--; s.steps == 0 {
+		s.stop()
+	}
+}
+
+// A run that is stopped anywhere and started again gives what one gives that was not.
+func TestStoppedRunGoesOn(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	in := folder(t)
+	run := func(ctx context.Context, out string, r infer.Reporter) error {
+		jobs, err := infer.Plan(in, out, ".png", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Run(ctx, jobs, infer.RunOptions{Settings: quick(), Report: r})
+		return err
+	}
+	whole := t.TempDir()
+	if err := run(t.Context(), whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	for steps := 1; steps < 22; steps += 5 {
+		out := t.TempDir()
+		ctx, stop := context.WithCancel(t.Context())
+		if err := run(ctx, out, &stopping{stop, steps}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("stopped at step %d: error %v, want context.Canceled", steps, err)
+		}
+		for name := range files(t, out) {
+			if strings.HasPrefix(filepath.Base(name), ".") {
+				t.Errorf("stopped at step %d: %s is left", steps, name)
+			}
+		}
+		if err := run(t.Context(), out, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(files(t, whole), files(t, out)); diff != "" {
+			t.Errorf("stopped at step %d: other files than those of a whole run", steps)
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	in := folder(t)
+	a := filepath.Join(in, "a.png")
+	out := filepath.Join(t.TempDir(), "new")
+	tests := map[string]struct {
+		input, output, reference string
+		want                     []infer.Job
+		err                      string
+	}{
+		"file to file":      {a, out + ".jpg", "", []infer.Job{{Input: a, Output: out + ".jpg"}}, ""},
+		"file to folder":    {a, out, "", []infer.Job{{Input: a, Output: filepath.Join(out, "a.png")}}, ""},
+		"with a reference":  {a, out + ".png", in, []infer.Job{{Input: a, Output: out + ".png", Reference: a}}, ""},
+		"pattern":           {filepath.Join(in, "b*"), out, "", []infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}}, ""},
+		"output is input":   {a, a, "", nil, "the output is the input"},
+		"folder onto it":    {in, in, "", nil, "the output is the input"},
+		"nothing there":     {filepath.Join(in, "absent"), out, "", nil, "absent"},
+		"pattern without":   {filepath.Join(in, "x*"), out, "", nil, "no file fits"},
+		"empty folder":      {t.TempDir(), out, "", nil, "no images"},
+		"unknown ending":    {a, out + ".gif", "", nil, ".gif"},
+		"reference is gone": {a, out + ".png", filepath.Join(in, "sub"), nil, "no image"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			jobs, err := infer.Plan(test.input, test.output, ".png", test.reference)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want one with %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, jobs); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	writeImage(t, filepath.Join(in, "a.tif"), picture(16, 16, 3))
+	if _, err := infer.Plan(in, out, ".png", ""); err == nil || !strings.Contains(err.Error(), "both be written") {
+		t.Errorf("two inputs for one output: error %v", err)
+	}
+}
+
+func TestPanelAndProvenance(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	in, out := t.TempDir(), t.TempDir()
+	a := filepath.Join(in, "a.png")
+	writeImage(t, a, picture(16, 16, 3))
+	job := infer.Job{Input: a, Output: filepath.Join(out, "a.png"), Reference: a}
+	s, err := p.Run(t.Context(), []infer.Job{job}, infer.RunOptions{
+		Settings: quick(), Panel: true,
+		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"}},
+	})
+	if err != nil || s.Done != 1 {
+		t.Fatalf("summary %+v, error %v", s, err)
+	}
+	panel, err := imagefile.Read(infer.PanelName(job.Output), imagefile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if panel.Width != 3*16+2*8 || panel.Height != 16 {
+		t.Errorf("panel of %d×%d pixels", panel.Width, panel.Height)
+	}
+	if input := picture(16, 16, 3); !bytes.Equal(panel.Pix[:16*3], input.Pix[:16*3]) {
+		t.Error("the panel does not begin with the input")
+	}
+	pairs, err := imagefile.ReadProvenance(job.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, pair := range pairs {
+		text.WriteString(pair.Key + "=" + pair.Value + "\n")
+	}
+	for _, want := range []string{"research use only", "seed=0", "steps-inversion=2", "a.png"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the output does not say %q:\n%s", want, &text)
+		}
+	}
+}
+
+// Sizes that the VAE's strides don't divide are padded and cut back; those that they divide are as they are.
+func TestAnySize(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	for _, size := range [][2]int{{16, 16}, {17, 9}, {8, 31}, {1, 40}} {
+		r, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{picture(size[0], size[1], 3)}, Settings: quick()})
+		if err != nil {
+			t.Fatalf("%v: %v", size, err)
+		}
+		if got := r[0].Picture; got.Width != size[0] || got.Height != size[1] {
+			t.Errorf("%v became %d×%d", size, got.Width, got.Height)
+		}
+	}
+}
+
+func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
+	p := infer.New(openModel(t), infer.Options{Device: nettest.Open(t, "auto"), MemoryLimit: 16 << 20})
+	defer p.Close()
+	started := false
+	_, err := p.Translate(t.Context(), infer.Request{
+		Images: []*imagefile.Image{picture(2048, 1024, 3)}, Settings: quick(),
+		Observe: func(infer.Event) error { started = true; return nil },
+	})
+	if err == nil || !strings.Contains(err.Error(), "would fit") {
+		t.Errorf("error %v, want one with a size that would fit", err)
+	}
+	if started {
+		t.Error("the translation began")
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	one := picture(16, 16, 3)
+	once := quick()
+	once.StepsInversion = 1
+	sample := quick()
+	sample.Prediction = "sample"
+	tests := map[string]struct {
+		r    infer.Request
+		want string
+	}{
+		"no images":     {infer.Request{Settings: quick()}, "no images"},
+		"other sizes":   {infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()}, "in one batch"},
+		"cut off":       {infer.Request{Images: []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}}, Settings: quick()}, "8-bit RGB"},
+		"one step":      {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
+		"no such type":  {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction type"},
+		"flat latents":  {infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()}, "standard deviation"},
+		"broken latent": {infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := p.Translate(t.Context(), test.r); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+	t.Run("NaN", func(t *testing.T) {
+		s := quick()
+		s.Normalize = "none"
+		r := infer.Request{Images: []*imagefile.Image{one}, Settings: s, Noise: []infer.Noise{notANumber}}
+		if _, err := p.Translate(t.Context(), r); !errors.Is(err, infer.ErrNotFinite) {
+			t.Errorf("error %v, want ErrNotFinite", err)
+		}
+	})
+}
+
+func notANumber(dst []float32, _, _, _ int) error {
+	zero := float32(0)
+	for i := range dst {
+		dst[i] = zero / zero
+	}
+	return nil
+}
+
+// The golden picture comes out of files as well.
+func TestFilesGiveTheOfficialPicture(t *testing.T) {
+	f := golden.Open(t, "e2e.safetensors")
+	p := newPipeline(t, nettest.Open(t, "auto"))
+	for name, c := range readCases(t) {
+		if c.StepsInversion+c.StepsTranslation > 60 {
+			continue
+		}
+		dir := t.TempDir()
+		in := filepath.Join(dir, "in.png")
+		image := goldenImage(t, f, "image/"+string(rune('0'+c.Image)))
+		writeImage(t, in, image)
+		job := infer.Job{Input: in, Output: filepath.Join(dir, "out.png")}
+		if s, err := p.Run(t.Context(), []infer.Job{job}, infer.RunOptions{Settings: c.settings()}); err != nil || s.Done != 1 {
+			t.Fatalf("%s: %+v, %v", name, s, err)
+		}
+		got, err := imagefile.Read(job.Output, imagefile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equalPictures(t, got.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
+	}
+}
