@@ -52,7 +52,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand(), modelCommand(), translateCommand())
+	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), benchCommand(), configCommand())
 
 	command, err := root.ExecuteContextC(ctx)
 	switch {

@@ -23,7 +23,7 @@ func byteLetters() (letters [256]string) {
 	other := rune(256)
 	for b := range letters {
 		r := rune(b)
-		if !(r >= '!' && r <= '~' || r >= '¡' && r <= '¬' || r >= '®' && r <= 'ÿ') {
+		if r < '!' || r > '~' && r < '¡' || r == '\u00ad' {
 			r = other
 			other++
 		}

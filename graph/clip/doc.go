@@ -4,7 +4,11 @@
 //
 //	text ─ Tokenizer ─ ids [77] ─ embeddings ─ encoder.layers (causal) ─ final_layer_norm ─ last_hidden_state [77,768]
 //
-//	tokenizer.go  text → ids
-//	config.go     config.json
-//	clip.go       the network
+//	tokenizer.go   text → ids
+//	words.go       text → words, as the reference splits them
+//	characters.go  which characters the reference knows
+//	bpe.go         word → byte pairs
+//	vocabulary.go  vocab.json, merges.txt, tokenizer.json
+//	config.go      config.json
+//	clip.go        the network
 package clip

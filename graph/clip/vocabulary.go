@@ -28,7 +28,7 @@ const (
 
 // OpenTokenizer reads the tokenizer in a model folder, such as stable-diffusion-v1-5/tokenizer: vocab.json and merges.txt, or, with neither of
 // them there, tokenizer.json; and tokenizer_config.json, special_tokens_map.json and added_tokens.json as far as they are there.
-// What they say is taken in transformers' order. Errors begin with the path at fault.
+// What they say is taken in transformers' order. Errors name the file at fault.
 func OpenTokenizer(folder string) (*Tokenizer, error) {
 	vocabulary, merges, err := readModel(folder)
 	if err != nil {

@@ -36,25 +36,6 @@ func cleanText(text string) string {
 	return strings.Join(words, " ")
 }
 
-// chinese is BasicTokenizer's notion of the characters that are words of their own.
-var chinese = &unicode.RangeTable{
-	R16: []unicode.Range16{{0x3400, 0x4DBF, 1}, {0x4E00, 0x9FFF, 1}, {0xF900, 0xFAFF, 1}},
-	R32: []unicode.Range32{{0x20000, 0x2A6DF, 1}, {0x2A700, 0x2B73F, 1}, {0x2B740, 0x2B81F, 1}, {0x2B820, 0x2CEAF, 1}, {0x2F800, 0x2FA1F, 1}},
-}
-
-// newIn15 are the characters that came with Unicode 15 (UnicodeData, age 15.0); the reference's Python has Unicode 14 and drops them.
-var newIn15 = &unicode.RangeTable{
-	R16: []unicode.Range16{{0x0CF3, 0x0CF3, 1}, {0x0ECE, 0x0ECE, 1}},
-	R32: []unicode.Range32{
-		{0x10EFD, 0x10EFF, 1}, {0x1123F, 0x11241, 1}, {0x11B00, 0x11B09, 1}, {0x11F00, 0x11F10, 1}, {0x11F12, 0x11F3A, 1},
-		{0x11F3E, 0x11F59, 1}, {0x1342F, 0x1342F, 1}, {0x13439, 0x13455, 1}, {0x1B132, 0x1B132, 1}, {0x1B155, 0x1B155, 1},
-		{0x1D2C0, 0x1D2D3, 1}, {0x1DF25, 0x1DF2A, 1}, {0x1E030, 0x1E06D, 1}, {0x1E08F, 0x1E08F, 1}, {0x1E4D0, 0x1E4F9, 1},
-		{0x1F6DC, 0x1F6DC, 1}, {0x1F774, 0x1F776, 1}, {0x1F77B, 0x1F77F, 1}, {0x1F7D9, 0x1F7D9, 1}, {0x1FA75, 0x1FA77, 1},
-		{0x1FA87, 0x1FA88, 1}, {0x1FAAD, 0x1FAAF, 1}, {0x1FABB, 0x1FABD, 1}, {0x1FABF, 0x1FABF, 1}, {0x1FACE, 0x1FACF, 1},
-		{0x1FADA, 0x1FADB, 1}, {0x1FAE8, 0x1FAE8, 1}, {0x1FAF7, 0x1FAF8, 1}, {0x2B739, 0x2B739, 1}, {0x31350, 0x323AF, 1},
-	},
-}
-
 // compose is Unicode's NFC. norm.NFC is not used on the whole text, for it puts a U+034F after 30 combining marks in a row.
 func compose(text string) string {
 	var runes []rune

@@ -104,7 +104,7 @@ func kindOf(t reflect.Type) string {
 	}
 	switch t.Kind() {
 	case reflect.Slice:
-		return "a list of " + kindOf(t.Elem()) + "s"
+		return "a list: each " + kindOf(t.Elem())
 	case reflect.Int:
 		return "an integer"
 	case reflect.Float64:
