@@ -8,12 +8,14 @@ CGO      := cgo=$$(GO=$(GO) scripts/deps.sh) || exit 1; export CGO_ENABLED=$$cgo
 GOLANGCI := bin/golangci-lint-v2.15.0
 GOFUMPT  := bin/gofumpt-v0.12.0
 
+FUZZTIME ?= 30s
+
 # What bench-engine runs: times of each kernel and of whole steps, in GFLOP/s and bytes.
 BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
 BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-nocgo test-full race lint fmt bench-engine bench-unet demo clean
+.PHONY: help deps build test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,15 @@ race: ## run the compiler's and the executor's tests under the race detector
 	@$(CGO) if [ "$$cgo" = 0 ]; then echo "make race: the race detector needs a C compiler" >&2; exit 1; fi; \
 	$(GO) test -timeout 20m -race ./graph/vm/...
 
+# Each parser of files, and what else takes bytes from outside, for FUZZTIME. Without C, for the instrumented build of the device takes minutes.
+fuzz: ## fuzz every parser (FUZZTIME=30s each)
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -c 6-); do \
+			echo "$$package $$target"; \
+			CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+		done; \
+	done
+
 lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
 	@$(CGO) $(GOLANGCI) run ./...
 
@@ -50,12 +61,23 @@ bench-engine: ## time the engine layer by layer (HISTDIST_TORCH_PYTHON: a Python
 bench-unet: ## time a full-size U-Net step and a training step (20 GB of memory)
 	@$(CGO) $(BENCH_UNET)
 
-demo: build ## build, then train the engine's example network for 50 steps
-	@echo "running the engine's example (graph/example_test.go)"
-	@$(CGO) $(GO) test -count=1 -run Example -v ./graph
+bench-models: build ## time the networks at full size (HISTDIST_TORCH_PYTHON: a Python with diffusers to compare with)
+	bin/histdist bench --training
+	@if [ -n "$(HISTDIST_TORCH_PYTHON)" ]; then $(HISTDIST_TORCH_PYTHON) scripts/bench_models_torch.py --training; fi
+
+man: build ## write manual pages into man/
+	bin/histdist man man
+
+# The model is the reference data's: HistDiST's architecture at a small size with random weights.
+demo: build ## translate a synthetic H&E image with a tiny model that was never trained
+	rm -rf demo && mkdir demo
+	bin/histdist data synth --out demo/tissue --pairs 1 --val-pairs 0 --size 256
+	bin/histdist translate --model testdata/golden/tiny --phikon testdata/golden/tiny-phikon --input demo/tissue/TrainValAB/trainA \
+		--reference demo/tissue/TrainValAB/trainB --output demo/stain --panel --steps-inversion 20 --steps-translation 20
+	@echo "demo/stain holds the virtual stain and a panel: H&E, result, truth. The model is untrained, so the result is no stain yet."
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin man demo
 
 # Tools live in bin/ under their version, so that a new pin installs anew, and stay out of go.mod, whose versions are the
 # program's own. The first installation of golangci-lint compiles it: 3 minutes on two cores.

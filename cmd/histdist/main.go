@@ -47,12 +47,12 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 		SilenceErrors:     true, // printed below, once
 		SilenceUsage:      true,
 		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{},
 	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), benchCommand(), configCommand())
+	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
 
 	command, err := root.ExecuteContextC(ctx)
 	switch {

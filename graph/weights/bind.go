@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/nlpodyssey/safetensors"
-	"golang.org/x/sys/unix"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
@@ -83,20 +82,30 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 	if err != nil {
 		return fmt.Errorf("bind weights: %w", err)
 	}
-	var jobs []func()
 	places := make([]*memory, len(params))
 	for i, n := range params {
-		p, err := s.place(sources[i], n.Dims() == 4)
-		if err != nil {
+		if places[i], err = s.place(sources[i], n.Dims() == 4); err != nil {
 			return fmt.Errorf("bind weights: %s: %w", n.Name(), err)
 		}
-		places[i] = p
+	}
+	var jobs []func()
+	var converted []*memory
+	for _, p := range places {
 		if !p.filled {
 			jobs = append(jobs, p.fill()...)
+			converted = append(converted, p)
 			p.filled = true
 		}
 	}
 	parallel.Run(jobs)
+	for _, p := range converted {
+		if p.source.asFile != nil && p.source.asFile.converted == nil {
+			continue // nodes have these pages and may have written to them
+		}
+		if err := dropPages(p.source.data); err != nil {
+			return fmt.Errorf("bind weights: %s: %w", p.source.name, err)
+		}
+	}
 	for i, n := range params {
 		value := tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(places[i].values))
 		if err := gorgonia.Let(n, value); err != nil {
@@ -229,10 +238,8 @@ func (s *Store) Release(nodes gorgonia.Nodes) error {
 			continue
 		}
 		p.filled = false
-		if pages := wholePages(bytesOf(p.values)); len(pages) > 0 {
-			if err := unix.Madvise(pages, unix.MADV_DONTNEED); err != nil {
-				return fmt.Errorf("release %s: give pages back: %w", n.Name(), err)
-			}
+		if err := dropPages(bytesOf(p.values)); err != nil {
+			return fmt.Errorf("release %s: %w", n.Name(), err)
 		}
 	}
 	return nil

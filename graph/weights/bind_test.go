@@ -295,30 +295,37 @@ func TestMismatch(t *testing.T) {
 	}
 }
 
-// Numbers of 16 bits are rounded to nearest even, as IEEE 754 says.
+// Numbers of 16 bits are rounded to nearest even, as IEEE 754 says, and what would become infinite is an error.
 func TestRounding(t *testing.T) {
-	type limits struct {
+	for _, c := range []struct {
+		dtype           weights.DType
 		precision, emin int // significant bits, exponent of the smallest normal number
 		largest         float64
-	}
-	for dtype, l := range map[weights.DType]limits{weights.Float16: {11, -14, 65504}, weights.BFloat16: {8, -126, 0x1.fep127}} {
+	}{{weights.Float16, 11, -14, 65504}, {weights.BFloat16, 8, -126, 0x1.fep127}} {
+		round := func(v float32) float64 {
+			_, exponent := math.Frexp(float64(v))
+			ulp := math.Ldexp(1, max(exponent-c.precision, c.emin-c.precision+1))
+			return math.RoundToEven(float64(v)/ulp) * ulp // exact: the divisor is a power of two
+		}
+		folder := t.TempDir()
+		save := func(values []float32) (string, error) {
+			path := filepath.Join(folder, "x.safetensors")
+			culprit := weights.NewTensor("culprit", []int{len(values)}, values)
+			return path, weights.Save(path, []weights.Tensor{culprit}, weights.SaveOptions{DType: c.dtype})
+		}
 		rapid.Check(t, func(r *rapid.T) {
-			v := math.Float32frombits(rapid.Uint32().Draw(r, "bits"))
-			if rapid.Bool().Draw(r, "near the range of float16") {
-				v = float32(math.Ldexp(float64(rapid.Int32().Draw(r, "n")), rapid.IntRange(-60, -10).Draw(r, "e")))
-			}
-			path := filepath.Join(t.TempDir(), "x.safetensors")
-			err := weights.Save(path, []weights.Tensor{weights.NewTensor("culprit", []int{1}, []float32{v})}, weights.SaveOptions{DType: dtype})
-			x := float64(v)
-			_, exponent := math.Frexp(x)
-			ulp := math.Ldexp(1, max(exponent-l.precision, l.emin-l.precision+1))
-			want := math.RoundToEven(x/ulp) * ulp // exact: the divisor is a power of two
-			if math.Abs(want) > l.largest && !math.IsInf(x, 0) {
-				if err == nil || !strings.Contains(err.Error(), "culprit") {
-					r.Fatalf("%g: error %v, want one that names the tensor", v, err)
+			bits := rapid.Uint32()
+			small := rapid.Custom(func(r *rapid.T) uint32 { // near the range of float16
+				return math.Float32bits(float32(math.Ldexp(float64(rapid.Int32().Draw(r, "n")), rapid.IntRange(-60, -10).Draw(r, "e"))))
+			})
+			var values []float32
+			for _, u := range rapid.SliceOfN(rapid.OneOf(bits, small), 1, 200).Draw(r, "bits") {
+				v := math.Float32frombits(u)
+				if isInf := math.IsInf(float64(v), 0); isInf || math.IsNaN(float64(v)) || math.Abs(round(v)) <= c.largest {
+					values = append(values, v)
 				}
-				return
 			}
+			path, err := save(values)
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -330,13 +337,26 @@ func TestRounding(t *testing.T) {
 			if err := errors.Join(err, s.Close()); err != nil {
 				r.Fatal(err)
 			}
-			same := float64(got[0]) == want && math.Signbit(float64(got[0])) == math.Signbit(want)
-			if !same && !(math.IsNaN(x) && math.IsNaN(float64(got[0]))) && !math.IsInf(x, 0) {
-				r.Fatalf("%v of %g: %g, want %g", dtype, v, got[0], want)
-			}
-			if math.IsInf(x, 0) && float64(got[0]) != x {
-				r.Fatalf("%v of %g: %g", dtype, v, got[0])
+			for i, v := range values {
+				want := float64(v)
+				if !math.IsInf(want, 0) && !math.IsNaN(want) {
+					want = round(v)
+				}
+				g := float64(got[i])
+				if g != want && !(math.IsNaN(g) && math.IsNaN(want)) || math.Signbit(g) != math.Signbit(want) {
+					r.Fatalf("%v of %g: %g, want %g", c.dtype, v, got[i], want)
+				}
 			}
 		})
+		_, exponent := math.Frexp(c.largest)
+		tie := float32(c.largest + math.Ldexp(1, exponent-c.precision-1))
+		for _, v := range []float32{tie, -tie, math.MaxFloat32} {
+			if _, err := save([]float32{0, v}); err == nil || !strings.Contains(err.Error(), "culprit") {
+				t.Errorf("%v of %g: error %v, want one that names the tensor", c.dtype, v, err)
+			}
+		}
+		if _, err := save([]float32{math.Nextafter32(tie, 0)}); err != nil {
+			t.Error(err)
+		}
 	}
 }

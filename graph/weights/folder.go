@@ -11,16 +11,11 @@ import (
 	"strings"
 )
 
-// The names that diffusers and transformers give to weights, the preferred first.
-var (
-	safeNames  = []string{"diffusion_pytorch_model.safetensors", "model.safetensors"}
-	torchNames = []string{"diffusion_pytorch_model.bin", "pytorch_model.bin"}
-)
-
-// candidates lists the files that may hold a network's weights, in the order in which they are looked for.
+// candidates lists the files that may hold a network's weights, as diffusers and transformers call them, in the order in which they
+// are looked for.
 func candidates(variant string) []string {
 	var list []string
-	for _, name := range slices.Concat(safeNames, torchNames) {
+	for _, name := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin"} {
 		ext := filepath.Ext(name)
 		base := strings.TrimSuffix(name, ext)
 		if variant == "" {

@@ -246,6 +246,16 @@ func bound(t *testing.T, s *weights.Store) map[string][]float32 {
 	values := map[string][]float32{}
 	for _, n := range scope.Params() {
 		values[n.Name()] = append([]float32{}, valuesOf(n)...)
+		for i := range valuesOf(n) { // tensors that share a storage in the file must not share it in training
+			valuesOf(n)[i]++
+		}
+	}
+	for _, n := range scope.Params() {
+		for i, v := range valuesOf(n) {
+			if v != values[n.Name()][i]+1 {
+				t.Fatalf("%s[%d]: %g became %g with a step of 1 of every parameter", n.Name(), i, values[n.Name()][i], v)
+			}
+		}
 	}
 	return values
 }

@@ -75,10 +75,8 @@ func (m *mapped) discard(b []byte) error {
 		return nil
 	}
 	inner := wholePages(b)
-	if len(inner) > 0 {
-		if err := unix.Madvise(inner, unix.MADV_DONTNEED); err != nil {
-			return fmt.Errorf("%s: give pages back: %w", m.path, err)
-		}
+	if err := dropPages(b); err != nil {
+		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	begin := distance(m.bytes, b)
 	if len(inner) == 0 {
@@ -110,6 +108,18 @@ func wholePages(b []byte) []byte {
 		return nil
 	}
 	return b[first-begin : last-begin]
+}
+
+// dropPages gives the whole pages of b back to the system. They have a file's bytes, or zeros, when they are read again.
+func dropPages(b []byte) error {
+	pages := wholePages(b)
+	if len(pages) == 0 {
+		return nil
+	}
+	if err := unix.Madvise(pages, unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("give pages back: %w", err)
+	}
+	return nil
 }
 
 // distance is the number of bytes from the beginning of outer to that of inner, which lies in it.

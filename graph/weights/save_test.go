@@ -15,6 +15,7 @@ import (
 
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/golden"
 )
 
 // numbered makes n tensors of 10 elements, all of one value.
@@ -207,6 +208,30 @@ func TestFromValue(t *testing.T) {
 	check(t, err)
 	if diff := cmp.Diff([]float32{1, 3, 2, 4}, got) + cmp.Diff([]int{2, 1, 1, 2}, shape); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What was bound is saved as the same bytes that diffusers wrote for the same network.
+func TestSaveAsDiffusers(t *testing.T) {
+	from := golden.Path(t, "formats/unet/safetensors")
+	params := paramsOf(t, from).Params()
+	check(t, open(t, from).Bind(params, weights.Mapping{}))
+	tensors, err := weights.FromParams(params)
+	check(t, err)
+	for dtype, file := range map[weights.DType]string{
+		weights.Float32:  "safetensors/diffusion_pytorch_model.safetensors",
+		weights.Float16:  "fp16/diffusion_pytorch_model.fp16.safetensors",
+		weights.BFloat16: "bf16/diffusion_pytorch_model.bf16.safetensors",
+	} {
+		path := filepath.Join(t.TempDir(), "x.safetensors")
+		check(t, weights.Save(path, tensors, weights.SaveOptions{DType: dtype}))
+		want, err := os.ReadFile(golden.Path(t, "formats/unet/"+file))
+		check(t, err)
+		got, err := os.ReadFile(path)
+		check(t, err)
+		if string(got) != string(want) {
+			t.Errorf("%v: %d bytes, not the %d bytes of diffusers", dtype, len(got), len(want))
+		}
 	}
 }
 

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/synth"
+)
+
+func dataCommand() *cobra.Command {
+	c := &cobra.Command{Use: "data", Short: "check, split and make sets of image pairs", Args: cobra.NoArgs}
+	c.AddCommand(checkCommand(), splitCommand(), synthCommand())
+	return c
+}
+
+func synthCommand() *cobra.Command {
+	c := synth.Default()
+	var out, marker string
+	command := &cobra.Command{
+		Use:   "synth --out FOLDER",
+		Short: "make pairs of synthetic tissue, H&E and IHC, with the truth",
+		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the same tissue in the IHC stain in trainB and
+valB, and beside them what every nucleus is. It is for trying and testing without a download; it is no tissue. The same seed gives
+the same files. A run that was interrupted goes on when it is started again.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out == "" {
+				return fmt.Errorf("--out is missing")
+			}
+			c.Marker = synth.Marker(marker)
+			last := time.Now()
+			return synth.Write(cmd.Context(), out, c, func(done, total int) {
+				if time.Since(last) > 2*time.Second || done == total {
+					last = time.Now()
+					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d pairs\n", done, total)
+				}
+			})
+		},
+	}
+	f := command.Flags()
+	f.StringVar(&out, "out", "", "folder to write")
+	f.IntVar(&c.Pairs, "pairs", c.Pairs, "pairs for training")
+	f.IntVar(&c.ValPairs, "val-pairs", c.ValPairs, "pairs for validation, of other patients")
+	f.IntVar(&c.PatientPairs, "patient-pairs", c.PatientPairs, "pairs of one patient")
+	f.IntVar(&c.Size, "size", c.Size, "side of an image in pixels, 64 to 2048")
+	f.Float64Var(&c.MPP, "mpp", c.MPP, "micrometres per pixel")
+	f.StringVar(&marker, "marker", string(c.Marker), "er, pr, ki67 or her2")
+	f.Uint64Var(&c.Seed, "seed", c.Seed, "another seed gives other patients")
+	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration, "greatest displacement of the IHC against the H&E in pixels")
+	f.IntVar(&c.Quality, "quality", c.Quality, "of the JPEG files, 1 to 100")
+	f.IntVar(&c.Workers, "workers", c.Workers, "pairs made at the same time; 0 is one for each processor")
+	return command
+}
+
+// locationFlags say where a data set is.
+type locationFlags struct {
+	loc    data.Location
+	layout string
+}
+
+func (l *locationFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&l.layout, "layout", string(data.MIST), "mist, bci, combined (H&E left, IHC right in one file), folders or csv")
+	f.StringVar(&l.loc.HE, "he", "", "folder of H&E images, for the layout folders")
+	f.StringVar(&l.loc.IHC, "ihc", "", "folder of IHC images, for the layout folders")
+	f.StringVar(&l.loc.PatientPattern, "patient-pattern", "", "regular expression that finds the patient in a name")
+}
+
+// of is the location for the command's arguments.
+func (l *locationFlags) of(args []string) data.Location {
+	loc := l.loc
+	loc.Layout = data.Layout(l.layout)
+	if len(args) > 0 {
+		loc.Root = args[0]
+	}
+	return loc
+}
+
+func checkCommand() *cobra.Command {
+	var l locationFlags
+	c := &cobra.Command{
+		Use:   "check [FOLDER|LIST.csv]",
+		Short: "decode every image of a data set and say what is wrong with it",
+		Long: `Decodes every image and lists images without a partner, pairs of two sizes, what can't be read, duplicates, and patients that are in
+more than one split. Exit code 0: it can be used. 1: it can't.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := data.Check(cmd.Context(), l.of(args), imagefile.Options{})
+			if err != nil {
+				return err
+			}
+			if err := r.WriteText(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			if !r.OK() {
+				return fmt.Errorf("%s can't be used as it is", l.of(args))
+			}
+			return nil
+		},
+	}
+	l.add(c)
+	return c
+}
+
+func splitCommand() *cobra.Command {
+	var l locationFlags
+	var out string
+	var fraction float64
+	var seed int64
+	c := &cobra.Command{
+		Use:   "split [FOLDER|LIST.csv] --out LIST.csv",
+		Short: "divide a data set so that no patient is in both parts",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return fmt.Errorf("--out is missing")
+			}
+			set, err := data.Open(cmd.Context(), l.of(args))
+			if err != nil {
+				return err
+			}
+			train, val, err := data.SplitByPatient(set.Pairs, fraction, seed)
+			if err != nil {
+				return err
+			}
+			if err := data.WriteCSV(out, append(train, val...)); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d pairs for training, %d for validation\n", out, len(train), len(val))
+			return err
+		},
+	}
+	l.add(c)
+	c.Flags().StringVar(&out, "out", "", "list to write, for the layout csv")
+	c.Flags().Float64Var(&fraction, "fraction", 0.1, "part of the pairs for validation")
+	c.Flags().Int64Var(&seed, "seed", 0, "of the choice of patients")
+	return c
+}

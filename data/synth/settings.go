@@ -1,0 +1,96 @@
+package synth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// generation counts the versions of the model of tissue: a folder is not filled up with pictures of another kind.
+const generation = 1
+
+// settings is dataset.json: all that decides what the files of a data set are.
+type settings struct {
+	Description     string  `json:"description"`
+	Generation      int     `json:"generation"`
+	Pairs           int     `json:"pairs"`
+	ValPairs        int     `json:"val_pairs"`
+	PatientPairs    int     `json:"patient_pairs"`
+	Size            int     `json:"size"`
+	MPP             float64 `json:"mpp"`
+	Marker          Marker  `json:"marker"`
+	Seed            uint64  `json:"seed"`
+	Misregistration float64 `json:"misregistration"`
+	Quality         int     `json:"quality"`
+}
+
+// claim makes a folder that of the configuration, or says why it can't be.
+func claim(dir string, c Config) error {
+	path := filepath.Join(dir, "dataset.json")
+	want := settings{
+		Description: "synthetic pairs of H&E and IHC in MIST's layout", Generation: generation,
+		Pairs: c.Pairs, ValPairs: c.ValPairs, PatientPairs: c.PatientPairs, Size: c.Size, MPP: c.MPP, Marker: c.Marker,
+		Seed: c.Seed, Misregistration: c.Misregistration, Quality: c.Quality,
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, folder := range []string{"TrainValAB", "truth"} {
+			if _, err := os.Stat(filepath.Join(dir, folder)); err == nil {
+				return fmt.Errorf("%s has a folder %s but no dataset.json: it was not made here; choose another folder", dir, folder)
+			}
+		}
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+		return writeJSON(path, want)
+	}
+	if err != nil {
+		return err
+	}
+	there, err := fields(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	wanted, err := json.Marshal(want)
+	if err != nil {
+		return err
+	}
+	asked, err := fields(wanted)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(asked)) {
+		switch old, ok := there[key]; {
+		case !ok:
+			errs = append(errs, fmt.Errorf("%s is missing", key))
+		case old != asked[key]:
+			errs = append(errs, fmt.Errorf("%s is %v, not %v", key, old, asked[key]))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%s is of other settings; choose another folder: %w", path, errors.Join(errs...))
+	}
+	return nil
+}
+
+// fields takes a JSON object apart. Numbers keep their text, which a seed of 64 bits needs.
+func fields(text []byte) (map[string]any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var m map[string]any
+	err := d.Decode(&m)
+	for key, v := range m {
+		switch v.(type) {
+		case map[string]any, []any: // not comparable, and of no setting
+			return nil, fmt.Errorf("%s is neither a number nor a text", key)
+		}
+	}
+	return m, err
+}

@@ -1,0 +1,182 @@
+package synth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// Write makes a data set in MIST's layout:
+//
+//	dir/dataset.json                              the settings
+//	dir/TrainValAB/{trainA,trainB,valA,valB}/P001_1_0.jpg    A: H&E, B: IHC
+//	dir/truth/{train,val}/P001_1_0.json           a Truth
+//
+// Names are <patient>_<slide of the patient>_<index of the pair>. A patient's pairs are all for training or all for validation.
+//
+// Files appear whole or not at all. A second call with the same settings makes what is missing; with other settings it is
+// refused. progress, which may be nil, is told in the calling goroutine how many pairs exist of how many, also for those that
+// were there before. When ctx ends, Write returns its cause, and what is complete stays.
+func Write(ctx context.Context, dir string, c Config, progress func(done, total int)) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.Pairs+c.ValPairs == 0 {
+		return errors.New("synth: pairs and val pairs are both 0: nothing to make")
+	}
+	if err := claim(dir, c); err != nil {
+		return fmt.Errorf("synth: %w", err)
+	}
+	places := c.places(dir)
+	for _, p := range places {
+		for _, file := range p.files("x") {
+			if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+				return fmt.Errorf("synth: %w", err)
+			}
+		}
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	workers := c.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	jobs, made := make(chan place), make(chan error)
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer close(jobs)
+		for _, p := range places {
+			select {
+			case jobs <- p:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for range workers {
+		group.Go(func() {
+			for p := range jobs {
+				made <- c.make(ctx, p)
+			}
+		})
+	}
+	go func() { // ends with the loop below, which reads to the end
+		group.Wait()
+		close(made)
+	}()
+	done := 0
+	for err := range made {
+		if err != nil {
+			cancel(err) // the first one stays the cause
+			continue
+		}
+		if done++; progress != nil {
+			progress(done, len(places))
+		}
+	}
+	if done < len(places) {
+		return fmt.Errorf("synth: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// place is where a pair belongs.
+type place struct {
+	dir, split string
+	index      int
+}
+
+// places lists all pairs, those for validation from the first unused patient on.
+func (c Config) places(dir string) []place {
+	var all []place
+	for i := range c.Pairs {
+		all = append(all, place{dir, "train", i})
+	}
+	first := (c.Pairs + c.PatientPairs - 1) / c.PatientPairs * c.PatientPairs
+	for i := range c.ValPairs {
+		all = append(all, place{dir, "val", first + i})
+	}
+	return all
+}
+
+// files are the H&E picture, the IHC picture and the truth. The truth is written last: where it is, the pair is complete.
+func (p place) files(name string) [3]string {
+	return [3]string{
+		filepath.Join(p.dir, "TrainValAB", p.split+"A", name+".jpg"),
+		filepath.Join(p.dir, "TrainValAB", p.split+"B", name+".jpg"),
+		filepath.Join(p.dir, "truth", p.split, name+".json"),
+	}
+}
+
+// make writes one pair unless it is there.
+func (c Config) make(ctx context.Context, p place) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	files := p.files(c.name(p.index))
+	complete := true
+	for _, file := range files {
+		_, err := os.Stat(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		complete = complete && err == nil
+	}
+	if complete {
+		return nil
+	}
+	pair, err := Generate(ctx, c, p.index)
+	if err != nil {
+		return err
+	}
+	o := imagefile.WriteOptions{
+		Quality:    c.Quality,
+		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "synthetic tissue, made by histdist"}},
+	}
+	for i, img := range []*imagefile.Image{pair.HE, pair.IHC} {
+		if err := imagefile.Write(files[i], img, o); err != nil {
+			return err
+		}
+	}
+	return writeJSON(files[2], pair.Truth)
+}
+
+// writeJSON writes a file in one step.
+func writeJSON(path string, v any) (err error) {
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()           // a second time at worst
+			_ = os.Remove(f.Name()) // the first error is the one to tell
+		}
+	}()
+	if _, err := f.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
