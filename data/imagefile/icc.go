@@ -9,8 +9,8 @@ import (
 	"unicode/utf16"
 )
 
-// profile converts colours to sRGB: curves to linear light, a matrix, sRGB's curve. It stands for an ICC profile of versions 2 and 4 that
-// consists of a matrix and curves (ICC.1:2022, 8.3.3 and 8.4.3) or of a grey curve (8.3.4).
+// profile converts colours to sRGB: curves to linear light, a matrix, sRGB's curve. It stands for an ICC profile of versions 2
+// and 4 that consists of a matrix and curves (ICC.1:2022, 8.3.3 and 8.4.3) or of a grey curve (8.3.4).
 type profile struct {
 	name   string
 	linear [3][256]float32 // linear light of each value

@@ -24,8 +24,8 @@ var knownTags = [2]struct {
 	id  uint16
 }{{KeyDescription, tagImageDescription}, {KeySoftware, tagSoftware}}
 
-// ReadProvenance returns the statements in a file: the texts of a PNG file; ImageDescription, Software and UserComment of the Exif data of
-// a JPEG or the tags of a TIFF file. What Write wrote comes back in its order. A file without any gives none.
+// ReadProvenance returns the statements in a file: the texts of a PNG file; ImageDescription, Software and UserComment of the
+// Exif data of a JPEG or the tags of a TIFF file. What Write wrote comes back in its order. A file without any gives none.
 func ReadProvenance(path string) ([]Pair, error) {
 	var pairs []Pair
 	err := open(path, func(file io.ReaderAt, size int64) error {

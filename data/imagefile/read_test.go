@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
 // wanted reads a picture of testdata/gen_pictures.py with the standard library alone.
@@ -223,6 +224,62 @@ func FuzzDecode(f *testing.F) {
 		}
 		if len(img.Pix) != 3*img.Width*img.Height {
 			t.Errorf("%d×%d with %d values", img.Width, img.Height, len(img.Pix))
+		}
+	})
+}
+
+// FuzzProfile puts a colour profile into a JPEG file, where it is not compressed.
+func FuzzProfile(f *testing.F) {
+	for _, path := range files(f, "icc*.jpg") {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		header, err := jpeg.ReadHeader(data)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(header.ICC)
+	}
+	img := imagefile.New(4, 4)
+	for i := range img.Pix {
+		img.Pix[i] = uint8(5 * i)
+	}
+	file, err := imagefile.Encode(img, imagefile.JPEG, imagefile.WriteOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, profile []byte) {
+		if len(profile) > 65000 {
+			return
+		}
+		segment := append([]byte("ICC_PROFILE\x00\x01\x01"), profile...)
+		data := append(bytes.Clone(file[:2]), 0xFF, 0xE2, byte((len(segment)+2)>>8), byte(len(segment)+2))
+		data = append(append(data, segment...), file[2:]...)
+		if got, err := imagefile.Decode(data, imagefile.Options{}); err == nil && len(got.Pix) != len(img.Pix) {
+			t.Errorf("%d values, want %d", len(got.Pix), len(img.Pix))
+		}
+	})
+}
+
+func FuzzProvenance(f *testing.F) {
+	pairs := []imagefile.Pair{{Key: "Software", Value: "x"}, {Key: "model", Value: "é"}}
+	for _, format := range []imagefile.Format{imagefile.PNG, imagefile.JPEG, imagefile.TIFF} {
+		data, err := imagefile.Encode(imagefile.New(1, 1), format, imagefile.WriteOptions{Provenance: pairs})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "picture")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := imagefile.ReadProvenance(path); err == nil {
+			if _, err := imagefile.DecodeConfig(path); err != nil {
+				t.Errorf("the texts can be read but not the size: %v", err)
+			}
 		}
 	})
 }

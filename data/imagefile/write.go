@@ -14,7 +14,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// DefaultQuality is the quality of JPEG files where none is given. It is Pillow's default, with which the official implementation writes.
+// DefaultQuality is the quality of JPEG files where none is given. It is Pillow's default, with which the official
+// implementation writes.
 const DefaultQuality = 75
 
 // WriteOptions say how pictures are written.
@@ -74,8 +75,8 @@ func encodePNG(img *Image, pairs []Pair) ([]byte, error) {
 	return withTexts(b.Bytes(), pairs)
 }
 
-// Write writes a picture in the format of the file's extension. The file appears whole or not at all: it is written beside its place and
-// renamed when the disk has it.
+// Write writes a picture in the format of the file's extension. The file appears whole or not at all: it is written beside its
+// place and renamed when the disk has it.
 func Write(path string, img *Image, o WriteOptions) error {
 	format, err := FormatByName(path)
 	if err != nil {

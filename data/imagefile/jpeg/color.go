@@ -1,7 +1,7 @@
 package jpeg
 
-// chroma holds what a chroma sample adds to luma, as libjpeg's jdcolor.c tabulates it with 16 bits of fraction. Green is the sum of two
-// parts before it is rounded.
+// chroma holds what a chroma sample adds to luma, as libjpeg's jdcolor.c tabulates it with 16 bits of fraction. Green is the
+// sum of two parts before it is rounded.
 type chroma struct {
 	crRed, cbBlue    [256]int32
 	crGreen, cbGreen [256]int32
@@ -118,9 +118,9 @@ func clamp(v int32) uint8 {
 	return uint8(v)
 }
 
-// multiply makes one of red, green and blue from CMYK. All CMYK files are taken for inverted ones (255 is no ink), which Adobe's programs
-// write and Pillow supposes: ink and black are 255 minus the ink, and the colour is what both let through. With Pillow's rounding: the
-// share that the ink takes is rounded.
+// multiply makes one of red, green and blue from CMYK. All CMYK files are taken for inverted ones (255 is no ink), which
+// Adobe's programs write and Pillow supposes: ink and black are 255 minus the ink, and the colour is what both let through.
+// With Pillow's rounding: the share that the ink takes is rounded.
 func multiply(light, black uint8) uint8 {
 	ink := uint32(255-light)*uint32(black) + 128
 	return black - uint8((ink>>8+ink)>>8)

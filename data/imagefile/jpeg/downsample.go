@@ -1,7 +1,7 @@
 package jpeg
 
-// planes converts RGB [H,W,3] to the planes of a frame, as libjpeg's jccolor.c and jcsample.c do: 16 bits of fraction; the last column
-// and row are repeated; 2×2 chroma samples are averaged, with a rounding that alternates between down and up.
+// planes converts RGB [H,W,3] to the planes of a frame, as libjpeg's jccolor.c and jcsample.c do: 16 bits of fraction; the
+// last column and row are repeated; 2×2 chroma samples are averaged, with a rounding that alternates between down and up.
 func (f *frame) planes(pix []uint8) {
 	luma := &f.components[0]
 	full := [3][]uint8{}

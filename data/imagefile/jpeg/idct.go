@@ -21,8 +21,8 @@ const (
 	fix3_072711026 = 25172
 )
 
-// inverse is the inverse DCT of a dequantised block, as libjpeg's jidctint.c does it, into 8 rows of 8 samples of plane. last is
-// the place in zigzag order of the last coefficient that may not be zero.
+// inverse is the inverse DCT of a dequantised block, as libjpeg's jidctint.c does it, into 8 rows of 8 samples of plane. last
+// is the place in zigzag order of the last coefficient that may not be zero.
 func inverse(block *[64]int32, last int, plane []uint8, stride int) {
 	if last == 0 {
 		value := uint64(sample((block[0]<<passBits + 1<<(passBits+2)) >> (passBits + 3)))

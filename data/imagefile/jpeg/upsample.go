@@ -1,7 +1,8 @@
 package jpeg
 
-// upsampler gives the rows of a component at the picture's resolution, as libjpeg's "fancy upsampling" does (jdsample.c):
-// ×2 weighs the nearer sample 3 and the farther 1; other factors repeat samples, and so does ×2 in x where a row has two samples or fewer.
+// upsampler gives the rows of a component at the picture's resolution, as libjpeg's "fancy upsampling" does (jdsample.c): ×2
+// weighs the nearer sample 3 and the farther 1; other factors repeat samples, and so does ×2 in x where a row has two samples
+// or fewer.
 type upsampler struct {
 	*component
 	stepX, stepY int // how many pixels a sample covers

@@ -1,0 +1,239 @@
+package data_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// goldenAugment is augment.json.
+type goldenAugment struct {
+	Combinations []struct {
+		Name            string
+		Top, Left, Size int
+		Flip, Angle     int
+	}
+	Seeded []struct {
+		TorchSeed  int64 `json:"torch_seed"`
+		PythonSeed int64 `json:"python_seed"`
+		Top, Left  int
+		Flip       bool
+		Angle      int
+		Checksum   float64 `json:"checksum_sum_abs"`
+		Next       float64 `json:"next_torch_rand"`
+	}
+	Batch struct {
+		TorchSeed  int64 `json:"torch_seed"`
+		PythonSeed int64 `json:"python_seed"`
+		Top, Left  int
+		Flip       bool
+		Angle      int
+	}
+}
+
+func openGolden(t *testing.T) (*golden.File, goldenAugment) {
+	t.Helper()
+	file := golden.Open(t, "augment.safetensors")
+	text, err := os.ReadFile(golden.Path(t, "augment.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g goldenAugment
+	if err := json.Unmarshal(text, &g); err != nil {
+		t.Fatal(err)
+	}
+	return file, g
+}
+
+func picture(t golden.Tensor[uint8]) *imagefile.Image {
+	return &imagefile.Image{Height: t.Shape[0], Width: t.Shape[1], Pix: t.Data}
+}
+
+// augmented applies an augmentation and gives what the networks take.
+func augmented(t *testing.T, a data.Augmentation, img *imagefile.Image) []float32 {
+	t.Helper()
+	pix := make([]uint8, 3*a.Size*a.Size)
+	if err := a.Apply(pix, img); err != nil {
+		t.Fatal(err)
+	}
+	signed := make([]float32, len(pix))
+	data.Signed(signed, pix)
+	return signed
+}
+
+// fromCHW turns one picture [3,S,S] into [S,S,3].
+func fromCHW(x []float32) []float32 {
+	out := make([]float32, len(x))
+	plane := len(x) / 3
+	for i := range plane {
+		for c := range 3 {
+			out[3*i+c] = x[c*plane+i]
+		}
+	}
+	return out
+}
+
+// torchvision's crop, hflip and rotate, in training.py's order.
+func TestApplyEqualsTorchvision(t *testing.T) {
+	file, g := openGolden(t)
+	if len(g.Combinations) == 0 {
+		t.Fatal("no combinations")
+	}
+	for _, c := range g.Combinations {
+		a := data.Augmentation{Top: c.Top, Left: c.Left, Size: c.Size, Flip: c.Flip == 1, Quarters: c.Angle / 90}
+		compared := 0
+		for _, side := range []string{"he", "ihc"} {
+			if !file.Has(c.Name + "/" + side) {
+				continue
+			}
+			compared++
+			got := augmented(t, a, picture(file.Uint8(t, side)))
+			if diff := cmp.Diff(fromCHW(file.Float32(t, c.Name+"/"+side).Data), got); diff != "" {
+				t.Errorf("%s/%s differs:\n%.500s", c.Name, side, diff)
+			}
+		}
+		if compared == 0 {
+			t.Errorf("%s has no picture", c.Name)
+		}
+	}
+}
+
+// training.py's random draws, and that nothing else was drawn.
+func TestDrawOfficial(t *testing.T) {
+	file, g := openGolden(t)
+	he, ihc := picture(file.Uint8(t, "he")), picture(file.Uint8(t, "ihc"))
+	if len(g.Seeded) == 0 {
+		t.Fatal("no seeds")
+	}
+	for _, want := range g.Seeded {
+		torch := rng.NewTorch(want.TorchSeed)
+		size := g.Combinations[0].Size // the chain crops to the first combination's size
+		got, err := data.DrawOfficial(torch, rng.NewPython(want.PythonSeed), he.Width, he.Height, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(data.Augmentation{Top: want.Top, Left: want.Left, Size: size, Flip: want.Flip, Quarters: want.Angle / 90}, got); diff != "" {
+			t.Errorf("seed %d:\n%s", want.TorchSeed, diff)
+		}
+		var sum float64
+		for _, img := range []*imagefile.Image{he, ihc} {
+			for _, x := range augmented(t, got, img) {
+				sum += math.Abs(float64(x))
+			}
+		}
+		if math.Abs(sum-want.Checksum) > 1e-9*want.Checksum { // a float64 sum in another order
+			t.Errorf("seed %d: the values' sum is %v, want %v", want.TorchSeed, sum, want.Checksum)
+		}
+		var next [1]float32
+		if torch.Rand(next[:]); float64(next[0]) != want.Next {
+			t.Errorf("seed %d: the next number is %v, want %v", want.TorchSeed, next[0], want.Next)
+		}
+	}
+}
+
+// Pairs of one batch share an augmentation in the official training.
+func TestOfficialBatch(t *testing.T) {
+	file, g := openGolden(t)
+	source, want := file.Uint8(t, "batch/source"), g.Batch
+	crop := file.Shape(t, "batch/he")[2]
+	height, width := source.Shape[1], source.Shape[2]
+	a, err := data.DrawOfficial(rng.NewTorch(want.TorchSeed), rng.NewPython(want.PythonSeed), width, height, crop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(data.Augmentation{Top: want.Top, Left: want.Left, Size: crop, Flip: want.Flip, Quarters: want.Angle / 90}, a); diff != "" {
+		t.Error(diff)
+	}
+	n := source.Shape[0] / 2
+	for side, name := range []string{"batch/he", "batch/ihc"} {
+		wanted := file.Float32(t, name).Data
+		for i := range n {
+			size := 3 * height * width
+			img := &imagefile.Image{Height: height, Width: width, Pix: source.Data[(side*n+i)*size:][:size]}
+			values := 3 * crop * crop
+			if diff := cmp.Diff(fromCHW(wanted[i*values:][:values]), augmented(t, a, img)); diff != "" {
+				t.Errorf("%s %d differs:\n%.500s", name, i, diff)
+			}
+		}
+	}
+}
+
+func TestSigned(t *testing.T) {
+	file, _ := openGolden(t)
+	pix := make([]uint8, 256)
+	for i := range pix {
+		pix[i] = uint8(i)
+	}
+	got := make([]float32, 256)
+	data.Signed(got, pix)
+	if diff := cmp.Diff(file.Float32(t, "value_of_byte").Data, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDrawOfficialSizes(t *testing.T) {
+	torch, fresh := rng.NewTorch(3), rng.NewTorch(3)
+	if _, err := data.DrawOfficial(torch, rng.NewPython(3), 96, 96, 96); err != nil {
+		t.Fatal(err)
+	}
+	var used, unused [2]float32
+	torch.Rand(used[:1])
+	fresh.Rand(unused[:]) // the first is the flip's
+	if used[0] != unused[1] {
+		t.Error("a crop as large as the picture drew its position")
+	}
+	for _, size := range []int{0, 97} {
+		if _, err := data.DrawOfficial(torch, rng.NewPython(3), 96, 100, size); err == nil {
+			t.Errorf("a crop of %d from 96×100 pixels is no error", size)
+		}
+	}
+}
+
+// Four quarter turns are none, and a quarter moves the right column to the upper row.
+func TestQuarters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.IntRange(1, 6).Draw(t, "size")
+		img := imagefile.New(size, size)
+		for i := range img.Pix {
+			img.Pix[i] = rapid.Uint8().Draw(t, "value")
+		}
+		quarter := data.Augmentation{Size: size, Quarters: 1}
+		turned := imagefile.New(size, size)
+		now := img
+		for turn := range 4 {
+			next := imagefile.New(size, size)
+			if err := quarter.Apply(next.Pix, now); err != nil {
+				t.Fatal(err)
+			}
+			now = next
+			whole := data.Augmentation{Size: size, Quarters: (turn + 1) % 4}
+			if err := whole.Apply(turned.Pix, img); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(turned.Pix, now.Pix); diff != "" {
+				t.Fatalf("%d quarters are not %d times one:\n%s", turn+1, turn+1, diff)
+			}
+		}
+	})
+}
+
+func TestApplyRefuses(t *testing.T) {
+	img := imagefile.New(8, 6)
+	for _, a := range []data.Augmentation{{Size: 7}, {Size: 6, Left: 3}, {Size: 2, Top: -1}, {Size: 0}, {Size: 2, Quarters: 4}} {
+		if err := a.Apply(make([]uint8, 3*a.Size*a.Size), img); err == nil {
+			t.Errorf("%+v of 8×6 pixels is no error", a)
+		}
+	}
+	if err := (data.Augmentation{Size: 2}).Apply(make([]uint8, 11), img); err == nil {
+		t.Error("a short destination is no error")
+	}
+}

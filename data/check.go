@@ -1,0 +1,188 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// Report is the result of a Check.
+type Report struct {
+	Splits     []SplitReport
+	Problems   Problems    // Unreadable has what the headers show
+	Corrupt    []FileError // what only decoding shows
+	Duplicates [][]string  // pictures of equal pixels, each group sorted
+	Shared     []Shared    // patients in more than one split
+	Notes      []string    // what reading changed in pictures, such as colour profiles: file: note
+}
+
+// SplitReport counts what is in a split.
+type SplitReport struct {
+	Split    string
+	Pairs    int
+	Patients int            // 0 where none is known
+	Sizes    map[[2]int]int // pairs by width, height
+	Grades   map[string]int
+}
+
+// OK reports whether the data set can be used: every picture has a partner of its size and can be decoded. Duplicates and
+// shared patients make its scores doubtful, not its use impossible.
+func (r *Report) OK() bool { return r.Problems.Count() == 0 && len(r.Corrupt) == 0 }
+
+// Check decodes every picture of a location, those of all splits if it names none. An error is only that the check could not
+// be made: no such folder, or ctx ended.
+func Check(ctx context.Context, loc Location, read imagefile.Options) (*Report, error) {
+	found, err := list(loc)
+	if err != nil {
+		return nil, err
+	}
+	if err := found.headers(ctx); err != nil {
+		return nil, err
+	}
+	r := &Report{Problems: found.problems, Shared: SharedPatients(found.pairs), Splits: splitReports(found.pairs)}
+	unreadable := map[string]bool{}
+	for _, f := range r.Problems.Unreadable {
+		unreadable[f.Path] = true
+	}
+	if err := r.decode(ctx, found.pairs, unreadable, read); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// decode decodes all files but those already known to be unreadable.
+func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string]bool, read imagefile.Options) error {
+	var lock sync.Mutex
+	equal := map[[sha256.Size]byte][]string{}
+	err := each(ctx, len(pairs), runtime.GOMAXPROCS(0), func(i int) error {
+		sources := []Source{pairs[i].HE, pairs[i].IHC}
+		var file *imagefile.Image
+		var path string
+		for _, source := range sources {
+			if unreadable[source.Path] {
+				continue
+			}
+			if path != source.Path {
+				var err error
+				path = source.Path
+				if file, err = imagefile.Read(path, read); err != nil {
+					lock.Lock()
+					r.Corrupt = append(r.Corrupt, FileError{path, err})
+					lock.Unlock()
+				} else {
+					lock.Lock()
+					for _, note := range file.Notes {
+						r.Notes = append(r.Notes, path+": "+note)
+					}
+					lock.Unlock()
+				}
+			}
+			if file == nil {
+				continue
+			}
+			img, err := source.of(file)
+			if err != nil {
+				continue // its header told so already
+			}
+			sum := sha256.New()
+			fmt.Fprintf(sum, "%d %d ", img.Width, img.Height)
+			sum.Write(img.Pix)
+			lock.Lock()
+			key := [sha256.Size]byte(sum.Sum(nil))
+			equal[key] = append(equal[key], source.String())
+			lock.Unlock()
+		}
+		return nil
+	})
+	for _, paths := range equal {
+		slices.Sort(paths)
+		if paths = slices.Compact(paths); len(paths) > 1 { // a list may name a file twice
+			r.Duplicates = append(r.Duplicates, paths)
+		}
+	}
+	slices.SortFunc(r.Duplicates, slices.Compare)
+	slices.SortFunc(r.Corrupt, func(a, b FileError) int { return strings.Compare(a.Path, b.Path) })
+	slices.Sort(r.Notes)
+	return err
+}
+
+func splitReports(pairs []Pair) []SplitReport {
+	var reports []SplitReport
+	patients := map[string]bool{}
+	for _, p := range pairs { // they are sorted by split
+		if len(reports) == 0 || reports[len(reports)-1].Split != p.Split {
+			reports = append(reports, SplitReport{Split: p.Split, Sizes: map[[2]int]int{}, Grades: map[string]int{}})
+			clear(patients)
+		}
+		r := &reports[len(reports)-1]
+		r.Pairs++
+		if p.Width > 0 { // 0 for those with a problem
+			r.Sizes[[2]int{p.Width, p.Height}]++
+		}
+		if p.Grade != "" {
+			r.Grades[p.Grade]++
+		}
+		if p.Patient != "" && !patients[p.Patient] {
+			patients[p.Patient] = true
+			r.Patients++
+		}
+	}
+	return reports
+}
+
+// WriteText writes the report for a reader.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range r.Splits {
+		name := s.Split
+		if name == "" {
+			name = "all"
+		}
+		fmt.Fprintf(&b, "%s: %d pairs", name, s.Pairs)
+		if s.Patients > 0 {
+			fmt.Fprintf(&b, " of %d patients or slides", s.Patients)
+		}
+		for _, size := range slices.SortedFunc(maps.Keys(s.Sizes), func(a, b [2]int) int { return slices.Compare(a[:], b[:]) }) {
+			fmt.Fprintf(&b, ", %d of %d×%d", s.Sizes[size], size[0], size[1])
+		}
+		for _, grade := range sortedKeys(s.Grades) {
+			fmt.Fprintf(&b, ", %d of grade %s", s.Grades[grade], grade)
+		}
+		b.WriteString("\n")
+	}
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "%s (%d):\n\t%s\n", title, len(lines), strings.Join(lines, "\n\t"))
+	}
+	var corrupt, duplicates, shared []string
+	for _, f := range r.Corrupt {
+		corrupt = append(corrupt, f.String())
+	}
+	for _, paths := range r.Duplicates {
+		duplicates = append(duplicates, strings.Join(paths, " = "))
+	}
+	for _, s := range r.Shared {
+		var counts []string
+		for _, split := range sortedKeys(s.Pairs) {
+			counts = append(counts, fmt.Sprintf("%d in %s", s.Pairs[split], split))
+		}
+		shared = append(shared, fmt.Sprintf("%s: %s", s.Patient, strings.Join(counts, ", ")))
+	}
+	section("problems", r.Problems.lines())
+	section("corrupt", corrupt)
+	section("equal pictures", duplicates)
+	section("patients or slides in more than one split: scores on one will flatter a model trained on another", shared)
+	section("notes", r.Notes)
+	_, err := io.WriteString(w, b.String())
+	return err
+}

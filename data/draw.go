@@ -1,0 +1,36 @@
+package data
+
+import "math/bits"
+
+// draws is a stream of random numbers that depends on its keys alone: SplitMix64 (Steele, Lea and Flood 2014), begun at a
+// mixture of the keys. It is part of what a seed means: changing it changes the order and the crops of old runs.
+type draws struct{ state uint64 }
+
+func newDraws(keys ...uint64) draws {
+	d := draws{}
+	for _, key := range keys {
+		d.state = d.next() ^ key
+	}
+	return d
+}
+
+func (d *draws) next() uint64 {
+	d.state += 0x9E3779B97F4A7C15
+	z := d.state
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
+
+// below draws a number of 0 … n−1, n > 0. The bias of n/2⁶⁴ is of no account here.
+func (d *draws) below(n int) int {
+	high, _ := bits.Mul64(d.next(), uint64(n))
+	return int(high)
+}
+
+// The first keys of streams, so that they don't meet.
+const (
+	drawsOrder = iota + 1
+	drawsAugmentation
+	drawsSplit
+)

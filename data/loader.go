@@ -1,0 +1,302 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// Corrupt says what happens when a picture can't be decoded.
+type Corrupt string
+
+// The policies. A pair that is skipped gives its place to the next one of the epoch that can be read, so that batches keep
+// their size.
+const (
+	CorruptError Corrupt = "error"
+	CorruptSkip  Corrupt = "skip"
+)
+
+// LoaderOptions say what batches consist of and what making them may take.
+type LoaderOptions struct {
+	BatchSize int
+	Crop      int     // side in pixels; 0: whole pictures, all of one size
+	Augment   bool    // random crop, flip and rotation; else the crop is from the middle
+	Shuffle   bool    // a new order each epoch
+	DropLast  bool    // leave out the last batch of an epoch if it is short
+	Seed      int64   // of order and augmentation
+	Corrupt   Corrupt // CorruptError by default
+
+	Workers   int // pairs decoded at a time; 0: one a processor
+	ReadAhead int // batches that a Stream makes ahead; 0: 2
+
+	// Memory is how many bytes may be in use for pictures being decoded, batches made ahead, and a cache of decoded pictures,
+	// which gets what the others leave; 0: 1 GiB. Batches that were handed out are their owner's.
+	Memory int64
+
+	Read imagefile.Options
+}
+
+// Loader makes batches of a data set. It may be used by several goroutines, and starts none that outlive its methods; a Stream
+// has one.
+type Loader struct {
+	pairs    []Pair
+	o        LoaderOptions
+	steps    int // an epoch
+	reserved int64
+	slots    chan struct{} // one for each pair that may be decoded at a time
+	cache    *cache
+
+	lock    sync.Mutex
+	decoded int64
+	skipped int64
+	corrupt map[string]error
+}
+
+// Batch is a batch of N pairs.
+type Batch struct {
+	Step, Epoch   int
+	N             int
+	Height, Width int
+	HE, IHC       []float32 // [N,H,W,3], −1 to 1
+	HEPixels      []uint8   // [N,H,W,3], the same as 8-bit RGB
+	IHCPixels     []uint8
+	Indices       []int // places in the data set
+	Names         []string
+	Augmentations []Augmentation // Size 0 for whole pictures
+}
+
+// bytesPerPixel is what a batch holds of a pixel: two pictures of three values in 8 and in 32 bits.
+const bytesPerPixel = 2 * 3 * (1 + 4)
+
+// decodeBytesPerPixel bounds what decoding takes: 16-bit RGBA, or a progressive 4:4:4 JPEG's coefficients, planes and picture.
+const decodeBytesPerPixel = 12
+
+// NewLoader checks the options against the data set. All pictures that are too small are in the error.
+func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.ReadAhead == 0 {
+		o.ReadAhead = 2
+	}
+	if o.Memory == 0 {
+		o.Memory = 1 << 30
+	}
+	if o.Corrupt == "" {
+		o.Corrupt = CorruptError
+	}
+	n := len(dataset.Pairs)
+	switch {
+	case n == 0:
+		return nil, errors.New("data: the loader has no pairs")
+	case o.BatchSize < 1:
+		return nil, fmt.Errorf("data: batch size %d; it is at least 1", o.BatchSize)
+	case o.Workers < 1 || o.ReadAhead < 1 || o.Memory < 1 || o.Crop < 0:
+		return nil, fmt.Errorf("data: %d workers, %d batches ahead, %d bytes, crops of %d; none is negative",
+			o.Workers, o.ReadAhead, o.Memory, o.Crop)
+	case o.Corrupt != CorruptError && o.Corrupt != CorruptSkip:
+		return nil, fmt.Errorf("data: policy for corrupt pictures %q; there are %q and %q", o.Corrupt, CorruptError, CorruptSkip)
+	case o.Crop == 0 && o.Augment:
+		return nil, errors.New("data: augmentation needs a crop")
+	case o.DropLast && n < o.BatchSize:
+		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
+	}
+	l := &Loader{pairs: dataset.Pairs, o: o, slots: make(chan struct{}, o.Workers), corrupt: map[string]error{}}
+	l.steps = n / o.BatchSize
+	if n%o.BatchSize != 0 && !o.DropLast {
+		l.steps++
+	}
+	if err := l.checkSizes(); err != nil {
+		return nil, err
+	}
+	largest, width, height := 0, o.Crop, o.Crop
+	if o.Crop == 0 {
+		width, height = l.pairs[0].Width, l.pairs[0].Height
+	}
+	for _, p := range l.pairs {
+		pixels := p.Width * p.Height
+		if p.HE.Half != Whole {
+			pixels *= 2
+		}
+		largest = max(largest, pixels)
+	}
+	l.reserved = int64(o.Workers)*int64(largest)*decodeBytesPerPixel +
+		int64(o.ReadAhead+1)*int64(min(o.BatchSize, n))*int64(width)*int64(height)*bytesPerPixel
+	if l.reserved > o.Memory {
+		return nil, fmt.Errorf("data: decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
+			"raise it, or take fewer workers, less read-ahead or smaller batches",
+			o.Workers, o.ReadAhead+1, o.BatchSize, l.reserved, o.Memory)
+	}
+	l.cache = newCache(o.Memory - l.reserved)
+	return l, nil
+}
+
+func (l *Loader) checkSizes() error {
+	var wrong []string
+	for _, p := range l.pairs {
+		switch {
+		case l.o.Crop > p.Width || l.o.Crop > p.Height:
+			wrong = append(wrong, fmt.Sprintf("%s has %d×%d pixels, too few for a crop of %d", p.HE, p.Width, p.Height, l.o.Crop))
+		case l.o.Crop == 0 && (p.Width != l.pairs[0].Width || p.Height != l.pairs[0].Height):
+			wrong = append(wrong, fmt.Sprintf("%s has %d×%d pixels, the first pair has %d×%d",
+				p.HE, p.Width, p.Height, l.pairs[0].Width, l.pairs[0].Height))
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("data: %d pairs don't fit:\n\t%s", len(wrong), strings.Join(wrong, "\n\t"))
+	}
+	return nil
+}
+
+// Steps is how many batches an epoch has.
+func (l *Loader) Steps() int { return l.steps }
+
+// Batch makes the batch of a step, counted from 0 over all epochs. The same step gives the same batch always.
+func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
+	if step < 0 {
+		return nil, fmt.Errorf("data: step %d; steps begin with 0", step)
+	}
+	epoch, first := step/l.steps, step%l.steps*l.o.BatchSize
+	order := epochOrder(len(l.pairs), l.o.Shuffle, l.o.Seed, epoch)
+	b := &Batch{Step: step, Epoch: epoch, N: min(l.o.BatchSize, len(order)-first), Height: l.o.Crop, Width: l.o.Crop}
+	if l.o.Crop == 0 {
+		b.Width, b.Height = l.pairs[0].Width, l.pairs[0].Height
+	}
+	values := 3 * b.Height * b.Width
+	b.HE, b.IHC = make([]float32, b.N*values), make([]float32, b.N*values)
+	b.HEPixels, b.IHCPixels = make([]uint8, b.N*values), make([]uint8, b.N*values)
+	b.Indices, b.Names, b.Augmentations = make([]int, b.N), make([]string, b.N), make([]Augmentation, b.N)
+
+	err := each(ctx, b.N, b.N, func(i int) error {
+		select {
+		case l.slots <- struct{}{}:
+			defer func() { <-l.slots }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		return l.fill(ctx, b, i, order, first+i)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("data: batch of step %d: %w", step, err)
+	}
+	return b, nil
+}
+
+// fill makes pair i of a batch from the pair at this place in the order, or under CorruptSkip from the next that can be read.
+func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place int) error {
+	var first error
+	for range order {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		index := order[place%len(order)]
+		err := l.pair(b, i, index)
+		if err == nil || l.o.Corrupt == CorruptError {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+		place++
+		l.lock.Lock()
+		l.skipped++
+		l.lock.Unlock()
+	}
+	return fmt.Errorf("none of the %d pairs can be read; the first: %w", len(order), first)
+}
+
+// pair makes pair i of a batch from the pair with this index.
+func (l *Loader) pair(b *Batch, i, index int) error {
+	pair := &l.pairs[index]
+	var a Augmentation
+	switch {
+	case l.o.Augment:
+		a = drawAugmentation(l.o.Seed, b.Epoch, index, pair.Width, pair.Height, l.o.Crop)
+	case l.o.Crop > 0:
+		a = Augmentation{Top: (pair.Height - l.o.Crop) / 2, Left: (pair.Width - l.o.Crop) / 2, Size: l.o.Crop}
+	}
+	values := 3 * b.Height * b.Width
+	at := i * values
+	for _, side := range [2]struct {
+		source Source
+		pix    []uint8
+		signed []float32
+	}{
+		{pair.HE, b.HEPixels[at : at+values], b.HE[at : at+values]},
+		{pair.IHC, b.IHCPixels[at : at+values], b.IHC[at : at+values]},
+	} {
+		img, err := l.picture(side.source, pair)
+		if err != nil {
+			l.lock.Lock()
+			l.corrupt[side.source.Path] = err
+			l.lock.Unlock()
+			return err
+		}
+		if a.Size == 0 {
+			copy(side.pix, img.Pix)
+		} else if err := a.Apply(side.pix, img); err != nil {
+			return err
+		}
+		Signed(side.signed, side.pix)
+	}
+	b.Indices[i], b.Names[i], b.Augmentations[i] = index, pair.Name, a
+	return nil
+}
+
+// picture reads one picture of a pair, through the cache.
+func (l *Loader) picture(source Source, pair *Pair) (*imagefile.Image, error) {
+	file := l.cache.get(source.Path)
+	if file == nil {
+		var err error
+		if file, err = imagefile.Read(source.Path, l.o.Read); err != nil {
+			return nil, err
+		}
+		l.lock.Lock()
+		l.decoded++
+		l.lock.Unlock()
+		l.cache.put(source.Path, file)
+	}
+	img, err := source.of(file)
+	if err != nil {
+		return nil, err
+	}
+	if img.Width != pair.Width || img.Height != pair.Height {
+		return nil, fmt.Errorf("%s: %d×%d pixels; there were %d×%d when the data set was opened",
+			source, img.Width, img.Height, pair.Width, pair.Height)
+	}
+	return img, nil
+}
+
+// Stats tell what a loader did and holds.
+type Stats struct {
+	Decoded   int64       // files
+	CacheHits int64       // pictures that needed no decoding
+	Skipped   int64       // pairs that others stood in for
+	Corrupt   []FileError // files that could not be read, sorted
+
+	MemoryLimit    int64 // bytes
+	MemoryReserved int64 // of these, for decoding and batches made ahead
+	MemoryCached   int64 // of these, in decoded pictures now
+}
+
+// Stats returns the state of now.
+func (l *Loader) Stats() Stats {
+	s := Stats{MemoryLimit: l.o.Memory, MemoryReserved: l.reserved}
+	l.cache.lock.Lock()
+	s.CacheHits, s.MemoryCached = l.cache.hits, l.cache.bytes
+	l.cache.lock.Unlock()
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	s.Decoded, s.Skipped = l.decoded, l.skipped
+	for path, err := range l.corrupt {
+		s.Corrupt = append(s.Corrupt, FileError{path, err})
+	}
+	slices.SortFunc(s.Corrupt, func(a, b FileError) int { return strings.Compare(a.Path, b.Path) })
+	return s
+}

@@ -1,0 +1,72 @@
+package data
+
+import (
+	"fmt"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// Pair is an H&E picture and the IHC picture of the same tissue.
+type Pair struct {
+	Name    string // the files' stem; for a list the H&E file's path without its extension
+	Split   string // "train", "val", "test"; "" where the layout has none
+	HE, IHC Source
+	Patient string // what the name or the list tells; "" if nothing
+	Grade   string // of BCI: "0", "1+", "2+", "3+"; "" elsewhere
+
+	Width, Height int // of both pictures
+}
+
+// Source is a picture in a file.
+type Source struct {
+	Path string
+	Half Half
+}
+
+// Half says which part of a file a picture is.
+type Half string
+
+// The parts of a file.
+const (
+	Whole Half = ""
+	Left  Half = "left"
+	Right Half = "right"
+)
+
+func (s Source) String() string {
+	if s.Half == Whole {
+		return s.Path
+	}
+	return fmt.Sprintf("%s (%s half)", s.Path, s.Half)
+}
+
+// size returns the size of the picture in a file of this size.
+func (s Source) size(width, height int) (int, int, error) {
+	if s.Half == Whole {
+		return width, height, nil
+	}
+	if width%2 != 0 {
+		return 0, 0, fmt.Errorf("%d pixels in width have no halves", width)
+	}
+	return width / 2, height, nil
+}
+
+// of cuts the picture out of its file's picture.
+func (s Source) of(img *imagefile.Image) (*imagefile.Image, error) {
+	width, height, err := s.size(img.Width, img.Height)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	if s.Half == Whole {
+		return img, nil
+	}
+	left := 0
+	if s.Half == Right {
+		left = width
+	}
+	half := imagefile.New(width, height)
+	for y := range height {
+		copy(half.Pix[3*width*y:][:3*width], img.Pix[3*(img.Width*y+left):])
+	}
+	return half, nil
+}

@@ -1,0 +1,69 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed says that a Stream was closed.
+var ErrClosed = errors.New("data: the stream is closed")
+
+// Stream makes the batches of consecutive steps ahead. It has goroutines of its own until Close.
+type Stream struct {
+	cancel  context.CancelFunc
+	pending chan chan made // in order of their steps; as many as are made ahead
+	group   sync.WaitGroup
+}
+
+type made struct {
+	batch *Batch
+	err   error
+}
+
+// Stream begins with a step and goes on without end; the caller closes it. When ctx ends, so does the stream.
+func (l *Loader) Stream(ctx context.Context, step int) *Stream {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Stream{cancel: cancel, pending: make(chan chan made, l.o.ReadAhead)}
+	s.group.Go(func() {
+		defer close(s.pending)
+		for step := step; ; step++ { // each goroutine below has its own
+			result := make(chan made, 1) // so that nobody has to wait for it
+			select {
+			case s.pending <- result:
+			case <-ctx.Done():
+				return
+			}
+			s.group.Go(func() {
+				batch, err := l.Batch(ctx, step)
+				result <- made{batch, err}
+			})
+		}
+	})
+	return s
+}
+
+// Next returns the next batch. An error is that of this batch's step; the next call goes on with the step behind it. It is for
+// one goroutine at a time.
+func (s *Stream) Next(ctx context.Context) (*Batch, error) {
+	select {
+	case result, ok := <-s.pending:
+		if !ok {
+			return nil, ErrClosed
+		}
+		select {
+		case m := <-result:
+			return m.batch, m.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Close stops the stream and waits for its goroutines.
+func (s *Stream) Close() {
+	s.cancel()
+	s.group.Wait()
+}
