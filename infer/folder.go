@@ -20,7 +20,7 @@ type Job struct {
 }
 
 // imageEndings are the files that a folder is searched for.
-var imageEndings = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+var imageEndings = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
 func isImage(path string) bool {
 	return slices.Contains(imageEndings, strings.ToLower(filepath.Ext(path)))

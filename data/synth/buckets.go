@@ -11,7 +11,7 @@ type buckets struct {
 	id [][]int // [n, n]
 }
 
-const bucketSide = 10.0 // µm; no nucleus is longer
+const bucketSide = 10.0 // µm, as wide as a cell; only long spindles end to end can miss each other
 
 func newBuckets(field float64) buckets {
 	n := int(math.Ceil((field+2*margin)/bucketSide)) + 1

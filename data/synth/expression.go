@@ -16,10 +16,10 @@ func (m Marker) Express(n Morphology) float64 {
 	var score float64 // positive from 0 on, strongest at 1
 	switch m {
 	case ER:
-		score = 0.6*(n.Pallor-0.42)/0.4 + 0.4*(n.area()-35)/35
-		if n.Pallor < 0.42 {
+		if n.Pallor < 0.42 { // a large nucleus doesn't make up for darkness
 			return 0
 		}
+		score = 0.6*(n.Pallor-0.42)/0.4 + 0.4*(n.area()-35)/35
 	case PR:
 		score = (n.Nucleolus - 0.6) / 0.5
 	case Ki67:

@@ -38,6 +38,7 @@ type nucleus struct {
 	density     float64 // of its haematoxylin, relative
 	soft        float64 // width of its edge in µm: how far out of focus
 	bend, blunt float64 // of spindles
+	roughness   float64 // of its outline
 	outline     outline
 	ox, oy      float64 // where it cuts its chromatin out of the noise
 	cytoplasm   [2]float64
@@ -91,25 +92,26 @@ func (p *population) scatter(pitch float64, visit func(x, y float64)) {
 	}
 }
 
-// add places a nucleus unless it comes closer to another than spread times the sum of their radii, plus gap µm.
-func (p *population) add(n nucleus, spread, gap float64) bool {
+// add places a nucleus unless it comes closer to another than spread times the sum of their radii, plus gap µm. What need
+// not be known for that is drawn here.
+func (p *population) add(n nucleus, spread, gap float64) {
 	for id := range p.index.near(n.x, n.y, 1) {
 		o := &p.nuclei[id]
 		dx, dy := o.x-n.x, o.y-n.y
 		if math.Hypot(dx, dy) < spread*(n.radiusTowards(dx, dy)+o.radiusTowards(dx, dy))+gap {
-			return false
+			return
 		}
 	}
 	r := p.r
 	n.A, n.B = quantise(n.A), quantise(n.B)
 	n.Pallor, n.Nucleolus, n.Chromatin = quantise(clamp01(n.Pallor)), quantise(max(0, n.Nucleolus)), quantise(clamp01(n.Chromatin))
+	n.outline = newOutline(r, n.roughness)
 	n.ox, n.oy = between(r, 0, 500), between(r, 0, 500)
 	n.soft = 0.45 + 1.1*r.Float64()*r.Float64()*r.Float64()
 	n.blunt = r.Float64()
 	n.cytoplasm = [2]float64{normal(r, 0, 1), normal(r, 0, 1)}
 	p.index.insert(len(p.nuclei), n.x, n.y)
 	p.nuclei = append(p.nuclei, n)
-	return true
 }
 
 // benign lines glands: a row of luminal cells upright on the edge, and flat myoepithelial cells under them.
@@ -117,7 +119,7 @@ func (p *population) benign() {
 	r, t := p.r, p.t
 	p.scatter(1.6, func(x, y float64) {
 		d := t.body.at(x, y)
-		if d < 0.4 || d > 9 || t.benign.at(x, y) < 0.5 || t.lumen.at(x, y) > -2.8 {
+		if d < 0.4 || d > 7 || t.benign.at(x, y) < 0.5 || t.lumen.at(x, y) > -2.8 {
 			return
 		}
 		gx, gy := t.body.slope(x, y)
@@ -125,13 +127,13 @@ func (p *population) benign() {
 		switch {
 		case d < 1.9:
 			p.add(nucleus{
-				x: x, y: y, angle: upright + math.Pi/2 + normal(r, 0, 0.12), density: normal(r, 1.15, 0.1), outline: newOutline(r, 0.05),
+				x: x, y: y, angle: upright + math.Pi/2 + normal(r, 0, 0.12), density: normal(r, 1.15, 0.1), roughness: 0.05,
 				Morphology: Morphology{Kind: Myoepithelial, A: normal(r, 3.4, 0.4), B: normal(r, 1.4, 0.15), Pallor: between(r, 0, 0.15), Chromatin: between(r, 0, 0.3)},
 			}, 0.95, 2.5)
-		case d > 4.6 && d < 7:
+		case d > 4.6:
 			b := normal(r, 2.8, 0.22)
 			p.add(nucleus{
-				x: x, y: y, angle: upright + normal(r, 0, 0.25), density: normal(r, 1, 0.09), outline: newOutline(r, 0.04),
+				x: x, y: y, angle: upright + normal(r, 0, 0.25), density: normal(r, 1, 0.09), roughness: 0.04,
 				Morphology: Morphology{Kind: Benign, A: b * between(r, 1.15, 1.5), B: b, Pallor: between(r, 0.1, 0.38), Chromatin: between(r, 0.05, 0.4), Nucleolus: max(0, between(r, -0.4, 0.4))},
 			}, 0.93, 0.3)
 		}
@@ -159,7 +161,7 @@ func tumourNucleus(r *rand.Rand, t *tissue, x, y, vesicular float64) nucleus {
 	v := smoothstep(0.3, 0.7, vesicular)
 	b := (2.75 + 1.05*v + normal(r, 0, 0.18+0.3*t.patient.pleomorphic)) * t.patient.nuclearSize
 	n := nucleus{
-		x: x, y: y, density: normal(r, 1.28-0.28*v, 0.12), outline: newOutline(r, 0.055+0.04*t.patient.pleomorphic),
+		x: x, y: y, density: normal(r, 1.28-0.28*v, 0.12), roughness: 0.055 + 0.04*t.patient.pleomorphic,
 		Morphology: Morphology{
 			Kind: Tumour, B: max(2, b), A: max(2, b) * (1.05 + 0.5*math.Abs(normal(r, 0, 0.6))),
 			Pallor:    0.12 + 0.7*v + normal(r, 0, 0.08),
@@ -179,10 +181,10 @@ func tumourNucleus(r *rand.Rand, t *tissue, x, y, vesicular float64) nucleus {
 	if r.Float64() < t.patient.mitotic {
 		n.Mitotic = true
 		n.A, n.B, n.Pallor, n.Nucleolus, n.Chromatin, n.density = normal(r, 3.6, 0.4), normal(r, 1.7, 0.2), 0, 0, 1, 1.8
-		n.outline = newOutline(r, 0.16)
+		n.roughness = 0.16
 	} else if r.Float64() < 0.03 { // shrunken and dark: dying
 		n.A, n.B, n.Pallor, n.Nucleolus, n.density = n.A*0.8, n.B*0.65, 0, 0, 1.7
-		n.outline = newOutline(r, 0.1)
+		n.roughness = 0.1
 	}
 	return n
 }
@@ -202,7 +204,7 @@ func (p *population) vessels() {
 			gap = 6
 		}
 		p.add(nucleus{
-			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.1), outline: newOutline(r, 0.04),
+			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.1), roughness: 0.04,
 			Morphology: Morphology{Kind: Endothelial, A: normal(r, 4.6, 0.8), B: normal(r, 1.3, 0.2), Pallor: between(r, 0, 0.3), Chromatin: between(r, 0, 0.4)},
 		}, 1, gap)
 	})
@@ -218,7 +220,7 @@ func (p *population) fat() {
 		}
 		gx, gy := t.fat.slope(x, y)
 		p.add(nucleus{
-			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.15), outline: newOutline(r, 0.04),
+			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.15), roughness: 0.04,
 			Morphology: Morphology{Kind: Adipocyte, A: normal(r, 4, 0.7), B: normal(r, 1.1, 0.15), Chromatin: between(r, 0, 0.3)},
 		}, 1, 20)
 	})
@@ -244,14 +246,14 @@ func (p *population) inflammation() {
 		if r.Float64() < 0.2 {
 			b := normal(r, 2.6, 0.2)
 			p.add(nucleus{
-				x: x, y: y, angle: between(r, 0, math.Pi), density: normal(r, 1.3, 0.1), outline: newOutline(r, 0.04),
+				x: x, y: y, angle: between(r, 0, math.Pi), density: normal(r, 1.3, 0.1), roughness: 0.04,
 				Morphology: Morphology{Kind: Plasma, A: b * 1.12, B: b, Pallor: 0.1, Chromatin: between(r, 0.6, 1)},
 			}, 1.15, 0.8)
 			return
 		}
 		b := normal(r, 2.35, 0.22)
 		p.add(nucleus{
-			x: x, y: y, angle: between(r, 0, math.Pi), density: normal(r, 1.5, 0.13), outline: newOutline(r, 0.05),
+			x: x, y: y, angle: between(r, 0, math.Pi), density: normal(r, 1.5, 0.13), roughness: 0.05,
 			Morphology: Morphology{Kind: Lymphocyte, A: b * between(r, 1, 1.25), B: b, Pallor: between(r, 0, 0.1), Chromatin: between(r, 0.1, 0.7)},
 		}, 1, 0.3)
 	})
@@ -270,7 +272,7 @@ func (p *population) stroma() {
 		plump := r.Float64() * r.Float64()
 		p.add(nucleus{
 			x: x, y: y, angle: math.Atan2(s, c) + normal(r, 0, 0.16), density: normal(r, 1.25-0.45*plump, 0.25),
-			bend: normal(r, 0, 0.16), outline: newOutline(r, 0.035),
+			bend: normal(r, 0, 0.16), roughness: 0.035,
 			Morphology: Morphology{Kind: Fibroblast, A: min(8, 2.6+5.5*r.Float64()*r.Float64()+1.2*r.Float64()), B: 0.8 + 0.7*r.Float64() + 1.2*plump, Pallor: 0.5 * plump, Chromatin: between(r, 0.1, 0.6)},
 		}, 0.85, 0.2)
 	})

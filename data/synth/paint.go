@@ -220,7 +220,7 @@ func (p *painter) cellDAB(own, other *nucleus, meet, first, reach, lumen, grain 
 		if other != nil {
 			haze += (other.intensity - own.intensity) * 0.5 * smoothstep(2.2, 0, meet)
 		}
-		return haze * max(0, 0.2+0.2*math.Exp(-max(0, first-1.5)/1.2)+0.05*grain)
+		return haze * max(0, 0.28+0.24*math.Exp(-max(0, first-1.5)/1.2)+0.06*grain)
 	}
 	// The ring lies on the border with the next cell, or on the free edge.
 	shared := own.intensity

@@ -31,7 +31,7 @@ func newPatient(seed uint64, number int) patient {
 	r := random(seed, number, forPatient)
 	p := patient{
 		pattern:     drawPattern(r),
-		vesicular:   between(r, 0.12, 0.95),
+		vesicular:   between(r, 0.25, 1),
 		pleomorphic: r.Float64(),
 		nuclearSize: normal(r, 1, 0.05),
 		mitotic:     0.002 + 0.02*r.Float64()*r.Float64(),

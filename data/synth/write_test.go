@@ -232,3 +232,23 @@ func put(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Whatever dataset.json says, Write refuses it or finds its own settings in it.
+func FuzzDatasetJSON(f *testing.F) {
+	for _, text := range []string{"", "{", "{}", "[1]", "null", `{"size":[64]}`, `{"size":"64","seed":1e400}`, `{"generation":1,"pairs":1}`} {
+		f.Add(text)
+	}
+	c := tiny()
+	c.Pairs, c.ValPairs = 1, 0
+	f.Fuzz(func(t *testing.T, text string) {
+		dir := t.TempDir()
+		put(t, filepath.Join(dir, "dataset.json"), text)
+		err := synth.Write(context.Background(), dir, c, nil)
+		if err == nil && !strings.Contains(text, "9223372036854775809") {
+			t.Errorf("taken for the folder of seed %d", c.Seed)
+		}
+		if err != nil && !strings.Contains(err.Error(), "dataset.json") {
+			t.Errorf("error %q doesn't name the file", err)
+		}
+	})
+}
