@@ -45,6 +45,7 @@ func operations() []differentiated {
 		{"Conv2D stride 2", conv([]int{1, 6, 5, 2}, []int{3, 3, 2, 3}, true, false, op.ConvConfig{Stride: 2, Pad: op.Pad(1)})},
 		{"Conv2D padded at the end", conv([]int{1, 6, 4, 2}, []int{3, 3, 2, 2}, false, false, op.ConvConfig{Stride: 2, Pad: op.Padding{Bottom: 1, Right: 1}})},
 		{"Conv2D patches", conv([]int{1, 6, 9, 2}, []int{3, 3, 2, 2}, true, false, op.ConvConfig{Stride: 3})},
+		{"Conv2D 1x4", conv([]int{1, 3, 6, 2}, []int{1, 4, 2, 3}, true, false, op.ConvConfig{Pad: op.Padding{Left: 3, Right: 0}})},
 		{"Conv2D resized", conv([]int{1, 2, 3, 2}, []int{3, 3, 2, 2}, true, false, op.ConvConfig{Pad: op.Pad(1), ResizeH: 4, ResizeW: 5})},
 		{"Linear", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.Affine(s, leaf(2, 3, 5), leaf(4, 5), leaf(4), leaf(2, 3, 4))
@@ -80,6 +81,23 @@ func operations() []differentiated {
 		{"MSE weighted", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.MeanSquaredError(s, leaf(3, 4), leaf(3, 4), s.Input("weights", 3))
 		}},
+		{"SamplePosterior", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.SamplePosterior(s, leaf(2, 3, 2, 6), s.Input("noise", 2, 3, 2, 3))
+		}},
+		{"SamplePosterior beyond the clamp", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.SamplePosterior(s, op.Scaled(s, leaf(1, 4, 6), 40), s.Input("noise", 1, 4, 3))
+		}},
+		{"PosteriorKL", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.PosteriorKL(s, leaf(2, 3, 2, 6)) }},
+		{"MaxPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.MaxPool(s, leaf(2, 5, 6, 3), op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Padding{Top: 1, Right: 1}})
+		}},
+		{"AvgPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.AvgPool(s, leaf(2, 5, 6, 3), op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}, false)
+		}},
+		{"AvgPool of padding", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.AvgPool(s, leaf(1, 5, 6, 2), op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Pad(1)}, true)
+		}},
+		{"GlobalAvgPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.GlobalAvgPool(s, leaf(2, 3, 5, 4)) }},
 		{"Embedding", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.Lookup(s, s.IndexInput("ids", 2, 3), leaf(5, 4))
 		}},
@@ -97,7 +115,7 @@ func operations() []differentiated {
 			return op.GroupNormalize(s, leaf(2, 3, 2, 6), leaf(6), leaf(6), 3, 1e-5, silu)
 		}})
 	}
-	for _, act := range []op.Act{op.SiLUAct, op.GELUAct, op.QuickGELUAct} {
+	for _, act := range []op.Act{op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct} {
 		list = append(list, differentiated{act.String(), func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.Activate(s, leaf(4, 5), act)
 		}})

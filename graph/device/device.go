@@ -35,7 +35,7 @@ type Operand struct {
 	Shape tensor.Shape
 	DType DType
 	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
-	// rearrange them once when it is compiled; nil otherwise.
+	// rearrange them once when it is compiled (see Unreader); nil otherwise.
 	Const Pointer
 }
 
@@ -62,6 +62,12 @@ type Kernel interface {
 	Run(out Pointer, in []Pointer, workspace Pointer) error
 	// Close gives back what the kernel holds, such as rearranged weights.
 	Close() error
+}
+
+// Unreader is a Kernel that may hold constant inputs rearranged.
+type Unreader interface {
+	// Unread lists the inputs whose bytes Run doesn't read. It stays the same for as long as the kernel lives.
+	Unread() []int
 }
 
 // Memory is a stretch of a device's memory.

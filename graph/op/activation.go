@@ -18,7 +18,7 @@ func (a Activation) Name() string { return "Activation" }
 
 // Infer returns x's shape.
 func (a Activation) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if a.Act == NoAct || a.Act > QuickGELUAct {
+	if a.Act == NoAct || a.Act > ReLUAct {
 		return nil, errorf("unknown function %d", a.Act)
 	}
 	return sameShape(in, 1)

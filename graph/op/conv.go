@@ -14,10 +14,11 @@ const (
 	SiLUAct          // x·sigmoid(x)
 	GELUAct          // x·Φ(x), exact with erf
 	QuickGELUAct     // x·sigmoid(1.702 x)
+	ReLUAct          // max(x, 0)
 )
 
 // String returns the function's name.
-func (a Act) String() string { return [...]string{"none", "silu", "gelu", "quick_gelu"}[a] }
+func (a Act) String() string { return [...]string{"none", "silu", "gelu", "quick_gelu", "relu"}[a] }
 
 // Padding is the number of zero rows and columns around an image.
 type Padding struct{ Top, Left, Bottom, Right int }

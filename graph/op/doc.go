@@ -13,7 +13,7 @@
 //	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec plus place
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again
 //
-// One family a file: conv.go, linear.go, norm.go, attention.go, activation.go, elementwise.go, concat.go, upsample.go,
-// reshape.go, embedding.go, softmax.go, loss.go, timestep.go, optimizer.go. scope.go is the place in a network under
-// construction, applied.go what Gorgonia sees.
+// One family a file: conv.go, pool.go, linear.go, norm.go, attention.go, activation.go, elementwise.go, concat.go, upsample.go,
+// reshape.go, embedding.go, softmax.go, posterior.go, loss.go, timestep.go, optimizer.go. scope.go is the place in a network
+// under construction, applied.go what Gorgonia sees.
 package op

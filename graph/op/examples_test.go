@@ -24,6 +24,7 @@ func examples() []example {
 	scalar := tensor.ScalarShape()
 	geometry := Geometry{KH: 3, KW: 2, Stride: 2, Pad: Padding{Top: 1, Left: 0, Bottom: 2, Right: 1}}
 	x, w, y := tensor.Shape{2, 6, 5, 4}, tensor.Shape{3, 2, 4, 7}, tensor.Shape{2, 4, 3, 7}
+	window, pooled := Geometry{KH: 3, KW: 2, Stride: 2, Pad: Padding{Top: 2, Bottom: 1, Right: 1}}, tensor.Shape{2, 4, 3, 4}
 	tokens := tensor.Shape{2, 5, 6}
 	stats, c := tensor.Shape{2, 3, 2}, tensor.Shape{6}
 	return []example{
@@ -32,6 +33,10 @@ func examples() []example {
 		{ConvDataGrad{Geometry: geometry, H: 6, W: 5, Residual: true}, shapes{y, w, x}, x},
 		{ConvWeightGrad{geometry}, shapes{x, y}, w},
 		{SumRows{}, shapes{x}, tensor.Shape{4}},
+		{MaxPool2D{window}, shapes{x}, pooled},
+		{MaxPool2DGrad{window}, shapes{x, pooled}, x},
+		{AvgPool2D{Geometry: window, CountIncludePad: true}, shapes{x}, pooled},
+		{AvgPool2DGrad{Geometry: window, H: 6, W: 5}, shapes{pooled}, x},
 		{Linear{Bias: true, Residual: true}, shapes{tokens, {7, 6}, {7}, {2, 5, 7}}, tensor.Shape{2, 5, 7}},
 		{Linear{Act: GELUAct}, shapes{tokens, {7, 6}}, tensor.Shape{2, 5, 7}},
 		{LinearDataGrad{Residual: true}, shapes{{2, 5, 7}, {7, 6}, tokens}, tokens},
@@ -70,6 +75,10 @@ func examples() []example {
 		{EmbeddingGrad{Rows: 9}, shapes{{2, 5}, tokens}, tensor.Shape{9, 6}},
 		{Softmax{}, shapes{tokens}, tokens},
 		{SoftmaxGrad{}, shapes{tokens, tokens}, tokens},
+		{PosteriorSample{}, shapes{tokens, {2, 5, 3}}, tensor.Shape{2, 5, 3}},
+		{PosteriorSampleGrad{}, shapes{tokens, {2, 5, 3}, {2, 5, 3}}, tokens},
+		{KLDivergence{}, shapes{tokens}, scalar},
+		{KLDivergenceGrad{}, shapes{tokens, scalar}, tokens},
 		{MSE{Weighted: true}, shapes{tokens, tokens, {2}}, scalar},
 		{MSEGrad{Weighted: true}, shapes{tokens, tokens, scalar, {2}}, tokens},
 		{TimestepEmbedding{Channels: 8, CosFirst: true, FreqShift: 1}, shapes{{3}}, tensor.Shape{3, 8}},

@@ -12,6 +12,7 @@ import (
 func TestInferSaysWhatIsWrong(t *testing.T) {
 	type shapes = []tensor.Shape
 	same := Geometry{KH: 3, KW: 3, Stride: 1, Pad: Pad(1)}
+	half := Geometry{KH: 3, KW: 3, Stride: 2}
 	x, w, y := tensor.Shape{1, 8, 8, 320}, tensor.Shape{3, 3, 320, 640}, tensor.Shape{1, 8, 8, 640}
 	tokens, c := tensor.Shape{2, 5, 6}, tensor.Shape{6}
 	stats, sums := tensor.Shape{2, 3, 2}, tensor.Shape{2, 2, 6}
@@ -39,6 +40,18 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{ConvWeightGrad{same}, shapes{x, {2, 8, 8, 640}}, []string{"[1 8 8 320]", "[2 8 8 640]"}},
 		{ConvWeightGrad{Geometry{KH: 3, KW: 3}}, shapes{x, y}, []string{"stride 0"}},
 		{SumRows{}, shapes{scalar}, []string{"[…,C]"}},
+
+		{MaxPool2D{half}, shapes{tokens}, []string{"[2 5 6]", "[N,H,W,C]"}},
+		{MaxPool2D{half}, shapes{{1, 2, 8, 320}}, []string{"3×3", "2×8"}},
+		{MaxPool2D{Geometry{KH: 3, KW: 3}}, shapes{x}, []string{"stride 0", "at least 1"}},
+		{MaxPool2D{Geometry{KH: 3, KW: 1, Stride: 1, Pad: Pad(1)}}, shapes{x}, []string{"3×1", "{1 1 1 1}", "less padding than window"}},
+		{MaxPool2DGrad{half}, shapes{x, x}, []string{"gradient [1 8 8 320]", "want [1 3 3 320]"}},
+		{MaxPool2DGrad{half}, shapes{tokens, x}, []string{"[2 5 6]", "[N,H,W,C]"}},
+		{AvgPool2D{Geometry: half}, shapes{tokens}, []string{"[2 5 6]", "[N,H,W,C]"}},
+		{AvgPool2D{Geometry: Geometry{KH: 2, KW: 2, Stride: 1, Pad: Padding{Bottom: 2}}}, shapes{x}, []string{"{0 0 2 0}", "less padding"}},
+		{AvgPool2DGrad{Geometry: half, H: 8, W: 8}, shapes{tokens}, []string{"[2 5 6]", "[N,H',W',C]"}},
+		{AvgPool2DGrad{Geometry: half, H: 8, W: 8}, shapes{x}, []string{"gradient [1 8 8 320]", "want [1 3 3 320]"}},
+		{AvgPool2DGrad{Geometry: half, H: 2, W: 8}, shapes{x}, []string{"3×3", "2×8"}},
 
 		{Linear{}, shapes{{1, 4096, 320}, {640, 768}}, []string{"input [1 4096 320] does not match weight [640 768]"}},
 		{Linear{}, shapes{tokens, {7, 6, 1}}, []string{"[7 6 1]", "[O,K]"}},
@@ -68,7 +81,7 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{LayerNormGradParams{Eps: 1e-5}, shapes{tokens, {2, 6, 5}}, []string{"[2 5 6]", "[2 6 5]", "same shape"}},
 
 		{Activation{}, shapes{tokens}, []string{"unknown function"}},
-		{Activation{Act: QuickGELUAct + 1}, shapes{tokens}, []string{"unknown function 4"}},
+		{Activation{Act: ReLUAct + 1}, shapes{tokens}, []string{"unknown function 5"}},
 		{ActivationGrad{Act: SiLUAct}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
 		{GEGLU{}, shapes{{2, 7}}, []string{"[2 7]", "2F"}},
 		{GEGLUGrad{}, shapes{tokens, tokens}, []string{"gradient [2 5 6]", "want [2 5 3]"}},
@@ -97,6 +110,14 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{EmbeddingGrad{Rows: 9}, shapes{{2, 4}, tokens}, []string{"[2 4]", "[2 5 6]"}},
 		{EmbeddingGrad{}, shapes{{2, 5}, tokens}, []string{"0 rows", "at least 1"}},
 
+		{PosteriorSample{}, shapes{{2, 5, 7}, {2, 5, 3}}, []string{"moments [2 5 7]", "[N,…,2C]"}},
+		{PosteriorSample{}, shapes{c, {3}}, []string{"moments [6]", "[N,…,2C]"}},
+		{PosteriorSample{}, shapes{tokens, tokens}, []string{"noise [2 5 6]", "moments [2 5 6]", "want [2 5 3]"}},
+		{PosteriorSampleGrad{}, shapes{tokens, tokens, tokens}, []string{"noise [2 5 6]", "want [2 5 3]"}},
+		{PosteriorSampleGrad{}, shapes{tokens, {2, 5, 3}, tokens}, []string{"gradient [2 5 6]", "want [2 5 3]"}},
+		{KLDivergence{}, shapes{{2, 5, 7}}, []string{"moments [2 5 7]", "[N,…,2C]"}},
+		{KLDivergenceGrad{}, shapes{{2, 5, 7}, scalar}, []string{"moments [2 5 7]", "[N,…,2C]"}},
+		{KLDivergenceGrad{}, shapes{tokens, {2}}, []string{"gradient [2]", "scalar"}},
 		{MSE{}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
 		{MSE{Weighted: true}, shapes{tokens, tokens, {3}}, []string{"weights [3]", "want [2]"}},
 		{MSEGrad{}, shapes{tokens, tokens, {2}}, []string{"gradient [2]", "scalar"}},

@@ -1,21 +1,28 @@
 package vae
 
-import "math"
+import (
+	"math"
 
-// The logarithm of a variance is kept in this range, as diffusers' DiagonalGaussianDistribution does.
-const minLogVariance, maxLogVariance = -30, 20
+	"gorgonia.org/gorgonia"
 
-// Moments takes the encoder's moments [N,h,w,2·channels] apart: the means, the logarithms of the variances, kept in [−30,20], and the
-// standard deviations, [N,h,w,channels] each. mean + std·noise is a sample.
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Sample draws latents from the posterior, DiagonalGaussianDistribution.sample: moments [N,h,w,2·latent_channels], standard
+// normal noise [N,h,w,latent_channels] → [N,h,w,latent_channels], not multiplied by scaling_factor.
+func Sample(root *op.Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
+	return op.SamplePosterior(root.Sub("posterior"), moments, noise)
+}
+
+// Moments takes an encoder's result apart as DiagonalGaussianDistribution does: moments [N,h,w,2·channels] → the mean, the
+// logarithm of the variance, clamped, and the standard deviation, all [N,h,w,channels].
 func Moments(moments []float32, channels int) (mean, logvar, std []float32) {
-	n := len(moments) / 2
-	mean, logvar, std = make([]float32, 0, n), make([]float32, 0, n), make([]float32, 0, n)
-	for i := 0; i+2*channels <= len(moments); i += 2 * channels {
-		mean = append(mean, moments[i:i+channels]...)
-		for _, v := range moments[i+channels : i+2*channels] {
-			v = min(max(v, minLogVariance), maxLogVariance)
+	for ; channels > 0 && len(moments) >= 2*channels; moments = moments[2*channels:] {
+		mean = append(mean, moments[:channels]...)
+		for _, v := range moments[channels : 2*channels] {
+			v = min(max(v, op.MinLogVariance), op.MaxLogVariance)
 			logvar = append(logvar, v)
-			std = append(std, float32(math.Exp(float64(0.5*v))))
+			std = append(std, float32(math.Exp(float64(v/2))))
 		}
 	}
 	return mean, logvar, std

@@ -1,4 +1,4 @@
-// Attention, forward and backward, with queries in the vector lanes.
+// Attention with queries in the vector lanes; attention_grad.inc.h has its gradient.
 //
 // A tile is ATT_Q queries. Its scores are computed transposed, Sᵀ[key][query], so that the softmax over keys runs down the
 // rows: maximum, sum and rescaling are one vector operation each, never a reduction across lanes. Every product is then
@@ -9,9 +9,12 @@
 //
 // K is packed in panels of ATT_R keys and V in panels of ATT_R channels, chunk of keys by chunk of keys, so that the inner loop
 // reads both in sequence; a chunk stays in the L2 cache while the tiles of a block of queries pass over it.
+//
+// Where products of bfloat16 are of pairs (HD_DOT), channels are paired in K and Qᵀ, and keys in V and Pᵀ: two rows of floats
+// become one row of pairs, and the same sums take half as many steps.
 
 enum {
-#if defined(HD_AVX512)
+#if VL == 16
 	ATT_R = 8, // 8×3 accumulators of 32 registers
 #else
 	ATT_R = 4, // 4×3 accumulators + 3 loads + 1 broadcast: all 16 registers
@@ -155,25 +158,6 @@ static void att_store_tile(void *dst, long ldd, long n, long d, const float *src
 		att_store_tile_t(dst, ldd, n, d, src, factor, HD_F32);
 }
 
-// Copies n rows of d values to rows of ldd ≥ d floats; what is past d is zero.
-INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
-	for (long r = 0; r < n; r++) {
-		long c = 0;
-		for (; c + VL <= d; c += VL)
-			st(dst + r * ldd + c, ldt(src, r * lds + c, type));
-		for (; c < d; c++)
-			dst[r * ldd + c] = ld1(src, r * lds + c, type);
-		for (; c < ldd; c++)
-			dst[r * ldd + c] = 0;
-	}
-}
-static void att_pack_rows(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
-	if (type == HD_BF16)
-		att_pack_rows_t(dst, ldd, src, lds, n, d, HD_BF16);
-	else
-		att_pack_rows_t(dst, ldd, src, lds, n, d, HD_F32);
-}
-
 // Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is filled
 // up with copies of the last key: they can't raise a maximum of scores, and nothing else looks at them.
 INLINE void att_pack_keys_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
@@ -220,11 +204,33 @@ static void att_pack_panels(float *dst, const void *src, long lds, long n, long 
 		att_pack_panels_t(dst, src, lds, n, d, HD_F32);
 }
 
+// ---- Pairs
+
+// Makes pairs of bfloat16 of rows of floats, in place: row r of pairs is rows 2r and 2r+1, with zeros for a row that is missing.
+static void att_pair_rows(float *x, long rows, long width) {
+	for (long r = 0; r < rows; r += 2) {
+		const float *first = x + r * width, *second = first + width;
+		float *pairs = x + r / 2 * width;
+		for (long i = 0; i < width; i++) {
+			uint32_t pair = f32_to_bf16(first[i]) | (r + 1 < rows ? (uint32_t)f32_to_bf16(second[i]) << 16 : 0);
+			memcpy(pairs + i, &pair, sizeof pair);
+		}
+	}
+}
+// The same for a tile of queries.
+static void att_pair_tile(float *x, long rows) {
+	for (long r = 0; r < rows; r += 2)
+		for (long i = 0; i < ATT_Q; i += VL)
+			st(x + r / 2 * ATT_Q + i,
+			   (vf)vpair(ld(x + r * ATT_Q + i), r + 1 < rows ? ld(x + (r + 1) * ATT_Q + i) : bc(0)));
+}
+
 // ---- Products
 
 // x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so have
-// smaller rounding errors than one long chain.
-INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, long n, const float *a, long ra, long ca, const float *b, long ldb) {
+// smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
+INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, const float *a, long ra, long ca, const float *b,
+                    long ldb) {
 	ATT_UNROLL
 	for (int i = 0; i < ATT_R; i++)
 		ATT_UNROLL
@@ -237,10 +243,14 @@ INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, long n, const float *a, l
 			bv[j] = ld(b + j * VL);
 		ATT_UNROLL
 		for (int i = 0; i < ATT_R; i++) {
-			vf av = bc(a[i * ra]);
+			vf av = pairs ? (vf)bcpair(a + i * ra) : bc(a[i * ra]);
 			ATT_UNROLL
-			for (int j = 0; j < nv; j++)
-				x[i][j] += av * bv[j];
+			for (int j = 0; j < nv; j++) {
+				if (pairs)
+					x[i][j] = vdot(x[i][j], (vi)av, (vi)bv[j]);
+				else
+					x[i][j] += av * bv[j];
+			}
 		}
 		a += ca;
 		b += ldb;
@@ -267,16 +277,18 @@ INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const
 
 // s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of queries;
 // unless max is NULL, max[query] is the greatest. s has rows of lds.
-INLINE void att_scores_nv(const int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
-	for (long c0 = 0; c0 < d; c0 += ATT_DEPTH) {
-		long nc = att_min(d - c0, ATT_DEPTH);
+INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const float *k, const float *q, float *s, long lds,
+                          float *max) {
+	long words = pairs ? att_div(d, 2) : d;
+	for (long c0 = 0; c0 < words; c0 += ATT_DEPTH) {
+		long nc = att_min(words - c0, ATT_DEPTH);
 		vf m[ATT_NV];
 		ATT_UNROLL
 		for (int j = 0; j < nv; j++)
 			m[j] = bc(-INFINITY);
 		for (long r = 0; r < n; r += ATT_R) {
 			vf x[ATT_R][ATT_NV];
-			att_mac(x, nv, nc, k + r * d + c0 * ATT_R, 1, ATT_R, q + c0 * ATT_Q, ATT_Q);
+			att_mac(x, nv, pairs, nc, k + r * d + c0 * ATT_R, 1, ATT_R, q + c0 * ATT_Q, ATT_Q);
 			if (c0)
 				att_add(x, nv, s + r * lds, lds, NULL);
 			else
@@ -295,20 +307,20 @@ INLINE void att_scores_nv(const int nv, long n, long d, const float *k, const fl
 }
 static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
 	if (nv == 3)
-		att_scores_nv(3, n, d, k, q, s, lds, max);
+		att_scores_nv(3, 0, n, d, k, q, s, lds, max);
 	else if (nv == 2)
-		att_scores_nv(2, n, d, k, q, s, lds, max);
+		att_scores_nv(2, 0, n, d, k, q, s, lds, max);
 	else
-		att_scores_nv(1, n, d, k, q, s, lds, max);
+		att_scores_nv(1, 0, n, d, k, q, s, lds, max);
 }
 
 // o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are ldv
 // keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
-INLINE void att_accumulate_nv(const int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
-                              const float *factor) {
+INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, const float *v, long ldv, const float *p, long ldp,
+                              float *o, const float *factor) {
 	for (long c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
 		vf x[ATT_R][ATT_NV];
-		att_mac(x, nv, n, v, 1, ATT_R, p, ldp);
+		att_mac(x, nv, pairs, pairs ? att_div(n, 2) : n, v, 1, ATT_R, p, ldp);
 		if (factor)
 			att_add(x, nv, o, ATT_Q, factor);
 		else
@@ -318,37 +330,35 @@ INLINE void att_accumulate_nv(const int nv, long n, long d, const float *v, long
 static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
                                         const float *factor) {
 	if (nv == 3)
-		att_accumulate_nv(3, n, d, v, ldv, p, ldp, o, factor);
+		att_accumulate_nv(3, 0, n, d, v, ldv, p, ldp, o, factor);
 	else if (nv == 2)
-		att_accumulate_nv(2, n, d, v, ldv, p, ldp, o, factor);
+		att_accumulate_nv(2, 0, n, d, v, ldv, p, ldp, o, factor);
 	else
-		att_accumulate_nv(1, n, d, v, ldv, p, ldp, o, factor);
+		att_accumulate_nv(1, 0, n, d, v, ldv, p, ldp, o, factor);
 }
 
-// g[key][c] += Σ_query p[key][query] x[query][c] for nk keys (rounded up to ATT_R), nq queries, nv vectors of channels.
-INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, long ldp, const float *x, float *g, long ldx) {
-	for (long r = 0; r < nk; r += ATT_R) {
-		vf acc[ATT_R][ATT_NV];
-		att_mac(acc, nv, nq, p + r * ldp, ldp, 1, x, ldx);
-		att_add(acc, nv, g + r * ldx, ldx, NULL);
-	}
+#if HD_DOT
+static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
+	if (nv == 3)
+		att_scores_nv(3, 1, n, d, k, q, s, lds, max);
+	else if (nv == 2)
+		att_scores_nv(2, 1, n, d, k, q, s, lds, max);
+	else
+		att_scores_nv(1, 1, n, d, k, q, s, lds, max);
 }
-// The same for all dv channels (a multiple of VL): three vectors at a time, and 2+2 rather than 3+1 at the end, since
-// a single column of accumulators is too few to hide the latency of an FMA.
-static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long ldp, const float *x, float *g, long dv) {
-	for (long c = 0; c < dv;) {
-		long nv = att_min((dv - c) / VL, 3);
-		if ((dv - c) / VL == 4)
-			nv = 2;
-		if (nv == 3)
-			att_key_gradient_nv(3, nk, nq, p, ldp, x + c, g + c, dv);
-		else if (nv == 2)
-			att_key_gradient_nv(2, nk, nq, p, ldp, x + c, g + c, dv);
-		else
-			att_key_gradient_nv(1, nk, nq, p, ldp, x + c, g + c, dv);
-		c += nv * VL;
-	}
+static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
+                                              const float *factor) {
+	if (nv == 3)
+		att_accumulate_nv(3, 1, n, d, v, ldv, p, ldp, o, factor);
+	else if (nv == 2)
+		att_accumulate_nv(2, 1, n, d, v, ldv, p, ldp, o, factor);
+	else
+		att_accumulate_nv(1, 1, n, d, v, ldv, p, ldp, o, factor);
 }
+#else
+#define att_scores_pairs att_scores
+#define att_accumulate_pairs att_accumulate
+#endif
 
 // ---- Softmax
 
@@ -393,36 +403,6 @@ static void att_exponentials(int nv, long n, float log2_scale, float *s, const f
 	}
 }
 
-// The backward pass's: also dot = dot·factor + Σ p·gp, with gp the gradient of p. Both have rows of lds.
-static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, const float *gp, long lds, const float *max,
-                                 const float *factor, float *sum, float *dot) {
-	for (int j = 0; j < nv * VL; j += VL) {
-		vf m = ld(max + j), t = bc(0), u = bc(0);
-		for (long r = 0; r < n; r++) {
-			float *sr = s + r * lds + j;
-			vf p = att_exp2(ld(sr) * log2_scale - m);
-			st(sr, p);
-			t += p;
-			u += p * ld(gp + r * lds + j);
-		}
-		vf f = ld(factor + j);
-		st(sum + j, ld(sum + j) * f + t);
-		st(dot + j, ld(dot + j) * f + u);
-	}
-}
-
-// p → p·factor, the probabilities, and gp → p (gp - dot), the gradient of the scores, in place for n keys.
-static void att_score_gradient(int nv, long n, float *p, float *gp, long lds, const float *factor, const float *dot) {
-	for (int j = 0; j < nv * VL; j += VL) {
-		vf f = ld(factor + j), u = ld(dot + j);
-		for (long i = j; i < j + n * lds; i += lds) {
-			vf x = ld(p + i) * f;
-			st(p + i, x);
-			st(gp + i, x * (ld(gp + i) - u));
-		}
-	}
-}
-
 INLINE void att_fill(float *p, long n, float x) {
 	for (long i = 0; i < n; i++)
 		p[i] = x;
@@ -442,6 +422,7 @@ typedef struct {
 	long head_floats;   // packed K and V of one head
 	long group;         // heads (of all images) packed at a time
 	long thread_floats;
+	int pairs; // products are of pairs of bfloat16
 } att_forward_plan;
 
 typedef struct {
@@ -456,6 +437,7 @@ typedef struct {
 static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a) {
 	att_forward_plan p;
 	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads, d = att_round(a->d, ATT_R);
+	p.pairs = HD_DOT && a->type == HD_BF16;
 	p.chunk = att_chunk(a);
 	p.chunks = att_div(a->lk, p.chunk);
 	// Qᵀ and Oᵀ of a block share the L2 cache with a chunk of K and V; four blocks or more for each thread balance the work.
@@ -486,6 +468,12 @@ static void att_pack_task(void *arg, long task, int thread) {
 	float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
 	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ldk + h * a->d, a->type), a->ldk, n, a->d, a->type);
 	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ldv + h * a->d, a->type), a->ldv, n, a->d, a->type);
+	if (t->p.pairs) {
+		for (long r = 0; r < n; r += ATT_R)
+			att_pair_rows(k + (k0 + r) * a->d, a->d, ATT_R);
+		for (long c = 0; c < a->d; c += ATT_R)
+			att_pair_rows(v + k0 * att_round(a->d, ATT_R) + c * n, n, ATT_R);
+	}
 }
 
 // One block of queries of one head.
@@ -502,9 +490,12 @@ static void att_forward_task(void *arg, long task, int thread) {
 
 	att_fill(max, t->p.tiles * ATT_Q, -INFINITY);
 	att_fill(sum, t->p.tiles * ATT_Q, 0);
-	for (long q = q0; q < q1; q += ATT_Q)
-		att_pack_tile(qt + (q - q0) * a->d, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q),
-		              a->d, a->type);
+	for (long q = q0; q < q1; q += ATT_Q) {
+		float *tile = qt + (q - q0) * a->d;
+		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q), a->d, a->type);
+		if (t->p.pairs)
+			att_pair_tile(tile, a->d);
+	}
 	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk) {
 		long chunk = att_min(a->lk - k0, t->p.chunk);
 		for (long q = q0; q < q1; q += ATT_Q) {
@@ -513,12 +504,14 @@ static void att_forward_task(void *arg, long task, int thread) {
 				continue;
 			int nv = att_tile_vectors(a->lq, q);
 			float chunk_max[ATT_Q], factor[ATT_Q];
-			att_scores(nv, n, a->d, k + k0 * a->d, qt + i * a->d, s, ATT_Q, chunk_max);
+			(t->p.pairs ? att_scores_pairs : att_scores)(nv, n, a->d, k + k0 * a->d, qt + i * a->d, s, ATT_Q, chunk_max);
 			if (a->causal && k0 + n > q)
 				att_mask(nv, n, k0, q, s, ATT_Q, chunk_max);
 			att_raise_max(nv, log2_scale, chunk_max, max + i, factor);
 			att_exponentials(nv, n, log2_scale, s, max + i, factor, sum + i);
-			att_accumulate(nv, n, d, v + k0 * d, chunk, s, ATT_Q, ot + i * d, k0 ? factor : NULL);
+			if (t->p.pairs)
+				att_pair_tile(s, n);
+			(t->p.pairs ? att_accumulate_pairs : att_accumulate)(nv, n, d, v + k0 * d, chunk, s, ATT_Q, ot + i * d, k0 ? factor : NULL);
 		}
 	}
 	for (long q = q0; q < q1; q += ATT_Q) {
@@ -540,183 +533,6 @@ static void att_forward(const hd_ctx *c, const hd_attention *a, const void *q, c
 	}
 }
 
-// ---- Backward
-//
-// With P = softmax(scale · Q Kᵀ) and G the gradient of O = P V:
-//
-//     gV = Pᵀ G,  gP = G Vᵀ,  gS = P ∘ (gP - rowsum(P ∘ gP)),  gQ = scale · gS K,  gK = scale · gSᵀ Q
-//
-// A block of queries holds its Pᵀ and gPᵀ for all keys. The first sweep over the keys fills them with P under the maximum so
-// far and with gP, and gathers maxima and sums; the second corrects P to the last maximum and multiplies. So every product
-// is done once, five in all, and each exponential once.
-
-typedef struct {
-	long chunk, chunks;
-	long block, blocks;  // queries in a block, a multiple of ATT_Q; blocks
-	long parts;          // tasks a head's queries are split into, each with its own gK and gV, added up in order
-	long sums_floats;    // gK and gV of one task
-	long sums;           // how many of those: one a task if heads are split or fewer than threads, otherwise one a thread
-	long thread_floats;
-} att_backward_plan;
-
-typedef struct {
-	att_backward_plan p;
-	const hd_attention *a;
-	const void *q, *k, *v, *go;
-	void *gq, *gk, *gv;
-	float *sums, *scratch;
-} att_backward_job;
-
-static att_backward_plan att_plan_backward(const hd_ctx *c, const hd_attention *a) {
-	att_backward_plan p;
-	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads;
-	long d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
-	p.chunk = att_chunk(a);
-	p.chunks = att_div(a->lk, p.chunk);
-	// P and gP take 3 MiB at most, or the smallest block does. A longer block makes longer sums for gK and gV.
-	p.block = att_min(att_max(3 * 1024 * 1024 / (2 * 4 * lk) / ATT_Q, 1), att_max(96 / ATT_Q, 1));
-	p.block = att_min(p.block, att_div(a->lq, ATT_Q)) * ATT_Q;
-	p.blocks = att_div(a->lq, p.block);
-	p.parts = 1;
-	if (heads % threads && heads < 4 * threads)
-		p.parts = att_min(att_div(4 * threads, heads), p.blocks);
-	p.sums_floats = 2 * att_round(lk * dv, 16);
-	p.sums = p.parts == 1 ? att_min(threads, heads) : heads * p.parts;
-	p.thread_floats = 2 * att_round(lk * a->d, 16) + att_round(a->lk * d, 16) + 2 * att_round(lk * p.block, 16) +
-	                  2 * att_round(p.block * a->d, 16) + 2 * att_round(p.block * dv, 16) + att_round(p.block * d, 16) +
-	                  att_round(p.chunks * p.block, 16) + 3 * att_round(p.block, 16);
-	return p;
-}
-
-static size_t att_backward_workspace(const hd_ctx *c, const hd_attention *a) {
-	att_backward_plan p = att_plan_backward(c, a);
-	return (p.sums * p.sums_floats + hd_pool_threads(c->pool) * p.thread_floats) * sizeof(float);
-}
-
-// Stores keys k0 … k0+n-1 of one head of gK and gV: the sums of its parts, in order. Overwrites the first part's.
-static void att_store_key_gradients(const att_backward_job *t, long head, float *sums, long k0, long n) {
-	const hd_attention *a = t->a;
-	long dv = att_round(a->d, VL), b = head / a->heads, h = head % a->heads;
-	for (int which = 0; which < 2; which++) {
-		float *g = sums + which * (t->p.sums_floats / 2) + k0 * dv;
-		float scale = which ? 1 : a->scale;
-		void *out = which ? t->gv : t->gk;
-		long ldo = which ? a->lddv : a->lddk;
-		for (long i = 0; i < n * dv; i += VL) {
-			vf x = ld(g + i);
-			for (long part = 1; part < t->p.parts; part++)
-				x += ld(g + part * t->p.sums_floats + i);
-			st(g + i, x * scale);
-		}
-		for (long r = 0; r < n; r++) {
-			long at = (b * a->lk + k0 + r) * ldo + h * a->d, i = 0;
-			for (; i + VL <= a->d; i += VL)
-				stt(out, at + i, ld(g + r * dv + i), a->type);
-			for (; i < a->d; i++)
-				st1(out, at + i, g[r * dv + i], a->type);
-		}
-	}
-}
-
-// One chunk of keys of one head.
-static void att_reduce_task(void *arg, long task, int thread) {
-	(void)thread;
-	const att_backward_job *t = arg;
-	long head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
-	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0, att_min(t->a->lk - k0, t->p.chunk));
-}
-
-// One part of the queries of one head.
-static void att_backward_task(void *arg, long task, int thread) {
-	const att_backward_job *t = arg;
-	const hd_attention *a = t->a;
-	long head = task / t->p.parts, part = task % t->p.parts, b = head / a->heads, h = head % a->heads;
-	long block = t->p.block, d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
-	float log2_scale = a->scale * 1.44269504088896341f;
-	float *gk = t->sums + (t->p.sums == a->batch * a->heads * t->p.parts ? task : thread) * t->p.sums_floats, *gv = gk + t->p.sums_floats / 2;
-	float *w = t->scratch + thread * t->p.thread_floats;
-	float *k = att_take(&w, lk * a->d), *v = att_take(&w, lk * a->d), *kp = att_take(&w, a->lk * d);
-	float *p = att_take(&w, lk * block), *gp = att_take(&w, lk * block);
-	float *qt = att_take(&w, block * a->d), *gt = att_take(&w, block * a->d);         // transposed: Qᵀ and Gᵀ
-	float *qr = att_take(&w, block * dv), *gr = att_take(&w, block * dv);             // in rows
-	float *gqt = att_take(&w, block * d);
-	float *chunk_max = att_take(&w, t->p.chunks * block); // the maximum that each chunk of P was made with
-	float *max = att_take(&w, block), *sum = att_take(&w, block), *dot = att_take(&w, block);
-
-	memset(gk, 0, t->p.sums_floats * sizeof *gk);
-	const void *ks = att_at(t->k, b * a->lk * a->ldk + h * a->d, a->type), *vs = att_at(t->v, b * a->lk * a->ldv + h * a->d, a->type);
-	att_pack_keys(k, ks, a->ldk, a->lk, a->d, a->type);
-	att_pack_keys(v, vs, a->ldv, a->lk, a->d, a->type);
-	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk)
-		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ldk, a->type), a->ldk, att_min(a->lk - k0, t->p.chunk), a->d, a->type);
-
-	for (long i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
-		long q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
-		const void *qs = att_at(t->q, (b * a->lq + q0) * a->ldq + h * a->d, a->type);
-		const void *gs = att_at(t->go, (b * a->lq + q0) * a->ldo + h * a->d, a->type);
-		att_pack_rows(qr, dv, qs, a->ldq, q1 - q0, a->d, a->type);
-		att_pack_rows(gr, dv, gs, a->ldo, q1 - q0, a->d, a->type);
-		for (long q = 0; q < q1 - q0; q += ATT_Q) {
-			long n = att_min(q1 - q0 - q, ATT_Q);
-			att_pack_tile(qt + q * a->d, att_at(qs, q * a->ldq, a->type), a->ldq, n, a->d, a->type);
-			att_pack_tile(gt + q * a->d, att_at(gs, q * a->ldo, a->type), a->ldo, n, a->d, a->type);
-		}
-		att_fill(max, block, -INFINITY);
-		att_fill(sum, block, 0);
-		att_fill(dot, block, 0);
-
-		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
-			long n = att_min(keys - k0, t->p.chunk);
-			for (long q = 0; q < q1 - q0; q += ATT_Q) {
-				int nv = att_tile_vectors(a->lq, q0 + q);
-				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, m[ATT_Q], factor[ATT_Q];
-				att_scores(nv, n, a->d, k + k0 * a->d, qt + q * a->d, pq, block, m);
-				att_scores(nv, n, a->d, v + k0 * a->d, gt + q * a->d, gpq, block, NULL);
-				if (a->causal && k0 + n > q0 + q)
-					att_mask(nv, n, k0, q0 + q, pq, block, m);
-				att_raise_max(nv, log2_scale, m, max + q, factor);
-				memcpy(chunk_max + k0 / t->p.chunk * block + q, max + q, sizeof m);
-				att_exponentials_dot(nv, n, log2_scale, pq, gpq, block, max + q, factor, sum + q, dot + q);
-			}
-		}
-		for (long q = 0; q < block; q++)
-			dot[q] /= sum[q];
-
-		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
-			long n = att_min(keys - k0, t->p.chunk);
-			for (long q = 0; q < q1 - q0; q += ATT_Q) {
-				int nv = att_tile_vectors(a->lq, q0 + q);
-				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, factor[ATT_Q], one[ATT_Q];
-				const float *m = chunk_max + k0 / t->p.chunk * block + q;
-				for (int j = 0; j < nv * VL; j += VL) {
-					st(factor + j, att_exp2(ld(m + j) - ld(max + q + j)) / ld(sum + q + j));
-					st(one + j, bc(1));
-				}
-				att_score_gradient(nv, n, pq, gpq, block, factor, dot + q);
-				att_accumulate(nv, n, d, kp + k0 * d, att_min(a->lk - k0, t->p.chunk), gpq, block, gqt + q * d, k0 ? one : NULL);
-			}
-			att_key_gradient(n, q1 - q0, p + k0 * block, block, gr, gv + k0 * dv, dv);
-			att_key_gradient(n, q1 - q0, gp + k0 * block, block, qr, gk + k0 * dv, dv);
-		}
-		float scale[ATT_Q];
-		att_fill(scale, ATT_Q, a->scale);
-		for (long q = q0; q < q1; q += ATT_Q)
-			att_store_tile(att_at(t->gq, (b * a->lq + q) * a->lddq + h * a->d, a->type), a->lddq, att_min(q1 - q, ATT_Q), a->d,
-			               gqt + (q - q0) * d, scale, a->type);
-	}
-	if (t->p.parts == 1)
-		att_store_key_gradients(t, head, gk, 0, a->lk);
-}
-
-static void att_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
-                         void *gk, void *gv, void *ws) {
-	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv};
-	long heads = a->batch * a->heads;
-	t.sums = ws;
-	t.scratch = t.sums + t.p.sums * t.p.sums_floats;
-	hd_pool_for(c->pool, heads * t.p.parts, att_backward_task, &t);
-	if (t.p.parts > 1)
-		hd_pool_for(c->pool, heads * t.p.chunks, att_reduce_task, &t);
-}
+#include "attention_grad.inc.h"
 
 #define ATTENTION_KERNELS {att_forward, att_backward, att_forward_workspace, att_backward_workspace}

@@ -22,14 +22,14 @@ INLINE long mm_nearest(long i, long size, long source) {
 	return mm_min((long)((float)i * ((float)source / (float)size)), source - 1);
 }
 
-static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, float *dst, long ldd) {
+static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, char *dst, long ldd) {
 	const mm_image *g = a->image;
 	if (!nc) // no taps
 		return;
 	long gx = r % g->gw, gy = r / g->gw % g->gh, image = r / g->gw / g->gh;
 	long row = g->kw * g->c, ty0 = c0 / row, tx0 = c0 % row / g->c, channel0 = c0 % g->c;
 	int resized = g->sh != g->h || g->sw != g->w;
-	for (; nr > 0; nr--, dst += ldd) {
+	for (; nr > 0; nr--, dst += mm_bytes(a, ldd)) {
 		long ty = ty0, tx = tx0, channel = channel0;
 		for (long i = 0; i < nc;) {
 			// As many taps of one kernel row as lie next to each other, in the image or outside.
@@ -43,10 +43,10 @@ static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, f
 			}
 			long n = mm_min(taps * g->c - channel, nc - i);
 			if (outside) {
-				memset(dst + i, 0, n * sizeof *dst);
+				memset(dst + mm_bytes(a, i), 0, mm_bytes(a, n));
 			} else {
 				long pixel = (image * g->sh + mm_nearest(y, g->h, g->sh)) * g->sw + mm_nearest(x, g->w, g->sw);
-				mm_widen(dst + i, a->p, pixel * g->c + channel, n, a->type);
+				mm_move(dst + mm_bytes(a, i), a->p, pixel * g->c + channel, n, a->type, !a->pairs);
 			}
 			i += n;
 			tx += taps;
@@ -243,7 +243,7 @@ typedef struct {
 	const float *packed, *bias;
 	const void *residual;
 	void *y;
-	long oh, ow, panels, bands, run; // run: pixels of one product
+	long oh, ow, k, panels, bands, run; // k: words of a pixel; run: pixels of one product
 	float *scratch;
 	long thread_floats;
 } taps_job;
@@ -259,18 +259,20 @@ static void mm_pack_taps(const mm_right *b, long k, long nk, long n, long nn, fl
 
 static taps_job taps_plan(const hd_conv *v) {
 	taps_job j = {.v = v, .oh = conv_oh(v), .ow = conv_ow(v), .panels = mm_div(v->kh * v->kw * v->o, MM_COLS)};
+	j.x = (mm_left){.ld = v->c, .type = v->type, .pairs = mm_pairs(v->type), .depth = v->c};
+	j.k = mm_words(v->c, j.x.pairs);
 	j.bands = mm_div(j.oh, TAPS_ROWS);
 	j.run = mm_min(v->w, MM_BLOCK_ROWS);
 	long z = (TAPS_ROWS + v->kh - 1) * v->w * j.panels * MM_COLS + VL; // the last tap's vector may end past its outputs
-	j.thread_floats = mm_line(j.run * v->c) + mm_line(z);
+	j.thread_floats = mm_line(j.run * j.k) + mm_line(z);
 	return j;
 }
 
-static size_t taps_filter_floats(const hd_conv *v) { return mm_round(v->kh * v->kw * v->o, MM_COLS) * v->c; }
+static size_t taps_filter_bytes(const hd_conv *v) { return mm_packed_bytes(v->type, v->c, v->kh * v->kw * v->o); }
 
 static void taps_pack(const hd_ctx *c, const hd_conv *v, const float *weight, float *packed) {
 	mm_right b = {.p = weight, .pack = mm_pack_taps, .filter = v};
-	mm_pack_all(c, &b, v->c, v->kh * v->kw * v->o, packed);
+	mm_pack_all(c, &b, v->type, v->c, v->kh * v->kw * v->o, packed);
 }
 
 // Sums of shifted z, for one row of y.
@@ -300,19 +302,20 @@ static void taps_task(void *arg, long task, int thread) {
 	const taps_job *j = arg;
 	const hd_conv *v = j->v;
 	long image = task / j->bands, y0 = task % j->bands * TAPS_ROWS, y1 = mm_min(y0 + TAPS_ROWS, j->oh);
-	float *copied = j->scratch + thread * j->thread_floats, *z = copied + mm_line(j->run * v->c);
+	float *copied = j->scratch + thread * j->thread_floats, *z = copied + mm_line(j->run * j->k);
 	long ldz = j->panels * MM_COLS;
 	long first = mm_max(y0 - v->top, 0), end = mm_min(y1 - 1 - v->top + v->kh, v->h); // rows of x
 	long pixels = mm_max(end - first, 0) * v->w, from = (image * v->h + first) * v->w;
 	for (long p = 0; p < pixels; p += j->run) {
 		long n = mm_min(pixels - p, j->run);
-		const float *x = (const float *)j->x.p + (from + p) * v->c;
-		if (v->type != HD_F32) {
-			mm_copy(&j->x, from + p, n, 0, v->c, copied, v->c);
+		const float *x = (const float *)j->x.p + (from + p) * j->k;
+		if (v->type != HD_F32 && (!j->x.pairs || v->c % 2)) {
+			mm_copy(&j->x, from + p, n, 0, j->k, copied);
 			x = copied;
 		}
 		for (long panel = 0; panel < j->panels; panel++)
-			mm_panel(n, 0, v->c, x, v->c, j->packed + panel * v->c * MM_COLS, z + p * ldz + panel * MM_COLS, ldz, NULL, 0, NULL);
+			mm_panel_words(n, 0, j->x.pairs, j->k, x, j->k, j->packed + panel * j->k * MM_COLS, z + p * ldz + panel * MM_COLS, ldz, NULL, 0,
+			               NULL);
 	}
 	for (long y = y0; y < y1; y++) {
 		if (v->type == HD_BF16)
@@ -325,7 +328,7 @@ static void taps_task(void *arg, long task, int thread) {
 static void taps_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
                       const void *residual, void *y, void *ws) {
 	taps_job j = taps_plan(v);
-	j.x = (mm_left){.p = x, .ld = v->c, .type = v->type};
+	j.x.p = x;
 	j.bias = bias;
 	j.residual = residual;
 	j.y = y;
@@ -334,11 +337,11 @@ static void taps_conv(const hd_ctx *c, const hd_conv *v, const void *x, const fl
 	if (!packed) {
 		taps_pack(c, v, weight, ws);
 		j.packed = ws;
-		j.scratch += taps_filter_floats(v);
+		j.scratch += taps_filter_bytes(v) / sizeof(float);
 	}
 	hd_pool_for(c->pool, v->n * j.bands, taps_task, &j);
 }
 
 static size_t taps_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
-	return (hd_pool_threads(c->pool) * taps_plan(v).thread_floats + (packed ? 0 : taps_filter_floats(v))) * sizeof(float);
+	return hd_pool_threads(c->pool) * taps_plan(v).thread_floats * sizeof(float) + (packed ? 0 : taps_filter_bytes(v));
 }

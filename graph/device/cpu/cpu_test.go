@@ -154,3 +154,48 @@ func TestBytesDoNotDependOnTiming(t *testing.T) {
 		})
 	}
 }
+
+// TestProductsOfBFloat16 multiplies ones by weights 1+2^-9 and -1 in turn: in bfloat16 they add up to nothing.
+func TestProductsOfBFloat16(t *testing.T) {
+	const k, one = 64, 0x3f80
+	for _, isa := range cpu.InstructionSets() {
+		t.Run(isa, func(t *testing.T) {
+			d := open(t, cpu.Options{ISA: isa, Threads: 1})
+			memory := func(bytes int64) device.Pointer {
+				m, err := d.Alloc(bytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := d.Free(m); err != nil {
+						t.Error(err)
+					}
+				})
+				return m.Ptr
+			}
+			x, w, y := memory(2*k), memory(4*k), memory(4)
+			for i := range k {
+				device.Slice[uint16](x, k)[i] = one
+				device.Slice[float32](w, k)[i] = []float32{1 + 0x1p-9, -1}[i%2]
+			}
+			kernel, err := d.Compile(device.Request{
+				Spec: op.Linear{},
+				In:   []device.Operand{{Shape: tensor.Shape{1, k}, DType: device.BFloat16}, {Shape: tensor.Shape{1, k}}},
+				Out:  device.Operand{Shape: tensor.Shape{1, 1}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(kernel.Run(y, []device.Pointer{x, w}, memory(max(kernel.Workspace(), 1))), kernel.Close()); err != nil {
+				t.Fatal(err)
+			}
+			want := float32(k / 2 * 0x1p-9)
+			if strings.HasSuffix(isa, "bf16") {
+				want = 0
+			}
+			if got := device.Slice[float32](y, 1)[0]; got != want {
+				t.Errorf("got %g, want %g", got, want)
+			}
+		})
+	}
+}

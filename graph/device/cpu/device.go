@@ -23,7 +23,7 @@ import (
 // Options choose threads and instruction set; the zero value is the best of the machine.
 type Options struct {
 	Threads int // 0: one for each processor that the process may use
-	// ISA is "generic", "avx2" or "avx512"; "" takes the best that the machine has.
+	// ISA is one of InstructionSets; "" takes the best.
 	ISA string
 }
 
@@ -67,7 +67,8 @@ func (d *Device) ISA() string { return d.isa }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.threads }
 
-// Has is true for float32, bfloat16 (stored so; arithmetic is in float32) and int32.
+// Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, but for the products of processors that
+// multiply pairs of them (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
 func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
 
 // Close ends the threads. Closing twice is no error.
@@ -96,7 +97,7 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 		}
 	}
 	for _, compile := range []func(*Device, device.Request) (device.Kernel, error){
-		compileMatmul, compileAttention, compileNorm, compileElementwise, compileOptimizer,
+		compileMatmul, compileAttention, compileNorm, compileElementwise, compilePooling, compilePosterior, compileOptimizer,
 	} {
 		k, err := compile(d, r)
 		if k != nil || err != nil {

@@ -1,11 +1,11 @@
 // Package cpu is the fast device for processors: kernels in C that need a C compiler and nothing else.
 //
 // One source serves every instruction set: simd.h wraps the compiler's vector types, the kernels in *.inc.h are written
-// on it, and isa_generic.c, isa_avx2.c and isa_avx512.c compile them three times. kernels.h is the table that the machine's
-// best set is chosen from when a Device is made. The way of a kernel:
+// on it, and each isa_*.c compiles them once. kernels.h is the table that the machine's best set is chosen from when a Device is
+// made. The way of a kernel:
 //
-//	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, optimizer.go) chooses the
-//	                  algorithm from the shapes and rearranges constant weights
+//	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, pooling.go, posterior.go,
+//	                  optimizer.go) chooses the algorithm from the shapes and rearranges constant weights
 //	Run               one call into C, which splits its loop over the pool's threads (pool.c)
 //
 // Results depend on the number of threads, not on their timing: the same inputs give the same bytes.

@@ -153,6 +153,9 @@ INLINE void ew_acts(const ew_job *j, long i0, long i1, ew_op op, hd_dtype type) 
 	case HD_ACT_QUICK_GELU:
 		ew_range(j, i0, i1, op, HD_ACT_QUICK_GELU, type);
 		break;
+	case HD_ACT_RELU:
+		ew_range(j, i0, i1, op, HD_ACT_RELU, type);
+		break;
 	default:
 		ew_range(j, i0, i1, op, HD_ACT_NONE, type);
 	}

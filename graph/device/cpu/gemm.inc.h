@@ -5,12 +5,16 @@
 //         for each panel
 //           for each strip of MM_ROWS rows                         (registers)
 //
-// A is read where it lies if it is float32 in rows, otherwise a block is copied into scratch memory: that is where bfloat16
-// is widened, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is read often, or panel by
-// panel as it is used.
+// What is multiplied are words along K: floats, or, if A is bfloat16 and the instruction set has products of it (HD_DOT), pairs
+// of bfloat16, of which the last is filled up with a zero. From mm_plan on all lengths along K count words, and a word takes
+// the room of a float; only what reads the operands sees elements. Sums are floats always.
+//
+// A is read where it lies if it is words in rows, otherwise a block is copied into scratch memory: that is where bfloat16 is
+// widened or paired, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is read often, or panel
+// by panel as it is used; for pairs it is rounded to bfloat16 there.
 
 enum {
-#if defined(HD_AVX512)
+#if VL == 16
 	MM_ROWS = 14, // 14×2 accumulators + 2 loads + 1 broadcast of 32 registers
 #else
 	MM_ROWS = 6, // 6×2 + 2 + 1 of 16 registers
@@ -20,6 +24,7 @@ enum {
 	MM_BLOCK_ROWS = 192,             // 264 KiB of the L2 cache at most
 	MM_GROUP_COLS = 1280,            // widest group, where sums wait in scratch memory
 	MM_PACK_ONCE = 16 * 1024 * 1024, // bytes of A, or of B, that a call may copy or pack ahead
+	MM_PAIR_ROWS = 2 * VL,           // rows of K that are paired at a time
 };
 
 INLINE long mm_min(long a, long b) { return a < b ? a : b; }
@@ -28,16 +33,25 @@ INLINE long mm_div(long n, long by) { return (n + by - 1) / by; }
 INLINE long mm_round(long n, long to) { return mm_div(n, to) * to; }
 INLINE long mm_line(long floats) { return mm_round(floats, 16); } // whole cache lines
 INLINE const void *mm_at(const void *p, long i, hd_dtype t) { return (const char *)p + i * (t == HD_BF16 ? 2 : 4); }
+INLINE int mm_pairs(hd_dtype a) { return HD_DOT && a == HD_BF16; } // whether A's type makes the words pairs
+INLINE long mm_words(long k, int pairs) { return pairs ? mm_div(k, 2) : k; }
 
 // ---- Registers
 
 // Keeps the compiler from rewriting how a pointer walks, or from mixing two rounds of a loop: both spill accumulators.
 #define MM_PIN(p) __asm__ volatile("" : "+r"(p)::"memory")
 
+INLINE vf mm_broadcast(const float *a, const int pairs) { return pairs ? (vf)bcpair(a) : bc(*a); }
+INLINE vf mm_multiply_add(vf sum, vf a, vf b, const int pairs) {
+	if (pairs)
+		return vdot(sum, (vi)a, (vi)b);
+	return sum + a * b;
+}
+
 // c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c) and
 // bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
-INLINE void mm_strip(const int m, const int by_column, long k, const float *restrict a, long lda, const float *restrict b, float *c,
-                     long ldc, const float *add, long ldadd, const float *bias) {
+INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, const float *restrict a, long lda,
+                     const float *restrict b, float *c, long ldc, const float *add, long ldadd, const float *bias) {
 	vf x[MM_ROWS][2];
 	_Pragma("GCC unroll 16")
 	for (int i = 0; i < m; i++)
@@ -51,9 +65,9 @@ INLINE void mm_strip(const int m, const int by_column, long k, const float *rest
 		vf b0 = ld(b), b1 = ld(b + VL);
 		_Pragma("GCC unroll 16")
 		for (int i = 0; i < m; i++) {
-			vf v = bc(by_column ? p[0][i] : p[i / 4][i % 4 * lda]);
-			x[i][0] += v * b0;
-			x[i][1] += v * b1;
+			vf v = mm_broadcast(by_column ? p[0] + i : p[i / 4] + i % 4 * lda, pairs);
+			x[i][0] = mm_multiply_add(x[i][0], v, b0, pairs);
+			x[i][1] = mm_multiply_add(x[i][1], v, b1, pairs);
 		}
 		b += MM_COLS;
 		_Pragma("GCC unroll 4")
@@ -86,22 +100,29 @@ INLINE void mm_strip(const int m, const int by_column, long k, const float *rest
 
 typedef void (*mm_kernel)(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd,
                           const float *bias);
-#define MM_STRIP(m) \
-	static void mm_row_strip##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
-	                            const float *bias) { \
-		mm_strip(m, 0, k, a, lda, b, c, ldc, add, ldadd, bias); \
-	} \
-	static void mm_column_strip##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
-	                               const float *bias) { \
-		mm_strip(m, 1, k, a, lda, b, c, ldc, add, ldadd, bias); \
+#define MM_STRIP_OF(name, m, by_column, pairs) \
+	static void name##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
+	                    const float *bias) { \
+		mm_strip(m, by_column, pairs, k, a, lda, b, c, ldc, add, ldadd, bias); \
 	}
+#if HD_DOT
+#define MM_STRIP(m) \
+	MM_STRIP_OF(mm_row_strip, m, 0, 0) \
+	MM_STRIP_OF(mm_column_strip, m, 1, 0) \
+	MM_STRIP_OF(mm_row_pairs, m, 0, 1) \
+	MM_STRIP_OF(mm_column_pairs, m, 1, 1)
+#else
+#define MM_STRIP(m) \
+	MM_STRIP_OF(mm_row_strip, m, 0, 0) \
+	MM_STRIP_OF(mm_column_strip, m, 1, 0)
+#endif
 MM_STRIP(1)
 MM_STRIP(2)
 MM_STRIP(3)
 MM_STRIP(4)
 MM_STRIP(5)
 MM_STRIP(6)
-#if defined(HD_AVX512)
+#if VL == 16
 MM_STRIP(7)
 MM_STRIP(8)
 MM_STRIP(9)
@@ -116,25 +137,34 @@ MM_STRIP(14)
 #define MM_WIDE(kind)
 #endif
 #define MM_STRIPS(kind) {NULL, kind##1, kind##2, kind##3, kind##4, kind##5, kind##6 MM_WIDE(kind)}
-static const mm_kernel mm_kernels[2][MM_ROWS + 1] = {MM_STRIPS(mm_row_strip), MM_STRIPS(mm_column_strip)};
+static const mm_kernel mm_kernels[][2][MM_ROWS + 1] = {
+    {MM_STRIPS(mm_row_strip), MM_STRIPS(mm_column_strip)},
+#if HD_DOT
+    {MM_STRIPS(mm_row_pairs), MM_STRIPS(mm_column_pairs)},
+#endif
+};
 
 // The same for any number of rows: strips of nearly equal height, because a strip of one row costs half of a full one.
-static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
-                     long ldadd, const float *bias) {
+static void mm_panel_words(long m, int by_column, int pairs, long k, const float *a, long lda, const float *b, float *c, long ldc,
+                           const float *add, long ldadd, const float *bias) {
 	long strips = mm_div(m, MM_ROWS), height = m / strips, taller = m % strips;
 	for (long s = 0; s < strips; s++) {
 		long h = height + (s < taller);
-		mm_kernels[by_column][h](k, a, lda, b, c, ldc, add, ldadd, bias);
+		mm_kernels[pairs][by_column][h](k, a, lda, b, c, ldc, add, ldadd, bias);
 		a += by_column ? h : h * lda;
 		c += h * ldc;
 		if (add)
 			add += h * ldadd;
 	}
 }
+static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
+                     long ldadd, const float *bias) {
+	mm_panel_words(m, by_column, 0, k, a, lda, b, c, ldc, add, ldadd, bias);
+}
 
 // ---- Packing
 
-// n values to floats.
+// n values, to floats, or as they are.
 INLINE void mm_widen_t(float *dst, const void *src, long at, long n, hd_dtype type) {
 	long i = 0;
 	for (; i + VL <= n; i += VL)
@@ -147,6 +177,12 @@ static void mm_widen(float *dst, const void *src, long at, long n, hd_dtype type
 		mm_widen_t(dst, src, at, n, HD_BF16);
 	else
 		mm_widen_t(dst, src, at, n, HD_F32);
+}
+static void mm_move(void *dst, const void *src, long at, long n, hd_dtype type, int widen) {
+	if (widen)
+		mm_widen(dst, src, at, n, type);
+	else
+		memcpy(dst, mm_at(src, at, type), n * (type == HD_BF16 ? 2 : 4));
 }
 
 // A vector of the n ≤ VL values from i on, zero past them.
@@ -251,25 +287,63 @@ static void mm_pack_from_columns(float *dst, const void *src, long at, long ld, 
 
 // ---- Operands
 
-// The left operand: a matrix of which a block can be read as floats. Its rows are M and its columns K, or, by_column, the
+// The left operand: a matrix of which a block can be read as words. Its rows are M and its columns K, or, by_column, the
 // other way round.
 typedef struct mm_left mm_left;
 struct mm_left {
 	const void *p;
 	long ld;
 	hd_dtype type;
-	int by_column;
-	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd]; NULL: p is a plain matrix.
-	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd);
+	int by_column, pairs;
+	long depth; // elements of K
+	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd], as floats or, for pairs, as bfloat16; NULL: p is a plain
+	// matrix.
+	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd);
 	const void *image; // what copy wants
 };
 
-static void mm_copy_matrix(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd) {
+// Bytes of n elements that copy has written.
+INLINE long mm_bytes(const mm_left *a, long n) { return n * (a->pairs ? sizeof(uint16_t) : sizeof(float)); }
+
+static void mm_copy_matrix(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd) {
 	for (long i = 0; i < nr; i++)
-		mm_widen(dst + i * ldd, a->p, (r + i) * a->ld + c, nc, a->type);
+		mm_move(dst + mm_bytes(a, i * ldd), a->p, (r + i) * a->ld + c, nc, a->type, !a->pairs);
 }
-static void mm_copy(const mm_left *a, long r, long nr, long c, long nc, float *dst, long ldd) {
-	(a->copy ? a->copy : mm_copy_matrix)(a, r, nr, c, nc, dst, ldd);
+
+// Pairs of rows of K, each row of m elements, to dst[pairs][m].
+static void mm_pair_rows(const mm_left *a, long m0, long m, long k0, long k, float *dst) {
+	enum { MOST = MM_BLOCK_ROWS + MM_ROWS };
+	uint16_t rows[MM_PAIR_ROWS][MOST];
+	for (long l = 0; l < k; l += MM_PAIR_ROWS / 2) {
+		long words = mm_min(k - l, MM_PAIR_ROWS / 2), n = mm_min(2 * words, a->depth - 2 * (k0 + l));
+		(a->copy ? a->copy : mm_copy_matrix)(a, 2 * (k0 + l), n, m0, m, (char *)rows, MOST);
+		if (n % 2)
+			memset(rows[n], 0, sizeof rows[n]);
+		for (long w = 0; w < words; w++, dst += m) {
+			for (long i = 0; i < m; i++) {
+				uint32_t pair = rows[2 * w][i] | (uint32_t)rows[2 * w + 1][i] << 16;
+				memcpy(dst + i, &pair, sizeof pair);
+			}
+		}
+	}
+}
+
+// Copies rows m0 … m0+m-1 of A and words k0 … k0+k-1 of K to dst[m][k], or [k][m] if by_column.
+static void mm_copy(const mm_left *a, long m0, long m, long k0, long k, float *dst) {
+	void (*copy)(const mm_left *, long, long, long, long, char *, long) = a->copy ? a->copy : mm_copy_matrix;
+	if (a->by_column && a->pairs) {
+		mm_pair_rows(a, m0, m, k0, k, dst);
+	} else if (a->by_column) {
+		copy(a, k0, k, m0, m, (char *)dst, m);
+	} else if (a->pairs) {
+		long n = mm_min(2 * k, a->depth - 2 * k0);
+		copy(a, m0, m, 2 * k0, n, (char *)dst, 2 * k);
+		if (n % 2)
+			for (long i = 0; i < m; i++)
+				memset((char *)dst + mm_bytes(a, i * 2 * k + n), 0, mm_bytes(a, 1));
+	} else {
+		copy(a, m0, m, k0, k, (char *)dst, k);
+	}
 }
 
 // The right operand: panels, or what can be packed into them.
@@ -280,18 +354,38 @@ struct mm_right {
 	long ld;
 	hd_dtype type;
 	hd_layout layout;
-	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS]; NULL: p is a plain matrix.
+	int pairs;
+	long depth; // elements of K
+	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS], as floats; NULL: p is a plain matrix.
 	void (*pack)(const mm_right *b, long k, long nk, long n, long nn, float *dst);
 	const void *filter; // what pack wants
 };
 
-static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+static void mm_pack_floats(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
 	if (b->pack)
 		b->pack(b, k, nk, n, nn, dst);
 	else if (b->layout == HD_ROWS)
 		mm_pack_from_rows(dst, b->p, k * b->ld + n, b->ld, nk, nn, b->type);
 	else
 		mm_pack_from_columns(dst, b->p, n * b->ld + k, b->ld, nk, nn, b->type);
+}
+
+// Packs words k … k+nk-1 of columns n … n+nn-1 to dst[nk][MM_COLS].
+static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+	if (!b->pairs) {
+		mm_pack_floats(b, k, nk, n, nn, dst);
+		return;
+	}
+	float rows[MM_PAIR_ROWS][MM_COLS];
+	for (long l = 0; l < nk; l += MM_PAIR_ROWS / 2) {
+		long words = mm_min(nk - l, MM_PAIR_ROWS / 2), elements = mm_min(2 * words, b->depth - 2 * (k + l));
+		mm_pack_floats(b, 2 * (k + l), elements, n, nn, rows[0]);
+		if (elements % 2)
+			memset(rows[elements], 0, sizeof rows[elements]);
+		for (long w = 0; w < words; w++, dst += MM_COLS)
+			for (long c = 0; c < MM_COLS; c += VL)
+				st(dst + c, (vf)vpair(ld(rows[2 * w] + c), ld(rows[2 * w + 1] + c)));
+	}
 }
 
 // The result, with what is done to it on the way.
@@ -332,7 +426,7 @@ static void mm_finish(const mm_out *c, const void *residual, long m0, long m, lo
 // ---- The product
 
 typedef struct {
-	long m, n, k;
+	long m, n, k; // k in elements until mm_plan, in words after it
 	mm_left a;
 	mm_right b;
 	mm_out c;
@@ -349,12 +443,17 @@ typedef struct {
 
 // Fills in the split of work for so many threads; the operands' kinds must be set.
 static void mm_plan(mm_job *j, int threads) {
+	j->a.pairs = j->b.pairs = mm_pairs(j->a.type);
+	j->a.depth = j->b.depth = j->k;
+	j->k = mm_words(j->k, j->a.pairs);
 	j->panels = mm_div(j->n, MM_COLS);
 	j->block_rows = mm_min(mm_round(mm_div(j->m, mm_div(j->m, MM_BLOCK_ROWS)), MM_ROWS), j->m);
 	j->row_blocks = mm_div(j->m, j->block_rows);
 	j->blocks_k = mm_max(mm_div(j->k, MM_BLOCK_K), 1);
 	j->block_k = mm_div(j->k, j->blocks_k);
-	j->copy_a = j->a.copy || j->a.by_column || j->a.type != HD_F32;
+	j->copy_a = j->a.copy || j->a.by_column;
+	if (j->a.type == HD_BF16)
+		j->copy_a |= !j->a.pairs || j->a.depth % 2 || j->a.ld % 2; // otherwise rows are words
 	j->pack_b = !j->b.packed;
 
 	long tasks = (j->copy_a ? 3 : 4) * threads;
@@ -386,7 +485,7 @@ static void mm_copy_task(void *arg, long task, int thread) {
 	(void)thread;
 	const mm_job *j = arg;
 	long m0 = task * MM_ROWS;
-	mm_copy(&j->a, m0, mm_min(j->m - m0, MM_ROWS), 0, j->k, j->all_a + m0 * j->k, j->k);
+	mm_copy(&j->a, m0, mm_min(j->m - m0, MM_ROWS), 0, j->k, j->all_a + m0 * j->k);
 }
 
 static void mm_pack_task(void *arg, long task, int thread) {
@@ -417,17 +516,15 @@ static void mm_task(void *arg, long task, int thread) {
 		long k0 = kb * j->block_k, k = mm_max(mm_min(j->k - k0, j->block_k), 0), lda;
 		const float *a;
 		if (!j->copy_a) {
-			lda = j->a.ld;
+			lda = mm_words(j->a.ld, j->a.pairs);
 			a = (const float *)j->a.p + m0 * lda + k0;
 		} else if (j->copy_a_once) {
 			lda = j->k;
 			a = j->all_a + m0 * lda + k0;
 		} else {
+			lda = j->a.by_column ? m : k;
 			a = copied;
-			if (j->a.by_column)
-				mm_copy(&j->a, k0, k, m0, m, copied, lda = m);
-			else
-				mm_copy(&j->a, m0, m, k0, k, copied, lda = k);
+			mm_copy(&j->a, m0, m, k0, k, copied);
 		}
 		for (long p = p0; p < p1; p++) {
 			long n0 = p * MM_COLS, n = mm_min(j->n - n0, MM_COLS);
@@ -455,7 +552,7 @@ static void mm_task(void *arg, long task, int thread) {
 				else if (j->c.bias)
 					bias = memcpy(part, j->c.bias + n0, n * sizeof *part);
 			}
-			mm_panel(m, j->a.by_column, k, a, lda, b, c, ldc, add, ldadd, bias);
+			mm_panel_words(m, j->a.by_column, j->a.pairs, k, a, lda, b, c, ldc, add, ldadd, bias);
 			if (kb == last && j->slices == 1 && (!here || j->c.act))
 				mm_finish(&j->c, here ? NULL : j->c.residual, m0, m, n0, n, c, ldc);
 		}
@@ -513,19 +610,23 @@ static size_t gemm_workspace(const hd_ctx *c, const hd_gemm *g) {
 	return mm_workspace(&j, hd_pool_threads(c->pool));
 }
 
-static size_t gemm_packed_bytes(const hd_gemm *g) { return mm_round(g->n, MM_COLS) * g->k * sizeof(float); }
+// Bytes of all of B packed for an A of some type: [k,n].
+INLINE size_t mm_packed_bytes(hd_dtype a, long k, long n) { return mm_round(n, MM_COLS) * mm_words(k, mm_pairs(a)) * sizeof(float); }
 
-// Packs all of B: [k,n].
-static void mm_pack_all(const hd_ctx *c, const mm_right *b, long k, long n, float *packed) {
-	mm_job j = {.n = n, .k = k, .panels = mm_div(n, MM_COLS), .b = *b, .all_b = packed};
-	j.blocks_k = mm_max(mm_div(k, MM_BLOCK_K), 1);
-	j.block_k = mm_div(k, j.blocks_k);
+static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, long k, long n, float *packed) {
+	mm_job j = {.n = n, .k = mm_words(k, mm_pairs(a)), .panels = mm_div(n, MM_COLS), .b = *b, .all_b = packed};
+	j.b.pairs = mm_pairs(a);
+	j.b.depth = k;
+	j.blocks_k = mm_max(mm_div(j.k, MM_BLOCK_K), 1);
+	j.block_k = mm_div(j.k, j.blocks_k);
 	hd_pool_for(c->pool, j.panels * j.blocks_k, mm_pack_task, &j);
 }
 
+static size_t gemm_packed_bytes(const hd_gemm *g) { return mm_packed_bytes(g->a_type, g->k, g->n); }
+
 static void gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float *packed) {
 	mm_right r = {.p = b, .ld = g->ldb, .type = g->b_type, .layout = g->b};
-	mm_pack_all(c, &r, g->k, g->n, packed);
+	mm_pack_all(c, &r, g->a_type, g->k, g->n, packed);
 }
 
 // ---- Sums of columns

@@ -24,13 +24,17 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 	return nil, "", fmt.Errorf("cpu: instruction set %q: this machine has %s", isa, strings.Join(sets, ", "))
 }
 
-// InstructionSets lists what the machine has, the best last: generic, avx2, avx512.
+// InstructionSets lists what the machine can run, the best last: generic-bf16, generic, avx2, avx512, avx512bf16. The first is
+// for tests: it does in plain C what avx512bf16 does.
 func InstructionSets() []string {
-	sets := []string{"generic"}
+	sets := []string{"generic-bf16", "generic"}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		sets = append(sets, "avx2")
 		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
 			sets = append(sets, "avx512")
+			if cpu.X86.HasAVX512BF16 {
+				sets = append(sets, "avx512bf16")
+			}
 		}
 	}
 	return sets

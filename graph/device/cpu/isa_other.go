@@ -5,4 +5,9 @@ package cpu
 // #include "kernels.h"
 import "C"
 
-func table(string) *C.hd_kernels { return &C.hd_kernels_generic }
+func table(isa string) *C.hd_kernels {
+	if isa == "generic-bf16" {
+		return &C.hd_kernels_generic_bf16
+	}
+	return &C.hd_kernels_generic
+}

@@ -67,6 +67,8 @@ INLINE vf vact(vf x, hd_act act) {
 		return x * vnormal_cdf(x, vexp(-0.5f * x * x));
 	case HD_ACT_QUICK_GELU:
 		return x / (1.0f + vexp(-1.702f * x));
+	case HD_ACT_RELU:
+		return vmaxf(bc(0), x); // in this order a NaN stays a NaN
 	default:
 		return x;
 	}
@@ -90,6 +92,8 @@ INLINE vf vact_grad(vf x, hd_act act) {
 	}
 	case HD_ACT_QUICK_GELU:
 		return vswish_grad(x, 1.702f);
+	case HD_ACT_RELU:
+		return vsel((vi)(x <= 0.0f), bc(0), bc(1.0f)); // 0 at 0, as in PyTorch
 	default:
 		return bc(1.0f);
 	}

@@ -50,6 +50,7 @@ size_t hd_matmul_column_sums_workspace(const hd_ctx *c, long m, long n) { return
 // What one thread does with AVX2 at about 3.5 GHz, fitted to all 3×3 layers of Stable Diffusion's U-Net and VAE: nearly always within
 // a tenth of the fastest. What counts is the ratio between the figures, which differs less between machines.
 #define FLOPS 85e9          // of a product
+#define BF16_FLOPS 1.6      // native products of bfloat16 do so many times as many: not measured, the instruction's 2 and a loss around it
 #define BANDWIDTH 14e9      // bytes from memory; grows with the root of the number of threads
 #define GATHER 0.15e-9      // seconds to copy one value of an image for the direct product
 #define PANEL 16.0          // columns of a panel
@@ -60,12 +61,13 @@ static double round_up(double n, double to) {
 }
 
 // Estimated seconds.
-static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorithm algorithm, int threads, int packed) {
+static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorithm algorithm, int threads, int native_bf16) {
 	double oh = (v->h + v->top + v->bottom - v->kh) / v->stride + 1, ow = (v->w + v->left + v->right - v->kw) / v->stride + 1;
 	double c = v->c, o = v->o, taps = (double)v->kh * v->kw, pixels = v->n * oh * ow, root = 1;
 	while (root * root < threads)
 		root += 0.25;
 	double work = 0, bytes = 4 * taps * c * o; // seconds of one thread; bytes of weights or their gradient
+	double flops = native_bf16 && v->type == HD_BF16 ? BF16_FLOPS * FLOPS : FLOPS; // Winograd's are float32's
 	if (pass == HD_CONV_DATA_GRAD) {
 		double t = c;
 		c = o;
@@ -73,7 +75,7 @@ static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorith
 	}
 	switch (algorithm) {
 	case HD_CONV_TAPS:
-		work = 2 * 1.125 * v->n * (double)v->h * v->w * c * round_up(taps * o, PANEL) / FLOPS + pixels * taps * 0.5e-9;
+		work = 2 * 1.125 * v->n * (double)v->h * v->w * c * round_up(taps * o, PANEL) / flops + pixels * taps * 0.5e-9;
 		break;
 	case HD_CONV_F2:
 	case HD_CONV_F4: {
@@ -87,27 +89,24 @@ static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorith
 			break;
 		}
 		work += places * tiles * (c + o) * (r == 4 ? 1.2e-9 : 0.6e-9);
-		if (packed)
-			bytes = 4 * places * c * o;
-		else
-			work += c * o * (r == 4 ? 9e-9 : 6e-9); // transforming the filters
+		work += c * o * (r == 4 ? 5e-9 : 4e-9); // transforming the filters
 		break;
 	}
 	default:
-		work = 2 * pixels * taps * c * round_up(o, PANEL) / FLOPS + pixels * taps * c * GATHER;
+		work = 2 * pixels * taps * c * round_up(o, PANEL) / flops + pixels * taps * c * GATHER;
 	}
 	return work / threads + bytes / (BANDWIDTH * root);
 }
 
-hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int low_memory, int packed) {
+hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int native_bf16) {
 	int resized = v->sh != v->h || v->sw != v->w;
-	int winograd = v->kh == 3 && v->kw == 3 && v->stride == 1 && !(low_memory && packed);
+	int winograd = v->kh == 3 && v->kw == 3 && v->stride == 1;
 	hd_conv_algorithm best = HD_CONV_DIRECT;
-	double least = conv_seconds(v, pass, best, threads, packed);
+	double least = conv_seconds(v, pass, best, threads, native_bf16);
 	for (hd_conv_algorithm a = HD_CONV_TAPS; a <= HD_CONV_F4; a++) {
 		if (a == HD_CONV_TAPS ? pass != HD_CONV_FORWARD || v->stride != 1 || resized || v->kh * v->kw == 1 : !winograd)
 			continue;
-		double t = conv_seconds(v, pass, a, threads, packed);
+		double t = conv_seconds(v, pass, a, threads, native_bf16);
 		if (t < least) {
 			least = t;
 			best = a;

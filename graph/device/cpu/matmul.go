@@ -59,7 +59,10 @@ func pointwise(g op.Geometry) bool {
 }
 
 func activationOf(a op.Act) C.hd_act {
-	return [...]C.hd_act{op.NoAct: C.HD_ACT_NONE, op.SiLUAct: C.HD_ACT_SILU, op.GELUAct: C.HD_ACT_GELU, op.QuickGELUAct: C.HD_ACT_QUICK_GELU}[a]
+	return [...]C.hd_act{
+		op.NoAct: C.HD_ACT_NONE, op.SiLUAct: C.HD_ACT_SILU, op.GELUAct: C.HD_ACT_GELU, op.QuickGELUAct: C.HD_ACT_QUICK_GELU,
+		op.ReLUAct: C.HD_ACT_RELU,
+	}[a]
 }
 
 // product is features [m,k] times a float32 weight, whose layout the caller sets.
@@ -76,7 +79,7 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 	if w := r.In[1].Const; w != nil && !r.LowMemory {
 		n := int64(C.hd_matmul_gemm_packed_bytes(d.ctx, &g))
 		var err error
-		k.packed, err = d.packs.get(packKey{w, g.n, g.k, int(g.b), 0}, n, d, func(p device.Pointer) {
+		k.packed, err = d.packs.get(packKey{w, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, d, func(p device.Pointer) {
 			C.hd_matmul_gemm_pack(d.ctx, &g, w, (*C.float)(p))
 		})
 		if err != nil {
@@ -137,8 +140,8 @@ func geometry(g op.Geometry, n, h, w, c, o int, t device.DType) C.hd_conv {
 }
 
 // choose sets the algorithm by the cost model.
-func (d *Device) choose(v *C.hd_conv, pass C.hd_conv_pass, lowMemory, packed bool) string {
-	v.algorithm = C.hd_conv_choose(v, pass, C.int(d.threads), flag(lowMemory), flag(packed))
+func (d *Device) choose(v *C.hd_conv, pass C.hd_conv_pass) string {
+	v.algorithm = C.hd_conv_choose(v, pass, C.int(d.threads), d.ctx.k.native_bf16)
 	return [...]string{
 		C.HD_CONV_DIRECT: "direct", C.HD_CONV_TAPS: "taps", C.HD_CONV_F2: "winograd F(2×2)", C.HD_CONV_F4: "winograd F(4×4)",
 	}[v.algorithm]
@@ -156,13 +159,14 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	h, wd := s.Source(x)
 	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType)
 	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
-	pack := w.Const != nil && !r.LowMemory
 	k := &packedKernel{device: d}
-	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD, r.LowMemory, pack)
+	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD)
+	bytes := int64(C.hd_matmul_conv_packed_bytes(d.ctx, &v))
+	pack := w.Const != nil && !r.LowMemory && bytes > 0
 	if pack {
 		var err error
-		k.packed, err = d.packs.get(packKey{w.Const, v.o, v.c * v.kh * v.kw, int(C.HD_PACKED), 1 + int(v.algorithm)},
-			int64(C.hd_matmul_conv_packed_bytes(d.ctx, &v)), d, func(p device.Pointer) {
+		k.packed, err = d.packs.get(packKey{w.Const, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
+			bytes, d, func(p device.Pointer) {
 				C.hd_matmul_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
 			})
 		if err != nil {
@@ -185,7 +189,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device.Kernel {
 	dx, w := r.Out.Shape, r.In[1].Shape
 	v := geometry(s.Geometry, dx[0], dx[1], dx[2], dx[3], w[3], r.Out.DType)
-	name := d.choose(&v, C.HD_CONV_DATA_GRAD, r.LowMemory, false)
+	name := d.choose(&v, C.HD_CONV_DATA_GRAD)
 	return &kernel{
 		algorithm: name,
 		workspace: int64(C.hd_matmul_conv_data_grad_workspace(d.ctx, &v)),
@@ -200,7 +204,7 @@ func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device
 func (d *Device) compileConvWeightGrad(r device.Request, s op.ConvWeightGrad) device.Kernel {
 	x := r.In[0].Shape
 	v := geometry(s.Geometry, x[0], x[1], x[2], x[3], r.Out.Shape[3], r.In[0].DType)
-	name := d.choose(&v, C.HD_CONV_WEIGHT_GRAD, r.LowMemory, false)
+	name := d.choose(&v, C.HD_CONV_WEIGHT_GRAD)
 	return &kernel{
 		algorithm: name,
 		workspace: int64(C.hd_matmul_conv_weight_grad_workspace(d.ctx, &v)),

@@ -14,7 +14,7 @@ typedef struct {
 	long m, n, k;
 	long lda, ldb, ldc, ldr;           // elements from one row (or column) to the next; ldb is not used if packed
 	hd_layout a, b;
-	hd_dtype a_type, b_type, c_type;   // c_type is the residual's too; sums are in float32
+	hd_dtype a_type, b_type, c_type;   // c_type is the residual's too; sums are in float32; b may be rounded to a_type
 	hd_act act;
 } hd_gemm;
 
@@ -49,12 +49,13 @@ typedef struct {
 	size_t (*gemm_workspace)(const hd_ctx *c, const hd_gemm *g);
 
 	// Packs the right operand once, so that g.b = HD_PACKED serves many products: g as for gemm, of which n, k, ldb, b and
-	// b_type count. The format belongs to the instruction set.
+	// the types of a and b count. The format belongs to the instruction set.
 	void (*gemm_pack)(const hd_ctx *c, const hd_gemm *g, const void *b, float *packed);
 	size_t (*gemm_packed_bytes)(const hd_gemm *g);
 
 	// y = act(x * weight + bias[O] + residual[N,H',W',O]). Either weight or packed, from conv_pack for the same algorithm,
-	// is given, the other is NULL; bias and residual may be NULL; residual may be y.
+	// is given, the other is NULL; bias and residual may be NULL; residual may be y. Winograd takes the weight as it is
+	// (conv_packed_bytes is 0): transformed filters are larger, and reading them takes as long as making them in the cache.
 	void (*conv)(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
 	             const void *residual, void *y, void *ws);
 	size_t (*conv_workspace)(const hd_ctx *c, const hd_conv *v, int packed);
@@ -94,9 +95,7 @@ size_t hd_matmul_conv_weight_grad_workspace(const hd_ctx *c, const hd_conv *v);
 void hd_matmul_column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws);
 size_t hd_matmul_column_sums_workspace(const hd_ctx *c, long m, long n);
 
-// The algorithm that should be fastest, by a model of operations and bytes fitted to measurements. packed: the forward pass
-// will have filters from conv_pack; otherwise they are transformed in each call. low_memory: packed filters may not take more
-// than the weight itself, which leaves out Winograd with packed filters, but not without.
-hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int low_memory, int packed);
+// The algorithm that should be fastest, by a model of operations and bytes fitted to measurements. native_bf16 is the kernels'.
+hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int native_bf16);
 
 #endif

@@ -19,6 +19,7 @@ type packs struct {
 type packKey struct {
 	weight    device.Pointer
 	n, k      C.long
+	features  device.DType // what it is multiplied with
 	layout    int
 	algorithm int
 }
@@ -64,6 +65,14 @@ type packedKernel struct {
 	kernel
 	device *Device
 	packed *pack // nil: the weight is read as it is
+}
+
+// Unread is the weight, input 1, once it is rearranged.
+func (k *packedKernel) Unread() []int {
+	if k.packed == nil {
+		return nil
+	}
+	return []int{1}
 }
 
 // Close gives the copy back.

@@ -133,6 +133,37 @@ void hd_embedding_grad(const hd_ctx *c, long m, long v, long channels, const int
 	c->k->rowwise.embedding_grad(c, m, v, channels, ids, dy, dtable, type);
 }
 
+void hd_max_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y) { c->k->rowwise.max_pool(c, s, x, y); }
+
+void hd_max_pool_grad(const hd_ctx *c, const hd_windows *s, const void *x, const void *dy, void *dx, void *ws) {
+	c->k->rowwise.max_pool_grad(c, s, x, dy, dx, ws);
+}
+
+size_t hd_max_pool_grad_workspace(const hd_ctx *c, const hd_windows *s) { return c->k->rowwise.max_pool_grad_workspace(c, s); }
+
+void hd_avg_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y) { c->k->rowwise.avg_pool(c, s, x, y); }
+
+void hd_avg_pool_grad(const hd_ctx *c, const hd_windows *s, const void *dy, void *dx) { c->k->rowwise.avg_pool_grad(c, s, dy, dx); }
+
+void hd_posterior_sample(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, void *y) {
+	c->k->rowwise.posterior_sample(c, p, moments, noise, y);
+}
+
+void hd_posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy,
+                              void *dmoments) {
+	c->k->rowwise.posterior_sample_grad(c, p, moments, noise, dy, dmoments);
+}
+
+void hd_posterior_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws) {
+	c->k->rowwise.posterior_kl(c, p, moments, kl, ws);
+}
+
+size_t hd_posterior_kl_workspace(const hd_ctx *c, const hd_posterior *p) { return c->k->rowwise.posterior_kl_workspace(c, p); }
+
+void hd_posterior_kl_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, float dkl, void *dmoments) {
+	c->k->rowwise.posterior_kl_grad(c, p, moments, dkl, dmoments);
+}
+
 void hd_mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float *loss, hd_dtype type,
             void *ws) {
 	c->k->rowwise.mse(c, n, r, pred, target, weights, loss, type, ws);

@@ -1,5 +1,5 @@
-// What is not a matrix product: normalisation, activations, sums and broadcasts, copies, softmax, embeddings, loss and the
-// optimiser. All of it is bound by memory, so each kernel reads its inputs and writes its outputs once.
+// What is not a matrix product: normalisation, activations, sums and broadcasts, copies, softmax, pooling, embeddings, the
+// posterior, loss and the optimiser. All of it is bound by memory, so each kernel reads its inputs and writes its outputs once.
 //
 // Tensors are contiguous, NHWC, unless a row stride is given. "type" is the activations' type; parameters, statistics
 // and parameter gradients are float32. An output may be the same tensor as an input where the comment says "in place", and
@@ -24,6 +24,21 @@ typedef struct {
 	float eps;
 	hd_dtype type;
 } hd_layer_norm_shape;
+
+// Windows of kh×kw pixels that walk over n images: x [n,h,w,c] → y [n,oh,ow,c]. Each sees at least one pixel.
+typedef struct {
+	long n, h, w, c, oh, ow;
+	long kh, kw, stride, top, left;
+	int count_padding; // a mean is that of kh·kw pixels, padding being zeros
+	hd_dtype type;
+} hd_windows;
+
+// Moments of normal distributions, [m,2c]: each row has c means, then c logarithms of variances, which are clamped to low … high.
+typedef struct {
+	long n, m, c; // n images make the m rows
+	float low, high;
+	hd_dtype type;
+} hd_posterior;
 
 // One AdamW step (Loshchilov and Hutter 2019, algorithm 2) as in torch.optim.AdamW, with the bias corrections given.
 typedef struct {
@@ -124,6 +139,30 @@ typedef struct {
 	void (*embedding_grad)(const hd_ctx *c, long m, long v, long channels, const int32_t *ids, const void *dy, float *dtable,
 	                       hd_dtype type);
 
+	// ---- Pooling
+
+	// The largest value that a window sees; padding is none. A NaN is larger than any number.
+	void (*max_pool)(const hd_ctx *c, const hd_windows *s, const void *x, void *y);
+	// x, dy → dx: dy is added where the window's largest value is, the first of several in row-major order.
+	void (*max_pool_grad)(const hd_ctx *c, const hd_windows *s, const void *x, const void *dy, void *dx, void *ws);
+	size_t (*max_pool_grad_workspace)(const hd_ctx *c, const hd_windows *s);
+	// The mean of what a window sees.
+	void (*avg_pool)(const hd_ctx *c, const hd_windows *s, const void *x, void *y);
+	void (*avg_pool_grad)(const hd_ctx *c, const hd_windows *s, const void *dy, void *dx);
+
+	// ---- Posterior
+
+	// moments, noise [m,c] → y [m,c] = mean + exp(logvar/2)·noise. In place on noise.
+	void (*posterior_sample)(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, void *y);
+	// moments, noise, dy [m,c] → dmoments [m,2c]. In place on moments.
+	void (*posterior_sample_grad)(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy,
+	                              void *dmoments);
+	// kl [1] = Σ (mean² + exp(logvar) - 1 - logvar)/2 / n, the divergence from the standard normal distribution; added up in float64.
+	void (*posterior_kl)(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws);
+	size_t (*posterior_kl_workspace)(const hd_ctx *c, const hd_posterior *p);
+	// moments, dkl → dmoments. In place.
+	void (*posterior_kl_grad)(const hd_ctx *c, const hd_posterior *p, const void *moments, float dkl, void *dmoments);
+
 	// ---- Loss and optimiser
 
 	// loss [1] = Σ w_i (pred - target)² / (n·r) over pred, target [n,r]; weights w [n] may be NULL (1). Summed in float64.
@@ -179,6 +218,17 @@ void hd_upsample_nearest_grad(const hd_ctx *c, long n, long hs, long ws, long h,
                               hd_dtype type);
 void hd_embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y, hd_dtype type);
 void hd_embedding_grad(const hd_ctx *c, long m, long v, long channels, const int32_t *ids, const void *dy, float *dtable, hd_dtype type);
+void hd_max_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y);
+void hd_max_pool_grad(const hd_ctx *c, const hd_windows *s, const void *x, const void *dy, void *dx, void *ws);
+size_t hd_max_pool_grad_workspace(const hd_ctx *c, const hd_windows *s);
+void hd_avg_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y);
+void hd_avg_pool_grad(const hd_ctx *c, const hd_windows *s, const void *dy, void *dx);
+void hd_posterior_sample(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, void *y);
+void hd_posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy,
+                              void *dmoments);
+void hd_posterior_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws);
+size_t hd_posterior_kl_workspace(const hd_ctx *c, const hd_posterior *p);
+void hd_posterior_kl_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, float dkl, void *dmoments);
 void hd_mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float *loss, hd_dtype type,
             void *ws);
 size_t hd_mse_workspace(const hd_ctx *c, long n, long r);

@@ -1,5 +1,7 @@
 // Vectors of the instruction set that the including file was compiled for (see isa_*.c): VL float32 lanes as a GCC/Clang
 // vector type, so that one source serves AVX-512, AVX2 and plain C. No include guard: each isa_*.c includes it once.
+//
+// HD_DOT is 1 where the products of bfloat16 are of pairs (vdot below); elsewhere bfloat16 is widened to float32 for them.
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,7 +12,11 @@
 
 #include "kernels.h"
 
-#if defined(HD_AVX512)
+#ifndef HD_DOT
+#define HD_DOT 0
+#endif
+
+#if defined(HD_AVX512) || HD_DOT
 #define VL 16
 #else
 #define VL 8 // AVX2; in plain C the compiler splits it into what the target has
@@ -73,13 +79,30 @@ INLINE uint16_t f32_to_bf16(float f) {
 	return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 INLINE vf ldh(const uint16_t *p) { return (vf)(__builtin_convertvector(*(const vh *)p, vi) << 16); }
-INLINE void sth(uint16_t *p, vf v) {
-	vi u = (vi)v;
-	vi r = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-	vi nan = (vi)(v != v);
-	r = (r & ~nan) | (((u >> 16) | 0x40) & nan);
-	*(vh *)p = __builtin_convertvector(r, vh);
+INLINE vi vbf16(vf v) { // in the upper halves; what is in the lower ones does not count
+	vi u = (vi)v, nan = (vi)(v != v);
+	return ((u + 0x7fff + ((u >> 16) & 1)) & ~nan) | ((u | 0x400000) & nan);
 }
+INLINE void sth(uint16_t *p, vf v) { *(vh *)p = __builtin_convertvector(vbf16(v) >> 16, vh); }
+
+// Pairs of bfloat16, one in each lane, the first in the lower half.
+INLINE vi bcpair(const void *p) { // p may be aligned to a bfloat16 only
+	int32_t pair;
+	memcpy(&pair, p, sizeof pair);
+	return pair - (vi){0};
+}
+INLINE vi vpair(vf first, vf second) { return ((vbf16(first) >> 16) & 0xffff) | (vbf16(second) & ~0xffff); }
+#if defined(HD_AVX512BF16)
+INLINE vf vdot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+#else
+// sum + a·b as the instruction vdpbf16ps has it: the products of the second halves are added, then those of the first, and each
+// sum is rounded to nearest even; the products are exact. The instruction takes operands and results below 2^-126 for zero as
+// well, which is far below what bfloat16 resolves.
+INLINE vf vdot(vf sum, vi a, vi b) {
+	sum += (vf)(a & ~0xffff) * (vf)(b & ~0xffff);
+	return sum + (vf)(a << 16) * (vf)(b << 16);
+}
+#endif
 
 // Loads and stores by element type. The type is a constant wherever these are inlined: write the loop once as an INLINE
 // function with a hd_dtype parameter and call it with HD_F32 and HD_BF16.

@@ -13,21 +13,21 @@
 enum {
 	WINO_BLOCK = 512 * 1024,          // floats of V and M: so many for each thread, and for two at least, or half as many
 	WINO_BLOCK_MOST = 8 * 1024 * 1024, // again as there are of filters, up to so many
-	WINO_FILTERS = 2 * 1024 * 1024,   // floats of filters that are transformed for a call at a time, if V is there only once,
-	WINO_ALL_FILTERS = 16 * 1024 * 1024, // and if V would be made anew for each
+	WINO_FILTERS = 16 * 1024 * 1024,  // floats of filters that are transformed at a time
 	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
-	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL rows at a time
-	WINO_FILTER_ROWS = 16,            // rows of filters that are transformed together: a cache line of the weight if it is rotated,
-	WINO_FILTER_RUN = 64,             // and in a task
-	WINO_PANEL_SUMS = 64 * 1024,      // floats of M for one panel at most, if its filters are transformed as they are used,
-	WINO_GROUP_SUMS = 64 * 1024,      // and for a group of panels, if that many leave it at all more than one
-	WINO_USED_FILTERS = 48 * 1024,    // floats of filters that wait for their product in the L2 cache
+	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL at a time
+	WINO_FILTER_ROWS = 16,            // rows of filters that are transformed together: a cache line of the weight if it is rotated
+	WINO_FILTER_RUN = 64,             // rows,
+	WINO_FILTER_PANELS = 4,           // and panels, in a task
+	WINO_USED_TILES = 80,             // with so many tiles at most, filters are transformed as they are used,
+	WINO_USED_FILTERS = 48 * 1024,    // so many floats of them at a time, which wait in the L2 cache
+	WINO_FEW_TILES = 8,               // so few that the time goes into reading the weight
 };
 
 #define WINO_UNROLL _Pragma("GCC unroll 6")
 #define WINO_Q 0.70710678118654752440 // √½
 
-// One axis of a transform: T is vf or vd, s the distance between the elements.
+// One axis of a transform; s, sv and sy are the distances between the elements.
 INLINE void wino_input_axis(const int r, const vf *d, const int s, vf *v, const int sv) { // Bᵀ d
 	if (r == 4) {
 		const float q = (float)WINO_Q, q2 = (float)(2 * WINO_Q);
@@ -60,28 +60,15 @@ INLINE void wino_output_axis(const int r, const vf *m, const int s, vf *y, const
 	}
 }
 
-// The filter's transform G g is done in double precision: it is done once, and its error would be in all results.
-typedef double vd __attribute__((vector_size(VL * 4), aligned(8), may_alias)); // as wide as vf, so half as many lanes
-typedef float vfd __attribute__((vector_size(VL * 2), aligned(4), may_alias));
-INLINE void wino_filter_axis(const int r, const vd *g, const int s, vd *u, const int su) { // G g
+// Row i of G, 0 < i < R+1, times a column. The first and the last row copy g0 and g2.
+INLINE vf wino_filter_row(const int r, const int i, vf g0, vf g1, vf g2) {
 	if (r == 4) {
-		vd a = g[0] * (-2.0 / 3) - g[2 * s] * (1.0 / 3), b = g[s] * (2 * WINO_Q / 3);
-		vd c = g[0] * (1.0 / 6) + g[2 * s] * (1.0 / 3), e = g[s] * (WINO_Q / 3);
-		u[0] = g[0];
-		u[su] = a - b;
-		u[2 * su] = a + b;
-		u[3 * su] = c + e;
-		u[4 * su] = c - e;
-		u[5 * su] = g[2 * s];
-	} else {
-		vd a = 0.5 * (g[0] + g[2 * s]), b = 0.5 * g[s];
-		u[0] = g[0];
-		u[su] = a + b;
-		u[2 * su] = a - b;
-		u[3 * su] = g[2 * s];
+		const float q = (float)(i < 3 ? 2 * WINO_Q / 3 : WINO_Q / 3);
+		vf a = i < 3 ? g0 * (float)(-2.0 / 3) - g2 * (float)(1.0 / 3) : g0 * (float)(1.0 / 6) + g2 * (float)(1.0 / 3);
+		return i == 1 || i == 4 ? a - q * g1 : a + q * g1;
 	}
+	return i == 1 ? 0.5f * (g0 + g2) + 0.5f * g1 : 0.5f * (g0 + g2) - 0.5f * g1;
 }
-
 // ---- Filters
 
 // Filters of columns n0 … n0+columns-1 of a [3,3,K,N] weight, to u[f][panel][K][MM_COLS]. K is C and N is O in the forward
@@ -99,22 +86,23 @@ INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
 // Floats from one place's filters to the next's.
 INLINE long wino_filter_place(long columns, long k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
 
-// The filters of VL columns, in[tap][MM_COLS], to u[f*place].
+// The filters of VL columns, in[tap][MM_COLS], to u[f*place]. Row by row of G g Gᵀ, so that all but the input stays in registers.
 INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 	const int e = r + 2;
-	for (int half = 0; half < VL; half += VL / 2) {
-		vd g[9], t[18], w[6];
-		for (int i = 0; i < 9; i++)
-			g[i] = __builtin_convertvector(*(const vfd *)(in + i * MM_COLS + half), vd);
+	WINO_UNROLL
+	for (int i = 0; i < e; i++) {
+		vf t[3], w[6];
 		WINO_UNROLL
-		for (int i = 0; i < 3; i++)
-			wino_filter_axis(r, g + i, 3, t + i, 3);
-		for (int i = 0; i < e; i++) {
-			wino_filter_axis(r, t + 3 * i, 1, w, 1);
-			WINO_UNROLL
-			for (int k = 0; k < e; k++)
-				*(vfd *)(u + (i * e + k) * place + half) = __builtin_convertvector(w[k], vfd);
+		for (int k = 0; k < 3; k++) {
+			const float *g = in + k * MM_COLS, *h = g + 3 * MM_COLS, *l = g + 6 * MM_COLS;
+			t[k] = i == 0 ? ld(g) : i == e - 1 ? ld(l) : wino_filter_row(r, i, ld(g), ld(h), ld(l));
 		}
+		WINO_UNROLL
+		for (int k = 0; k < e; k++)
+			w[k] = k == 0 ? t[0] : k == e - 1 ? t[2] : wino_filter_row(r, k, t[0], t[1], t[2]);
+		WINO_UNROLL
+		for (int k = 0; k < e; k++)
+			st(u + (i * e + k) * place, w[k]);
 	}
 }
 
@@ -124,12 +112,9 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 	long rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
 	float in[WINO_FILTER_ROWS][9 * MM_COLS];
 	for (int tap = 0; tap < 9; tap++) {
-		// Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next.
 		if (f->rotated) {
 			for (long half = 0; half < MM_COLS; half += VL) {
 				long at = ((8 - tap) * f->c + n0 + half) * f->o + k0;
-				for (long i = 0; i < VL; i++)
-					__builtin_prefetch((const void *)((uintptr_t)f->weight + (at + i * f->o + WINO_FILTER_ROWS) * sizeof(float)));
 				for (long k = 0; k < rows; k += VL) {
 					vf v[VL];
 					for (long i = 0; i < VL; i++)
@@ -137,10 +122,15 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 					mm_transpose(in[k] + tap * MM_COLS + half, 9 * MM_COLS, v);
 				}
 			}
+		} else if (n - n0 >= MM_COLS) {
+			const float *g = f->weight + (tap * f->c + k0) * f->o + n0;
+			for (long i = 0; i < rows; i++, g += f->o) {
+				st(in[i] + tap * MM_COLS, ld(g));
+				st(in[i] + tap * MM_COLS + VL, ld(g + VL));
+			}
 		} else {
 			for (long i = 0; i < rows; i++) {
 				long at = (tap * f->c + k0 + i) * f->o + n0;
-				__builtin_prefetch((const void *)((uintptr_t)f->weight + (at + WINO_FILTER_ROWS * f->o) * sizeof(float)));
 				st(in[i] + tap * MM_COLS, mm_load_part(f->weight, at, n - n0, HD_F32));
 				st(in[i] + tap * MM_COLS + VL, mm_load_part(f->weight, at + VL, n - n0 - VL, HD_F32));
 			}
@@ -151,10 +141,34 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 		wino_filter(r, in[i] + VL, u + i * MM_COLS + VL, place);
 	}
 }
+
+// Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`. Each row of
+// the weight lies in a page of its own, so the hardware does not foresee what comes next.
+INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0, long k, long part, long parts) {
+	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0, at = f->rotated ? k0 : n0;
+	long i = 9 * rows * part / parts, end = 9 * rows * (part + 1) / parts, tap = i / rows;
+	for (i -= tap * rows, end -= tap * rows; i < end; i++) {
+		if (i == rows) {
+			i = 0;
+			end -= rows;
+			tap++;
+		}
+		uintptr_t p = (uintptr_t)f->weight + ((tap * f->c + row0 + i) * f->o + at) * sizeof(float);
+		for (long q = 0; q < run * (long)sizeof(float); q += 64)
+			__builtin_prefetch((const void *)(p + q), 0, 2);
+	}
+}
+
+// A run of rows of a few panels: 256 bytes at a time are read twice as fast as 64.
 INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
-	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN;
-	for (long i = k0; i < mm_min(k0 + WINO_FILTER_RUN, k); i += WINO_FILTER_ROWS)
-		wino_filter_block(r, f, task / runs, i, f->u + (task / runs * k + i) * MM_COLS, wino_filter_place(f->columns, k));
+	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN, k1 = mm_min(k0 + WINO_FILTER_RUN, k);
+	long p0 = task / runs * WINO_FILTER_PANELS, p1 = mm_min(p0 + WINO_FILTER_PANELS, mm_div(f->columns, MM_COLS));
+	for (long i = k0; i < k1; i += WINO_FILTER_ROWS) {
+		if (i + WINO_FILTER_ROWS < k1)
+			wino_prefetch(f, f->n0 + p0 * MM_COLS, (p1 - p0) * MM_COLS, i + WINO_FILTER_ROWS, WINO_FILTER_ROWS, 0, 1);
+		for (long p = p0; p < p1; p++)
+			wino_filter_block(r, f, p, i, f->u + (p * k + i) * MM_COLS, wino_filter_place(f->columns, k));
+	}
 }
 static void wino_filter_task2(void *arg, long task, int thread) {
 	(void)thread;
@@ -165,7 +179,8 @@ static void wino_filter_task4(void *arg, long task, int thread) {
 	wino_filter_task_r(4, arg, task);
 }
 static void wino_transform_filters(const hd_ctx *c, int r, wino_filters *f) {
-	hd_pool_for(c->pool, mm_div(f->columns, MM_COLS) * mm_div(wino_k(f), WINO_FILTER_RUN), r == 4 ? wino_filter_task4 : wino_filter_task2, f);
+	long groups = mm_div(mm_div(f->columns, MM_COLS), WINO_FILTER_PANELS);
+	hd_pool_for(c->pool, groups * mm_div(wino_k(f), WINO_FILTER_RUN), r == 4 ? wino_filter_task4 : wino_filter_task2, f);
 }
 
 // ---- The convolution
@@ -184,11 +199,11 @@ typedef struct {
 	long n0, columns;       // the columns of the result at work
 	const float *u;         // filters of those
 	long places_u;          // floats from one place's filters to the next's
-	float *v, *m;           // V[f][c/vs][tile][vs], of which c/vs is 0 but for the weight gradient; M[f][tile][ms]
+	float *v, *m;           // V[f][c/vs][tile][vs]; M[f][tile][ms]
 	long vs, ms, places_v, places_m;
 	long block, row_blocks, groups; // tiles in a block; split of the products
-	// Filters that are transformed as they are used (see wino_used_task), or 0:
-	long group, block_k, thread_floats; // panels of a task; channels; scratch memory of a thread: U, M
+	// Filters that are transformed as they are used, vs channels at a time (see wino_used_task):
+	long group, thread_floats; // panels of a task, 0: not so; scratch memory of a thread: U, M
 	const wino_filters *filters;
 	float *scratch;
 } wino_job;
@@ -305,78 +320,78 @@ static void wino_output_task(void *arg, long task, int thread) {
 		wino_output_task_r(2, j, task, HD_BF16);
 }
 
-// A group of panels, all tiles, all places, with filters that are never written to memory: for each panel and block of channels
-// they are transformed in the L2 cache and used at once.
+// A group of panels, all tiles, all places, with filters that are never written to memory: for each block of channels they are
+// transformed in the L2 cache and used at once, and meanwhile the weight of the next block is on its way.
 static void wino_used_task(void *arg, long task, int thread) {
 	wino_job j = *(const wino_job *)arg;
-	long p0 = task * j.group, p1 = mm_min(p0 + j.group, mm_div(j.o, MM_COLS));
+	long p0 = task * j.group, panels = mm_min(j.group, mm_div(j.o, MM_COLS) - p0), places = wino_places(j.r);
 	float *u = j.scratch + thread * j.thread_floats;
-	j.m = u + wino_places(j.r) * j.places_u;
-	for (long k0 = 0; k0 < j.c; k0 += j.block_k) {
-		long k = mm_min(j.c - k0, j.block_k);
-		for (long p = p0; p < p1; p++) {
+	j.m = u + places * j.places_u;
+	for (long k0 = 0; k0 < j.c; k0 += j.vs) {
+		long k = mm_min(j.c - k0, j.vs), next = mm_min(j.c - k0 - k, j.vs);
+		for (long p = 0; p < panels; p++) {
 			for (long i = 0; i < k; i += WINO_FILTER_ROWS) {
+				float *to = u + (p * j.vs + i) * MM_COLS;
 				if (j.r == 4)
-					wino_filter_block(4, j.filters, p, k0 + i, u + i * MM_COLS, j.places_u);
+					wino_filter_block(4, j.filters, p0 + p, k0 + i, to, j.places_u);
 				else
-					wino_filter_block(2, j.filters, p, k0 + i, u + i * MM_COLS, j.places_u);
+					wino_filter_block(2, j.filters, p0 + p, k0 + i, to, j.places_u);
 			}
-			for (long f = 0; f < wino_places(j.r); f++) {
-				float *out = j.m + f * j.places_m + (p - p0) * MM_COLS;
-				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0, j.vs, u + f * j.places_u, out, j.ms, k0 ? out : NULL, j.ms, NULL);
+		}
+		for (long f = 0; f < places; f++) {
+			if (next)
+				wino_prefetch(j.filters, p0 * MM_COLS, panels * MM_COLS, k0 + k, next, f, places);
+			for (long p = 0; p < panels; p++) {
+				float *out = j.m + f * j.places_m + p * MM_COLS;
+				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0 * j.block, j.vs, u + f * j.places_u + p * j.vs * MM_COLS, out, j.ms,
+				         k0 ? out : NULL, j.ms, NULL);
 			}
 		}
 	}
 	j.n0 = p0 * MM_COLS;
-	j.columns = mm_min(p1 * MM_COLS, j.o) - j.n0;
+	j.columns = mm_min(j.n0 + panels * MM_COLS, j.o) - j.n0;
 	for (long t = 0; t < mm_div(j.tiles, WINO_TILES); t++)
 		wino_output_task(&j, t, thread);
 }
 
 // Sizes of the blocks. Few tiles keep V and M in the cache, many tiles read the filters from memory seldom: 128 channels at
-// 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower. If the filters must be
-// transformed here, then for as many columns as keep them in the cache too.
-static void wino_plan(wino_job *j, int threads, int packed) {
-	long places = wino_places(j->r), all = j->n * j->tw * j->th;
-	j->vs = mm_round(j->c, 16) + WINO_PAD;
+// 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower.
+static void wino_plan(wino_job *j, int threads) {
+	long places = wino_places(j->r), all = j->n * j->tw * j->th, panels = mm_div(j->o, MM_COLS);
 	j->columns = j->o;
-	int one_block = 0;
-	long panels = mm_div(j->o, MM_COLS), sums = places * all * MM_COLS; // M of a panel
-	if (!packed && sums <= WINO_PANEL_SUMS && panels >= 2 * threads && places * j->vs * all <= WINO_BLOCK_MOST) {
-		j->group = mm_max(mm_min(WINO_GROUP_SUMS / sums, panels / (4 * threads)), 1);
-		j->block_k = WINO_USED_FILTERS / (places * MM_COLS) / WINO_FILTER_ROWS * WINO_FILTER_ROWS;
-		j->block_k = mm_min(mm_round(j->c, WINO_FILTER_ROWS), mm_max(j->block_k, WINO_FILTER_ROWS));
+	if (all <= WINO_USED_TILES && panels >= 2 * threads) {
+		// Where there are few tiles the time goes into reading filters, and longer runs of them are read faster.
+		j->group = mm_max(mm_min(all <= WINO_FEW_TILES ? 4 : 2, panels / (4 * threads)), 1);
+		j->vs = WINO_USED_FILTERS / (places * MM_COLS * j->group) / WINO_FILTER_ROWS * WINO_FILTER_ROWS;
+		j->vs = mm_min(mm_round(j->c, WINO_FILTER_ROWS), mm_max(j->vs, WINO_FILTER_ROWS));
 		j->block = j->tiles = all;
 		j->ms = j->group * MM_COLS;
-		j->places_v = all * j->vs + WINO_PAD;
+		j->places_v = all * mm_round(j->c, j->vs) + WINO_PAD;
 		j->places_m = all * j->ms + WINO_PAD;
-		j->places_u = wino_filter_place(MM_COLS, j->block_k);
+		j->places_u = wino_filter_place(j->group * MM_COLS, j->vs);
 		j->thread_floats = places * (j->places_u + j->places_m);
 		return;
 	}
-	if (!packed) {
-		one_block = places * j->vs * all <= WINO_BLOCK_MOST;
-		long floats = one_block ? WINO_FILTERS : WINO_ALL_FILTERS;
-		j->columns = mm_min(mm_max(floats / (places * j->c * MM_COLS), 4) * MM_COLS, j->o);
-	}
+	j->vs = mm_round(j->c, 16) + WINO_PAD;
+	j->columns = mm_min(mm_max(WINO_FILTERS / (places * j->c * MM_COLS), 4) * MM_COLS, j->o);
 	j->ms = mm_round(j->columns, MM_COLS) + WINO_PAD;
 	long floats = mm_max(mm_min(places * j->c * j->columns * 3 / 2, WINO_BLOCK_MOST), WINO_BLOCK * mm_max(threads, 2));
 	j->block = mm_min(mm_max(floats / (places * (j->vs + j->ms)), MM_BLOCK_ROWS / 2), all);
-	j->block = one_block ? all : mm_div(all, mm_div(all, j->block));
+	j->block = mm_div(all, mm_div(all, j->block));
 	j->places_v = j->block * j->vs + WINO_PAD;
 	j->places_m = j->block * j->ms + WINO_PAD;
 	j->places_u = wino_filter_place(j->columns, j->c);
 }
 
-static size_t wino_floats(const wino_job *j, int threads, int packed) {
+static size_t wino_floats(const wino_job *j, int threads) {
 	long places = wino_places(j->r);
 	if (j->group)
 		return places * j->places_v + threads * j->thread_floats;
-	return places * (j->places_v + j->places_m + (packed ? 0 : j->places_u));
+	return places * (j->places_v + j->places_m + j->places_u);
 }
 
-// Runs a planned job with packed filters, or with filters from f.
-static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_filters *f, void *ws) {
+// Runs a planned job with the filters of f.
+static void wino_run(const hd_ctx *c, wino_job *j, wino_filters *f, void *ws) {
 	long places = wino_places(j->r), all = j->n * j->tw * j->th, threads = hd_pool_threads(c->pool), step = j->columns;
 	j->v = ws;
 	if (j->group) {
@@ -387,19 +402,12 @@ static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_fil
 		return;
 	}
 	j->m = j->v + places * j->places_v;
-	j->u = packed;
-	if (!packed) {
-		f->u = j->m + places * j->places_m;
-		j->u = f->u;
-	}
+	j->u = f->u = j->m + places * j->places_m;
 	for (j->n0 = 0; j->n0 < j->o; j->n0 += step) {
-		j->columns = mm_min(j->o - j->n0, step);
+		f->n0 = j->n0;
+		f->columns = j->columns = mm_min(j->o - j->n0, step);
 		j->places_u = wino_filter_place(j->columns, j->c);
-		if (!packed) {
-			f->n0 = j->n0;
-			f->columns = j->columns;
-			wino_transform_filters(c, j->r, f);
-		}
+		wino_transform_filters(c, j->r, f);
 		long panels = mm_div(j->columns, MM_COLS);
 		for (j->tile0 = 0; j->tile0 < all; j->tile0 += j->block) {
 			j->tiles = mm_min(all - j->tile0, j->block);
@@ -415,308 +423,55 @@ static void wino_run(const hd_ctx *c, wino_job *j, const float *packed, wino_fil
 
 static int wino_r(const hd_conv *v) { return v->algorithm == HD_CONV_F4 ? 4 : 2; }
 
-static wino_job wino_forward_job(const hd_ctx *c, const hd_conv *v, int packed) {
+// The forward pass, not planned yet.
+static wino_job wino_forward_job(const hd_conv *v) {
 	wino_job j = {.n = v->n, .h = v->h, .w = v->w, .c = v->c, .sh = v->sh, .sw = v->sw, .oh = conv_oh(v), .ow = conv_ow(v), .o = v->o,
 	              .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type, .act = v->act};
 	j.tw = mm_div(j.ow, j.r);
 	j.th = mm_div(j.oh, j.r);
-	wino_plan(&j, hd_pool_threads(c->pool), packed);
 	return j;
 }
 
-static wino_job wino_data_grad_job(const hd_ctx *c, const hd_conv *v) {
+// The data gradient: a convolution of dy with the rotated weight.
+static wino_job wino_data_grad_job(const hd_conv *v) {
 	long oh = conv_oh(v), ow = conv_ow(v);
 	wino_job j = {.n = v->n, .h = oh, .w = ow, .c = v->o, .sh = oh, .sw = ow, .oh = v->h, .ow = v->w, .o = v->c,
 	              .y0 = v->top - 2, .x0 = v->left - 2, .r = wino_r(v), .type = v->type};
 	j.tw = mm_div(j.ow, j.r);
 	j.th = mm_div(j.oh, j.r);
-	wino_plan(&j, hd_pool_threads(c->pool), 0);
 	return j;
 }
 
-// ---- Weight gradient
-//
-// The transpose of the above with respect to g:
-//
-//     dg = Gᵀ [ Σ_tiles (A dy Aᵀ) ∘ (Bᵀ d B) ] G
-//
-// Now the sum is over tiles: for each place a product [C,tiles]·[tiles,O]. It is done for a few channels and columns at a time
-// but for all places, so that Gᵀ…G can follow at once.
-
-enum {
-	WINO_CHUNK = 48, // channels in a task
-	WINO_CHUNK_PANELS = 64 / MM_COLS,
-	WINO_GRAD_BLOCK = 2 * 1024 * 1024, // floats of V and Q
-};
-
-INLINE void wino_output_axis_t(const int r, const vf *y, const int s, vf *q, const int sq) { // A y
-	if (r == 4) {
-		const float h = (float)WINO_Q, h2 = (float)(2 * WINO_Q);
-		vf a = y[0] + 0.5f * y[2 * s], b = h * y[s] + (0.5f * h) * y[3 * s];
-		vf c = y[0] + 2.0f * y[2 * s], e = h2 * y[s] + (2.0f * h2) * y[3 * s];
-		q[0] = y[0];
-		q[sq] = a + b;
-		q[2 * sq] = a - b;
-		q[3 * sq] = c + e;
-		q[4 * sq] = c - e;
-		q[5 * sq] = y[3 * s];
-	} else {
-		q[0] = y[0];
-		q[sq] = y[0] + y[s];
-		q[2 * sq] = y[0] - y[s];
-		q[3 * sq] = y[s];
-	}
-}
-INLINE void wino_filter_axis_t(const int r, const vf *u, const int s, vf *g, const int sg) { // Gᵀ u
-	if (r == 4) {
-		vf a = u[s] + u[2 * s], b = u[2 * s] - u[s], c = u[3 * s] + u[4 * s], e = u[3 * s] - u[4 * s];
-		g[0] = u[0] - (float)(2.0 / 3) * a + (float)(1.0 / 6) * c;
-		g[sg] = (float)(2 * WINO_Q / 3) * b + (float)(WINO_Q / 3) * e;
-		g[2 * sg] = u[5 * s] + (float)(1.0 / 3) * (c - a);
-	} else {
-		vf a = 0.5f * (u[s] + u[2 * s]);
-		g[0] = u[0] + a;
-		g[sg] = 0.5f * (u[s] - u[2 * s]);
-		g[2 * sg] = u[3 * s] + a;
-	}
+static void wino_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *bias, const void *residual, void *y,
+                      void *ws) {
+	wino_job j = wino_forward_job(v);
+	wino_filters f = {.weight = weight, .c = v->c, .o = v->o};
+	wino_plan(&j, hd_pool_threads(c->pool));
+	j.x = x;
+	j.bias = bias;
+	j.residual = residual;
+	j.y = y;
+	wino_run(c, &j, &f, ws);
 }
 
-typedef struct {
-	wino_job in; // x to V, in chunks of channels
-	const void *dy;
-	float *q, *dw, *scratch; // Q[f][panel][tile][MM_COLS]
-	long places_q, thread_floats, chunks, panels, groups;
-} wino_grad_job;
-
-INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, hd_dtype type) {
-	const wino_job *j = &g->in;
-	const int e = r + 2;
-	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
-		long image, ty, tx;
-		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
-		for (long o = 0; o < g->panels * MM_COLS; o += VL) {
-			vf y[4], s[24], q[6];
-			for (int k = 0; k < r; k++) {
-				WINO_UNROLL
-				for (int i = 0; i < r; i++) {
-					int inside = ty + i < j->oh && tx + k < j->ow;
-					y[i] = inside ? mm_load_part(g->dy, ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o, j->o - o, type) : bc(0);
-				}
-				wino_output_axis_t(r, y, 1, s + k, r);
-			}
-			float *out = g->q + (o / MM_COLS * j->block + t) * MM_COLS + o % MM_COLS;
-			for (int i = 0; i < e; i++) {
-				wino_output_axis_t(r, s + i * r, 1, q, 1);
-				WINO_UNROLL
-				for (int k = 0; k < e; k++)
-					st(out + (i * e + k) * g->places_q, q[k]);
-			}
-		}
-	}
-}
-static void wino_grad_output_task(void *arg, long task, int thread) {
-	(void)thread;
-	const wino_grad_job *g = arg;
-	if (g->in.r == 4 && g->in.type == HD_F32)
-		wino_grad_output_r(4, g, task, HD_F32);
-	else if (g->in.r == 4)
-		wino_grad_output_r(4, g, task, HD_BF16);
-	else if (g->in.type == HD_F32)
-		wino_grad_output_r(2, g, task, HD_F32);
-	else
-		wino_grad_output_r(2, g, task, HD_BF16);
+static size_t wino_workspace(const hd_ctx *c, const hd_conv *v) {
+	wino_job j = wino_forward_job(v);
+	wino_plan(&j, hd_pool_threads(c->pool));
+	return wino_floats(&j, hd_pool_threads(c->pool)) * sizeof(float);
 }
 
-// Gᵀ u G of m channels from c0 on and of the columns from n0 on; u[f][WINO_CHUNK][ldu].
-INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, long ldu, long c0, long m, long n0, long columns, float *dw) {
-	const int e = r + 2;
-	for (long i = 0; i < m; i++) {
-		for (long o = 0; o < columns; o += VL) {
-			vf in[6], s[18], g[3];
-			long n = j->o - n0 - o;
-			for (int k = 0; k < e; k++) {
-				WINO_UNROLL
-				for (int l = 0; l < e; l++)
-					in[l] = ld(u + ((l * e + k) * WINO_CHUNK + i) * ldu + o);
-				wino_filter_axis_t(r, in, 1, s + k, e);
-			}
-			for (int k = 0; k < 3 && n > 0; k++) {
-				wino_filter_axis_t(r, s + k * e, 1, g, 1);
-				for (int l = 0; l < 3; l++) {
-					long at = ((k * 3 + l) * j->c + c0 + i) * j->o + n0 + o;
-					if (j->tile0)
-						g[l] += mm_load_part(dw, at, n, HD_F32);
-					mm_store_part(dw, at, n, g[l], HD_F32);
-				}
-			}
-		}
-	}
-}
-
-// A chunk of channels, a group of panels.
-static void wino_grad_task(void *arg, long task, int thread) {
-	const wino_grad_job *g = arg;
-	const wino_job *j = &g->in;
-	long chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS, p1 = mm_min(p0 + WINO_CHUNK_PANELS, g->panels);
-	long m = mm_min(j->c - chunk * WINO_CHUNK, WINO_CHUNK), ldu = (p1 - p0) * MM_COLS;
-	long blocks = mm_div(j->tiles, MM_BLOCK_K), block = mm_div(j->tiles, blocks);
-	float *u = g->scratch + thread * g->thread_floats;
-	for (long f = 0; f < wino_places(j->r); f++) {
-		const float *v = j->v + f * j->places_v + chunk * j->block * WINO_CHUNK, *q = g->q + f * g->places_q;
-		for (long t = 0; t < j->tiles; t += block) {
-			for (long p = p0; p < p1; p++) {
-				float *c = u + f * WINO_CHUNK * ldu + (p - p0) * MM_COLS;
-				mm_panel(m, 1, mm_min(j->tiles - t, block), v + t * WINO_CHUNK, WINO_CHUNK, q + (p * j->block + t) * MM_COLS, c, ldu,
-				         t ? c : NULL, ldu, NULL);
-			}
-		}
-	}
-	if (j->r == 4)
-		wino_grad_finish(4, j, u, ldu, chunk * WINO_CHUNK, m, p0 * MM_COLS, ldu, g->dw);
-	else
-		wino_grad_finish(2, j, u, ldu, chunk * WINO_CHUNK, m, p0 * MM_COLS, ldu, g->dw);
-}
-
-static wino_grad_job wino_grad_plan(const hd_ctx *c, const hd_conv *v) {
-	wino_grad_job g = {.in = wino_forward_job(c, v, 1)};
-	wino_job *j = &g.in;
-	long places = wino_places(j->r), all = j->n * j->tw * j->th;
-	g.chunks = mm_div(j->c, WINO_CHUNK);
-	g.panels = mm_div(j->o, MM_COLS);
-	g.groups = mm_div(g.panels, WINO_CHUNK_PANELS);
-	long tile = g.chunks * WINO_CHUNK + g.panels * MM_COLS;
-	j->vs = WINO_CHUNK;
-	j->block = mm_min(mm_max(WINO_GRAD_BLOCK / (places * tile), MM_BLOCK_ROWS), all);
-	j->block = mm_div(all, mm_div(all, j->block));
-	j->places_v = g.chunks * WINO_CHUNK * j->block + WINO_PAD;
-	g.places_q = g.panels * MM_COLS * j->block + WINO_PAD;
-	g.thread_floats = places * WINO_CHUNK * WINO_CHUNK_PANELS * MM_COLS;
-	return g;
-}
-
-static void wino_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
-	wino_grad_job g = wino_grad_plan(c, v);
-	wino_job *j = &g.in;
-	long all = j->n * j->tw * j->th;
-	j->x = x;
-	j->v = ws;
-	g.dy = dy;
-	g.q = j->v + wino_places(j->r) * j->places_v;
-	g.scratch = g.q + wino_places(j->r) * g.places_q;
-	g.dw = dw;
-	for (; j->tile0 < all; j->tile0 += j->block) {
-		j->tiles = mm_min(all - j->tile0, j->block);
-		hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_input_task, j);
-		hd_pool_for(c->pool, mm_div(j->tiles, WINO_TILES), wino_grad_output_task, &g);
-		hd_pool_for(c->pool, g.chunks * g.groups, wino_grad_task, &g);
-	}
-}
-
-static size_t wino_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
-	wino_grad_job g = wino_grad_plan(c, v);
-	return (wino_places(g.in.r) * (g.in.places_v + g.places_q) + hd_pool_threads(c->pool) * g.thread_floats) * sizeof(float);
-}
-
-// ---- Entry points
-
-static void conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                 const void *residual, void *y, void *ws) {
-	switch (v->algorithm) {
-	case HD_CONV_F2:
-	case HD_CONV_F4: {
-		wino_job j = wino_forward_job(c, v, packed != NULL);
-		wino_filters f = {.weight = weight, .c = v->c, .o = v->o};
-		j.x = x;
-		j.bias = bias;
-		j.residual = residual;
-		j.y = y;
-		wino_run(c, &j, packed, &f, ws);
-		break;
-	}
-	case HD_CONV_TAPS:
-		taps_conv(c, v, x, weight, packed, bias, residual, y, ws);
-		break;
-	default:
-		direct_conv(c, v, x, weight, packed, bias, residual, y, ws);
-	}
-}
-
-static size_t conv_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
-	switch (v->algorithm) {
-	case HD_CONV_F2:
-	case HD_CONV_F4: {
-		wino_job j = wino_forward_job(c, v, packed);
-		return wino_floats(&j, hd_pool_threads(c->pool), packed) * sizeof(float);
-	}
-	case HD_CONV_TAPS:
-		return taps_workspace(c, v, packed);
-	default:
-		return direct_workspace(c, v, packed);
-	}
-}
-
-static void conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight, float *packed) {
-	switch (v->algorithm) {
-	case HD_CONV_F2:
-	case HD_CONV_F4: {
-		wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .columns = v->o, .u = packed};
-		wino_transform_filters(c, wino_r(v), &f);
-		break;
-	}
-	case HD_CONV_TAPS:
-		taps_pack(c, v, weight, packed);
-		break;
-	default:
-		mm_pack_all(c, &(mm_right){.p = weight, .ld = v->o, .layout = HD_ROWS}, v->kh * v->kw * v->c, v->o, packed);
-	}
-}
-
-static size_t conv_packed_bytes(const hd_conv *v) {
-	long floats = mm_round(v->o, MM_COLS) * v->c;
-	switch (v->algorithm) {
-	case HD_CONV_F2:
-	case HD_CONV_F4:
-		floats = wino_places(wino_r(v)) * wino_filter_place(v->o, v->c);
-		break;
-	case HD_CONV_TAPS:
-		floats = taps_filter_floats(v);
-		break;
-	default:
-		floats *= v->kh * v->kw;
-	}
-	return floats * sizeof(float);
-}
-
-static void conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
-                           void *ws) {
-	if (v->algorithm != HD_CONV_F2 && v->algorithm != HD_CONV_F4) {
-		direct_data_grad(c, v, dy, weight, residual, dx, ws);
-		return;
-	}
-	wino_job j = wino_data_grad_job(c, v);
+static void wino_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx, void *ws) {
+	wino_job j = wino_data_grad_job(v);
 	wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .rotated = 1};
+	wino_plan(&j, hd_pool_threads(c->pool));
 	j.x = dy;
 	j.residual = residual;
 	j.y = dx;
-	wino_run(c, &j, NULL, &f, ws);
+	wino_run(c, &j, &f, ws);
 }
 
-static size_t conv_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
-	if (v->algorithm != HD_CONV_F2 && v->algorithm != HD_CONV_F4)
-		return direct_data_grad_workspace(c, v);
-	wino_job j = wino_data_grad_job(c, v);
-	return wino_floats(&j, hd_pool_threads(c->pool), 0) * sizeof(float);
-}
-
-static void conv_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
-	if (v->algorithm == HD_CONV_F2 || v->algorithm == HD_CONV_F4)
-		wino_weight_grad(c, v, x, dy, dw, ws);
-	else
-		direct_weight_grad(c, v, x, dy, dw, ws);
-}
-
-static size_t conv_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
-	if (v->algorithm == HD_CONV_F2 || v->algorithm == HD_CONV_F4)
-		return wino_weight_grad_workspace(c, v);
-	return direct_weight_grad_workspace(c, v);
+static size_t wino_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
+	wino_job j = wino_data_grad_job(v);
+	wino_plan(&j, hd_pool_threads(c->pool));
+	return wino_floats(&j, hd_pool_threads(c->pool)) * sizeof(float);
 }

@@ -22,6 +22,15 @@ func square(k, stride int, pad op.Padding) op.Geometry {
 	return op.Geometry{KH: k, KW: k, Stride: stride, Pad: pad}
 }
 
+// row and column are kernels of n×1 pixels over an image that keeps its size.
+func row(n int) op.Geometry {
+	return op.Geometry{KH: 1, KW: n, Stride: 1, Pad: op.Padding{Left: n / 2, Right: n / 2}}
+}
+
+func column(n int) op.Geometry {
+	return op.Geometry{KH: n, KW: 1, Stride: 1, Pad: op.Padding{Top: n / 2, Bottom: n / 2}}
+}
+
 func convLayers() []layer {
 	same := square(3, 1, op.Pad(1))
 	one := square(1, 1, op.Pad(0))
@@ -39,6 +48,18 @@ func convLayers() []layer {
 		{name: "vae conv_out", n: 1, h: 24, w: 40, in: 128, out: 3, geometry: same},
 		{name: "vae downsample", n: 1, h: 24, w: 24, in: 128, out: 128, geometry: square(3, 2, op.Padding{Bottom: 1, Right: 1})},
 		{name: "vae quant_conv", n: 1, h: 16, w: 16, in: 8, out: 8, geometry: one},
+		{name: "inception 1×7", n: 1, h: 9, w: 17, in: 768, out: 192, geometry: row(7)},
+		{name: "inception 7×1", n: 1, h: 17, w: 17, in: 160, out: 192, geometry: column(7)},
+		{name: "inception 1×3", n: 2, h: 8, w: 8, in: 384, out: 384, geometry: row(3)},
+		{name: "inception 3×1", n: 1, h: 8, w: 8, in: 448, out: 384, geometry: column(3)},
+		{name: "inception reduction", n: 1, h: 17, w: 17, in: 192, out: 320, geometry: square(3, 2, op.Pad(0))},
+		{name: "inception stem", n: 1, h: 35, w: 27, in: 3, out: 32, geometry: square(3, 2, op.Pad(0))},
+		{name: "inception stem", n: 1, h: 21, w: 19, in: 32, out: 32, geometry: square(3, 1, op.Pad(0))},
+		{name: "inception 5×5", n: 1, h: 13, w: 11, in: 48, out: 64, geometry: square(5, 1, op.Pad(2))},
+		{name: "padded on one side", n: 1, h: 9, w: 10, in: 33, out: 17, geometry: square(4, 1, op.Padding{Top: 3, Right: 3})},
+		{name: "resnet stem", n: 1, h: 56, w: 48, in: 3, out: 64, geometry: square(7, 2, op.Pad(3))},
+		{name: "resnet shortcut", n: 2, h: 14, w: 14, in: 256, out: 512, geometry: square(1, 2, op.Pad(0))},
+		{name: "resnet shortcut of an odd image", n: 1, h: 7, w: 9, in: 64, out: 128, geometry: square(1, 2, op.Pad(0))},
 		{name: "vit patches", n: 1, h: 64, w: 48, in: 3, out: 768, geometry: square(16, 16, op.Pad(0))},
 	}
 }
@@ -56,7 +77,7 @@ func conv() family {
 		"ConvDataGrad":   func(t *rapid.T) testCase { return oddLayer(t).dataGrad(rapid.Bool().Draw(t, "residual")) },
 		"ConvWeightGrad": func(t *rapid.T) testCase { return oddLayer(t).weightGrad() },
 	}}
-	acts := []op.Act{op.NoAct, op.SiLUAct, op.NoAct, op.GELUAct, op.QuickGELUAct}
+	acts := []op.Act{op.NoAct, op.SiLUAct, op.NoAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct, op.ReLUAct}
 	for i, l := range convLayers() {
 		// Every combination of bias, residual and activation comes in some layer.
 		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)]), l.dataGrad(i%2 == 1), l.weightGrad())

@@ -6,8 +6,8 @@
 // with inputs that begin anywhere), memory.go surrounds every operand with guard bytes and fills what a kernel must not read
 // with NaN, tolerance.go says how far the result may be off and why. contract.go tests what a device promises beyond kernels.
 //
-// The cases are one file a family: conv.go, linear.go, attention.go, norm.go, elementwise.go, arrange.go, reduce.go,
-// optimizer.go. Their shapes are those of the real networks, made smaller in one direction, and odd ones from shapes.go.
+// The cases are one file a family: conv.go, pool.go, linear.go, attention.go, norm.go, elementwise.go, arrange.go, reduce.go,
+// posterior.go, optimizer.go. Their shapes are those of the real networks, made smaller in one direction, and odd ones from shapes.go.
 // naive.go holds the heavy operations as loops written from their definitions; the package's own test compares device/ref
 // with them, so that the oracle stands on something.
 package devicetest

@@ -24,7 +24,7 @@ func linear() family {
 		"LinearDataGrad":   func(t *rapid.T) testCase { return oddProduct(t).dataGrad(rapid.Bool().Draw(t, "residual")) },
 		"LinearWeightGrad": func(t *rapid.T) testCase { return oddProduct(t).weightGrad() },
 	}}
-	acts := []op.Act{op.NoAct, op.GELUAct, op.QuickGELUAct, op.SiLUAct}
+	acts := []op.Act{op.NoAct, op.GELUAct, op.QuickGELUAct, op.SiLUAct, op.ReLUAct}
 	for i, p := range []product{
 		{name: "unet to_q", rows: tensor.Shape{1, 256}, k: 320, o: 320},
 		{name: "unet to_k of text", rows: tensor.Shape{2, 77}, k: 768, o: 320},
@@ -35,7 +35,7 @@ func linear() family {
 		{name: "vit mlp", rows: tensor.Shape{1, 37}, k: 768, o: 3072},
 		{name: "long sum", rows: tensor.Shape{3, 5}, k: 4096, o: 64},
 	} {
-		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%4]), p.dataGrad(i%2 == 1), p.weightGrad())
+		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%len(acts)]), p.dataGrad(i%2 == 1), p.weightGrad())
 	}
 	return f
 }

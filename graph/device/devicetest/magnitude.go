@@ -19,6 +19,12 @@ func (c testCase) magnitudes(in, want [][]float64) []float64 {
 		return []float64{root*r[0]*r[1] + total(r[2:])}
 	case op.ConvWeightGrad, op.LinearWeightGrad:
 		return []float64{root * r[0] * r[1]}
+	case op.AvgPool2D:
+		return []float64{root * r[0] / float64(s.KH*s.KW)}
+	case op.AvgPool2DGrad:
+		return []float64{root * r[0] / float64(s.KH*s.KW)}
+	case op.MaxPool2DGrad:
+		return []float64{root * r[1]}
 	case op.SumRows, op.SumPixels, op.SumBatch, op.UpsampleGrad, op.EmbeddingGrad:
 		return []float64{root * r[len(r)-1]}
 	case op.Activation, op.Add, op.AddExact, op.AddChannels, op.AddBatch:
@@ -41,6 +47,12 @@ func (c testCase) magnitudes(in, want [][]float64) []float64 {
 			size *= r[3]
 		}
 		return []float64{size}
+	case op.PosteriorSample:
+		return []float64{rms(interleaved(in[0], last(c.in[1]))[0])}
+	case op.KLDivergence: // exp(logvar) − 1 − logvar
+		return []float64{root * (r[0]*r[0] + 1) / float64(c.in[0][0])}
+	case op.KLDivergenceGrad: // exp(logvar) − 1
+		return []float64{0, r[1] / float64(c.in[0][0])}
 	case op.TimestepEmbedding:
 		return []float64{1}
 	case op.GroupNormStats:

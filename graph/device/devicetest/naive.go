@@ -88,6 +88,8 @@ func activate(x float64, act op.Act) float64 {
 		return x * (1 + math.Erf(x/math.Sqrt2)) / 2
 	case op.QuickGELUAct:
 		return x / (1 + math.Exp(-1.702*x))
+	case op.ReLUAct:
+		return max(x, 0)
 	}
 	return x
 }

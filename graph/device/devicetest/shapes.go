@@ -74,5 +74,5 @@ func divisor(t *rapid.T, label string, n int) int {
 
 // activation draws one of the functions or none.
 func activation(t *rapid.T) op.Act {
-	return rapid.SampledFrom([]op.Act{op.NoAct, op.SiLUAct, op.GELUAct, op.QuickGELUAct}).Draw(t, "act")
+	return rapid.SampledFrom([]op.Act{op.NoAct, op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct}).Draw(t, "act")
 }

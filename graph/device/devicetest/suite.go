@@ -35,7 +35,7 @@ type family struct {
 }
 
 func families() []family {
-	return []family{conv(), linear(), attention(), norm(), elementwise(), arrange(), reduce(), optimizer()}
+	return []family{conv(), pool(), linear(), attention(), norm(), elementwise(), arrange(), reduce(), posterior(), optimizer()}
 }
 
 // checks is how many odd cases are drawn for an operation: a run of the suite stays below a minute on device/cpu.

@@ -52,7 +52,7 @@ func (c testCase) bound(precision device.DType, out device.DType, n int) float64
 // moves tells whether an operation only moves elements, or rounds them once to nearest, ties to even.
 func moves(s op.Spec) bool {
 	switch s.(type) {
-	case op.Concat, op.Slice, op.ZeroPad, op.Upsample, op.Embedding, op.Cast:
+	case op.Concat, op.Slice, op.ZeroPad, op.Upsample, op.Embedding, op.Cast, op.MaxPool2D:
 		return true
 	}
 	return false
@@ -82,6 +82,12 @@ func (c testCase) terms() int {
 		return s.KH * s.KW * x[3]
 	case op.ConvWeightGrad:
 		return op.Size(in[1]) / last(in[1])
+	case op.AvgPool2D:
+		return s.KH * s.KW
+	case op.MaxPool2DGrad:
+		return overlapping(s.Geometry)
+	case op.AvgPool2DGrad:
+		return overlapping(s.Geometry)
 	case op.Linear, op.LinearDataGrad, op.LayerNorm, op.LayerNormGradInput, op.Softmax, op.SoftmaxGrad:
 		return last(x)
 	case op.LinearWeightGrad, op.LayerNormGradParams, op.SumRows, op.SumPixels, op.GroupNormGradSums:
@@ -94,7 +100,7 @@ func (c testCase) terms() int {
 		return last(x)/s.Heads + in[1][1]
 	case op.AttentionGrad:
 		return 2*last(x)/s.Heads + max(x[1], in[1][1])
-	case op.EmbeddingGrad, op.MSE:
+	case op.EmbeddingGrad, op.MSE, op.KLDivergence:
 		return op.Size(x)
 	case op.UpsampleGrad:
 		return (x[1]/s.H + 1) * (x[2]/s.W + 1)
@@ -107,6 +113,9 @@ func (c testCase) terms() int {
 	}
 	return 1
 }
+
+// overlapping is the largest number of windows that see one pixel.
+func overlapping(g op.Geometry) int { return ((g.KH-1)/g.Stride + 1) * ((g.KW-1)/g.Stride + 1) }
 
 func last(s tensor.Shape) int { return s[len(s)-1] }
 
@@ -167,6 +176,8 @@ func (c testCase) parts(out []float64) [][]float64 {
 		return interleaved(out, 1)
 	case op.LayerNormGradParams, op.GroupNormGradSums: // rows for beta and gamma
 		return interleaved(out, last(c.in[0]))
+	case op.PosteriorSampleGrad, op.KLDivergenceGrad: // gradients of the mean, of logvar
+		return interleaved(out, last(c.in[0])/2)
 	case op.AttentionGrad: // gradients of q, k, v
 		q, k := op.Size(c.in[0]), op.Size(c.in[1])
 		return [][]float64{out[:q], out[q : q+k], out[q+k:]}

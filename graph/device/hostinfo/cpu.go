@@ -20,7 +20,7 @@ type Feature struct {
 	Present bool // the processor has it, and the operating system keeps its registers
 }
 
-// What the kernels need: avx512 is compiled for all of its list, and so is avx2.
+// What the kernels need: each set of them is compiled for all of its list.
 const (
 	avx2       = "AVX2"
 	fma        = "FMA"
@@ -31,9 +31,12 @@ const (
 	avx512bf16 = "AVX512BF16"
 )
 
-// Kernels names the set of kernels that this processor can run: "avx512", "avx2", or "generic", which is plain C.
+// Kernels names the best set of kernels that this processor can run: "avx512bf16", "avx512", "avx2", or "generic", which is
+// plain C.
 func (c CPU) Kernels() string {
 	switch {
+	case c.has(avx512f, avx512bw, avx512dq, avx512vl, avx512bf16, avx2, fma):
+		return "avx512bf16"
 	case c.has(avx512f, avx512bw, avx512dq, avx512vl, avx2, fma):
 		return "avx512"
 	case c.has(avx2, fma):

@@ -29,6 +29,7 @@ func TestKernels(t *testing.T) {
 		{"Haswell, Zen", features("AVX2", "FMA"), "avx2"},
 		{"AVX-512 without VL", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ"), "avx2"},
 		{"Skylake-X", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"), "avx512"},
+		{"Zen 4", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX512BF16"), "avx512bf16"},
 		{"listed but not present", append(features("AVX2"), hostinfo.Feature{Name: "FMA"}), "generic"},
 	}
 	for _, test := range tests {

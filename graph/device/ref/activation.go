@@ -19,6 +19,8 @@ func activate(x float64, act op.Act) float64 {
 		return x * normalCDF(x)
 	case op.QuickGELUAct:
 		return x * sigmoid(quickGELU*x)
+	case op.ReLUAct:
+		return max(x, 0)
 	}
 	return x
 }
@@ -34,6 +36,10 @@ func derivative(x float64, act op.Act) float64 {
 	case op.QuickGELUAct:
 		s := sigmoid(quickGELU * x)
 		return s * (1 + quickGELU*x*(1-s))
+	case op.ReLUAct:
+		if x <= 0 { // at 0 too, as in PyTorch
+			return 0
+		}
 	}
 	return 1
 }

@@ -92,6 +92,15 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 	case op.SumRows:
 		return sumRows[T](r)
 
+	case op.MaxPool2D:
+		return maxPool[T](s, r)
+	case op.MaxPool2DGrad:
+		return maxPoolGrad[T](s, r)
+	case op.AvgPool2D:
+		return avgPool[T](s, r)
+	case op.AvgPool2DGrad:
+		return avgPoolGrad[T](s, r)
+
 	case op.Linear:
 		return linear[T](s, r)
 	case op.LinearDataGrad:
@@ -168,6 +177,15 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 		return softmax[T](r)
 	case op.SoftmaxGrad:
 		return softmaxGrad[T](r)
+
+	case op.PosteriorSample:
+		return posteriorSample[T](r)
+	case op.PosteriorSampleGrad:
+		return posteriorSampleGrad[T](r)
+	case op.KLDivergence:
+		return klDivergence[T](r)
+	case op.KLDivergenceGrad:
+		return klDivergenceGrad[T](r)
 
 	case op.MSE:
 		return mse[T](s, r)

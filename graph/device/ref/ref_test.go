@@ -118,6 +118,8 @@ func TestExamples(t *testing.T) {
 	image := of(1, 2, 3, 4, 5, 6, 7, 8, 9)(1, 3, 3, 1)
 	corner := op.Geometry{KH: 2, KW: 2, Stride: 2, Pad: op.Padding{Bottom: 1, Right: 1}}
 	kernel := of(1, 10, 100, 1000)(2, 2, 1, 1)
+	tall := op.Geometry{KH: 3, KW: 2, Stride: 1, Pad: op.Padding{Top: 1}}
+	moments := of(1, -1, 0, 2*math.Ln2)(1, 1, 4) // two channels of standard deviations 1 and 2
 
 	for _, x := range []example{
 		// conv.go: one padded row and column, at the bottom and on the right.
@@ -152,6 +154,39 @@ func TestExamples(t *testing.T) {
 		},
 		{spec: op.SumRows{}, in: []value{of(1, 2, 3, 4, 5, 6)(3, 1, 2)}, want: []float64{9, 12}},
 
+		// pool.go: windows of three rows and two columns, a row and a column apart; those on top see a row of padding.
+		{
+			spec: op.MaxPool2D{Geometry: tall}, in: []value{of(-1, -2, -3, 4, -5, 6, -7, -8, -9)(1, 3, 3, 1)},
+			want: []float64{4, 6, 4, 6},
+		},
+		{
+			name: "two images of two channels", spec: op.MaxPool2D{Geometry: op.Geometry{KH: 2, KW: 1, Stride: 1}},
+			in:   []value{of(1, 8, 3, 6, 5, 4, 7, 2)(2, 2, 1, 2)},
+			want: []float64{3, 8, 7, 4},
+		},
+		{
+			name: "equal values", spec: op.MaxPool2DGrad{Geometry: tall},
+			in:   []value{of(0, 7, 7, 7, 0, 0, 0, 0, 9)(1, 3, 3, 1), of(1, 10, 100, 1000)(1, 2, 2, 1)},
+			want: []float64{0, 111, 0, 0, 0, 0, 0, 0, 1000},
+		},
+		{
+			name: "padding is not counted", spec: op.AvgPool2D{Geometry: tall}, in: []value{image},
+			want: []float64{12.0 / 4, 16.0 / 4, 27.0 / 6, 33.0 / 6},
+		},
+		{
+			name: "padding is counted", spec: op.AvgPool2D{Geometry: tall, CountIncludePad: true}, in: []value{image},
+			want: []float64{12.0 / 6, 16.0 / 6, 27.0 / 6, 33.0 / 6},
+		},
+		{
+			name: "padding is not counted", spec: op.AvgPool2DGrad{Geometry: tall, H: 3, W: 3},
+			in:   []value{of(4, 8, 60, 600)(1, 2, 2, 1)},
+			want: []float64{1 + 10, 3 + 110, 2 + 100, 1 + 10, 3 + 110, 2 + 100, 10, 110, 100},
+		},
+		{
+			name: "padding is counted", spec: op.AvgPool2DGrad{Geometry: tall, H: 3, W: 3, CountIncludePad: true},
+			in:   []value{of(6, 12, 60, 600)(1, 2, 2, 1)},
+			want: []float64{1 + 10, 3 + 110, 2 + 100, 1 + 10, 3 + 110, 2 + 100, 10, 110, 100},
+		},
 		// linear.go
 		{
 			name: "bias, residual and SiLU", spec: op.Linear{Bias: true, Residual: true, Act: op.SiLUAct},
@@ -227,6 +262,8 @@ func TestExamples(t *testing.T) {
 		{spec: op.ActivationGrad{Act: op.SiLUAct}, in: []value{of(0, -1000)(2), of(2, 1)(2)}, want: []float64{1, 0}},
 		{spec: op.ActivationGrad{Act: op.GELUAct}, in: []value{of(0, 1)(2), of(2, 10)(2)}, want: []float64{1, 10 * dgelu1}},
 		{spec: op.ActivationGrad{Act: op.QuickGELUAct}, in: []value{of(0)(1), of(2)(1)}, want: []float64{1}},
+		{spec: op.Activation{Act: op.ReLUAct}, in: []value{of(0, 2, -3)(3)}, want: []float64{0, 2, 0}},
+		{spec: op.ActivationGrad{Act: op.ReLUAct}, in: []value{of(0, 2, -3)(3), of(5, 6, 7)(3)}, want: []float64{0, 6, 0}},
 		{spec: op.GEGLU{}, in: []value{of(2, 3, 1, 0)(1, 4)}, want: []float64{2 * gelu1, 0}},
 		{
 			spec: op.GEGLUGrad{}, in: []value{of(2, 3, 1, 0)(1, 4), of(10, 100)(1, 2)},
@@ -267,6 +304,32 @@ func TestExamples(t *testing.T) {
 		{spec: op.Softmax{}, in: []value{of(0, math.Log(3), 1000, 1000)(2, 2)}, want: []float64{0.25, 0.75, 0.5, 0.5}},
 		{spec: op.SoftmaxGrad{}, in: []value{of(0.25, 0.75)(1, 2), of(4, 8)(1, 2)}, want: []float64{-0.75, 0.75}},
 
+		// posterior.go
+		{spec: op.PosteriorSample{}, in: []value{moments, of(3, 10)(1, 1, 2)}, want: []float64{1 + 3, -1 + 20}},
+		{
+			name: "clamped", spec: op.PosteriorSample{}, in: []value{of(1, 2, 21, -1000)(1, 4), of(1, 1)(1, 2)},
+			want: []float64{1 + math.Exp(10), 2 + math.Exp(-15)},
+		},
+		{
+			spec: op.PosteriorSampleGrad{}, in: []value{moments, of(3, 10)(1, 1, 2), of(5, 7)(1, 1, 2)},
+			want: []float64{5, 7, 5 * 3 * 0.5, 7 * 10},
+		},
+		{
+			name: "at the bounds and beyond", spec: op.PosteriorSampleGrad{},
+			in:   []value{of(0, 0, 0, 0, 20, 20.5, -30, -30.5)(1, 8), of(2, 2, 2, 2)(1, 4), of(1, 1, 1, 1)(1, 4)},
+			want: []float64{1, 1, 1, 1, math.Exp(10), 0, math.Exp(-15), 0},
+		},
+		{
+			name: "two images", spec: op.KLDivergence{}, in: []value{of(1, -1, 0, 2*math.Ln2, 2, 0, 0, 0)(2, 4)},
+			want: []float64{(0.5 + (0.5 + (4-1-2*math.Ln2)/2) + 2) / 2},
+		},
+		{
+			name: "clamped", spec: op.KLDivergence{}, in: []value{of(0, -100)(1, 2)}, want: []float64{(math.Exp(-30) - 1 + 30) / 2},
+		},
+		{
+			name: "two images", spec: op.KLDivergenceGrad{}, in: []value{of(1, -1, 0, 2*math.Ln2, 2, 0, -31, 0)(2, 4), of(4)()},
+			want: []float64{2, -2, 0, 3, 4, 0, 0, 0},
+		},
 		// loss.go
 		{spec: op.MSE{}, in: []value{of(1, 2, 3, 4)(2, 2), of(1, 1, 1, 1)(2, 2)}, want: []float64{14.0 / 4}},
 		{

@@ -1,0 +1,24 @@
+// The kernels for AVX-512 (F, BW, DQ, VL) with BF16: products of bfloat16 are of pairs.
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+#endif
+#define HD_AVX512
+#define HD_AVX512BF16
+#define HD_DOT 1
+#include "simd.h"
+
+#include "math.inc.h"
+
+#include "matmul.inc.h"
+#include "attention.inc.h"
+#include "rowwise.inc.h"
+
+const hd_kernels hd_kernels_avx512bf16 = {
+    .name = "avx512bf16", .native_bf16 = 1, .matmul = MATMUL_KERNELS, .attention = ATTENTION_KERNELS, .rowwise = ROWWISE_KERNELS};
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,55 @@
+package cpu
+
+// #include "kernels.h"
+import "C"
+
+import (
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+func compilePooling(d *Device, r device.Request) (device.Kernel, error) {
+	switch s := r.Spec.(type) {
+	case op.MaxPool2D:
+		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
+		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			C.hd_max_pool(d.ctx, &w, in[0], out)
+			return nil
+		}}, nil
+	case op.MaxPool2DGrad:
+		w := windows(s.Geometry, r.Out.Shape, r.Out.DType)
+		return &kernel{
+			workspace: int64(C.hd_max_pool_grad_workspace(d.ctx, &w)),
+			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+				C.hd_max_pool_grad(d.ctx, &w, in[0], in[1], out, ws)
+				return nil
+			},
+		}, nil
+	case op.AvgPool2D:
+		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
+		w.count_padding = flag(s.CountIncludePad)
+		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			C.hd_avg_pool(d.ctx, &w, in[0], out)
+			return nil
+		}}, nil
+	case op.AvgPool2DGrad:
+		w := windows(s.Geometry, r.Out.Shape, r.Out.DType)
+		w.count_padding = flag(s.CountIncludePad)
+		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			C.hd_avg_pool_grad(d.ctx, &w, in[0], out)
+			return nil
+		}}, nil
+	}
+	return nil, nil
+}
+
+// windows describes how windows walk over x [N,H,W,C].
+func windows(g op.Geometry, x tensor.Shape, t device.DType) C.hd_windows {
+	oh, ow := g.Out(x[1], x[2])
+	return C.hd_windows{
+		n: C.long(x[0]), h: C.long(x[1]), w: C.long(x[2]), c: C.long(x[3]), oh: C.long(oh), ow: C.long(ow),
+		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride), top: C.long(g.Pad.Top), left: C.long(g.Pad.Left), _type: dtype(t),
+	}
+}
