@@ -1,23 +1,73 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/device/hostinfo"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/modelbench"
+	"github.com/histdist/histdist/graph/weights"
 )
 
 func doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var quick bool
+	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "say what this machine and this build can run",
 		Long: `Says what this machine and this build can run: the version of Go, whether C code is in, the processor's vector
-instructions that the kernels use, cores, memory, and the devices. Put its output into a report of a problem.`,
+instructions that the kernels use, cores, memory, the devices, whether Phikon is in Hugging Face's cache, and, from a measurement of a
+second, how long an image takes. Put its output into a report of a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n%s", "histdist", version, hostinfo.Read())
+			out := cmd.OutOrStdout()
+			if _, err := fmt.Fprintf(out, "%-14s %s\n%s", "histdist", version, hostinfo.Read()); err != nil {
+				return err
+			}
+			phikon, err := weights.FindModel(model.DefaultPhikon)
+			if err != nil {
+				phikon = err.Error()
+			}
+			fmt.Fprintf(out, "%-14s %s\n", "phikon", phikon)
+			if quick {
+				return nil
+			}
+			rate, tile, err := estimate(cmd)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "%-14s %.0f GFLOP/s in products of large matrices\n", "speed", rate)
+			_, err = fmt.Fprintf(out, "%-14s about %v for an image of 512 pixels with 100 + 100 steps of a full-size model\n", "translation", tile)
 			return err
 		},
 	}
+	c.Flags().BoolVar(&quick, "quick", false, "without the measurement")
+	return c
+}
+
+// What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its networks run,
+// for Winograd's convolutions multiply less: measured, see docs/performance.md.
+const (
+	tileFLOP  = 200*0.814e12 + 1.117e12 + 2.515e12
+	tileShare = 1.35
+)
+
+func estimate(cmd *cobra.Command) (rate float64, tile time.Duration, err error) {
+	d, err := devices.Open("auto", 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if rate, err = modelbench.Peak(cmd.Context(), modelbench.Options{Device: d}); err != nil {
+		return 0, 0, err
+	}
+	share := tileShare
+	if d.Name() == "ref" {
+		share = 1
+	}
+	return rate, time.Duration(tileFLOP / (rate * share) / 1e9 * float64(time.Second)).Round(time.Second), nil
 }

@@ -17,7 +17,7 @@ func TestRun(t *testing.T) {
 		{"no command shows help", nil, exitOK, "For research only", ""},
 		{"help", []string{"--help"}, exitOK, "doctor", ""},
 		{"version", []string{"--version"}, exitOK, "histdist version devel", ""},
-		{"doctor", []string{"doctor"}, exitOK, "device ref     yes", ""},
+		{"doctor", []string{"doctor", "--quick"}, exitOK, "device ref     yes", ""},
 		{"inspect nothing", []string{"model", "inspect", "no/such/folder"}, exitFailed, "", "no such folder"},
 		{"convert to an unknown type", []string{"model", "convert", "a", "b", "--dtype", "int8"}, exitFailed, "", "--dtype"},
 		{"unknown command", []string{"docter"}, exitUsage, "", `histdist: unknown command "docter"`},
@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 // A command that was accepted and then failed is told from one that was not.
 func TestRunFailed(t *testing.T) {
 	var stderr strings.Builder
-	if code := run(t.Context(), []string{"doctor"}, fullDisk{}, &stderr); code != exitFailed {
+	if code := run(t.Context(), []string{"doctor", "--quick"}, fullDisk{}, &stderr); code != exitFailed {
 		t.Errorf("exit code %d, want %d", code, exitFailed)
 	}
 	check(t, "standard error", stderr.String(), "histdist doctor: no space left\n")
