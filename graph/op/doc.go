@@ -14,6 +14,6 @@
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again
 //
 // One family a file: conv.go, pool.go, linear.go, norm.go, attention.go, activation.go, elementwise.go, concat.go, upsample.go,
-// reshape.go, embedding.go, softmax.go, posterior.go, loss.go, timestep.go, optimizer.go. scope.go is the place in a network
+// reshape.go, embedding.go, softmax.go, posterior.go, loss.go, timestep.go, optimizer.go, accumulate.go. scope.go is the place in a network
 // under construction, applied.go what Gorgonia sees.
 package op

@@ -125,6 +125,8 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{MSEGrad{Weighted: true}, shapes{tokens, tokens, scalar, {3}}, []string{"weights [3]", "want [2]"}},
 		{TimestepEmbedding{Channels: 7}, shapes{{2}}, []string{"7 channels", "even"}},
 		{TimestepEmbedding{Channels: 8}, shapes{{2, 1}}, []string{"[2 1]", "[N]"}},
+		{Accumulate{}, shapes{c, {5}, {1}}, []string{"[6]", "[5]", "one shape"}},
+		{Accumulate{}, shapes{c, c, c}, []string{"keep [6]", "one number"}},
 		{AdamW{}, shapes{c, c, c, {5}, {7}}, []string{"[6]", "[5]", "one shape"}},
 		{AdamW{}, shapes{c, c, c, c, {6}}, []string{"hyper [6]", "want [7]"}},
 		{AdamW{Scaled: true}, shapes{c, c, c, c, {7}, {2}}, []string{"scale [2]", "scalar"}},

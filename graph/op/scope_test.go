@@ -41,6 +41,7 @@ func constructors() map[string]func(s *Scope, x *gorgonia.Node) *gorgonia.Node {
 		"MeanSquaredError":    func(s *Scope, x node) node { return MeanSquaredError(s, x, x, x) },
 		"GroupNormalize":      func(s *Scope, x node) node { return GroupNormalize(s, x, x, x, 1, 1e-5, true) },
 		"LayerNormalize":      func(s *Scope, x node) node { return LayerNormalize(s, x, x, x, 1e-5) },
+		"AddInto":             func(s *Scope, x node) node { return AddInto(s, x, x, x) },
 		"StepAdamW":           func(s *Scope, x node) node { return StepAdamW(s, x, x, x, x, x, x) },
 		"NormOf":              func(s *Scope, x node) node { return NormOf(s, x) },
 		"ScaleToClip":         func(s *Scope, x node) node { return ScaleToClip(s, x, 1) },

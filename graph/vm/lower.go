@@ -186,12 +186,28 @@ func (g *graph) add(n *gorgonia.Node) error {
 			s.in[i] = g.stored(s.in[i], k)
 		}
 	}
+	if len(updates(s.spec)) > 0 {
+		s.key = afterInputs(s.in)
+	}
 	s.out = g.newValue(n.Name(), n.Shape(), out)
 	s.out.node = n
 	s.out.name = s.place
 	g.values[n] = s.out
 	g.push(s)
 	return nil
+}
+
+// afterInputs is the place right behind the last of the values that an update reads, so that a gradient that is added up or
+// applied is not held until all of them are there.
+func afterInputs(in []*value) key {
+	var last key
+	for _, v := range in {
+		if v.prod != nil && last.less(v.prod.key) {
+			last = v.prod.key
+		}
+	}
+	last.after++
+	return last
 }
 
 func (g *graph) newValue(name string, shape tensor.Shape, k op.Kind) *value {

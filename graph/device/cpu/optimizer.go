@@ -12,6 +12,12 @@ import (
 
 func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
 	switch s := r.Spec.(type) {
+	case op.Accumulate:
+		n := C.long(op.Size(r.Out.Shape))
+		return &kernel{run: func(total device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			C.hd_scale_add(d.ctx, n, 1, in[1], C.float(*(*float32)(in[2])), in[0], total, C.HD_F32)
+			return nil
+		}}, nil
 	case op.AdamW:
 		n := C.long(op.Size(r.Out.Shape))
 		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {

@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"fmt"
+	"math"
 
 	"gorgonia.org/tensor"
 	"pgregory.net/rapid"
@@ -27,6 +28,9 @@ func optimizer() family {
 			"AdamW": func(t *rapid.T) testCase {
 				return adamW(anyShape(t), rapid.IntRange(1, 1000).Draw(t, "step"), rapid.Bool().Draw(t, "scaled"))
 			},
+			"Accumulate": func(t *rapid.T) testCase {
+				return accumulate(anyShape(t), rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(t, "keep"))
+			},
 			"GlobalNorm": func(t *rapid.T) testCase {
 				c := testCase{spec: op.GlobalNorm{}}
 				for range rapid.IntRange(1, 9).Draw(t, "inputs") {
@@ -41,6 +45,11 @@ func optimizer() family {
 				}
 			},
 		},
+	}
+	for _, keep := range []float64{0, 1} {
+		c := accumulate(tensor.Shape{3, 3, 64, 96}, keep)
+		c.name = fmt.Sprintf("keep %g", keep)
+		f.cases = append(f.cases, c)
 	}
 	for _, step := range []int{1, 2, 1000} {
 		for _, scaled := range []bool{false, true} {
@@ -63,6 +72,15 @@ func adamW(shape tensor.Shape, step int, scaled bool) testCase {
 	if scaled {
 		c.in = append(c.in, tensor.ScalarShape())
 		c.fill[5] = values(0.37)
+	}
+	return c
+}
+
+// accumulate begins a sum where keep is 0: what was there before, which is not a number, must go.
+func accumulate(shape tensor.Shape, keep float64) testCase {
+	c := testCase{spec: op.Accumulate{}, in: []tensor.Shape{shape, shape, {1}}, fill: map[int]fill{2: values(keep)}}
+	if keep == 0 {
+		c.fill[0] = uniform(math.NaN(), math.NaN())
 	}
 	return c
 }

@@ -192,6 +192,8 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 	case op.MSEGrad:
 		return mseGrad[T](s, r)
 
+	case op.Accumulate:
+		return accumulate[T]()
 	case op.AdamW:
 		return adamW[T](s)
 	case op.GlobalNorm:

@@ -1,0 +1,211 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A checkpoint is a folder checkpoint-STEP:
+//
+//	unet/           the U-Net in diffusers' layout
+//	unet_ema/       the moving average, likewise, where there is one
+//	optimizer/      AdamW's moments, exp_avg.safetensors and exp_avg_sq.safetensors, under the parameters' names
+//	state.json      everything else: see checkpoint
+//	manifest.json   size and SHA-256 of every other file
+//
+// It is written beside its place and renamed, so that it is there as a whole or not at all. The file latest names the last one.
+const (
+	visiblePrefix = "checkpoint-"
+	hiddenPrefix  = ".checkpoint-" // on its way in or out
+	latestFile    = "latest"
+	stateFile     = "state.json"
+	unetFolder    = "unet"
+	averageFolder = "unet_ema"
+	configFile    = "config.json"
+)
+
+// checkpoint is the text of state.json.
+type checkpoint struct {
+	Format       int        `json:"format"`
+	Program      string     `json:"program"` // its version
+	Device       string     `json:"device"`
+	Step         int        `json:"step"`
+	Position     Position   `json:"position"`     // of the next micro-step
+	EpochLength  int        `json:"epoch_length"` // micro-steps
+	Skipped      int        `json:"skipped"`
+	LearningRate float64    `json:"learning_rate"` // of the next step
+	Generators   generators `json:"generators"`
+	Config       Config     `json:"config"`
+}
+
+// generators are the states of the random number generators, in PyTorch's layout.
+type generators struct {
+	Noise []byte `json:"noise"`
+	Tasks []byte `json:"tasks"`
+}
+
+const checkpointFormat = 1
+
+// saved is a part of the state with its place in a checkpoint.
+type saved struct {
+	part Part
+	path string // a file, or a folder of a network
+}
+
+// savedParts lists what a checkpoint of a configuration holds.
+func (c Config) savedParts() []saved {
+	list := []saved{
+		{Parameters, unetFolder},
+		{ExpAvg, filepath.Join("optimizer", "exp_avg.safetensors")},
+		{ExpAvgSq, filepath.Join("optimizer", "exp_avg_sq.safetensors")},
+	}
+	if c.EMA {
+		list = append(list, saved{Averages, averageFolder})
+	}
+	return list
+}
+
+// folder is an output folder with its checkpoints.
+type folder string
+
+func (f folder) path(step int) string {
+	return filepath.Join(string(f), visiblePrefix+strconv.Itoa(step))
+}
+
+// retired is where a checkpoint is removed.
+func (f folder) retired(step int) string {
+	return filepath.Join(string(f), hiddenPrefix+strconv.Itoa(step)+".old")
+}
+
+// steps lists the checkpoints, the oldest first.
+func (f folder) steps() ([]int, error) {
+	entries, err := os.ReadDir(string(f))
+	if err != nil {
+		return nil, err
+	}
+	var steps []int
+	for _, e := range entries {
+		if text, ok := strings.CutPrefix(e.Name(), visiblePrefix); ok && e.IsDir() {
+			if step, err := strconv.Atoi(text); err == nil && step >= 0 {
+				steps = append(steps, step)
+			}
+		}
+	}
+	slices.Sort(steps)
+	return steps, nil
+}
+
+// save writes a checkpoint of the trainer and makes it the latest. What is in the folder stays valid if it fails.
+func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
+	path = f.path(c.Step)
+	hidden := filepath.Join(string(f), hiddenPrefix+strconv.Itoa(c.Step)+".new")
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("save %s: %w", path, err), os.RemoveAll(hidden))
+		}
+	}()
+	if err := fillCheckpoint(hidden, t, c); err != nil {
+		return "", err
+	}
+	if err := f.replace(c.Step, hidden); err != nil {
+		return "", err
+	}
+	latest := filepath.Join(string(f), latestFile)
+	if err := writeFile(latest+".new", []byte(filepath.Base(path)+"\n")); err != nil {
+		return "", err
+	}
+	if err := os.Rename(latest+".new", latest); err != nil {
+		return "", err
+	}
+	return path, syncFolder(string(f))
+}
+
+func fillCheckpoint(dir string, t *Trainer, c checkpoint) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "optimizer"), 0o755); err != nil {
+		return err
+	}
+	for _, s := range t.config.savedParts() {
+		path := filepath.Join(dir, s.path)
+		if err := t.Save(path, s.part); err != nil {
+			return err
+		}
+		if filepath.Ext(path) == "" {
+			if err := writeFile(filepath.Join(path, configFile), t.configJSON); err != nil {
+				return err
+			}
+		}
+	}
+	if err := writeJSON(filepath.Join(dir, stateFile), c); err != nil {
+		return err
+	}
+	if err := writeManifest(dir); err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = syncFolder(path)
+		}
+		return err
+	})
+}
+
+// replace gives a finished checkpoint its name. One of that name, left by a part of the run that was resumed from an earlier one, goes.
+func (f folder) replace(step int, hidden string) error {
+	path, old := f.path(step), f.retired(step)
+	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(hidden, path); err != nil {
+		return err
+	}
+	if err := syncFolder(string(f)); err != nil {
+		return err
+	}
+	return os.RemoveAll(old)
+}
+
+// prune removes the checkpoints up to a step that a configuration does not keep. Later ones are left by a part of the run that was
+// resumed from an earlier one; they will be replaced.
+func (f folder) prune(c Config, step int) error {
+	steps, err := f.steps()
+	if err != nil || c.KeepLast == 0 {
+		return err
+	}
+	steps = slices.DeleteFunc(steps, func(s int) bool { return s > step })
+	for _, step := range steps[:max(0, len(steps)-c.KeepLast)] {
+		if c.KeepEvery > 0 && step%c.KeepEvery == 0 {
+			continue
+		}
+		// Half of a checkpoint must not look like one.
+		old := f.retired(step)
+		if err := os.Rename(f.path(step), old); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clean removes what a run that was killed has left half done.
+func (f folder) clean() error {
+	left, err := filepath.Glob(filepath.Join(string(f), hiddenPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range left {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}

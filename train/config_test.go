@@ -1,0 +1,68 @@
+package train_test
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/histdist/histdist/train"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	if err := train.Default().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestValidateReportsEverything breaks every key and looks for all of them in one error.
+func TestValidateReportsEverything(t *testing.T) {
+	c := train.Config{
+		SNRGamma: -1, NoiseOffset: -1, InputPerturbation: -1, TranslationFraction: 2, MaxGradNorm: -1, EMADecay: 2,
+		MaxSkipped: -1, CheckpointEvery: -1, KeepLast: -1, KeepEvery: -1, ValidateEvery: -1,
+		LearningRate: train.LearningRate{Warmup: -1, Cycles: -1},
+	}
+	c.AdamW.Beta1, c.AdamW.Beta2, c.AdamW.WeightDecay = 1, -1, -1
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{
+		"max_steps", "accumulate", "prediction", "snr_gamma", "noise_offset", "input_perturbation", "translation_fraction",
+		"learning_rate: schedule", "learning_rate: base", "learning_rate: warmup", "learning_rate: cycles", "adamw: beta1", "adamw: beta2",
+		"adamw: epsilon", "adamw: weight_decay", "max_grad_norm", "ema_decay", "precision", "max_skipped", "checkpoint_every", "keep_last",
+		"keep_every", "validate_every",
+	} {
+		if !strings.Contains(err.Error(), key+" is ") {
+			t.Errorf("error does not name %s:\n%v", key, err)
+		}
+	}
+}
+
+// TestLearningRates: never above the base, from 0 with a warm-up, and there where it ends.
+func TestLearningRates(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		steps := rapid.IntRange(2, 1000).Draw(t, "steps")
+		l := train.LearningRate{
+			Schedule: rapid.SampledFrom([]train.LRSchedule{
+				train.Constant, train.ConstantWithWarmup, train.Linear, train.Cosine, train.CosineWithRestarts, train.Polynomial,
+			}).Draw(t, "schedule"),
+			Base:   rapid.Float64Range(1e-6, 1).Draw(t, "base"),
+			Warmup: rapid.IntRange(0, steps-1).Draw(t, "warmup"),
+		}
+		if err := l.Validate(steps); err != nil {
+			t.Fatal(err)
+		}
+		for step := range steps + 1 {
+			if lr := l.At(step, steps); !(lr >= 0 && lr <= l.Base*(1+1e-12)) {
+				t.Fatalf("step %d: %g, the base is %g", step, lr, l.Base)
+			}
+		}
+		if l.Schedule != train.Constant && l.Warmup > 0 && l.At(0, steps) != 0 {
+			t.Fatalf("begins with %g", l.At(0, steps))
+		}
+		if l.Schedule != train.Constant && l.Schedule != train.ConstantWithWarmup && l.At(steps, steps) > 1e-6 {
+			t.Fatalf("ends with %g", l.At(steps, steps))
+		}
+	})
+}

@@ -1,0 +1,34 @@
+// Package train fine-tunes the U-Net as HistDiST's training.py does: it generates H&E in one micro-step and translates H&E to IHC in
+// the next, with one set of weights. It knows no command line, no YAML and no folder of images.
+//
+// The way of a value through one optimisation step:
+//
+//	PairSource ─ Pairs ─▶ Frozen ─ Example: latents, condition, context ─┐
+//	                        rng.Torch ─ Draws: noise, timesteps ─────────┤
+//	                                                                     ▼
+//	  Accumulate micro-steps of    Trainer.Accumulate: noisy latents → U-Net → loss → gradients, added up in memory
+//	                               Trainer.Update:     norm → clipping → AdamW → moving average, parameters in place
+//	                                                                     │
+//	                          Run: Metrics → Sink, Hooks; checkpoint-STEP/ ◀┘          Export: a diffusers folder
+//
+// A run that is stopped at any moment, by a signal, a power cut or a full disk, resumes from its last checkpoint and ends with the
+// bytes of a run that was never stopped, on the same device with the same number of threads.
+//
+//	config.go       what a run can be told, with the paper's values
+//	lr.go           learning-rate schedules
+//	task.go         which of the two tasks a micro-step learns
+//	noise.go        what a micro-step draws, the network's input and its target
+//	step.go         Trainer: gradients of micro-steps, updates
+//	state.go        the memory of parameters, gradients and moments
+//	ema.go          the moving average of the parameters
+//	loop.go         Run
+//	checkpoint.go   checkpoints on disk
+//	manifest.go     their checksums
+//	resume.go       which checkpoint a run goes on from, and whether it may
+//	lock.go         one run a folder
+//	validate.go     the loss on examples and noise that stay the same
+//	metrics.go      numbers of a step, metrics.jsonl
+//	tensorboard.go  event files for TensorBoard
+//	frozen.go       the networks that aren't trained: images → latents and contexts
+//	export.go       a checkpoint as a model's folder
+package train

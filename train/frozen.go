@@ -1,0 +1,293 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/clip"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/vae"
+	"github.com/histdist/histdist/graph/vit"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// Pairs are the images of a micro-step: H&E and IHC of the same tissue, RGB bytes [N,Height,Width,3].
+type Pairs struct {
+	N, Height, Width int
+	HE, IHC          []uint8
+}
+
+// PairSource gives the images of a run.
+type PairSource interface {
+	// Len is the number of micro-steps in an epoch.
+	Len() int
+	// Pairs returns those of a position, on which alone they depend.
+	Pairs(ctx context.Context, at Position) (Pairs, error)
+}
+
+// FrozenOptions say how the networks that aren't trained run.
+type FrozenOptions struct {
+	Device      device.Device // it stays the caller's
+	Precision   vm.Precision
+	LowMemory   bool
+	MemoryLimit int64
+	Prompt      string // of the H&E; "H&E" in the paper
+	// CacheBytes keeps results for images that were seen before, up to so many bytes. It is of use where images come again as they
+	// are, without crops and flips that are drawn.
+	CacheBytes int64
+}
+
+// Frozen turns images into examples with the networks that aren't trained: the autoencoder's encoder, the vision transformer and the
+// text encoder. It is used by one goroutine at a time.
+type Frozen struct {
+	model   *model.Model
+	options FrozenOptions
+	text    []float32                  // [tokens,cross_attention_dim]
+	vit     *forward                   // compiled when it is needed
+	encoder map[[2]int]*forward        // by height and width
+	cache   map[[sha256.Size]byte]seen // by the image's size and bytes
+	held    int64
+}
+
+// seen are what the networks make of an image, nil where that was not asked for.
+type seen struct {
+	moments []float32 // [h,w,2C]
+	states  []float32 // [tokens,cross_attention_dim]
+}
+
+// forward is a compiled network with one input and one output.
+type forward struct {
+	*vm.Program
+	input *gorgonia.Node
+	shape []int // of the input
+}
+
+func (f *forward) run(ctx context.Context, x []float32) ([]float32, error) {
+	out, err := f.Run(ctx, vm.Feeds{f.input: dense(x, f.shape...)})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(out[0].Float32s()), nil
+}
+
+// NewFrozen computes the prompt's states with the text encoder of a model, which stays the caller's.
+func NewFrozen(ctx context.Context, m *model.Model, o FrozenOptions) (*Frozen, error) {
+	f := &Frozen{model: m, options: o, encoder: map[[2]int]*forward{}, cache: map[[sha256.Size]byte]seen{}}
+	var err error
+	if f.text, err = f.textStates(ctx); err != nil {
+		return nil, fmt.Errorf("text encoder: %w", err)
+	}
+	return f, nil
+}
+
+// Close gives the programs' memory back.
+func (f *Frozen) Close() error {
+	var errs []error
+	if f.vit != nil {
+		errs = append(errs, f.vit.Close())
+	}
+	for _, e := range f.encoder {
+		errs = append(errs, e.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Over makes a run's examples of images.
+func (f *Frozen) Over(s PairSource) Examples { return encoded{f, s} }
+
+type encoded struct {
+	*Frozen
+	PairSource
+}
+
+// Example encodes the images of a position.
+func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error) {
+	p, err := e.Pairs(ctx, at)
+	if err != nil {
+		return Example{}, err
+	}
+	return e.Encode(ctx, p, task, noise)
+}
+
+// Encode makes an example of images. noise draws the autoencoder's sample of the target, as training.py does before everything else.
+func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torch) (Example, error) {
+	size := p.Height * p.Width * 3
+	if p.N < 1 || size < 1 || len(p.HE) != p.N*size || len(p.IHC) != p.N*size {
+		return Example{}, fmt.Errorf("pairs of %d and %d bytes: want %d of %d×%d pixels", len(p.HE), len(p.IHC), p.N, p.Height, p.Width)
+	}
+	if k := f.model.VAE.Factor(); p.Height%k != 0 || p.Width%k != 0 {
+		return Example{}, fmt.Errorf("images of %d×%d pixels: want multiples of %d", p.Height, p.Width, k)
+	}
+	target := p.HE
+	if task == Translation {
+		target = p.IHC
+	}
+	c := f.model.VAE.LatentChannels
+	e := Example{Shape: [4]int{p.N, p.Height / f.model.VAE.Factor(), p.Width / f.model.VAE.Factor(), c}}
+	draws := make([]float32, e.Shape[0]*e.Shape[1]*e.Shape[2]*c)
+	if err := noise.RandnNHWC(draws, e.Shape[0], e.Shape[1], e.Shape[2], c); err != nil {
+		return e, err
+	}
+	scale := float32(f.model.VAE.ScalingFactor)
+	for i := range p.N {
+		moments, err := f.moments(ctx, target[i*size:(i+1)*size], p.Height, p.Width)
+		if err != nil {
+			return e, fmt.Errorf("autoencoder: %w", err)
+		}
+		mean, _, deviation := vae.Moments(moments, c)
+		for j, m := range mean {
+			e.Latents = append(e.Latents, (m+float32(deviation[j]*draws[len(e.Latents)]))*scale)
+		}
+		if task == Generation {
+			e.Context = append(e.Context, f.text...)
+			continue
+		}
+		he := p.HE[i*size : (i+1)*size]
+		if moments, err = f.moments(ctx, he, p.Height, p.Width); err != nil {
+			return e, fmt.Errorf("autoencoder: %w", err)
+		}
+		mode, _, _ := vae.Moments(moments, c)
+		e.Condition = append(e.Condition, mode...)
+		states, err := f.states(ctx, he, p.Height, p.Width)
+		if err != nil {
+			return e, fmt.Errorf("vision transformer: %w", err)
+		}
+		e.Context = append(e.Context, states...)
+	}
+	return e, nil
+}
+
+// moments are the encoder's of an image, from the cache if it has them.
+func (f *Frozen) moments(ctx context.Context, rgb []uint8, height, width int) ([]float32, error) {
+	key := imageKey(rgb, height, width)
+	if s := f.cache[key]; s.moments != nil {
+		return s.moments, nil
+	}
+	e, err := f.encoderFor(height, width)
+	if err != nil {
+		return nil, err
+	}
+	x := make([]float32, len(rgb))
+	for i, v := range rgb {
+		x[i] = 2*(float32(v)/255) - 1
+	}
+	moments, err := e.run(ctx, x)
+	if err == nil && f.room(moments) {
+		s := f.cache[key]
+		s.moments = moments
+		f.cache[key] = s
+	}
+	return moments, err
+}
+
+// states are the vision transformer's of an image, from the cache if it has them.
+func (f *Frozen) states(ctx context.Context, rgb []uint8, height, width int) ([]float32, error) {
+	key := imageKey(rgb, height, width)
+	if s := f.cache[key]; s.states != nil {
+		return s.states, nil
+	}
+	if f.vit == nil {
+		if err := f.compileViT(); err != nil {
+			return nil, err
+		}
+	}
+	x, err := f.model.Preprocessor.PreprocessTraining(rgb, width, height)
+	if err != nil {
+		return nil, err
+	}
+	states, err := f.vit.run(ctx, x)
+	if err == nil && f.room(states) {
+		s := f.cache[key]
+		s.states = states
+		f.cache[key] = s
+	}
+	return states, err
+}
+
+func imageKey(rgb []uint8, height, width int) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(slices.Clone(rgb), "%d×%d", height, width))
+}
+
+// room tells whether the cache takes values, and takes their bytes into account. It forgets nothing, so that it does not depend on
+// the order of images which of them it has.
+func (f *Frozen) room(values []float32) bool {
+	bytes := int64(len(values)) * 4
+	if f.held+bytes > f.options.CacheBytes {
+		return false
+	}
+	f.held += bytes
+	return true
+}
+
+func (f *Frozen) encoderFor(height, width int) (*forward, error) {
+	key := [2]int{height, width}
+	if e, ok := f.encoder[key]; ok {
+		return e, nil
+	}
+	n, err := vae.NewEncoder(f.model.VAE, vae.Size{Batch: 1, Height: height, Width: width})
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.compile(n.Moments, n.Scope.Params(), f.model.BindEncoder)
+	if err != nil {
+		return nil, err
+	}
+	e := &forward{p, n.Image, []int{1, height, width, f.model.VAE.InChannels}}
+	f.encoder[key] = e
+	return e, nil
+}
+
+func (f *Frozen) compileViT() error {
+	n, err := vit.Build(f.model.ViT, 1)
+	if err != nil {
+		return err
+	}
+	p, err := f.compile(n.LastHiddenState, n.Scope.Params(), f.model.BindViT)
+	if err != nil {
+		return err
+	}
+	side := f.model.ViT.ImageSize
+	f.vit = &forward{p, n.Pixels, []int{1, side, side, f.model.ViT.NumChannels}}
+	return nil
+}
+
+// textStates runs the text encoder, once.
+func (f *Frozen) textStates(ctx context.Context) (states []float32, err error) {
+	tokens := f.model.Text.MaxPositionEmbeddings
+	n, err := clip.Build(f.model.Text, 1, tokens)
+	if err != nil {
+		return nil, err
+	}
+	ids := f.model.Tokenizer.Encode(f.options.Prompt)
+	if len(ids) != tokens {
+		return nil, fmt.Errorf("the tokenizer gives %d ids, the text encoder takes %d", len(ids), tokens)
+	}
+	p, err := f.compile(n.LastHiddenState, n.Scope.Params(), f.model.BindText)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close(), f.model.Release(n.Scope.Params())) }()
+	out, err := p.Run(ctx, vm.Feeds{n.IDs: tensor.New(tensor.WithShape(1, tokens), tensor.WithBacking(ids))})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(out[0].Float32s()), nil
+}
+
+// compile gives a network its weights and compiles it.
+func (f *Frozen) compile(out *gorgonia.Node, params gorgonia.Nodes, bind func(gorgonia.Nodes) error) (*vm.Program, error) {
+	if err := bind(params); err != nil {
+		return nil, err
+	}
+	return vm.Compile(gorgonia.Nodes{out}, vm.Options{
+		Device: f.options.Device, Precision: f.options.Precision, LowMemory: f.options.LowMemory, MemoryLimit: f.options.MemoryLimit,
+	})
+}

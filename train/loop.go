@@ -1,0 +1,350 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/histdist/histdist/graph/rng"
+)
+
+// Examples gives a run's micro-steps what they learn from.
+type Examples interface {
+	// Len is the number of micro-steps in an epoch.
+	Len() int
+	// Example returns that of a position. It depends on nothing but its arguments and the numbers that it draws from noise, so that a
+	// run can go on from any position.
+	Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
+}
+
+// Hooks are called by a run; each may be nil. An error ends the run.
+type Hooks struct {
+	Start      func(ctx context.Context, step int) error                         // the run goes on behind step, 0 if it is new
+	Step       func(ctx context.Context, m Metrics) error                        // after every optimisation step
+	Skip       func(ctx context.Context, step int, reason error) error           // a step is left out, because it isn't finite
+	Epoch      func(ctx context.Context, epoch int) error                        // an epoch is over
+	Validate   func(ctx context.Context, t *Trainer, step int) ([]Scalar, error) // every Config.ValidateEvery steps; see FixedNoise
+	Checkpoint func(ctx context.Context, path string) error                      // a checkpoint is complete
+	Unsaved    func(ctx context.Context, reason error) error                     // a checkpoint failed; the run goes on without
+}
+
+// RunOptions say what a run learns from and where it writes.
+type RunOptions struct {
+	Folder   string // of the checkpoints
+	Examples Examples
+	Resume   Resume
+	Sink     Sink // may be nil; it stays the caller's
+	Hooks    Hooks
+	Version  string // of the program, for checkpoints
+}
+
+// Result says how far a run came.
+type Result struct {
+	Resumed    int    // the step that it went on behind
+	Step       int    // the last
+	Skipped    int    // steps left out because they weren't finite
+	Checkpoint string // the last that was written, "" if none was
+}
+
+// Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the update that is
+// under way or gives up the gradients since the last, saves what is there, and returns an error that wraps ctx's.
+func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
+	if o.Examples == nil || o.Examples.Len() < 1 {
+		return Result{}, errors.New("training: want at least one example")
+	}
+	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
+		return Result{}, fmt.Errorf("training: %w", err)
+	}
+	locked, err := lock(o.Folder)
+	if err != nil {
+		return Result{}, fmt.Errorf("training: %w", err)
+	}
+	defer func() { err = errors.Join(err, locked.Close()) }()
+	r := &run{RunOptions: o, trainer: t, config: t.config, folder: folder(o.Folder)}
+	if o.Sink == nil {
+		r.Sink = Sinks(nil)
+	}
+	if err := r.begin(); err != nil {
+		return r.result, fmt.Errorf("training: %w", err)
+	}
+	err = r.train(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = r.interrupted(err, ctx.Err())
+	}
+	if err != nil {
+		err = fmt.Errorf("training: %w", err)
+	}
+	return r.result, err
+}
+
+// run is a call of Run.
+type run struct {
+	RunOptions
+	trainer *Trainer
+	config  Config
+	folder  folder
+	result  Result
+	saved   int // the step of the last checkpoint, or the one that the run went on behind
+
+	position     Position // of the next micro-step
+	noise, tasks *rng.Torch
+	mark         mark // behind the last update
+
+	began time.Time
+}
+
+// mark is where a run stands between two optimisation steps: what checkpoints save.
+type mark struct {
+	position   Position
+	generators generators
+}
+
+// begin starts anew or from a checkpoint.
+func (r *run) begin() error {
+	if err := r.folder.clean(); err != nil {
+		return err
+	}
+	c, err := r.folder.resume(r.trainer, r.Resume, r.Examples.Len())
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		// The tasks have a generator of their own, so that the noise is the official implementation's.
+		r.noise, r.tasks = rng.NewTorch(r.config.Seed), rng.NewTorch(r.config.Seed+1)
+	} else {
+		if r.noise, err = generator(c.Generators.Noise); err != nil {
+			return err
+		}
+		if r.tasks, err = generator(c.Generators.Tasks); err != nil {
+			return err
+		}
+		r.position, r.result.Skipped = c.Position, c.Skipped
+	}
+	r.saved = r.trainer.Step()
+	r.result.Resumed, r.result.Step = r.saved, r.saved
+	r.setMark()
+	r.began = time.Now()
+	return r.Sink.Begin(r.saved)
+}
+
+func (r *run) setMark() {
+	r.mark = mark{r.position, generators{r.noise.State(), r.tasks.State()}}
+}
+
+func (r *run) train(ctx context.Context) error {
+	if err := call(ctx, r.Hooks.Start, r.result.Step); err != nil {
+		return err
+	}
+	for r.trainer.Step() < r.config.MaxSteps {
+		m, err := r.step(ctx)
+		if errors.Is(err, ErrNotFinite) && ctx.Err() == nil {
+			err = r.notFinite(ctx, err)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.after(ctx, m); err != nil {
+			return err
+		}
+	}
+	if r.saved != r.trainer.Step() {
+		return r.save(ctx)
+	}
+	return nil
+}
+
+// drawn is an example with its draws and what it is for.
+type drawn struct {
+	example Example
+	draws   Draws
+	task    Task
+	at      Position
+}
+
+// notFiniteError is a step that went wrong, with what it learnt from.
+type notFiniteError struct {
+	step   int
+	micro  []drawn
+	reason error
+}
+
+// Error says where.
+func (e *notFiniteError) Error() string {
+	last := e.micro[len(e.micro)-1]
+	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %v): %v", e.step, last.at.Epoch, last.at.Index, last.task, e.reason)
+}
+
+// Unwrap returns the reason.
+func (e *notFiniteError) Unwrap() error { return e.reason }
+
+// step takes one optimisation step: micro-steps as many as are accumulated, or as the epoch has left, and an update.
+func (r *run) step(ctx context.Context) (Metrics, error) {
+	begin, flop, images := time.Now(), r.trainer.flop, 0
+	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.position.Epoch, TaskLoss: map[Task]float64{}, Skipped: r.result.Skipped}
+	counts := map[Task]float64{}
+	var group []drawn
+	for len(group) < r.config.Accumulate && r.position.Epoch == m.Epoch {
+		d, err := r.draw(ctx)
+		if err != nil {
+			return m, err
+		}
+		group = append(group, d)
+		loss, err := r.trainer.Accumulate(ctx, d.example, d.draws)
+		if err != nil {
+			return m, err
+		}
+		if !finite(loss) {
+			return m, &notFiniteError{m.Step, group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite)}
+		}
+		m.Loss += loss / float64(r.config.Accumulate)
+		m.TaskLoss[d.task] += loss
+		counts[d.task]++
+		images += d.example.Shape[0]
+	}
+	u, err := r.trainer.Update(ctx)
+	if errors.Is(err, ErrNotFinite) {
+		err = &notFiniteError{m.Step, group, err}
+	}
+	if err != nil {
+		return m, err
+	}
+	r.setMark()
+	r.result.Step = u.Step
+	for task, n := range counts {
+		m.TaskLoss[task] /= n
+	}
+	m.GradientNorm, m.LearningRate, m.EMADecay = u.GradientNorm, u.LearningRate, u.EMADecay
+	m.Seconds = time.Since(begin).Seconds()
+	m.ImagesPerSecond = float64(images) / m.Seconds
+	m.TFLOPS = float64(r.trainer.flop-flop) / m.Seconds / 1e12
+	m.Memory = r.trainer.options.Device.Allocated()
+	each := time.Since(r.began) / time.Duration(u.Step-r.result.Resumed)
+	m.Left = each * time.Duration(r.config.MaxSteps-u.Step)
+	return m, nil
+}
+
+// draw makes the next micro-step.
+func (r *run) draw(ctx context.Context) (drawn, error) {
+	if err := ctx.Err(); err != nil {
+		return drawn{}, err
+	}
+	d := drawn{at: r.position, task: r.config.taskAt(r.position, r.tasks)}
+	var err error
+	if d.example, err = r.Examples.Example(ctx, d.at, d.task, r.noise); err != nil {
+		return d, fmt.Errorf("epoch %d, micro-step %d: %w", d.at.Epoch, d.at.Index, err)
+	}
+	if d.draws, err = Draw(r.noise, d.example.Shape, len(r.trainer.schedule.AlphasCumprod)); err != nil {
+		return d, err
+	}
+	r.position = r.position.next(r.Examples.Len())
+	return d, nil
+}
+
+// notFinite leaves a step out, if that is still allowed, or says where the first value went wrong.
+func (r *run) notFinite(ctx context.Context, err error) error {
+	r.trainer.Discard()
+	if r.result.Skipped < r.config.MaxSkipped {
+		r.result.Skipped++
+		r.setMark()
+		if r.Hooks.Skip == nil {
+			return nil
+		}
+		return r.Hooks.Skip(ctx, r.trainer.Step()+1, err)
+	}
+	var bad *notFiniteError
+	if errors.As(err, &bad) {
+		for _, d := range bad.micro {
+			if traced := r.trainer.Trace(ctx, d.example, d.draws); traced != nil {
+				err = fmt.Errorf("%w; %w", err, traced)
+				break
+			}
+		}
+	}
+	last := "no checkpoint was written"
+	if steps, e := r.folder.steps(); e == nil && len(steps) > 0 {
+		last = "the last checkpoint is " + r.folder.path(steps[len(steps)-1])
+	}
+	return fmt.Errorf("%w (%s)", err, last)
+}
+
+// after reports a step, and validates and saves where it is time.
+func (r *run) after(ctx context.Context, m Metrics) error {
+	if err := r.Sink.Scalars(m.Step, m.Scalars()); err != nil {
+		return err
+	}
+	if err := call(ctx, r.Hooks.Step, m); err != nil {
+		return err
+	}
+	if due(m.Step, r.config.ValidateEvery) && r.Hooks.Validate != nil {
+		scores, err := r.Hooks.Validate(ctx, r.trainer, m.Step)
+		if err != nil {
+			return fmt.Errorf("validation: %w", err)
+		}
+		if err := r.Sink.Scalars(m.Step, scores); err != nil {
+			return err
+		}
+	}
+	if due(m.Step, r.config.CheckpointEvery) {
+		if err := r.saveOrGoOn(ctx); err != nil {
+			return err
+		}
+	}
+	if r.position.Epoch > m.Epoch {
+		return call(ctx, r.Hooks.Epoch, m.Epoch)
+	}
+	return nil
+}
+
+func due(step, every int) bool { return every > 0 && step%every == 0 }
+
+// saveOrGoOn saves, and goes on without where that is wished.
+func (r *run) saveOrGoOn(ctx context.Context) error {
+	err := r.save(ctx)
+	if err != nil && r.config.ContinueUnsaved && ctx.Err() == nil {
+		return call(ctx, r.Hooks.Unsaved, err)
+	}
+	return err
+}
+
+// save writes a checkpoint of the state behind the last update. It is not interrupted.
+func (r *run) save(ctx context.Context) error {
+	step := r.trainer.Step()
+	path, err := r.folder.save(r.trainer, checkpoint{
+		Format: checkpointFormat, Program: r.Version, Device: r.trainer.options.Device.Name(),
+		Step: step, Position: r.mark.position, EpochLength: r.Examples.Len(), Skipped: r.result.Skipped,
+		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config,
+	})
+	if err != nil {
+		return err
+	}
+	r.saved, r.result.Checkpoint = step, path
+	if err := r.folder.prune(r.config, step); err != nil {
+		return err
+	}
+	return call(ctx, r.Hooks.Checkpoint, path)
+}
+
+// interrupted saves what a run has that was told to stop, and ended with err.
+func (r *run) interrupted(err, cause error) error {
+	r.trainer.Discard()
+	if errors.Is(err, cause) {
+		err = nil // no other reason
+	}
+	if r.saved != r.trainer.Step() {
+		err = errors.Join(err, r.save(context.Background()))
+	}
+	return errors.Join(fmt.Errorf("stopped behind step %d: %w", r.trainer.Step(), cause), err)
+}
+
+// call calls a hook if there is one.
+func call[A any](ctx context.Context, hook func(context.Context, A) error, argument A) error {
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, argument)
+}

@@ -1,0 +1,104 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// LRSchedule names how the learning rate changes over a run: the schedules of diffusers' get_scheduler.
+type LRSchedule string
+
+// The schedules. All but Constant rise linearly from 0 during the warm-up.
+const (
+	Constant           LRSchedule = "constant"
+	ConstantWithWarmup LRSchedule = "constant_with_warmup"
+	Linear             LRSchedule = "linear"               // falls to 0
+	Cosine             LRSchedule = "cosine"               // falls to 0 along half a cosine, and rises again past the end
+	CosineWithRestarts LRSchedule = "cosine_with_restarts" // falls Cycles times
+	Polynomial         LRSchedule = "polynomial"           // falls to 1e-7 as a power of what is left
+)
+
+// polynomialEnd is the learning rate that Polynomial ends with.
+const polynomialEnd = 1e-7
+
+var lrSchedules = []LRSchedule{Constant, ConstantWithWarmup, Linear, Cosine, CosineWithRestarts, Polynomial}
+
+// LearningRate is the learning rate of every step of a run.
+type LearningRate struct {
+	Schedule LRSchedule `json:"schedule"`
+	Base     float64    `json:"base"`   // the largest
+	Warmup   int        `json:"warmup"` // steps
+	Cycles   float64    `json:"cycles"` // waves of Cosine (0 means 0.5) or falls of CosineWithRestarts (0 means 1)
+	Power    float64    `json:"power"`  // of Polynomial; 0 means 1
+}
+
+// Validate reports everything that is wrong with the learning rate of a run of so many steps.
+func (l LearningRate) Validate(steps int) error {
+	var errs []error
+	if !slices.Contains(lrSchedules, l.Schedule) {
+		names := make([]string, len(lrSchedules))
+		for i, s := range lrSchedules {
+			names[i] = string(s)
+		}
+		errs = append(errs, fmt.Errorf("learning_rate: schedule is %q: want one of %s", l.Schedule, strings.Join(names, ", ")))
+	}
+	if !(l.Base > 0) || math.IsInf(l.Base, 1) {
+		errs = append(errs, fmt.Errorf("learning_rate: base is %g: want more than 0", l.Base))
+	}
+	if l.Warmup < 0 {
+		errs = append(errs, fmt.Errorf("learning_rate: warmup is %d: want 0 or more steps", l.Warmup))
+	}
+	if l.Cycles < 0 || l.Power < 0 {
+		errs = append(errs, fmt.Errorf("learning_rate: cycles is %g and power %g: want 0 or more", l.Cycles, l.Power))
+	}
+	if l.Schedule == Polynomial {
+		if l.Base <= polynomialEnd {
+			errs = append(errs, fmt.Errorf("learning_rate: base is %g: polynomial falls to %g, want more", l.Base, polynomialEnd))
+		}
+		if l.Warmup == steps {
+			errs = append(errs, fmt.Errorf("learning_rate: warmup is %d, the whole run: polynomial wants another number", l.Warmup))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// At is the learning rate of a step, counted from 0, of a run of so many steps. It is defined past the end, too.
+func (l LearningRate) At(step, steps int) float64 {
+	warmup, left := float64(l.Warmup), float64(max(1, steps-l.Warmup))
+	if l.Schedule != Constant && step < l.Warmup {
+		return l.Base * (float64(step) / max(1, warmup))
+	}
+	done := (float64(step) - warmup) / left
+	factor := 1.0
+	switch l.Schedule {
+	case Linear:
+		factor = max(0, float64(steps-step)/left)
+	case Cosine:
+		factor = max(0, 0.5*(1+math.Cos(math.Pi*l.cycles(0.5)*2*done)))
+	case CosineWithRestarts:
+		factor = 0
+		if done < 1 {
+			factor = max(0, 0.5*(1+math.Cos(math.Pi*math.Mod(l.cycles(1)*done, 1))))
+		}
+	case Polynomial:
+		if step > steps {
+			return polynomialEnd
+		}
+		power := l.Power
+		if power == 0 {
+			power = 1
+		}
+		factor = ((l.Base-polynomialEnd)*math.Pow(1-done, power) + polynomialEnd) / l.Base
+	}
+	return l.Base * factor
+}
+
+func (l LearningRate) cycles(otherwise float64) float64 {
+	if l.Cycles == 0 {
+		return otherwise
+	}
+	return l.Cycles
+}

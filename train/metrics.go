@@ -1,0 +1,162 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"time"
+)
+
+// Metrics are the numbers of an optimisation step.
+type Metrics struct {
+	Step            int // counted from 1
+	Epoch           int // counted from 0, of the step's last micro-step
+	Loss            float64
+	TaskLoss        map[Task]float64 // of the tasks that the step has micro-steps of
+	GradientNorm    float64          // before clipping
+	LearningRate    float64
+	EMADecay        float64
+	Skipped         int // steps left out so far, because they weren't finite
+	Seconds         float64
+	ImagesPerSecond float64
+	TFLOPS          float64 // 10¹² floating-point operations of the U-Net a second
+	Memory          int64   // bytes that are allocated on the device
+	Left            time.Duration
+}
+
+// Scalars names the numbers as sinks get them.
+func (m Metrics) Scalars() []Scalar {
+	list := []Scalar{{"train/loss", m.Loss}}
+	for _, task := range []Task{Generation, Translation} {
+		if loss, ok := m.TaskLoss[task]; ok {
+			list = append(list, Scalar{"train/loss_" + task.String(), loss})
+		}
+	}
+	return append(list,
+		Scalar{"train/gradient_norm", m.GradientNorm}, Scalar{"train/learning_rate", m.LearningRate}, Scalar{"train/ema_decay", m.EMADecay},
+		Scalar{"train/epoch", float64(m.Epoch)}, Scalar{"train/skipped", float64(m.Skipped)},
+		Scalar{"speed/seconds", m.Seconds}, Scalar{"speed/images_per_second", m.ImagesPerSecond}, Scalar{"speed/tflops", m.TFLOPS},
+		Scalar{"speed/memory_bytes", float64(m.Memory)}, Scalar{"speed/seconds_left", m.Left.Seconds()},
+	)
+}
+
+// String is a line for a terminal.
+func (m Metrics) String() string {
+	return fmt.Sprintf("step %d  loss %.4f  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB  %s left",
+		m.Step, m.Loss, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30), m.Left.Round(time.Second))
+}
+
+// Scalar is a number with its name, such as train/loss.
+type Scalar struct {
+	Name  string
+	Value float64
+}
+
+// Sink takes what a run has to show.
+type Sink interface {
+	// Begin says that the run goes on behind a step, 0 if it is new: what the sink has of later steps did not happen.
+	Begin(step int) error
+	Scalars(step int, values []Scalar) error
+	Image(step int, name string, m image.Image) error
+	Close() error
+}
+
+// Sinks is a Sink that passes everything on.
+type Sinks []Sink
+
+// Begin passes on.
+func (s Sinks) Begin(step int) error {
+	return s.each(func(k Sink) error { return k.Begin(step) })
+}
+
+// Scalars passes on.
+func (s Sinks) Scalars(step int, values []Scalar) error {
+	return s.each(func(k Sink) error { return k.Scalars(step, values) })
+}
+
+// Image passes on.
+func (s Sinks) Image(step int, name string, m image.Image) error {
+	return s.each(func(k Sink) error { return k.Image(step, name, m) })
+}
+
+// Close closes all sinks.
+func (s Sinks) Close() error { return s.each(Sink.Close) }
+
+func (s Sinks) each(f func(Sink) error) error {
+	var errs []error
+	for _, k := range s {
+		errs = append(errs, f(k))
+	}
+	return errors.Join(errs...)
+}
+
+// JSONLines is a Sink that appends an object a line to a file: {"step":12,"train/loss":0.25,…}. Numbers that are not finite are null.
+// It leaves images out.
+type JSONLines struct{ file *os.File }
+
+// OpenJSONLines opens or makes the file.
+func OpenJSONLines(path string) (*JSONLines, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return &JSONLines{f}, nil
+}
+
+// Begin cuts the file behind the lines of the steps up to step, and behind a line that a crash left unfinished.
+func (j *JSONLines) Begin(step int) error {
+	text, err := os.ReadFile(j.file.Name())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	keep := 0
+	for line := range bytes.Lines(text) {
+		var at struct{ Step int }
+		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &at) != nil || at.Step > step {
+			break
+		}
+		keep += len(line)
+	}
+	if err := j.file.Truncate(int64(keep)); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if _, err := j.file.Seek(int64(keep), io.SeekStart); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+// Scalars writes a line.
+func (j *JSONLines) Scalars(step int, values []Scalar) error {
+	line := fmt.Appendf(nil, `{"step":%d`, step)
+	for _, v := range values {
+		name, err := json.Marshal(v.Name)
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		number := []byte("null")
+		if !math.IsNaN(v.Value) && !math.IsInf(v.Value, 0) {
+			if number, err = json.Marshal(v.Value); err != nil {
+				return fmt.Errorf("metrics: %w", err)
+			}
+		}
+		line = slices.Concat(line, []byte(","), name, []byte(":"), number)
+	}
+	if _, err := j.file.Write(append(line, "}\n"...)); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+// Image does nothing.
+func (j *JSONLines) Image(int, string, image.Image) error { return nil }
+
+// Close closes the file.
+func (j *JSONLines) Close() error { return j.file.Close() }

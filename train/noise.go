@@ -1,0 +1,112 @@
+package train
+
+import (
+	"fmt"
+
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/schedule"
+)
+
+// Example is what a micro-step learns from.
+type Example struct {
+	Shape     [4]int    // of the latents: N, H, W, C
+	Latents   []float32 // [N,H,W,C], what is to be made, multiplied by the autoencoder's scaling_factor
+	Condition []float32 // [N,H,W,C], the H&E, not multiplied; nil is zeros
+	Context   []float32 // [N,tokens,cross_attention_dim]
+}
+
+// Draws are the random numbers of a micro-step.
+type Draws struct {
+	Noise        []float32 // [N,H,W,C]
+	Offset       []float32 // [N,C]
+	Perturbation []float32 // [N,H,W,C]
+	Timesteps    []int     // [N]
+}
+
+// Draw draws for latents [N,H,W,C] what training.py draws behind the autoencoder's sample, in its order: offset and perturbation
+// even where their scales are 0.
+func Draw(g *rng.Torch, shape [4]int, timesteps int) (Draws, error) {
+	n, h, w, c := shape[0], shape[1], shape[2], shape[3]
+	d := Draws{
+		Noise: make([]float32, n*h*w*c), Offset: make([]float32, n*c), Perturbation: make([]float32, n*h*w*c), Timesteps: make([]int, n),
+	}
+	if err := g.RandnNHWC(d.Noise, n, h, w, c); err != nil {
+		return d, fmt.Errorf("noise: %w", err)
+	}
+	if err := g.RandnNHWC(d.Offset, n, 1, 1, c); err != nil {
+		return d, fmt.Errorf("noise offset: %w", err)
+	}
+	if err := g.RandnNHWC(d.Perturbation, n, h, w, c); err != nil {
+		return d, fmt.Errorf("perturbation: %w", err)
+	}
+	for i := range d.Timesteps {
+		d.Timesteps[i] = int(g.RandInt(0, int64(timesteps)))
+	}
+	return d, nil
+}
+
+// check compares the sizes of an example and its draws.
+func (e Example) check(d Draws, channels, contextDim int) error {
+	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
+	size := n * h * w * c
+	switch {
+	case n < 1 || h < 1 || w < 1 || c != channels:
+		return fmt.Errorf("latents %v: want [N,H,W,%d]", e.Shape, channels)
+	case len(e.Latents) != size:
+		return fmt.Errorf("%d latents: want %d for %v", len(e.Latents), size, e.Shape)
+	case e.Condition != nil && len(e.Condition) != size:
+		return fmt.Errorf("condition of %d elements: want %d for %v, or none", len(e.Condition), size, e.Shape)
+	case len(e.Context) == 0 || len(e.Context)%(n*contextDim) != 0:
+		return fmt.Errorf("context of %d elements: want [%d,tokens,%d]", len(e.Context), n, contextDim)
+	case len(d.Noise) != size || len(d.Perturbation) != size || len(d.Offset) != n*c || len(d.Timesteps) != n:
+		return fmt.Errorf("%d, %d and %d draws and %d timesteps: want those of latents %v", len(d.Noise), len(d.Offset), len(d.Perturbation),
+			len(d.Timesteps), e.Shape)
+	}
+	return nil
+}
+
+// diffused are the network's input and what it is to predict.
+type diffused struct {
+	sample  []float32 // [N,H,W,2C]: noisy latents, condition
+	target  []float32 // [N,H,W,C]
+	weights []float32 // [N], of the samples' losses
+}
+
+// diffuse adds noise to an example. Offset and perturbation change the noise itself, hence the target as well.
+func (c Config) diffuse(s *schedule.Schedule, e Example, d Draws) (diffused, error) {
+	n, pixels, channels := e.Shape[0], e.Shape[1]*e.Shape[2], e.Shape[3]
+	noise := make([]float32, len(e.Latents))
+	offset, perturbation := float32(c.NoiseOffset), float32(c.InputPerturbation)
+	for i, x := range d.Noise {
+		x += float32(offset * d.Offset[i/(pixels*channels)*channels+i%channels])
+		noise[i] = x + float32(perturbation*d.Perturbation[i])
+	}
+	out := diffused{sample: make([]float32, 2*len(noise)), target: noise, weights: make([]float32, n)}
+	noisy := make([]float32, len(noise))
+	if err := s.AddNoise(noisy, e.Latents, noise, d.Timesteps); err != nil {
+		return out, err
+	}
+	if c.Prediction == schedule.VPrediction {
+		out.target = make([]float32, len(noise))
+		if err := s.Velocity(out.target, e.Latents, noise, d.Timesteps); err != nil {
+			return out, err
+		}
+	}
+	for i := 0; i < len(noisy); i += channels {
+		copy(out.sample[2*i:], noisy[i:i+channels])
+		if e.Condition != nil {
+			copy(out.sample[2*i+channels:], e.Condition[i:i+channels])
+		}
+	}
+	for i, t := range d.Timesteps {
+		weight := 1.0
+		if c.SNRGamma > 0 {
+			var err error
+			if weight, err = s.MinSNRWeight(t, c.SNRGamma); err != nil {
+				return out, err
+			}
+		}
+		out.weights[i] = float32(weight)
+	}
+	return out, nil
+}

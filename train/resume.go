@@ -1,0 +1,152 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/histdist/histdist/graph/rng"
+)
+
+// ErrChanged is the error of a run that would go on under another configuration than it began with.
+var ErrChanged = errors.New("the configuration is not the checkpoint's")
+
+// ErrExists is the error of a new run in a folder that has checkpoints.
+var ErrExists = errors.New("the folder has checkpoints")
+
+// Resume says how a run goes on from a folder's checkpoints.
+type Resume struct {
+	// Allowed goes on from the latest checkpoint if there is one. Without it, a folder with checkpoints is refused.
+	Allowed bool
+	// FallBack goes on from the checkpoint before if one is damaged.
+	FallBack bool
+	// AcceptChanges goes on under a configuration that is not the checkpoint's.
+	AcceptChanges bool
+}
+
+// candidates lists the steps of the checkpoints to go on from, the best first: the one that the file latest names, then those
+// before it; where latest names none that is there, all of them.
+func (f folder) candidates() ([]int, error) {
+	steps, err := f.steps()
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(steps)
+	text, err := os.ReadFile(filepath.Join(string(f), latestFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for i, step := range steps {
+		if filepath.Base(f.path(step)) == strings.TrimSpace(string(text)) {
+			return steps[i:], nil
+		}
+	}
+	return steps, nil
+}
+
+// resume fills the trainer from a checkpoint; nil where there is none.
+func (f folder) resume(t *Trainer, r Resume, epochLength int) (*checkpoint, error) {
+	steps, err := f.candidates()
+	if err != nil || len(steps) == 0 {
+		return nil, err
+	}
+	if !r.Allowed {
+		return nil, fmt.Errorf("%s: %w: resume the run, or name another folder", f, ErrExists)
+	}
+	var damaged []error
+	for _, step := range steps {
+		err := verify(f.path(step))
+		if err == nil {
+			return t.restore(f.path(step), r, epochLength)
+		}
+		damaged = append(damaged, err)
+		if !r.FallBack {
+			break
+		}
+	}
+	return nil, errors.Join(damaged...)
+}
+
+// restore fills the trainer from a checkpoint that was verified.
+func (t *Trainer) restore(path string, r Resume, epochLength int) (*checkpoint, error) {
+	text, err := os.ReadFile(filepath.Join(path, stateFile))
+	if err != nil {
+		return nil, err
+	}
+	c := &checkpoint{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, stateFile), err)
+	}
+	if c.Format != checkpointFormat {
+		return nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
+	}
+	network, err := os.ReadFile(filepath.Join(path, unetFolder, configFile))
+	if err != nil {
+		return nil, err
+	}
+	changes := differences(c.Config, t.config)
+	if !bytes.Equal(network, t.configJSON) {
+		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, unetFolder, configFile)))
+	}
+	if c.EpochLength != epochLength {
+		changes = append(changes, fmt.Sprintf("micro-steps of an epoch: %d in the checkpoint, %d now", c.EpochLength, epochLength))
+	}
+	if len(changes) > 0 && !r.AcceptChanges {
+		return nil, fmt.Errorf("%s: %w:\n  %s", path, ErrChanged, strings.Join(changes, "\n  "))
+	}
+	for _, s := range t.config.savedParts() {
+		from := s.path
+		if s.part == Averages && !c.Config.EMA { // the average begins now
+			from = unetFolder
+		}
+		if err := t.state.load(filepath.Join(path, from), s.part); err != nil {
+			return nil, err
+		}
+	}
+	t.updates = c.Step
+	return c, nil
+}
+
+// free are the keys that may change from one part of a run to the next: they change no bit of the parameters.
+func free() []string {
+	return []string{"recompute", "checkpoint_every", "keep_last", "keep_every", "continue_unsaved", "validate_every", "max_skipped"}
+}
+
+// differences lists what matters in which two configurations differ, a line each.
+func differences(before, now Config) []string {
+	a, b := flat("", before), flat("", now)
+	var lines []string
+	for _, k := range slices.Sorted(maps.Keys(b)) {
+		if a[k] != b[k] && !slices.Contains(free(), k) {
+			lines = append(lines, fmt.Sprintf("%s: %s in the checkpoint, %s now", k, a[k], b[k]))
+		}
+	}
+	return lines
+}
+
+// flat is a struct's JSON by dotted keys.
+func flat(prefix string, v any) map[string]string {
+	out := map[string]string{}
+	text, err := json.Marshal(v)
+	var fields map[string]json.RawMessage
+	if err != nil || json.Unmarshal(text, &fields) != nil {
+		out[strings.TrimSuffix(prefix, ".")] = string(text)
+		return out
+	}
+	for k, field := range fields {
+		maps.Copy(out, flat(prefix+k+".", field))
+	}
+	return out
+}
+
+// generator makes a generator from its saved state.
+func generator(state []byte) (*rng.Torch, error) {
+	g := rng.NewTorch(0)
+	return g, g.SetState(state)
+}

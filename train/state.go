@@ -1,0 +1,181 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+// Part is one of the values that a Trainer keeps for every parameter.
+type Part string
+
+// The parts.
+const (
+	Parameters Part = "parameters"
+	Gradients  Part = "gradients"  // of the micro-steps since the last update
+	ExpAvg     Part = "exp_avg"    // AdamW's first moments
+	ExpAvgSq   Part = "exp_avg_sq" // AdamW's second moments
+	Averages   Part = "ema"        // where the configuration has a moving average
+)
+
+// array is a parameter with what training keeps beside it, all of one shape.
+type array struct {
+	name  string
+	shape tensor.Shape
+	parts map[Part][]float32
+}
+
+// state is the memory of a run, what all its programs share; the device allocates it.
+type state struct {
+	device device.Device
+	arrays []*array
+	memory []device.Memory
+}
+
+// newState allocates memory for the parameters of a network. It is zero.
+func newState(d device.Device, c unet.Config, average bool) (*state, error) {
+	n, err := unet.Build(c, unet.Size{Batch: 1, Height: 1, Width: 1, Tokens: 1})
+	if err != nil {
+		return nil, err
+	}
+	s := &state{device: d}
+	parts := []Part{Parameters, Gradients, ExpAvg, ExpAvgSq}
+	if average {
+		parts = append(parts, Averages)
+	}
+	need := int64(0)
+	for _, node := range n.Scope.Params() {
+		need += int64(op.Size(node.Shape()) * 4 * len(parts))
+	}
+	if available := d.Available(); available > 0 && need > available {
+		return nil, fmt.Errorf("%w on %s: parameters, gradients and moments take %.1f GiB, %.1f GiB may be used",
+			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
+	}
+	for _, node := range n.Scope.Params() {
+		a := &array{name: node.Name(), shape: node.Shape().Clone(), parts: map[Part][]float32{}}
+		for _, part := range parts {
+			if a.parts[part], err = s.alloc(op.Size(a.shape)); err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: %s: %w", a.name, part, err), s.close())
+			}
+		}
+		s.arrays = append(s.arrays, a)
+	}
+	return s, nil
+}
+
+func (s *state) alloc(n int) ([]float32, error) {
+	m, err := s.device.Alloc(int64(n) * 4)
+	if err != nil {
+		return nil, err
+	}
+	s.memory = append(s.memory, m)
+	return device.Slice[float32](m.Ptr, n), nil
+}
+
+func (s *state) close() error {
+	var errs []error
+	for _, m := range s.memory {
+		errs = append(errs, s.device.Free(m))
+	}
+	s.memory = nil
+	return errors.Join(errs...)
+}
+
+// load fills a part of the state from a file or folder of weights under the parameters' names.
+func (s *state) load(path string, part Part) (err error) {
+	store, err := weights.Open(path, weights.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	scope := op.NewScope("weights")
+	for _, a := range s.arrays {
+		scope.Param(a.name, a.shape...)
+	}
+	if err := scope.Err(); err != nil {
+		return err
+	}
+	params := scope.Params()
+	if err := store.Bind(params, weights.Mapping{}); err != nil {
+		return err
+	}
+	for i, p := range params {
+		copy(s.arrays[i].parts[part], p.Value().(*tensor.Dense).Float32s())
+	}
+	return nil
+}
+
+// tensors names a part of the state, to be saved.
+func (s *state) tensors(part Part) ([]weights.Tensor, error) {
+	list := make([]weights.Tensor, len(s.arrays))
+	for i, a := range s.arrays {
+		values, ok := a.parts[part]
+		if !ok {
+			return nil, fmt.Errorf("training keeps no %s", part)
+		}
+		var err error
+		if list[i], err = weights.FromValue(a.name, dense(values, a.shape...)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// bind gives nodes, which are in the parameters' order, the memory of a part of the state.
+func (s *state) bind(nodes gorgonia.Nodes, part Part) error {
+	for i, n := range nodes {
+		a := s.arrays[i]
+		if !slices.Equal(n.Shape(), a.shape) {
+			return fmt.Errorf("%s has shape %v, %s has %v", n.Name(), []int(n.Shape()), a.name, []int(a.shape))
+		}
+		if err := gorgonia.Let(n, dense(a.parts[part], a.shape...)); err != nil {
+			return fmt.Errorf("%s: %w", n.Name(), err)
+		}
+	}
+	return nil
+}
+
+// stretch is how many elements a goroutine takes at a time.
+const stretch = 1 << 18
+
+// each calls f for stretches of all parameters, from several goroutines.
+func (s *state) each(f func(a *array, from, to int)) {
+	type job struct {
+		a        *array
+		from, to int
+	}
+	var jobs []job
+	for _, a := range s.arrays {
+		n := op.Size(a.shape)
+		for from := 0; from < n; from += stretch {
+			jobs = append(jobs, job{a, from, min(from+stretch, n)})
+		}
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(jobs); i = next.Add(1) - 1 {
+				f(jobs[i].a, jobs[i].from, jobs[i].to)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// dense wraps values as a tensor.
+func dense(values []float32, shape ...int) *tensor.Dense {
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
+}

@@ -1,0 +1,378 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+// Options say what is trained, and on what.
+type Options struct {
+	Device device.Device // computes in the process's memory; it stays the caller's
+	UNet   string        // folder of the U-Net to begin with, config.json and weights in diffusers' layout
+	// Schedule is the noise of the time steps: schedule.New of the model's scheduler_config.json For the prediction type.
+	Schedule *schedule.Schedule
+	// MemoryLimit is the number of bytes that one program may take beside the state; 0 means what the device has available.
+	MemoryLimit int64
+}
+
+// Trainer holds a network under training: its parameters, their gradients, AdamW's moments and the moving average, once, and the
+// programs that work on them. It is used by one goroutine at a time.
+//
+// There is a program for each size of examples, for a text has 77 tokens and an image 197: forward and backward pass, and the sums
+// of gradients, which stay in memory of the state, so that the program's own holds the largest gradient instead of all of them.
+// Two small programs, the norm of the sums and the update, follow when a step's micro-steps are done.
+type Trainer struct {
+	config     Config
+	options    Options
+	precision  vm.Precision
+	network    unet.Config
+	configJSON []byte // of the network
+	schedule   *schedule.Schedule
+	state      *state
+	micro      map[unet.Size]*microStep
+	losses     map[evaluation]*microStep // forward passes alone
+	norm       *vm.Program
+	update     *update
+	updates    int   // optimisation steps so far
+	pending    int   // micro-steps since the last of them
+	flop       int64 // of all micro-steps
+	ceiling    int64 // bytes that the device may have allocated; 0 if it is not known
+	torn       bool  // an update failed halfway
+}
+
+// New allocates the state and fills it with the weights to begin with.
+func New(c Config, o Options) (_ *Trainer, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Device == nil || !o.Device.HostMemory() {
+		return nil, errors.New("training: want a device that computes in the process's memory, such as cpu")
+	}
+	precision, err := vm.ParsePrecision(c.Precision)
+	if err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	if o.Schedule == nil || o.Schedule.Config.PredictionType != c.Prediction {
+		return nil, fmt.Errorf("training: want a noise schedule for %s", c.Prediction)
+	}
+	t := &Trainer{
+		config: c, options: o, schedule: o.Schedule, precision: precision,
+		micro: map[unet.Size]*microStep{}, losses: map[evaluation]*microStep{},
+	}
+	if available := o.Device.Available(); available > 0 {
+		t.ceiling = o.Device.Allocated() + available
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("training: %w", err), t.Close())
+		}
+	}()
+	path := filepath.Join(o.UNet, configFile)
+	if t.configJSON, err = os.ReadFile(path); err != nil {
+		return nil, err
+	}
+	if t.network, err = unet.ReadConfig(path); err != nil {
+		return nil, err
+	}
+	if t.network.InChannels != 2*t.network.OutChannels {
+		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
+			"text-to-image U-Net", o.UNet, t.network.InChannels, 2*t.network.OutChannels)
+	}
+	if t.state, err = newState(o.Device, t.network, c.EMA); err != nil {
+		return nil, err
+	}
+	if err = t.state.load(o.UNet, Parameters); err != nil {
+		return nil, err
+	}
+	if c.EMA {
+		for _, a := range t.state.arrays {
+			copy(a.parts[Averages], a.parts[Parameters])
+		}
+	}
+	return t, t.compileUpdate()
+}
+
+// Close gives all memory back.
+func (t *Trainer) Close() error {
+	var errs []error
+	for _, m := range t.micro {
+		errs = append(errs, m.Close())
+	}
+	for _, m := range t.losses {
+		errs = append(errs, m.Close())
+	}
+	if t.norm != nil {
+		errs = append(errs, t.norm.Close())
+	}
+	if t.update != nil {
+		errs = append(errs, t.update.Close())
+	}
+	if t.state != nil {
+		errs = append(errs, t.state.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Step is the number of optimisation steps so far.
+func (t *Trainer) Step() int { return t.updates }
+
+// update is the program of an optimisation step.
+type update struct {
+	*vm.Program
+	hyper, scale *gorgonia.Node
+}
+
+func (t *Trainer) compileUpdate() error {
+	s := op.NewScope("update")
+	u := &update{hyper: s.Input("hyper", 7), scale: s.Input("scale", 1)}
+	leaves := map[Part]gorgonia.Nodes{}
+	for _, part := range []Part{Parameters, Gradients, ExpAvg, ExpAvgSq} {
+		for _, a := range t.state.arrays {
+			leaves[part] = append(leaves[part], s.Sub("%s", string(part)).Input(a.name, a.shape...))
+		}
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if err := t.state.bind(leaves[part], part); err != nil {
+			return err
+		}
+	}
+	sums := leaves[Gradients]
+	var outputs gorgonia.Nodes
+	for i, p := range leaves[Parameters] {
+		outputs = append(outputs, op.StepAdamW(s, p, sums[i], leaves[ExpAvg][i], leaves[ExpAvgSq][i], u.hyper, u.scale))
+	}
+	norm := op.NormOf(s, sums...)
+	if err := s.Err(); err != nil {
+		return err
+	}
+	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit()}
+	var err error
+	if t.norm, err = vm.Compile(gorgonia.Nodes{norm}, o); err != nil {
+		return err
+	}
+	u.Program, err = vm.Compile(outputs, o)
+	t.update = u
+	return err
+}
+
+// microStep is the program of a micro-step for examples of one size.
+type microStep struct {
+	*vm.Program
+	network               *unet.Network
+	target, weights, keep *gorgonia.Node
+	outputs               gorgonia.Nodes
+	flop                  int64
+}
+
+// stepFor returns the program for a size, compiled when it is first asked for.
+func (t *Trainer) stepFor(size unet.Size) (*microStep, error) {
+	if m, ok := t.micro[size]; ok {
+		return m, nil
+	}
+	m, err := t.build(size, Parameters)
+	if err != nil {
+		return nil, err
+	}
+	params := m.network.Scope.Params()
+	grads, err := graph.Gradients(m.outputs[0], params...)
+	if err != nil {
+		return nil, err
+	}
+	s := m.network.Scope
+	m.keep = s.Input("keep", 1)
+	var sums gorgonia.Nodes
+	for i, p := range params {
+		sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
+		sums = append(sums, sum)
+		m.outputs = append(m.outputs, op.AddInto(s, sum, grads[i], m.keep))
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if err := t.state.bind(sums, Gradients); err != nil {
+		return nil, err
+	}
+	if m.Program, err = t.compile(m, false); err != nil {
+		return nil, err
+	}
+	for _, s := range m.Report().Steps {
+		m.flop += s.FLOP
+	}
+	t.micro[size] = m
+	return m, nil
+}
+
+// build makes the graph of the network and its loss, bound to the parameters or their average.
+func (t *Trainer) build(size unet.Size, part Part) (*microStep, error) {
+	n, err := unet.Build(t.network, size)
+	if err != nil {
+		return nil, err
+	}
+	m := &microStep{network: n}
+	m.target = n.Scope.Input("target", size.Batch, size.Height, size.Width, t.network.OutChannels)
+	m.weights = n.Scope.Input("weights", size.Batch)
+	m.outputs = gorgonia.Nodes{op.MeanSquaredError(n.Scope, n.Output, m.target, m.weights)}
+	if err := n.Scope.Err(); err != nil {
+		return nil, err
+	}
+	return m, t.state.bind(n.Scope.Params(), part)
+}
+
+func (t *Trainer) compile(m *microStep, checkFinite bool) (*vm.Program, error) {
+	return vm.Compile(m.outputs, vm.Options{
+		Device: t.options.Device, Precision: t.precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
+		MemoryLimit: t.limit(), Vary: m.network.Scope.Params(), CheckFinite: checkFinite,
+	})
+}
+
+// prepare returns the program for an example and what it is fed with; the losses' weights are multiplied by share.
+func (t *Trainer) prepare(e Example, d Draws, share float64, program func(unet.Size) (*microStep, error)) (*microStep, vm.Feeds, error) {
+	if err := e.check(d, t.network.OutChannels, t.network.CrossAttentionDim); err != nil {
+		return nil, nil, err
+	}
+	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
+	tokens := len(e.Context) / n / t.network.CrossAttentionDim
+	x, err := t.config.diffuse(t.schedule, e, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range x.weights {
+		x.weights[i] = float32(float64(x.weights[i]) * share)
+	}
+	timesteps := make([]float32, n)
+	for i, s := range d.Timesteps {
+		timesteps[i] = float32(s)
+	}
+	m, err := program(unet.Size{Batch: n, Height: h, Width: w, Tokens: tokens})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, vm.Feeds{
+		m.network.Sample: dense(x.sample, n, h, w, 2*c), m.network.Timesteps: dense(timesteps, n),
+		m.network.Context: dense(e.Context, n, tokens, t.network.CrossAttentionDim),
+		m.target:          dense(x.target, n, h, w, c), m.weights: dense(x.weights, n),
+	}, nil
+}
+
+// Accumulate computes the gradients of an example and adds 1/Config.Accumulate of them to those since the last Update. It returns the
+// example's loss. An error leaves the sum undefined: Discard it.
+func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss float64, err error) {
+	share := 1 / float64(t.config.Accumulate)
+	m, feeds, err := t.prepare(e, d, share, t.stepFor)
+	if err != nil {
+		return 0, fmt.Errorf("training: %w", err)
+	}
+	feeds[m.keep] = dense([]float32{float32(min(t.pending, 1))}, 1)
+	out, err := m.Run(ctx, feeds)
+	if err != nil {
+		return 0, fmt.Errorf("training: %w", err)
+	}
+	t.pending++
+	t.flop += m.flop
+	return float64(out[0].Float32s()[0]) / share, nil
+}
+
+// limit is what a program may take. Memory of the state counts, though the system has not given all of it yet.
+func (t *Trainer) limit() int64 {
+	if t.options.MemoryLimit > 0 || t.ceiling == 0 {
+		return t.options.MemoryLimit
+	}
+	return max(1, t.ceiling-t.options.Device.Allocated())
+}
+
+// Discard forgets the gradients since the last Update.
+func (t *Trainer) Discard() { t.pending = 0 }
+
+// Save writes a part of the state as weights: see weights.Save.
+func (t *Trainer) Save(path string, part Part) error {
+	if t.torn {
+		return errors.New("training: an update failed halfway: the parameters are of no use")
+	}
+	tensors, err := t.state.tensors(part)
+	if err != nil {
+		return err
+	}
+	return weights.Save(path, tensors, weights.SaveOptions{})
+}
+
+// Updated says what an optimisation step did.
+type Updated struct {
+	Step         int     // counted from 1
+	GradientNorm float64 // before clipping
+	LearningRate float64 // of this step
+	EMADecay     float64 // 0 without a moving average
+}
+
+// ErrNotFinite is the error of a step whose loss or gradients are no numbers. Parameters are as before.
+var ErrNotFinite = vm.ErrNotFinite
+
+// Update changes the parameters by the gradients since the last Update: one optimisation step. It is not interrupted halfway.
+func (t *Trainer) Update(ctx context.Context) (Updated, error) {
+	u := Updated{Step: t.updates + 1, LearningRate: t.config.LearningRate.At(t.updates, t.config.MaxSteps)}
+	if t.pending == 0 {
+		return u, errors.New("training: an update without gradients")
+	}
+	ctx = context.WithoutCancel(ctx)
+	out, err := t.norm.Run(ctx, nil)
+	if err != nil {
+		return u, fmt.Errorf("training: %w", err)
+	}
+	u.GradientNorm = float64(out[0].Float32s()[0])
+	t.pending = 0
+	if !finite(u.GradientNorm) {
+		return u, fmt.Errorf("training: step %d: the gradients' norm is %g: %w", u.Step, u.GradientNorm, ErrNotFinite)
+	}
+	scale := float32(1)
+	if t.config.MaxGradNorm > 0 {
+		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
+	}
+	// The kernels get beta as float32; 1 − 0.999 is off by 1.3e-5 then. With bias corrections from the same float32 the moments
+	// are averages all the same, and the error is gone from the step.
+	adamw := op.AdamWConfig(t.config.AdamW)
+	adamw.Beta1, adamw.Beta2 = float64(float32(adamw.Beta1)), float64(float32(adamw.Beta2))
+	hyper := adamw.Hyper(u.LearningRate, u.Step)
+	if _, err := t.update.Run(ctx, vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}); err != nil {
+		t.torn = true
+		return u, fmt.Errorf("training: %w", err)
+	}
+	t.updates++
+	if t.config.EMA {
+		u.EMADecay = EMADecay(t.config.EMADecay, t.updates)
+		t.state.average(u.EMADecay)
+	}
+	return u, nil
+}
+
+// Trace runs an example again, looking at every value, and returns an error that names the first that is not finite and what it
+// was computed from; nil if there is none. It spoils the gradients since the last Update.
+func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
+	m, feeds, err := t.prepare(e, d, 1/float64(t.config.Accumulate), t.stepFor)
+	if err != nil {
+		return err
+	}
+	feeds[m.keep] = dense([]float32{0}, 1)
+	p, err := t.compile(m, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	_, err = p.Run(ctx, feeds)
+	return err
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

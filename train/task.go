@@ -1,0 +1,43 @@
+package train
+
+import "github.com/histdist/histdist/graph/rng"
+
+// Task is what a micro-step learns.
+type Task int
+
+// The tasks.
+const (
+	Generation  Task = iota // H&E from a text; nothing beside the latents
+	Translation             // IHC from the H&E, as latents beside those of the IHC and as states of the vision transformer
+)
+
+// String returns the task's name in metrics.
+func (t Task) String() string { return [...]string{"generation", "translation"}[t] }
+
+// Position is where a run is in its data: the micro-step that comes next.
+type Position struct {
+	Epoch int `json:"epoch"`
+	Index int `json:"index"` // of the micro-step in its epoch
+}
+
+// next is the position behind p where an epoch has so many micro-steps.
+func (p Position) next(epoch int) Position {
+	if p.Index++; p.Index >= epoch {
+		return Position{Epoch: p.Epoch + 1}
+	}
+	return p
+}
+
+// taskAt chooses a micro-step's task. Where tasks alternate, an epoch begins with a generation, so that an odd number of
+// micro-steps makes two of them meet.
+func (c Config) taskAt(p Position, g *rng.Torch) Task {
+	if c.AlternateTasks {
+		return Task(p.Index % 2)
+	}
+	var u [1]float64
+	g.Rand64(u[:])
+	if u[0] < c.TranslationFraction {
+		return Translation
+	}
+	return Generation
+}

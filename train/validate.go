@@ -1,0 +1,78 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/unet"
+)
+
+// FixedNoise makes a Hooks.Validate of examples: the mean of their losses with noise and timesteps that are the same each time, of the
+// parameters as validation/loss and of their moving average as validation/loss_ema.
+func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, int) ([]Scalar, error) {
+	return func(ctx context.Context, t *Trainer, _ int) ([]Scalar, error) {
+		if len(examples) == 0 {
+			return nil, errors.New("no examples")
+		}
+		loss := Scalar{Name: "validation/loss"}
+		average := Scalar{Name: "validation/loss_ema"}
+		g := rng.NewTorch(seed)
+		for i, e := range examples {
+			d, err := Draw(g, e.Shape, len(t.schedule.AlphasCumprod))
+			if err != nil {
+				return nil, err
+			}
+			for part, sum := range map[Part]*Scalar{Parameters: &loss, Averages: &average} {
+				if part == Averages && !t.config.EMA {
+					continue
+				}
+				x, err := t.Loss(ctx, e, d, part)
+				if err != nil {
+					return nil, fmt.Errorf("example %d: %w", i, err)
+				}
+				sum.Value += x / float64(len(examples))
+			}
+		}
+		if !t.config.EMA {
+			return []Scalar{loss}, nil
+		}
+		return []Scalar{loss, average}, nil
+	}
+}
+
+// evaluation is what a forward program is compiled for.
+type evaluation struct {
+	size unet.Size
+	part Part
+}
+
+// Loss is the loss of an example under the parameters or their moving average. It changes nothing.
+func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, part Part) (float64, error) {
+	m, feeds, err := t.prepare(e, d, 1, func(size unet.Size) (*microStep, error) { return t.forward(evaluation{size, part}) })
+	if err != nil {
+		return 0, err
+	}
+	out, err := m.Run(ctx, feeds)
+	if err != nil {
+		return 0, err
+	}
+	return float64(out[0].Float32s()[0]), nil
+}
+
+// forward returns the program of a loss, compiled when it is first asked for.
+func (t *Trainer) forward(v evaluation) (*microStep, error) {
+	if m, ok := t.losses[v]; ok {
+		return m, nil
+	}
+	m, err := t.build(v.size, v.part)
+	if err != nil {
+		return nil, err
+	}
+	if m.Program, err = t.compile(m, false); err != nil {
+		return nil, err
+	}
+	t.losses[v] = m
+	return m, nil
+}
