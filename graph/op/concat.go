@@ -48,8 +48,8 @@ func (c Concat) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
-// Kinds returns features.
-func (c Concat) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (c Concat) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true for all inputs.
 func (c Concat) Diff(n int) []bool { return all(n) }
@@ -91,8 +91,8 @@ func (c Slice) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
-// Kinds returns features.
-func (c Slice) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (c Slice) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true.
 func (c Slice) Diff(n int) []bool { return all(n) }
@@ -127,8 +127,8 @@ func (c ZeroPad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
-// Kinds returns features.
-func (c ZeroPad) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (c ZeroPad) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true.
 func (c ZeroPad) Diff(n int) []bool { return all(n) }

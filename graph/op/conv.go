@@ -54,7 +54,9 @@ type Conv2D struct {
 	Geometry
 	ResizeH, ResizeW int
 	Bias, Residual   bool
-	Act              Act // after bias and residual; set by the compiler where it fuses a following Activation
+	Act              Act  // after bias and residual; set by the compiler where it fuses a following Activation
+	From             Kind // of x: Feature, but where the compiler finds it exact, as shortcuts and resamplers of the stream do
+	Store            Kind // of the output: Exact, but where the compiler fuses an Activation or a Cast
 }
 
 // ConvConfig says how Convolve walks over the image; the zero value is stride 1 without padding.
@@ -75,7 +77,7 @@ func Convolve(s *Scope, x, weight, bias, residual *gorgonia.Node, c ConvConfig) 
 	}
 	spec := Conv2D{
 		Geometry: Geometry{Stride: c.Stride, Pad: c.Pad}, ResizeH: c.ResizeH, ResizeW: c.ResizeW,
-		Bias: bias != nil, Residual: residual != nil,
+		Bias: bias != nil, Residual: residual != nil, Store: Exact,
 	}
 	if weight != nil && weight.Dims() == 4 {
 		spec.KH, spec.KW = weight.Shape()[0], weight.Shape()[1]
@@ -142,16 +144,13 @@ func withResidualOf(out tensor.Shape, in []tensor.Shape, residual bool) (tensor.
 	return out, nil
 }
 
-// Kinds returns features for x and residual, exact for weight and bias.
-func (c Conv2D) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, c.Bias), Feature }
+// Kinds returns From for x, exact for weight, bias and residual, and Store.
+func (c Conv2D) Kinds(n int) ([]Kind, Kind) { return productKinds(n, c.From), c.Store }
 
-// matmulKinds is x, weight, [bias], [residual].
-func matmulKinds(n int, bias bool) []Kind {
-	k := make([]Kind, n)
-	k[1] = Exact
-	if bias {
-		k[2] = Exact
-	}
+// productKinds is what is multiplied by a weight, x or dy, and what is exact: weight, [bias], [residual].
+func productKinds(n int, from Kind) []Kind {
+	k, _ := exacts(n)
+	k[0] = from
 	return k
 }
 
@@ -202,6 +201,7 @@ type ConvDataGrad struct {
 	Geometry
 	H, W     int
 	Residual bool // set by the compiler where it fuses a sum of gradients
+	Store    Kind // of the output: Feature, but where the compiler fuses a sum of gradients or a Cast
 }
 
 // Name returns "ConvDataGrad".
@@ -223,8 +223,8 @@ func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(tensor.Shape{dy[0], c.H, c.W, w[2]}, in, c.Residual)
 }
 
-// Kinds returns features but for the weight.
-func (c ConvDataGrad) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, false), Feature }
+// Kinds returns a feature for dy, exact for the rest, and Store.
+func (c ConvDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), c.Store }
 
 // InPlace is the residual.
 func (c ConvDataGrad) InPlace(n int) []int { return residualInPlace(n, c.Residual) }

@@ -17,8 +17,8 @@ func (Add) Name() string { return "Add" }
 // Infer returns the common shape.
 func (Add) Infer(in []tensor.Shape) (tensor.Shape, error) { return sameShape(in, 2) }
 
-// Kinds returns features.
-func (Add) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (Add) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true for both inputs.
 func (Add) Diff(n int) []bool { return all(n) }
@@ -30,15 +30,6 @@ func (Add) Grad(_ *Scope, _ gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes
 
 // InPlace is either input.
 func (Add) InPlace(int) []int { return []int{0, 1} }
-
-// AddExact is Add for exact values: sums of parameters' gradients and of losses.
-type AddExact struct{ Add }
-
-// Name returns "AddExact".
-func (AddExact) Name() string { return "AddExact" }
-
-// Kinds returns exact values.
-func (AddExact) Kinds(int) ([]Kind, Kind) { return []Kind{Exact, Exact}, Exact }
 
 // Mul is a·b, element by element.
 type Mul struct{}
@@ -116,8 +107,8 @@ func (AddChannels) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return x.Clone(), nil
 }
 
-// Kinds returns features.
-func (AddChannels) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (AddChannels) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true for both inputs.
 func (AddChannels) Diff(n int) []bool { return all(n) }
@@ -147,8 +138,8 @@ func (SumPixels) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{in[0][0], lastDim(in[0])}, nil
 }
 
-// Kinds returns features.
-func (SumPixels) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (SumPixels) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // AddBatch adds one value to every sample: x [N,…], p […] → [N,…]. It is how position embeddings are added.
 type AddBatch struct{}
@@ -170,30 +161,28 @@ func (AddBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns a feature and an exact parameter.
-func (AddBatch) Kinds(int) ([]Kind, Kind) { return []Kind{Feature, Exact}, Feature }
+// Kinds returns exact values.
+func (AddBatch) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true for both inputs.
 func (AddBatch) Diff(n int) []bool { return all(n) }
 
 // Grad returns dy and its sum over the samples.
 func (AddBatch) Grad(s *Scope, _ gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
-	return gorgonia.Nodes{dy, s.apply(SumBatch{From: Feature}, dy)}
+	return gorgonia.Nodes{dy, s.apply(SumBatch{}, dy)}
 }
 
 // InPlace is x.
 func (AddBatch) InPlace(int) []int { return []int{0} }
 
 // SumBatch is x [N,…] → […], the sum over the samples.
-type SumBatch struct {
-	From Kind // of x
-}
+type SumBatch struct{}
 
 // Name returns "SumBatch".
-func (b SumBatch) Name() string { return "SumBatch" }
+func (SumBatch) Name() string { return "SumBatch" }
 
 // Infer returns […].
-func (b SumBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
+func (SumBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 1); err != nil {
 		return nil, err
 	}
@@ -203,8 +192,8 @@ func (b SumBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0][1:].Clone(), nil
 }
 
-// Kinds returns x's kind and an exact output.
-func (b SumBatch) Kinds(int) ([]Kind, Kind) { return []Kind{b.From}, Exact }
+// Kinds returns exact values.
+func (SumBatch) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Cast changes how a value is stored; the compiler puts it where an operation wants another kind than it gets.
 type Cast struct{ From, To Kind }

@@ -27,8 +27,8 @@ func (Embedding) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return append(in[0].Clone(), in[1][1]), nil
 }
 
-// Kinds returns an index, an exact table and a feature.
-func (Embedding) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Exact}, Feature }
+// Kinds returns an index, an exact table and an exact output: the stream of a text encoder begins here.
+func (Embedding) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Exact}, Exact }
 
 // Diff is true for the table.
 func (Embedding) Diff(int) []bool { return []bool{false, true} }
@@ -59,5 +59,5 @@ func (e EmbeddingGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{e.Rows, lastDim(dy)}, nil
 }
 
-// Kinds returns an index, a feature and an exact output.
-func (e EmbeddingGrad) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Feature}, Exact }
+// Kinds returns an index and exact values.
+func (e EmbeddingGrad) Kinds(int) ([]Kind, Kind) { return []Kind{Index, Exact}, Exact }

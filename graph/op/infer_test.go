@@ -86,7 +86,6 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{GEGLU{}, shapes{{2, 7}}, []string{"[2 7]", "2F"}},
 		{GEGLUGrad{}, shapes{tokens, tokens}, []string{"gradient [2 5 6]", "want [2 5 3]"}},
 		{Add{}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
-		{AddExact{}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
 		{Mul{}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
 		{AddChannels{}, shapes{tokens, {1, 6}}, []string{"[2 5 6]", "[1 6]", "[N,C]"}},
 		{AddBatch{}, shapes{tokens, {4, 6}}, []string{"[2 5 6]", "[4 6]", "[N,…]"}},

@@ -9,12 +9,19 @@ import (
 type Linear struct {
 	Bias, Residual bool
 	Act            Act // after bias and residual; set by the compiler where it fuses a following Activation
+	// Store is the output's kind: Exact with a residual, for that is a sum, otherwise Feature, unless the compiler fuses what
+	// follows.
+	Store Kind
 }
 
 // Affine applies torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual, which is added to the result and
 // has its shape, may be nil.
 func Affine(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
-	return s.apply(Linear{Bias: bias != nil, Residual: residual != nil}, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
+	spec := Linear{Bias: bias != nil, Residual: residual != nil}
+	if spec.Residual {
+		spec.Store = Exact
+	}
+	return s.apply(spec, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
 }
 
 // Name returns "Linear".
@@ -45,8 +52,8 @@ func withLast(s tensor.Shape, n int) tensor.Shape {
 	return out
 }
 
-// Kinds returns features for x and residual, exact for weight and bias.
-func (l Linear) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, l.Bias), Feature }
+// Kinds returns a feature for x, exact for the rest, and Store.
+func (l Linear) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
 
 // Diff is true for all inputs.
 func (l Linear) Diff(n int) []bool { return all(n) }
@@ -78,6 +85,7 @@ func (l Linear) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 // result] → […,K].
 type LinearDataGrad struct {
 	Residual bool // set by the compiler where it fuses a sum of gradients
+	Store    Kind // of the output: Feature, but where the compiler fuses a sum of gradients or a Cast
 }
 
 // Name returns "LinearDataGrad".
@@ -94,8 +102,8 @@ func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(withLast(in[0], in[1][1]), in, l.Residual)
 }
 
-// Kinds returns features but for the weight.
-func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return matmulKinds(n, false), Feature }
+// Kinds returns a feature for dy, exact for the rest, and Store.
+func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
 
 // InPlace is the residual.
 func (l LinearDataGrad) InPlace(n int) []int { return residualInPlace(n, l.Residual) }

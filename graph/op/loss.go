@@ -39,14 +39,8 @@ func (m MSE) check(in []tensor.Shape) error {
 	return nil
 }
 
-// Kinds returns features, exact weights and an exact output.
-func (m MSE) Kinds(n int) ([]Kind, Kind) {
-	k := make([]Kind, n)
-	if m.Weighted {
-		k[2] = Exact
-	}
-	return k, Exact
-}
+// Kinds returns exact values.
+func (m MSE) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true but for the weights.
 func (m MSE) Diff(n int) []bool {
@@ -88,14 +82,8 @@ func (m MSEGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns features, exact scalars and weights.
-func (m MSEGrad) Kinds(n int) ([]Kind, Kind) {
-	k := make([]Kind, n)
-	for i := 2; i < n; i++ {
-		k[i] = Exact
-	}
-	return k, Feature
-}
+// Kinds returns exact values.
+func (m MSEGrad) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // InPlace is a, then b.
 func (m MSEGrad) InPlace(int) []int { return []int{0, 1} }

@@ -45,9 +45,13 @@ func (g GroupNorm) infer(in []tensor.Shape) (tensor.Shape, error) {
 	return x.Clone(), nil
 }
 
-// Kinds returns features but for statistics and parameters.
-func (g GroupNorm) Kinds(int) ([]Kind, Kind) {
-	return []Kind{Feature, Exact, Exact, Exact}, Feature
+// Kinds returns exact inputs and a feature.
+func (g GroupNorm) Kinds(n int) ([]Kind, Kind) { return normKinds(n) }
+
+// normKinds is n exact inputs, the stream among them, and a feature, which is for matrix products.
+func normKinds(n int) ([]Kind, Kind) {
+	k, _ := exacts(n)
+	return k, Feature
 }
 
 // Diff is true but for the statistics.
@@ -58,7 +62,7 @@ func (g GroupNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgo
 	x, stats, gamma, beta := in[0], in[1], in[2], in[3]
 	sums := s.apply(GroupNormGradSums(g), x, stats, gamma, beta, dy)
 	dx := s.apply(GroupNormGradInput(g), x, stats, gamma, beta, dy, sums)
-	params := s.apply(SumBatch{From: Exact}, sums)
+	params := s.apply(SumBatch{}, sums)
 	return gorgonia.Nodes{dx, nil, pickRow(s, params, 1), pickRow(s, params, 0)}
 }
 
@@ -101,8 +105,8 @@ func (g GroupNormStats) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{x[0], g.Groups, 2}, nil
 }
 
-// Kinds returns a feature and an exact output.
-func (g GroupNormStats) Kinds(int) ([]Kind, Kind) { return []Kind{Feature}, Exact }
+// Kinds returns exact values.
+func (g GroupNormStats) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // GroupNormGradSums is x, stats, gamma, beta, dy → [N,2,C]: with z the normalised value before the SiLU and dz its
 // gradient, row 0 holds Σ dz over the pixels and row 1 Σ dz·x̂, x̂ being x normalised without gamma and beta.
@@ -126,9 +130,9 @@ func (g GroupNormGradSums) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{x[0], 2, lastDim(x)}, nil
 }
 
-// Kinds returns exact for all but x and dy.
+// Kinds returns exact values but for dy.
 func (g GroupNormGradSums) Kinds(int) ([]Kind, Kind) {
-	return []Kind{Feature, Exact, Exact, Exact, Feature}, Exact
+	return []Kind{Exact, Exact, Exact, Exact, Feature}, Exact
 }
 
 // GroupNormGradInput is x, stats, gamma, beta, dy, sums [N,2,C] → the gradient with respect to x.
@@ -152,9 +156,9 @@ func (g GroupNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns features for x, dy and the output.
+// Kinds returns exact values but for dy.
 func (g GroupNormGradInput) Kinds(int) ([]Kind, Kind) {
-	return []Kind{Feature, Exact, Exact, Exact, Feature, Exact}, Feature
+	return []Kind{Exact, Exact, Exact, Exact, Feature, Exact}, Exact
 }
 
 // InPlace is dy.
@@ -188,8 +192,8 @@ func (l LayerNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns a feature and exact parameters.
-func (l LayerNorm) Kinds(int) ([]Kind, Kind) { return []Kind{Feature, Exact, Exact}, Feature }
+// Kinds returns exact inputs and a feature.
+func (l LayerNorm) Kinds(n int) ([]Kind, Kind) { return normKinds(n) }
 
 // Diff is true for all inputs.
 func (l LayerNorm) Diff(n int) []bool { return all(n) }
@@ -221,9 +225,9 @@ func (l LayerNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns features but for gamma.
+// Kinds returns exact values but for dy.
 func (l LayerNormGradInput) Kinds(int) ([]Kind, Kind) {
-	return []Kind{Feature, Exact, Feature}, Feature
+	return []Kind{Exact, Exact, Feature}, Exact
 }
 
 // InPlace is dy.
@@ -246,5 +250,5 @@ func (l LayerNormGradParams) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{2, lastDim(in[0])}, nil
 }
 
-// Kinds returns features and an exact output.
-func (l LayerNormGradParams) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
+// Kinds returns exact values but for dy.
+func (l LayerNormGradParams) Kinds(int) ([]Kind, Kind) { return []Kind{Exact, Feature}, Exact }

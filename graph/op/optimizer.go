@@ -48,14 +48,6 @@ func (a AdamW) Infer(in []tensor.Shape) (tensor.Shape, error) {
 // Kinds returns exact values.
 func (a AdamW) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
-func exacts(n int) ([]Kind, Kind) {
-	k := make([]Kind, n)
-	for i := range k {
-		k[i] = Exact
-	}
-	return k, Exact
-}
-
 // ViewOffset is 0: the output is p.
 func (a AdamW) ViewOffset() int { return 0 }
 

@@ -31,8 +31,8 @@ func resized(in []tensor.Shape, h, w int) (tensor.Shape, error) {
 	return tensor.Shape{in[0][0], h, w, in[0][3]}, nil
 }
 
-// Kinds returns features.
-func (u Upsample) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (u Upsample) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // Diff is true.
 func (u Upsample) Diff(n int) []bool { return all(n) }
@@ -52,5 +52,5 @@ func (u UpsampleGrad) Name() string { return "UpsampleGrad" }
 // Infer returns [N,H,W,C].
 func (u UpsampleGrad) Infer(in []tensor.Shape) (tensor.Shape, error) { return resized(in, u.H, u.W) }
 
-// Kinds returns features.
-func (u UpsampleGrad) Kinds(n int) ([]Kind, Kind) { return features(n) }
+// Kinds returns exact values.
+func (u UpsampleGrad) Kinds(n int) ([]Kind, Kind) { return exacts(n) }

@@ -2,8 +2,8 @@ package vm
 
 import "github.com/histdist/histdist/graph/op"
 
-// fuse moves an activation or a sum behind a matrix product into the product's kernel, where its only reader allows it:
-// one pass over memory less.
+// fuse moves an activation, a sum or a cast behind a matrix product into the product's kernel, where its only reader allows
+// it: one pass over memory less, and one rounding less where a cast makes a product exact.
 func (g *graph) fuse() {
 	readers := g.readers()
 	gone := map[*step]bool{}
@@ -13,6 +13,8 @@ func (g *graph) fuse() {
 			g.fuseActivation(s, spec.Act, readers, gone)
 		case op.Add:
 			g.fuseSum(s, readers, gone)
+		case op.Cast:
+			g.fuseCast(s, spec.To, readers, gone)
 		}
 	}
 	kept := g.steps[:0]
@@ -42,13 +44,38 @@ func (g *graph) fuseActivation(s *step, act op.Act, readers map[*value][]*step, 
 		if spec.Act != op.NoAct {
 			return
 		}
-		spec.Act = act
+		spec.Act, spec.Store = act, s.out.kind
 		s.spec = spec
 	case op.Conv2D:
 		if spec.Act != op.NoAct {
 			return
 		}
-		spec.Act = act
+		spec.Act, spec.Store = act, s.out.kind
+		s.spec = spec
+	default:
+		return
+	}
+	s.take(p, p.in, readers, gone)
+}
+
+// fuseCast lets a product store what its result is cast to.
+func (g *graph) fuseCast(s *step, to op.Kind, readers map[*value][]*step, gone map[*step]bool) {
+	p := only(s.in[0], s, readers)
+	if p == nil {
+		return
+	}
+	switch spec := p.spec.(type) {
+	case op.Linear:
+		spec.Store = to
+		s.spec = spec
+	case op.Conv2D:
+		spec.Store = to
+		s.spec = spec
+	case op.LinearDataGrad:
+		spec.Store = to
+		s.spec = spec
+	case op.ConvDataGrad:
+		spec.Store = to
 		s.spec = spec
 	default:
 		return
@@ -105,27 +132,27 @@ func (g *graph) fuseSum(s *step, readers map[*value][]*step, gone map[*step]bool
 	}
 }
 
-// withResidual returns the Spec with a residual input, nil if it takes none or has one.
+// withResidual returns the Spec with a residual input, hence an exact output, nil if it takes none or has one.
 func withResidual(s op.Spec) op.Spec {
 	switch spec := s.(type) {
 	case op.Linear:
 		if !spec.Residual && spec.Act == op.NoAct {
-			spec.Residual = true
+			spec.Residual, spec.Store = true, op.Exact
 			return spec
 		}
 	case op.Conv2D:
 		if !spec.Residual && spec.Act == op.NoAct {
-			spec.Residual = true
+			spec.Residual, spec.Store = true, op.Exact
 			return spec
 		}
 	case op.LinearDataGrad:
 		if !spec.Residual {
-			spec.Residual = true
+			spec.Residual, spec.Store = true, op.Exact
 			return spec
 		}
 	case op.ConvDataGrad:
 		if !spec.Residual {
-			spec.Residual = true
+			spec.Residual, spec.Store = true, op.Exact
 			return spec
 		}
 	}

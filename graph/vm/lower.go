@@ -166,14 +166,15 @@ func (g *graph) add(n *gorgonia.Node) error {
 	} else if isSum(n, in) {
 		// Gorgonia's backpropagation adds gradients where a value is used more than once.
 		s.spec, s.place, s.backward = op.Add{}, "sum of gradients", true
-		if s.in[0].kind == op.Exact {
-			s.spec = op.AddExact{}
-		}
 		if p := s.in[0].prod; p != nil {
 			s.place = p.place + ": sum of gradients"
 		}
 	} else {
 		return fmt.Errorf("%s: %w", n.Name(), ErrForeign)
+	}
+	if c, ok := s.spec.(op.Conv2D); ok && s.in[0].kind == op.Exact {
+		c.From = op.Exact
+		s.spec = c
 	}
 	kinds, out := s.spec.Kinds(len(in))
 	if s.isView() {

@@ -88,19 +88,19 @@ static mm_left conv_left(const mm_image *g, const void *x, hd_dtype type) {
 }
 
 static mm_job direct_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, const void *x, const float *weight, const float *packed,
-                         const float *bias, const void *residual, void *y) {
+                         const float *bias, const float *residual, void *y) {
 	mm_job j = {
 	    .m = v->n * g->gh * g->gw, .n = v->o, .k = v->kh * v->kw * v->c,
 	    .a = conv_left(g, x, v->type),
 	    .b = {.packed = packed, .p = weight, .ld = v->o, .layout = HD_ROWS},
-	    .c = {.p = y, .ld = v->o, .type = v->type, .residual = residual, .ldr = v->o, .bias = bias, .act = v->act},
+	    .c = {.p = y, .ld = v->o, .type = v->out_type, .residual = residual, .ldr = v->o, .bias = bias, .act = v->act},
 	};
 	mm_plan(&j, hd_pool_threads(c->pool));
 	return j;
 }
 
 static void direct_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                        const void *residual, void *y, void *ws) {
+                        const float *residual, void *y, void *ws) {
 	mm_image g = conv_image(v);
 	mm_job j = direct_job(c, v, &g, x, weight, packed, bias, residual, y);
 	mm_run(c, &j, ws);
@@ -160,7 +160,7 @@ static long mm_phase_row(const mm_out *c, long m) {
 }
 
 static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase, mm_phases *f, mm_image *g, const void *dy,
-                                   const float *weight, const void *residual, void *dx) {
+                                   const float *weight, const float *residual, void *dx) {
 	long s = v->stride;
 	*f = (mm_phases){.v = v, .py = phase / s, .px = phase % s};
 	f->y = conv_phase(f->py, s, v->top, v->kh);
@@ -173,14 +173,14 @@ static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase
 	    .m = v->n * f->gh * f->gw, .n = v->c, .k = f->y.count * f->x.count * v->o,
 	    .a = conv_left(g, dy, v->type),
 	    .b = {.p = weight, .pack = mm_pack_rotated, .filter = f},
-	    .c = {.p = dx, .ld = v->c, .type = v->type, .residual = residual, .ldr = v->c, .row = s > 1 ? mm_phase_row : NULL, .grid = f},
+	    .c = {.p = dx, .ld = v->c, .type = v->out_type, .residual = residual, .ldr = v->c, .row = s > 1 ? mm_phase_row : NULL, .grid = f},
 	};
 	if (j.m)
 		mm_plan(&j, hd_pool_threads(c->pool));
 	return j;
 }
 
-static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
+static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
                              void *ws) {
 	for (long phase = 0; phase < v->stride * v->stride; phase++) {
 		mm_phases f;
@@ -240,8 +240,7 @@ enum { TAPS_ROWS = 16 }; // rows of y in a task, at the price of kh-1 rows of z 
 typedef struct {
 	const hd_conv *v;
 	mm_left x;
-	const float *packed, *bias;
-	const void *residual;
+	const float *packed, *bias, *residual;
 	void *y;
 	long oh, ow, k, panels, bands, run; // k: words of a pixel; run: pixels of one product
 	float *scratch;
@@ -292,7 +291,7 @@ INLINE void taps_sum_t(const taps_job *j, const float *z, long first, long image
 					s += ld(row + kx * (ldz + v->o));
 			}
 			if (j->residual)
-				s += mm_load_part(j->residual, at + o, n, type);
+				s += mm_load_part(j->residual, at + o, n, HD_F32);
 			mm_store_part(j->y, at + o, n, vact(s, v->act), type);
 		}
 	}
@@ -318,7 +317,7 @@ static void taps_task(void *arg, long task, int thread) {
 			               NULL);
 	}
 	for (long y = y0; y < y1; y++) {
-		if (v->type == HD_BF16)
+		if (v->out_type == HD_BF16)
 			taps_sum_t(j, z, first, image, y, HD_BF16);
 		else
 			taps_sum_t(j, z, first, image, y, HD_F32);
@@ -326,7 +325,7 @@ static void taps_task(void *arg, long task, int thread) {
 }
 
 static void taps_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                      const void *residual, void *y, void *ws) {
+                      const float *residual, void *y, void *ws) {
 	taps_job j = taps_plan(v);
 	j.x.p = x;
 	j.bias = bias;

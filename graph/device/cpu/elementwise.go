@@ -38,7 +38,7 @@ func compileElementwise(d *Device, r device.Request) (device.Kernel, error) {
 			C.hd_geglu_grad(d.ctx, m, f, in[0], in[1], out, t)
 			return nil
 		}}, nil
-	case op.Add, op.AddExact:
+	case op.Add:
 		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
 			C.hd_add(d.ctx, size, in[0], in[1], out, t)
 			return nil

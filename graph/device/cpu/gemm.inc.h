@@ -394,7 +394,7 @@ struct mm_out {
 	void *p;
 	long ld;
 	hd_dtype type;
-	const void *residual;
+	const float *residual;
 	long ldr;
 	const float *bias;
 	hd_act act;
@@ -404,19 +404,19 @@ struct mm_out {
 };
 
 // Stores sums of m rows from row m0 on and n ≤ MM_COLS columns from column n0 on: + residual, activation, to the type.
-INLINE void mm_finish_t(const mm_out *c, const void *residual, long m0, long m, long n0, long n, const float *sums, long lds,
+INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums, long lds,
                         hd_dtype type) {
 	for (long i = 0; i < m; i++) {
 		long at = (c->row ? c->row(c, m0 + i) : (m0 + i) * c->ld) + n0, rat = (c->row ? at - n0 : (m0 + i) * c->ldr) + n0;
 		for (long j = 0; j < n; j += VL) {
 			vf v = ld(sums + i * lds + j);
 			if (residual)
-				v += mm_load_part(residual, rat + j, n - j, type);
+				v += mm_load_part(residual, rat + j, n - j, HD_F32);
 			mm_store_part(c->p, at + j, n - j, vact(v, c->act), type);
 		}
 	}
 }
-static void mm_finish(const mm_out *c, const void *residual, long m0, long m, long n0, long n, const float *sums, long lds) {
+static void mm_finish(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums, long lds) {
 	if (c->type == HD_BF16)
 		mm_finish_t(c, residual, m0, m, n0, n, sums, lds, HD_BF16);
 	else
@@ -544,7 +544,7 @@ static void mm_task(void *arg, long task, int thread) {
 			if (kb == first) {
 				add = NULL;
 				if (here && j->c.residual) {
-					add = (const float *)j->c.residual + m0 * j->c.ldr + n0;
+					add = j->c.residual + m0 * j->c.ldr + n0;
 					ldadd = j->c.ldr;
 				}
 				if (j->c.bias && n == MM_COLS)
@@ -587,7 +587,7 @@ static void mm_run(const hd_ctx *c, mm_job *j, void *ws) {
 		hd_pool_for(c->pool, j->m, mm_slices_task, j);
 }
 
-static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual,
+static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual,
                        void *out) {
 	mm_job j = {
 	    .m = g->m, .n = g->n, .k = g->k,
@@ -599,7 +599,7 @@ static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const v
 	return j;
 }
 
-static void gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual, void *out,
+static void gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual, void *out,
                  void *ws) {
 	mm_job j = gemm_job(c, g, a, b, bias, residual, out);
 	mm_run(c, &j, ws);

@@ -2,7 +2,7 @@
 // convolution's algorithm, which needs none, is here too.
 #include "kernels.h"
 
-void hd_matmul_gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual, void *out,
+void hd_matmul_gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual, void *out,
                     void *ws) {
 	c->k->matmul.gemm(c, g, a, b, bias, residual, out, ws);
 }
@@ -14,7 +14,7 @@ void hd_matmul_gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float
 size_t hd_matmul_gemm_packed_bytes(const hd_ctx *c, const hd_gemm *g) { return c->k->matmul.gemm_packed_bytes(g); }
 
 void hd_matmul_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                    const void *residual, void *y, void *ws) {
+                    const float *residual, void *y, void *ws) {
 	c->k->matmul.conv(c, v, x, weight, packed, bias, residual, y, ws);
 }
 
@@ -26,7 +26,7 @@ void hd_matmul_conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight,
 
 size_t hd_matmul_conv_packed_bytes(const hd_ctx *c, const hd_conv *v) { return c->k->matmul.conv_packed_bytes(v); }
 
-void hd_matmul_conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
+void hd_matmul_conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
                               void *ws) {
 	c->k->matmul.conv_data_grad(c, v, dy, weight, residual, dx, ws);
 }

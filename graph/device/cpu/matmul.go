@@ -95,19 +95,19 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 		if k.packed != nil {
 			w = k.packed.memory.Ptr
 		}
-		C.hd_matmul_gemm(d.ctx, &g, in[0], w, (*C.float)(b), res, out, ws)
+		C.hd_matmul_gemm(d.ctx, &g, in[0], w, b, res, out, ws)
 		return nil
 	}
 	return k, nil
 }
 
 // epilogue picks the bias and the residual from x, weight, [bias], [residual].
-func epilogue(in []device.Pointer, bias, residual bool) (b, res device.Pointer) {
+func epilogue(in []device.Pointer, bias, residual bool) (b, res *C.float) {
 	if bias {
-		b = in[2]
+		b = (*C.float)(in[2])
 	}
 	if residual {
-		res = in[len(in)-1]
+		res = (*C.float)(in[len(in)-1])
 	}
 	return b, res
 }
@@ -129,13 +129,13 @@ func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
 	}
 }
 
-// geometry describes a convolution over an image x of h×w pixels, held in memory as x is.
-func geometry(g op.Geometry, n, h, w, c, o int, t device.DType) C.hd_conv {
+// geometry describes a convolution over an image of h×w pixels; in is the type of what is multiplied.
+func geometry(g op.Geometry, n, h, w, c, o int, in, out device.DType) C.hd_conv {
 	return C.hd_conv{
 		n: C.long(n), h: C.long(h), w: C.long(w), c: C.long(c), sh: C.long(h), sw: C.long(w), o: C.long(o),
 		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride),
 		top: C.long(g.Pad.Top), left: C.long(g.Pad.Left), bottom: C.long(g.Pad.Bottom), right: C.long(g.Pad.Right),
-		_type: dtype(t),
+		_type: dtype(in), out_type: dtype(out),
 	}
 }
 
@@ -157,7 +157,7 @@ func flag(b bool) C.int {
 func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, error) {
 	x, w := r.In[0].Shape, r.In[1]
 	h, wd := s.Source(x)
-	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType)
+	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType, r.Out.DType)
 	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
 	k := &packedKernel{device: d}
 	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD)
@@ -180,7 +180,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 		if k.packed != nil {
 			weight, packed = nil, k.packed.memory.Ptr
 		}
-		C.hd_matmul_conv(d.ctx, &v, in[0], (*C.float)(weight), (*C.float)(packed), (*C.float)(b), res, out, ws)
+		C.hd_matmul_conv(d.ctx, &v, in[0], (*C.float)(weight), (*C.float)(packed), b, res, out, ws)
 		return nil
 	}
 	return k, nil
@@ -188,7 +188,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 
 func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device.Kernel {
 	dx, w := r.Out.Shape, r.In[1].Shape
-	v := geometry(s.Geometry, dx[0], dx[1], dx[2], dx[3], w[3], r.Out.DType)
+	v := geometry(s.Geometry, dx[0], dx[1], dx[2], dx[3], w[3], r.In[0].DType, r.Out.DType)
 	name := d.choose(&v, C.HD_CONV_DATA_GRAD)
 	return &kernel{
 		algorithm: name,
@@ -203,7 +203,7 @@ func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device
 
 func (d *Device) compileConvWeightGrad(r device.Request, s op.ConvWeightGrad) device.Kernel {
 	x := r.In[0].Shape
-	v := geometry(s.Geometry, x[0], x[1], x[2], x[3], r.Out.Shape[3], r.In[0].DType)
+	v := geometry(s.Geometry, x[0], x[1], x[2], x[3], r.Out.Shape[3], r.In[0].DType, r.Out.DType)
 	name := d.choose(&v, C.HD_CONV_WEIGHT_GRAD)
 	return &kernel{
 		algorithm: name,

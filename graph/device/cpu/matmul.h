@@ -14,7 +14,7 @@ typedef struct {
 	long m, n, k;
 	long lda, ldb, ldc, ldr;           // elements from one row (or column) to the next; ldb is not used if packed
 	hd_layout a, b;
-	hd_dtype a_type, b_type, c_type;   // c_type is the residual's too; sums are in float32; b may be rounded to a_type
+	hd_dtype a_type, b_type, c_type;   // residual and sums are in float32; b may be rounded to a_type
 	hd_act act;
 } hd_gemm;
 
@@ -33,7 +33,8 @@ typedef struct {
 	long sh, sw;      // size of the image in memory; it is read as if resized to h×w by nearest neighbour. Usually h, w.
 	long o, kh, kw, stride;
 	long top, left, bottom, right; // rows and columns of zeros around the image
-	hd_dtype type;                 // of x, y, residual and their gradients
+	hd_dtype type;                 // of what is multiplied: x, dy in the data gradient, both in the weight's
+	hd_dtype out_type;             // of y, of dx; residual and dw are in float32
 	hd_act act;                    // forward only
 	hd_conv_algorithm algorithm;
 } hd_conv;
@@ -41,10 +42,11 @@ typedef struct {
 // ws is scratch memory of as many bytes as the …_workspace function of a kernel says; ws and packed operands are best
 // aligned to 64 bytes. No operand may overlap the result but where it is said.
 typedef struct {
-	// C = act(A·B + bias[N] + residual[M,N]); bias and residual may be NULL, residual may be c itself (with ldr = ldc).
+	// C = act(A·B + bias[N] + residual[M,N]); bias and residual may be NULL, residual may be c itself (with ldr = ldc) if c is
+	// float32 too.
 	// Otherwise c may not overlap an input. The sums do not depend on the number of threads unless k is split, which
 	// happens for small m×n and long k; they are the same from run to run.
-	void (*gemm)(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual, void *out,
+	void (*gemm)(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual, void *out,
 	             void *ws);
 	size_t (*gemm_workspace)(const hd_ctx *c, const hd_gemm *g);
 
@@ -54,17 +56,17 @@ typedef struct {
 	size_t (*gemm_packed_bytes)(const hd_gemm *g);
 
 	// y = act(x * weight + bias[O] + residual[N,H',W',O]). Either weight or packed, from conv_pack for the same algorithm,
-	// is given, the other is NULL; bias and residual may be NULL; residual may be y. Winograd takes the weight as it is
+	// is given, the other is NULL; bias and residual may be NULL; residual may be y if that is float32. Winograd takes the weight as it is
 	// (conv_packed_bytes is 0): transformed filters are larger, and reading them takes as long as making them in the cache.
 	void (*conv)(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-	             const void *residual, void *y, void *ws);
+	             const float *residual, void *y, void *ws);
 	size_t (*conv_workspace)(const hd_ctx *c, const hd_conv *v, int packed);
 	void (*conv_pack)(const hd_ctx *c, const hd_conv *v, const float *weight, float *packed);
 	size_t (*conv_packed_bytes)(const hd_conv *v);
 
-	// dx [N,H,W,C] = the gradient with respect to x, + residual [N,H,W,C] if not NULL, which may be dx. There is no resize:
+	// dx [N,H,W,C] = the gradient with respect to x, + residual [N,H,W,C] if not NULL, which may be dx if that is float32. No resize:
 	// sh, sw must be h, w. Direct or Winograd.
-	void (*conv_data_grad)(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
+	void (*conv_data_grad)(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
 	                       void *ws);
 	size_t (*conv_data_grad_workspace)(const hd_ctx *c, const hd_conv *v);
 
@@ -77,17 +79,17 @@ typedef struct {
 	size_t (*column_sums_workspace)(const hd_ctx *c, long m, long n);
 } hd_matmul_kernels;
 
-void hd_matmul_gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const void *residual, void *out,
+void hd_matmul_gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual, void *out,
                     void *ws);
 size_t hd_matmul_gemm_workspace(const hd_ctx *c, const hd_gemm *g);
 void hd_matmul_gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float *packed);
 size_t hd_matmul_gemm_packed_bytes(const hd_ctx *c, const hd_gemm *g);
 void hd_matmul_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                    const void *residual, void *y, void *ws);
+                    const float *residual, void *y, void *ws);
 size_t hd_matmul_conv_workspace(const hd_ctx *c, const hd_conv *v, int packed);
 void hd_matmul_conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight, float *packed);
 size_t hd_matmul_conv_packed_bytes(const hd_ctx *c, const hd_conv *v);
-void hd_matmul_conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx,
+void hd_matmul_conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
                               void *ws);
 size_t hd_matmul_conv_data_grad_workspace(const hd_ctx *c, const hd_conv *v);
 void hd_matmul_conv_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws);

@@ -11,54 +11,54 @@ import (
 func compileNorm(d *Device, r device.Request) (device.Kernel, error) {
 	switch s := r.Spec.(type) {
 	case op.GroupNormStats:
-		g := groupNorm(r.In[0], s.Groups, false)
+		g := groupNorm(r.In[0], s.Groups, false, r.Out)
 		g.eps = C.float(s.Eps)
 		return &kernel{
 			workspace: int64(C.hd_group_norm_stats_workspace(d.ctx, &g)),
 			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_group_norm_stats(d.ctx, &g, in[0], (*C.float)(out), ws)
+				C.hd_group_norm_stats(d.ctx, &g, (*C.float)(in[0]), (*C.float)(out), ws)
 				return nil
 			},
 		}, nil
 	case op.GroupNorm:
-		g := groupNorm(r.In[0], s.Groups, s.SiLU)
+		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.Out)
 		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_group_norm(d.ctx, &g, in[0], (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), out)
+			C.hd_group_norm(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), out)
 			return nil
 		}}, nil
 	case op.GroupNormGradSums:
-		g := groupNorm(r.In[0], s.Groups, s.SiLU)
+		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.In[4])
 		return &kernel{
 			workspace: int64(C.hd_group_norm_grad_sums_workspace(d.ctx, &g)),
 			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_group_norm_grad_sums(d.ctx, &g, in[0], (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(out), ws)
+				C.hd_group_norm_grad_sums(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(out), ws)
 				return nil
 			},
 		}, nil
 	case op.GroupNormGradInput:
-		g := groupNorm(r.In[0], s.Groups, s.SiLU)
+		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.In[4])
 		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_group_norm_grad_input(d.ctx, &g, in[0], (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(in[5]), out)
+			C.hd_group_norm_grad_input(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(in[5]), (*C.float)(out))
 			return nil
 		}}, nil
 	case op.LayerNorm:
-		l := layerNorm(r.In[0], s.Eps)
+		l := layerNorm(r.In[0], s.Eps, r.Out)
 		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_layer_norm(d.ctx, &l, in[0], (*C.float)(in[1]), (*C.float)(in[2]), out)
+			C.hd_layer_norm(d.ctx, &l, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), out)
 			return nil
 		}}, nil
 	case op.LayerNormGradInput:
-		l := layerNorm(r.In[0], s.Eps)
+		l := layerNorm(r.In[0], s.Eps, r.In[2])
 		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_layer_norm_grad_input(d.ctx, &l, in[0], (*C.float)(in[1]), in[2], out)
+			C.hd_layer_norm_grad_input(d.ctx, &l, (*C.float)(in[0]), (*C.float)(in[1]), in[2], (*C.float)(out))
 			return nil
 		}}, nil
 	case op.LayerNormGradParams:
-		l := layerNorm(r.In[0], s.Eps)
+		l := layerNorm(r.In[0], s.Eps, r.In[1])
 		return &kernel{
 			workspace: int64(C.hd_layer_norm_grad_params_workspace(d.ctx, &l)),
 			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_layer_norm_grad_params(d.ctx, &l, in[0], in[1], (*C.float)(out), ws)
+				C.hd_layer_norm_grad_params(d.ctx, &l, (*C.float)(in[0]), in[1], (*C.float)(out), ws)
 				return nil
 			},
 		}, nil
@@ -82,14 +82,15 @@ func compileNorm(d *Device, r device.Request) (device.Kernel, error) {
 func samples(x device.Operand) C.long { return C.long(x.Shape[0]) }
 func pixels(x device.Operand) C.long  { return rows(x) / samples(x) }
 
-func groupNorm(x device.Operand, groups int, silu bool) C.hd_group_norm_shape {
-	g := C.hd_group_norm_shape{n: samples(x), hw: pixels(x), c: channels(x), groups: C.long(groups), _type: dtype(x.DType)}
+// groupNorm and layerNorm describe norms of x; y is the result, or its gradient.
+func groupNorm(x device.Operand, groups int, silu bool, y device.Operand) C.hd_group_norm_shape {
+	g := C.hd_group_norm_shape{n: samples(x), hw: pixels(x), c: channels(x), groups: C.long(groups), _type: dtype(y.DType)}
 	if silu {
 		g.act = C.HD_ACT_SILU
 	}
 	return g
 }
 
-func layerNorm(x device.Operand, eps float64) C.hd_layer_norm_shape {
-	return C.hd_layer_norm_shape{m: rows(x), c: channels(x), eps: C.float(eps), _type: dtype(x.DType)}
+func layerNorm(x device.Operand, eps float64, y device.Operand) C.hd_layer_norm_shape {
+	return C.hd_layer_norm_shape{m: rows(x), c: channels(x), eps: C.float(eps), _type: dtype(y.DType)}
 }

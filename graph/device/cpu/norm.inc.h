@@ -8,8 +8,8 @@ typedef struct {
 	float eps;
 	hd_act act;
 	hd_dtype type;
-	const void *x, *dy;
-	const float *stats, *gamma, *beta, *sums;
+	const void *dy;
+	const float *x, *stats, *gamma, *beta, *sums;
 	void *y;
 	float *partial, *scratch;
 	double *moments;
@@ -36,13 +36,13 @@ static size_t gn_stats_workspace(const hd_ctx *c, const hd_group_norm_shape *s) 
 	return 2 * s->n * gn_stats_grid(s).row_blocks * s->groups * sizeof(double) + 3 * hd_pool_threads(c->pool) * s->c * sizeof(float);
 }
 
-INLINE void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift, hd_dtype type) {
+static void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift) {
 	long cols = j->grid.cols, at = (t->image * j->grid.rows + t->r0) * cols;
 	float *sum = shift + cols, *square = sum + cols;
 	for (long g = 0, ch = 0; g < j->groups; g++) {
 		float mean = 0;
 		for (long k = 0; k < j->size; k++)
-			mean += ld1(j->x, at + ch + k, type);
+			mean += j->x[at + ch + k];
 		mean /= j->size;
 		for (long k = 0; k < j->size; k++, ch++)
 			shift[ch] = mean;
@@ -52,14 +52,14 @@ INLINE void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift, hd_dt
 	for (; r + 4 <= t->r1; r += 4, at += 4 * cols)
 		RW_RANGE(i, n, 0, cols, {
 			vf m = rw_ld(shift, i, n, HD_F32);
-			vf a = rw_ld(j->x, at + i, n, type) - m, b = rw_ld(j->x, at + cols + i, n, type) - m;
-			vf c = rw_ld(j->x, at + 2 * cols + i, n, type) - m, d = rw_ld(j->x, at + 3 * cols + i, n, type) - m;
+			vf a = rw_ld(j->x, at + i, n, HD_F32) - m, b = rw_ld(j->x, at + cols + i, n, HD_F32) - m;
+			vf c = rw_ld(j->x, at + 2 * cols + i, n, HD_F32) - m, d = rw_ld(j->x, at + 3 * cols + i, n, HD_F32) - m;
 			rw_st(sum, i, rw_ld(sum, i, n, HD_F32) + ((a + b) + (c + d)), n, HD_F32);
 			rw_st(square, i, rw_ld(square, i, n, HD_F32) + ((a * a + b * b) + (c * c + d * d)), n, HD_F32);
 		});
 	for (; r < t->r1; r++, at += cols)
 		RW_RANGE(i, n, 0, cols, {
-			vf a = rw_ld(j->x, at + i, n, type) - rw_ld(shift, i, n, HD_F32);
+			vf a = rw_ld(j->x, at + i, n, HD_F32) - rw_ld(shift, i, n, HD_F32);
 			rw_st(sum, i, rw_ld(sum, i, n, HD_F32) + a, n, HD_F32);
 			rw_st(square, i, rw_ld(square, i, n, HD_F32) + a * a, n, HD_F32);
 		});
@@ -79,7 +79,7 @@ INLINE void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift, hd_dt
 static void gn_stats_task(void *arg, long task, int thread) {
 	const gn_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
-	RW_TYPED(j->type, gn_stats_tile, j, &t, j->scratch + 3 * thread * j->grid.cols);
+	gn_stats_tile(j, &t, j->scratch + 3 * thread * j->grid.cols);
 }
 
 // One group of one image: from the tiles' means and sums of squared deviations.
@@ -101,7 +101,7 @@ static void gn_merge_task(void *arg, long task, int thread) {
 	stats[1] = (float)(1 / sqrt(fmax(deviation, 0) / total + j->eps));
 }
 
-static void gn_stats(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, float *stats, void *ws) {
+static void gn_stats(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws) {
 	gn_job j = gn_new(s);
 	j.grid = gn_stats_grid(s);
 	j.x = x;
@@ -141,8 +141,8 @@ static void gn_columns_of(const gn_job *j, const rw_tile *t, gn_columns *k) {
 	}
 }
 
-INLINE vf gn_xhat(const gn_job *j, const gn_columns *k, long at, long i, long n, hd_dtype type) {
-	return (rw_ld(j->x, at + i, n, type) - ld(k->mean + i)) * ld(k->rstd + i);
+INLINE vf gn_xhat(const gn_job *j, const gn_columns *k, long at, long i, long n) {
+	return (rw_ld(j->x, at + i, n, HD_F32) - ld(k->mean + i)) * ld(k->rstd + i);
 }
 // The gradient of z = x̂·gamma + beta from that of act(z).
 INLINE vf gn_dz(const gn_job *j, const gn_columns *k, vf xhat, long at, long i, long n, hd_act act, hd_dtype type) {
@@ -158,7 +158,7 @@ INLINE void gn_forward_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_dt
 	for (long r = t->r0; r < t->r1; r++) {
 		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
-			vf z = gn_xhat(j, &k, at, i, n, type) * ld(k.gamma + i) + ld(k.beta + i);
+			vf z = gn_xhat(j, &k, at, i, n) * ld(k.gamma + i) + ld(k.beta + i);
 			rw_st(j->y, at + i, vact(z, act), n, type);
 		});
 	}
@@ -174,7 +174,7 @@ INLINE void gn_grad_sums_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_
 	for (long r = t->r0; r < t->r1; r++) {
 		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
-			vf xhat = gn_xhat(j, &k, at, i, n, type), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
+			vf xhat = gn_xhat(j, &k, at, i, n), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
 			rw_st(dz_sum, i, rw_ld(dz_sum, i, n, HD_F32) + dz, n, HD_F32);
 			rw_st(dzx_sum, i, rw_ld(dzx_sum, i, n, HD_F32) + dz * xhat, n, HD_F32);
 		});
@@ -187,9 +187,9 @@ INLINE void gn_grad_input_tile(const gn_job *j, const rw_tile *t, hd_act act, hd
 	for (long r = t->r0; r < t->r1; r++) {
 		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
-			vf xhat = gn_xhat(j, &k, at, i, n, type), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
+			vf xhat = gn_xhat(j, &k, at, i, n), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
 			vf dx = dz * ld(k.gamma + i) - ld(k.mean_dz + i) - xhat * ld(k.mean_dzx + i);
-			rw_st(j->y, at + i, dx * ld(k.rstd + i), n, type);
+			rw_st(j->y, at + i, dx * ld(k.rstd + i), n, HD_F32);
 		});
 	}
 }
@@ -213,7 +213,7 @@ static void gn_task(void *arg, long task, int thread) {
 		RW_TYPED(j->type, gn_tile, j, &t, HD_ACT_NONE);
 }
 
-static void gn_forward(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+static void gn_forward(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                        const float *beta, void *y) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.y = y;
@@ -225,7 +225,7 @@ static size_t gn_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_shape 
 	return 2 * s->n * rw_split(s->hw, s->c).row_blocks * s->c * sizeof(float);
 }
 
-static void gn_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+static void gn_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                          const float *beta, const void *dy, float *sums, void *ws) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.partial = ws;
@@ -233,8 +233,8 @@ static void gn_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const vo
 	rw_total(c, s->n, j.grid.row_blocks, 2 * s->c, j.partial, sums, HD_F32);
 }
 
-static void gn_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
-                          const float *beta, const void *dy, const float *sums, void *dx) {
+static void gn_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+                          const float *beta, const void *dy, const float *sums, float *dx) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.sums = sums, j.y = dx;
 	hd_pool_for(c->pool, rw_tiles(&j.grid, s->n), gn_task, &j);
@@ -246,8 +246,8 @@ typedef struct {
 	long m, c, row_block;
 	float eps;
 	hd_dtype type;
-	const void *x, *dy;
-	const float *gamma, *beta;
+	const void *dy;
+	const float *x, *gamma, *beta;
 	void *y;
 	float *partial;
 } ln_job;
@@ -260,36 +260,36 @@ typedef struct {
 	float mean, rstd;
 } ln_moments;
 
-// Mean and 1/sqrt(variance + eps) of the row at element at. The second pass sums deviations from the first one's mean, and
+// Mean and 1/sqrt(variance + eps) of a row. The second pass sums deviations from the first one's mean, and
 // corrects it.
-INLINE ln_moments ln_moments_of(const void *x, long at, long c, float eps, hd_dtype type) {
+INLINE ln_moments ln_moments_of(const float *x, long c, float eps) {
 	vf s[4] = {bc(0), bc(0), bc(0), bc(0)}, q[4] = {bc(0), bc(0), bc(0), bc(0)};
 	long i = 0;
 	float rest = 0, rest_squares = 0;
 	for (; i + 4 * VL <= c; i += 4 * VL)
 		for (int k = 0; k < 4; k++)
-			s[k] += ldt(x, at + i + k * VL, type);
+			s[k] += ld(x + i + k * VL);
 	for (; i + VL <= c; i += VL)
-		s[0] += ldt(x, at + i, type);
+		s[0] += ld(x + i);
 	for (; i < c; i++)
-		rest += ld1(x, at + i, type);
+		rest += x[i];
 	float mean = (vsum((s[0] + s[1]) + (s[2] + s[3])) + rest) / c;
 	for (int k = 0; k < 4; k++)
 		s[k] = bc(0);
 	rest = 0;
 	for (i = 0; i + 4 * VL <= c; i += 4 * VL)
 		for (int k = 0; k < 4; k++) {
-			vf d = ldt(x, at + i + k * VL, type) - mean;
+			vf d = ld(x + i + k * VL) - mean;
 			s[k] += d;
 			q[k] += d * d;
 		}
 	for (; i + VL <= c; i += VL) {
-		vf d = ldt(x, at + i, type) - mean;
+		vf d = ld(x + i) - mean;
 		s[0] += d;
 		q[0] += d * d;
 	}
 	for (; i < c; i++) {
-		float d = ld1(x, at + i, type) - mean;
+		float d = x[i] - mean;
 		rest += d;
 		rest_squares += d * d;
 	}
@@ -300,9 +300,9 @@ INLINE ln_moments ln_moments_of(const void *x, long at, long c, float eps, hd_dt
 
 INLINE void ln_forward_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
-		ln_moments m = ln_moments_of(j->x, at, j->c, j->eps, type);
+		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		RW_RANGE(i, n, 0, j->c, {
-			vf xhat = (rw_ld(j->x, at + i, n, type) - m.mean) * m.rstd;
+			vf xhat = (rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd;
 			rw_st(j->y, at + i, xhat * rw_ld(j->gamma, i, n, HD_F32) + rw_ld(j->beta, i, n, HD_F32), n, type);
 		});
 	}
@@ -310,18 +310,18 @@ INLINE void ln_forward_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 
 INLINE void ln_grad_input_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
-		ln_moments m = ln_moments_of(j->x, at, j->c, j->eps, type);
+		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		vf s = bc(0), sx = bc(0);
 		RW_RANGE(i, n, 0, j->c, {
 			vf g = rw_ld(j->dy, at + i, n, type) * rw_ld(j->gamma, i, n, HD_F32);
 			s += g;
-			sx += g * ((rw_ld(j->x, at + i, n, type) - m.mean) * m.rstd);
+			sx += g * ((rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd);
 		});
 		float mean_g = vsum(s) / j->c, mean_gx = vsum(sx) / j->c;
 		RW_RANGE(i, n, 0, j->c, {
 			vf g = rw_ld(j->dy, at + i, n, type) * rw_ld(j->gamma, i, n, HD_F32);
-			vf xhat = (rw_ld(j->x, at + i, n, type) - m.mean) * m.rstd;
-			rw_st(j->y, at + i, (g - mean_g - xhat * mean_gx) * m.rstd, n, type);
+			vf xhat = (rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd;
+			rw_st(j->y, at + i, (g - mean_g - xhat * mean_gx) * m.rstd, n, HD_F32);
 		});
 	}
 }
@@ -330,9 +330,9 @@ INLINE void ln_grad_params_rows(const ln_job *j, long r0, long r1, hd_dtype type
 	float *dy_sum = j->partial + 2 * r0 / j->row_block * j->c, *dyx_sum = dy_sum + j->c;
 	memset(dy_sum, 0, 2 * j->c * sizeof *dy_sum);
 	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
-		ln_moments m = ln_moments_of(j->x, at, j->c, j->eps, type);
+		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		RW_RANGE(i, n, 0, j->c, {
-			vf dy = rw_ld(j->dy, at + i, n, type), xhat = (rw_ld(j->x, at + i, n, type) - m.mean) * m.rstd;
+			vf dy = rw_ld(j->dy, at + i, n, type), xhat = (rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd;
 			rw_st(dy_sum, i, rw_ld(dy_sum, i, n, HD_F32) + dy, n, HD_F32);
 			rw_st(dyx_sum, i, rw_ld(dyx_sum, i, n, HD_F32) + dy * xhat, n, HD_F32);
 		});
@@ -355,13 +355,13 @@ static void ln_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, ln_rows, j, r0, r1);
 }
 
-static void ln_forward(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const float *beta, void *y) {
+static void ln_forward(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.beta = beta, j.y = y;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
 }
 
-static void ln_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const void *dy, void *dx) {
+static void ln_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.dy = dy, j.y = dx;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
@@ -375,7 +375,7 @@ static size_t ln_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shap
 	return 2 * rw_div(s->m, ln_params_block(s)) * s->c * sizeof(float);
 }
 
-static void ln_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const void *dy, float *sums, void *ws) {
+static void ln_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws) {
 	ln_job j = ln_new(s);
 	j.row_block = ln_params_block(s);
 	j.x = x, j.dy = dy, j.partial = ws;

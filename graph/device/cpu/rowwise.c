@@ -1,7 +1,7 @@
 // Entry points of the row-wise kernels for cgo: each calls the kernel of the context's instruction set.
 #include "kernels.h"
 
-void hd_group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, float *stats, void *ws) {
+void hd_group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws) {
 	c->k->rowwise.group_norm_stats(c, s, x, stats, ws);
 }
 
@@ -9,12 +9,12 @@ size_t hd_group_norm_stats_workspace(const hd_ctx *c, const hd_group_norm_shape 
 	return c->k->rowwise.group_norm_stats_workspace(c, s);
 }
 
-void hd_group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma, const float *beta,
+void hd_group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma, const float *beta,
                    void *y) {
 	c->k->rowwise.group_norm(c, s, x, stats, gamma, beta, y);
 }
 
-void hd_group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+void hd_group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                              const float *beta, const void *dy, float *sums, void *ws) {
 	c->k->rowwise.group_norm_grad_sums(c, s, x, stats, gamma, beta, dy, sums, ws);
 }
@@ -23,20 +23,20 @@ size_t hd_group_norm_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_sh
 	return c->k->rowwise.group_norm_grad_sums_workspace(c, s);
 }
 
-void hd_group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
-                              const float *beta, const void *dy, const float *sums, void *dx) {
+void hd_group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+                              const float *beta, const void *dy, const float *sums, float *dx) {
 	c->k->rowwise.group_norm_grad_input(c, s, x, stats, gamma, beta, dy, sums, dx);
 }
 
-void hd_layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const float *beta, void *y) {
+void hd_layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y) {
 	c->k->rowwise.layer_norm(c, s, x, gamma, beta, y);
 }
 
-void hd_layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const void *dy, void *dx) {
+void hd_layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx) {
 	c->k->rowwise.layer_norm_grad_input(c, s, x, gamma, dy, dx);
 }
 
-void hd_layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const void *dy, float *sums, void *ws) {
+void hd_layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws) {
 	c->k->rowwise.layer_norm_grad_params(c, s, x, dy, sums, ws);
 }
 

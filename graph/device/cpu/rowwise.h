@@ -15,14 +15,14 @@ typedef struct {
 	long n, hw, c, groups; // groups divides c
 	float eps;
 	hd_act act;
-	hd_dtype type;
+	hd_dtype type; // of y and dy; x and dx are float32
 } hd_group_norm_shape;
 
 // Layer normalisation of m rows of c values: y = x̂·gamma + beta. Ba et al. 2016; torch.nn.LayerNorm.
 typedef struct {
 	long m, c;
 	float eps;
-	hd_dtype type;
+	hd_dtype type; // of y and dy; x and dx are float32
 } hd_layer_norm_shape;
 
 // Windows of kh×kw pixels that walk over n images: x [n,h,w,c] → y [n,oh,ow,c]. Each sees at least one pixel.
@@ -54,33 +54,34 @@ typedef struct {
 
 	// x [n,hw,c] → stats [n,groups,2]: mean and 1/sqrt(variance + eps). Exact for means that are large against the standard
 	// deviation: sums are taken about a value of x itself.
-	void (*group_norm_stats)(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, float *stats, void *ws);
+	void (*group_norm_stats)(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws);
 	size_t (*group_norm_stats_workspace)(const hd_ctx *c, const hd_group_norm_shape *s);
 
-	// x [n,hw,c], stats, gamma [c], beta [c] → y [n,hw,c]. In place on x.
-	void (*group_norm)(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+	// x [n,hw,c], stats, gamma [c], beta [c] → y [n,hw,c]. In place on x if y is float32.
+	void (*group_norm)(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
 	                   const float *beta, void *y);
 
 	// sums [n,2,c]: Σ dz and Σ dz·x̂ over the pixels, where dz is the gradient of z for dy the one of y. These are the gradients
 	// of beta and gamma once added up over the images (reduce_batch).
-	void (*group_norm_grad_sums)(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+	void (*group_norm_grad_sums)(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
 	                             const float *beta, const void *dy, float *sums, void *ws);
 	size_t (*group_norm_grad_sums_workspace)(const hd_ctx *c, const hd_group_norm_shape *s);
 
 	// The gradient of x: dx = rstd·(dz·gamma - (Σ dz·gamma)/m - x̂·(Σ dz·gamma·x̂)/m), sums over the m values of a group.
-	// In place on dy or x.
-	void (*group_norm_grad_input)(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
-	                              const float *beta, const void *dy, const float *sums, void *dx);
+	// In place on x, on dy if that is float32.
+	void (*group_norm_grad_input)(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+	                              const float *beta, const void *dy, const float *sums, float *dx);
 
-	// x [m,c], gamma [c], beta [c] → y [m,c]. In place on x.
-	void (*layer_norm)(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const float *beta, void *y);
+	// x [m,c], gamma [c], beta [c] → y [m,c]. In place on x if y is float32.
+	void (*layer_norm)(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y);
 
-	// x, gamma, dy [m,c] → dx [m,c]. In place on dy or x. Mean and variance are computed again, here and below.
-	void (*layer_norm_grad_input)(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const void *dy,
-	                              void *dx);
+	// x, gamma, dy [m,c] → dx [m,c]. In place on x, on dy if that is float32. Mean and variance are computed again,
+	// here and below.
+	void (*layer_norm_grad_input)(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy,
+	                              float *dx);
 
 	// sums [2,c]: Σ dy and Σ dy·x̂ over the rows, the gradients of beta and gamma.
-	void (*layer_norm_grad_params)(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const void *dy, float *sums, void *ws);
+	void (*layer_norm_grad_params)(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws);
 	size_t (*layer_norm_grad_params_workspace)(const hd_ctx *c, const hd_layer_norm_shape *s);
 
 	// Softmax of each row of x [m,n] → y [m,n]. In place.
@@ -182,18 +183,18 @@ typedef struct {
 	void (*adamw)(const hd_ctx *c, long n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v, float *ema);
 } hd_rowwise_kernels;
 
-void hd_group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, float *stats, void *ws);
+void hd_group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws);
 size_t hd_group_norm_stats_workspace(const hd_ctx *c, const hd_group_norm_shape *s);
-void hd_group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma, const float *beta,
+void hd_group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma, const float *beta,
                    void *y);
-void hd_group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
+void hd_group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                              const float *beta, const void *dy, float *sums, void *ws);
 size_t hd_group_norm_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_shape *s);
-void hd_group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const void *x, const float *stats, const float *gamma,
-                              const float *beta, const void *dy, const float *sums, void *dx);
-void hd_layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const float *beta, void *y);
-void hd_layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const float *gamma, const void *dy, void *dx);
-void hd_layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const void *x, const void *dy, float *sums, void *ws);
+void hd_group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+                              const float *beta, const void *dy, const float *sums, float *dx);
+void hd_layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y);
+void hd_layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx);
+void hd_layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws);
 size_t hd_layer_norm_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shape *s);
 void hd_softmax(const hd_ctx *c, long m, long n, const void *x, void *y, hd_dtype type);
 void hd_softmax_grad(const hd_ctx *c, long m, long n, const void *y, const void *dy, void *dx, hd_dtype type);

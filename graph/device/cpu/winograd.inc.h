@@ -189,10 +189,10 @@ typedef struct {
 	// The image, [n,h,w,c], in memory [n,sh,sw,c]; the result [n,oh,ow,o]. Tile (0,0) begins at pixel y0, x0.
 	long n, h, w, c, sh, sw, oh, ow, o, y0, x0;
 	int r; // 2 or 4
-	hd_dtype type;
+	hd_dtype type, out_type; // of the image, of the result
 	hd_act act;
-	const void *x, *residual;
-	const float *bias;
+	const void *x;
+	const float *bias, *residual;
 	void *y;
 	long tw, th;            // tiles across and down
 	long tile0, tiles;      // the block of tiles at work
@@ -300,7 +300,7 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dty
 				for (long k = 0; k < nx; k++, at += j->o) {
 					vf z = y[k] + bias;
 					if (j->residual)
-						z += mm_load_part(j->residual, at, n, type);
+						z += mm_load_part(j->residual, at, n, HD_F32);
 					mm_store_part(j->y, at, n, vact(z, j->act), type);
 				}
 			}
@@ -310,11 +310,11 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dty
 static void wino_output_task(void *arg, long task, int thread) {
 	(void)thread;
 	const wino_job *j = arg;
-	if (j->r == 4 && j->type == HD_F32)
+	if (j->r == 4 && j->out_type == HD_F32)
 		wino_output_task_r(4, j, task, HD_F32);
 	else if (j->r == 4)
 		wino_output_task_r(4, j, task, HD_BF16);
-	else if (j->type == HD_F32)
+	else if (j->out_type == HD_F32)
 		wino_output_task_r(2, j, task, HD_F32);
 	else
 		wino_output_task_r(2, j, task, HD_BF16);
@@ -426,7 +426,7 @@ static int wino_r(const hd_conv *v) { return v->algorithm == HD_CONV_F4 ? 4 : 2;
 // The forward pass, not planned yet.
 static wino_job wino_forward_job(const hd_conv *v) {
 	wino_job j = {.n = v->n, .h = v->h, .w = v->w, .c = v->c, .sh = v->sh, .sw = v->sw, .oh = conv_oh(v), .ow = conv_ow(v), .o = v->o,
-	              .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type, .act = v->act};
+	              .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type, .out_type = v->out_type, .act = v->act};
 	j.tw = mm_div(j.ow, j.r);
 	j.th = mm_div(j.oh, j.r);
 	return j;
@@ -436,13 +436,13 @@ static wino_job wino_forward_job(const hd_conv *v) {
 static wino_job wino_data_grad_job(const hd_conv *v) {
 	long oh = conv_oh(v), ow = conv_ow(v);
 	wino_job j = {.n = v->n, .h = oh, .w = ow, .c = v->o, .sh = oh, .sw = ow, .oh = v->h, .ow = v->w, .o = v->c,
-	              .y0 = v->top - 2, .x0 = v->left - 2, .r = wino_r(v), .type = v->type};
+	              .y0 = v->top - 2, .x0 = v->left - 2, .r = wino_r(v), .type = v->type, .out_type = v->out_type};
 	j.tw = mm_div(j.ow, j.r);
 	j.th = mm_div(j.oh, j.r);
 	return j;
 }
 
-static void wino_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *bias, const void *residual, void *y,
+static void wino_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *bias, const float *residual, void *y,
                       void *ws) {
 	wino_job j = wino_forward_job(v);
 	wino_filters f = {.weight = weight, .c = v->c, .o = v->o};
@@ -460,7 +460,7 @@ static size_t wino_workspace(const hd_ctx *c, const hd_conv *v) {
 	return wino_floats(&j, hd_pool_threads(c->pool)) * sizeof(float);
 }
 
-static void wino_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const void *residual, void *dx, void *ws) {
+static void wino_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx, void *ws) {
 	wino_job j = wino_data_grad_job(v);
 	wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .rotated = 1};
 	wino_plan(&j, hd_pool_threads(c->pool));

@@ -72,15 +72,18 @@ func conv() family {
 				l.resizeH, l.resizeW = l.h, l.w
 				l.h, l.w = size(t, "from H", 13), size(t, "from W", 13)
 			}
-			return l.forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t))
+			return l.forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t), stored(t), stored(t))
 		},
-		"ConvDataGrad":   func(t *rapid.T) testCase { return oddLayer(t).dataGrad(rapid.Bool().Draw(t, "residual")) },
+		"ConvDataGrad": func(t *rapid.T) testCase {
+			return oddLayer(t).dataGrad(rapid.Bool().Draw(t, "residual"), stored(t))
+		},
 		"ConvWeightGrad": func(t *rapid.T) testCase { return oddLayer(t).weightGrad() },
 	}}
 	acts := []op.Act{op.NoAct, op.SiLUAct, op.NoAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct, op.ReLUAct}
 	for i, l := range convLayers() {
-		// Every combination of bias, residual and activation comes in some layer.
-		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)]), l.dataGrad(i%2 == 1), l.weightGrad())
+		// Every combination of bias, residual, activation and how the result is stored comes in some layer.
+		store := stores[i%len(stores)]
+		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)], stores[i/2%len(stores)], store), l.dataGrad(i%2 == 1, store), l.weightGrad())
 	}
 	return f
 }
@@ -111,11 +114,11 @@ func (l layer) output() tensor.Shape {
 	return tensor.Shape{l.n, h, w, l.out}
 }
 
-func (l layer) forward(bias, residual bool, act op.Act) testCase {
+func (l layer) forward(bias, residual bool, act op.Act, from, store op.Kind) testCase {
 	c := testCase{
-		name: fmt.Sprintf("%s bias=%t residual=%t %v", l.name, bias, residual, act),
+		name: fmt.Sprintf("%s bias=%t residual=%t %v %v to %v", l.name, bias, residual, act, from, store),
 		spec: op.Conv2D{
-			Geometry: l.geometry, ResizeH: l.resizeH, ResizeW: l.resizeW, Bias: bias, Residual: residual, Act: act,
+			Geometry: l.geometry, ResizeH: l.resizeH, ResizeW: l.resizeW, Bias: bias, Residual: residual, Act: act, From: from, Store: store,
 		},
 		in:   []tensor.Shape{{l.n, l.h, l.w, l.in}, l.weight()},
 		fill: map[int]fill{1: weights(l.geometry.KH * l.geometry.KW * l.in)},
@@ -129,11 +132,11 @@ func (l layer) forward(bias, residual bool, act op.Act) testCase {
 	return c
 }
 
-func (l layer) dataGrad(residual bool) testCase {
+func (l layer) dataGrad(residual bool, store op.Kind) testCase {
 	h, w := l.source()
 	c := testCase{
-		name: fmt.Sprintf("%s residual=%t", l.name, residual),
-		spec: op.ConvDataGrad{Geometry: l.geometry, H: h, W: w, Residual: residual},
+		name: fmt.Sprintf("%s residual=%t %v", l.name, residual, store),
+		spec: op.ConvDataGrad{Geometry: l.geometry, H: h, W: w, Residual: residual, Store: store},
 		in:   []tensor.Shape{l.output(), l.weight()},
 		fill: map[int]fill{1: weights(l.geometry.KH * l.geometry.KW * l.out)},
 	}

@@ -19,9 +19,11 @@ type product struct {
 func linear() family {
 	f := family{name: "linear", odd: map[string]func(*rapid.T) testCase{
 		"Linear": func(t *rapid.T) testCase {
-			return oddProduct(t).forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t))
+			return oddProduct(t).forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t), stored(t))
 		},
-		"LinearDataGrad":   func(t *rapid.T) testCase { return oddProduct(t).dataGrad(rapid.Bool().Draw(t, "residual")) },
+		"LinearDataGrad": func(t *rapid.T) testCase {
+			return oddProduct(t).dataGrad(rapid.Bool().Draw(t, "residual"), stored(t))
+		},
 		"LinearWeightGrad": func(t *rapid.T) testCase { return oddProduct(t).weightGrad() },
 	}}
 	acts := []op.Act{op.NoAct, op.GELUAct, op.QuickGELUAct, op.SiLUAct, op.ReLUAct}
@@ -35,7 +37,8 @@ func linear() family {
 		{name: "vit mlp", rows: tensor.Shape{1, 37}, k: 768, o: 3072},
 		{name: "long sum", rows: tensor.Shape{3, 5}, k: 4096, o: 64},
 	} {
-		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%len(acts)]), p.dataGrad(i%2 == 1), p.weightGrad())
+		store := stores[i%len(stores)]
+		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%len(acts)], store), p.dataGrad(i%2 == 1, store), p.weightGrad())
 	}
 	return f
 }
@@ -47,10 +50,10 @@ func oddProduct(t *rapid.T) product {
 func (p product) input() tensor.Shape  { return append(p.rows.Clone(), p.k) }
 func (p product) output() tensor.Shape { return append(p.rows.Clone(), p.o) }
 
-func (p product) forward(bias, residual bool, act op.Act) testCase {
+func (p product) forward(bias, residual bool, act op.Act, store op.Kind) testCase {
 	c := testCase{
-		name: fmt.Sprintf("%s bias=%t residual=%t %v", p.name, bias, residual, act),
-		spec: op.Linear{Bias: bias, Residual: residual, Act: act},
+		name: fmt.Sprintf("%s bias=%t residual=%t %v %v", p.name, bias, residual, act, store),
+		spec: op.Linear{Bias: bias, Residual: residual, Act: act, Store: store},
 		in:   []tensor.Shape{p.input(), {p.o, p.k}},
 		fill: map[int]fill{1: weights(p.k)},
 	}
@@ -63,10 +66,10 @@ func (p product) forward(bias, residual bool, act op.Act) testCase {
 	return c
 }
 
-func (p product) dataGrad(residual bool) testCase {
+func (p product) dataGrad(residual bool, store op.Kind) testCase {
 	c := testCase{
-		name: fmt.Sprintf("%s residual=%t", p.name, residual),
-		spec: op.LinearDataGrad{Residual: residual},
+		name: fmt.Sprintf("%s residual=%t %v", p.name, residual, store),
+		spec: op.LinearDataGrad{Residual: residual, Store: store},
 		in:   []tensor.Shape{p.output(), {p.o, p.k}},
 		fill: map[int]fill{1: weights(p.o)},
 	}

@@ -76,3 +76,9 @@ func divisor(t *rapid.T, label string, n int) int {
 func activation(t *rapid.T) op.Act {
 	return rapid.SampledFrom([]op.Act{op.NoAct, op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct}).Draw(t, "act")
 }
+
+// stores are the kinds that a product's operands are stored as, so that both come with and without a residual.
+var stores = [...]op.Kind{op.Exact, op.Exact, op.Feature, op.Feature}
+
+// stored draws one of stores.
+func stored(t *rapid.T) op.Kind { return rapid.SampledFrom(stores[:]).Draw(t, "store") }

@@ -181,7 +181,7 @@ func (v variant) String() string {
 
 func (c testCase) variants(precision device.DType) []variant {
 	list := []variant{{precision: precision, lowMemory: true, shifted: true}}
-	kinds, _ := c.spec.Kinds(len(c.in))
+	kinds, out := c.spec.Kinds(len(c.in))
 	if _, updates := c.spec.(op.Updater); !updates {
 		for _, k := range kinds {
 			if k == op.Exact {
@@ -194,7 +194,9 @@ func (c testCase) variants(precision device.DType) []variant {
 	}
 	if p, ok := c.spec.(op.InPlacer); ok {
 		for _, i := range p.InPlace(len(c.in)) {
-			list = append(list, variant{precision: precision, inPlace: i + 1})
+			if dtype(kinds[i], precision) == dtype(out, precision) {
+				list = append(list, variant{precision: precision, inPlace: i + 1})
+			}
 		}
 	}
 	return list

@@ -20,8 +20,9 @@ import (
 //	          3×3 convolutions of stride 1: at least 1e-5, what Winograd's F(4×4,3×3) costs (Lavin and Gray 2016, table 3).
 //	float64   the same with u = 2^-53.
 //	bfloat16  6e-3 for outputs stored so. One rounding costs 2^-8/√3 of an element's power of two, 1.5e-3 of the norm; this
-//	          leaves room for a device that also rounds weights and an intermediate value. Exact outputs have float32's
-//	          bound: products of bfloat16 numbers are exact in float32, and sums are kept in float32.
+//	          leaves room for a device that also rounds weights and an intermediate value. Exact outputs of products with a
+//	          weight have 4e-3, for the rounded weights. All other exact outputs have float32's bound: products of bfloat16
+//	          numbers are exact in float32, and sums are kept in float32.
 //	any       0 where elements are only moved, or rounded once to how the output is stored.
 //
 // In addition no element may be off by more than 32 times that: one wrong element among a million does not show in a norm.
@@ -35,6 +36,8 @@ func (c testCase) bound(precision device.DType, out device.DType, n int) float64
 		return 0
 	case out == device.BFloat16:
 		return 6e-3 * (1 + 1/float64(n)) // a handful of roundings have no average
+	case precision == device.BFloat16 && weighted(c.spec):
+		return 4e-3 * (1 + 1/float64(n))
 	case precision == device.Float64:
 		unit = 0x1p-53
 	}
@@ -53,6 +56,15 @@ func (c testCase) bound(precision device.DType, out device.DType, n int) float64
 func moves(s op.Spec) bool {
 	switch s.(type) {
 	case op.Concat, op.Slice, op.ZeroPad, op.Upsample, op.Embedding, op.Cast, op.MaxPool2D:
+		return true
+	}
+	return false
+}
+
+// weighted tells whether an operation is a product with a weight.
+func weighted(s op.Spec) bool {
+	switch s.(type) {
+	case op.Conv2D, op.Linear, op.ConvDataGrad, op.LinearDataGrad:
 		return true
 	}
 	return false

@@ -137,7 +137,7 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 	case op.GEGLUGrad:
 		return gegluGrad[T](r)
 
-	case op.Add, op.AddExact:
+	case op.Add:
 		return add[T]()
 	case op.Mul:
 		return mul[T]()

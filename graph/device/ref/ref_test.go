@@ -272,7 +272,6 @@ func TestExamples(t *testing.T) {
 
 		// elementwise.go
 		{spec: op.Add{}, in: []value{of(1, 2)(2), of(10, 20)(2)}, want: []float64{11, 22}},
-		{spec: op.AddExact{}, in: []value{of(1, 2)(2), of(10, 20)(2)}, want: []float64{11, 22}},
 		{spec: op.Mul{}, in: []value{of(1, 2)(2), of(10, 20)(2)}, want: []float64{10, 40}},
 		{spec: op.Scale{Factor: -2}, in: []value{of(1, 2)(2)}, want: []float64{-2, -4}},
 		{spec: op.AddChannels{}, in: []value{of(1, 2, 3, 4)(2, 2, 1), of(10, 20)(2, 1)}, want: []float64{11, 12, 23, 24}},
