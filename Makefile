@@ -9,6 +9,7 @@ GOLANGCI := bin/golangci-lint-v2.15.0
 GOFUMPT  := bin/gofumpt-v0.12.0
 
 FUZZTIME ?= 30s
+FUZZ_IN  ?= .
 
 # What bench-engine runs: times of each kernel and of whole steps, in GFLOP/s and bytes.
 BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
@@ -42,10 +43,10 @@ race: ## run the compiler's and the executor's tests under the race detector
 
 # Each parser of files, and what else takes bytes from outside, for FUZZTIME. Without C, for the instrumented build of the device takes minutes.
 fuzz: ## fuzz every parser (FUZZTIME=30s each)
-	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+	@for package in $$(grep -rl --include='*_test.go' '^func Fuzz' $(FUZZ_IN) | xargs -n 1 dirname | sort -u); do \
 		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go | cut -c 6-); do \
 			echo "$$package $$target"; \
-			CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+			CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$package || exit 1; \
 		done; \
 	done
 
