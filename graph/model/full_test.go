@@ -27,7 +27,7 @@ type full struct {
 	weights formula.Weights
 	info    struct {
 		Seed   uint64
-		Gain   float64 `json:",string"`
+		Gain   float64
 		Models map[string]struct{ Tensors map[string][]int }
 	}
 	tolerances map[string]struct {
