@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Precision is the element type of a program's features: its inputs, activations and their gradients. Parameters, their
-// gradients, statistics and losses keep float32 in a bfloat16 program.
+// Precision is the element type of a program's features: what feeds matrix products, and its gradient. Sums (the residual
+// stream), parameters, their gradients, statistics and losses keep float32 in a bfloat16 program; see op.Kind.
 type Precision uint8
 
 // The precisions.
