@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // csv reads a list. Paths are relative to the list's folder. Where both columns name one file, its halves are the pair, as in
@@ -110,12 +112,7 @@ func WriteCSV(path string, pairs []Pair) error {
 	if err := w.WriteAll(rows); err != nil {
 		return fmt.Errorf("data: %s: %w", path, err)
 	}
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		_ = os.Remove(temporary) // the first error is the one to tell
+	if err := atomicfile.Write(path, b.Bytes()); err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
 	return nil

@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
-	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // ExportOptions say how a trained U-Net is written.
@@ -30,11 +30,6 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 			err = fmt.Errorf("export %s: %w", checkpointDir, err)
 		}
 	}()
-	if _, err := os.Lstat(dst); err == nil {
-		return fmt.Errorf("%s exists: name a folder that doesn't", dst)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	if _, err := weights.ReadPipeline(base); err != nil {
 		return err
 	}
@@ -56,62 +51,16 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		}
 		network = filepath.Join(checkpointDir, averageFolder)
 	}
-	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(dst), "."+filepath.Base(dst)+".new-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+	return atomicfile.Folder(dst, func(dir string) error {
+		if err := copyTree(ctx, dir, base, unetFolder); err != nil {
+			return err
 		}
-	}()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
-	if err := copyTree(ctx, dir, base, unetFolder); err != nil {
-		return err
-	}
-	if err := exportUNet(filepath.Join(dir, unetFolder), network, o); err != nil {
-		return err
-	}
-	if err := exportScheduler(filepath.Join(dir, "scheduler", "scheduler_config.json"), c.Config.Prediction); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return os.Rename(dir, dst)
-}
-
-// exportUNet writes a network's folder again.
-func exportUNet(dst, src string, o ExportOptions) (err error) {
-	c, err := unet.ReadConfig(filepath.Join(src, configFile))
-	if err != nil {
-		return err
-	}
-	n, err := unet.Build(c, unet.Size{Batch: 1, Height: 1, Width: 1, Tokens: 1})
-	if err != nil {
-		return err
-	}
-	s, err := weights.Open(src, weights.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Bind(n.Scope.Params(), weights.Mapping{}); err != nil {
-		return err
-	}
-	tensors, err := weights.FromParams(n.Scope.Params())
-	if err != nil {
-		return err
-	}
-	if err := weights.Save(dst, tensors, weights.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}); err != nil {
-		return err
-	}
-	return copyFile(filepath.Join(dst, configFile), filepath.Join(src, configFile))
+		o := model.ConvertOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}
+		if err := model.Convert(ctx, network, filepath.Join(dir, unetFolder), o); err != nil {
+			return err
+		}
+		return exportScheduler(filepath.Join(dir, "scheduler", "scheduler_config.json"), c.Config.Prediction)
+	})
 }
 
 // exportScheduler sets what a noise schedule is for.
@@ -149,21 +98,6 @@ func copyTree(ctx context.Context, dst, src, leaveOut string) error {
 		case info.IsDir():
 			return os.MkdirAll(filepath.Join(dst, name), 0o755)
 		}
-		return copyFile(filepath.Join(dst, name), path)
+		return atomicfile.Copy(filepath.Join(dst, name), path)
 	})
-}
-
-// copyFile copies a file and waits until the disk has it.
-func copyFile(dst, src string) (err error) {
-	from, err := os.Open(src)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := os.Create(dst)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	return errors.Join(err, to.Sync(), to.Close())
 }

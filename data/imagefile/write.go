@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"image"
 	"image/png"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // DefaultQuality is the quality of JPEG files where none is given. It is Pillow's default, with which the official
@@ -86,49 +84,5 @@ func Write(path string, img *Image, o WriteOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replace(path, data)
-}
-
-// replace writes a file in one step.
-func replace(path string, data []byte) (err error) {
-	folder, name := filepath.Split(path)
-	temporary := filepath.Join(folder, "."+name+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()            // a second time at worst
-			_ = os.Remove(temporary) // the first error is the one to tell
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// syncFolder makes a renaming last. Systems that can't sync folders are left to themselves.
-func syncFolder(folder string) error {
-	if folder == "" {
-		folder = "."
-	}
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_ = f.Sync() // not every file system can
-	return nil
+	return atomicfile.Write(path, data)
 }

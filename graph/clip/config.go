@@ -40,28 +40,14 @@ func defaults() Config {
 }
 
 // ReadConfig reads a config.json. A network that isn't built here is refused with the key that says so.
-func ReadConfig(path string) (Config, error) {
-	c := defaults()
-	if err := hfconfig.Read(path, &c, fixed); err != nil {
-		return c, err
-	}
-	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
+func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, defaults(), fixed) }
 
 // Validate reports everything that is wrong with the configuration.
 func (c Config) Validate() error {
-	var errs []error
-	for key, n := range map[string]int{
+	errs := []error{hfconfig.Positive(map[string]int{
 		"vocab_size": c.VocabSize, "max_position_embeddings": c.MaxPositionEmbeddings, "hidden_size": c.HiddenSize,
 		"intermediate_size": c.IntermediateSize, "num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
-	} {
-		if n < 1 {
-			errs = append(errs, fmt.Errorf("%s: %d: want 1 or more", key, n))
-		}
-	}
+	})}
 	if c.NumAttentionHeads > 0 && c.HiddenSize%c.NumAttentionHeads != 0 {
 		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize, c.NumAttentionHeads))
 	}

@@ -3,7 +3,6 @@ package enginebench
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 )
@@ -153,20 +153,6 @@ func report(t *testing.T, title string, outputs gorgonia.Nodes, o vm.Options, ru
 	for _, s := range r.Steps {
 		flops += s.FLOP
 	}
-	fmt.Printf("\n== %s: %.3f s (best of %d), %.1f GFLOP/s, compiled in %.2f s, peak resident memory %s\n%s",
-		title, fastest.Seconds(), runs, float64(flops)/fastest.Seconds()/1e9, compiled.Seconds(), peakMemory(), r)
-}
-
-// peakMemory is the largest resident size of the process so far.
-func peakMemory() string {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return "unknown"
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			return strings.TrimSpace(kib)
-		}
-	}
-	return "unknown"
+	fmt.Printf("\n== %s: %.3f s (best of %d), %.1f GFLOP/s, compiled in %.2f s, peak resident memory %d MiB\n%s",
+		title, fastest.Seconds(), runs, float64(flops)/fastest.Seconds()/1e9, compiled.Seconds(), hostinfo.PeakResident()>>20, r)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // ConvertOptions say how a folder is written.
@@ -39,12 +40,12 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 	}
 	p, err := weights.ReadPipeline(src)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeFolder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change) })
+		return atomicfile.Folder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change) })
 	}
 	if err != nil {
 		return err
 	}
-	return writeFolder(dst, func(dir string) error {
+	return atomicfile.Folder(dst, func(dir string) error {
 		if err := copyFiles(dir, src, func(string) bool { return true }); err != nil {
 			return err
 		}

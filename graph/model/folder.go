@@ -2,42 +2,12 @@ package model
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-)
 
-// writeFolder makes the folder dst with what fill writes into a new folder beside it: as a whole or, if fill fails, not at all.
-func writeFolder(dst string, fill func(dir string) error) (err error) {
-	if _, err := os.Stat(dst); err == nil {
-		return fmt.Errorf("%s exists: name a folder that doesn't", dst)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	parent := filepath.Dir(dst)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(parent, "."+filepath.Base(dst)+".new-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return err
-	}
-	if err := fill(dir); err != nil {
-		return err
-	}
-	return os.Rename(dir, dst)
-}
+	"github.com/histdist/histdist/internal/atomicfile"
+)
 
 // copyFiles copies the plain files of src that keep, given a name, wants. dst is made.
 func copyFiles(dst, src string, keep func(name string) bool) error {
@@ -52,28 +22,11 @@ func copyFiles(dst, src string, keep func(name string) bool) error {
 		if e.IsDir() || !keep(e.Name()) {
 			continue
 		}
-		if err := copyFile(filepath.Join(dst, e.Name()), filepath.Join(src, e.Name())); err != nil {
+		if err := atomicfile.Copy(filepath.Join(dst, e.Name()), filepath.Join(src, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func copyFile(dst, src string) (err error) {
-	from, err := os.Open(src)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := os.Create(dst)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	if _, err := io.Copy(to, from); err != nil {
-		return err
-	}
-	return to.Sync()
 }
 
 // editJSON sets keys of a JSON object in a file and keeps all others, in alphabetical order.

@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/clip"
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vae"
@@ -236,7 +235,7 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 	}
 	r.Seconds = best.Seconds()
 	r.GFLOPS = float64(flops) / best.Seconds() / 1e9
-	r.Arena, r.Kernels, r.PeakRSS = report.Memory.Arena, report.Memory.Kernels, peakResident()
+	r.Arena, r.Kernels, r.PeakRSS = report.Memory.Arena, report.Memory.Kernels, hostinfo.PeakResident()
 	return r, nil
 }
 
@@ -257,22 +256,4 @@ func inputs(p *vm.Program) vm.Feeds {
 		feeds[n] = tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(backing))
 	}
 	return feeds
-}
-
-// peakResident is the largest resident size of the process so far in bytes, 0 where the system does not tell.
-func peakResident() int64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.Fields(kib)[0], 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n << 10
-		}
-	}
-	return 0
 }

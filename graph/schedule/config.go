@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // PredictionType is what the network's output is.
@@ -171,22 +172,7 @@ func WriteConfig(path string, c Config) error {
 	if err != nil {
 		return fmt.Errorf("write scheduler configuration %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write scheduler configuration: %w", err)
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // after a rename there is nothing to remove
-	_, err = f.Write(append(bytes.TrimSpace(text), '\n'))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := atomicfile.Write(path, append(bytes.TrimSpace(text), '\n')); err != nil {
 		return fmt.Errorf("write scheduler configuration: %w", err)
 	}
 	return nil

@@ -3,6 +3,8 @@ package unet
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/histdist/histdist/internal/hfconfig"
 )
@@ -86,16 +88,7 @@ func SD15() Config {
 }
 
 // ReadConfig reads a config.json. A network that isn't built here is refused with the key that says so.
-func ReadConfig(path string) (Config, error) {
-	c := defaults()
-	if err := hfconfig.Read(path, &c, fixed); err != nil {
-		return c, err
-	}
-	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
+func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, defaults(), fixed) }
 
 // Validate reports everything that is wrong with the configuration.
 func (c Config) Validate() error {
@@ -103,34 +96,26 @@ func (c Config) Validate() error {
 	if levels == 0 {
 		return errors.New("block_out_channels: empty")
 	}
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for key, n := range map[string]int{
+	errs := []error{hfconfig.Positive(map[string]int{
 		"in_channels": c.InChannels, "out_channels": c.OutChannels, "cross_attention_dim": c.CrossAttentionDim,
 		"norm_num_groups": c.NormNumGroups, "sample_size": c.SampleSize,
-	} {
-		if n < 1 {
-			bad("%s: %d: want 1 or more", key, n)
-		}
-	}
+	})}
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.DownsamplePadding != 1 {
 		bad("downsample_padding: %d is not supported: want 1", c.DownsamplePadding)
 	}
-	for key, types := range map[string][]string{"down_block_types": c.DownBlockTypes, "up_block_types": c.UpBlockTypes} {
+	blocks := func(key string, types []string, known ...string) {
 		if len(types) != levels {
 			bad("%s: %d blocks for %d levels of block_out_channels", key, len(types), levels)
 		}
-	}
-	for _, t := range c.DownBlockTypes {
-		if t != crossAttnDown && t != plainDown {
-			bad("down_block_types: %q is not supported: want %s or %s", t, crossAttnDown, plainDown)
+		for _, t := range types {
+			if !slices.Contains(known, t) {
+				bad("%s: %q is not supported: want %s", key, t, strings.Join(known, " or "))
+			}
 		}
 	}
-	for _, t := range c.UpBlockTypes {
-		if t != crossAttnUp && t != plainUp {
-			bad("up_block_types: %q is not supported: want %s or %s", t, crossAttnUp, plainUp)
-		}
-	}
+	blocks("down_block_types", c.DownBlockTypes, crossAttnDown, plainDown)
+	blocks("up_block_types", c.UpBlockTypes, crossAttnUp, plainUp)
 	errs = append(errs, c.LayersPerBlock.Check("layers_per_block", levels), c.TransformerLayers.Check("transformer_layers_per_block", levels),
 		c.AttentionHeadDim.Check("attention_head_dim", levels))
 	if c.NumAttentionHeads != nil {

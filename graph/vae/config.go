@@ -60,29 +60,15 @@ func SD15() Config {
 }
 
 // ReadConfig reads a config.json. A network that isn't built here is refused with the key that says so.
-func ReadConfig(path string) (Config, error) {
-	c := defaults()
-	if err := hfconfig.Read(path, &c, fixed); err != nil {
-		return c, err
-	}
-	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
+func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, defaults(), fixed) }
 
 // Validate reports everything that is wrong with the configuration.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for key, n := range map[string]int{
+	errs := []error{hfconfig.Positive(map[string]int{
 		"in_channels": c.InChannels, "out_channels": c.OutChannels, "latent_channels": c.LatentChannels,
 		"layers_per_block": c.LayersPerBlock, "norm_num_groups": c.NormNumGroups, "block_out_channels: levels": len(c.BlockOutChannels),
-	} {
-		if n < 1 {
-			bad("%s: %d: want 1 or more", key, n)
-		}
-	}
+	})}
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, b := range []struct {
 		key, want string
 		types     []string

@@ -2,7 +2,6 @@ package vm
 
 import (
 	"fmt"
-	"math"
 	"unsafe"
 
 	"gorgonia.org/gorgonia"
@@ -68,7 +67,7 @@ func (h host) at(i int) float64 {
 	case device.Float32:
 		return float64(device.Slice[float32](h.ptr, i+1)[i])
 	case device.BFloat16:
-		return float64(fromBFloat16(device.Slice[uint16](h.ptr, i+1)[i]))
+		return float64(device.FromBFloat16(device.Slice[uint16](h.ptr, i+1)[i]))
 	case device.Float64:
 		return device.Slice[float64](h.ptr, i+1)[i]
 	default:
@@ -82,7 +81,7 @@ func (h host) set(i int, x float64) {
 	case device.Float32:
 		device.Slice[float32](h.ptr, i+1)[i] = float32(x)
 	case device.BFloat16:
-		device.Slice[uint16](h.ptr, i+1)[i] = toBFloat16(float32(x))
+		device.Slice[uint16](h.ptr, i+1)[i] = device.ToBFloat16(float32(x))
 	case device.Float64:
 		device.Slice[float64](h.ptr, i+1)[i] = x
 	default:
@@ -95,17 +94,6 @@ func convert(dst, src host) {
 	for i := range op.Size(src.shape) {
 		dst.set(i, src.at(i))
 	}
-}
-
-func fromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
-
-// toBFloat16 rounds to nearest even; a NaN stays one.
-func toBFloat16(f float32) uint16 {
-	u := math.Float32bits(f)
-	if f != f {
-		return uint16(u>>16) | 0x40
-	}
-	return uint16((u + 0x7fff + u>>16&1) >> 16)
 }
 
 // buffer is new memory of the process.

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/histdist/histdist/graph/device"
 )
 
 // isFloat tells whether values of a type can be parameters.
@@ -25,7 +27,7 @@ func decode(dst []float32, src []byte, t safetensors.DType) {
 	case safetensors.BF16:
 		src = src[:2*len(dst)]
 		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+			dst[i] = device.FromBFloat16(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 	case safetensors.F16:
 		src = src[:2*len(dst)]
@@ -48,7 +50,7 @@ func encode(dst []byte, src []float32, t DType) int {
 		copy(dst, bytesOf(src))
 	case BFloat16:
 		for i, f := range src {
-			h := toBFloat16(f)
+			h := device.ToBFloat16(f)
 			if h&0x7fff == 0x7f80 && overflow < 0 && !math.IsInf(float64(f), 0) {
 				overflow = i
 			}
@@ -88,15 +90,6 @@ func toFloat16(f float32) uint16 {
 		return sign | uint16(math.Float32bits(math.Float32frombits(u)+0.5)-math.Float32bits(0.5))
 	}
 	return sign | uint16((u-112<<23+0xfff+u>>13&1)>>13)
-}
-
-// toBFloat16 rounds to nearest even; a NaN stays one.
-func toBFloat16(f float32) uint16 {
-	u := math.Float32bits(f)
-	if f != f {
-		return uint16(u>>16) | 0x40
-	}
-	return uint16((u + 0x7fff + u>>16&1) >> 16)
 }
 
 // bytesOf views floats as the bytes that files have: little-endian, as all machines are that this program runs on.

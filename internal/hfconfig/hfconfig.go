@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -30,6 +31,29 @@ func Read(path string, config any, fixed Fixed) error {
 	return nil
 }
 
+// Load reads a file onto the defaults and validates what comes of it. Its errors begin with the path.
+func Load[C interface{ Validate() error }](path string, defaults C, fixed Fixed) (C, error) {
+	c := defaults
+	if err := Read(path, &c, fixed); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Positive reports the keys whose numbers are less than 1, in alphabetical order.
+func Positive(numbers map[string]int) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(numbers)) {
+		if n := numbers[key]; n < 1 {
+			errs = append(errs, fmt.Errorf("%s: %d: want 1 or more", key, n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Decode reads a JSON object onto config, a pointer to a struct that holds the defaults. A key that is null leaves its
 // default. Keys that neither config nor fixed knows are passed over, as diffusers does. All errors are reported at once.
 func Decode(text []byte, config any, fixed Fixed) error {
@@ -49,12 +73,7 @@ func Decode(text []byte, config any, fixed Fixed) error {
 			errs = append(errs, fmt.Errorf("%s: %s: want %s", key, shorten(raw), kindOf(v.Field(i).Type())))
 		}
 	}
-	names := make([]string, 0, len(fixed))
-	for key := range fixed {
-		names = append(names, key)
-	}
-	slices.Sort(names)
-	for _, key := range names {
+	for _, key := range slices.Sorted(maps.Keys(fixed)) {
 		if raw, ok := keys[key]; ok && !allowed(raw, fixed[key]) {
 			errs = append(errs, fmt.Errorf("%s: %s is not supported: want %s", key, shorten(raw), list(fixed[key])))
 		}

@@ -1,0 +1,65 @@
+package atomicfile_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/histdist/histdist/internal/atomicfile"
+)
+
+// only checks that a folder holds nothing but the named files.
+func only(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(names) {
+		t.Errorf("%s holds %v, want %v", dir, entries, names)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	for _, text := range []string{"old", "new"} {
+		if err := atomicfile.Write(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text {
+			t.Errorf("read %q, %v, want %q", got, err, text)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Write(filepath.Join(dir, "folder"), nil); err == nil {
+		t.Error("a folder was written over")
+	}
+	only(t, dir, "a", "folder")
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "deep", "made")
+	broken := errors.New("broken")
+	fill := func(after error) func(string) error {
+		return func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o644), after)
+		}
+	}
+	if err := atomicfile.Folder(path, fill(broken)); !errors.Is(err, broken) {
+		t.Errorf("error %v, want that of fill", err)
+	}
+	only(t, filepath.Dir(path))
+	if err := atomicfile.Folder(path, fill(nil)); err != nil {
+		t.Fatal(err)
+	}
+	only(t, path, "a")
+	if err := atomicfile.Folder(path, fill(nil)); err == nil {
+		t.Error("a folder that exists was made again")
+	}
+	only(t, filepath.Dir(path), "made")
+}
