@@ -9,46 +9,47 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// Config says how a network is trained. Default has the paper's values.
+// Config says how a network is trained. Default has the paper's values. A field's tag json is its name in checkpoints, in errors and in
+// the section train of an experiment.
 type Config struct {
-	Seed       int64 `json:"seed"`
-	MaxSteps   int   `json:"max_steps"`  // optimisation steps of the whole run
-	Accumulate int   `json:"accumulate"` // micro-steps of an optimisation step; the last of an epoch may have fewer
+	Seed       int64 `json:"seed" usage:"of noise, order and crops"`
+	MaxSteps   int   `json:"steps" usage:"optimisation steps of the whole run"`
+	Accumulate int   `json:"accumulate" usage:"micro-steps of an optimisation step; the last of an epoch may have fewer"`
 
-	Prediction        schedule.PredictionType `json:"prediction"` // v_prediction or epsilon
-	SNRGamma          float64                 `json:"snr_gamma"`  // min-SNR weights of the loss; 0 means none
-	NoiseOffset       float64                 `json:"noise_offset"`
-	InputPerturbation float64                 `json:"input_perturbation"` // of the noise, hence of the target too
+	Prediction        schedule.PredictionType `json:"prediction-type" usage:"what the network predicts: v_prediction or epsilon"`
+	SNRGamma          float64                 `json:"snr-gamma" usage:"min-SNR weights of the loss; 0 is none"`
+	NoiseOffset       float64                 `json:"noise-offset" usage:"noise that is one number for a channel, of this scale"`
+	InputPerturbation float64                 `json:"input-perturbation" usage:"more noise of this scale; it changes the target too"`
 
-	AlternateTasks      bool    `json:"alternate_tasks"`      // generation in even micro-steps of an epoch, translation in odd ones
-	TranslationFraction float64 `json:"translation_fraction"` // else: the probability of a translation
+	AlternateTasks      bool    `json:"alternate-tasks" usage:"generation in even micro-steps of an epoch, translation in odd ones"`
+	TranslationFraction float64 `json:"translation-fraction" usage:"without alternate-tasks: the probability of a translation"`
 
-	LearningRate LearningRate `json:"learning_rate"`
-	AdamW        AdamW        `json:"adamw"`
-	MaxGradNorm  float64      `json:"max_grad_norm"` // 0 means no clipping
+	LearningRate
+	AdamW
+	MaxGradNorm float64 `json:"max-grad-norm" usage:"longer gradients are made this long; 0 is no clipping"`
 
-	EMA      bool    `json:"ema"`       // keep a moving average of the parameters
-	EMADecay float64 `json:"ema_decay"` // its decay at most
+	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
+	EMADecay float64 `json:"ema-decay" usage:"the average's decay at most"`
 
-	Precision string `json:"precision"`  // of activations, float32 or bfloat16; parameters and moments are float32
-	Recompute bool   `json:"recompute"`  // activations in the backward pass, instead of keeping them
-	LowMemory bool   `json:"low_memory"` // kernels without rearranged weights
+	Precision string `json:"precision" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
+	Recompute bool   `json:"recompute" usage:"compute activations again in the backward pass instead of keeping them"`
+	LowMemory bool   `json:"low-memory" usage:"kernels without rearranged weights"`
 
-	MaxSkipped int `json:"max_skipped"` // optimisation steps that may be left out because a loss or gradient isn't finite
+	MaxSkipped int `json:"max-skipped" usage:"optimisation steps that may be left out because a loss or gradient isn't finite"`
 
-	CheckpointEvery int  `json:"checkpoint_every"` // steps; 0 means at the end alone
-	KeepLast        int  `json:"keep_last"`        // checkpoints; 0 means all
-	KeepEvery       int  `json:"keep_every"`       // keep those of steps that it divides, too; 0 means none
-	ContinueUnsaved bool `json:"continue_unsaved"` // go on when a checkpoint can't be written, for lack of space say
-	ValidateEvery   int  `json:"validate_every"`   // steps; 0 means never
+	CheckpointEvery int  `json:"checkpoint-every" usage:"steps; 0 is at the end alone"`
+	KeepLast        int  `json:"keep-last" usage:"checkpoints to keep; 0 is all"`
+	KeepEvery       int  `json:"keep-every" usage:"also keep those of steps that this number divides; 0 is none"`
+	ContinueUnsaved bool `json:"continue-unsaved" usage:"go on when a checkpoint can't be written, for lack of space say"`
+	ValidateEvery   int  `json:"validate-every" usage:"steps; 0 is never"`
 }
 
 // AdamW holds the optimiser's constants.
 type AdamW struct {
-	Beta1       float64 `json:"beta1"`
-	Beta2       float64 `json:"beta2"`
-	Epsilon     float64 `json:"epsilon"`
-	WeightDecay float64 `json:"weight_decay"` // of every parameter, biases and norms too
+	Beta1       float64 `json:"adam-beta1" usage:"decay of the gradients' average"`
+	Beta2       float64 `json:"adam-beta2" usage:"decay of the squared gradients' average"`
+	Epsilon     float64 `json:"adam-epsilon" usage:"added to the root of the second moment"`
+	WeightDecay float64 `json:"weight-decay" usage:"of every parameter, biases and norms too"`
 }
 
 // Default is the configuration that the official implementation trains the paper's models with: 300 epochs of 4096 pairs in batches
@@ -79,29 +80,29 @@ func (c Config) Validate() error {
 	notNegative := func(key string, value float64) {
 		want(value >= 0 && !math.IsInf(value, 1), "%s is %g: want 0 or more", key, value)
 	}
-	least("max_steps", c.MaxSteps, 1)
+	least("steps", c.MaxSteps, 1)
 	least("accumulate", c.Accumulate, 1)
 	want(c.Prediction == schedule.VPrediction || c.Prediction == schedule.Epsilon,
-		"prediction is %q: want %s or %s", c.Prediction, schedule.VPrediction, schedule.Epsilon)
-	notNegative("snr_gamma", c.SNRGamma)
-	notNegative("noise_offset", c.NoiseOffset)
-	notNegative("input_perturbation", c.InputPerturbation)
-	want(c.TranslationFraction >= 0 && c.TranslationFraction <= 1, "translation_fraction is %g: want 0 to 1", c.TranslationFraction)
+		"prediction-type is %q: want %s or %s", c.Prediction, schedule.VPrediction, schedule.Epsilon)
+	notNegative("snr-gamma", c.SNRGamma)
+	notNegative("noise-offset", c.NoiseOffset)
+	notNegative("input-perturbation", c.InputPerturbation)
+	want(c.TranslationFraction >= 0 && c.TranslationFraction <= 1, "translation-fraction is %g: want 0 to 1", c.TranslationFraction)
 	if err := c.LearningRate.Validate(c.MaxSteps); err != nil {
 		errs = append(errs, err)
 	}
-	want(c.AdamW.Beta1 >= 0 && c.AdamW.Beta1 < 1, "adamw: beta1 is %g: want 0 or more and less than 1", c.AdamW.Beta1)
-	want(c.AdamW.Beta2 >= 0 && c.AdamW.Beta2 < 1, "adamw: beta2 is %g: want 0 or more and less than 1", c.AdamW.Beta2)
-	want(c.AdamW.Epsilon > 0 && c.AdamW.Epsilon < 1, "adamw: epsilon is %g: want more than 0, such as 1e-8", c.AdamW.Epsilon)
-	notNegative("adamw: weight_decay", c.AdamW.WeightDecay)
-	notNegative("max_grad_norm", c.MaxGradNorm)
-	want(c.EMADecay >= 0 && c.EMADecay <= 1, "ema_decay is %g: want 0 to 1", c.EMADecay)
+	want(c.AdamW.Beta1 >= 0 && c.AdamW.Beta1 < 1, "adam-beta1 is %g: want 0 or more and less than 1", c.AdamW.Beta1)
+	want(c.AdamW.Beta2 >= 0 && c.AdamW.Beta2 < 1, "adam-beta2 is %g: want 0 or more and less than 1", c.AdamW.Beta2)
+	want(c.AdamW.Epsilon > 0 && c.AdamW.Epsilon < 1, "adam-epsilon is %g: want more than 0, such as 1e-8", c.AdamW.Epsilon)
+	notNegative("weight-decay", c.AdamW.WeightDecay)
+	notNegative("max-grad-norm", c.MaxGradNorm)
+	want(c.EMADecay >= 0 && c.EMADecay <= 1, "ema-decay is %g: want 0 to 1", c.EMADecay)
 	want(c.Precision == vm.Float32.String() || c.Precision == vm.BFloat16.String(), "precision is %q: want float32 or bfloat16", c.Precision)
-	least("max_skipped", c.MaxSkipped, 0)
-	least("checkpoint_every", c.CheckpointEvery, 0)
-	least("keep_last", c.KeepLast, 0)
-	least("keep_every", c.KeepEvery, 0)
-	least("validate_every", c.ValidateEvery, 0)
+	least("max-skipped", c.MaxSkipped, 0)
+	least("checkpoint-every", c.CheckpointEvery, 0)
+	least("keep-last", c.KeepLast, 0)
+	least("keep-every", c.KeepEvery, 0)
+	least("validate-every", c.ValidateEvery, 0)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}

@@ -28,10 +28,9 @@ func TestValidateReportsEverything(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, key := range []string{
-		"max_steps", "accumulate", "prediction", "snr_gamma", "noise_offset", "input_perturbation", "translation_fraction",
-		"learning_rate: schedule", "learning_rate: base", "learning_rate: warmup", "learning_rate: cycles", "adamw: beta1", "adamw: beta2",
-		"adamw: epsilon", "adamw: weight_decay", "max_grad_norm", "ema_decay", "precision", "max_skipped", "checkpoint_every", "keep_last",
-		"keep_every", "validate_every",
+		"steps", "accumulate", "prediction-type", "snr-gamma", "noise-offset", "input-perturbation", "translation-fraction", "lr-schedule", "lr",
+		"lr-warmup", "lr-cycles", "adam-beta1", "adam-beta2", "adam-epsilon", "weight-decay", "max-grad-norm", "ema-decay", "precision",
+		"max-skipped", "checkpoint-every", "keep-last", "keep-every", "validate-every",
 	} {
 		if !strings.Contains(err.Error(), key+" is ") {
 			t.Errorf("error does not name %s:\n%v", key, err)

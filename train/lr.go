@@ -28,11 +28,11 @@ var lrSchedules = []LRSchedule{Constant, ConstantWithWarmup, Linear, Cosine, Cos
 
 // LearningRate is the learning rate of every step of a run.
 type LearningRate struct {
-	Schedule LRSchedule `json:"schedule"`
-	Base     float64    `json:"base"`   // the largest
-	Warmup   int        `json:"warmup"` // steps
-	Cycles   float64    `json:"cycles"` // waves of Cosine (0 means 0.5) or falls of CosineWithRestarts (0 means 1)
-	Power    float64    `json:"power"`  // of Polynomial; 0 means 1
+	Schedule LRSchedule `json:"lr-schedule" usage:"constant, constant_with_warmup, linear, cosine, cosine_with_restarts or polynomial"`
+	Base     float64    `json:"lr" usage:"largest learning rate"`
+	Warmup   int        `json:"lr-warmup" usage:"steps in which the learning rate rises from 0"`
+	Cycles   float64    `json:"lr-cycles" usage:"waves of cosine (0 is 0.5), falls of cosine_with_restarts (0 is 1)"`
+	Power    float64    `json:"lr-power" usage:"of polynomial; 0 is 1"`
 }
 
 // Validate reports everything that is wrong with the learning rate of a run of so many steps.
@@ -43,23 +43,23 @@ func (l LearningRate) Validate(steps int) error {
 		for i, s := range lrSchedules {
 			names[i] = string(s)
 		}
-		errs = append(errs, fmt.Errorf("learning_rate: schedule is %q: want one of %s", l.Schedule, strings.Join(names, ", ")))
+		errs = append(errs, fmt.Errorf("lr-schedule is %q: want one of %s", l.Schedule, strings.Join(names, ", ")))
 	}
 	if !(l.Base > 0) || math.IsInf(l.Base, 1) {
-		errs = append(errs, fmt.Errorf("learning_rate: base is %g: want more than 0", l.Base))
+		errs = append(errs, fmt.Errorf("lr is %g: want more than 0", l.Base))
 	}
 	if l.Warmup < 0 {
-		errs = append(errs, fmt.Errorf("learning_rate: warmup is %d: want 0 or more steps", l.Warmup))
+		errs = append(errs, fmt.Errorf("lr-warmup is %d: want 0 or more steps", l.Warmup))
 	}
 	if l.Cycles < 0 || l.Power < 0 {
-		errs = append(errs, fmt.Errorf("learning_rate: cycles is %g and power %g: want 0 or more", l.Cycles, l.Power))
+		errs = append(errs, fmt.Errorf("lr-cycles is %g and lr-power %g: want 0 or more", l.Cycles, l.Power))
 	}
 	if l.Schedule == Polynomial {
 		if l.Base <= polynomialEnd {
-			errs = append(errs, fmt.Errorf("learning_rate: base is %g: polynomial falls to %g, want more", l.Base, polynomialEnd))
+			errs = append(errs, fmt.Errorf("lr is %g: polynomial falls to %g, want more", l.Base, polynomialEnd))
 		}
 		if l.Warmup == steps {
-			errs = append(errs, fmt.Errorf("learning_rate: warmup is %d, the whole run: polynomial wants another number", l.Warmup))
+			errs = append(errs, fmt.Errorf("lr-warmup is %d, the whole run: polynomial wants another number", l.Warmup))
 		}
 	}
 	return errors.Join(errs...)

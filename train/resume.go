@@ -115,7 +115,7 @@ func (t *Trainer) restore(path string, r Resume, epochLength int) (*checkpoint, 
 
 // free are the keys that may change from one part of a run to the next: they change no bit of the parameters.
 func free() []string {
-	return []string{"recompute", "checkpoint_every", "keep_last", "keep_every", "continue_unsaved", "validate_every", "max_skipped"}
+	return []string{"recompute", "checkpoint-every", "keep-last", "keep-every", "continue-unsaved", "validate-every", "max-skipped"}
 }
 
 // differences lists what matters in which two configurations differ, a line each.

@@ -372,7 +372,7 @@ func TestResumeNeedsLeaveAndTheSameConfiguration(t *testing.T) {
 	changed := c
 	changed.LearningRate.Base, changed.MaxSteps, changed.KeepLast = 2e-3, 6, 1
 	_, err := runTiny(t.Context(), changed, net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}})
-	for _, want := range []string{"learning_rate.base: 0.001 in the checkpoint, 0.002 now", "max_steps: 4 in the checkpoint, 6 now"} {
+	for _, want := range []string{"lr: 0.001 in the checkpoint, 0.002 now", "steps: 4 in the checkpoint, 6 now"} {
 		if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v: want %q", err, want)
 		}
