@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"reflect"
@@ -15,14 +16,19 @@ type key struct {
 	field reflect.Value
 }
 
-// keysOf lists the fields of a pointer to a struct. A field's tag `key` is its name, a nested struct's a section's.
+// keysOf lists the fields of a pointer to a struct. A field's tag `key`, or `json` in structs that checkpoints hold too, is its name, a
+// nested struct's a section's. Fields of an embedded struct belong to the struct around it.
 func keysOf(config any) []key {
 	var keys []key
 	var walk func(v reflect.Value, prefix string)
 	walk = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
-			name := f.Tag.Get("key")
+			if f.Anonymous {
+				walk(v.Field(i), prefix)
+				continue
+			}
+			name := cmp.Or(f.Tag.Get("key"), f.Tag.Get("json"))
 			if name == "" {
 				continue
 			}

@@ -1,17 +1,17 @@
 package configs
 
 import (
+	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
-	"gopkg.in/yaml.v3"
 )
 
 // envPrefix begins the names of all environment variables.
@@ -24,10 +24,11 @@ type Value struct {
 	Origin string // default, a file with its line, an environment variable, or a flag
 }
 
-// Sources are where values come from beside the defaults that a struct holds.
+// Sources are where values come from beside the defaults that a struct holds, the weakest first.
 type Sources struct {
-	File  string                 // YAML; "" is none
+	Files []File                 // the weakest first: see Chain
 	Flags map[string]*pflag.Flag // by key; only those that were given count
+	Set   []string               // KEY=VALUE
 }
 
 // Load fills a pointer to a struct of keys, which holds the defaults, and returns all values with their origins, by key. All errors are
@@ -35,34 +36,35 @@ type Sources struct {
 func Load(config any, s Sources) ([]Value, error) {
 	keys := keysOf(config)
 	v := viper.New()
-	lines, err := readFile(v, s.File, keys)
-	if err != nil {
+	v.SetConfigType("yaml")
+	origins := map[string]string{}
+	var errs []error
+	for _, f := range s.Files {
+		lines, err := f.lines(keys)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := v.MergeConfig(bytes.NewReader(f.Text)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", f.Name, err))
+		}
+		for k, line := range lines {
+			origins[k] = fmt.Sprintf("%s:%d", f.Name, line)
+		}
+	}
+	set, err := assignments(s.Set, keys)
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	var values []Value
-	var errs []error
 	for _, k := range keys {
-		v.SetDefault(k.name, k.plain())
-		variable := Variable(k.name)
-		if err := v.BindEnv(k.name, variable); err != nil {
-			return nil, fmt.Errorf("%s: %w", variable, err)
-		}
 		value := Value{Key: k.name, Origin: "default"}
-		if line, ok := lines[k.name]; ok {
-			value.Origin = fmt.Sprintf("%s:%d", s.File, line)
+		if err := k.source(v, s, set, origins, &value); err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		if os.Getenv(variable) != "" {
-			value.Origin = variable
-		}
-		if f := s.Flags[k.name]; f != nil && f.Changed {
-			if err := v.BindPFlag(k.name, f); err != nil {
-				return nil, fmt.Errorf("--%s: %w", f.Name, err)
-			}
-			value.Origin = "--" + f.Name
-		}
-		got := v.Get(k.name)
-		if err := decode(k, got); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %v: %w", value.Origin, k.name, got, err))
+		if err := decode(k, value.Value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %v: %w", value.Origin, k.name, value.Value, err))
 			continue
 		}
 		value.Value = k.plain()
@@ -71,9 +73,96 @@ func Load(config any, s Sources) ([]Value, error) {
 	return values, errors.Join(errs...)
 }
 
+// source finds the strongest value of a key.
+func (k key) source(v *viper.Viper, s Sources, set map[string]string, origins map[string]string, value *Value) error {
+	v.SetDefault(k.name, k.plain())
+	if origin, ok := origins[k.name]; ok {
+		value.Origin = origin
+	}
+	variable := Variable(k.name)
+	if err := v.BindEnv(k.name, variable); err != nil {
+		return fmt.Errorf("%s: %w", variable, err)
+	}
+	if os.Getenv(variable) != "" {
+		value.Origin = variable
+	}
+	if f := s.Flags[k.name]; f != nil && f.Changed {
+		if err := v.BindPFlag(k.name, f); err != nil {
+			return fmt.Errorf("--%s: %w", f.Name, err)
+		}
+		value.Origin = "--" + f.Name
+	}
+	if text, ok := set[k.name]; ok {
+		v.Set(k.name, text)
+		value.Origin = "--set"
+	}
+	value.Value = v.Get(k.name)
+	return nil
+}
+
+// assignments reads KEY=VALUE texts.
+func assignments(texts []string, keys []key) (map[string]string, error) {
+	set := map[string]string{}
+	var errs []error
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		switch {
+		case !ok:
+			errs = append(errs, fmt.Errorf("--set %s: want KEY=VALUE, such as train.lr=1e-4", text))
+		case !isKey(name, keys):
+			errs = append(errs, fmt.Errorf("--set %s: %w", text, unknown(name, names(keys))))
+		default:
+			set[name] = value
+		}
+	}
+	return set, errors.Join(errs...)
+}
+
 // Variable is the environment variable of a key.
 func Variable(key string) string {
 	return envPrefix + "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+}
+
+// Locate adds to the errors of a configuration, whose texts begin with a key, where that key's value comes from. Errors may be joined;
+// section stands before the keys of those that do not name it.
+func Locate(err error, section string, values []Value) error {
+	origins := map[string]string{}
+	for _, v := range values {
+		origins[v.Key] = v.Origin
+	}
+	var located []error
+	for _, e := range leaves(err) {
+		name := strings.TrimRight(strings.Fields(e.Error() + " ")[0], ":")
+		if section != "" {
+			name = section + "." + name
+		}
+		origin, ok := origins[name]
+		if !ok {
+			located = append(located, e)
+			continue
+		}
+		if section != "" {
+			e = fmt.Errorf("%s.%w", section, e)
+		}
+		located = append(located, fmt.Errorf("%s: %w", origin, e))
+	}
+	return errors.Join(located...)
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, &joined) {
+		return []error{err}
+	}
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, leaves(e)...)
+	}
+	return list
 }
 
 // decode sets a key's field.
@@ -87,7 +176,7 @@ func decode(k key, value any) error {
 		return err
 	}
 	if err := d.Decode(value); err != nil {
-		if _, isText := target.Interface().(interface{ UnmarshalText([]byte) error }); isText {
+		if _, isText := target.Interface().(encoding.TextUnmarshaler); isText {
 			if inner := errors.Unwrap(err); inner != nil {
 				return inner
 			}
@@ -97,59 +186,4 @@ func decode(k key, value any) error {
 	}
 	k.field.Set(target.Elem())
 	return nil
-}
-
-// readFile reads a YAML file and returns the line of each key in it. Keys that aren't known are errors.
-func readFile(v *viper.Viper, path string, keys []key) (map[string]int, error) {
-	lines := map[string]int{}
-	if path == "" {
-		return lines, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	known := names(keys)
-	var errs []error
-	var walk func(n *yaml.Node, prefix string)
-	walk = func(n *yaml.Node, prefix string) {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			name := prefix + n.Content[i].Value
-			line := n.Content[i].Line
-			if _, twice := lines[name]; twice {
-				errs = append(errs, fmt.Errorf("%s:%d: %s stands twice", path, line, name))
-			}
-			lines[name] = line
-			if !slices.Contains(known, name) {
-				err := fmt.Errorf("%s:%d: unknown key %s", path, line, name)
-				if near := nearest(name, known); near != "" {
-					err = fmt.Errorf("%w: did you mean %s?", err, near)
-				}
-				errs = append(errs, err)
-				continue
-			}
-			if n.Content[i+1].Kind == yaml.MappingNode {
-				walk(n.Content[i+1], name+".")
-			}
-		}
-	}
-	if len(root.Content) > 0 {
-		if root.Content[0].Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s: want keys and values", path)
-		}
-		walk(root.Content[0], "")
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	v.SetConfigFile(path)
-	v.SetConfigType("yaml")
-	if err := v.ReadInConfig(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return lines, nil
 }

@@ -28,7 +28,11 @@ func load(t *testing.T, file string, args ...string) (configs.Translate, []confi
 	if err := set.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	values, err := configs.Load(&c, configs.Sources{File: file, Flags: flags})
+	files, err := configs.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := configs.Load(&c, configs.Sources{Files: files, Flags: flags})
 	return c.Translate, values, err
 }
 

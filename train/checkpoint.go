@@ -13,8 +13,8 @@ import (
 
 // A checkpoint is a folder checkpoint-STEP:
 //
-//	unet/           the U-Net in diffusers' layout
-//	unet_ema/       the moving average, likewise, where there is one
+//	unet/           the U-Net in diffusers' layout; vae/ of an autoencoder
+//	unet_ema/       the moving average, likewise, where there is one; vae_ema/
 //	optimizer/      AdamW's moments, exp_avg.safetensors and exp_avg_sq.safetensors, under the parameters' names
 //	state.json      everything else: see checkpoint
 //	manifest.json   size and SHA-256 of every other file
@@ -25,8 +25,7 @@ const (
 	hiddenPrefix  = ".checkpoint-" // on its way in or out
 	latestFile    = "latest"
 	stateFile     = "state.json"
-	unetFolder    = "unet"
-	averageFolder = "unet_ema"
+	averageSuffix = "_ema"
 	configFile    = "config.json"
 )
 
@@ -42,6 +41,8 @@ type checkpoint struct {
 	LearningRate float64    `json:"learning_rate"` // of the next step
 	Generators   generators `json:"generators"`
 	Config       Config     `json:"config"`
+	// Inputs are RunOptions.Inputs.
+	Inputs map[string]string `json:"inputs,omitempty"`
 }
 
 // generators are the states of the random number generators, in PyTorch's layout.
@@ -61,12 +62,12 @@ type saved struct {
 // savedParts lists what a checkpoint of a configuration holds.
 func (c Config) savedParts() []saved {
 	list := []saved{
-		{Parameters, unetFolder},
+		{Parameters, c.Objective.folder()},
 		{ExpAvg, filepath.Join("optimizer", "exp_avg.safetensors")},
 		{ExpAvgSq, filepath.Join("optimizer", "exp_avg_sq.safetensors")},
 	}
 	if c.EMA {
-		list = append(list, saved{Averages, averageFolder})
+		list = append(list, saved{Averages, c.Objective.folder() + averageSuffix})
 	}
 	return list
 }

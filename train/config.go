@@ -56,7 +56,7 @@ type AdamW struct {
 // of 48. It differs in precision, which is bfloat16 there, and in how often it saves.
 func Default() Config {
 	return Config{
-		MaxSteps: 25800, Accumulate: 1,
+		Objective: Diffusion, MaxSteps: 25800, Accumulate: 1, KLWeight: 1e-6,
 		Prediction: schedule.VPrediction, SNRGamma: 5,
 		AlternateTasks: true, TranslationFraction: 0.5,
 		LearningRate: LearningRate{Schedule: Cosine, Base: 1.5e-4, Warmup: 1000},

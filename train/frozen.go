@@ -25,6 +25,14 @@ type Pairs struct {
 	HE, IHC          []uint8
 }
 
+func (p Pairs) check() error {
+	size := p.Height * p.Width * 3
+	if p.N < 1 || size < 1 || len(p.HE) != p.N*size || len(p.IHC) != p.N*size {
+		return fmt.Errorf("pairs of %d and %d bytes: want %d of %d×%d pixels", len(p.HE), len(p.IHC), p.N, p.Height, p.Width)
+	}
+	return nil
+}
+
 // PairSource gives the images of a run.
 type PairSource interface {
 	// Len is the number of micro-steps in an epoch.
@@ -119,10 +127,10 @@ func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng
 
 // Encode makes an example of images. noise draws the autoencoder's sample of the target, as training.py does before everything else.
 func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torch) (Example, error) {
-	size := p.Height * p.Width * 3
-	if p.N < 1 || size < 1 || len(p.HE) != p.N*size || len(p.IHC) != p.N*size {
-		return Example{}, fmt.Errorf("pairs of %d and %d bytes: want %d of %d×%d pixels", len(p.HE), len(p.IHC), p.N, p.Height, p.Width)
+	if err := p.check(); err != nil {
+		return Example{}, err
 	}
+	size := p.Height * p.Width * 3
 	if k := f.model.VAE.Factor(); p.Height%k != 0 || p.Width%k != 0 {
 		return Example{}, fmt.Errorf("images of %d×%d pixels: want multiples of %d", p.Height, p.Width, k)
 	}
@@ -175,11 +183,7 @@ func (f *Frozen) moments(ctx context.Context, rgb []uint8, height, width int) ([
 	if err != nil {
 		return nil, err
 	}
-	x := make([]float32, len(rgb))
-	for i, v := range rgb {
-		x[i] = 2*(float32(v)/255) - 1
-	}
-	moments, err := e.run(ctx, x)
+	moments, err := e.run(ctx, signed(rgb))
 	if err == nil && f.room(moments) {
 		s := f.cache[key]
 		s.moments = moments

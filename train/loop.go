@@ -34,10 +34,13 @@ type Hooks struct {
 type RunOptions struct {
 	Folder   string // of the checkpoints
 	Examples Examples
-	Resume   Resume
-	Sink     Sink // may be nil; it stays the caller's
-	Hooks    Hooks
-	Version  string // of the program, for checkpoints
+	// Inputs say what the examples depend on, such as the crop's size and a hash of the pairs, by the names that errors show. A
+	// checkpoint holds them; a run that goes on with others is refused.
+	Inputs  map[string]string
+	Resume  Resume
+	Sink    Sink // may be nil; it stays the caller's
+	Hooks   Hooks
+	Version string // of the program, for checkpoints
 }
 
 // Result says how far a run came.
@@ -106,7 +109,7 @@ func (r *run) begin() error {
 	if err := r.folder.clean(); err != nil {
 		return err
 	}
-	c, err := r.folder.resume(r.trainer, r.Resume, r.Examples.Len())
+	c, err := r.folder.resume(r.trainer, r.Resume, r.Examples.Len(), r.Inputs)
 	if err != nil {
 		return err
 	}
@@ -169,6 +172,7 @@ type drawn struct {
 // notFiniteError is a step that went wrong, with what it learnt from.
 type notFiniteError struct {
 	step   int
+	title  string // of the last micro-step
 	micro  []drawn
 	reason error
 }
@@ -176,17 +180,21 @@ type notFiniteError struct {
 // Error says where.
 func (e *notFiniteError) Error() string {
 	last := e.micro[len(e.micro)-1]
-	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %v): %v", e.step, last.at.Epoch, last.at.Index, last.task, e.reason)
+	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %s): %v", e.step, last.at.Epoch, last.at.Index, e.title, e.reason)
 }
 
 // Unwrap returns the reason.
 func (e *notFiniteError) Unwrap() error { return e.reason }
 
+func (r *run) notFiniteError(micro []drawn, reason error) error {
+	return &notFiniteError{r.trainer.Step() + 1, r.trainer.objective.title(micro[len(micro)-1].task), micro, reason}
+}
+
 // step takes one optimisation step: micro-steps as many as are accumulated, or as the epoch has left, and an update.
 func (r *run) step(ctx context.Context) (Metrics, error) {
 	begin, flop, images := time.Now(), r.trainer.flop, 0
-	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.position.Epoch, TaskLoss: map[Task]float64{}, Skipped: r.result.Skipped}
-	counts := map[Task]float64{}
+	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.position.Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
+	counts := map[string]float64{}
 	var group []drawn
 	for len(group) < r.config.Accumulate && r.position.Epoch == m.Epoch {
 		d, err := r.draw(ctx)
@@ -194,29 +202,31 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 			return m, err
 		}
 		group = append(group, d)
-		loss, err := r.trainer.Accumulate(ctx, d.example, d.draws)
+		values, err := r.trainer.accumulate(ctx, d.example, d.draws)
 		if err != nil {
 			return m, err
 		}
-		if !finite(loss) {
-			return m, &notFiniteError{m.Step, group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite)}
+		if loss := values[0]; !finite(loss) {
+			return m, r.notFiniteError(group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite))
 		}
-		m.Loss += loss / float64(r.config.Accumulate)
-		m.TaskLoss[d.task] += loss
-		counts[d.task]++
+		m.Loss += values[0] / float64(r.config.Accumulate)
+		for name, loss := range r.trainer.objective.losses(d.task, values) {
+			m.Losses[name] += loss
+			counts[name]++
+		}
 		images += d.example.Shape[0]
 	}
 	u, err := r.trainer.Update(ctx)
 	if errors.Is(err, ErrNotFinite) {
-		err = &notFiniteError{m.Step, group, err}
+		err = r.notFiniteError(group, err)
 	}
 	if err != nil {
 		return m, err
 	}
 	r.setMark()
 	r.result.Step = u.Step
-	for task, n := range counts {
-		m.TaskLoss[task] /= n
+	for name, n := range counts {
+		m.Losses[name] /= n
 	}
 	m.GradientNorm, m.LearningRate, m.EMADecay = u.GradientNorm, u.LearningRate, u.EMADecay
 	m.Seconds = time.Since(begin).Seconds()
@@ -238,7 +248,7 @@ func (r *run) draw(ctx context.Context) (drawn, error) {
 	if d.example, err = r.Examples.Example(ctx, d.at, d.task, r.noise); err != nil {
 		return d, fmt.Errorf("epoch %d, micro-step %d: %w", d.at.Epoch, d.at.Index, err)
 	}
-	if d.draws, err = Draw(r.noise, d.example.Shape, len(r.trainer.schedule.AlphasCumprod)); err != nil {
+	if d.draws, err = r.trainer.Draw(r.noise, d.example); err != nil {
 		return d, err
 	}
 	r.position = r.position.next(r.Examples.Len())
@@ -317,7 +327,7 @@ func (r *run) save(ctx context.Context) error {
 	path, err := r.folder.save(r.trainer, checkpoint{
 		Format: checkpointFormat, Program: r.Version, Device: r.trainer.options.Device.Name(),
 		Step: step, Position: r.mark.position, EpochLength: r.Examples.Len(), Skipped: r.result.Skipped,
-		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config,
+		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config, Inputs: r.Inputs,
 	})
 	if err != nil {
 		return err

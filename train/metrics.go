@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -19,14 +20,14 @@ type Metrics struct {
 	Step            int // counted from 1
 	Epoch           int // counted from 0, of the step's last micro-step
 	Loss            float64
-	TaskLoss        map[Task]float64 // of the tasks that the step has micro-steps of
-	GradientNorm    float64          // before clipping
+	Losses          map[string]float64 // of a U-Net's tasks, of an autoencoder's loss its reconstruction and its divergence
+	GradientNorm    float64            // before clipping
 	LearningRate    float64
 	EMADecay        float64
 	Skipped         int // steps left out so far, because they weren't finite
 	Seconds         float64
 	ImagesPerSecond float64
-	TFLOPS          float64 // 10¹² floating-point operations of the U-Net a second
+	TFLOPS          float64 // 10¹² floating-point operations of the network a second
 	Memory          int64   // bytes that are allocated on the device
 	Left            time.Duration
 }
@@ -34,10 +35,8 @@ type Metrics struct {
 // Scalars names the numbers as sinks get them.
 func (m Metrics) Scalars() []Scalar {
 	list := []Scalar{{"train/loss", m.Loss}}
-	for _, task := range []Task{Generation, Translation} {
-		if loss, ok := m.TaskLoss[task]; ok {
-			list = append(list, Scalar{"train/loss_" + task.String(), loss})
-		}
+	for _, name := range slices.Sorted(maps.Keys(m.Losses)) {
+		list = append(list, Scalar{"train/loss_" + name, m.Losses[name]})
 	}
 	return append(list,
 		Scalar{"train/gradient_norm", m.GradientNorm}, Scalar{"train/learning_rate", m.LearningRate}, Scalar{"train/ema_decay", m.EMADecay},

@@ -7,17 +7,18 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 )
 
-// Example is what a micro-step learns from.
+// Example is what a micro-step learns from: a U-Net from latents, an autoencoder from images.
 type Example struct {
-	Shape     [4]int    // of the latents: N, H, W, C
+	Shape     [4]int    // of the latents or images: N, H, W, C
 	Latents   []float32 // [N,H,W,C], what is to be made, multiplied by the autoencoder's scaling_factor
 	Condition []float32 // [N,H,W,C], the H&E, not multiplied; nil is zeros
 	Context   []float32 // [N,tokens,cross_attention_dim]
+	Images    []float32 // [N,H,W,C], from −1 to 1
 }
 
-// Draws are the random numbers of a micro-step.
+// Draws are the random numbers of a micro-step. An autoencoder needs the noise alone.
 type Draws struct {
-	Noise        []float32 // [N,H,W,C]
+	Noise        []float32 // [N,H,W,C] of the latents
 	Offset       []float32 // [N,C]
 	Perturbation []float32 // [N,H,W,C]
 	Timesteps    []int     // [N]
@@ -45,8 +46,8 @@ func Draw(g *rng.Torch, shape [4]int, timesteps int) (Draws, error) {
 	return d, nil
 }
 
-// check compares the sizes of an example and its draws.
-func (e Example) check(d Draws, channels, contextDim int) error {
+// checkLatents compares the sizes of a U-Net's example and its draws.
+func (e Example) checkLatents(d Draws, channels, contextDim int) error {
 	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
 	size := n * h * w * c
 	switch {

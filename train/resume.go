@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (f folder) candidates() ([]int, error) {
 }
 
 // resume fills the trainer from a checkpoint; nil where there is none.
-func (f folder) resume(t *Trainer, r Resume, epochLength int) (*checkpoint, error) {
+func (f folder) resume(t *Trainer, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
 	steps, err := f.candidates()
 	if err != nil || len(steps) == 0 {
 		return nil, err
@@ -63,7 +64,7 @@ func (f folder) resume(t *Trainer, r Resume, epochLength int) (*checkpoint, erro
 	for _, step := range steps {
 		err := verify(f.path(step))
 		if err == nil {
-			return t.restore(f.path(step), r, epochLength)
+			return t.restore(f.path(step), r, epochLength, inputs)
 		}
 		damaged = append(damaged, err)
 		if !r.FallBack {
@@ -74,7 +75,7 @@ func (f folder) resume(t *Trainer, r Resume, epochLength int) (*checkpoint, erro
 }
 
 // restore fills the trainer from a checkpoint that was verified.
-func (t *Trainer) restore(path string, r Resume, epochLength int) (*checkpoint, error) {
+func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
 	text, err := os.ReadFile(filepath.Join(path, stateFile))
 	if err != nil {
 		return nil, err
@@ -86,13 +87,16 @@ func (t *Trainer) restore(path string, r Resume, epochLength int) (*checkpoint, 
 	if c.Format != checkpointFormat {
 		return nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
 	}
-	network, err := os.ReadFile(filepath.Join(path, unetFolder, configFile))
+	if c.Config.Objective != t.config.Objective {
+		return nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now", path, ErrChanged, c.Config.Objective, t.config.Objective)
+	}
+	network, err := os.ReadFile(filepath.Join(path, t.config.Objective.folder(), configFile))
 	if err != nil {
 		return nil, err
 	}
-	changes := differences(c.Config, t.config)
+	changes := append(differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs)...)
 	if !bytes.Equal(network, t.configJSON) {
-		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, unetFolder, configFile)))
+		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, t.config.Objective.folder(), configFile)))
 	}
 	if c.EpochLength != epochLength {
 		changes = append(changes, fmt.Sprintf("micro-steps of an epoch: %d in the checkpoint, %d now", c.EpochLength, epochLength))
@@ -103,7 +107,7 @@ func (t *Trainer) restore(path string, r Resume, epochLength int) (*checkpoint, 
 	for _, s := range t.config.savedParts() {
 		from := s.path
 		if s.part == Averages && !c.Config.EMA { // the average begins now
-			from = unetFolder
+			from = t.config.Objective.folder()
 		}
 		if err := t.state.load(filepath.Join(path, from), s.part); err != nil {
 			return nil, err
@@ -119,12 +123,14 @@ func free() []string {
 }
 
 // differences lists what matters in which two configurations differ, a line each.
-func differences(before, now Config) []string {
-	a, b := flat("", before), flat("", now)
+func differences(before, now map[string]string) []string {
+	all := map[string]string{}
+	maps.Copy(all, before)
+	maps.Copy(all, now)
 	var lines []string
-	for _, k := range slices.Sorted(maps.Keys(b)) {
-		if a[k] != b[k] && !slices.Contains(free(), k) {
-			lines = append(lines, fmt.Sprintf("%s: %s in the checkpoint, %s now", k, a[k], b[k]))
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		if before[k] != now[k] && !slices.Contains(free(), k) {
+			lines = append(lines, fmt.Sprintf("%s: %s in the checkpoint, %s now", k, cmp.Or(before[k], "nothing"), cmp.Or(now[k], "nothing")))
 		}
 	}
 	return lines

@@ -488,7 +488,7 @@ func TestRunReports(t *testing.T) {
 	o := train.RunOptions{Folder: dir, Sink: sink, Hooks: train.Hooks{
 		Step: func(_ context.Context, m train.Metrics) error {
 			steps = append(steps, m.Step)
-			if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.TaskLoss) == 0 {
+			if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.Losses) == 0 {
 				t.Errorf("%+v", m)
 			}
 			return nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
-	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 )
@@ -45,30 +44,28 @@ type state struct {
 }
 
 // newState allocates memory for the parameters of a network. It is zero.
-func newState(d device.Device, c unet.Config, average bool) (*state, error) {
-	n, err := unet.Build(c, unet.Size{Batch: 1, Height: 1, Width: 1, Tokens: 1})
-	if err != nil {
-		return nil, err
-	}
+func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, error) {
 	s := &state{device: d}
 	parts := []Part{Parameters, Gradients, ExpAvg, ExpAvgSq}
 	if average {
 		parts = append(parts, Averages)
 	}
 	need := int64(0)
-	for _, node := range n.Scope.Params() {
+	for _, node := range params {
 		need += int64(op.Size(node.Shape()) * 4 * len(parts))
 	}
 	if available := d.Available(); available > 0 && need > available {
 		return nil, fmt.Errorf("%w on %s: parameters, gradients and moments take %.1f GiB, %.1f GiB may be used",
 			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
 	}
-	for _, node := range n.Scope.Params() {
+	for _, node := range params {
 		a := &array{name: node.Name(), shape: node.Shape().Clone(), parts: map[Part][]float32{}}
 		for _, part := range parts {
-			if a.parts[part], err = s.alloc(op.Size(a.shape)); err != nil {
+			values, err := s.alloc(op.Size(a.shape))
+			if err != nil {
 				return nil, errors.Join(fmt.Errorf("%s: %s: %w", a.name, part, err), s.close())
 			}
+			a.parts[part] = values
 		}
 		s.arrays = append(s.arrays, a)
 	}

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
-	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 )
@@ -22,11 +21,20 @@ import (
 // Options say what is trained, and on what.
 type Options struct {
 	Device device.Device // computes in the process's memory; it stays the caller's
-	UNet   string        // folder of the U-Net to begin with, config.json and weights in diffusers' layout
-	// Schedule is the noise of the time steps: schedule.New of the model's scheduler_config.json For the prediction type.
+	// UNet or VAE, by the configuration's objective, is the folder of the network to begin with: config.json and weights in
+	// diffusers' layout.
+	UNet, VAE string
+	// Schedule is the noise of a U-Net's time steps: schedule.New of the model's scheduler_config.json For the prediction type.
 	Schedule *schedule.Schedule
 	// MemoryLimit is the number of bytes that one program may take beside the state; 0 means what the device has available.
 	MemoryLimit int64
+}
+
+func (o Options) network(objective Objective) string {
+	if objective == Autoencoder {
+		return o.VAE
+	}
+	return o.UNet
 }
 
 // Trainer holds a network under training: its parameters, their gradients, AdamW's moments and the moving average, once, and the
@@ -39,11 +47,10 @@ type Trainer struct {
 	config     Config
 	options    Options
 	precision  vm.Precision
-	network    unet.Config
+	objective  objective
 	configJSON []byte // of the network
-	schedule   *schedule.Schedule
 	state      *state
-	micro      map[unet.Size]*microStep
+	micro      map[size]*microStep
 	losses     map[evaluation]*microStep // forward passes alone
 	norm       *vm.Program
 	update     *update
@@ -66,12 +73,8 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
-	if o.Schedule == nil || o.Schedule.Config.PredictionType != c.Prediction {
-		return nil, fmt.Errorf("training: want a noise schedule for %s", c.Prediction)
-	}
 	t := &Trainer{
-		config: c, options: o, schedule: o.Schedule, precision: precision,
-		micro: map[unet.Size]*microStep{}, losses: map[evaluation]*microStep{},
+		config: c, options: o, precision: precision, micro: map[size]*microStep{}, losses: map[evaluation]*microStep{},
 	}
 	if available := o.Device.Available(); available > 0 {
 		t.ceiling = o.Device.Allocated() + available
@@ -81,21 +84,17 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 			err = errors.Join(fmt.Errorf("training: %w", err), t.Close())
 		}
 	}()
-	path := filepath.Join(o.UNet, configFile)
-	if t.configJSON, err = os.ReadFile(path); err != nil {
+	if t.objective, t.configJSON, err = newObjective(c, o); err != nil {
 		return nil, err
 	}
-	if t.network, err = unet.ReadConfig(path); err != nil {
+	params, err := t.objective.params()
+	if err != nil {
 		return nil, err
 	}
-	if t.network.InChannels != 2*t.network.OutChannels {
-		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
-			"text-to-image U-Net", o.UNet, t.network.InChannels, 2*t.network.OutChannels)
-	}
-	if t.state, err = newState(o.Device, t.network, c.EMA); err != nil {
+	if t.state, err = newState(o.Device, params, c.EMA); err != nil {
 		return nil, err
 	}
-	if err = t.state.load(o.UNet, Parameters); err != nil {
+	if err = t.state.load(o.network(c.Objective), Parameters); err != nil {
 		return nil, err
 	}
 	if c.EMA {
@@ -173,28 +172,27 @@ func (t *Trainer) compileUpdate() error {
 // microStep is the program of a micro-step for examples of one size.
 type microStep struct {
 	*vm.Program
-	network               *unet.Network
-	target, weights, keep *gorgonia.Node
-	outputs               gorgonia.Nodes
-	flop                  int64
+	lesson  *lesson
+	keep    *gorgonia.Node
+	outputs gorgonia.Nodes // the lesson's values, the sums of gradients
+	flop    int64
 }
 
 // stepFor returns the program for a size, compiled when it is first asked for.
-func (t *Trainer) stepFor(size unet.Size) (*microStep, error) {
-	if m, ok := t.micro[size]; ok {
+func (t *Trainer) stepFor(z size) (*microStep, error) {
+	if m, ok := t.micro[z]; ok {
 		return m, nil
 	}
-	m, err := t.build(size, Parameters)
+	l, err := t.build(z, t.share(), Parameters)
 	if err != nil {
 		return nil, err
 	}
-	params := m.network.Scope.Params()
-	grads, err := graph.Gradients(m.outputs[0], params...)
+	s, params := l.scope, l.scope.Params()
+	grads, err := graph.Gradients(l.values[0], params...)
 	if err != nil {
 		return nil, err
 	}
-	s := m.network.Scope
-	m.keep = s.Input("keep", 1)
+	m := &microStep{lesson: l, keep: s.Input("keep", 1), outputs: slices.Clone(l.values)}
 	var sums gorgonia.Nodes
 	for i, p := range params {
 		sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
@@ -207,84 +205,81 @@ func (t *Trainer) stepFor(size unet.Size) (*microStep, error) {
 	if err := t.state.bind(sums, Gradients); err != nil {
 		return nil, err
 	}
-	if m.Program, err = t.compile(m, false); err != nil {
+	if m.Program, err = t.compile(s, m.outputs, false); err != nil {
 		return nil, err
 	}
 	for _, s := range m.Report().Steps {
 		m.flop += s.FLOP
 	}
-	t.micro[size] = m
+	t.micro[z] = m
 	return m, nil
 }
 
+// share is what a micro-step's loss counts for in its optimisation step.
+func (t *Trainer) share() float64 { return 1 / float64(t.config.Accumulate) }
+
 // build makes the graph of the network and its loss, bound to the parameters or their average.
-func (t *Trainer) build(size unet.Size, part Part) (*microStep, error) {
-	n, err := unet.Build(t.network, size)
+func (t *Trainer) build(z size, share float64, part Part) (*lesson, error) {
+	l, err := t.objective.lesson(z, share)
 	if err != nil {
 		return nil, err
 	}
-	m := &microStep{network: n}
-	m.target = n.Scope.Input("target", size.Batch, size.Height, size.Width, t.network.OutChannels)
-	m.weights = n.Scope.Input("weights", size.Batch)
-	m.outputs = gorgonia.Nodes{op.MeanSquaredError(n.Scope, n.Output, m.target, m.weights)}
-	if err := n.Scope.Err(); err != nil {
-		return nil, err
-	}
-	return m, t.state.bind(n.Scope.Params(), part)
+	return l, t.state.bind(l.scope.Params(), part)
 }
 
-func (t *Trainer) compile(m *microStep, checkFinite bool) (*vm.Program, error) {
-	return vm.Compile(m.outputs, vm.Options{
+func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
+	return vm.Compile(outputs, vm.Options{
 		Device: t.options.Device, Precision: t.precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
-		MemoryLimit: t.limit(), Vary: m.network.Scope.Params(), CheckFinite: checkFinite,
+		MemoryLimit: t.limit(), Vary: s.Params(), CheckFinite: checkFinite,
 	})
 }
 
-// prepare returns the program for an example and what it is fed with; the losses' weights are multiplied by share.
-func (t *Trainer) prepare(e Example, d Draws, share float64, program func(unet.Size) (*microStep, error)) (*microStep, vm.Feeds, error) {
-	if err := e.check(d, t.network.OutChannels, t.network.CrossAttentionDim); err != nil {
-		return nil, nil, err
-	}
-	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
-	tokens := len(e.Context) / n / t.network.CrossAttentionDim
-	x, err := t.config.diffuse(t.schedule, e, d)
+// Draw draws the random numbers of an example's micro-step.
+func (t *Trainer) Draw(g *rng.Torch, e Example) (Draws, error) { return t.objective.draw(g, e) }
+
+// prepare returns the program for an example and what it is fed with.
+func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, error)) (*microStep, vm.Feeds, error) {
+	z, err := t.objective.size(e, d)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range x.weights {
-		x.weights[i] = float32(float64(x.weights[i]) * share)
-	}
-	timesteps := make([]float32, n)
-	for i, s := range d.Timesteps {
-		timesteps[i] = float32(s)
-	}
-	m, err := program(unet.Size{Batch: n, Height: h, Width: w, Tokens: tokens})
+	m, err := program(z)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m, vm.Feeds{
-		m.network.Sample: dense(x.sample, n, h, w, 2*c), m.network.Timesteps: dense(timesteps, n),
-		m.network.Context: dense(e.Context, n, tokens, t.network.CrossAttentionDim),
-		m.target:          dense(x.target, n, h, w, c), m.weights: dense(x.weights, n),
-	}, nil
+	feeds, err := m.lesson.feed(e, d)
+	return m, feeds, err
 }
 
 // Accumulate computes the gradients of an example and adds 1/Config.Accumulate of them to those since the last Update. It returns the
 // example's loss. An error leaves the sum undefined: Discard it.
 func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss float64, err error) {
-	share := 1 / float64(t.config.Accumulate)
-	m, feeds, err := t.prepare(e, d, share, t.stepFor)
+	values, err := t.accumulate(ctx, e, d)
 	if err != nil {
-		return 0, fmt.Errorf("training: %w", err)
+		return 0, err
+	}
+	return values[0], nil
+}
+
+// accumulate is Accumulate with all values of the lesson.
+func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64, error) {
+	m, feeds, err := t.prepare(e, d, t.stepFor)
+	if err != nil {
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	feeds[m.keep] = dense([]float32{float32(min(t.pending, 1))}, 1)
 	out, err := m.Run(ctx, feeds)
 	if err != nil {
-		return 0, fmt.Errorf("training: %w", err)
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	t.pending++
 	t.flop += m.flop
-	return float64(out[0].Float32s()[0]) / share, nil
+	values := make([]float64, len(m.lesson.values))
+	for i := range values {
+		values[i] = float64(out[i].Float32s()[0])
+	}
+	values[0] /= t.share()
+	return values, nil
 }
 
 // limit is what a program may take. Memory of the state counts, though the system has not given all of it yet.
@@ -361,12 +356,12 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 // Trace runs an example again, looking at every value, and returns an error that names the first that is not finite and what it
 // was computed from; nil if there is none. It spoils the gradients since the last Update.
 func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
-	m, feeds, err := t.prepare(e, d, 1/float64(t.config.Accumulate), t.stepFor)
+	m, feeds, err := t.prepare(e, d, t.stepFor)
 	if err != nil {
 		return err
 	}
 	feeds[m.keep] = dense([]float32{0}, 1)
-	p, err := t.compile(m, true)
+	p, err := t.compile(m.lesson.scope, m.outputs, true)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/graph/unet"
 )
 
 // FixedNoise makes a Hooks.Validate of examples: the mean of their losses with noise and timesteps that are the same each time, of the
@@ -20,7 +19,7 @@ func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, 
 		average := Scalar{Name: "validation/loss_ema"}
 		g := rng.NewTorch(seed)
 		for i, e := range examples {
-			d, err := Draw(g, e.Shape, len(t.schedule.AlphasCumprod))
+			d, err := t.Draw(g, e)
 			if err != nil {
 				return nil, err
 			}
@@ -44,13 +43,13 @@ func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, 
 
 // evaluation is what a forward program is compiled for.
 type evaluation struct {
-	size unet.Size
+	size size
 	part Part
 }
 
 // Loss is the loss of an example under the parameters or their moving average. It changes nothing.
 func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, part Part) (float64, error) {
-	m, feeds, err := t.prepare(e, d, 1, func(size unet.Size) (*microStep, error) { return t.forward(evaluation{size, part}) })
+	m, feeds, err := t.prepare(e, d, func(z size) (*microStep, error) { return t.forward(evaluation{z, part}) })
 	if err != nil {
 		return 0, err
 	}
@@ -66,11 +65,12 @@ func (t *Trainer) forward(v evaluation) (*microStep, error) {
 	if m, ok := t.losses[v]; ok {
 		return m, nil
 	}
-	m, err := t.build(v.size, v.part)
+	l, err := t.build(v.size, 1, v.part)
 	if err != nil {
 		return nil, err
 	}
-	if m.Program, err = t.compile(m, false); err != nil {
+	m := &microStep{lesson: l}
+	if m.Program, err = t.compile(l.scope, l.values[:1], false); err != nil {
 		return nil, err
 	}
 	t.losses[v] = m

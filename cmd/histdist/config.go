@@ -24,7 +24,11 @@ func configPrintCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := configs.DefaultTranslate()
-			values, err := configs.Load(&c, configs.Sources{File: file})
+			files, err := configs.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			values, err := configs.Load(&c, configs.Sources{Files: files})
 			if err != nil {
 				return err
 			}

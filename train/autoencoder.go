@@ -1,0 +1,136 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/vae"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// autoencoder trains an autoencoder to give images back through latents that a normal distribution describes (Kingma and Welling
+// 2014): encoder and decoder in one graph.
+//
+//	image ─ encoder ─ moments ─┬─ mean + std·noise ─ decoder ─ mean squared error ─┐
+//	                           └─ divergence from the standard normal distribution ┴─ loss
+//
+// The error is squared, of values from −1 to 1, so that what is learnt is what PSNR measures. As in Rombach et al. 2022 (appendix G)
+// the divergence of an image, summed over its latents, is weighed against the error summed over its values; the weight is small,
+// 1e-6 there, so that latents keep what they know and are merely kept from growing without end.
+type autoencoder struct {
+	weight  float64 // of the divergence
+	network vae.Config
+}
+
+func newAutoencoder(c Config, folder string) (*autoencoder, error) {
+	n, err := vae.ReadConfig(filepath.Join(folder, configFile))
+	if err != nil {
+		return nil, err
+	}
+	if n.InChannels != n.OutChannels {
+		return nil, fmt.Errorf("%s: in_channels is %d and out_channels %d: want one number", folder, n.InChannels, n.OutChannels)
+	}
+	return &autoencoder{weight: c.KLWeight, network: n}, nil
+}
+
+func (a *autoencoder) params() (gorgonia.Nodes, error) {
+	l, err := a.lesson(size{batch: 1, height: a.network.Factor(), width: a.network.Factor()}, 1)
+	if err != nil {
+		return nil, err
+	}
+	return l.scope.Params(), nil
+}
+
+func (a *autoencoder) size(e Example, d Draws) (size, error) {
+	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
+	k := a.network.Factor()
+	latents := n * (h / k) * (w / k) * a.network.LatentChannels
+	switch {
+	case n < 1 || h < k || w < k || h%k != 0 || w%k != 0 || c != a.network.InChannels:
+		return size{}, fmt.Errorf("images %v: want [N,H,W,%d], H and W multiples of %d", e.Shape, a.network.InChannels, k)
+	case len(e.Images) != n*h*w*c:
+		return size{}, fmt.Errorf("%d values of images: want %d for %v", len(e.Images), n*h*w*c, e.Shape)
+	case len(d.Noise) != latents:
+		return size{}, fmt.Errorf("%d draws: want %d for images %v", len(d.Noise), latents, e.Shape)
+	}
+	return size{batch: n, height: h, width: w}, nil
+}
+
+func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
+	s := op.NewScope("vae")
+	image := s.Input("image", z.batch, z.height, z.width, a.network.InChannels)
+	weights := s.Input("weights", z.batch)
+	moments := vae.Encode(s, image, a.network)
+	k := a.network.Factor()
+	noise := s.Input("noise", z.batch, z.height/k, z.width/k, a.network.LatentChannels)
+	decoded := vae.Decode(s, vae.Sample(s, moments, noise), a.network)
+	reconstruction, divergence := op.MeanSquaredError(s, decoded, image, weights), op.PosteriorKL(s, moments)
+	weight := a.weight * share / float64(z.height*z.width*a.network.InChannels)
+	loss := reconstruction
+	if weight > 0 {
+		loss = op.Sum(s, reconstruction, op.Scaled(s, divergence, weight))
+	}
+	l := &lesson{scope: s, values: gorgonia.Nodes{loss, reconstruction, divergence}}
+	shares := make([]float32, z.batch)
+	for i := range shares {
+		shares[i] = float32(share)
+	}
+	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
+		return vm.Feeds{
+			image: dense(e.Images, image.Shape()...), noise: dense(d.Noise, noise.Shape()...), weights: dense(shares, z.batch),
+		}, nil
+	}
+	return l, s.Err()
+}
+
+// draw draws the noise of the latents.
+func (a *autoencoder) draw(g *rng.Torch, e Example) (Draws, error) {
+	k := a.network.Factor()
+	n, h, w, c := e.Shape[0], e.Shape[1]/k, e.Shape[2]/k, a.network.LatentChannels
+	d := Draws{Noise: make([]float32, n*h*w*c)}
+	if err := g.RandnNHWC(d.Noise, n, h, w, c); err != nil {
+		return d, fmt.Errorf("noise: %w", err)
+	}
+	return d, nil
+}
+
+func (a *autoencoder) title(Task) string { return string(Autoencoder) }
+
+// losses gives the mean squared error, as the loss has it, and the divergence in nats an image.
+func (a *autoencoder) losses(_ Task, values []float64) map[string]float64 {
+	return map[string]float64{"reconstruction": values[1], "divergence": values[2]}
+}
+
+// Images makes an autoencoder's examples of pairs: a micro-step of N pairs learns from their N H&E images and their N IHC images.
+func Images(s PairSource) Examples { return images{s} }
+
+type images struct{ PairSource }
+
+// Example returns both images of the pairs of a position.
+func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) (Example, error) {
+	p, err := s.Pairs(ctx, at)
+	if err != nil {
+		return Example{}, err
+	}
+	if err := p.check(); err != nil {
+		return Example{}, err
+	}
+	e := Example{Shape: [4]int{2 * p.N, p.Height, p.Width, 3}, Images: make([]float32, 0, len(p.HE)+len(p.IHC))}
+	e.Images = append(e.Images, signed(p.HE)...)
+	e.Images = append(e.Images, signed(p.IHC)...)
+	return e, nil
+}
+
+// signed are 8-bit values as the networks take them, from −1 to 1.
+func signed(rgb []uint8) []float32 {
+	x := make([]float32, len(rgb))
+	for i, v := range rgb {
+		x[i] = 2*(float32(v)/255) - 1
+	}
+	return x
+}

@@ -1,0 +1,91 @@
+package train
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// diffusion trains a U-Net to predict the noise in latents, or their velocity.
+//
+//	latents, noise, timesteps ─ diffuse ─ + condition ─ U-Net(context) ─ weighted squared error ─ loss
+type diffusion struct {
+	config   Config
+	network  unet.Config
+	schedule *schedule.Schedule
+}
+
+func newDiffusion(c Config, folder string, s *schedule.Schedule) (*diffusion, error) {
+	if s == nil || s.Config.PredictionType != c.Prediction {
+		return nil, fmt.Errorf("want a noise schedule for %s", c.Prediction)
+	}
+	n, err := unet.ReadConfig(filepath.Join(folder, configFile))
+	if err != nil {
+		return nil, err
+	}
+	if n.InChannels != 2*n.OutChannels {
+		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
+			"text-to-image U-Net", folder, n.InChannels, 2*n.OutChannels)
+	}
+	return &diffusion{config: c, network: n, schedule: s}, nil
+}
+
+func (f *diffusion) params() (gorgonia.Nodes, error) {
+	n, err := unet.Build(f.network, unet.Size{Batch: 1, Height: 1, Width: 1, Tokens: 1})
+	if err != nil {
+		return nil, err
+	}
+	return n.Scope.Params(), nil
+}
+
+func (f *diffusion) size(e Example, d Draws) (size, error) {
+	if err := e.checkLatents(d, f.network.OutChannels, f.network.CrossAttentionDim); err != nil {
+		return size{}, err
+	}
+	n, h, w := e.Shape[0], e.Shape[1], e.Shape[2]
+	return size{n, h, w, len(e.Context) / n / f.network.CrossAttentionDim}, nil
+}
+
+func (f *diffusion) lesson(z size, share float64) (*lesson, error) {
+	n, err := unet.Build(f.network, unet.Size{Batch: z.batch, Height: z.height, Width: z.width, Tokens: z.tokens})
+	if err != nil {
+		return nil, err
+	}
+	s := n.Scope
+	target := s.Input("target", z.batch, z.height, z.width, f.network.OutChannels)
+	weights := s.Input("weights", z.batch)
+	l := &lesson{scope: s, values: gorgonia.Nodes{op.MeanSquaredError(s, n.Output, target, weights)}}
+	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
+		x, err := f.config.diffuse(f.schedule, e, d)
+		if err != nil {
+			return nil, err
+		}
+		timesteps := make([]float32, z.batch)
+		for i, t := range d.Timesteps {
+			timesteps[i] = float32(t)
+			x.weights[i] = float32(float64(x.weights[i]) * share)
+		}
+		return vm.Feeds{
+			n.Sample: dense(x.sample, n.Sample.Shape()...), n.Timesteps: dense(timesteps, z.batch),
+			n.Context: dense(e.Context, n.Context.Shape()...), target: dense(x.target, target.Shape()...), weights: dense(x.weights, z.batch),
+		}, nil
+	}
+	return l, s.Err()
+}
+
+func (f *diffusion) draw(g *rng.Torch, e Example) (Draws, error) {
+	return Draw(g, e.Shape, len(f.schedule.AlphasCumprod))
+}
+
+func (f *diffusion) title(t Task) string { return t.String() }
+
+func (f *diffusion) losses(t Task, values []float64) map[string]float64 {
+	return map[string]float64{t.String(): values[0]}
+}

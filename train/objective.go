@@ -1,0 +1,78 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// Objective names what is trained.
+type Objective string
+
+// The objectives.
+const (
+	Diffusion   Objective = "diffusion"   // the U-Net: both tasks, see diffusion.go
+	Autoencoder Objective = "autoencoder" // the autoencoder between images and latents: see autoencoder.go
+)
+
+// folder is the network's in a model's folder.
+func (o Objective) folder() string {
+	if o == Autoencoder {
+		return "vae"
+	}
+	return "unet"
+}
+
+// objective is all in which the training of one kind of network differs from that of another. The loop, the optimiser and the
+// checkpoints know nothing else of the network.
+type objective interface {
+	// params makes the network's parameters, in a graph of the smallest size.
+	params() (gorgonia.Nodes, error)
+	// size is that of the graph which takes an example and its draws; an error if they don't fit each other or the network.
+	size(e Example, d Draws) (size, error)
+	// lesson makes the graph of network and loss for a size. The loss is multiplied by share.
+	lesson(s size, share float64) (*lesson, error)
+	// draw draws a micro-step's random numbers.
+	draw(g *rng.Torch, e Example) (Draws, error)
+	// title names what a micro-step learns in errors.
+	title(t Task) string
+	// losses names a lesson's values, of which the first is the loss, for metrics.
+	losses(t Task, values []float64) map[string]float64
+}
+
+// size is what a graph is built for. Tokens is 0 where there is no context.
+type size struct{ batch, height, width, tokens int }
+
+// lesson is the graph of a micro-step's forward pass.
+type lesson struct {
+	scope  *op.Scope
+	values gorgonia.Nodes // scalars: the loss, multiplied by share, then what is to be reported of it
+	feed   func(e Example, d Draws) (vm.Feeds, error)
+}
+
+// newObjective reads the network's configuration, whose text it returns, too.
+func newObjective(c Config, o Options) (_ objective, configJSON []byte, err error) {
+	network := o.network(c.Objective)
+	if network == "" {
+		return nil, nil, fmt.Errorf("no folder of a network for the objective %s", c.Objective)
+	}
+	if configJSON, err = os.ReadFile(filepath.Join(network, configFile)); err != nil {
+		return nil, nil, err
+	}
+	switch c.Objective {
+	case Diffusion:
+		d, err := newDiffusion(c, network, o.Schedule)
+		return d, configJSON, err
+	case Autoencoder:
+		a, err := newAutoencoder(c, network)
+		return a, configJSON, err
+	}
+	return nil, nil, errors.New("no objective") // Config.Validate has seen it
+}
