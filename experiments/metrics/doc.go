@@ -1,0 +1,14 @@
+// Package metrics holds the arithmetic of an evaluation: how close generated IHC images are to the real ones, as numbers. It reads no
+// files and knows no network: what goes in are pixels, or the features that experiments/metrics/features takes from images.
+//
+//	pixels   ─ ssim.go       structural similarity of a pair
+//	         ─ psnr.go       peak signal-to-noise ratio of a pair
+//	features ─ frechet.go    Fréchet inception distance of two sets, from running statistics
+//	         ─ kid.go        kernel inception distance of two sets
+//	         ─ retrieval.go  does an image find its own partner among all: top-1 and top-3
+//	         ─ phv.go        perceptual hash value of a pair, layer by layer
+//	features/  networks as feature extractors
+//	stain/     optical density of stains
+//
+// Features are float32, as the networks give them; all arithmetic on them is float64.
+package metrics

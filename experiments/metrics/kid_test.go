@@ -1,0 +1,122 @@
+package metrics_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// kidTolerance is relative to the kernel's size: values are differences of sums of kernels, of which float64 keeps 1e-15.
+const kidTolerance = 1e-9
+
+// TestKIDEqualsOfficial compares with kid_score.py's estimators, over all rows and over subsets that NumPy drew.
+func TestKIDEqualsOfficial(t *testing.T) {
+	f := golden.Open(t, "metrics.safetensors")
+	var want struct {
+		KID map[string]struct {
+			FullMMD2     *float64 `json:"full_mmd2"`
+			FullVariance float64  `json:"full_variance"`
+			SubsetSize   int      `json:"subset_size"`
+			Subsets      int
+			Seed         uint32 `json:"numpy_seed"`
+			MMD2         []float64
+			Variance     []float64
+			Mean, Std    float64
+		}
+	}
+	readGoldenJSON(t, "metrics.json", &want)
+	if len(want.KID) == 0 {
+		t.Fatal("the golden set has no kernel inception distances")
+	}
+	equal := func(t *testing.T, what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > kidTolerance*max(math.Abs(want), 1e-3) {
+			t.Errorf("%s %v, want %v", what, got, want)
+		}
+	}
+	for name, w := range want.KID {
+		t.Run(name, func(t *testing.T) {
+			real, generated := rows(f.Float32(t, "kid/"+name+"/true")), rows(f.Float32(t, "kid/"+name+"/fake"))
+			if w.FullMMD2 != nil {
+				full, err := metrics.KernelDistance(real, generated, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "full MMD²", full.Squared, *w.FullMMD2)
+				equal(t, "full variance", full.Variance, w.FullVariance)
+			}
+			got, err := metrics.KernelInceptionDistance(real, generated, metrics.KIDConfig{Subsets: w.Subsets, SubsetSize: w.SubsetSize, Seed: w.Seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Subsets) != len(w.MMD2) {
+				t.Fatalf("%d subsets, want %d", len(got.Subsets), len(w.MMD2))
+			}
+			for i, s := range got.Subsets {
+				equal(t, "MMD²", s.Squared, w.MMD2[i])
+				equal(t, "variance", s.Variance, w.Variance[i])
+			}
+			equal(t, "mean", got.Mean, w.Mean)
+			equal(t, "std", got.Std, w.Std)
+		})
+	}
+}
+
+// TestKernelDistanceByDefinition compares with the sum over pairs that the paper has.
+func TestKernelDistanceByDefinition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, d := rapid.IntRange(3, 9).Draw(t, "n"), rapid.IntRange(1, 5).Draw(t, "d")
+		x, y := drawRows(t, n, d, "x"), drawRows(t, n, d, "y")
+		kernel := func(a, b []float32) float64 {
+			sum := 0.0
+			for i := range a {
+				sum += float64(a[i]) * float64(b[i])
+			}
+			return math.Pow(sum/float64(d)+1, 3)
+		}
+		want, largest := 0.0, 1.0
+		for i := range n {
+			for j := range n {
+				if i != j {
+					want += (kernel(x[i], x[j]) + kernel(y[i], y[j])) / float64(n*(n-1))
+				}
+				want -= 2 * kernel(x[i], y[j]) / float64(n*n)
+				largest = max(largest, math.Abs(kernel(x[i], y[j])), math.Abs(kernel(x[i], x[j])), math.Abs(kernel(y[i], y[j])))
+			}
+		}
+		got, err := metrics.KernelDistance(x, y, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got.Squared-want) > 1e-12*largest {
+			t.Fatalf("%v, want %v", got.Squared, want)
+		}
+	})
+}
+
+func TestKIDRefuses(t *testing.T) {
+	set := [][]float32{{1, 2}, {3, 4}, {5, 6}, {7, 8}}
+	for want, call := range map[string]func() error{
+		"2 images in each set: want at least 3": func() error { _, err := metrics.KernelDistance(set[:2], set[:2], 0); return err },
+		"4 rows of 2 features and 3 rows of 2":  func() error { _, err := metrics.KernelDistance(set, set[:3], 0); return err },
+		"real: no features":                     func() error { _, err := metrics.KernelDistance(nil, set, 0); return err },
+		"generated: feature row 1: 1 features":  func() error { _, err := metrics.KernelDistance(set, [][]float32{{1, 2}, {3}}, 0); return err },
+		"subsets of 5 of 4 real and 4 generated images: want 3 to 4": func() error {
+			_, err := metrics.KernelInceptionDistance(set, set, metrics.KIDConfig{Subsets: 1, SubsetSize: 5})
+			return err
+		},
+		"0 subsets: want at least 1": func() error {
+			_, err := metrics.KernelInceptionDistance(set, set, metrics.KIDConfig{SubsetSize: 3})
+			return err
+		},
+	} {
+		if err := call(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
