@@ -1,0 +1,148 @@
+package metrics
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// ssimWindow is the side of the square window in pixels.
+const ssimWindow = 7
+
+// SSIM is the mean structural similarity of two pictures of one size, in [-1, 1], 1 for equal ones. It is what scikit-image's
+// structural_similarity(a, b, channel_axis=2) gives for 8-bit pictures, the call of the official evaluation: Wang et al., IEEE Trans. Image Process.
+// 13(4) 2004, eq. 13, with a uniform 7×7 window instead of a Gaussian one, sample covariances (divided by 48), K1 = 0.01,
+// K2 = 0.03, L = 255, the three channels on their own and then averaged. Windows that reach beyond the picture are left out.
+//
+// All sums over windows are exact integers; up to two goroutines share the rows, and the result doesn't depend on how many.
+// Pictures of different sizes or below 7×7 pixels are errors.
+func SSIM(a, b *imagefile.Image) (float64, error) {
+	if err := checkWindow("SSIM", a, b); err != nil {
+		return 0, err
+	}
+	return ssim(a.Pix, b.Pix, a.Width, a.Height, 3), nil
+}
+
+// SSIMGrey is SSIM on the grey values of two pictures, as the official training computes it in validation.
+func SSIMGrey(a, b *imagefile.Image) (float64, error) {
+	if err := checkWindow("SSIM", a, b); err != nil {
+		return 0, err
+	}
+	return ssim(grey(a), grey(b), a.Width, a.Height, 1), nil
+}
+
+// ssim works on interleaved channels [height,width,channels].
+func ssim(a, b []uint8, width, height, channels int) float64 {
+	rows := height - ssimWindow + 1
+	sums := make([]float64, rows)
+	var second sync.WaitGroup
+	half := rows
+	if rows >= 64 { // below that a goroutine costs more than it saves
+		half = rows / 2
+		second.Go(func() { ssimRows(sums, a, b, width, channels, half, rows) })
+	}
+	ssimRows(sums, a, b, width, channels, 0, half)
+	second.Wait()
+	total := 0.0
+	for _, s := range sums {
+		total += s
+	}
+	return total / float64(rows*(width-ssimWindow+1)*channels)
+}
+
+// ssimRows writes to sums[from:to] the sum of the similarities of all windows whose upper row that is. Sums over columns of
+// seven pixels slide down, sums over seven columns slide right. Two sums that never leave 32 bits share a word: of x and y,
+// and of x² + y² and xy.
+func ssimRows(sums []float64, a, b []uint8, width, channels, from, to int) {
+	n := width * channels
+	values, products := make([]uint64, n), make([]uint64, n)
+	for y := from; y < from+ssimWindow-1; y++ {
+		for i := range n {
+			p, q := uint64(a[y*n+i]), uint64(b[y*n+i])
+			values[i] += p | q<<32
+			products[i] += p*p + q*q | p*q<<32
+		}
+	}
+	for y := from; y < to; y++ {
+		inA, inB := a[(y+ssimWindow-1)*n:][:n], b[(y+ssimWindow-1)*n:][:n]
+		for i := range values {
+			p, q := uint64(inA[i]), uint64(inB[i])
+			values[i] += p | q<<32
+			products[i] += p*p + q*q | p*q<<32
+		}
+		for c := range channels {
+			sums[y] += ssimRow(values[c:], products[c:], channels)
+		}
+		outA, outB := a[y*n:][:n], b[y*n:][:n]
+		for i := range values {
+			p, q := uint64(outA[i]), uint64(outB[i])
+			values[i] -= p | q<<32
+			products[i] -= p*p + q*q | p*q<<32
+		}
+	}
+}
+
+// ssimRow adds up the similarities of the windows of one row and channel, given the sums of their columns, each step-th.
+func ssimRow(values, products []uint64, step int) float64 {
+	const (
+		n  = ssimWindow * ssimWindow
+		c1 = 0.01 * 255 * 0.01 * 255 * n * n
+		c2 = 0.03 * 255 * 0.03 * 255 * n * (n - 1)
+	)
+	products = products[:len(values)]
+	var s, p uint64
+	in := 0
+	for ; in < (ssimWindow-1)*step; in += step {
+		s += values[in]
+		p += products[in]
+	}
+	total := 0.0
+	for out := 0; in < len(values); in, out = in+step, out+step {
+		s += values[in]
+		p += products[in]
+		x, y, squares, product := int64(uint32(s)), int64(s>>32), int64(uint32(p)), int64(p>>32)
+		xy, xx := x*y, x*x+y*y
+		// Equation 13, its numerator and denominator times n³(n−1).
+		total += (float64(2*xy) + c1) * (float64(2*(n*product-xy)) + c2) / ((float64(xx) + c1) * (float64(n*squares-xx) + c2))
+		s -= values[out]
+		p -= products[out]
+	}
+	return total
+}
+
+// grey returns OpenCV's 8-bit grey values (COLOR_RGB2GRAY, 15-bit fixed point).
+func grey(img *imagefile.Image) []uint8 {
+	out := make([]uint8, img.Width*img.Height)
+	for i := range out {
+		p := img.Pix[3*i : 3*i+3]
+		out[i] = uint8((9798*uint32(p[0]) + 19235*uint32(p[1]) + 3735*uint32(p[2]) + 1<<14) >> 15)
+	}
+	return out
+}
+
+func checkWindow(metric string, a, b *imagefile.Image) error {
+	if err := checkSizes(metric, a, b); err != nil {
+		return err
+	}
+	if a.Width < ssimWindow || a.Height < ssimWindow {
+		return fmt.Errorf("metrics: %s needs pictures of at least %d×%d pixels; these have %d×%d", metric, ssimWindow, ssimWindow, a.Width, a.Height)
+	}
+	return nil
+}
+
+// checkSizes makes sure that two pictures can be compared pixel by pixel.
+func checkSizes(metric string, a, b *imagefile.Image) error {
+	for _, img := range []*imagefile.Image{a, b} {
+		switch {
+		case img == nil:
+			return fmt.Errorf("metrics: %s needs two pictures; one is nil", metric)
+		case img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height:
+			return fmt.Errorf("metrics: %s: %d values for a picture of %d×%d pixels; width × height × 3 and at least one pixel are needed", metric, len(img.Pix), img.Width, img.Height)
+		}
+	}
+	if a.Width != b.Width || a.Height != b.Height {
+		return fmt.Errorf("metrics: %s compares pictures of one size; these have %d×%d and %d×%d pixels", metric, a.Width, a.Height, b.Width, b.Height)
+	}
+	return nil
+}

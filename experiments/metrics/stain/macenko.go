@@ -1,0 +1,144 @@
+package stain
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// ErrEstimate says that a picture doesn't show enough of two dyes to estimate their colours.
+var ErrEstimate = errors.New("the stains can't be estimated")
+
+// MacenkoOptions are the parameters of Macenko's method; zero values become those of the paper.
+type MacenkoOptions struct {
+	White [3]float64 // light beside the tissue, 1..255; all zero: 255
+	Beta  float64    // pixels of a smaller optical density are left out; 0: 0.15
+	Alpha float64    // percentile of the angles on either side, in percent, below 50; 0: 1
+}
+
+// What a picture must show for an estimate.
+const (
+	minPixels = 100
+	minPart   = 0.005             // of all pixels
+	minAngle  = 5 * math.Pi / 180 // between the two dyes
+)
+
+// Macenko estimates the colours of the two dyes of a slide (Macenko et al., ISBI 2009): of the optical densities (base 10) of the pixels
+// that absorb at least Beta in each channel, the plane through the origin that holds most of them, by the two leading eigenvectors of their second moments; in it
+// the directions at the Alpha-th and the (100−Alpha)-th percentile of the angles. That with more red absorption is haematoxylin, as
+// it is against eosin and against DAB; the other is called second.
+//
+// Errors wrap ErrEstimate where the picture is almost white (fewer than 100 pixels, or 0.5 % of all, are dense enough) or shows a
+// single dye (directions less than 5° apart). There is no hidden fallback: the caller may use default vectors, and say so.
+func Macenko(img *imagefile.Image, second Dye, o MacenkoOptions) (Stains, error) {
+	if err := check(img); err != nil {
+		return Stains{}, err
+	}
+	if o.Beta == 0 {
+		o.Beta = 0.15
+	}
+	if o.Alpha == 0 {
+		o.Alpha = 1
+	}
+	if !(o.Beta > 0 && o.Beta < 2.4) || !(o.Alpha > 0 && o.Alpha < 50) {
+		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v; beta must be between 0 and 2.4, alpha between 0 and 50 percent", o.Beta, o.Alpha)
+	}
+	s, err := Stains{Dyes: [3]Dye{Haematoxylin, second}, Vectors: [3]Vector{{1, 0, 0}, {0, 1, 0}}, White: o.White}.normalised()
+	if err != nil {
+		return Stains{}, err
+	}
+	var od [3][256]float64
+	for c, white := range s.White {
+		for v := range od[c] {
+			od[c][v] = max(0, math.Log10(white/max(float64(v), 1)))
+		}
+	}
+	dense := func(visit func(Vector)) {
+		for i := 0; i+2 < len(img.Pix); i += 3 {
+			v := Vector{od[0][img.Pix[i]], od[1][img.Pix[i+1]], od[2][img.Pix[i+2]]}
+			if min(v[0], v[1], v[2]) >= o.Beta {
+				visit(v)
+			}
+		}
+	}
+
+	var moments [3][3]float64
+	n := 0
+	dense(func(v Vector) {
+		for a := range 3 {
+			for b := a; b < 3; b++ {
+				moments[a][b] += v[a] * v[b]
+			}
+		}
+		n++
+	})
+	if pixels := img.Width * img.Height; n < minPixels || float64(n) < minPart*float64(pixels) {
+		return Stains{}, fmt.Errorf("stain: %w: %d of %d pixels have an optical density of %g or more in each channel; at least %d and %g %% are needed (the picture is almost white; use default vectors)",
+			ErrEstimate, n, pixels, o.Beta, minPixels, 100*minPart)
+	}
+	plane, err := leading(moments)
+	if err != nil {
+		return Stains{}, err
+	}
+	angles := make([]float64, 0, n)
+	dense(func(v Vector) { angles = append(angles, math.Atan2(dot(v, plane[1]), dot(v, plane[0]))) })
+	slices.Sort(angles)
+	low, high := percentile(angles, o.Alpha), percentile(angles, 100-o.Alpha)
+	if high-low < minAngle {
+		return Stains{}, fmt.Errorf("stain: %w: the colours of the densest pixels lie within %.1f°; two dyes are at least %.0f° apart (the picture shows one dye; use default vectors)",
+			ErrEstimate, (high-low)*180/math.Pi, minAngle*180/math.Pi)
+	}
+	for k, angle := range []float64{low, high} {
+		sin, cos := math.Sincos(angle)
+		for c := range 3 {
+			s.Vectors[k][c] = cos*plane[0][c] + sin*plane[1][c]
+		}
+	}
+	if s.Vectors[0][0] < s.Vectors[1][0] {
+		s.Vectors[0], s.Vectors[1] = s.Vectors[1], s.Vectors[0]
+	}
+	s.Vectors[2] = Vector{}
+	return s.normalised()
+}
+
+// leading returns the eigenvectors of the two largest eigenvalues of a symmetric matrix whose upper half is given. The first
+// points to where light is absorbed.
+func leading(m [3][3]float64) ([2]Vector, error) {
+	sym := mat.NewSymDense(3, nil)
+	for a := range 3 {
+		for b := a; b < 3; b++ {
+			sym.SetSym(a, b, m[a][b])
+		}
+	}
+	var eigen mat.EigenSym
+	if !eigen.Factorize(sym, true) {
+		return [2]Vector{}, fmt.Errorf("stain: %w: the second moments %v have no eigenvectors", ErrEstimate, m)
+	}
+	var vectors mat.Dense
+	eigen.VectorsTo(&vectors)
+	var out [2]Vector
+	for k := range out {
+		for c := range 3 {
+			out[k][c] = vectors.At(c, 2-k) // eigenvalues rise
+		}
+	}
+	// All moments are positive, and so are all components of the first eigenvector, or all negative.
+	if out[0][0]+out[0][1]+out[0][2] < 0 {
+		out[0] = Vector{-out[0][0], -out[0][1], -out[0][2]}
+	}
+	return out, nil
+}
+
+// percentile of sorted values, interpolated linearly.
+func percentile(sorted []float64, percent float64) float64 {
+	position := percent / 100 * float64(len(sorted)-1)
+	k := int(position)
+	return interpolate(sorted[k], sorted[min(k+1, len(sorted)-1)], position-float64(k))
+}
+
+func dot(a, b Vector) float64 { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
