@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"gorgonia.org/gorgonia"
+
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
@@ -18,6 +20,8 @@ import (
 type Options struct {
 	Device    device.Device // stays the caller's
 	Precision vm.Precision  // float32 unless said otherwise
+	// UNet gives the parameters of a graph of the U-Net their weights, such as those of a training; nil: the model's.
+	UNet func(params gorgonia.Nodes) error
 	// LowMemory trades time for memory: see vm.Options.
 	LowMemory bool
 	// MemoryLimit is the number of bytes that one network may take; 0 means what the device has.
@@ -34,6 +38,9 @@ type Pipeline struct {
 
 // New makes a pipeline from a model, which stays the caller's. Programs are compiled for the first image of each size.
 func New(m *model.Model, o Options) *Pipeline {
+	if o.UNet == nil {
+		o.UNet = m.BindUNet
+	}
 	return &Pipeline{model: m, options: o, texts: map[string][]float32{}}
 }
 

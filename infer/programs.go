@@ -89,7 +89,7 @@ func (p *Pipeline) unet(s *programs, tokens int) (*unet.Network, program, error)
 		return nil, program{}, err
 	}
 	// The context is the same in all steps of a loop, and every image sees the same timesteps.
-	compiled, err := p.program(n.Output, n.Scope.Params(), p.model.BindUNet, gorgonia.Nodes{n.Context, n.Timesteps})
+	compiled, err := p.program(n.Output, n.Scope.Params(), p.options.UNet, gorgonia.Nodes{n.Context, n.Timesteps})
 	return n, compiled, err
 }
 

@@ -25,6 +25,8 @@ const DefaultPhikon = "owkin/phikon"
 type Options struct {
 	// Phikon is a folder or a name as on huggingface.co. "" means the folder phikon inside the model's, or DefaultPhikon.
 	Phikon string
+	// TextUNet also accepts a text-to-image U-Net, which takes noisy latents without a condition; Widen makes one of HistDiST of it.
+	TextUNet bool
 	// Variant picks weights such as fp16; see weights.Options.
 	Variant string
 }
@@ -66,7 +68,7 @@ func Open(name string, o Options) (*Model, error) {
 		err = errors.Join(err, m.openPhikon(o))
 	}
 	if err == nil {
-		err = m.fit()
+		err = m.fit(o)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("model %s: %w", dir, err), m.Close())
@@ -121,7 +123,7 @@ func (m *Model) openPhikon(o Options) error {
 }
 
 // fit checks that the networks go together.
-func (m *Model) fit() error {
+func (m *Model) fit(o Options) error {
 	var errs []error
 	want := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -130,7 +132,7 @@ func (m *Model) fit() error {
 	}
 	latents := m.VAE.LatentChannels
 	want(m.UNet.OutChannels == latents, "unet: out_channels is %d, but vae: latent_channels is %d", m.UNet.OutChannels, latents)
-	want(m.UNet.InChannels == 2*latents, "unet: in_channels is %d: want %d, the noisy latents and the condition; "+
+	want(m.UNet.InChannels == 2*latents || o.TextUNet && m.UNet.InChannels == latents, "unet: in_channels is %d: want %d, the noisy latents and the condition; "+
 		"`histdist model widen` makes it from a text-to-image U-Net", m.UNet.InChannels, 2*latents)
 	want(m.UNet.CrossAttentionDim == m.Text.HiddenSize, "unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",
 		m.UNet.CrossAttentionDim, m.Text.HiddenSize)
