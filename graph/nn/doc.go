@@ -8,4 +8,5 @@
 //	transformer.go  the transformer block and the spatial transformer
 //	resample.go     down- and upsampling by two
 //	time.go         the time embedding
+//	fold.go         BatchNorm and LayerScale for inference, folded into the layer in front
 package nn
