@@ -117,6 +117,11 @@ func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) 
 	if err != nil {
 		return Example{}, err
 	}
+	return ImagesOf(p)
+}
+
+// ImagesOf is an autoencoder's example of pairs: all H&E images, then all IHC images.
+func ImagesOf(p Pairs) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err
 	}

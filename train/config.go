@@ -12,9 +12,12 @@ import (
 // Config says how a network is trained. Default has the paper's values. A field's tag json is its name in checkpoints, in errors and in
 // the section train of an experiment.
 type Config struct {
-	Seed       int64 `json:"seed" usage:"of noise, order and crops"`
-	MaxSteps   int   `json:"steps" usage:"optimisation steps of the whole run"`
-	Accumulate int   `json:"accumulate" usage:"micro-steps of an optimisation step; the last of an epoch may have fewer"`
+	Objective  Objective `json:"objective" usage:"what is trained: diffusion, which is the U-Net, or autoencoder"`
+	Seed       int64     `json:"seed" usage:"of noise, order and crops"`
+	MaxSteps   int       `json:"steps" usage:"optimisation steps of the whole run"`
+	Accumulate int       `json:"accumulate" usage:"micro-steps of an optimisation step; the last of an epoch may have fewer"`
+
+	KLWeight float64 `json:"kl-weight" usage:"of an autoencoder's divergence against the squared error of the image"`
 
 	Prediction        schedule.PredictionType `json:"prediction-type" usage:"what the network predicts: v_prediction or epsilon"`
 	SNRGamma          float64                 `json:"snr-gamma" usage:"min-SNR weights of the loss; 0 is none"`
@@ -80,10 +83,12 @@ func (c Config) Validate() error {
 	notNegative := func(key string, value float64) {
 		want(value >= 0 && !math.IsInf(value, 1), "%s is %g: want 0 or more", key, value)
 	}
+	want(c.Objective == Diffusion || c.Objective == Autoencoder, "objective is %q: want %s or %s", c.Objective, Diffusion, Autoencoder)
 	least("steps", c.MaxSteps, 1)
 	least("accumulate", c.Accumulate, 1)
 	want(c.Prediction == schedule.VPrediction || c.Prediction == schedule.Epsilon,
 		"prediction-type is %q: want %s or %s", c.Prediction, schedule.VPrediction, schedule.Epsilon)
+	notNegative("kl-weight", c.KLWeight)
 	notNegative("snr-gamma", c.SNRGamma)
 	notNegative("noise-offset", c.NoiseOffset)
 	notNegative("input-perturbation", c.InputPerturbation)

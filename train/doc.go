@@ -29,6 +29,7 @@
 //	validate.go     the loss on examples and noise that stay the same
 //	metrics.go      numbers of a step, metrics.jsonl
 //	tensorboard.go  event files for TensorBoard
+//	plan.go         what training takes: memory, operations, time
 //	frozen.go       the networks that aren't trained: images → latents and contexts
 //	export.go       a checkpoint as a model's folder
 package train

@@ -26,6 +26,7 @@ type Hooks struct {
 	Skip       func(ctx context.Context, step int, reason error) error           // a step is left out, because it isn't finite
 	Epoch      func(ctx context.Context, epoch int) error                        // an epoch is over
 	Validate   func(ctx context.Context, t *Trainer, step int) ([]Scalar, error) // every Config.ValidateEvery steps; see FixedNoise
+	Validated  func(ctx context.Context, step int, scores []Scalar) error        // what Validate returned is in the sink
 	Checkpoint func(ctx context.Context, path string) error                      // a checkpoint is complete
 	Unsaved    func(ctx context.Context, reason error) error                     // a checkpoint failed; the run goes on without
 }
@@ -42,6 +43,9 @@ type RunOptions struct {
 	Hooks   Hooks
 	Version string // of the program, for checkpoints
 }
+
+// ErrStopped is the error of a run that was told to stop, and has saved all that it did.
+var ErrStopped = errors.New("stopped")
 
 // Result says how far a run came.
 type Result struct {
@@ -298,6 +302,11 @@ func (r *run) after(ctx context.Context, m Metrics) error {
 		if err := r.Sink.Scalars(m.Step, scores); err != nil {
 			return err
 		}
+		if r.Hooks.Validated != nil {
+			if err := r.Hooks.Validated(ctx, m.Step, scores); err != nil {
+				return err
+			}
+		}
 	}
 	if due(m.Step, r.config.CheckpointEvery) {
 		if err := r.saveOrGoOn(ctx); err != nil {
@@ -348,7 +357,10 @@ func (r *run) interrupted(err, cause error) error {
 	if r.saved != r.trainer.Step() {
 		err = errors.Join(err, r.save(context.Background()))
 	}
-	return errors.Join(fmt.Errorf("stopped behind step %d: %w", r.trainer.Step(), cause), err)
+	if err != nil {
+		return errors.Join(fmt.Errorf("interrupted behind step %d: %w", r.trainer.Step(), cause), err)
+	}
+	return fmt.Errorf("%w behind step %d: %w", ErrStopped, r.trainer.Step(), cause)
 }
 
 // call calls a hook if there is one.

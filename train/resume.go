@@ -25,6 +25,8 @@ var ErrExists = errors.New("the folder has checkpoints")
 type Resume struct {
 	// Allowed goes on from the latest checkpoint if there is one. Without it, a folder with checkpoints is refused.
 	Allowed bool
+	// From is the folder of the checkpoint to go on from instead of the latest; it may be another run's.
+	From string
 	// FallBack goes on from the checkpoint before if one is damaged.
 	FallBack bool
 	// AcceptChanges goes on under a configuration that is not the checkpoint's.
@@ -53,6 +55,12 @@ func (f folder) candidates() ([]int, error) {
 
 // resume fills the trainer from a checkpoint; nil where there is none.
 func (f folder) resume(t *Trainer, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
+	if r.From != "" {
+		if err := verify(r.From); err != nil {
+			return nil, err
+		}
+		return t.restore(r.From, r, epochLength, inputs)
+	}
 	steps, err := f.candidates()
 	if err != nil || len(steps) == 0 {
 		return nil, err

@@ -19,10 +19,10 @@ import (
 func modelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "model",
-		Short: "look at, convert and widen model folders",
+		Short: "look at, convert, widen and create model folders",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(inspectCommand(), convertCommand(), widenCommand())
+	c.AddCommand(inspectCommand(), convertCommand(), widenCommand(), createCommand())
 	return c
 }
 

@@ -11,5 +11,7 @@
 //	inspect.go  what is in a folder and what is missing
 //	convert.go  another folder with other types, shards or format
 //	widen.go    a U-Net with more input channels
+//	create.go   a new model, untrained; initialise.go: how its weights are drawn
+//	rescale.go  an autoencoder whose latents have another scale
 //	folder.go   writing a folder: as a whole or not at all
 package model

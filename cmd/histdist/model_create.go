@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+func createCommand() *cobra.Command {
+	var like, out, dtype string
+	var o model.CreateOptions
+	c := &cobra.Command{
+		Use:   "create --like FOLDER --out NEW-FOLDER",
+		Short: "make a model that has learned nothing yet",
+		Long: `Makes a model's folder with weights as they are before any training, to train from nothing. --like is a folder with config.json
+in unet, vae, text_encoder and phikon, which say what the networks look like: a model's folder will do, its weights are not read.
+Tokenizer, scheduler and preprocessing are copied if they are there, else they are the simplest that fit. The same seed gives the
+same bytes.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if like == "" || out == "" {
+				return errors.New("--like and --out are needed")
+			}
+			t, err := weights.ParseDType(dtype)
+			if err != nil {
+				return fmt.Errorf("--dtype: %w", err)
+			}
+			o.DType = t
+			return model.Create(cmd.Context(), like, out, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&like, "like", "", "folder with the configurations of the networks")
+	f.StringVar(&out, "out", "", "folder to write")
+	f.StringVar(&dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
+	f.Int64Var(&o.Seed, "seed", 0, "of the weights")
+	return c
+}

@@ -1,0 +1,78 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Bind gives the parameters of another graph of the network, in the order in which that makes them, the memory of a part of the
+// state: a validation with the weights of the moment. The part must not change while the graph's programs live.
+func (t *Trainer) Bind(params gorgonia.Nodes, part Part) error {
+	if len(params) != len(t.state.arrays) {
+		return fmt.Errorf("a graph of %d parameters: the network has %d", len(params), len(t.state.arrays))
+	}
+	return t.state.bind(params, part)
+}
+
+// Plan says what training takes. Bytes are those of the device.
+type Plan struct {
+	Parameters int64 // numbers of the network
+
+	Weights, Gradients, Optimiser, Average int64 // bytes
+	Activations                            int64 // bytes of the programs' arenas: activations, the largest gradient, workspaces
+	Kernels                                int64 // bytes of rearranged weights
+
+	FLOP    int64         // of a step's micro-steps, on average over the examples
+	Seconds time.Duration // of a step, measured: its micro-steps, the norm and the update
+}
+
+// Memory is the sum of what is held at once.
+func (p Plan) Memory() int64 {
+	return p.Weights + p.Gradients + p.Optimiser + p.Average + p.Activations + p.Kernels
+}
+
+// Plan compiles the programs for examples, one of each kind that a run has, and takes a step with each to measure it. It spoils the
+// parameters: the trainer is of no use for a run afterwards.
+func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (Plan, error) {
+	if len(examples) == 0 || len(examples) != len(draws) {
+		return Plan{}, errors.New("training: a plan wants examples with their draws")
+	}
+	p := Plan{}
+	for _, a := range t.state.arrays {
+		p.Parameters += int64(op.Size(a.shape))
+	}
+	p.Weights, p.Gradients, p.Optimiser = 4*p.Parameters, 4*p.Parameters, 8*p.Parameters
+	if t.config.EMA {
+		p.Average = 4 * p.Parameters
+	}
+	t.torn = true
+	for i, e := range examples {
+		for warm := range 2 { // the first run touches memory for the first time
+			begin, flop := time.Now(), t.flop
+			if _, err := t.Accumulate(ctx, e, draws[i]); err != nil {
+				return p, err
+			}
+			micro := time.Since(begin)
+			if _, err := t.Update(ctx); err != nil {
+				return p, err
+			}
+			if warm == 1 {
+				update := time.Since(begin) - micro
+				p.Seconds += (time.Duration(t.config.Accumulate)*micro + update) / time.Duration(len(examples))
+				p.FLOP += int64(t.config.Accumulate) * (t.flop - flop) / int64(len(examples))
+			}
+		}
+	}
+	for _, m := range t.micro {
+		r := m.Report().Memory
+		p.Activations += r.Arena
+		p.Kernels += r.Kernels
+	}
+	return p, nil
+}
