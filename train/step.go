@@ -336,11 +336,7 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	if t.config.MaxGradNorm > 0 {
 		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
 	}
-	// The kernels get beta as float32; 1 − 0.999 is off by 1.3e-5 then. With bias corrections from the same float32 the moments
-	// are averages all the same, and the error is gone from the step.
-	adamw := op.AdamWConfig(t.config.AdamW)
-	adamw.Beta1, adamw.Beta2 = float64(float32(adamw.Beta1)), float64(float32(adamw.Beta2))
-	hyper := adamw.Hyper(u.LearningRate, u.Step)
+	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
 	if _, err := t.update.Run(ctx, vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}); err != nil {
 		t.torn = true
 		return u, fmt.Errorf("training: %w", err)

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Use:   "histdist",
 		Short: "virtual IHC staining of H&E images with a latent diffusion model",
 		Long: `histdist turns an H&E-stained tissue image into the IHC stain of one marker (ER, HER2, Ki67, PR) with a latent
-diffusion model. Training follows.
+diffusion model, and trains such models.
 
 For research only: a picture that it makes is no diagnosis.
 
@@ -52,7 +52,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
+	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), trainCommand(), exportCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
 
 	command, err := root.ExecuteContextC(ctx)
 	switch {

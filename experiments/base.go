@@ -1,0 +1,90 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/histdist/histdist/graph/model"
+)
+
+// Folders in a run's folder with what its beginning was made into.
+const (
+	baseFolder = "base"      // a new model
+	unetFolder = "base-unet" // a widened U-Net
+)
+
+// openModel opens the model to begin with and returns the folder of its U-Net. A text-to-image U-Net is widened, and a folder of
+// configurations without weights, on disk or built in, is made a new model.
+func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
+	c := e.Config.Model
+	base, err := e.newModel(ctx, c.Base)
+	if err != nil {
+		return "", fmt.Errorf("model.base: %w", err)
+	}
+	if e.model, err = model.Open(base, model.Options{Phikon: c.Phikon, TextUNet: true}); err != nil {
+		return "", fmt.Errorf("model.base: %w", err)
+	}
+	unet = filepath.Join(e.model.Dir, "unet")
+	channels := 2 * e.model.VAE.LatentChannels
+	if e.model.UNet.InChannels == channels {
+		return unet, nil
+	}
+	wide := filepath.Join(e.Config.Run.Output, unetFolder)
+	if err := once(wide, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{}) }); err != nil {
+		return "", fmt.Errorf("model.base: %w", err)
+	}
+	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text alone: conv_in is widened from %d to %d channels in %s", e.model.UNet.InChannels, channels, wide))
+	e.model.UNet.InChannels = channels
+	return wide, nil
+}
+
+// newModel makes a model of a folder of configurations; another base it returns as it is.
+func (e *Experiment) newModel(ctx context.Context, base string) (string, error) {
+	like := base
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		builtIn, err := fs.Sub(files, base)
+		if err != nil {
+			return base, nil
+		}
+		if _, err := fs.Stat(builtIn, "unet/config.json"); err != nil {
+			return base, nil // an id, or nothing: model.Open says
+		}
+		if like, err = os.MkdirTemp("", "histdist-"); err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(like)
+		if err := os.CopyFS(like, builtIn); err != nil {
+			return "", err
+		}
+	}
+	weights, err := filepath.Glob(filepath.Join(like, "unet", "*.safetensors*"))
+	if err != nil || len(weights) > 0 {
+		return base, err
+	}
+	if old, err := filepath.Glob(filepath.Join(like, "unet", "*.bin*")); err != nil || len(old) > 0 {
+		return base, err
+	}
+	if _, err := os.Stat(filepath.Join(like, "unet", "config.json")); err != nil {
+		return base, nil
+	}
+	made := filepath.Join(e.Config.Run.Output, baseFolder)
+	e.Notes = append(e.Notes, fmt.Sprintf("a new model like %s, untrained, in %s", base, made))
+	return made, once(made, func() error {
+		return model.Create(ctx, like, made, model.CreateOptions{Seed: e.Config.Train.Seed})
+	})
+}
+
+// once makes a folder that a run which was interrupted may have made already.
+func once(path string, create func() error) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return create()
+}

@@ -1,0 +1,172 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/train"
+)
+
+// What a run's folder holds beside its checkpoints.
+const (
+	configFile       = "experiment.yaml" // the whole configuration
+	metricsFile      = "metrics.jsonl"
+	tensorBoardDir   = "tensorboard"
+	validationFolder = "validation"
+)
+
+// Experiment is a training run that is ready to begin.
+type Experiment struct {
+	Config configs.Experiment
+	Pairs  Pairs
+	Notes  []string // what a user should know before the run
+
+	values   []configs.Value
+	device   device.Device
+	model    *model.Model
+	frozen   *train.Frozen // nil for an autoencoder
+	trainer  *train.Trainer
+	source   *batches
+	examples train.Examples
+}
+
+// Open opens what a configuration names. values are the configuration with its origins, as configs.LoadExperiment returns them. What
+// has to be made, such as a widened U-Net, is made in the run's folder; nothing else is written.
+func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ *Experiment, err error) {
+	e := &Experiment{Config: c, values: values}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	// What costs least and goes wrong most comes first.
+	if err := e.openPairs(ctx); err != nil {
+		return nil, err
+	}
+	if e.device, err = devices.Open(c.Run.Device, c.Run.Threads); err != nil {
+		return nil, fmt.Errorf("run.device: %w", err)
+	}
+	unet, err := e.openModel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.openTrainer(ctx, unet)
+}
+
+func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
+	c := e.Config.Train
+	noise, err := e.model.Scheduler.For(c.Prediction)
+	if err != nil {
+		return fmt.Errorf("train.prediction-type: %w", err)
+	}
+	s, err := schedule.New(noise)
+	if err != nil {
+		return err
+	}
+	e.trainer, err = train.New(c, train.Options{Device: e.device, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"), Schedule: s})
+	if err != nil {
+		return err
+	}
+	if c.Objective == train.Autoencoder {
+		e.examples = train.Images(e.source)
+		return nil
+	}
+	precision, err := vm.ParsePrecision(c.Precision)
+	if err != nil {
+		return err
+	}
+	e.frozen, err = train.NewFrozen(ctx, e.model, train.FrozenOptions{
+		Device: e.device, Precision: precision, LowMemory: c.LowMemory, Prompt: e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
+	})
+	if err != nil {
+		return err
+	}
+	e.examples = e.frozen.Over(e.source)
+	return nil
+}
+
+// Close gives everything back.
+func (e *Experiment) Close() error {
+	var errs []error
+	if e.source != nil {
+		e.source.close()
+	}
+	if e.frozen != nil {
+		errs = append(errs, e.frozen.Close())
+	}
+	if e.trainer != nil {
+		errs = append(errs, e.trainer.Close())
+	}
+	if e.model != nil {
+		errs = append(errs, e.model.Close())
+	}
+	if e.device != nil {
+		errs = append(errs, e.device.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// RunOptions say how a run begins and whom it tells.
+type RunOptions struct {
+	Resume  train.Resume
+	Version string // of the program
+	// Hooks are called beside the experiment's own.
+	Hooks train.Hooks
+}
+
+// Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, panels of the
+// validation, and checkpoints.
+func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err error) {
+	folder := e.Config.Run.Output
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return train.Result{}, err
+	}
+	var sinks train.Sinks
+	defer func() { err = errors.Join(err, sinks.Close()) }()
+	begin := o.Hooks.Start
+	o.Hooks.Start = func(ctx context.Context, step int) error { // the run has its lock and may begin
+		text, err := configs.YAML(e.values, false)
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.Write(filepath.Join(folder, configFile), text); err != nil {
+			return err
+		}
+		if begin == nil {
+			return nil
+		}
+		return begin(ctx, step)
+	}
+	lines, err := train.OpenJSONLines(filepath.Join(folder, metricsFile))
+	if err != nil {
+		return train.Result{}, err
+	}
+	sinks = append(sinks, lines)
+	if e.Config.Run.TensorBoard {
+		board, err := train.NewTensorBoard(filepath.Join(folder, tensorBoardDir))
+		if err != nil {
+			return train.Result{}, err
+		}
+		sinks = append(sinks, board)
+	}
+	if e.Config.Train.ValidateEvery > 0 && o.Hooks.Validate == nil {
+		v, err := e.validation(ctx, sinks)
+		if err != nil {
+			return train.Result{}, fmt.Errorf("validation: %w", err)
+		}
+		o.Hooks.Validate = v
+	}
+	return train.Run(ctx, e.trainer, train.RunOptions{
+		Folder: folder, Examples: e.examples, Inputs: e.inputs(), Resume: o.Resume, Sink: sinks, Hooks: o.Hooks, Version: o.Version,
+	})
+}

@@ -1,0 +1,85 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/train"
+)
+
+// ExportOptions say what of a run is exported.
+type ExportOptions struct {
+	train.ExportOptions
+	// Checkpoint is a run's folder, whose latest is taken, or a checkpoint's.
+	Checkpoint string
+	// Base is the folder of the model whose other parts the export has; "" is the run's.
+	Base string
+	// Device measures an autoencoder's latents.
+	Device device.Device
+}
+
+// latentPairs is how many micro-steps an autoencoder's latents are measured over.
+const latentPairs = 64
+
+// Export writes the model of a run's checkpoint as a folder that `histdist translate` and diffusers load, with the run's vision
+// transformer inside. Latents of an autoencoder are given the scale that diffusion in them wants. dst must not exist.
+func Export(ctx context.Context, dst string, o ExportOptions) error {
+	checkpoint, err := findCheckpoint(o.Checkpoint)
+	if err != nil {
+		return err
+	}
+	c, err := runConfig(filepath.Dir(checkpoint))
+	if err != nil {
+		return err
+	}
+	e := &Experiment{Config: c, device: o.Device}
+	defer func() { e.device = nil }() // the caller's
+	if o.Base != "" {
+		e.Config.Model.Base = o.Base
+	}
+	if _, err := e.openModel(ctx); err != nil {
+		return err
+	}
+	defer e.model.Close()
+	if c.Train.Objective == train.Autoencoder {
+		if err := e.openPairs(ctx); err != nil {
+			return err
+		}
+		defer e.source.close()
+		s, err := train.MeasureLatents(ctx, checkpoint, o.EMA, o.Device, e.source, latentPairs)
+		if err != nil {
+			return err
+		}
+		o.Latents = &s
+	}
+	o.Phikon = e.model.PhikonDir
+	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
+}
+
+// findCheckpoint is the checkpoint that a path means: itself, or the latest of a run.
+func findCheckpoint(path string) (string, error) {
+	if _, err := os.Stat(filepath.Join(path, "manifest.json")); err == nil {
+		return path, nil
+	}
+	text, err := os.ReadFile(filepath.Join(path, "latest"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: want the folder of a run or of a checkpoint", path)
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(path, strings.TrimSpace(string(text))), nil
+}
+
+// runConfig is the configuration that a run wrote.
+func runConfig(folder string) (configs.Experiment, error) {
+	c, _, err := configs.LoadExperiment(filepath.Join(folder, configFile), Find, nil)
+	return c, err
+}

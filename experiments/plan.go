@@ -1,0 +1,84 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/train"
+)
+
+// Plan says what a run would take.
+type Plan struct {
+	train.Plan
+	Device      string
+	Available   int64 // bytes that may still be allocated; 0 if unknown
+	Pairs       string
+	MicroSteps  int           // of an epoch
+	Epochs      float64       // of the run
+	Encode      time.Duration // of a step: reading, cropping and encoding its images
+	BatchImages int
+}
+
+// Plan measures a step of each task on the first pairs. Nothing is written but what Open has made. The experiment is of no use for a run
+// afterwards.
+func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
+	c := e.Config.Train
+	p := Plan{
+		Device: e.device.Name(), Available: e.device.Available(), Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
+		Epochs: float64(c.MaxSteps*c.Accumulate) / float64(e.source.Len()), BatchImages: e.Config.Data.Batch,
+	}
+	g := rng.NewTorch(c.Seed)
+	tasks := []train.Task{train.Generation, train.Translation}
+	if c.Objective == train.Autoencoder {
+		tasks = tasks[:1]
+	}
+	var examples []train.Example
+	var draws []train.Draws
+	for _, task := range tasks {
+		at := train.Position{Index: min(int(task), p.MicroSteps-1)}
+		if _, err := e.examples.Example(ctx, at, task, g); err != nil { // compiles
+			return p, err
+		}
+		begin := time.Now()
+		x, err := e.examples.Example(ctx, at, task, g)
+		if err != nil {
+			return p, err
+		}
+		p.Encode += time.Duration(c.Accumulate) * time.Since(begin) / time.Duration(len(tasks))
+		d, err := e.trainer.Draw(g, x)
+		if err != nil {
+			return p, err
+		}
+		examples, draws = append(examples, x), append(draws, d)
+	}
+	var err error
+	p.Plan, err = e.trainer.Plan(ctx, examples, draws)
+	return p, err
+}
+
+// WriteText prints the plan.
+func (p Plan) WriteText(w io.Writer, c configs.Experiment) error {
+	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
+	step := p.Seconds + p.Encode
+	total := time.Duration(c.Train.MaxSteps) * step
+	_, err := fmt.Fprintf(w, `data          %s
+parameters    %d
+memory        %s on %s, of %s that may be used
+  weights     %s
+  gradients   %s
+  optimiser   %s
+  average     %s
+  activations %s
+  kernels     %s
+steps         %d of %d pairs × %d micro-steps: %.1f epochs of %d micro-steps
+a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to read and encode its images, measured now
+the run       %s
+`, p.Pairs, p.Parameters, gib(p.Memory()), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
+		gib(p.Activations), gib(p.Kernels), c.Train.MaxSteps, p.BatchImages, c.Train.Accumulate, p.Epochs, p.MicroSteps,
+		float64(p.FLOP)/1e12, p.Seconds.Seconds(), float64(p.FLOP)/1e12/p.Seconds.Seconds(), p.Encode.Seconds(), total.Round(time.Second))
+	return err
+}
