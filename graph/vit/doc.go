@@ -7,4 +7,5 @@
 //	preprocess.go  image → pixels
 //	config.go      config.json
 //	vit.go         the network
+//	timm.go        the same kind of network as the timm library has it: ViT-B/16, GigaPath's tile encoder
 package vit

@@ -36,15 +36,24 @@ func (c Config) embed(s *op.Scope, pixels *gorgonia.Node) *gorgonia.Node {
 	if s.Err() != nil {
 		return nil
 	}
-	batch, tokens := pixels.Shape()[0], c.Tokens()
 	class := s.Param("cls_token", 1, 1, c.HiddenSize)
-	positions := s.Param("position_embeddings", 1, tokens, c.HiddenSize)
+	positions := s.Param("position_embeddings", 1, c.Tokens(), c.HiddenSize)
 	patches := nn.Conv(s.Sub("patch_embeddings.projection"), pixels, c.HiddenSize, c.PatchSize, c.PatchSize, 0, nil)
-	// The class token stands before the patches in each sample: zeros make room for it, and it is added like a position.
-	h := op.ZeroPadded(s, op.View(s, patches, batch, tokens-1, c.HiddenSize), 1, 1, tokens)
-	h = op.SumBroadcast(s, h, op.View(s, positions, tokens, c.HiddenSize))
-	first := op.ZeroPadded(s, op.View(s, class, 1, c.HiddenSize), 0, 0, tokens)
-	return s.Mark(op.SumBroadcast(s, h, first))
+	return s.Mark(sequence(s, patches, class, positions))
+}
+
+// sequence puts the class token [1,1,C] before the patches [N,H,W,C] and adds the positions [1,1+H·W,C]: [N,1+H·W,C].
+func sequence(s *op.Scope, patches, class, positions *gorgonia.Node) *gorgonia.Node {
+	if s.Err() != nil {
+		return nil
+	}
+	shape := patches.Shape()
+	batch, tokens, channels := shape[0], 1+shape[1]*shape[2], shape[3]
+	// Zeros make room for the class token in each sample, and it is added like a position.
+	h := op.ZeroPadded(s, op.View(s, patches, batch, tokens-1, channels), 1, 1, tokens)
+	h = op.SumBroadcast(s, h, op.View(s, positions, tokens, channels))
+	first := op.ZeroPadded(s, op.View(s, class, 1, channels), 0, 0, tokens)
+	return op.SumBroadcast(s, h, first)
 }
 
 // layer is a ViTLayer: x [N,L,C] → [N,L,C].

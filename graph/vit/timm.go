@@ -1,0 +1,126 @@
+package vit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/nn"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/hfconfig"
+)
+
+// TimmConfig is the shape of a VisionTransformer of the timm library, as it is made for features: num_classes 0, global_pool "token", no
+// register tokens. In the comments: ViT-B/16, and the tile encoder of Prov-GigaPath.
+type TimmConfig struct {
+	EmbedDim   int  // 768, 1536
+	Depth      int  // 12, 40
+	NumHeads   int  // 12, 24
+	Hidden     int  // 3072, 8192: the width behind mlp.fc1, int(EmbedDim · mlp_ratio)
+	SwiGLU     bool // false, true: mlp_layer=SwiGLUPacked, whose fc2 reads half of Hidden
+	LayerScale bool // false, true: init_values is set
+	ImageSize  int  // 224
+	PatchSize  int  // 16
+}
+
+const (
+	timmChannels = 3
+	timmEps      = 1e-6 // of timm's LayerNorm
+)
+
+// TimmBase is timm's vit_base_patch16_224.
+func TimmBase() TimmConfig {
+	return TimmConfig{EmbedDim: 768, Depth: 12, NumHeads: 12, Hidden: 3072, ImageSize: 224, PatchSize: 16}
+}
+
+// GigaPath is the tile encoder of Prov-GigaPath (Xu et al. 2024, "A whole-slide foundation model for digital pathology from real-world
+// data"): timm's vit_giant_patch14_dinov2 with patches of 16 pixels, 1.13 billion parameters.
+func GigaPath() TimmConfig {
+	return TimmConfig{
+		EmbedDim: 1536, Depth: 40, NumHeads: 24, Hidden: 8192, SwiGLU: true, LayerScale: true, ImageSize: 224, PatchSize: 16,
+	}
+}
+
+// Validate reports everything that is wrong with the configuration.
+func (c TimmConfig) Validate() error {
+	errs := []error{hfconfig.Positive(map[string]int{
+		"embed_dim": c.EmbedDim, "depth": c.Depth, "num_heads": c.NumHeads, "hidden": c.Hidden, "img_size": c.ImageSize, "patch_size": c.PatchSize,
+	})}
+	if c.NumHeads > 0 && c.EmbedDim%c.NumHeads != 0 {
+		errs = append(errs, fmt.Errorf("embed_dim: %d: want a multiple of num_heads (%d)", c.EmbedDim, c.NumHeads))
+	}
+	if c.PatchSize > 0 && c.ImageSize%c.PatchSize != 0 {
+		errs = append(errs, fmt.Errorf("img_size: %d: want a multiple of patch_size (%d)", c.ImageSize, c.PatchSize))
+	}
+	if c.SwiGLU && c.Hidden%2 != 0 {
+		errs = append(errs, fmt.Errorf("hidden: %d: want an even number, for SwiGLU halves it", c.Hidden))
+	}
+	return errors.Join(errs...)
+}
+
+// Tokens is the length of the sequence: the class token and one for each patch, 197.
+func (c TimmConfig) Tokens() int {
+	side := c.ImageSize / c.PatchSize
+	return 1 + side*side
+}
+
+// TimmMapping says what a published file may have beside the network's tensors: a classifier.
+func TimmMapping() weights.Mapping {
+	return weights.Mapping{Ignore: func(name string) bool { return strings.HasPrefix(name, "head.") }}
+}
+
+// TimmNetwork is timm's vision transformer as a graph, for inference: LayerScale is folded into the layer in front of it.
+type TimmNetwork struct {
+	Scope  *op.Scope
+	Folds  *nn.Folds      // to be folded between binding the parameters and compiling
+	Pixels *gorgonia.Node // [N,224,224,3], normalised
+	Tokens *gorgonia.Node // [N,197,EmbedDim], the class token first, behind the final LayerNorm: timm's forward_features
+	Class  *gorgonia.Node // [N,EmbedDim]: the class token alone, the network's output
+}
+
+// BuildTimm makes the graph of timm's VisionTransformer. Parameters have timm's names.
+func BuildTimm(c TimmConfig, batch int) (*TimmNetwork, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("vit: %w", err)
+	}
+	s := op.NewScope("vit")
+	n := &TimmNetwork{Scope: s, Folds: &nn.Folds{}, Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels)}
+	class, positions := s.Param("cls_token", 1, 1, c.EmbedDim), s.Param("pos_embed", 1, c.Tokens(), c.EmbedDim)
+	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels, c.EmbedDim, c.PatchSize, c.PatchSize, 0, nil)
+	h := sequence(s, patches, class, positions)
+	for i := range c.Depth {
+		h = n.block(s.Sub("blocks.%d", i), h, c)
+	}
+	n.Tokens = nn.LayerNorm(s.Sub("norm"), h, timmEps)
+	n.Class = op.View(s, op.Cut(s, n.Tokens, 1, 0, 1), batch, c.EmbedDim)
+	return n, s.Err()
+}
+
+// block is timm's Block: x [N,L,C] → [N,L,C].
+//
+//	x + ls1(attn(norm1(x))) → + ls2(mlp(norm2(·)))
+func (n *TimmNetwork) block(s *op.Scope, x *gorgonia.Node, c TimmConfig) *gorgonia.Node {
+	// residual adds the last layer of a branch, with its LayerScale if there is one.
+	residual := func(linear, scale string, h *gorgonia.Node) *gorgonia.Node {
+		if c.LayerScale {
+			return n.Folds.ScaledLinear(s.Sub("%s", linear), s.Sub("%s", scale), h, c.EmbedDim, x)
+		}
+		return nn.Linear(s.Sub("%s", linear), h, c.EmbedDim, true, x)
+	}
+	h := nn.LayerNorm(s.Sub("norm1"), x, timmEps)
+	qkv := nn.Linear(s.Sub("attn.qkv"), h, 3*c.EmbedDim, true, nil)
+	part := func(i int) *gorgonia.Node { return op.Cut(s, qkv, 2, i*c.EmbedDim, c.EmbedDim) }
+	x = residual("attn.proj", "ls1", op.Attend(s.Sub("attn"), part(0), part(1), part(2), c.NumHeads, false))
+
+	h = nn.Linear(s.Sub("mlp.fc1"), nn.LayerNorm(s.Sub("norm2"), x, timmEps), c.Hidden, true, nil)
+	if c.SwiGLU { // SwiGLUPacked: silu of the first half times the second
+		gate := op.Activate(s, op.Cut(s, h, 2, 0, c.Hidden/2), op.SiLUAct)
+		h = op.Product(s, gate, op.Cut(s, h, 2, c.Hidden/2, c.Hidden/2))
+	} else {
+		h = op.Activate(s, h, op.GELUAct)
+	}
+	return s.Mark(residual("mlp.fc2", "ls2", h))
+}
