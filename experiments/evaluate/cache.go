@@ -1,0 +1,249 @@
+package evaluate
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// key names a record of a cache: the hash of everything that its values depend on.
+type key [sha256.Size]byte
+
+// keyOf hashes what a record depends on. Lengths are hashed too, so that ("ab", "c") and ("a", "bc") differ.
+func keyOf(parts ...string) key {
+	h := sha256.New()
+	for _, p := range parts {
+		var length [8]byte
+		binary.LittleEndian.PutUint64(length[:], uint64(len(p)))
+		h.Write(length[:])
+		io.WriteString(h, p) //nolint:errcheck // a hash takes everything
+	}
+	return key(h.Sum(nil))
+}
+
+// Cache keeps values that were computed in a file, and of them in memory only the places: some hundred bytes a record. Records are only ever
+// appended. A run that was killed leaves at most its last record torn, which is cut off when the file is opened again:
+//
+//	8 bytes   what kind of file and which version it is
+//	records   32 bytes key, 4 bytes number of bytes, the bytes, 4 bytes CRC-32 (Castagnoli) of all of these
+//
+// It may be used by several goroutines, and by one process.
+type Cache struct {
+	mu     sync.Mutex
+	file   *os.File
+	end    int64
+	places map[key]place
+}
+
+type place struct {
+	offset int64
+	length int
+}
+
+// cacheMagic begins the file. Another version begins another file: old values are computed anew.
+const cacheMagic = "hdcache1"
+
+// maxRecord bounds a record: the largest are features of 3840 numbers and histograms.
+const maxRecord = 1 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errInUse is the error of a cache that another process has open.
+var errInUse = errors.New("another run writes to this folder: wait for it, or name another --output")
+
+// OpenCache opens the file or makes it.
+func OpenCache(path string) (c *Cache, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+		}
+	}()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = errInUse
+		}
+		return nil, err
+	}
+	c = &Cache{file: f, places: map[key]place{}}
+	if err := c.scan(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// scan finds the records and cuts off what follows the last whole one.
+func (c *Cache) scan() error {
+	r := bufio.NewReaderSize(c.file, 1<<20)
+	magic := make([]byte, len(cacheMagic))
+	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != cacheMagic {
+		if err := c.file.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := c.file.WriteAt([]byte(cacheMagic), 0); err != nil {
+			return err
+		}
+		c.end = int64(len(cacheMagic))
+		return nil
+	}
+	c.end = int64(len(cacheMagic))
+	for {
+		k, data, err := readRecord(r)
+		if errors.Is(err, errTorn) {
+			return c.file.Truncate(c.end)
+		}
+		if err != nil {
+			return err
+		}
+		c.places[k] = place{c.end + recordHead, len(data)}
+		c.end += recordHead + int64(len(data)) + recordTail
+	}
+}
+
+const (
+	recordHead = sha256.Size + 4
+	recordTail = 4
+)
+
+// errTorn says that the rest of a file is no whole record; also where there is nothing left.
+var errTorn = errors.New("no whole record")
+
+// readRecord reads the next record.
+func readRecord(r io.Reader) (k key, data []byte, err error) {
+	var head [recordHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return k, nil, torn(err)
+	}
+	length := binary.LittleEndian.Uint32(head[sha256.Size:])
+	if length > maxRecord {
+		return k, nil, errTorn
+	}
+	body := make([]byte, int(length)+recordTail)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return k, nil, torn(err)
+	}
+	data = body[:length]
+	if checksum(head[:], data) != binary.LittleEndian.Uint32(body[length:]) {
+		return k, nil, errTorn
+	}
+	return key(head[:sha256.Size]), data, nil
+}
+
+func torn(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errTorn
+	}
+	return err
+}
+
+func checksum(head, data []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, data)
+}
+
+// has reports whether there is a record.
+func (c *Cache) has(k key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.places[k]
+	return ok
+}
+
+// get reads a record's bytes.
+func (c *Cache) get(k key) ([]byte, bool, error) {
+	c.mu.Lock()
+	at, ok := c.places[k]
+	c.mu.Unlock()
+	if !ok {
+		return nil, false, nil
+	}
+	data := make([]byte, at.length)
+	if _, err := c.file.ReadAt(data, at.offset); err != nil {
+		return nil, false, fmt.Errorf("%s: %w", c.file.Name(), err)
+	}
+	return data, true, nil
+}
+
+// put appends a record. One that is there stays.
+func (c *Cache) put(k key, data []byte) error {
+	if len(data) > maxRecord {
+		return fmt.Errorf("%s: a record of %d bytes: at most %d", c.file.Name(), len(data), maxRecord)
+	}
+	record := make([]byte, 0, recordHead+len(data)+recordTail)
+	record = append(record, k[:]...)
+	record = binary.LittleEndian.AppendUint32(record, uint32(len(data)))
+	sum := checksum(record, data)
+	record = append(record, data...)
+	record = binary.LittleEndian.AppendUint32(record, sum)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.places[k]; ok {
+		return nil
+	}
+	if _, err := c.file.WriteAt(record, c.end); err != nil {
+		return fmt.Errorf("%s: %w", c.file.Name(), err)
+	}
+	c.places[k] = place{c.end + recordHead, len(data)}
+	c.end += int64(len(record))
+	return nil
+}
+
+// Close closes the file, which ends its lock.
+func (c *Cache) Close() error { return c.file.Close() }
+
+// numbers reads a record of float64 values.
+func (c *Cache) numbers(k key) ([]float64, bool, error) {
+	data, ok, err := c.get(k)
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	values := make([]float64, len(data)/8)
+	for i := range values {
+		values[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+	}
+	return values, true, nil
+}
+
+func (c *Cache) putNumbers(k key, values []float64) error {
+	data := make([]byte, 0, 8*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
+	}
+	return c.put(k, data)
+}
+
+// features reads a record of float32 values.
+func (c *Cache) features(k key) ([]float32, bool, error) {
+	data, ok, err := c.get(k)
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	values := make([]float32, len(data)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	}
+	return values, true, nil
+}
+
+func (c *Cache) putFeatures(k key, values []float32) error {
+	data := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+	}
+	return c.put(k, data)
+}

@@ -1,0 +1,150 @@
+package evaluate
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/histdist/histdist/experiments/metrics/stats"
+)
+
+// Comparison is a paired test of these results against others of the same real pictures.
+type Comparison struct {
+	Against   string     `json:"against"`
+	Pairs     int        `json:"pairs"` // that both have
+	OnlyHere  int        `json:"only_here"`
+	OnlyThere int        `json:"only_there"`
+	Tests     []PairTest `json:"tests"`
+}
+
+// PairTest is the test of one measure.
+type PairTest struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Better Better `json:"better"`
+	N      int    `json:"n"`
+	This   Number `json:"this"` // means over the common pairs
+	Other  Number `json:"other"`
+	// Difference is the mean of this − other.
+	Difference Number    `json:"difference"`
+	Interval   *Interval `json:"interval,omitempty"`
+	Effect     Number    `json:"effect"` // Cohen's d of paired values
+	P          Number    `json:"p"`
+	Holm       Number    `json:"p_holm"` // corrected for all tests of the comparison
+	Exact      bool      `json:"exact"`
+	LeftOut    int       `json:"left_out,omitempty"` // pairs without a finite difference, such as infinite PSNRs
+}
+
+// compared says which columns are tested: those of pairs, and the errors of measures of pictures.
+func compared(t *Table) []PairTest {
+	var tests []PairTest
+	add := func(id, name string, better Better) {
+		tests = append(tests, PairTest{ID: id, Name: name, Better: better})
+	}
+	add("ssim", "SSIM", Higher)
+	add("psnr", "PSNR", Higher)
+	for _, c := range t.Columns {
+		if layer, ok := strings.CutPrefix(c.ID, "phv_layer"); ok {
+			add(c.ID, "PHV (paper), layer "+layer, Lower)
+		}
+		if network, ok := strings.CutPrefix(c.ID, "rank_"); ok {
+			add(c.ID, "rank of the own partner, "+networkTitle(Kind(network)), Lower)
+		}
+	}
+	add("nuclei_dice", "Dice of the nuclear masks", Higher)
+	add("dab_jsd", "DAB histograms: Jensen–Shannon divergence", Lower)
+	add("dab_kl", "DAB histograms: Kullback–Leibler divergence", Lower)
+	for _, m := range pictureMeasures {
+		if m.absolute {
+			add("error_"+m.id, m.name+": absolute difference from real", Lower)
+		}
+	}
+	return tests
+}
+
+// tested are the values of a test's column.
+func (t *Table) tested(id string) []float64 {
+	if measure, ok := strings.CutPrefix(id, "error_"); ok {
+		return absolute(difference(t.Values("real_"+measure), t.Values("virtual_"+measure)))
+	}
+	return t.Values(id)
+}
+
+// Compare tests the measures of two tables, pair by pair. labels say which pairs of this table are drawn together. Real pictures that are not
+// the same in both tables are an error: the difference would be theirs.
+func Compare(this, other *Table, labels []string, by string, s Settings) (*Comparison, error) {
+	c := &Comparison{}
+	place := map[string]int{}
+	for i, p := range other.Pairs {
+		place[p.Name] = i
+	}
+	var here, there []int
+	for i, p := range this.Pairs {
+		j, ok := place[p.Name]
+		if !ok {
+			c.OnlyHere++
+			continue
+		}
+		if p.RealHash != other.Pairs[j].RealHash {
+			return nil, fmt.Errorf("the real picture of %s is another one there: only results on the same pictures can be compared", p.Name)
+		}
+		here, there = append(here, i), append(there, j)
+	}
+	c.Pairs, c.OnlyThere = len(here), len(other.Pairs)-len(here)
+	if len(here) == 0 {
+		return nil, fmt.Errorf("no pair has a name that is there too")
+	}
+	bootstrap := stats.Bootstrap{Resamples: s.Resamples, Level: s.Level, Seed: uint64(s.Seed)}
+	var p []float64
+	for _, test := range compared(this) {
+		a, b := this.tested(test.ID), other.tested(test.ID)
+		if a == nil || b == nil {
+			continue
+		}
+		var x, y, d []float64
+		var units []string
+		for k := range here {
+			u, v := a[here[k]], b[there[k]]
+			if math.IsNaN(u-v) || math.IsInf(u-v, 0) {
+				test.LeftOut++
+				continue
+			}
+			x, y, d = append(x, u), append(y, v), append(d, u-v)
+			units = append(units, labels[here[k]])
+		}
+		groups := stats.By(units)
+		result := stats.SignFlip(d, groups, s.Flips, uint64(s.Seed))
+		test.N, test.This, test.Other = len(d), Number(stats.Mean(x)), Number(stats.Mean(y))
+		test.Difference, test.Effect, test.P, test.Exact = Number(result.Mean), Number(result.Effect), Number(result.P), result.Exact
+		if i := bootstrap.Mean(d, groups); i.Known() {
+			test.Interval = &Interval{Number(i.Low), Number(i.High), "bootstrap by " + by}
+		}
+		c.Tests = append(c.Tests, test)
+		p = append(p, result.P)
+	}
+	for i, v := range stats.Holm(p) {
+		c.Tests[i].Holm = Number(v)
+	}
+	return c, nil
+}
+
+// compare adds the comparison with another folder of results.
+func (e *evaluation) compare() error {
+	if e.o.Against == "" {
+		return nil
+	}
+	other, err := ReadTable(filepath.Join(e.o.Against, TableFile))
+	if err != nil {
+		return fmt.Errorf("--against: %w", err)
+	}
+	labels, by := e.units()
+	c, err := Compare(e.table, other, labels, by, e.o.Settings)
+	if err != nil {
+		e.problem("comparison with "+e.o.Against, err)
+		return nil
+	}
+	c.Against = e.o.Against
+	e.results.Comparison = c
+	return nil
+}

@@ -1,0 +1,442 @@
+package evaluate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/experiments/evaluate"
+)
+
+// grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart as a network does.
+type grid struct {
+	name     string
+	pictures atomic.Int64
+	fail     error
+	after    int64 // fail after this many pictures
+}
+
+const gridSide = 4
+
+// gridLayers divides the grid's 48 features into four layers, for PHV.
+var gridLayers = []int{3, 9, 12, 24}
+
+func (g *grid) Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error) {
+	var rows [][]float32
+	for _, img := range images {
+		if n := g.pictures.Add(1); g.fail != nil && n > g.after {
+			return nil, g.fail
+		}
+		row := make([]float32, 0, 3*gridSide*gridSide)
+		for cy := range gridSide {
+			for cx := range gridSide {
+				var sum [3]float64
+				n := 0
+				for y := cy * img.Height / gridSide; y < (cy+1)*img.Height/gridSide; y++ {
+					for x := cx * img.Width / gridSide; x < (cx+1)*img.Width/gridSide; x++ {
+						for c := range sum {
+							sum[c] += float64(img.Pix[(y*img.Width+x)*3+c])
+						}
+						n++
+					}
+				}
+				for _, s := range sum {
+					row = append(row, float32(s/float64(n)/255-0.7))
+				}
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, ctx.Err()
+}
+
+func (g *grid) Fingerprint() string { return "grid " + g.name }
+func (g *grid) Close() error        { return nil }
+
+// grids stand for all networks.
+func grids() ([]evaluate.Network, map[evaluate.Kind]*grid) {
+	var networks []evaluate.Network
+	byKind := map[evaluate.Kind]*grid{}
+	for _, k := range []evaluate.Kind{evaluate.FIDInception, evaluate.Inception, evaluate.ResNet50, evaluate.GigaPath, evaluate.Phikon} {
+		g := &grid{name: string(k)}
+		byKind[k] = g
+		networks = append(networks, evaluate.Network{Kind: k, Open: func() (evaluate.Extractor, error) { return g, nil }, Layers: gridLayers})
+	}
+	return networks, byKind
+}
+
+// tissue writes n synthetic pairs of side pixels as he/NAME.png and real/NAME.png.
+func tissue(t *testing.T, n, side int) (folder string, names []string) {
+	t.Helper()
+	folder = t.TempDir()
+	c := synth.Default()
+	c.Size, c.PatientPairs = side, 4
+	for i := range n {
+		p, err := synth.Generate(t.Context(), c, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := p.Truth.Name
+		names = append(names, name)
+		save(t, filepath.Join(folder, "he", name+".png"), p.HE)
+		save(t, filepath.Join(folder, "real", name+".png"), p.IHC)
+	}
+	slices.Sort(names)
+	return folder, names
+}
+
+func save(t *testing.T, path string, img *imagefile.Image) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := imagefile.Write(path, img, imagefile.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFile(t *testing.T, dst, src string) {
+	t.Helper()
+	data, err := os.ReadFile(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dst, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// options evaluate real against fake, with all networks.
+func options(t *testing.T, folder, fake string) evaluate.Options {
+	networks, _ := grids()
+	s := evaluate.DefaultSettings()
+	s.Resamples, s.Flips = 200, 500
+	return evaluate.Options{
+		Real: filepath.Join(folder, "real"), Fake: fake, HE: filepath.Join(folder, "he"), Output: t.TempDir(),
+		PatientPattern: evaluate.SlidePattern, Settings: s, Networks: networks, Software: "histdist test",
+	}
+}
+
+func run(t *testing.T, o evaluate.Options) (*evaluate.Results, *evaluate.Table) {
+	t.Helper()
+	r, table, err := evaluate.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, table
+}
+
+// ok fails the test where something could not be computed.
+func ok(t *testing.T, r *evaluate.Results) {
+	t.Helper()
+	if r.Failed() || len(r.NotComputed) > 0 {
+		t.Fatalf("problems %v, not computed %v", r.Problems, r.NotComputed)
+	}
+}
+
+// Real pictures against themselves are perfect.
+func TestItself(t *testing.T) {
+	folder, names := tissue(t, 40, 96)
+	r, table := run(t, options(t, folder, filepath.Join(folder, "real")))
+	ok(t, r)
+	if diff := cmp.Diff(evaluate.Units{By: "patient", Count: 10}, r.Units); diff != "" {
+		t.Error(diff)
+	}
+	for _, m := range r.Metrics {
+		want, tolerance := 0.0, 0.0
+		switch {
+		case m.ID == "ssim" || strings.HasSuffix(m.ID, "_pearson") || strings.HasSuffix(m.ID, "_ratio") || strings.HasPrefix(m.ID, "retrieval"):
+			want, tolerance = 1, 1e-12
+		case m.ID == "psnr":
+			want = math.Inf(1)
+		case m.ID == "fid":
+			tolerance = 1e-6 // the root of a covariance of rank 39 in 48 dimensions
+		case m.ID == "kid_full" || m.ID == "kid":
+			// Unbiased estimates leave the diagonal out on one side only: equal sets are below 0 by the mean of k(x,x) − k(x,y), over n.
+			if m.Value > 0 || m.Value < -50 {
+				t.Errorf("%s: %v", m.ID, m.Value)
+			}
+			continue
+		case m.ID == "nuclei_dice":
+			want, tolerance = 1, 1e-12
+		}
+		if !cmp.Equal(want, float64(m.Value), cmpopts.EquateApprox(0, tolerance)) {
+			t.Errorf("%s of pictures with themselves is %v: want %v", m.ID, m.Value, want)
+		}
+	}
+	if len(table.Pairs) != len(names) {
+		t.Errorf("%d rows for %d pairs", len(table.Pairs), len(names))
+	}
+	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "40 of 40 virtual pictures are the real pictures") }) {
+		t.Errorf("warnings %q do not tell that all pictures are the real ones", r.Warnings)
+	}
+}
+
+// A copy of the H&E gets what the floor says, in every metric that has one.
+func TestCopyIsTheFloor(t *testing.T) {
+	folder, _ := tissue(t, 24, 96)
+	r, _ := run(t, options(t, folder, filepath.Join(folder, "he")))
+	ok(t, r)
+	for _, m := range r.Metrics {
+		if m.Floor == nil {
+			if m.Value.Known() {
+				t.Errorf("%s has no floor", m.ID)
+			}
+			continue
+		}
+		got := evaluate.Reference{Value: m.Value, Interval: m.Interval, Std: m.Std, N: m.N}
+		if diff := cmp.Diff(*m.Floor, got, cmpopts.IgnoreFields(evaluate.Reference{}, "N")); diff != "" {
+			t.Errorf("%s: floor and value differ:\n%s", m.ID, diff)
+		}
+	}
+	if ssim := r.Metric("ssim"); ssim.Value > 0.9 {
+		t.Errorf("SSIM of the H&E is %v: this test shows nothing", ssim.Value)
+	}
+}
+
+// Pictures that were given to other pairs find their partners by chance.
+func TestShuffledIsChance(t *testing.T) {
+	folder, names := tissue(t, 48, 96)
+	shuffled := slices.Clone(names)
+	rand.New(rand.NewPCG(3, 0)).Shuffle(len(names), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	fake := filepath.Join(folder, "shuffled")
+	for i, name := range names {
+		copyFile(t, filepath.Join(fake, name+".png"), filepath.Join(folder, "real", shuffled[i]+".png"))
+	}
+	r, _ := run(t, options(t, folder, fake))
+	ok(t, r)
+	for _, id := range []string{"retrieval_gigapath_top1", "retrieval_gigapath_top3", "retrieval_phikon_top1", "retrieval_phikon_top3"} {
+		m := r.Metric(id)
+		if v := m.Value; v < m.Chance.Interval.Low || v > m.Chance.Interval.High {
+			t.Errorf("%s is %v: want between %v and %v", id, v, m.Chance.Interval.Low, m.Chance.Interval.High)
+		}
+		if m.Interval.Low > m.Chance.Value || m.Interval.High < m.Chance.Value {
+			t.Errorf("%s: its interval %v to %v does not hold chance, %v", id, m.Interval.Low, m.Interval.High, m.Chance.Value)
+		}
+	}
+	// The same pictures in another order are the same distribution, and pool to the same histogram.
+	if fid := r.Metric("fid").Value; math.Abs(float64(fid)) > 1e-6 {
+		t.Errorf("FID of the same pictures is %v", fid)
+	}
+	if jsd := r.Metric("dab_jsd_pooled").Value; jsd != 0 {
+		t.Errorf("JSD of the same pixels is %v", jsd)
+	}
+}
+
+// A run that was stopped goes on where it was, and a second one computes nothing.
+func TestGoesOn(t *testing.T) {
+	folder, _ := tissue(t, 12, 64)
+	o := options(t, folder, filepath.Join(folder, "he"))
+	o.Batch = 2
+	networks, byKind := grids()
+	o.Networks = networks
+	ctx, stop := context.WithCancel(t.Context())
+	o.Progress = func(stage string, done, _ int) {
+		if stage == "features of resnet50" && done >= 10 {
+			stop()
+		}
+	}
+	if _, _, err := evaluate.Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a run that was stopped: %v", err)
+	}
+	first := byKind[evaluate.ResNet50].pictures.Load()
+	if first < 10 || first > 12 {
+		t.Fatalf("%d pictures went through the network before the run was stopped", first)
+	}
+	o.Progress = nil
+	r, _ := run(t, o)
+	ok(t, r)
+	for kind, g := range byKind { // 12 real and 12 H&E pictures, the latter as virtual ones too
+		if n := g.pictures.Load(); n != 24 && !(kind == evaluate.ResNet50 && n <= 26) { // a batch may have been under way
+			t.Errorf("%s: %d pictures: want 24", kind, n)
+		}
+	}
+	before := byKind[evaluate.FIDInception].pictures.Load()
+	again, _ := run(t, o)
+	if after := byKind[evaluate.FIDInception].pictures.Load(); after != before {
+		t.Errorf("a second run computed the features of %d pictures", after-before)
+	}
+	if diff := cmp.Diff(r.Metrics, again.Metrics); diff != "" {
+		t.Errorf("a second run differs:\n%s", diff)
+	}
+}
+
+// What can't be computed is told, and the rest is there.
+func TestProblems(t *testing.T) {
+	folder, names := tissue(t, 12, 64)
+	fake := filepath.Join(folder, "fake")
+	for _, name := range names {
+		copyFile(t, filepath.Join(fake, name+".png"), filepath.Join(folder, "he", name+".png"))
+	}
+	// One of another size, one that is cut off, one without a partner.
+	save(t, filepath.Join(fake, names[3]+".png"), imagefile.New(70, 64))
+	if err := os.Truncate(filepath.Join(fake, names[5]+".png"), 2000); err != nil {
+		t.Fatal(err)
+	}
+	save(t, filepath.Join(fake, "stranger.png"), imagefile.New(64, 64))
+	o := options(t, folder, fake)
+	for i := range o.Networks {
+		switch o.Networks[i].Kind {
+		case evaluate.Inception:
+			o.Networks[i].Open = func() (evaluate.Extractor, error) {
+				return nil, errors.New("w.pth: no tensor Conv2d_1a_3x3.conv.weight")
+			}
+		case evaluate.GigaPath:
+			o.Networks[i] = evaluate.Network{Kind: evaluate.GigaPath, Absent: "the weights are at example.org"}
+		}
+	}
+	r, table := run(t, o)
+	if !r.Failed() {
+		t.Error("nothing failed")
+	}
+	text := fmt.Sprint(r.Problems)
+	for _, want := range []string{names[3], "64×64", "70×64", names[5] + ".png", "Conv2d_1a_3x3"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("problems do not name %q:\n%v", want, r.Problems)
+		}
+	}
+	want := []evaluate.NotComputed{
+		{Name: "KID", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
+		{Name: "KID, all pictures", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
+		{Name: "MRA top-1 (GigaPath)", Reason: "the weights are at example.org"},
+		{Name: "MRA top-3 (GigaPath)", Reason: "the weights are at example.org"},
+	}
+	if diff := cmp.Diff(want, r.NotComputed); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]evaluate.Missing{{Path: filepath.Join(fake, "stranger.png"), Folder: o.Real}}, r.Missing); diff != "" {
+		t.Error(diff)
+	}
+	if n := r.Metric("ssim").N; n != 10 {
+		t.Errorf("SSIM of %d pairs: want 10", n)
+	}
+	if n := r.Metric("fid").N; n != 11 {
+		t.Errorf("FID of %d pairs: want 11, for features know no size", n)
+	}
+	if v := table.Values("ssim")[3]; !math.IsNaN(v) {
+		t.Errorf("SSIM of pictures of two sizes is %v", v)
+	}
+	for _, id := range []string{"ssim", "fid", "phv_layer1", "retrieval_phikon_top1", "dab90_pearson"} {
+		if m := r.Metric(id); m == nil || !m.Value.Known() {
+			t.Errorf("%s is missing: %+v", id, m)
+		}
+	}
+	for _, out := range []string{r.Text(), r.Markdown()} {
+		for _, want := range []string{"stranger.png", "example.org", "70×64"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("the text does not name %q", want)
+			}
+		}
+	}
+}
+
+// One pair has likeness, but no distribution.
+func TestOnePair(t *testing.T) {
+	folder, names := tissue(t, 1, 64)
+	o := options(t, folder, filepath.Join(folder, "he"))
+	r, _ := run(t, o)
+	if m := r.Metric("ssim"); !m.Value.Known() || m.Interval != nil || m.N != 1 {
+		t.Errorf("SSIM of %s: %+v", names[0], m)
+	}
+	for _, id := range []string{"fid", "kid"} {
+		if m := r.Metric(id); m.Value.Known() || m.Undefined == "" {
+			t.Errorf("%s of one picture: %+v", id, m)
+		}
+	}
+	if !r.Failed() {
+		t.Error("FID of one picture did not fail")
+	}
+}
+
+func TestNoPairs(t *testing.T) {
+	folder, _ := tissue(t, 1, 64)
+	save(t, filepath.Join(folder, "other", "x.png"), imagefile.New(64, 64))
+	o := options(t, folder, filepath.Join(folder, "other"))
+	if _, _, err := evaluate.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no pairs") || !strings.Contains(err.Error(), "x.png") {
+		t.Errorf("folders without pairs: %v", err)
+	}
+	o.Fake = filepath.Join(folder, "nowhere")
+	if _, _, err := evaluate.Run(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
+// Slides that the training had are told.
+func TestSharedSlides(t *testing.T) {
+	folder, names := tissue(t, 8, 64)
+	train := filepath.Join(folder, "set", "trainB")
+	slide := names[0][:strings.Index(names[0], "_")]
+	save(t, filepath.Join(train, slide+"_9_999.png"), imagefile.New(8, 8))
+	o := options(t, folder, filepath.Join(folder, "he"))
+	o.Train = filepath.Join(folder, "set")
+	r, _ := run(t, o)
+	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "4 of 8 pairs are from 1 patients") }) {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+	o.Train = filepath.Join(folder, "he")
+	r, _ = run(t, o)
+	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "8 of 8 pairs have the names of training pictures") }) {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+}
+
+// Results that are better on every pair are better by the test; the same results are not.
+func TestAgainst(t *testing.T) {
+	folder, names := tissue(t, 32, 64)
+	worse := options(t, folder, filepath.Join(folder, "he"))
+	run(t, worse)
+	fake := filepath.Join(folder, "better")
+	for _, name := range names {
+		img, err := imagefile.Read(filepath.Join(folder, "real", name+".png"), imagefile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range img.Pix {
+			img.Pix[i] = img.Pix[i]/8*8 + 3
+		}
+		save(t, filepath.Join(fake, name+".png"), img)
+	}
+	better := options(t, folder, fake)
+	better.Against = worse.Output
+	r, _ := run(t, better)
+	ok(t, r)
+	c := r.Comparison
+	if c == nil || c.Pairs != 32 || c.Against != worse.Output {
+		t.Fatalf("comparison %+v", c)
+	}
+	for _, test := range c.Tests {
+		if test.ID == "ssim" && (test.P > 0.02 || test.Difference < 0 || !test.Exact) { // 8 patients: 2 of 2⁸ combinations of signs at best
+			t.Errorf("a clear difference: %+v", test)
+		}
+	}
+	better.Against = better.Output
+	r, _ = run(t, better)
+	for _, test := range r.Comparison.Tests {
+		if test.P != 1 || test.Difference != 0 {
+			t.Errorf("the same results: %+v", test)
+		}
+	}
+	// Other real pictures can't be compared.
+	save(t, filepath.Join(folder, "real", names[0]+".png"), imagefile.New(64, 64))
+	better.Against = worse.Output
+	r, _ = run(t, better)
+	if r.Comparison != nil || !r.Failed() {
+		t.Errorf("other real pictures were compared: %+v", r.Comparison)
+	}
+}

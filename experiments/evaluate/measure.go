@@ -1,0 +1,442 @@
+package evaluate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+)
+
+// measuresVersion is part of the keys of measures: a change of what is measured changes it, so that no cached value is taken for what it isn't.
+const measuresVersion = "1"
+
+// source is one of the sets that pictures come from.
+type source int
+
+const (
+	realSet source = iota
+	virtualSet
+	heSet
+	sources
+)
+
+// String names a source in columns.
+func (s source) String() string { return [...]string{"real", "virtual", "he"}[s] }
+
+// path of a pair's picture; "" if it has none.
+func (s source) path(p Pair) string { return [...]string{p.Real, p.Fake, p.HE}[s] }
+
+// hash of a row's file.
+func (s source) hash(r *Row) *string { return [...]*string{&r.RealHash, &r.FakeHash, &r.HEHash}[s] }
+
+// candidates are what is compared with the real pictures: the virtual ones, and the H&E as the floor.
+var candidates = [...]struct {
+	source
+	prefix string // of columns
+}{{virtualSet, ""}, {heSet, "floor_"}}
+
+// pictureMeasure is a number that one picture has.
+type pictureMeasure struct {
+	id, group, name, unit string
+	decimals              int
+	// statistics says which comparisons of real and virtual pictures are lines of the results.
+	bias, absolute, pearson, ratio bool
+	// primary measures stand first in figures.
+	primary bool
+}
+
+// pictureMeasures are in the order of a record in the cache. After them comes the histogram of DAB.
+var pictureMeasures = [...]pictureMeasure{
+	{group: groupStain, id: "dab_mean", name: "mean DAB", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true},
+	{group: groupStain, id: "dab90", name: "DAB90 (mean of DAB ≥ 90th percentile)", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupStain, id: "dab90_hed", name: "DAB90, scikit-image HED", unit: "HED", decimals: 4, pearson: true},
+	{group: groupStain, id: "positive_area", name: "DAB-positive area", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupStain, id: "iod", name: "integrated optical density of positive pixels", unit: "OD·px", decimals: 0, ratio: true, pearson: true},
+	{group: groupNuclei, id: "nuclei", name: "nuclei", unit: "1/mm²", decimals: 0, bias: true, pearson: true},
+	{group: groupNuclei, id: "ki67_index", name: "positive nuclei (Ki67 index)", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupNuclei, id: "hscore", name: "H-score", unit: "0–300", decimals: 1, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupNuclei, id: "allred", name: "Allred score", unit: "0–8", decimals: 2, bias: true, absolute: true},
+}
+
+// pictureValues are the measures of one picture and its histogram.
+type pictureValues struct {
+	values    []float64
+	size      [2]int // width, height
+	histogram stain.Histogram
+}
+
+// measurer measures pictures.
+type measurer struct {
+	settings   Settings
+	separator  *stain.Separator
+	hed        *stain.Separator
+	pictureKey string // everything but the file that a picture's measures depend on
+	cache      *Cache
+	rows       []Row
+	progress   func(done int)
+	problem    func(where string, err error)
+}
+
+// measured is the outcome of all pairs.
+type measured struct {
+	pictures [sources][][]float64      // measure → pair
+	pairs    [len(candidates)]pairwise // by candidate
+	pooled   [sources]stain.Histogram  // all pictures of a set
+	halves   [2]stain.Histogram        // of the real ones, for the ceiling
+	readable [sources][]bool           // could be read and measured
+	sizes    map[[2]int]int            // of real pictures
+	origins  map[Statement]int         // of virtual pictures; Files is 0
+	reals    int                       // real pictures that say they are virtual
+}
+
+// pairwise are measures of pairs, by pair.
+type pairwise struct{ ssim, psnr, dice, jsd, kl []float64 }
+
+// unknowns are n values that are not known yet.
+func unknowns(n int) []float64 {
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = math.NaN()
+	}
+	return values
+}
+
+func newMeasured(n int) *measured {
+	m := &measured{sizes: map[[2]int]int{}, origins: map[Statement]int{}}
+	for s := range sources {
+		m.readable[s] = make([]bool, n)
+		for range pictureMeasures {
+			m.pictures[s] = append(m.pictures[s], unknowns(n))
+		}
+	}
+	for c := range m.pairs {
+		m.pairs[c] = pairwise{unknowns(n), unknowns(n), unknowns(n), unknowns(n), unknowns(n)}
+	}
+	return m
+}
+
+// pictures measures all pairs, as many at a time as there are workers. half says for each pair to which half its real picture belongs.
+func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured, error) {
+	out := newMeasured(len(m.rows))
+	var mu sync.Mutex
+	done := 0
+	err := each(ctx, len(m.rows), workers, func(i int) error {
+		p, err := m.pair(&m.rows[i])
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		p.into(out, i, half[i])
+		done++
+		m.progress(done)
+		return nil
+	})
+	return out, err
+}
+
+// pairResult is what one pair was measured for; files that can't be read have no values.
+type pairResult struct {
+	pictures [sources]*pictureValues
+	pairs    [len(candidates)][]float64 // ssim, psnr, dice
+	origin   []imagefile.Pair
+	realSays bool
+}
+
+func (p *pairResult) into(out *measured, i, half int) {
+	for s, v := range p.pictures {
+		if v == nil {
+			continue
+		}
+		out.readable[s][i] = true
+		for k, value := range v.values {
+			out.pictures[s][k][i] = value
+		}
+		out.pooled[s].Add(&v.histogram)
+	}
+	if v := p.pictures[realSet]; v != nil {
+		out.sizes[v.size]++
+		out.halves[half].Add(&v.histogram)
+	}
+	for c, candidate := range candidates {
+		a, b := p.pictures[realSet], p.pictures[candidate.source]
+		if a == nil || b == nil {
+			continue
+		}
+		if v := p.pairs[c]; v != nil {
+			out.pairs[c].ssim[i], out.pairs[c].psnr[i], out.pairs[c].dice[i] = v[0], v[1], v[2]
+		}
+		if v, err := stain.JSD(&a.histogram, &b.histogram); err == nil {
+			out.pairs[c].jsd[i] = v
+		}
+		if v, err := stain.KL(&a.histogram, &b.histogram); err == nil {
+			out.pairs[c].kl[i] = v
+		}
+	}
+	for _, o := range p.origin {
+		if perFile[o.Key] {
+			continue
+		}
+		if s := (Statement{Key: o.Key, Value: o.Value}); out.origins[s] > 0 || len(out.origins) < maxStatements {
+			out.origins[s]++
+		}
+	}
+	if p.realSays {
+		out.reals++
+	}
+}
+
+// perFile are statements that differ from file to file.
+var perFile = map[string]bool{"histdist.source": true}
+
+// maxStatements bounds how many different statements are kept.
+const maxStatements = 64
+
+// picture is a picture that is decoded when its pixels are needed.
+type picture struct {
+	path, hash string
+	data       []byte
+	image      *imagefile.Image
+	nuclei     *nuclei.Detection
+	err        error
+}
+
+// open reads and hashes a file.
+func open(path string) (*picture, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(data)
+	return &picture{path: path, hash: hex.EncodeToString(sum[:]), data: data}, nil
+}
+
+func (p *picture) decode() (*imagefile.Image, error) {
+	if p.image == nil && p.err == nil {
+		if p.image, p.err = imagefile.Decode(p.data, imagefile.Options{}); p.err != nil {
+			p.err = fmt.Errorf("%s: %w", p.path, p.err)
+		}
+	}
+	return p.image, p.err
+}
+
+// pair measures what the cache doesn't know. An error is one of the cache alone; those of files are told as problems.
+func (m *measurer) pair(row *Row) (*pairResult, error) {
+	out := &pairResult{}
+	var pictures [sources]*picture
+	for s := range sources {
+		path := s.path(row.Pair)
+		if path == "" {
+			continue
+		}
+		p, err := open(path)
+		if err != nil {
+			m.problem(path, err)
+			continue
+		}
+		pictures[s] = p
+		*s.hash(row) = p.hash
+		if out.pictures[s], err = m.picture(p); errors.Is(err, errCache) {
+			return nil, err
+		} else if err != nil {
+			m.problem(path, err)
+		}
+	}
+	if p := pictures[realSet]; p != nil && out.pictures[realSet] != nil {
+		out.realSays = saysVirtual(p.path)
+	}
+	if p := pictures[virtualSet]; p != nil && out.pictures[virtualSet] != nil {
+		out.origin, _ = imagefile.ReadProvenance(p.path) // a picture without a statement is no problem
+	}
+	for c, candidate := range candidates {
+		a, b := pictures[realSet], pictures[candidate.source]
+		if a == nil || b == nil || out.pictures[realSet] == nil || out.pictures[candidate.source] == nil {
+			continue
+		}
+		values, err := m.compare(a, b)
+		switch {
+		case errors.Is(err, errCache):
+			return nil, err
+		case err != nil:
+			m.problem(fmt.Sprintf("%s (SSIM, PSNR and Dice, %s)", row.Name, candidate.source), err)
+		}
+		out.pairs[c] = values
+	}
+	return out, nil
+}
+
+// saysVirtual reports whether a file says that it is a virtual stain of this program.
+func saysVirtual(path string) bool {
+	origin, err := imagefile.ReadProvenance(path)
+	return err == nil && slices.ContainsFunc(origin, func(p imagefile.Pair) bool { return p.Key == "histdist.settings" })
+}
+
+// errCache marks errors that end the run: without a cache that can be written there is no point in going on.
+var errCache = errors.New("cache")
+
+// detect finds the nuclei of a picture once.
+func (m *measurer) detect(p *picture) (*nuclei.Detection, error) {
+	if p.nuclei != nil {
+		return p.nuclei, nil
+	}
+	img, err := p.decode()
+	if err != nil {
+		return nil, err
+	}
+	p.nuclei, err = nuclei.Detect(img, m.separator, nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal})
+	return p.nuclei, err
+}
+
+// scores are the nuclei in a square millimetre, the Ki67 index, the H-score and the Allred score; a picture without nuclei has only the
+// first, 0.
+func (m *measurer) scores(p *picture) ([]float64, error) {
+	d, err := m.detect(p)
+	if err != nil {
+		return nil, err
+	}
+	grades, err := d.Grade(nuclei.QuPathThresholds())
+	if err != nil {
+		return nil, err
+	}
+	area := float64(d.Width) * float64(d.Height) * m.settings.MPP * m.settings.MPP / 1e6
+	values := []float64{float64(grades.Total()) / area, math.NaN(), math.NaN(), math.NaN()}
+	s, err := grades.Scores()
+	if errors.Is(err, nuclei.ErrNoNuclei) {
+		return values, nil
+	}
+	values[1], values[2], values[3] = s.Ki67Index, s.HScore, float64(s.Allred)
+	return values, err
+}
+
+// picture measures one picture.
+func (m *measurer) picture(p *picture) (*pictureValues, error) {
+	k := keyOf("picture", measuresVersion, m.pictureKey, p.hash)
+	record, ok, err := m.cache.numbers(k)
+	if err != nil {
+		return nil, errors.Join(errCache, err)
+	}
+	n := len(pictureMeasures)
+	if ok && len(record) == n+2+stain.Bins {
+		out := &pictureValues{values: record[:n:n], size: [2]int{int(record[n]), int(record[n+1])}}
+		for k, v := range record[n+2:] {
+			out.histogram.Counts[k] = uint64(v)
+		}
+		return out, nil
+	}
+	img, err := p.decode()
+	if err != nil {
+		return nil, err
+	}
+	dab, err := stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB)
+	if err != nil {
+		return nil, err
+	}
+	hed, err := stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB)
+	if err != nil {
+		return nil, err
+	}
+	scores, err := m.scores(p)
+	if err != nil {
+		return nil, err
+	}
+	out := &pictureValues{
+		values:    append([]float64{dab.Mean, dab.MeanFromP90, hed.MeanFromP90, 100 * dab.PositiveFraction, dab.IntegratedPositive}, scores...),
+		size:      [2]int{img.Width, img.Height},
+		histogram: dab.Histogram,
+	}
+	record = append(slices.Clone(out.values), float64(img.Width), float64(img.Height))
+	for _, count := range out.histogram.Counts {
+		record = append(record, float64(count)) // exact: below 2^53
+	}
+	if err := m.cache.putNumbers(k, record); err != nil {
+		return nil, errors.Join(errCache, err)
+	}
+	return out, nil
+}
+
+// compare measures a pair's likeness: SSIM, PSNR, Dice of the nuclei.
+func (m *measurer) compare(a, b *picture) ([]float64, error) {
+	k := keyOf("pair", measuresVersion, m.pictureKey, a.hash, b.hash)
+	record, ok, err := m.cache.numbers(k)
+	if err != nil {
+		return nil, errors.Join(errCache, err)
+	}
+	if ok && len(record) == 3 {
+		return record, nil
+	}
+	x, err := a.decode()
+	if err != nil {
+		return nil, err
+	}
+	y, err := b.decode()
+	if err != nil {
+		return nil, err
+	}
+	if x.Width != y.Width || x.Height != y.Height {
+		return nil, fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size", a.path, x.Width, x.Height, b.path, y.Width, y.Height)
+	}
+	ssim, err := metrics.SSIM(y, x) // as the official script: generated, real
+	if err != nil {
+		return nil, err
+	}
+	psnr, err := metrics.PSNR(y, x)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.detect(a)
+	if err != nil {
+		return nil, err
+	}
+	q, err := m.detect(b)
+	if err != nil {
+		return nil, err
+	}
+	dice, err := nuclei.Dice(p, q)
+	if err != nil {
+		return nil, err
+	}
+	record = []float64{ssim, psnr, dice}
+	if err := m.cache.putNumbers(k, record); err != nil {
+		return nil, errors.Join(errCache, err)
+	}
+	return record, nil
+}
+
+// each calls work for 0 … n−1, at most workers at a time, until one fails or ctx ends, and waits for all calls.
+func each(ctx context.Context, n, workers int, work func(i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range min(workers, n) {
+		group.Go(func() {
+			for i := range next {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := work(i); err != nil {
+					cancel(err) // the first counts
+				}
+			}
+		})
+	}
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	return context.Cause(ctx)
+}

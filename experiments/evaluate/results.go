@@ -1,0 +1,169 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+)
+
+// Results is what an evaluation found: results.json.
+type Results struct {
+	Software string    `json:"software"` // histdist and its version
+	Created  time.Time `json:"created"`
+	Folders  Folders   `json:"folders"`
+	Settings Settings  `json:"settings"`
+	Counts   Counts    `json:"counts"`
+	// Units says what the intervals' resamples and the tests' signs are drawn by.
+	Units Units `json:"units"`
+
+	Metrics     []Metric      `json:"metrics"`
+	NotComputed []NotComputed `json:"not_computed"`
+	Comparison  *Comparison   `json:"comparison,omitempty"`
+
+	Warnings []string  `json:"warnings"`
+	Problems []Problem `json:"problems"` // what failed; none where all could be computed
+	Missing  []Missing `json:"missing"`  // pictures without a partner
+
+	Networks   []NetworkUsed `json:"networks"`
+	Stains     StainsUsed    `json:"stains"`
+	Provenance []Statement   `json:"provenance"` // what the virtual pictures' files say of themselves
+}
+
+// Folders are where the pictures came from.
+type Folders struct {
+	Real  string `json:"real"`
+	Fake  string `json:"fake"`
+	HE    string `json:"he,omitempty"`
+	Train string `json:"train,omitempty"`
+	// RealHash and the others are the SHA-256 of names and files' hashes, in the order of the names: the same only for the same
+	// pictures.
+	RealHash string `json:"real_sha256"`
+	FakeHash string `json:"fake_sha256"`
+	HEHash   string `json:"he_sha256,omitempty"`
+}
+
+// Counts say how much there was.
+type Counts struct {
+	Pairs    int            `json:"pairs"`
+	HE       int            `json:"he"`       // pairs with an H&E picture
+	Patients int            `json:"patients"` // 0 where names don't tell
+	Sizes    map[string]int `json:"sizes"`    // of the real pictures, width × height
+}
+
+// Units is what is drawn as a whole.
+type Units struct {
+	By    string `json:"by"` // patient or image
+	Count int    `json:"count"`
+	Why   string `json:"why,omitempty"` // not by patient
+}
+
+// Metric is one line of the results.
+type Metric struct {
+	ID       string `json:"id"`
+	Group    string `json:"group"`
+	Name     string `json:"name"`
+	Unit     string `json:"unit,omitempty"`
+	Better   Better `json:"better"`
+	Decimals int    `json:"decimals"`
+
+	Value    Number    `json:"value"`
+	Interval *Interval `json:"interval,omitempty"`
+	Std      *Number   `json:"std,omitempty"` // over KID's subsets
+	N        int       `json:"n"`             // pairs, or pictures of a set
+
+	Floor     *Reference `json:"floor,omitempty"`   // a copy of the H&E in place of the virtual stain
+	Ceiling   *Reference `json:"ceiling,omitempty"` // one half of the real pictures against the other, or what is perfect
+	Chance    *Reference `json:"chance,omitempty"`  // what features that say nothing would get
+	Real      *Number    `json:"real,omitempty"`    // for a measure of pictures: its mean over real and virtual ones
+	Virtual   *Number    `json:"virtual,omitempty"`
+	Note      string     `json:"note,omitempty"`
+	Undefined string     `json:"undefined,omitempty"` // why there is no value
+}
+
+// Better says which values are good.
+type Better string
+
+// The directions.
+const (
+	Higher Better = "higher"
+	Lower  Better = "lower"
+	Zero   Better = "zero" // a difference
+	One    Better = "one"  // a ratio
+)
+
+// Interval is a range of confidence.
+type Interval struct {
+	Low    Number `json:"low"`
+	High   Number `json:"high"`
+	Method string `json:"method"` // such as bootstrap by patient
+}
+
+// Reference is a number to compare a metric's value with.
+type Reference struct {
+	Value    Number    `json:"value"`
+	Interval *Interval `json:"interval,omitempty"`
+	Std      *Number   `json:"std,omitempty"`
+	N        int       `json:"n,omitempty"`
+	Note     string    `json:"note,omitempty"`
+}
+
+// NotComputed is a metric that the paper has and these results don't.
+type NotComputed struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Problem is something that failed.
+type Problem struct {
+	Where string `json:"where"` // a file, a pair or a metric
+	Error string `json:"error"`
+}
+
+// NetworkUsed says which weights features are of.
+type NetworkUsed struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
+	Computed    int    `json:"computed"` // pictures whose features were computed in this run
+	Cached      int    `json:"cached"`   // and those that an earlier run had computed
+}
+
+// StainsUsed says how stains were separated.
+type StainsUsed struct {
+	Haematoxylin [3]float64 `json:"haematoxylin"`
+	DAB          [3]float64 `json:"dab"`
+	Source       string     `json:"source"`
+}
+
+// Statement is one that files make of their origin, and how many make it.
+type Statement struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Files int    `json:"files"`
+}
+
+// Failed reports whether something could not be computed that should have been.
+func (r *Results) Failed() bool { return len(r.Problems) > 0 }
+
+// Metric finds a line; nil if there is none.
+func (r *Results) Metric(id string) *Metric {
+	for i := range r.Metrics {
+		if r.Metrics[i].ID == id {
+			return &r.Metrics[i]
+		}
+	}
+	return nil
+}
+
+// JSON is the content of results.json.
+func (r *Results) JSON() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	return append(data, '\n'), err
+}
+
+func number(v float64) *Number {
+	if math.IsNaN(v) {
+		return nil
+	}
+	n := Number(v)
+	return &n
+}

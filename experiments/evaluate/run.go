@@ -1,0 +1,491 @@
+package evaluate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/atomicfile"
+)
+
+// Options say what is evaluated.
+type Options struct {
+	Real, Fake string // folders
+	HE         string // folder of the H&E pictures, for the floor; ""
+	Train      string // what the model was trained with, for a warning: see --train; ""
+	Against    string // folder of other results to compare with; ""
+	Output     string // folder for results and the cache
+
+	PatientPattern string // regular expression: see FindPairs
+	Settings       Settings
+	Networks       []Network
+	Batch          int // pictures that go through a network together; 0: 8
+	Workers        int // pairs that are measured at the same time; 0: one a processor
+
+	Software string // of the results
+	// Progress, which may be nil, is told how many of how many pictures or pairs of a stage are done, by one goroutine at a time.
+	Progress func(stage string, done, total int)
+}
+
+// minPatients is how many patients there must be for intervals to be drawn by patient: few of them have too few combinations.
+const minPatients = 5
+
+// The files of an evaluation, in its folder.
+const (
+	ResultsFile  = "results.json"
+	TableFile    = "images.csv"
+	MarkdownFile = "results.md"
+	cacheFile    = "cache/values.bin"
+)
+
+// Run evaluates, and writes results.json, results.md and images.csv into the output folder. An error is only that there are no results: folders
+// without pairs, wrong settings, a cache that can't be written, or ctx ended. Whatever else fails is in Results.Problems, and the
+// rest is computed. A run that was interrupted goes on where it was when it is started again.
+func Run(ctx context.Context, o Options) (*Results, *Table, error) {
+	r, t, err := run(ctx, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("evaluate: %w", err)
+	}
+	return r, t, nil
+}
+
+func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
+	if err := o.Settings.Validate(); err != nil {
+		return nil, nil, err
+	}
+	if o.Output == "" {
+		return nil, nil, errors.New("output: no folder is named")
+	}
+	pairs, err := FindPairs(o.Real, o.Fake, o.HE, o.PatientPattern)
+	if err != nil {
+		return nil, nil, err
+	}
+	cache, err := OpenCache(filepath.Join(o.Output, cacheFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, cache.Close()) }()
+
+	e := newEvaluation(o, pairs, cache)
+	if err := e.train(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := e.measure(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := e.summarise(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := e.compare(); err != nil {
+		return nil, nil, err
+	}
+	e.finish()
+	return e.results, e.table, e.write()
+}
+
+// evaluation is a run in progress.
+type evaluation struct {
+	o       Options
+	cache   *Cache
+	results *Results
+	table   *Table
+	half    []int
+	m       *measured
+
+	mu sync.Mutex // of results.Problems and Progress
+}
+
+func newEvaluation(o Options, pairs *Pairs, cache *Cache) *evaluation {
+	e := &evaluation{o: o, cache: cache, table: &Table{}}
+	e.results = &Results{
+		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
+		Folders:     Folders{Real: o.Real, Fake: o.Fake, HE: o.HE, Train: o.Train},
+		NotComputed: []NotComputed{}, Warnings: []string{}, Problems: []Problem{}, Missing: append([]Missing{}, pairs.Missing...),
+	}
+	for _, p := range pairs.List {
+		e.table.Pairs = append(e.table.Pairs, Row{Pair: p})
+	}
+	// The halves of the ceiling are drawn by picture: both have all patients, as the real and the virtual set have.
+	n := len(pairs.List)
+	e.half = make([]int, n)
+	for _, i := range rng.NewNumPy(o.Settings.Seed).Permutation(n)[:n/2] {
+		e.half[i] = 1
+	}
+	return e
+}
+
+func (e *evaluation) problem(where string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := Problem{where, err.Error()}
+	if !slices.Contains(e.results.Problems, p) {
+		e.results.Problems = append(e.results.Problems, p)
+	}
+}
+
+func (e *evaluation) progress(stage string, done, total int) {
+	if e.o.Progress != nil {
+		e.o.Progress(stage, done, total)
+	}
+}
+
+func (e *evaluation) warn(format string, args ...any) {
+	e.results.Warnings = append(e.results.Warnings, fmt.Sprintf(format, args...))
+}
+
+// train warns where the training had the same patients.
+func (e *evaluation) train(ctx context.Context) error {
+	if e.o.Train == "" {
+		return nil
+	}
+	pattern, err := regexp.Compile(e.o.PatientPattern)
+	if err != nil {
+		return fmt.Errorf("patient pattern: %w", err)
+	}
+	s, err := readTrain(ctx, e.o.Train, pattern)
+	if err != nil {
+		return fmt.Errorf("--train: %w", err)
+	}
+	list := make([]Pair, len(e.table.Pairs))
+	for i, p := range e.table.Pairs {
+		list[i] = p.Pair
+	}
+	if w := s.warning(list); w != "" {
+		e.warn("%s", w)
+	}
+	return nil
+}
+
+// measure fills in the table's hashes and columns.
+func (e *evaluation) measure(ctx context.Context) error {
+	separator, err := e.separator(ctx)
+	if err != nil {
+		return err
+	}
+	hed, err := stain.HED()
+	if err != nil {
+		return err
+	}
+	used := e.results.Stains
+	n := len(e.table.Pairs)
+	m := &measurer{
+		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Pairs, problem: e.problem,
+		pictureKey: fmt.Sprintf("%v %v %v %v %s", used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP, e.o.Settings.NucleiSignal),
+		progress:   func(done int) { e.progress("measuring pairs", done, n) },
+	}
+	workers := e.o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if e.m, err = m.run(ctx, workers, e.half); err != nil {
+		return err
+	}
+	add := func(id string, values []float64) {
+		e.table.Columns = append(e.table.Columns, Column{id, values})
+	}
+	for c, candidate := range candidates {
+		if candidate.source == heSet && e.o.HE == "" {
+			continue
+		}
+		p := e.m.pairs[c]
+		add(candidate.prefix+"ssim", p.ssim)
+		add(candidate.prefix+"psnr", p.psnr)
+		add(candidate.prefix+"nuclei_dice", p.dice)
+		add(candidate.prefix+"dab_jsd", p.jsd)
+		add(candidate.prefix+"dab_kl", p.kl)
+	}
+	for s := range sources {
+		if s == heSet && e.o.HE == "" {
+			continue
+		}
+		for k, measure := range pictureMeasures {
+			add(s.String()+"_"+measure.id, e.m.pictures[s][k])
+		}
+	}
+	return nil
+}
+
+// separator takes the vectors that the settings name, or estimates them.
+func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
+	vectors, source := stain.QuPathHDAB(), "QuPath's default vectors"
+	if e.o.Settings.Vectors == Macenko {
+		estimated, n, err := e.macenko(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			e.problem("stain vectors by Macenko's method", fmt.Errorf("%w; QuPath's default vectors are used", err))
+		default:
+			vectors, source = estimated, fmt.Sprintf("Macenko's method, median over %d real pictures", n)
+		}
+	}
+	s, err := stain.New(vectors)
+	if err != nil {
+		return nil, err
+	}
+	unit := s.Stains().Vectors
+	e.results.Stains = StainsUsed{unit[0], unit[1], source}
+	return s, nil
+}
+
+// macenko is the median of the estimates from the first real pictures; those that show too little stain are left out.
+func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
+	var components [2][3][]float64
+	out := stain.QuPathHDAB()
+	rows := e.table.Pairs[:min(macenkoPictures, len(e.table.Pairs))]
+	n := 0
+	for i, row := range rows {
+		if ctx.Err() != nil {
+			return out, 0, ctx.Err()
+		}
+		e.progress("estimating stain vectors", i, len(rows))
+		img, err := imagefile.Read(row.Real, imagefile.Options{})
+		if err != nil {
+			continue // told as a problem when it is measured
+		}
+		s, err := stain.Macenko([]*imagefile.Image{img}, stain.DAB, stain.MacenkoOptions{})
+		if errors.Is(err, stain.ErrEstimate) {
+			continue
+		}
+		if err != nil {
+			return out, 0, err
+		}
+		n++
+		for dye := range components {
+			for c := range 3 {
+				components[dye][c] = append(components[dye][c], s.Vectors[dye][c])
+			}
+		}
+	}
+	if n == 0 {
+		return out, 0, fmt.Errorf("none of the first %d real pictures shows enough of two stains", len(rows))
+	}
+	for dye := range components {
+		for c, values := range components[dye] {
+			slices.Sort(values)
+			out.Vectors[dye][c] = (values[(n-1)/2] + values[n/2]) / 2
+		}
+	}
+	return out, n, nil
+}
+
+// usable lists the rows that have readable pictures of a real and another source.
+func (e *evaluation) usable(from source) []int {
+	var rows []int
+	for i := range e.table.Pairs {
+		if e.m.readable[realSet][i] && e.m.readable[from][i] {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// summarise makes the metrics.
+func (e *evaluation) summarise(ctx context.Context) error {
+	s := &summary{settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem}
+	s.labels, s.by = e.units()
+	var rows [len(candidates)][]int
+	for c, candidate := range candidates {
+		rows[c] = e.usable(candidate.source)
+	}
+	s.pairwise()
+	for _, k := range kinds {
+		i := slices.IndexFunc(e.o.Networks, func(n Network) bool { return n.Kind == k.kind })
+		if i < 0 || e.o.Networks[i].Open == nil {
+			why := "no weights were given"
+			if i >= 0 && e.o.Networks[i].Absent != "" {
+				why = e.o.Networks[i].Absent
+			}
+			for _, name := range k.metrics {
+				s.skipped = append(s.skipped, NotComputed{name, why})
+			}
+			continue
+		}
+		network := e.o.Networks[i]
+		x, err := e.extract(ctx, network, rows)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			s.failed(k.metrics, err)
+			continue
+		}
+		e.progress("comparing "+string(k.kind), 0, 0)
+		switch k.kind {
+		case FIDInception:
+			s.fid(x, rows)
+		case Inception:
+			s.kid(x, rows)
+		case ResNet50:
+			s.phv(x, network.Layers, rows)
+		case GigaPath:
+			s.retrieval(x, "MRA", rows)
+		case Phikon:
+			s.retrieval(x, "retrieval", rows)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	e.progress("intervals", 0, 0)
+	s.stains()
+	e.results.Metrics, e.results.NotComputed = s.metrics, append(e.results.NotComputed, s.skipped...)
+	return ctx.Err()
+}
+
+// extract computes the features of all usable pictures.
+func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidates)][]int) (*extraction, error) {
+	var pictures []wanted
+	add := func(from source, rows []int) {
+		for _, row := range rows {
+			p := &e.table.Pairs[row]
+			pictures = append(pictures, wanted{from.path(p.Pair), *from.hash(p)})
+		}
+	}
+	add(realSet, rows[0])
+	add(virtualSet, rows[0])
+	if len(rows[1]) > 0 {
+		add(realSet, rows[1])
+		add(heSet, rows[1])
+	}
+	distinct := map[string]bool{}
+	for _, p := range pictures {
+		distinct[p.hash] = true
+	}
+	batch := e.o.Batch
+	if batch <= 0 {
+		batch = 8
+	}
+	x, err := extract(ctx, n, pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
+	if err != nil {
+		return nil, err
+	}
+	e.results.Networks = append(e.results.Networks, x.used)
+	return x, nil
+}
+
+// units says what is drawn together: patients where all names tell one and there are enough of them.
+func (e *evaluation) units() (labels []string, by string) {
+	n := len(e.table.Pairs)
+	patients := map[string]bool{}
+	unnamed := 0
+	for _, p := range e.table.Pairs {
+		if p.Patient == "" {
+			unnamed++
+		}
+		patients[p.Patient] = true
+	}
+	u := &e.results.Units
+	labels = make([]string, n)
+	switch {
+	case unnamed > 0:
+		u.Why = fmt.Sprintf("the names of %d of %d pairs tell no patient", unnamed, n)
+	case len(patients) == n:
+		u.Why = "no two pairs are of one patient, as far as names tell"
+	case len(patients) < minPatients:
+		u.Why = fmt.Sprintf("there are %d patients: too few to draw from", len(patients))
+	default:
+		for i, p := range e.table.Pairs {
+			labels[i] = p.Patient
+		}
+		u.By, u.Count = "patient", len(patients)
+	}
+	if unnamed == 0 {
+		e.results.Counts.Patients = len(patients)
+	}
+	if u.By == "" {
+		u.By, u.Count = "image", n
+		for i := range labels {
+			labels[i] = e.table.Pairs[i].Name
+		}
+	}
+	return labels, u.By
+}
+
+// finish fills in counts, hashes of sets, and what a reader should be warned of.
+func (e *evaluation) finish() {
+	r := e.results
+	r.Counts.Pairs, r.Counts.Sizes = len(e.table.Pairs), map[string]int{}
+	for size, n := range e.m.sizes {
+		r.Counts.Sizes[fmt.Sprintf("%d×%d", size[0], size[1])] = n
+	}
+	same := [len(candidates)]int{}
+	for _, p := range e.table.Pairs {
+		if p.HE != "" {
+			r.Counts.HE++
+		}
+		if p.FakeHash != "" && p.FakeHash == p.RealHash {
+			same[0]++
+		}
+		if p.FakeHash != "" && p.FakeHash == p.HEHash {
+			same[1]++
+		}
+	}
+	r.Folders.RealHash, r.Folders.FakeHash = e.hash(realSet), e.hash(virtualSet)
+	if e.o.HE != "" {
+		r.Folders.HEHash = e.hash(heSet)
+	}
+	if same[0] > 0 {
+		e.warn("%d of %d virtual pictures are the real pictures, byte by byte", same[0], r.Counts.Pairs)
+	}
+	if same[1] > 0 {
+		e.warn("%d of %d virtual pictures are the H&E pictures, byte by byte", same[1], r.Counts.Pairs)
+	}
+	if e.m.reals > 0 {
+		e.warn("%d of %d real pictures say that they are virtual stains of this program", e.m.reals, r.Counts.Pairs)
+	}
+	if n := len(r.Missing); n > 0 {
+		e.warn("%d pictures have no partner and are left out", n)
+	}
+	for s, n := range e.m.origins {
+		s.Files = n
+		r.Provenance = append(r.Provenance, s)
+	}
+	sort.Slice(r.Provenance, func(i, j int) bool {
+		a, b := r.Provenance[i], r.Provenance[j]
+		if a.Key != b.Key {
+			return a.Key < b.Key
+		}
+		return a.Value < b.Value
+	})
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return strings.Compare(a.Where, b.Where) })
+}
+
+// hash is that of a set.
+func (e *evaluation) hash(s source) string {
+	h := sha256.New()
+	for i := range e.table.Pairs {
+		p := &e.table.Pairs[i]
+		io.WriteString(h, p.Name+"\x00"+*s.hash(p)+"\n") //nolint:errcheck // a hash takes everything
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// write writes the files of the results.
+func (e *evaluation) write() error {
+	if err := e.table.Write(filepath.Join(e.o.Output, TableFile)); err != nil {
+		return err
+	}
+	data, err := e.results.JSON()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(e.o.Output, ResultsFile), data); err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(e.o.Output, MarkdownFile), []byte(e.results.Markdown()))
+}

@@ -1,0 +1,122 @@
+package evaluate
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/histdist/histdist/internal/atomicfile"
+)
+
+// Table has what was measured of each pair: images.csv.
+type Table struct {
+	Pairs   []Row
+	Columns []Column
+}
+
+// Row says which pair a row is, and which bytes.
+type Row struct {
+	Pair
+	RealHash, FakeHash, HEHash string // SHA-256 of the files; "" where a file can't be read
+}
+
+// Column is one measure of all pairs. What could not be measured is NaN.
+type Column struct {
+	ID     string
+	Values []float64
+}
+
+// Values are those of a column; nil if there is none.
+func (t *Table) Values(id string) []float64 {
+	for _, c := range t.Columns {
+		if c.ID == id {
+			return c.Values
+		}
+	}
+	return nil
+}
+
+// add appends a column of unknown values and returns them.
+func (t *Table) add(id string) []float64 {
+	values := unknowns(len(t.Pairs))
+	t.Columns = append(t.Columns, Column{id, values})
+	return values
+}
+
+// fixedColumns precede the measures in a file.
+var fixedColumns = [...]string{"name", "patient", "real_sha256", "virtual_sha256", "he_sha256"}
+
+// Write writes the table as CSV; what is unknown is empty. The file appears whole or not at all.
+func (t *Table) Write(path string) error {
+	var buffer bytes.Buffer
+	w := csv.NewWriter(&buffer)
+	head := slices.Clone(fixedColumns[:])
+	for _, c := range t.Columns {
+		head = append(head, c.ID)
+	}
+	if err := w.Write(head); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for i, p := range t.Pairs {
+		row := []string{p.Name, p.Patient, p.RealHash, p.FakeHash, p.HEHash}
+		for _, c := range t.Columns {
+			text := ""
+			if !math.IsNaN(c.Values[i]) {
+				text = strconv.FormatFloat(c.Values[i], 'g', -1, 64)
+			}
+			row = append(row, text)
+		}
+		if err := w.Write(row); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return atomicfile.Write(path, buffer.Bytes())
+}
+
+// ReadTable reads what Write wrote.
+func ReadTable(path string) (*Table, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := parseTable(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+func parseTable(data []byte) (*Table, error) {
+	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 || len(rows[0]) < len(fixedColumns) || !slices.Equal(rows[0][:len(fixedColumns)], fixedColumns[:]) {
+		return nil, fmt.Errorf("the first line does not begin with the columns %q: this is no table of an evaluation", fixedColumns)
+	}
+	t := &Table{}
+	for _, id := range rows[0][len(fixedColumns):] {
+		t.Columns = append(t.Columns, Column{ID: id})
+	}
+	for line, row := range rows[1:] {
+		t.Pairs = append(t.Pairs, Row{Pair: Pair{Name: row[0], Patient: row[1]}, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
+		for c, text := range row[len(fixedColumns):] {
+			v := math.NaN()
+			if text != "" {
+				if v, err = strconv.ParseFloat(text, 64); err != nil {
+					return nil, fmt.Errorf("line %d, column %s: %w", line+2, t.Columns[c].ID, err)
+				}
+			}
+			t.Columns[c].Values = append(t.Columns[c].Values, v)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,301 @@
+package evaluate
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+)
+
+// Range is an interval as text.
+func (i *Interval) Range(decimals int) string {
+	if i == nil {
+		return ""
+	}
+	return i.Low.Text(decimals) + " to " + i.High.Text(decimals)
+}
+
+// Spread is what stands beside a metric's value: its interval, or the deviation of KID's subsets.
+func (m *Metric) Spread() string {
+	if m.Std != nil {
+		return "± " + m.Std.Text(m.Decimals)
+	}
+	return m.Interval.Range(m.Decimals)
+}
+
+// Text is a reference as text.
+func (r *Reference) Text(decimals int) string {
+	switch {
+	case r == nil:
+		return "–"
+	case r.Std != nil:
+		return r.Value.Text(decimals) + " ± " + r.Std.Text(decimals)
+	}
+	return r.Value.Text(decimals)
+}
+
+// Full is a reference with its interval.
+func (r *Reference) Full(decimals int) string {
+	if r == nil || r.Interval == nil {
+		return r.Text(decimals)
+	}
+	return r.Text(decimals) + " (" + r.Interval.Range(decimals) + ")"
+}
+
+// Arrow says which values are good.
+func (b Better) Arrow() string {
+	switch b {
+	case Higher:
+		return "↑"
+	case Lower:
+		return "↓"
+	case Zero:
+		return "→ 0"
+	case One:
+		return "→ 1"
+	}
+	return ""
+}
+
+// header is the table's in text and Markdown.
+func (r *Results) header() []string {
+	return []string{"metric", "", "value", fmt.Sprintf("%g %% interval", 100*r.Settings.Level), "H&E as virtual (floor)", "real vs real (ceiling)", "chance", "n"}
+}
+
+// cells are a metric's line in text and Markdown.
+func (m *Metric) cells() []string {
+	name := m.Name
+	if m.Unit != "" {
+		name += " [" + m.Unit + "]"
+	}
+	return []string{name, m.Better.Arrow(), m.Value.Text(m.Decimals), m.Spread(), m.Floor.Text(m.Decimals), m.Ceiling.Text(m.Decimals), m.Chance.Full(m.Decimals), fmt.Sprint(m.N)}
+}
+
+// Groups lists the metrics under their headings, in order.
+func (r *Results) Groups() []Group {
+	var groups []Group
+	for _, m := range r.Metrics {
+		if len(groups) == 0 || groups[len(groups)-1].Name != m.Group {
+			groups = append(groups, Group{Name: m.Group})
+		}
+		g := &groups[len(groups)-1]
+		g.Metrics = append(g.Metrics, m)
+	}
+	return groups
+}
+
+// Group is metrics under a heading.
+type Group struct {
+	Name    string
+	Metrics []Metric
+}
+
+// Headline says in a sentence what was compared and how intervals are drawn.
+func (r *Results) Headline() string {
+	s := fmt.Sprintf("%d pairs", r.Counts.Pairs)
+	if r.Counts.Patients > 0 {
+		s += fmt.Sprintf(" of %d patients or slides", r.Counts.Patients)
+	}
+	s += fmt.Sprintf("; intervals: %g %%, %d resamples by %s", 100*r.Settings.Level, r.Settings.Resamples, r.Units.By)
+	if r.Units.Why != "" {
+		s += " (" + r.Units.Why + ")"
+	}
+	return s
+}
+
+// notes lists what belongs to single metrics.
+func (r *Results) notes() []string {
+	var list []string
+	for _, m := range r.Metrics {
+		if m.Note != "" {
+			list = append(list, m.Name+": "+m.Note)
+		}
+		if m.Undefined != "" {
+			list = append(list, m.Name+": no value: "+m.Undefined)
+		}
+	}
+	return list
+}
+
+// Text is the results as a table for a terminal.
+func (r *Results) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nreal: %s\nvirtual: %s\n\n", r.Headline(), r.Folders.Real, r.Folders.Fake)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(r.header(), "\t"))
+	for _, g := range r.Groups() {
+		fmt.Fprintf(w, "%s\t\t\t\t\t\t\t\n", strings.ToUpper(g.Name))
+		for _, m := range g.Metrics {
+			cells := m.cells()
+			cells[0] = "  " + cells[0]
+			fmt.Fprintln(w, strings.Join(cells, "\t"))
+		}
+	}
+	w.Flush()
+	if c := r.Comparison; c != nil {
+		fmt.Fprintf(&b, "\nagainst %s: %d common pairs, signs flipped by %s\n", c.Against, c.Pairs, r.Units.By)
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, strings.Join(comparisonHeader(), "\t"))
+		for _, t := range c.Tests {
+			fmt.Fprintln(w, strings.Join(t.Cells(), "\t"))
+		}
+		w.Flush()
+	}
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "\n%s\n", title)
+		for _, l := range lines {
+			fmt.Fprintf(&b, "  %s\n", l)
+		}
+	}
+	section("notes", r.notes())
+	section("not computed", r.notComputed())
+	section("warnings", r.Warnings)
+	section("without a partner", shorten(texts(r.Missing)))
+	section("failed", shorten(r.problems()))
+	return trimRight(b.String())
+}
+
+// trimRight takes the blanks from the ends of lines.
+func trimRight(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func comparisonHeader() []string {
+	return []string{"measure", "", "this", "other", "difference", "interval", "effect d", "p", "p (Holm)", "n"}
+}
+
+// Cells are a test's line.
+func (t PairTest) Cells() []string {
+	return []string{
+		t.Name, t.Better.Arrow(), t.This.Text(4), t.Other.Text(4), t.Difference.Text(4), t.Interval.Range(4), t.Effect.Text(2), probability(t.P), probability(t.Holm),
+		fmt.Sprint(t.N),
+	}
+}
+
+// probability is a P value as text.
+func probability(p Number) string {
+	switch {
+	case !p.Known():
+		return "–"
+	case p < 0.0001:
+		return "< 0.0001"
+	}
+	return p.Text(4)
+}
+
+func (r *Results) notComputed() []string {
+	var list []string
+	for _, n := range r.NotComputed {
+		list = append(list, n.Name+": "+n.Reason)
+	}
+	return list
+}
+
+func (r *Results) problems() []string {
+	var list []string
+	for _, p := range r.Problems {
+		list = append(list, p.Where+": "+p.Error)
+	}
+	return list
+}
+
+func texts[T fmt.Stringer](list []T) []string {
+	var out []string
+	for _, v := range list {
+		out = append(out, v.String())
+	}
+	return out
+}
+
+// maxLines is how many lines of one kind are printed; results.json has all.
+const maxLines = 20
+
+func shorten(lines []string) []string {
+	if len(lines) <= maxLines {
+		return lines
+	}
+	return append(lines[:maxLines:maxLines], fmt.Sprintf("… and %d more (%s has all)", len(lines)-maxLines, ResultsFile))
+}
+
+// Markdown is the results as results.md has them.
+func (r *Results) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Evaluation\n\n%s.\n\n- real: `%s`\n- virtual: `%s`\n", r.Headline(), r.Folders.Real, r.Folders.Fake)
+	if r.Folders.HE != "" {
+		fmt.Fprintf(&b, "- H&E: `%s`\n", r.Folders.HE)
+	}
+	fmt.Fprintf(&b, "- made by %s, %s\n", r.Software, r.Created.Format("2006-01-02 15:04 UTC"))
+	b.WriteString("\n")
+	var rows [][]string
+	for _, g := range r.Groups() {
+		rows = append(rows, append([]string{"**" + g.Name + "**"}, make([]string, 7)...))
+		for _, m := range g.Metrics {
+			rows = append(rows, m.cells())
+		}
+	}
+	markdownTable(&b, r.header(), rows, 2)
+	if c := r.Comparison; c != nil {
+		fmt.Fprintf(&b, "\n## Against `%s`\n\n%d common pairs; sign-flip test by %s.\n\n", c.Against, c.Pairs, r.Units.By)
+		rows = nil
+		for _, t := range c.Tests {
+			rows = append(rows, t.Cells())
+		}
+		markdownTable(&b, comparisonHeader(), rows, 2)
+	}
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", title)
+		for _, l := range lines {
+			fmt.Fprintf(&b, "- %s\n", l)
+		}
+	}
+	section("Notes", r.notes())
+	section("Not computed", r.notComputed())
+	section("Warnings", r.Warnings)
+	section("Without a partner", texts(r.Missing))
+	section("Failed", r.problems())
+	return b.String()
+}
+
+// markdownTable writes a table whose columns from number right on are aligned to the right.
+func markdownTable(b *strings.Builder, header []string, rows [][]string, right int) {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
+		}
+	}
+	line := func(row []string) {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i >= right {
+				cell = pad + cell
+			} else {
+				cell += pad
+			}
+			b.WriteString("| " + cell + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(header)
+	for i, w := range widths {
+		if i >= right {
+			b.WriteString("|" + strings.Repeat("-", w+1) + ":")
+		} else {
+			b.WriteString("|" + strings.Repeat("-", w+2))
+		}
+	}
+	b.WriteString("|\n")
+	for _, row := range rows {
+		line(row)
+	}
+}

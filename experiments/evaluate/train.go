@@ -1,0 +1,83 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/histdist/histdist/data"
+)
+
+// seen is what a model was trained with: names of pictures and of patients.
+type seen struct{ names, patients map[string]bool }
+
+// readTrain reads which pictures a training had: from a list (.csv, as data split writes it; the rows of the split train, or all where it
+// has no splits), from a data set in MIST's layout, or from any folder of pictures.
+func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen, error) {
+	s := &seen{map[string]bool{}, map[string]bool{}}
+	if strings.EqualFold(filepath.Ext(path), ".csv") {
+		set, err := data.Open(ctx, data.Location{Layout: data.CSV, Root: path})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range set.Pairs {
+			if p.Split != "" && p.Split != "train" {
+				continue
+			}
+			s.add(filepath.Base(p.Name), p.Patient, pattern)
+		}
+		return s, nil
+	}
+	folder := path
+	for _, sub := range []string{"TrainValAB/trainB", "trainB", "IHC/train"} {
+		if info, err := os.Stat(filepath.Join(path, sub)); err == nil && info.IsDir() {
+			folder = filepath.Join(path, sub)
+			break
+		}
+	}
+	files, err := stems(folder)
+	if err != nil {
+		return nil, err
+	}
+	for name := range files {
+		s.add(name, "", pattern)
+	}
+	return s, nil
+}
+
+func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
+	s.names[filepath.Base(name)] = true
+	if patient == "" && pattern.String() != "" {
+		patient = match(pattern, name)
+	}
+	if patient != "" {
+		s.patients[patient] = true
+	}
+}
+
+// warning says what an evaluation's pairs share with a training; "" if nothing.
+func (s *seen) warning(pairs []Pair) string {
+	names, pictures := 0, 0
+	shared := map[string]bool{}
+	for _, p := range pairs {
+		if s.names[filepath.Base(p.Name)] {
+			names++
+		}
+		if p.Patient != "" && s.patients[p.Patient] {
+			pictures++
+			shared[p.Patient] = true
+		}
+	}
+	switch {
+	case names > 0:
+		return fmt.Sprintf("%d of %d pairs have the names of training pictures, %d are from patients or slides of the training: a model that knows them looks better than it is",
+			names, len(pairs), pictures)
+	case pictures > 0:
+		return fmt.Sprintf("%d of %d pairs are from %d patients or slides that the training had too: a model that knows them looks better than it is",
+			pictures, len(pairs), len(shared))
+	}
+	return ""
+}
