@@ -10,8 +10,9 @@ import (
 // AdamW is one step of torch.optim.AdamW (Loshchilov and Hutter 2019), written into p, m and v: p, gradient, m, v of one
 // shape, hyper [7], [scale: a scalar that multiplies the gradient] → p.
 //
-// hyper is learning rate, beta1, beta2, epsilon, weight decay, 1 − beta1^t and sqrt(1 − beta2^t), t being the step counted
-// from 1; see AdamWConfig.Hyper.
+// hyper is learning rate, 1 − beta1, 1 − beta2, epsilon, weight decay, 1 − beta1^t and sqrt(1 − beta2^t), t being the step counted
+// from 1; see AdamWConfig.Hyper. It has 1 − beta and not beta because it is float32: of a rounded 0.999 the difference would be off
+// by 1.3e-5 of itself.
 type AdamW struct{ Scaled bool }
 
 // AdamWConfig holds the optimiser's constants; the comments give PyTorch's defaults.
@@ -113,7 +114,7 @@ func (c ClipScale) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 func (c AdamWConfig) Hyper(learningRate float64, step int) []float32 {
 	t := float64(step)
 	return []float32{
-		float32(learningRate), float32(c.Beta1), float32(c.Beta2), float32(c.Epsilon), float32(c.WeightDecay),
+		float32(learningRate), float32(1 - c.Beta1), float32(1 - c.Beta2), float32(c.Epsilon), float32(c.WeightDecay),
 		float32(1 - math.Pow(c.Beta1, t)), float32(math.Sqrt(1 - math.Pow(c.Beta2, t))),
 	}
 }

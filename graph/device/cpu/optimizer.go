@@ -23,7 +23,7 @@ func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
 		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {
 			h := device.Slice[float32](in[4], 7)
 			step := C.hd_adamw_step{
-				lr: C.double(h[0]), beta1: C.double(h[1]), beta2: C.double(h[2]), eps: C.double(h[3]), weight_decay: C.double(h[4]),
+				lr: C.double(h[0]), beta1: 1 - C.double(h[1]), beta2: 1 - C.double(h[2]), eps: C.double(h[3]), weight_decay: C.double(h[4]),
 				bias_correction1: C.double(h[5]), bias_correction2_sqrt: C.double(h[6]), grad_scale: 1,
 			}
 			if s.Scaled {

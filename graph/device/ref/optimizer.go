@@ -6,7 +6,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// adamW is torch.optim.AdamW's step, in its order:
+// adamW is torch.optim.AdamW's step, in its order,
+// in which hyper gives 1 − β1 and 1 − β2:
 //
 //	p ← p·(1 − lr·decay)    m ← m + (1 − β1)·(g − m)    v ← β2·v + (1 − β2)·g²
 //	p ← p − lr/(1 − β1^t) · m / (√v/√(1 − β2^t) + ε)
@@ -17,7 +18,7 @@ func adamW[T Float](s op.AdamW) *kernel[T] {
 		for i, h := range o.in[4] {
 			hyper[i] = float64(h)
 		}
-		rate, beta1, beta2, epsilon, decay, correction1, rootCorrection2 :=
+		rate, gain1, gain2, epsilon, decay, correction1, rootCorrection2 :=
 			hyper[0], hyper[1], hyper[2], hyper[3], hyper[4], hyper[5], hyper[6]
 		clip := 1.0
 		if s.Scaled {
@@ -26,8 +27,8 @@ func adamW[T Float](s op.AdamW) *kernel[T] {
 		eachStretch(len(p), func(from, to int) {
 			for i := from; i < to; i++ {
 				g := clip * float64(gradient[i])
-				mean := float64(m[i]) + (1-beta1)*(g-float64(m[i]))
-				square := beta2*float64(v[i]) + (1-beta2)*g*g
+				mean := float64(m[i]) + gain1*(g-float64(m[i]))
+				square := (1-gain2)*float64(v[i]) + gain2*g*g
 				step := rate / correction1 * mean / (math.Sqrt(square)/rootCorrection2 + epsilon)
 				p[i], m[i], v[i] = T(float64(p[i])*(1-rate*decay)-step), T(mean), T(square)
 			}

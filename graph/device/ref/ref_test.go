@@ -353,7 +353,7 @@ func TestExamples(t *testing.T) {
 		// optimizer.go: the gradient is 2 after the scale; with β1 = 1/2 and β2 = 3/4, m = 1.5 and v = 4.
 		{
 			spec: op.AdamW{Scaled: true}, in: []value{
-				of(10)(1), of(4)(1), of(1)(1), of(4)(1), of(0.5, 0.5, 0.75, 1, 0.25, 0.25, 0.5)(7), of(0.5)(),
+				of(10)(1), of(4)(1), of(1)(1), of(4)(1), of(0.5, 0.5, 0.25, 1, 0.25, 0.25, 0.5)(7), of(0.5)(),
 			},
 			want:    []float64{10*(1-0.125) - 0.5/0.25*1.5/(2/0.5+1)},
 			updated: map[int][]float64{2: {1.5}, 3: {4}},
