@@ -28,6 +28,7 @@ type folded struct {
 	weight, bias *gorgonia.Node
 	scales       func() (factors, shift []float64, err error) // per output channel: w' = w·factor, b' = b·factor + shift
 	from, add    *gorgonia.Node                               // the parameters w and b; b may be nil
+	params       gorgonia.Nodes                               // all parameters of the layer
 	rows         bool                                         // w is [out,in], else […,out]
 }
 
@@ -39,6 +40,7 @@ func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.G
 	mean, variance := norm.Param("running_mean", out), norm.Param("running_var", out)
 	layer := folded{
 		from: w, weight: conv.Input("folded.weight", g.KH, g.KW, channels(x), out), bias: conv.Input("folded.bias", out),
+		params: gorgonia.Nodes{w, gamma, beta, mean, variance},
 		scales: func() ([]float64, []float64, error) {
 			all := make([][]float32, 4)
 			for i, n := range []*gorgonia.Node{gamma, beta, mean, variance} {
@@ -82,6 +84,7 @@ func (f *Folds) ScaledLinear(linear, scale *op.Scope, x *gorgonia.Node, out int,
 			return factors, make([]float64, out), nil
 		},
 	}
+	layer.params = gorgonia.Nodes{layer.from, layer.add, gamma}
 	f.add(linear, layer)
 	return op.Affine(linear, x, layer.weight, layer.bias, residual)
 }
@@ -121,20 +124,11 @@ func (f *Folds) Share(of *Folds) error {
 	return nil
 }
 
-// Nodes are the folded leaves.
-func (f *Folds) Nodes() gorgonia.Nodes {
-	var all gorgonia.Nodes
-	for _, l := range f.layers {
-		all = append(all, l.weight, l.bias)
-	}
-	return all
-}
-
-// Replaced are the parameters that nothing reads once they are folded and that take memory: the layers' weights.
+// Replaced are the layers' parameters, which nothing reads once they are folded.
 func (f *Folds) Replaced() gorgonia.Nodes {
 	var all gorgonia.Nodes
 	for _, l := range f.layers {
-		all = append(all, l.from)
+		all = append(all, l.params...)
 	}
 	return all
 }

@@ -7,5 +7,6 @@
 //	preprocess.go  image → pixels
 //	config.go      config.json
 //	vit.go         the network
+//	tile.go        image → pixels, as for GigaPath
 //	timm.go        the same kind of network as the timm library has it: ViT-B/16, GigaPath's tile encoder
 package vit
