@@ -3,7 +3,7 @@
 // by package nuclei.
 //
 //	Stains ── separator.go ──▶ Separator (scikit-image's HED, QuPath's H-DAB and H&E, any vectors)
-//	picture ── macenko.go ──▶ Stains, estimated
+//	pictures ── white.go, macenko.go ──▶ Stains, estimated
 //	picture ── Separator.Table ── intensity.go ──▶ Intensity: mean, 90th percentile, positive fraction, integrated density
 //	                                       └── histogram.go ──▶ Histogram ──▶ KL, JSD
 //	Intensities of pairs ── correlation.go ──▶ Pearson's r

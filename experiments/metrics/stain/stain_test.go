@@ -239,7 +239,7 @@ func TestMacenko(t *testing.T) {
 	}
 	for name, s := range map[string]stain.Stains{"H&E": stain.QuPathHE(), "H-DAB": stain.QuPathHDAB(), "other": other} {
 		s = must(t)(stain.New(s)).Stains()
-		got, err := stain.Macenko(slide(s, 5, 128, 0.6), s.Dyes[1], stain.MacenkoOptions{White: s.White})
+		got, err := stain.Macenko([]*imagefile.Image{slide(s, 5, 128, 0.6)}, s.Dyes[1], stain.MacenkoOptions{White: s.White})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,12 +271,12 @@ func TestMacenkoRefuses(t *testing.T) {
 		"little":       {slide(s, 1, 128, 0.004), "almost white"},
 		"a single dye": {slide(single, 1, 64, 0.7), "one dye"},
 	} {
-		if _, err := stain.Macenko(c.img, stain.DAB, stain.MacenkoOptions{}); !errors.Is(err, stain.ErrEstimate) || !strings.Contains(err.Error(), c.says) {
+		if _, err := stain.Macenko([]*imagefile.Image{c.img}, stain.DAB, stain.MacenkoOptions{}); !errors.Is(err, stain.ErrEstimate) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: error %v, want ErrEstimate that says %q", name, err, c.says)
 		}
 	}
 	for _, o := range []stain.MacenkoOptions{{Beta: -1}, {Beta: math.NaN()}, {Alpha: 50}, {White: [3]float64{255, 255, 300}}} {
-		if _, err := stain.Macenko(white, stain.DAB, o); err == nil || errors.Is(err, stain.ErrEstimate) {
+		if _, err := stain.Macenko([]*imagefile.Image{white}, stain.DAB, o); err == nil || errors.Is(err, stain.ErrEstimate) {
 			t.Errorf("%+v: error %v, want one about the options", o, err)
 		}
 	}
@@ -380,7 +380,7 @@ func BenchmarkMacenko(b *testing.B) {
 	img := slide(s, 3, 1024, 0.7)
 	b.SetBytes(int64(len(img.Pix)))
 	for b.Loop() {
-		if _, err := stain.Macenko(img, stain.DAB, stain.MacenkoOptions{}); err != nil {
+		if _, err := stain.Macenko([]*imagefile.Image{img}, stain.DAB, stain.MacenkoOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
