@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments"
 )
 
 func configCommand() *cobra.Command {
@@ -16,29 +16,41 @@ func configCommand() *cobra.Command {
 }
 
 func configPrintCommand() *cobra.Command {
-	var file string
+	var file, experiment string
+	var set []string
 	c := &cobra.Command{
 		Use:   "print",
 		Short: "print all options with where each value comes from",
-		Long:  "Prints the options of translate as a file, the environment and the defaults give them, and where each value comes from.",
-		Args:  cobra.NoArgs,
+		Long: `Prints the options of translate as a file, the environment and the defaults give them, or those of an experiment, and where each value
+comes from.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c := configs.DefaultTranslate()
-			files, err := configs.ReadFile(file)
-			if err != nil {
-				return err
+			var values []configs.Value
+			var err error
+			if experiment != "" {
+				_, values, err = configs.LoadExperiment(experiment, experiments.Find, set)
+			} else {
+				values, err = translateValues(file)
 			}
-			values, err := configs.Load(&c, configs.Sources{Files: files})
-			if err != nil {
-				return err
+			text, writeErr := configs.YAML(values, true)
+			if writeErr == nil {
+				_, writeErr = cmd.OutOrStdout().Write(text)
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			for _, v := range values {
-				fmt.Fprintf(w, "%s:\t%v\t# %s\n", v.Key, v.Value, v.Origin)
-			}
-			return w.Flush()
+			return errors.Join(err, writeErr)
 		},
 	}
-	c.Flags().StringVar(&file, "config", "", "YAML file with options")
+	c.Flags().StringVar(&file, "config", "", "YAML file with options of translate")
+	c.Flags().StringVar(&experiment, "experiment", "", "an experiment's file, or a built-in one's name")
+	c.Flags().StringArrayVar(&set, "set", nil, "with --experiment: KEY=VALUE over the file's")
 	return c
+}
+
+// translateValues are the options of translate.
+func translateValues(file string) ([]configs.Value, error) {
+	c := configs.DefaultTranslate()
+	files, err := configs.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return configs.Load(&c, configs.Sources{Files: files})
 }

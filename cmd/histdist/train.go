@@ -95,7 +95,14 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 		fmt.Fprintf(cmd.ErrOrStderr(), "stopped behind step %d of %d and saved in %s; go on with --resume latest\n", r.Step, c.Train.MaxSteps, r.Checkpoint)
 		return nil
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, train.ErrExists):
+		return fmt.Errorf("%w: --resume latest, or --set run.output=FOLDER", err)
+	case errors.Is(err, train.ErrChanged):
+		return fmt.Errorf("%w\n--override goes on nevertheless", err)
+	case errors.Is(err, train.ErrDamaged):
+		return fmt.Errorf("%w\n--fall-back goes on from the checkpoint before", err)
+	case err != nil:
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --out MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)

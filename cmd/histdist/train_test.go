@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// asCommand makes the test's binary the command.
+const asCommand = "HISTDIST_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// The walk-through of docs/training.md in little: pairs, a run that is interrupted and resumed, a model of it, a translation.
+func TestFromPairsToATranslation(t *testing.T) {
+	dir := t.TempDir()
+	pairs, output, exported, stains := filepath.Join(dir, "pairs"), filepath.Join(dir, "run"), filepath.Join(dir, "model"), filepath.Join(dir, "stains")
+	do := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr strings.Builder
+		if code := run(t.Context(), args, &stdout, &stderr); code != want {
+			t.Fatalf("%s: exit code %d, want %d:\n%s%s", args[0], code, want, &stdout, &stderr)
+		}
+		return stdout.String() + stderr.String()
+	}
+	says := func(text, want string) {
+		t.Helper()
+		if !strings.Contains(text, want) {
+			t.Errorf("does not say %q:\n%s", want, text)
+		}
+	}
+	do(exitOK, "data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
+	args := append([]string{"train", "demo"}, tinyTraining(t, pairs, output)...)
+	says(do(exitOK, append(args, "--dry-run")...), "measured now")
+	if _, err := os.Stat(filepath.Join(output, "latest")); err == nil {
+		t.Error("a dry run trained")
+	}
+	says(do(exitOK, args...), "done: step 6")
+	says(do(exitFailed, args...), "--resume latest")
+	says(do(exitFailed, append(args, "--resume", "latest", "--set", "train.lr=5e-4")...), "--override")
+	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "going on behind step 4")
+	says(do(exitOK, "config", "print", "--experiment", filepath.Join(output, "experiment.yaml")), "steps: 6")
+	do(exitOK, "export", output, "--out", exported, "--dtype", "float16")
+	says(do(exitFailed, "export", output, "--out", exported), "exist")
+	do(exitOK, "translate", "--model", exported, "--input", filepath.Join(pairs, "TrainValAB", "valA"), "--output", stains,
+		"--steps-inversion", "2", "--steps-translation", "2")
+	if made, err := filepath.Glob(filepath.Join(stains, "*.png")); err != nil || len(made) != 2 {
+		t.Errorf("stains %v, %v", made, err)
+	}
+}
+
+// tinyTraining are the arguments for a run of 6 steps on the reference data's tiny model.
+func tinyTraining(t *testing.T, pairs, output string) []string {
+	return []string{
+		"--set", "data.dir=" + pairs, "--set", "model.base=" + golden.Path(t, "tiny"), "--set", "model.phikon=" + golden.Path(t, "tiny-phikon"),
+		"--set", "run.output=" + output, "--set", "data.crop=64", "--set", "data.batch=1", "--set", "train.steps=6", "--set", "train.lr-warmup=1",
+		"--set", "train.checkpoint-every=2", "--set", "train.validate-every=4", "--set", "validation.pairs=1", "--set", "validation.translations=0",
+	}
+}
+
+// A command that is killed at drawn moments, again and again, and resumed each time, ends with the weights of one that was not.
+func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
+	kills := 4
+	if os.Getenv("HISTDIST_FULL") != "" {
+		kills = 20
+	}
+	dir := t.TempDir()
+	pairs := filepath.Join(dir, "pairs")
+	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+		&strings.Builder{}, &strings.Builder{}); code != exitOK {
+		t.Fatal("no pairs")
+	}
+	// A checkpoint a step, so that kills hit many of them.
+	begin := func(output string) (*exec.Cmd, *bufio.Scanner) {
+		args := append([]string{"train", "demo", "--resume", latest}, tinyTraining(t, pairs, output)...)
+		cmd := exec.Command(os.Args[0], append(args, "--set", "train.checkpoint-every=1", "--set", "train.validate-every=0", "--set", "train.steps=24")...)
+		cmd.Env = append(os.Environ(), asCommand+"=1")
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, bufio.NewScanner(stderr)
+	}
+	whole, broken := filepath.Join(dir, "whole"), filepath.Join(dir, "broken")
+	cmd, lines := begin(whole)
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	killed, inCheckpoint := 0, 0
+	for done := false; !done; {
+		cmd, lines := begin(broken)
+		seen, limit := 0, r.IntN(4)
+		for lines.Scan() {
+			if seen++; seen <= limit || killed >= kills {
+				continue
+			}
+			time.Sleep(time.Duration(r.IntN(30000)) * time.Microsecond)
+			if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				t.Fatal(err)
+			}
+			killed++
+			break
+		}
+		for lines.Scan() {
+		}
+		done = cmd.Wait() == nil
+		if left, err := filepath.Glob(filepath.Join(broken, ".checkpoint-*")); err != nil {
+			t.Fatal(err)
+		} else if len(left) > 0 {
+			inCheckpoint++
+		}
+	}
+	t.Logf("killed %d times, %d of them while a checkpoint was written", killed, inCheckpoint)
+	for _, name := range []string{"unet", "unet_ema"} {
+		path := filepath.Join("checkpoint-24", name, "diffusion_pytorch_model.safetensors")
+		a, errA := os.ReadFile(filepath.Join(whole, path))
+		b, errB := os.ReadFile(filepath.Join(broken, path))
+		if err := errors.Join(errA, errB); err != nil {
+			t.Fatal(err)
+		}
+		if string(a) != string(b) {
+			t.Errorf("%s differs", path)
+		}
+	}
+}

@@ -1,0 +1,328 @@
+package experiments_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/train"
+)
+
+func TestBuiltInExperimentsAreValid(t *testing.T) {
+	names := experiments.Names()
+	for _, name := range []string{"base", "bci", "demo", "er", "her2", "ki67", "pr"} {
+		if !slices.Contains(names, name) {
+			t.Errorf("no experiment %s", name)
+		}
+	}
+	for _, name := range names {
+		if name == "base" {
+			continue // has no data
+		}
+		if _, _, err := configs.LoadExperiment(name, experiments.Find, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// tissue is a folder of synthetic pairs, made once.
+var tissue = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "histdist-tissue-")
+	if err != nil {
+		return "", err
+	}
+	c := synth.Default()
+	c.Pairs, c.ValPairs, c.Size, c.PatientPairs = 6, 2, 64, 2
+	return dir, synth.Write(context.Background(), dir, c, func(int, int) {})
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := tissue(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// load is the demo's experiment on the reference data's tiny model, with keys over it.
+func load(t *testing.T, output string, set ...string) (configs.Experiment, []configs.Value) {
+	dir, err := tissue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set = append([]string{
+		"data.dir=" + dir, "model.base=" + golden.Path(t, "tiny"), "model.phikon=" + golden.Path(t, "tiny-phikon"), "run.output=" + output,
+		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1", "train.checkpoint-every=2", "train.validate-every=0",
+		"validation.pairs=1", "validation.translations=1", "validation.steps-inversion=2", "validation.steps-translation=2",
+	}, set...)
+	c, values, err := configs.LoadExperiment("demo", experiments.Find, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, values
+}
+
+func open(t *testing.T, output string, set ...string) *experiments.Experiment {
+	c, values := load(t, output, set...)
+	e, err := experiments.Open(t.Context(), c, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// A run that is interrupted and resumed ends with the bytes of one that was not, images and all.
+func TestResumedRunsAreEqual(t *testing.T) {
+	whole, broken := t.TempDir(), t.TempDir()
+	if _, err := open(t, whole).Run(t.Context(), experiments.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := open(t, broken).Run(ctx, experiments.RunOptions{Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+		if m.Step == 3 {
+			cancel()
+		}
+		return nil
+	}}})
+	if !errors.Is(err, train.ErrStopped) {
+		t.Fatalf("error %v, want %v", err, train.ErrStopped)
+	}
+	r, err := open(t, broken).Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Resumed != 3 || r.Step != 6 {
+		t.Errorf("went on behind step %d to step %d, want 3 and 6", r.Resumed, r.Step)
+	}
+	for _, name := range []string{"unet", "unet_ema"} {
+		const file = "diffusion_pytorch_model.safetensors"
+		a, errA := os.ReadFile(filepath.Join(whole, "checkpoint-6", name, file))
+		b, errB := os.ReadFile(filepath.Join(broken, "checkpoint-6", name, file))
+		if err := errors.Join(errA, errB); err != nil {
+			t.Fatal(err)
+		}
+		if string(a) != string(b) {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// Other crops or pairs are another run.
+func TestResumeWithOtherDataIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := open(t, dir).Run(t.Context(), experiments.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, dir, "data.crop=32", "data.max-pairs=4", "train.steps=8")
+	_, err := e.Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+	if !errors.Is(err, train.ErrChanged) {
+		t.Fatalf("error %v, want %v", err, train.ErrChanged)
+	}
+	for _, want := range []string{"data.crop: 64 in the checkpoint, 32 now", "pairs: 6", "steps: 6 in the checkpoint, 8 now"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not say %q:\n%v", want, err)
+		}
+	}
+	if _, err := e.Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true, AcceptChanges: true}}); err != nil {
+		t.Errorf("with leave: %v", err)
+	}
+}
+
+// What is validated is the network of that moment: its panels are those of the exported model, translated by the shipped sampler.
+func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
+	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
+	scores := map[string]float64{}
+	_, err := open(t, run, "train.validate-every=6").Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
+		Validated: func(_ context.Context, _ int, s []train.Scalar) error {
+			for _, x := range s {
+				scores[x.Name] = x.Value
+			}
+			return nil
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"validation/loss", "validation/loss_ema", "validation/ssim", "validation/psnr"} {
+		if x, ok := scores[name]; !ok || x == 0 {
+			t.Errorf("%s is %g", name, x)
+		}
+	}
+	panels, err := filepath.Glob(filepath.Join(run, "validation", "step-6", "*.png"))
+	if err != nil || len(panels) != 1 {
+		t.Fatalf("panels %v, %v", panels, err)
+	}
+	panel, err := imagefile.Read(panels[0], imagefile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	d, err := devices.Open("auto", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	o := experiments.ExportOptions{Checkpoint: run, Device: d, ExportOptions: train.ExportOptions{EMA: true}}
+	if err := experiments.Export(t.Context(), out, o); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(out, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p := infer.New(m, infer.Options{Device: d, LowMemory: true})
+	defer p.Close()
+	he := imagefile.New(64, 64)
+	for y := range 64 {
+		copy(he.Pix[y*64*3:(y+1)*64*3], panel.Pix[y*panel.Width*3:])
+	}
+	c, _ := load(t, run)
+	results, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{he}, Settings: c.Sampler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := infer.Panel(he, results[0].Picture).Pix; len(want)/64 > panel.Width*3 || !rowsBegin(panel, want, 64) {
+		t.Error("the panel of the validation is not what the exported model makes")
+	}
+}
+
+// rowsBegin tells whether the rows of a picture begin with those of another.
+func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
+	n := len(pix) / rows
+	for y := range rows {
+		if string(m.Pix[y*m.Width*3:y*m.Width*3+n]) != string(pix[y*n:(y+1)*n]) {
+			return false
+		}
+	}
+	return true
+}
+
+// An autoencoder's run: validation by its loss, an export with latents of the scale that diffusion wants.
+func TestAutoencoder(t *testing.T) {
+	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
+	loss := 0.0
+	_, err := open(t, run, "train.objective=autoencoder", "train.validate-every=6").Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
+		Validated: func(_ context.Context, _ int, s []train.Scalar) error { loss = s[0].Value; return nil },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(loss > 0) {
+		t.Errorf("validation loss %g", loss)
+	}
+	d, err := devices.Open("auto", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := experiments.Export(t.Context(), out, experiments.ExportOptions{Checkpoint: run, Device: d}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(out, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A text-to-image U-Net is widened on the way, and a folder of configurations becomes a new model.
+func TestBaseIsMadeFit(t *testing.T) {
+	e := open(t, t.TempDir(), "model.base="+likeTiny(t), "model.phikon=")
+	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	like := likeTiny(t)
+	config := filepath.Join(like, "unet", "config.json")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(text, &keys); err != nil {
+		t.Fatal(err)
+	}
+	keys["in_channels"] = keys["out_channels"]
+	if text, err = json.Marshal(keys); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	narrow := filepath.Join(t.TempDir(), "narrow")
+	if err := model.Create(t.Context(), like, narrow, model.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, t.TempDir(), "model.base="+narrow, "model.phikon=")
+	if !slices.ContainsFunc(e.Notes, func(s string) bool { return strings.Contains(s, "is widened from") }) {
+		t.Errorf("notes %q", e.Notes)
+	}
+	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// likeTiny is a folder with the configurations of the reference data's tiny model.
+func likeTiny(t *testing.T) string {
+	like := t.TempDir()
+	for part, from := range map[string]string{"unet": "tiny/unet", "vae": "tiny/vae", "text_encoder": "tiny/text_encoder", "phikon": "tiny-phikon"} {
+		text, err := os.ReadFile(filepath.Join(golden.Path(t, from), "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(like, part), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(like, part, "config.json"), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return like
+}
+
+// Pairs that can't be used are told before anything is loaded.
+func TestOpenNamesWhatIsWrong(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  []string
+		want string
+	}{
+		"no data":    {[]string{"data.dir=nowhere"}, "nowhere"},
+		"no split":   {[]string{"data.split=test"}, `data.split is "test"`},
+		"crop":       {[]string{"data.crop=128"}, "64×64"},
+		"no model":   {[]string{"model.base=nowhere"}, "model.base"},
+		"the device": {[]string{"run.device=tpu"}, "run.device"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, values := load(t, t.TempDir(), test.set...)
+			e, err := experiments.Open(t.Context(), c, values)
+			if err == nil {
+				err = errors.Join(errors.New("no error"), e.Close())
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error does not say %q:\n%v", test.want, err)
+			}
+		})
+	}
+}
