@@ -172,7 +172,7 @@ func TestPixelMetricsRefuse(t *testing.T) {
 		{"flat", imagefile.New(9, 6), imagefile.New(9, 6), "at least 7×7", []int{0, 2}},
 		{"nil", whole, nil, "nil", []int{0, 1, 2, 3}},
 		{"cut off", whole, &imagefile.Image{Width: 9, Height: 8, Pix: make([]uint8, 9*8)}, "72 values", []int{0, 1, 2, 3}},
-		{"empty", &imagefile.Image{}, &imagefile.Image{}, "at least one pixel", []int{0, 1, 2, 3}},
+		{"empty", &imagefile.Image{}, &imagefile.Image{}, "and at least one pixel", []int{0, 1, 2, 3}},
 	}
 	for _, c := range cases {
 		for _, k := range c.metric {

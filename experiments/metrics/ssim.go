@@ -11,9 +11,10 @@ import (
 const ssimWindow = 7
 
 // SSIM is the mean structural similarity of two pictures of one size, in [-1, 1], 1 for equal ones. It is what scikit-image's
-// structural_similarity(a, b, channel_axis=2) gives for 8-bit pictures, the call of the official evaluation: Wang et al., IEEE Trans. Image Process.
-// 13(4) 2004, eq. 13, with a uniform 7×7 window instead of a Gaussian one, sample covariances (divided by 48), K1 = 0.01,
-// K2 = 0.03, L = 255, the three channels on their own and then averaged. Windows that reach beyond the picture are left out.
+// structural_similarity(a, b, channel_axis=2) gives for 8-bit pictures, the call of the official evaluation: Wang et al.,
+// IEEE Trans. Image Process. 13(4), 2004, eq. 13, with a uniform 7×7 window instead of a Gaussian one, sample covariances
+// (divided by 48), K1 = 0.01, K2 = 0.03, L = 255, the three channels on their own and then averaged. Windows that reach beyond
+// the picture are left out.
 //
 // All sums over windows are exact integers; up to two goroutines share the rows, and the result doesn't depend on how many.
 // Pictures of different sizes or below 7×7 pixels are errors.
@@ -138,7 +139,8 @@ func checkSizes(metric string, a, b *imagefile.Image) error {
 		case img == nil:
 			return fmt.Errorf("metrics: %s needs two pictures; one is nil", metric)
 		case img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height:
-			return fmt.Errorf("metrics: %s: %d values for a picture of %d×%d pixels; width × height × 3 and at least one pixel are needed", metric, len(img.Pix), img.Width, img.Height)
+			return fmt.Errorf("metrics: %s: %d values for a picture of %d×%d pixels; want three for each pixel, and at least one pixel",
+				metric, len(img.Pix), img.Width, img.Height)
 		}
 	}
 	if a.Width != b.Width || a.Height != b.Height {

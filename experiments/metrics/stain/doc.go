@@ -8,7 +8,7 @@
 //	                                       └── histogram.go ──▶ Histogram ──▶ KL, JSD
 //	Intensities of pairs ── correlation.go ──▶ Pearson's r
 //
-// Light has 8 bits, so the logarithms are tables, a dye's concentration in a pixel is the sum of three numbers from them,
-// and no value can be infinite or NaN. Concentrations are optical densities to base 10, I = white · 10^(−concentration · vector), but for
-// HED, which has scikit-image's scale.
+// Light has 8 bits, so the logarithms are tables, a dye's concentration in a pixel is the sum of three numbers from them, and
+// no value can be infinite or NaN. Concentrations are optical densities to base 10, I = white · 10^(−concentration · vector),
+// but for HED, which has scikit-image's scale.
 package stain

@@ -35,9 +35,9 @@ const (
 // percentile of the angles. That with more red absorption is haematoxylin, as it is against eosin and against DAB; the other is
 // called second. Where DAB only lies on haematoxylin its estimate is a mixture of both: 3..7° off on synthetic tissue.
 //
-// Errors wrap ErrEstimate where the pictures are almost white (fewer than 100 pixels, or 0.5 % of those looked at, are dense enough) or show a
-// single dye (directions less than 5° apart). There is no hidden fallback: the caller may use default vectors, and say so.
-// Of more than 4 million pixels every n-th is looked at.
+// Errors wrap ErrEstimate where the pictures are almost white (fewer than 100 pixels, or 0.5 % of those looked at, are dense
+// enough) or show a single dye (directions less than 5° apart). There is no hidden fallback: the caller may use default
+// vectors, and say so. Of more than 4 million pixels every n-th is looked at.
 func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains, error) {
 	pixels := 0
 	for _, img := range pictures {
@@ -56,7 +56,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		o.Alpha = 1
 	}
 	if !(o.Beta > 0 && o.Beta < 2.4) || !(o.Alpha > 0 && o.Alpha < 50) {
-		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v; beta must be between 0 and 2.4, alpha between 0 and 50 percent", o.Beta, o.Alpha)
+		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v %%; they must be between 0 and 2.4, 0 and 50 %%", o.Beta, o.Alpha)
 	}
 	s, err := Stains{Dyes: [3]Dye{Haematoxylin, second}, Vectors: [3]Vector{{1, 0, 0}, {0, 1, 0}}, White: o.White}.normalised()
 	if err != nil {
@@ -94,7 +94,8 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		n++
 	})
 	if n < minPixels || float64(n) < minPart*float64(pixels) {
-		return Stains{}, fmt.Errorf("stain: %w: %d of %d pixels have an optical density of %g or more in each channel; at least %d and %g %% are needed (the pictures are almost white; use default vectors)",
+		return Stains{}, fmt.Errorf("stain: %w: the pictures are almost white, %d of %d pixels have an optical density of %g in each channel;"+
+			" at least %d and %g %% are needed, or default vectors",
 			ErrEstimate, n, pixels, o.Beta, minPixels, 100*minPart)
 	}
 	plane, err := leading(moments)
@@ -106,7 +107,8 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 	slices.Sort(angles)
 	low, high := percentile(angles, o.Alpha), percentile(angles, 100-o.Alpha)
 	if high-low < minAngle {
-		return Stains{}, fmt.Errorf("stain: %w: the colours of the densest pixels lie within %.1f°; two dyes are at least %.0f° apart (the pictures show one dye; use default vectors)",
+		return Stains{}, fmt.Errorf("stain: %w: the pictures show one dye, their dense pixels' colours lie within %.1f°;"+
+			" two dyes at least %.0f° apart are needed, or default vectors",
 			ErrEstimate, (high-low)*180/math.Pi, minAngle*180/math.Pi)
 	}
 	for k, angle := range []float64{low, high} {

@@ -83,9 +83,9 @@ func (t *Table) span() (low, high float64) {
 	return max(low, t.floor), max(high, t.floor)
 }
 
-// New returns the separator that QuPath uses for these stains: vectors of length 1, optical densities log10(white / light), light below 1
-// counted as 1 and light above white as white. Concentrations may be negative. Vectors that lie in one plane,
-// are zero but for the third, or have values that are not finite are errors.
+// New returns the separator that QuPath uses for these stains: vectors of length 1, optical densities log10(white / light),
+// light below 1 counted as 1 and light above white as white. Concentrations may be negative. Vectors that lie in one plane, are
+// zero but for the third, or have values that are not finite are errors.
 func New(s Stains) (*Separator, error) {
 	var err error
 	if s, err = s.normalised(); err != nil {
@@ -109,8 +109,8 @@ func New(s Stains) (*Separator, error) {
 }
 
 // HED returns the separator of scikit-image's rgb2hed: the vectors of haematoxylin, eosin and DAB of Ruifrok and Johnston as
-// printed, not of length 1; logarithms to base 10⁻⁶ of light/255, at least 10⁻⁶; negative concentrations count as 0. So its concentrations are
-// about a sixth of optical densities.
+// printed, not of length 1; logarithms to base 10⁻⁶ of light/255, at least 10⁻⁶; negative concentrations count as 0. So its
+// concentrations are about a sixth of optical densities.
 func HED() (*Separator, error) {
 	p := &Separator{
 		stains: Stains{
@@ -222,7 +222,8 @@ func check(img *imagefile.Image) error {
 		return fmt.Errorf("stain: no picture")
 	}
 	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
-		return fmt.Errorf("stain: %d values for a picture of %d×%d pixels; width × height × 3 and at least one pixel are needed", len(img.Pix), img.Width, img.Height)
+		return fmt.Errorf("stain: %d values for a picture of %d×%d pixels; want three for each pixel, and at least one pixel",
+			len(img.Pix), img.Width, img.Height)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/internal/golden"
 	"pgregory.net/rapid"
@@ -271,7 +272,8 @@ func TestMacenkoRefuses(t *testing.T) {
 		"little":       {slide(s, 1, 128, 0.004), "almost white"},
 		"a single dye": {slide(single, 1, 64, 0.7), "one dye"},
 	} {
-		if _, err := stain.Macenko([]*imagefile.Image{c.img}, stain.DAB, stain.MacenkoOptions{}); !errors.Is(err, stain.ErrEstimate) || !strings.Contains(err.Error(), c.says) {
+		_, err := stain.Macenko([]*imagefile.Image{c.img}, stain.DAB, stain.MacenkoOptions{})
+		if !errors.Is(err, stain.ErrEstimate) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: error %v, want ErrEstimate that says %q", name, err, c.says)
 		}
 	}
@@ -384,4 +386,69 @@ func BenchmarkMacenko(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestEstimateWhite finds the glass of a picture, and of several.
+func TestEstimateWhite(t *testing.T) {
+	white := [3]float64{232, 230, 240}
+	s := stain.QuPathHDAB()
+	s.White = white
+	s = must(t)(stain.New(s)).Stains()
+	img := slide(s, 2, 64, 0.9)
+	for name, c := range map[string]struct {
+		pictures []*imagefile.Image
+		want     [3]float64
+	}{
+		"one":   {[]*imagefile.Image{img}, white},
+		"two":   {[]*imagefile.Image{slide(s, 3, 64, 1), img}, white},
+		"black": {[]*imagefile.Image{imagefile.New(3, 3)}, [3]float64{1, 1, 1}},
+		"none":  {nil, [3]float64{255, 255, 255}},
+	} {
+		if got, err := stain.EstimateWhite(c.pictures...); err != nil || got != c.want {
+			t.Errorf("%s: %v (%v), want %v", name, got, err, c.want)
+		}
+	}
+	if _, err := stain.EstimateWhite(img, nil); err == nil {
+		t.Error("a missing picture is taken")
+	}
+}
+
+// TestMacenkoOfSeveral estimates from two pictures, each of which shows one dye, what neither tells alone.
+func TestMacenkoOfSeveral(t *testing.T) {
+	s := must(t)(stain.New(stain.QuPathHDAB())).Stains()
+	first, second := s, s
+	first.Vectors[1], second.Vectors[0] = s.Vectors[0], s.Vectors[1]
+	got, err := stain.Macenko([]*imagefile.Image{slide(first, 1, 64, 0.7), slide(second, 2, 64, 0.7)}, stain.DAB, stain.MacenkoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range 2 {
+		if d := degrees(got.Vectors[k], s.Vectors[k]); d > 1 {
+			t.Errorf("%s is %v, %.2f° off %v", s.Dyes[k], got.Vectors[k], d, s.Vectors[k])
+		}
+	}
+	if _, err := stain.Macenko(nil, stain.DAB, stain.MacenkoOptions{}); err == nil || errors.Is(err, stain.ErrEstimate) {
+		t.Errorf("no pictures: error %v", err)
+	}
+}
+
+// BenchmarkPair is what a pair of MIST's size costs: SSIM, PSNR, and DAB in both pictures, on as many processors as there are.
+func BenchmarkPair(b *testing.B) {
+	p := must(b)(stain.New(stain.QuPathHDAB()))
+	x, y := slide(p.Stains(), 3, 1024, 0.7), slide(p.Stains(), 4, 1024, 0.7)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := metrics.SSIM(x, y); err != nil {
+				b.Error(err)
+			}
+			if _, err := metrics.PSNR(x, y); err != nil {
+				b.Error(err)
+			}
+			for _, img := range []*imagefile.Image{x, y} {
+				if _, err := stain.Measure(img, p, stain.DAB, stain.PositiveDAB); err != nil {
+					b.Error(err)
+				}
+			}
+		}
+	})
 }

@@ -52,7 +52,7 @@ func TestDetect(t *testing.T) {
 		{71.5, 30.25, 8, 0.4, 0.9},
 		{30, 80, 7, 0.5, 0},
 		{42.5, 80, 7, 0.3, 0.3}, // they overlap by 1.5 pixels
-		{119, 60, 8, 0.6, 0.5},    // cut in half
+		{119, 60, 8, 0.6, 0.5},  // cut in half
 	}
 	img := paint(t, 120, 110, discs)
 	d, err := nuclei.Detect(img, hdab(t), nuclei.Options{})
@@ -202,7 +202,8 @@ func TestScores(t *testing.T) {
 			t.Errorf("%s: Ki-67 index %v, H-score %v; want %v, %v", c.name, got.Ki67Index, got.HScore, c.ki67, c.h)
 		}
 		if got.AllredProportion != c.proportion || got.AllredIntensity != c.intensity || got.Allred != c.allred {
-			t.Errorf("%s: Allred %d + %d = %d, want %d + %d = %d", c.name, got.AllredProportion, got.AllredIntensity, got.Allred, c.proportion, c.intensity, c.allred)
+			t.Errorf("%s: Allred %d + %d = %d, want %d + %d = %d", c.name,
+				got.AllredProportion, got.AllredIntensity, got.Allred, c.proportion, c.intensity, c.allred)
 		}
 	}
 	if _, err := (nuclei.Grades{}).Scores(); !errors.Is(err, nuclei.ErrNoNuclei) {

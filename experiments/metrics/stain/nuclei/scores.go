@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Thresholds are the mean optical densities of DAB in a nucleus from which on it is weakly (1+), moderately (2+) and strongly (3+)
-// positive.
+// Thresholds are the mean optical densities of DAB in a nucleus from which on it is weakly (1+), moderately (2+) and strongly
+// (3+) positive.
 type Thresholds [3]float64
 
 // QuPathThresholds are the defaults of QuPath's positive cell detection. They suppose that the separator's vectors fit the slide.
@@ -24,8 +24,8 @@ type Scores struct {
 	// HScore is 1·% weak + 2·% moderate + 3·% strong, 0..300 (McCarty et al., Arch. Pathol. Lab. Med. 109, 1985). It grades the
 	// mean of each nucleus by thresholds, as QuPath does; a pathologist estimates the grades.
 	HScore float64
-	// AllredProportion is 0..5: none, below 1 %, 10 %, 1/3, 2/3 of the nuclei are positive, or more (Allred et al., Mod. Pathol. 11, 1998). A fraction on a border takes
-	// the higher score, as in QuPath; the paper has it take the lower.
+	// AllredProportion is 0..5: none, below 1 %, 10 %, 1/3, 2/3 of the nuclei are positive, or more (Allred et al., Mod.
+	// Pathol. 11, 1998). A fraction on a border takes the higher score, as in QuPath; the paper has it take the lower.
 	AllredProportion int
 	// AllredIntensity is 0..3: the mean grade of the positive nuclei as QuPath rounds it, to 2 above 5/3 and to 3 above 7/3.
 	AllredIntensity int
@@ -39,7 +39,7 @@ var ErrNoNuclei = errors.New("no nuclei")
 // error; so are thresholds that don't rise.
 func (d *Detection) Grade(t Thresholds) (Grades, error) {
 	if !d.HasDAB {
-		return Grades{}, errors.New("nuclei: DAB wasn't measured in these nuclei; detect them with a separator that knows DAB, such as that of stain.QuPathHDAB")
+		return Grades{}, errors.New("nuclei: DAB wasn't measured in these nuclei; detect them with a separator that knows DAB, such as QuPathHDAB's")
 	}
 	if !(t[0] <= t[1] && t[1] <= t[2]) {
 		return Grades{}, fmt.Errorf("nuclei: the thresholds of DAB are %v; they must rise", t)

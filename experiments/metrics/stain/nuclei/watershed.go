@@ -1,9 +1,10 @@
 package nuclei
 
 // watershed splits the pixels of a mask into basins of the response, [height,width]: each pixel belongs to the peak that it
-// climbs to. A peak is one of its own if one must descend from it by at least depth, and by the given part of its height, on the way to a
-// higher one; else it is part of what it stands beside. labels are 1..basins, with gaps, and 0 outside the mask. (Vincent and Soille,
-// IEEE Trans. Pattern Anal. Mach. Intell. 13(6), 1991, flooded from above, with the dynamics of Grimaud 1992.)
+// climbs to. A peak is one of its own if one must descend from it by at least depth, and by the given part of its height, on
+// the way to a higher one; else it is part of what it stands beside. labels are 1..basins, with gaps, and 0 outside the mask.
+// (Vincent and Soille, IEEE Trans. Pattern Anal. Mach. Intell. 13(6), 1991, flooded from above, with the dynamics of Grimaud
+// 1992.)
 func watershed(response plane, mask []bool, depth, part float32) (labels []int32, basins int) {
 	order := descending(response, mask)
 	w, h := response.width, response.height
