@@ -29,7 +29,7 @@
 //
 //	store.go        Store: open, list, read, close
 //	folder.go       which file of a folder; index.go: shards
-//	safetensors.go  the format of .safetensors; torch.go, pickle.go: that of .bin, .pt, .pth
+//	safetensors.go  the format of .safetensors; torch.go, legacy.go, pickle.go: those of .bin, .pt, .pth
 //	mmap.go         files in memory
 //	bind.go         tensors to parameters and back to the system
 //	layout.go       convolution weights between the two orders; convert.go: types of numbers

@@ -214,17 +214,21 @@ func TestFoldersAgree(t *testing.T) {
 
 // Strided, shared and expanded views of storages have the values that PyTorch gives them.
 func TestTorchViews(t *testing.T) {
-	want := open(t, golden.Path(t, "formats/bin/kinds_expected.safetensors"))
-	got := open(t, golden.Path(t, "formats/bin/kinds.bin"))
-	if diff := cmp.Diff(want.Tensors(), got.Tensors()); diff != "" {
-		t.Errorf("tensors (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(readAll(t, want), readAll(t, got)); diff != "" {
-		t.Errorf("values (-want +got):\n%s", diff)
-	}
-	// The same through Bind, which puts convolution weights into the graph's order.
-	if diff := cmp.Diff(bound(t, want), bound(t, got)); diff != "" {
-		t.Errorf("bound values (-want +got):\n%s", diff)
+	for _, name := range []string{"kinds.bin", "legacy.bin"} { // a zip, and the format of torch before 1.6
+		t.Run(name, func(t *testing.T) {
+			want := open(t, golden.Path(t, "formats/bin/kinds_expected.safetensors"))
+			got := open(t, golden.Path(t, "formats/bin/"+name))
+			if diff := cmp.Diff(want.Tensors(), got.Tensors()); diff != "" {
+				t.Errorf("tensors (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(readAll(t, want), readAll(t, got)); diff != "" {
+				t.Errorf("values (-want +got):\n%s", diff)
+			}
+			// The same through Bind, which puts convolution weights into the graph's order.
+			if diff := cmp.Diff(bound(t, want), bound(t, got)); diff != "" {
+				t.Errorf("bound values (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

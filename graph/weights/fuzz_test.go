@@ -119,7 +119,15 @@ func zipped(t testing.TB, pickle []byte, storage []byte, method uint16) []byte {
 	return b.Bytes()
 }
 
-// A zip archive never leads beyond the file.
+// legacy is a file of torch.save before torch 1.6 with one storage.
+func legacy(pickle []byte, key string, storage []byte) []byte {
+	b := append(slices.Clone(legacyMagic), "\x80\x02M\xe9\x03.\x80\x02}U\x0dlittle_endian\x88s."...)
+	b = append(append(b, pickle...), "\x80\x02](U"...)
+	b = append(append(append(b, byte(len(key))), key...), "e."...)
+	return append(binary.LittleEndian.AppendUint64(b, uint64(len(storage)/4)), storage...)
+}
+
+// A file of torch.save never leads beyond the file.
 func FuzzTorch(f *testing.F) {
 	for _, p := range [][]byte{
 		pickled(6, 0, []byte{2, 3}, []byte{3, 1}), pickled(6, 1, []byte{3, 1}, []byte{2, 9}), pickled(6, 0, []byte{5, 2}, []byte{0, 1}),
@@ -128,6 +136,7 @@ func FuzzTorch(f *testing.F) {
 	}
 	f.Add(zipped(f, pickled(6, 0, nil, nil), make([]byte, 24), zip.Deflate))
 	f.Add(append(slices.Clone(legacyMagic), "\x80\x02M\xe9\x03."...))
+	f.Add(legacy(pickled(6, 0, []byte{2, 3}, []byte{3, 1}), "0", make([]byte, 24)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tensors, _, err := parseTorch(b)
 		if err == nil {
@@ -147,7 +156,7 @@ func FuzzPickle(f *testing.F) {
 			return
 		}
 		if named, err := stateDict(v); err == nil {
-			a := &archive{bytes: b, entries: map[string]*zip.File{}, users: map[string]int{}}
+			a := &container{bytes: b, storage: func(string) ([]byte, error) { return nil, errors.New("none") }}
 			for _, x := range named {
 				if _, _, err := a.tensor(x); err == nil {
 					t.Error("a tensor without a storage")
@@ -218,6 +227,36 @@ func TestPickle(t *testing.T) {
 	}
 	if _, err := unpickle([]byte("\x80\x02(K\x01")); !errors.Is(err, errPickleEnd) {
 		t.Errorf("error %v, want %v", err, errPickleEnd)
+	}
+}
+
+// The old format: what it holds, and what is wrong with it.
+func TestLegacy(t *testing.T) {
+	good, six := pickled(6, 1, []byte{2, 2}, []byte{2, 1}), bytesOf([]float32{0, 1, 2, 3, 4, 5})
+	file := legacy(good, "0", six)
+	tensors, _, err := parseTorch(file)
+	if err != nil || len(tensors) != 1 {
+		t.Fatalf("%d tensors, %v", len(tensors), err)
+	}
+	got := make([]float32, 4)
+	decode(got, tensors[0].dense(), tensors[0].dtype)
+	if diff := cmp.Diff([]float32{1, 2, 3, 4}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for want, bad := range map[string][]byte{
+		`storage "0" of 6 elements reaches beyond the end`:   file[:len(file)-1],
+		`it ends before storage "0"`:                         file[:len(file)-len(six)-1],
+		`storage 1 is listed twice, or no tensor has it`:     legacy(good, "1", six),
+		`its storage has 6 elements, but there are 20 bytes`: legacy(good, "0", six[:20]),
+		`protocol 1000, want 1001`:                           bytes.Replace(file, []byte("M\xe9\x03"), []byte("M\xe8\x03"), 1),
+		`byte order big`:                                     bytes.Replace(file, []byte("endian\x88"), []byte("endian\x89"), 1),
+		`list of storages: pickle: it ends early`:            file[:bytes.Index(file, []byte("](U"))+2],
+		// A list of a list of a list … twice each would take for ever.
+		`values within values beyond measure`: legacy([]byte("\x80\x02N"+strings.Repeat("q\x00h\x00\x86", 40)+"."), "0", six),
+	} {
+		if _, _, err := parseTorch(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
 	}
 }
 

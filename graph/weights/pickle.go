@@ -51,20 +51,27 @@ func unpickle(b []byte) (any, error) {
 	if len(b) > maxPickle {
 		return nil, fmt.Errorf("pickle: %d bytes, more than %d", len(b), maxPickle)
 	}
-	m := &machine{rest: b, memo: map[uint32]any{}}
+	v, _, err := unpickleFirst(b)
+	return v, err
+}
+
+// unpickleFirst runs the pickle that b begins with and returns its value and what lies behind it.
+func unpickleFirst(b []byte) (value any, rest []byte, err error) {
+	m := &machine{rest: b[:min(len(b), maxPickle)], memo: map[uint32]any{}}
 	for {
 		op, err := m.take(1)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if op[0] == '.' {
-			return m.pop()
+			value, err := m.pop()
+			return value, b[min(len(b), maxPickle)-len(m.rest):], err
 		}
 		if err := m.step(op[0]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if m.pushes > maxPushes {
-			return nil, fmt.Errorf("pickle: more than %d values", maxPushes)
+			return nil, nil, fmt.Errorf("pickle: more than %d values", maxPushes)
 		}
 	}
 }

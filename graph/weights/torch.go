@@ -24,37 +24,30 @@ func storageTypes() map[string]safetensors.DType {
 	}
 }
 
-// legacyMagic is how files of torch.save begin that are not zip archives: a pickle of the number 0x1950a86a20f9469cfc6c.
-var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
-
-// archive is a file of torch.save: a zip with data.pkl, which describes the tensors, and uncompressed data/0, data/1 … with their
-// elements, which tensors view with a shape, an offset and strides.
-type archive struct {
+// container is a file of torch.save: a pickle that describes the tensors, and storages with their elements, which tensors view with a
+// shape, an offset and strides.
+type container struct {
 	bytes   []byte
-	prefix  string // the folder in the zip
-	entries map[string]*zip.File
-	users   map[string]int // of a storage
+	root    any // what the pickle holds
+	storage func(key string) ([]byte, error)
 }
 
 // parseTorch reads the description of a file that torch.save wrote and checks that every tensor lies within its storage.
 func parseTorch(b []byte) ([]*stored, map[string]string, error) {
-	a, err := openArchive(b)
+	read := readArchive
+	if bytes.HasPrefix(b, legacyMagic) {
+		read = readLegacy
+	}
+	a, err := read(b)
 	if err != nil {
 		return nil, nil, err
 	}
-	pickle, err := a.entry("data.pkl")
-	if err != nil {
-		return nil, nil, err
-	}
-	root, err := unpickle(pickle)
-	if err != nil {
-		return nil, nil, fmt.Errorf("data.pkl: %w", err)
-	}
-	named, err := stateDict(root)
+	named, err := stateDict(a.root)
 	if err != nil {
 		return nil, nil, err
 	}
 	var tensors []*stored
+	users := map[string]int{} // of a storage
 	keys := map[*stored]string{}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		t, key, err := a.tensor(named[name])
@@ -64,24 +57,44 @@ func parseTorch(b []byte) ([]*stored, map[string]string, error) {
 		t.name = name
 		tensors = append(tensors, t)
 		keys[t] = key
-		a.users[key]++
+		users[key]++
 	}
 	for _, t := range tensors {
-		t.aliased = a.users[keys[t]] > 1
+		t.aliased = users[keys[t]] > 1
 	}
 	return tensors, nil, nil
 }
 
+// archive is a file of torch 1.6 and later: a zip with data.pkl, which describes the tensors, and uncompressed data/0, data/1 … with
+// their elements.
+type archive struct {
+	bytes   []byte
+	prefix  string // the folder in the zip
+	entries map[string]*zip.File
+}
+
+func readArchive(b []byte) (*container, error) {
+	a, err := openArchive(b)
+	if err != nil {
+		return nil, err
+	}
+	pickle, err := a.entry("data.pkl")
+	if err != nil {
+		return nil, err
+	}
+	root, err := unpickle(pickle)
+	if err != nil {
+		return nil, fmt.Errorf("data.pkl: %w", err)
+	}
+	return &container{bytes: b, root: root, storage: func(key string) ([]byte, error) { return a.entry("data/" + key) }}, nil
+}
+
 func openArchive(b []byte) (*archive, error) {
 	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-	if bytes.HasPrefix(b, legacyMagic) {
-		return nil, errors.New("written by torch before 1.6 or with _use_new_zipfile_serialization=False, which isn't read: " +
-			"load it in Python and save it again, best as safetensors")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("no file of torch.save: %w", err)
 	}
-	a := &archive{bytes: b, entries: map[string]*zip.File{}, users: map[string]int{}}
+	a := &archive{bytes: b, entries: map[string]*zip.File{}}
 	for _, f := range r.File {
 		if a.entries[f.Name] != nil {
 			return nil, fmt.Errorf("zip: two entries %q", f.Name)
@@ -149,7 +162,7 @@ func stateDict(root any) (map[string]any, error) {
 }
 
 // tensor checks a description and returns the tensor with the key of its storage.
-func (a *archive) tensor(v any) (*stored, string, error) {
+func (a *container) tensor(v any) (*stored, string, error) {
 	args, ok := argsOf(v, "_rebuild_parameter")
 	if ok && len(args) > 0 {
 		v = args[0]
@@ -164,7 +177,7 @@ func (a *archive) tensor(v any) (*stored, string, error) {
 	if len(args) > 6 && args[6] != nil {
 		return nil, "", errors.New("has attributes such as a pending conjugation or negation, which aren't read")
 	}
-	data, dtype, key, err := a.storage(args[0])
+	data, dtype, key, err := a.elements(args[0])
 	if err != nil {
 		return nil, "", err
 	}
@@ -199,31 +212,52 @@ func (a *archive) tensor(v any) (*stored, string, error) {
 	return t, key, nil
 }
 
-// storage returns the elements that a persistent id stands for.
-func (a *archive) storage(v any) (data []byte, t safetensors.DType, key string, err error) {
+// storageID is what a pickle says of a storage.
+type storageID struct {
+	dtype safetensors.DType
+	key   string
+	n     int // elements
+}
+
+// parseStorageID reads a persistent id: ("storage", type, key, place, elements), behind which old files have None, or the view of
+// another storage, which isn't read.
+func parseStorageID(v any) (storageID, error) {
 	p, _ := v.(persistent)
 	id, _ := p.id.(tuple)
+	if len(id) == 6 && id[5] == nil {
+		id = id[:5]
+	}
 	if len(id) != 5 || id[0] != any("storage") {
-		return nil, 0, "", errors.New("without a storage")
+		return storageID{}, errors.New("without a storage")
 	}
 	kind, _ := id[1].(global)
 	t, ok := storageTypes()[kind.name]
 	if !ok {
-		return nil, 0, "", fmt.Errorf("a storage of type %s", describe(id[1]))
+		return storageID{}, fmt.Errorf("a storage of type %s", describe(id[1]))
 	}
 	key, keyOK := id[2].(string)
 	n, ok := id[4].(int)
 	if !ok || !keyOK || n < 0 {
-		return nil, 0, "", errors.New("a storage without a key and a size")
+		return storageID{}, errors.New("a storage without a key and a size")
 	}
-	data, err = a.entry("data/" + key)
+	return storageID{t, key, n}, nil
+}
+
+// elements returns the elements that a persistent id stands for.
+func (a *container) elements(v any) (data []byte, t safetensors.DType, key string, err error) {
+	id, err := parseStorageID(v)
 	if err != nil {
 		return nil, 0, "", err
 	}
-	if n > len(data)/int(t.Size()) {
-		return nil, 0, "", fmt.Errorf("its storage has %d elements, but there are %d bytes for it", n, len(data))
+	data, err = a.storage(id.key)
+	if err != nil {
+		return nil, 0, "", err
 	}
-	return data[:n*int(t.Size())], t, key, nil
+	size := int(id.dtype.Size())
+	if id.n > len(data)/size {
+		return nil, 0, "", fmt.Errorf("its storage has %d elements, but there are %d bytes for it", id.n, len(data))
+	}
+	return data[:id.n*size], id.dtype, id.key, nil
 }
 
 // extent is the number of elements that a storage must have for a tensor.
@@ -295,6 +329,6 @@ func describe(v any) string {
 	case persistent:
 		return "a storage"
 	default:
-		return fmt.Sprintf("%.50v", v)
+		return fmt.Sprintf("%.50s", fmt.Sprint(v))
 	}
 }
