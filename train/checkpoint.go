@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/histdist/histdist/graph/device"
 )
 
 // A checkpoint is a folder checkpoint-STEP:
@@ -33,7 +35,7 @@ const (
 type checkpoint struct {
 	Format       int        `json:"format"`
 	Program      string     `json:"program"` // its version
-	Device       string     `json:"device"`
+	Machine      machine    `json:"machine"`
 	Step         int        `json:"step"`
 	Position     Position   `json:"position"`     // of the next micro-step
 	EpochLength  int        `json:"epoch_length"` // micro-steps
@@ -43,6 +45,24 @@ type checkpoint struct {
 	Config       Config     `json:"config"`
 	// Inputs are RunOptions.Inputs.
 	Inputs map[string]string `json:"inputs,omitempty"`
+}
+
+// machine is what the bytes of a run depend on beside its configuration: sums are taken in another order elsewhere.
+type machine struct {
+	Device         string `json:"device"`
+	Threads        int    `json:"threads"`         // 0 of a device that has one way of computing
+	InstructionSet string `json:"instruction-set"` // likewise ""
+}
+
+func machineOf(d device.Device) machine {
+	m := machine{Device: d.Name()}
+	if d, ok := d.(interface{ Threads() int }); ok {
+		m.Threads = d.Threads()
+	}
+	if d, ok := d.(interface{ ISA() string }); ok {
+		m.InstructionSet = d.ISA()
+	}
+	return m
 }
 
 // generators are the states of the random number generators, in PyTorch's layout.

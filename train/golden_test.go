@@ -157,11 +157,12 @@ func TestTrainingEqualsPyTorch(t *testing.T) {
 
 // After the second step, training has amplified the rounding of the first ones: inputs that differ by half a unit in their last place
 // move losses and parameters of the reference's set by 0.05 to 5 times the measured tolerance, with other parts of the run unchanged.
-// So the later steps may leave it, at few elements and not far.
+// So a few elements of the later steps may leave it, as far as that. In the set of testdata, seven of eight variants keep to the
+// tolerance itself on all devices, and in the eighth, base, 8 of 108,388 elements leave it, by up to 1.5 times.
 const (
 	early     = 2    // steps that keep to the tolerance
-	amplified = 10   // how often the tolerance a later step may differ
-	few       = 0.01 // of a later step's elements may leave the tolerance
+	amplified = 5    // how often the tolerance a later step may differ
+	few       = 1e-3 // of a later step's elements may leave the tolerance
 )
 
 func follow(t *testing.T, d device.Device, c train.Config, name string, v variant, data references, tolerance func(string) float64) {

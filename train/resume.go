@@ -15,8 +15,8 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 )
 
-// ErrChanged is the error of a run that would go on under another configuration than it began with.
-var ErrChanged = errors.New("the configuration is not the checkpoint's")
+// ErrChanged is the error of a run that would go on under another configuration, or on another device, than it began with.
+var ErrChanged = errors.New("this is not how the checkpoint was made")
 
 // ErrExists is the error of a new run in a folder that has checkpoints.
 var ErrExists = errors.New("the folder has checkpoints")
@@ -29,7 +29,8 @@ type Resume struct {
 	From string
 	// FallBack goes on from the checkpoint before if one is damaged.
 	FallBack bool
-	// AcceptChanges goes on under a configuration that is not the checkpoint's.
+	// AcceptChanges goes on under a configuration that is not the checkpoint's, or on another device: the bytes are then not those of a
+	// run that was never stopped.
 	AcceptChanges bool
 }
 
@@ -102,7 +103,10 @@ func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[str
 	if err != nil {
 		return nil, err
 	}
-	changes := append(differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs)...)
+	changes := slices.Concat(
+		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs),
+		differences(flat("", c.Machine), flat("", machineOf(t.options.Device))),
+	)
 	if !bytes.Equal(network, t.configJSON) {
 		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, t.config.Objective.folder(), configFile)))
 	}
@@ -130,7 +134,7 @@ func free() []string {
 	return []string{"recompute", "checkpoint-every", "keep-last", "keep-every", "continue-unsaved", "validate-every", "max-skipped"}
 }
 
-// differences lists what matters in which two configurations differ, a line each.
+// differences lists what matters in which two sets of values differ, a line each.
 func differences(before, now map[string]string) []string {
 	all := map[string]string{}
 	maps.Copy(all, before)

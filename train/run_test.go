@@ -545,3 +545,14 @@ func mustRead(t *testing.T, path string) []byte {
 	}
 	return text
 }
+
+func write(t *testing.T, path string, text []byte) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
