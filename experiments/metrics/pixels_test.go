@@ -204,3 +204,19 @@ func BenchmarkPixelMetrics(b *testing.B) {
 		})
 	}
 }
+
+// TestPixelMetricsOfFormula has the scores of scikit-image 0.26 and OpenCV for pictures by a formula, for builds without the golden
+// set.
+func TestPixelMetricsOfFormula(t *testing.T) {
+	a, b := imagefile.New(12, 9), imagefile.New(12, 9)
+	for i := range a.Pix {
+		x, y, c := i/3%12, i/36, i%3
+		a.Pix[i], b.Pix[i] = uint8(x*x*37+y*11+c*50), uint8(x*x*37+y*13+c*50+x*y)
+	}
+	for k, want := range []float64{0.3473793153252919, 9.795995528187145, 0.4134182479531711, 13.805475424202967} {
+		m := pixelMetrics()[k]
+		if got, err := m.score(a, b); err != nil || !(math.Abs(got-want) <= 1e-9) {
+			t.Errorf("%s: %v (%v), want %v", m.name, got, err, want)
+		}
+	}
+}

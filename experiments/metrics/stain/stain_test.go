@@ -452,3 +452,27 @@ func BenchmarkPair(b *testing.B) {
 		}
 	})
 }
+
+// TestColours has colours by NumPy (QuPath's vectors) and scikit-image 0.26's rgb2hed, for builds without the golden set.
+func TestColours(t *testing.T) {
+	hdab, hed := must(t)(stain.New(stain.QuPathHDAB())), must(t)(stain.HED())
+	for _, c := range []struct {
+		rgb         [3]uint8
+		qupath, hed []float64
+	}{
+		{[3]uint8{0, 0, 0}, []float64{2.345154715318744, 2.011403631047873, 0.5342260810701032}, []float64{1.2101673111892832, 0, 0.8819504551361967}},
+		{[3]uint8{255, 255, 255}, []float64{0, 0, 0}, []float64{0, 0, 0}},
+		{[3]uint8{1, 254, 128}, []float64{2.6347498519380457, -1.2252313273318924, 1.6125677844759585}, []float64{0.7231932311167957, 0, 0}},
+		{[3]uint8{120, 80, 60}, []float64{0.1630307832313478, 0.7324685127400521, 0.037994317391831706}, []float64{0.03389351279249658, 0, 0.12309122791753957}},
+		{[3]uint8{90, 70, 160}, []float64{0.7449705534591837, 0.002507821451739445, -0.052813916781655354}, []float64{0.1150942411615328, 0.0140115318611027, 0}},
+	} {
+		img := &imagefile.Image{Width: 1, Height: 1, Pix: c.rgb[:]}
+		for want, p := range map[*[]float64]*stain.Separator{&c.qupath: hdab, &c.hed: hed} {
+			got, err := p.Separate(img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden.Within(t, got, *want, golden.Tolerance{Atol: 1e-9})
+		}
+	}
+}

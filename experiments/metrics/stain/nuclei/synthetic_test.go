@@ -83,7 +83,7 @@ func (f *found) atLeast(t *testing.T, precision, recall float64) {
 
 // TestSyntheticTissue finds nuclei whose places and stain are known, of patients that the detector's constants weren't chosen
 // on, and compares the fraction that DAB stains with the truth. Measured with the seeds 101..104, 24 pictures each: precision
-// 0.93..0.96, recall 0.88..0.91, r 0.982..0.998 for ER, PR and Ki-67. With QuPath's default vectors r was 0.15..0.74, for they
+// 0.93..0.96, recall 0.88..0.91, r 0.983..0.999 for ER, PR and Ki-67. With QuPath's default vectors r was 0.15..0.73, for they
 // take the counterstain of negative nuclei for DAB beyond 0.2.
 func TestSyntheticTissue(t *testing.T) {
 	if testing.Short() {
@@ -124,9 +124,9 @@ func TestSyntheticTissue(t *testing.T) {
 }
 
 // TestHaematoxylinSignal finds nuclei of H&E pictures, and those of HER2, whose membranes are as dark as nuclei. Measured with
-// the seeds 101..104, 24 pictures each: precision 0.83..0.87 and recall 0.91..0.93 on H&E, 0.92..0.94 and 0.92..0.93 on
-// HER2, where red density gives 0.78..0.82 and 0.77..0.83. Nuclei of the two pictures of a pair have a Dice of 0.86..0.89 for
-// ER.
+// the seeds 101..104, 24 pictures each: precision 0.83..0.87 and recall 0.92..0.93 on H&E, 0.92..0.94 and 0.92..0.93 on
+// HER2, where red density gives 0.78..0.82 and 0.78..0.83. Nuclei of the two pictures of the pairs here have a
+// Dice of 0.886..0.962.
 func TestHaematoxylinSignal(t *testing.T) {
 	he, err := stain.New(stain.QuPathHE())
 	if err != nil {
@@ -151,8 +151,9 @@ func TestHaematoxylinSignal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same < 0.7 {
-			t.Errorf("%s: the nuclei of H&E and IHC have a Dice of %.3f, want at least 0.7", p.Truth.Name, same)
+		t.Logf("%s: Dice %.3f", p.Truth.Name, same)
+		if same < 0.8 {
+			t.Errorf("%s: the nuclei of H&E and IHC have a Dice of %.3f, want at least 0.8", p.Truth.Name, same)
 		}
 		if previous != nil {
 			if other, err := nuclei.Dice(previous, b); err != nil || other > same/2 {
