@@ -1,5 +1,6 @@
 // Package train fine-tunes the U-Net as HistDiST's training.py does: it generates H&E in one micro-step and translates H&E to IHC in
-// the next, with one set of weights. It knows no command line, no YAML and no folder of images.
+// the next, with one set of weights. The same loop trains an autoencoder, for models that begin with nothing. The package knows no
+// command line, no YAML and no folder of images.
 //
 // The way of a value through one optimisation step:
 //
@@ -11,13 +12,18 @@
 //	                                                                     │
 //	                          Run: Metrics → Sink, Hooks; checkpoint-STEP/ ◀┘          Export: a diffusers folder
 //
+// An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one graph. What
+// differs between the two is an objective; everything else is the same for both.
+//
 // A run that is stopped at any moment, by a signal, a power cut or a full disk, resumes from its last checkpoint and ends with the
-// bytes of a run that was never stopped, on the same device with the same number of threads.
+// bytes of a run that was never stopped, on the same device with the same number of threads. Elsewhere it is refused, unless changes are accepted.
 //
 //	config.go       what a run can be told, with the paper's values
 //	lr.go           learning-rate schedules
+//	objective.go    what differs between networks under training
+//	diffusion.go    the U-Net's; autoencoder.go: the autoencoder's
 //	task.go         which of the two tasks a micro-step learns
-//	noise.go        what a micro-step draws, the network's input and its target
+//	noise.go        what a micro-step draws, the U-Net's input and its target
 //	step.go         Trainer: gradients of micro-steps, updates
 //	state.go        the memory of parameters, gradients and moments
 //	ema.go          the moving average of the parameters
@@ -31,5 +37,6 @@
 //	tensorboard.go  event files for TensorBoard
 //	plan.go         what training takes: memory, operations, time
 //	frozen.go       the networks that aren't trained: images → latents and contexts
+//	latents.go      what an autoencoder's latents are, so that the export can scale them
 //	export.go       a checkpoint as a model's folder
 package train
