@@ -164,6 +164,9 @@ func (c *Cache) has(k key) bool {
 	return ok
 }
 
+// errCache marks the errors of the cache: without one that can be read and written there is no point in going on.
+var errCache = errors.New("cache")
+
 // get reads a record's bytes.
 func (c *Cache) get(k key) ([]byte, bool, error) {
 	c.mu.Lock()
@@ -174,7 +177,7 @@ func (c *Cache) get(k key) ([]byte, bool, error) {
 	}
 	data := make([]byte, at.length)
 	if _, err := c.file.ReadAt(data, at.offset); err != nil {
-		return nil, false, fmt.Errorf("%s: %w", c.file.Name(), err)
+		return nil, false, fmt.Errorf("%w: %s: %w", errCache, c.file.Name(), err)
 	}
 	return data, true, nil
 }
@@ -182,7 +185,7 @@ func (c *Cache) get(k key) ([]byte, bool, error) {
 // put appends a record. One that is there stays.
 func (c *Cache) put(k key, data []byte) error {
 	if len(data) > maxRecord {
-		return fmt.Errorf("%s: a record of %d bytes: at most %d", c.file.Name(), len(data), maxRecord)
+		return fmt.Errorf("%w: %s: a record of %d bytes: at most %d", errCache, c.file.Name(), len(data), maxRecord)
 	}
 	record := make([]byte, 0, recordHead+len(data)+recordTail)
 	record = append(record, k[:]...)
@@ -196,7 +199,7 @@ func (c *Cache) put(k key, data []byte) error {
 		return nil
 	}
 	if _, err := c.file.WriteAt(record, c.end); err != nil {
-		return fmt.Errorf("%s: %w", c.file.Name(), err)
+		return fmt.Errorf("%w: %s: %w", errCache, c.file.Name(), err)
 	}
 	c.places[k] = place{c.end + recordHead, len(data)}
 	c.end += int64(len(record))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 )
 
@@ -49,7 +50,7 @@ func compared(t *Table) []PairTest {
 			add(c.ID, "PHV (paper), layer "+layer, Lower)
 		}
 		if network, ok := strings.CutPrefix(c.ID, "rank_"); ok {
-			add(c.ID, "rank of the own partner, "+networkTitle(Kind(network)), Lower)
+			add(c.ID, "rank of the own partner, "+networkTitle(features.Kind(network)), Lower)
 		}
 	}
 	add("nuclei_dice", "Dice of the nuclear masks", Higher)

@@ -19,6 +19,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/experiments/metrics/features"
 )
 
 // grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart as a network does.
@@ -64,16 +65,17 @@ func (g *grid) Extract(ctx context.Context, images []*imagefile.Image) ([][]floa
 }
 
 func (g *grid) Fingerprint() string { return "grid " + g.name }
+func (g *grid) Layers() []int       { return gridLayers }
 func (g *grid) Close() error        { return nil }
 
 // grids stand for all networks.
-func grids() ([]evaluate.Network, map[evaluate.Kind]*grid) {
+func grids() ([]evaluate.Network, map[features.Kind]*grid) {
 	var networks []evaluate.Network
-	byKind := map[evaluate.Kind]*grid{}
-	for _, k := range []evaluate.Kind{evaluate.FIDInception, evaluate.Inception, evaluate.ResNet50, evaluate.GigaPath, evaluate.Phikon} {
+	byKind := map[features.Kind]*grid{}
+	for _, k := range features.Kinds() {
 		g := &grid{name: string(k)}
 		byKind[k] = g
-		networks = append(networks, evaluate.Network{Kind: k, Open: func() (evaluate.Extractor, error) { return g, nil }, Layers: gridLayers})
+		networks = append(networks, evaluate.Network{Kind: k, Open: func() (evaluate.Extractor, error) { return g, nil }})
 	}
 	return networks, byKind
 }
@@ -255,7 +257,7 @@ func TestGoesOn(t *testing.T) {
 	if _, _, err := evaluate.Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a run that was stopped: %v", err)
 	}
-	first := byKind[evaluate.ResNet50].pictures.Load()
+	first := byKind[features.ResNet50].pictures.Load()
 	if first < 10 || first > 12 {
 		t.Fatalf("%d pictures went through the network before the run was stopped", first)
 	}
@@ -263,13 +265,13 @@ func TestGoesOn(t *testing.T) {
 	r, _ := run(t, o)
 	ok(t, r)
 	for kind, g := range byKind { // 12 real and 12 H&E pictures, the latter as virtual ones too
-		if n := g.pictures.Load(); n != 24 && !(kind == evaluate.ResNet50 && n <= 26) { // a batch may have been under way
+		if n := g.pictures.Load(); n != 24 && !(kind == features.ResNet50 && n <= 26) { // a batch may have been under way
 			t.Errorf("%s: %d pictures: want 24", kind, n)
 		}
 	}
-	before := byKind[evaluate.FIDInception].pictures.Load()
+	before := byKind[features.FIDInception].pictures.Load()
 	again, _ := run(t, o)
-	if after := byKind[evaluate.FIDInception].pictures.Load(); after != before {
+	if after := byKind[features.FIDInception].pictures.Load(); after != before {
 		t.Errorf("a second run computed the features of %d pictures", after-before)
 	}
 	if diff := cmp.Diff(r.Metrics, again.Metrics); diff != "" {
@@ -293,12 +295,14 @@ func TestProblems(t *testing.T) {
 	o := options(t, folder, fake)
 	for i := range o.Networks {
 		switch o.Networks[i].Kind {
-		case evaluate.Inception:
+		case features.Inception:
 			o.Networks[i].Open = func() (evaluate.Extractor, error) {
 				return nil, errors.New("w.pth: no tensor Conv2d_1a_3x3.conv.weight")
 			}
-		case evaluate.GigaPath:
-			o.Networks[i] = evaluate.Network{Kind: evaluate.GigaPath, Absent: "the weights are at example.org"}
+		case features.GigaPath:
+			o.Networks[i].Open = func() (evaluate.Extractor, error) {
+				return nil, fmt.Errorf("%w: they come from example.org", features.ErrNoWeights)
+			}
 		}
 	}
 	r, table := run(t, o)
@@ -314,8 +318,8 @@ func TestProblems(t *testing.T) {
 	want := []evaluate.NotComputed{
 		{Name: "KID", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
 		{Name: "KID, all pictures", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
-		{Name: "MRA top-1 (GigaPath)", Reason: "the weights are at example.org"},
-		{Name: "MRA top-3 (GigaPath)", Reason: "the weights are at example.org"},
+		{Name: "MRA top-1 (GigaPath)", Reason: "no weights: they come from example.org"},
+		{Name: "MRA top-3 (GigaPath)", Reason: "no weights: they come from example.org"},
 	}
 	if diff := cmp.Diff(want, r.NotComputed); diff != "" {
 		t.Error(diff)

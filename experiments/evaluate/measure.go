@@ -57,13 +57,13 @@ type pictureMeasure struct {
 
 // pictureMeasures are in the order of a record in the cache. After them comes the histogram of DAB.
 var pictureMeasures = [...]pictureMeasure{
-	{group: groupStain, id: "dab_mean", name: "mean DAB", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true},
-	{group: groupStain, id: "dab90", name: "DAB90 (mean of DAB ≥ 90th percentile)", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupStain, id: "dab_mean", name: "Mean DAB", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true},
+	{group: groupStain, id: "dab90", name: "DAB90", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true, primary: true},
 	{group: groupStain, id: "dab90_hed", name: "DAB90, scikit-image HED", unit: "HED", decimals: 4, pearson: true},
 	{group: groupStain, id: "positive_area", name: "DAB-positive area", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupStain, id: "iod", name: "integrated optical density of positive pixels", unit: "OD·px", decimals: 0, ratio: true, pearson: true},
-	{group: groupNuclei, id: "nuclei", name: "nuclei", unit: "1/mm²", decimals: 0, bias: true, pearson: true},
-	{group: groupNuclei, id: "ki67_index", name: "positive nuclei (Ki67 index)", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupStain, id: "iod", name: "Integrated optical density of positive pixels", unit: "OD·px", decimals: 0, ratio: true, pearson: true},
+	{group: groupNuclei, id: "nuclei", name: "Nuclei", unit: "1/mm²", decimals: 0, bias: true, pearson: true},
+	{group: groupNuclei, id: "ki67_index", name: "Positive nuclei (Ki67 index)", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
 	{group: groupNuclei, id: "hscore", name: "H-score", unit: "0–300", decimals: 1, bias: true, absolute: true, pearson: true, primary: true},
 	{group: groupNuclei, id: "allred", name: "Allred score", unit: "0–8", decimals: 2, bias: true, absolute: true},
 }
@@ -281,9 +281,6 @@ func saysVirtual(path string) bool {
 	return err == nil && slices.ContainsFunc(origin, func(p imagefile.Pair) bool { return p.Key == "histdist.settings" })
 }
 
-// errCache marks errors that end the run: without a cache that can be written there is no point in going on.
-var errCache = errors.New("cache")
-
 // detect finds the nuclei of a picture once.
 func (m *measurer) detect(p *picture) (*nuclei.Detection, error) {
 	if p.nuclei != nil {
@@ -323,7 +320,7 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	k := keyOf("picture", measuresVersion, m.pictureKey, p.hash)
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
-		return nil, errors.Join(errCache, err)
+		return nil, err
 	}
 	n := len(pictureMeasures)
 	if ok && len(record) == n+2+stain.Bins {
@@ -359,7 +356,7 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 		record = append(record, float64(count)) // exact: below 2^53
 	}
 	if err := m.cache.putNumbers(k, record); err != nil {
-		return nil, errors.Join(errCache, err)
+		return nil, err
 	}
 	return out, nil
 }
@@ -369,7 +366,7 @@ func (m *measurer) compare(a, b *picture) ([]float64, error) {
 	k := keyOf("pair", measuresVersion, m.pictureKey, a.hash, b.hash)
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
-		return nil, errors.Join(errCache, err)
+		return nil, err
 	}
 	if ok && len(record) == 3 {
 		return record, nil
@@ -407,7 +404,7 @@ func (m *measurer) compare(a, b *picture) ([]float64, error) {
 	}
 	record = []float64{ssim, psnr, dice}
 	if err := m.cache.putNumbers(k, record); err != nil {
-		return nil, errors.Join(errCache, err)
+		return nil, err
 	}
 	return record, nil
 }

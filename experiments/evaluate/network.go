@@ -4,57 +4,88 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/metrics/features"
 )
 
-// Extractor turns pictures into the features of a network, one row a picture.
+// Extractor turns pictures into the features of a network, one row a picture: features.Extractor, or what stands for it in tests.
 type Extractor interface {
-	// Extract takes pictures of one size.
 	Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error)
 	// Fingerprint names the network, its weights and its preprocessing: other features have another one.
 	Fingerprint() string
+	// Layers are the widths of the parts of a row.
+	Layers() []int
 	Close() error
 }
 
-// Kind is a network that metrics need.
-type Kind string
-
-// The networks.
-const (
-	FIDInception Kind = "inception-fid" // Inception v3 as pytorch-fid has it
-	Inception    Kind = "inception"     // Inception v3 of torchvision
-	ResNet50     Kind = "resnet50"      // of torchvision
-	GigaPath     Kind = "gigapath"      // Prov-GigaPath's tile encoder
-	Phikon       Kind = "phikon"        // Owkin's ViT-B/16
-)
-
-// kinds are all networks, with the metrics that are made of each.
-var kinds = []struct {
-	kind    Kind
+// uses are the networks in the order of the metrics that are made of each.
+var uses = []struct {
+	kind    features.Kind
 	metrics []string
 }{
-	{FIDInception, []string{"FID"}},
-	{Inception, []string{"KID", "KID, all pictures"}},
-	{ResNet50, []string{"PHV (paper), layer 1", "PHV (paper), layer 2", "PHV (paper), layer 3", "PHV (paper), layer 4"}},
-	{GigaPath, []string{"MRA top-1 (GigaPath)", "MRA top-3 (GigaPath)"}},
-	{Phikon, []string{"retrieval top-1 (Phikon)", "retrieval top-3 (Phikon)"}},
+	{features.FIDInception, []string{"FID"}},
+	{features.Inception, []string{"KID", "KID, all pictures"}},
+	{features.ResNet50, []string{"PHV (paper), layer 1", "PHV (paper), layer 2", "PHV (paper), layer 3", "PHV (paper), layer 4"}},
+	{features.GigaPath, []string{"MRA top-1 (GigaPath)", "MRA top-3 (GigaPath)"}},
+	{features.Phikon, []string{"retrieval top-1 (Phikon)", "retrieval top-3 (Phikon)"}},
 }
 
 // Network is a network that an evaluation may use.
 type Network struct {
-	Kind Kind
-	// Open reads the weights. It is called once, when features are needed or their fingerprint is; nil where there are no weights.
+	Kind features.Kind
+	// Open reads the weights. It is called once. An error that wraps features.ErrNoWeights is no failure: the metrics are listed as not computed.
 	Open func() (Extractor, error)
-	// Absent says why there are no weights, and where they come from.
-	Absent string
-	// Layers are the numbers of features of each layer, for ResNet50.
-	Layers []int
+}
+
+// Networks are all networks with their published weights. paths name a file or folder of some, which must be there then. The others are
+// looked for in folder, which may be "", in its sub-folders named after the kinds, and where PyTorch and Hugging Face keep what they
+// have downloaded.
+func Networks(paths map[features.Kind]string, folder string, o features.Options) []Network {
+	var list []Network
+	for _, kind := range features.Kinds() {
+		list = append(list, Network{kind, func() (Extractor, error) {
+			e, err := openWeights(kind, paths[kind], folder, o)
+			if err != nil {
+				return nil, err // no Extractor that is a nil pointer
+			}
+			return e, nil
+		}})
+	}
+	return list
+}
+
+func openWeights(kind features.Kind, path, folder string, o features.Options) (*features.Extractor, error) {
+	if path != "" {
+		e, err := features.Open(kind, path, o)
+		if errors.Is(err, features.ErrNoWeights) { // that they are not where they were said to be is a failure
+			return nil, errors.New(err.Error())
+		}
+		return e, err
+	}
+	if folder != "" {
+		places := []string{filepath.Join(folder, string(kind))}
+		if kind != features.GigaPath && kind != features.Phikon { // whose files have one name
+			places = append(places, folder)
+		}
+		for _, place := range places {
+			if e, err := features.Open(kind, place, o); !errors.Is(err, features.ErrNoWeights) {
+				return e, err
+			}
+		}
+	}
+	e, err := features.Open(kind, "", o)
+	if err != nil && folder != "" && errors.Is(err, features.ErrNoWeights) {
+		err = fmt.Errorf("%w; nor are they in %s", err, folder)
+	}
+	return e, err
 }
 
 // extraction is a network's features of sets of pictures: in the cache, by the pictures' hashes.
 type extraction struct {
-	kind        Kind
+	kind        features.Kind
+	layers      []int
 	fingerprint string
 	cache       *Cache
 	used        NetworkUsed
@@ -95,7 +126,7 @@ func extract(ctx context.Context, n Network, pictures []wanted, cache *Cache, ba
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	x := &extraction{kind: n.Kind, fingerprint: network.Fingerprint(), cache: cache}
+	x := &extraction{kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache}
 	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
 	seen := map[string]bool{}
 	var missing []wanted

@@ -35,7 +35,7 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 // Known reports whether there is a number.
 func (n Number) Known() bool { return !math.IsNaN(float64(n)) }
 
-// Text is the number with some decimals, "–" where there is none; of a large one fewer.
+// Text is the number with some decimals, "–" where there is none; a large one has fewer digits, or a power of ten.
 func (n Number) Text(decimals int) string {
 	v := float64(n)
 	switch {
@@ -47,6 +47,12 @@ func (n Number) Text(decimals int) string {
 		return "−∞"
 	}
 	text := strconv.FormatFloat(math.Abs(v), 'f', decimals, 64)
+	switch {
+	case math.Abs(v) >= 1e7:
+		text = strconv.FormatFloat(math.Abs(v), 'e', 3, 64)
+	case math.Abs(v) >= 1e4:
+		text = strconv.FormatFloat(math.Abs(v), 'f', min(decimals, 1), 64)
+	}
 	if v < 0 && hasDigit(text) { // no −0.000
 		return "−" + text
 	}

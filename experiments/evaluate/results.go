@@ -26,6 +26,7 @@ type Results struct {
 
 	Networks   []NetworkUsed `json:"networks"`
 	Stains     StainsUsed    `json:"stains"`
+	Histograms Histograms    `json:"dab_histograms"`
 	Provenance []Statement   `json:"provenance"` // what the virtual pictures' files say of themselves
 }
 
@@ -71,13 +72,19 @@ type Metric struct {
 	Std      *Number   `json:"std,omitempty"` // over KID's subsets
 	N        int       `json:"n"`             // pairs, or pictures of a set
 
-	Floor     *Reference `json:"floor,omitempty"`   // a copy of the H&E in place of the virtual stain
-	Ceiling   *Reference `json:"ceiling,omitempty"` // one half of the real pictures against the other, or what is perfect
-	Chance    *Reference `json:"chance,omitempty"`  // what features that say nothing would get
-	Real      *Number    `json:"real,omitempty"`    // for a measure of pictures: its mean over real and virtual ones
-	Virtual   *Number    `json:"virtual,omitempty"`
-	Note      string     `json:"note,omitempty"`
-	Undefined string     `json:"undefined,omitempty"` // why there is no value
+	Floor   *Reference `json:"floor,omitempty"`   // a copy of the H&E in place of the virtual stain
+	Ceiling *Reference `json:"ceiling,omitempty"` // one half of the real pictures against the other, or what is perfect
+	Chance  *Reference `json:"chance,omitempty"`  // what features that say nothing would get
+	Real    *Number    `json:"real,omitempty"`    // for a measure of pictures: its mean over real and virtual ones
+	Virtual *Number    `json:"virtual,omitempty"`
+	// MeanUnit and MeanDecimals are those of both means.
+	MeanUnit     string `json:"mean_unit,omitempty"`
+	MeanDecimals int    `json:"mean_decimals,omitempty"`
+
+	Note string `json:"note,omitempty"`
+	// Definition says what the metric is.
+	Definition string `json:"definition"`
+	Undefined  string `json:"undefined,omitempty"` // why there is no value
 }
 
 // Better says which values are good.
@@ -134,6 +141,15 @@ type StainsUsed struct {
 	Source       string     `json:"source"`
 }
 
+// Histograms are the parts of all pixels of a set whose optical density of DAB lies in each bin, from 0 on; the first bin has also what is below,
+// the last what is above.
+type Histograms struct {
+	BinWidth float64   `json:"bin_width"`
+	Real     []float64 `json:"real"`
+	Virtual  []float64 `json:"virtual"`
+	HE       []float64 `json:"he,omitempty"`
+}
+
 // Statement is one that files make of their origin, and how many make it.
 type Statement struct {
 	Key   string `json:"key"`
@@ -143,6 +159,19 @@ type Statement struct {
 
 // Failed reports whether something could not be computed that should have been.
 func (r *Results) Failed() bool { return len(r.Problems) > 0 }
+
+// Absent lists what was not computed, the metrics with one reason together.
+func (r *Results) Absent() []NotComputed {
+	var list []NotComputed
+	for _, n := range r.NotComputed {
+		if last := len(list) - 1; last >= 0 && list[last].Reason == n.Reason {
+			list[last].Name += ", " + n.Name
+			continue
+		}
+		list = append(list, n)
+	}
+	return list
+}
 
 // Metric finds a line; nil if there is none.
 func (r *Results) Metric(id string) *Metric {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/graph/rng"
@@ -150,7 +151,7 @@ func sumRatio(x, y []float64) float64 {
 // add appends a line with its value and floor. One without a value says why.
 func (s *summary) add(m Metric, value, floor estimate, why string) *Metric {
 	m.Value, m.Interval, m.N = Number(value.value), value.interval, value.n
-	m.Floor = floor.reference("")
+	m.Floor, m.Definition = floor.reference(""), definition(m.ID)
 	if !m.Value.Known() {
 		m.Undefined = why
 	}
@@ -207,7 +208,7 @@ func (s *summary) fid(x *extraction, rows [len(candidates)][]int) {
 	if len(rows[1]) > 1 {
 		floor, _ = distance(s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1]))
 	}
-	for _, note := range notes {
+	for _, note := range slices.Compact(notes) {
 		m.Note = join(m.Note, note)
 	}
 	added := s.add(m, value, floor, m.Undefined)
@@ -394,7 +395,8 @@ func kidFull(x *extraction, a, b []string) (float64, error) {
 }
 
 // phv adds the perceptual hash values, layer by layer, and their columns.
-func (s *summary) phv(x *extraction, layers []int, rows [len(candidates)][]int) {
+func (s *summary) phv(x *extraction, rows [len(candidates)][]int) {
+	layers := x.layers
 	var columns [len(candidates)][][]float64
 	for c, candidate := range candidates {
 		if len(rows[c]) == 0 {
@@ -483,11 +485,11 @@ func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]
 	}
 }
 
-func networkTitle(k Kind) string {
+func networkTitle(k features.Kind) string {
 	switch k {
-	case GigaPath:
+	case features.GigaPath:
 		return "GigaPath"
-	case Phikon:
+	case features.Phikon:
 		return "Phikon"
 	}
 	return string(k)
@@ -517,6 +519,7 @@ func (s *summary) pictures(group string) {
 		base := Metric{Group: group, Unit: m.unit, Decimals: m.decimals}
 		if rows := known(x, y); len(rows) > 0 {
 			base.Real, base.Virtual = number(stats.Mean(pick(x, rows))), number(stats.Mean(pick(y, rows)))
+			base.MeanUnit, base.MeanDecimals = m.unit, m.decimals
 		}
 		if m.pearson {
 			line := base
@@ -570,10 +573,9 @@ func (s *summary) histograms() {
 	added.Ceiling = pooled(&h[0], &h[1]).reference(halvesNote)
 }
 
-// failed lists the metrics of a network that gave no features.
-func (s *summary) failed(names []string, err error) {
+// skip lists metrics without the features that they are made of.
+func (s *summary) skip(names []string, why string) {
 	for _, name := range names {
-		s.problem(name, err)
-		s.skipped = append(s.skipped, NotComputed{name, err.Error()})
+		s.skipped = append(s.skipped, NotComputed{name, why})
 	}
 }

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"unicode/utf8"
 )
 
@@ -59,7 +58,7 @@ func (b Better) Arrow() string {
 
 // header is the table's in text and Markdown.
 func (r *Results) header() []string {
-	return []string{"metric", "", "value", fmt.Sprintf("%g %% interval", 100*r.Settings.Level), "H&E as virtual (floor)", "real vs real (ceiling)", "chance", "n"}
+	return []string{"metric", "", "value", fmt.Sprintf("%g %% interval", 100*r.Settings.Level), "H&E (floor)", "real/real (ceiling)", "chance", "n"}
 }
 
 // cells are a metric's line in text and Markdown.
@@ -121,25 +120,23 @@ func (r *Results) notes() []string {
 func (r *Results) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nreal: %s\nvirtual: %s\n\n", r.Headline(), r.Folders.Real, r.Folders.Fake)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(r.header(), "\t"))
+	var rows [][]string
 	for _, g := range r.Groups() {
-		fmt.Fprintf(w, "%s\t\t\t\t\t\t\t\n", strings.ToUpper(g.Name))
+		rows = append(rows, []string{strings.ToUpper(g.Name)})
 		for _, m := range g.Metrics {
 			cells := m.cells()
 			cells[0] = "  " + cells[0]
-			fmt.Fprintln(w, strings.Join(cells, "\t"))
+			rows = append(rows, cells)
 		}
 	}
-	w.Flush()
+	plainTable(&b, r.header(), rows, 2)
 	if c := r.Comparison; c != nil {
 		fmt.Fprintf(&b, "\nagainst %s: %d common pairs, signs flipped by %s\n", c.Against, c.Pairs, r.Units.By)
-		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, strings.Join(comparisonHeader(), "\t"))
+		rows = nil
 		for _, t := range c.Tests {
-			fmt.Fprintln(w, strings.Join(t.Cells(), "\t"))
+			rows = append(rows, t.Cells())
 		}
-		w.Flush()
+		plainTable(&b, comparisonHeader(), rows, 2)
 	}
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
@@ -155,16 +152,7 @@ func (r *Results) Text() string {
 	section("warnings", r.Warnings)
 	section("without a partner", shorten(texts(r.Missing)))
 	section("failed", shorten(r.problems()))
-	return trimRight(b.String())
-}
-
-// trimRight takes the blanks from the ends of lines.
-func trimRight(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimRight(l, " ")
-	}
-	return strings.Join(lines, "\n")
+	return b.String()
 }
 
 func comparisonHeader() []string {
@@ -192,7 +180,7 @@ func probability(p Number) string {
 
 func (r *Results) notComputed() []string {
 	var list []string
-	for _, n := range r.NotComputed {
+	for _, n := range r.Absent() {
 		list = append(list, n.Name+": "+n.Reason)
 	}
 	return list
@@ -266,27 +254,45 @@ func (r *Results) Markdown() string {
 	return b.String()
 }
 
-// markdownTable writes a table whose columns from number right on are aligned to the right.
-func markdownTable(b *strings.Builder, header []string, rows [][]string, right int) {
-	widths := make([]int, len(header))
-	for _, row := range append([][]string{header}, rows...) {
+// layout pads the cells of a table to the widths of their columns; those from column right on stand at the right.
+func layout(header []string, rows [][]string, right int) (lines [][]string, widths []int) {
+	widths = make([]int, len(header))
+	lines = append([][]string{header}, rows...)
+	for _, row := range lines {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
-		}
-	}
-	line := func(row []string) {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i >= right {
-				cell = pad + cell
-			} else {
-				cell += pad
+			if len(row) > 1 { // a heading alone in its line may be longer
+				widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
 			}
-			b.WriteString("| " + cell + " ")
 		}
-		b.WriteString("|\n")
 	}
-	line(header)
+	for k, row := range lines {
+		padded := make([]string, len(row))
+		for i, cell := range row {
+			pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
+			if i >= right {
+				padded[i] = pad + cell
+			} else {
+				padded[i] = cell + pad
+			}
+		}
+		lines[k] = padded
+	}
+	return lines, widths
+}
+
+// plainTable writes a table for a terminal.
+func plainTable(b *strings.Builder, header []string, rows [][]string, right int) {
+	lines, _ := layout(header, rows, right)
+	for _, line := range lines {
+		b.WriteString(strings.TrimRight(strings.Join(line, "  "), " ") + "\n")
+	}
+}
+
+// markdownTable writes a table in Markdown.
+func markdownTable(b *strings.Builder, header []string, rows [][]string, right int) {
+	lines, widths := layout(header, rows, right)
+	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	line(lines[0])
 	for i, w := range widths {
 		if i >= right {
 			b.WriteString("|" + strings.Repeat("-", w+1) + ":")
@@ -295,7 +301,7 @@ func markdownTable(b *strings.Builder, header []string, rows [][]string, right i
 		}
 	}
 	b.WriteString("|\n")
-	for _, row := range rows {
-		line(row)
+	for _, cells := range lines[1:] {
+		line(cells)
 	}
 }

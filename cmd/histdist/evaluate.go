@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/experiments/evaluate/report"
+	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+func evaluateCommand() *cobra.Command {
+	c := configs.DefaultEvaluate()
+	var file string
+	command := &cobra.Command{
+		Use:   "evaluate --real FOLDER --fake FOLDER",
+		Short: "compare virtual IHC stains with real ones",
+		Long: `Compares virtual stains with the real stains of the same tissue, pair by pair and as sets: SSIM, PSNR, FID, KID, PHV, molecular retrieval,
+and what the stain shows: DAB, positive area, nuclei, Ki67 index, H-score. Every number has its interval where it can have one, and
+beside it what the H&E itself (--he) and what real stains among themselves would get.
+
+  histdist evaluate --real valB --fake virtual --he valA --output results
+  histdist evaluate --real valB --he valA --model models/er --output results
+  histdist evaluate --real valB --fake other --output results-other --against results
+
+Images are paired by their names without endings. The output folder gets results.json, results.md, images.csv with a row for each
+pair, and report/index.html to look at. What was computed is kept there too: a run that was interrupted goes on when it is started
+again. Networks need their published weights; metrics whose weights are not there are listed with where they come from.
+
+All options can stand in a YAML file (--config) under evaluate:, or in the environment: HISTDIST_EVALUATE_SEED=7.
+
+Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed), 2 wrong command line.`,
+		Args: cobra.NoArgs,
+	}
+	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
+	command.Flags().StringVar(&file, "config", "", "YAML file with options")
+	command.RunE = func(cmd *cobra.Command, _ []string) error {
+		files, err := configs.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if _, err := configs.Load(&c, configs.Sources{Files: files, Flags: flags}); err != nil {
+			return err
+		}
+		return runEvaluate(cmd, c)
+	}
+	return command
+}
+
+// runEvaluate runs the command with its options.
+func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile) (err error) {
+	e := c.Evaluate
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	d, err := devices.Open(e.Device, e.Threads)
+	if err != nil {
+		return fmt.Errorf("--device: %w", err)
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	var earlier []evaluate.Problem
+	if e.Model != "" {
+		if earlier, err = translateFirst(cmd, c, d); err != nil {
+			return err
+		}
+	}
+	results, table, err := evaluate.Run(cmd.Context(), evaluate.Options{
+		Real: e.Real, Fake: e.Virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
+		PatientPattern: e.PatientPattern, Settings: e.Settings(), Problems: earlier,
+		Networks: evaluate.Networks(e.Paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
+		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Progress: stages(cmd.ErrOrStderr()),
+	})
+	if err != nil {
+		return err
+	}
+	if err := report.Write(cmd.Context(), e.Output, results, table); err != nil {
+		return err
+	}
+	if err := printResults(cmd.OutOrStdout(), results, e); err != nil {
+		return err
+	}
+	if results.Failed() {
+		return fmt.Errorf("%d things failed; the rest is in %s", len(results.Problems), e.Output)
+	}
+	return nil
+}
+
+// translateFirst makes the virtual images with a model.
+func translateFirst(cmd *cobra.Command, c configs.EvaluateFile, d device.Device) ([]evaluate.Problem, error) {
+	t := c.Translate
+	precision, err := vm.ParsePrecision(t.Precision)
+	if err != nil {
+		return nil, fmt.Errorf("translate.precision: %w", err)
+	}
+	return evaluate.Translation{
+		Model: c.Evaluate.Model, Phikon: t.Phikon, HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Device: d,
+		Precision: precision, LowMemory: t.LowMemory, Batch: t.Batch, Software: "histdist " + version, Report: reporter(cmd.ErrOrStderr()),
+	}.Run(cmd.Context())
+}
+
+// printResults prints the results as they were asked for.
+func printResults(w io.Writer, r *evaluate.Results, e configs.Evaluate) error {
+	text := []byte(r.Text() + fmt.Sprintf("\nresults: %[1]s/results.json, results.md, images.csv\nreport:  %[1]s/report/index.html\n", e.Output))
+	switch {
+	case e.JSON:
+		var err error
+		if text, err = r.JSON(); err != nil {
+			return err
+		}
+	case e.Markdown:
+		text = []byte(r.Markdown())
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// stages writes how an evaluation goes: a line when a stage begins or ends, and every few seconds.
+func stages(w io.Writer) func(stage string, done, total int) {
+	var current string
+	var last time.Time
+	return func(stage string, done, total int) {
+		if stage == current && done < total && time.Since(last) < 3*time.Second {
+			return
+		}
+		current, last = stage, time.Now()
+		if total == 0 {
+			fmt.Fprintf(w, "%s\n", stage)
+			return
+		}
+		fmt.Fprintf(w, "%s: %d of %d\n", stage, done, total)
+	}
+}

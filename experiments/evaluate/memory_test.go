@@ -1,0 +1,108 @@
+package evaluate_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/experiments/metrics/features"
+)
+
+// wide is a network of many features and little work.
+type wide struct{ grid }
+
+func (w *wide) Extract(_ context.Context, images []*imagefile.Image) ([][]float32, error) {
+	rows := make([][]float32, len(images))
+	for i, img := range images {
+		rows[i] = make([]float32, wideFeatures)
+		for k := range rows[i] {
+			rows[i][k] = float32(img.Pix[(k*7)%len(img.Pix)]) / 255
+		}
+	}
+	return rows, nil
+}
+
+const wideFeatures = 256
+
+// noise writes n pairs of small pictures that are all different.
+func noise(t *testing.T, n, side int) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, set := range []string{"real", "fake", "he"} {
+		if err := os.MkdirAll(filepath.Join(folder, set), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := uint64(1)
+	for i := range n {
+		for _, set := range []string{"real", "fake", "he"} {
+			img := imagefile.New(side, side)
+			for k := range img.Pix {
+				state = state*6364136223846793005 + 1442695040888963407
+				img.Pix[k] = 128 + uint8(state>>57)
+			}
+			data, err := imagefile.Encode(img, imagefile.PNG, imagefile.WriteOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Not by imagefile.Write, which waits for the disk.
+			if err := os.WriteFile(filepath.Join(folder, set, "slide"+strconv.Itoa(i%40)+"_"+strconv.Itoa(i)+".png"), data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return folder
+}
+
+// TestMemoryIsFlat measures what is alive on the heap in the middle and at the end of each stage, and after the run. It may grow by what a row
+// takes (names, paths, hashes, numbers, the places in the cache: some 2 KB), not by pictures or features: a pair's three pictures take
+// 28 KB here, their features 3 KB for each network. What retrieval holds while it compares is not in it.
+func TestMemoryIsFlat(t *testing.T) {
+	few, many := 35, 700 // pairs, of three pictures each
+	if testing.Short() {
+		t.Skip("makes 2205 pictures")
+	}
+	const side, perPair = 56, 3 << 10
+	peak := func(n int) int64 {
+		folder := noise(t, n, side)
+		o := options(t, folder, filepath.Join(folder, "fake"))
+		o.Networks = nil
+		for _, kind := range []features.Kind{features.FIDInception, features.Phikon} {
+			o.Networks = append(o.Networks, evaluate.Network{Kind: kind, Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil }})
+		}
+		var most int64
+		look := func() {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, int64(m.HeapAlloc))
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		before := int64(m.HeapAlloc)
+		o.Progress = func(_ string, done, total int) {
+			if done == total || done == total/2 {
+				look()
+			}
+		}
+		r, table := run(t, o)
+		look()
+		if r.Failed() {
+			t.Fatal(r.Problems)
+		}
+		runtime.KeepAlive(table)
+		return most - before
+	}
+	a, b := peak(few), peak(many)
+	growth := float64(b-a) / float64(many-few)
+	t.Logf("%d pairs: %.1f MB, %d pairs: %.1f MB; %.0f bytes a pair", few, float64(a)/1e6, many, float64(b)/1e6, growth)
+	if growth > perPair {
+		t.Errorf("memory grows by %.0f bytes a pair: want at most %d", growth, perPair)
+	}
+}

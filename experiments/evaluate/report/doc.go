@@ -1,0 +1,10 @@
+// Package report makes the results of an evaluation something to look at: report/index.html, one file that needs nothing else and no network,
+// and its figures as SVG and PNG files in report/figures. It computes nothing that is not in the results but the order of the panels.
+//
+//	report.go    Write: results and table ──▶ files
+//	figures.go   scatters, distributions, Bland and Altman's plot, with gonum/plot
+//	style.go     colours, fonts and canvases of figures
+//	panels.go    H&E, virtual and real side by side: the worst, median and best pairs
+//	scale.go     the small scale beside each number: value, interval, floor, ceiling, chance
+//	page.html    the page;  page.css its looks
+package report

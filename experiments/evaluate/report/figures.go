@@ -1,0 +1,305 @@
+package report
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/experiments/metrics/stats"
+)
+
+// figures draws what the table and the results have values for.
+func figures(r *evaluate.Results, t *evaluate.Table) ([]*figure, error) {
+	var list []*figure
+	add := func(f *figure, err error) error {
+		if f != nil && err == nil {
+			list = append(list, f)
+		}
+		return err
+	}
+	for _, s := range []struct{ id, title, unit string }{
+		{"dab90", "Strongest DAB of each pair (DAB90)", "OD"},
+		{"positive_area", "DAB-positive area of each pair", "%"},
+		{"ki67_index", "Positive nuclei of each pair", "%"},
+		{"hscore", "H-score of each pair", "0–300"},
+	} {
+		if err := add(scatter(r, t, s.id, s.title, s.unit)); err != nil {
+			return nil, err
+		}
+	}
+	if err := add(agreement(t, "dab90", "Agreement of DAB90 (Bland and Altman)", "OD")); err != nil {
+		return nil, err
+	}
+	if err := add(spectrum(r)); err != nil {
+		return nil, err
+	}
+	for _, d := range []struct{ id, title, unit string }{
+		{"ssim", "SSIM of the pairs", "SSIM"},
+		{"psnr", "PSNR of the pairs", "PSNR, dB"},
+		{"dab_jsd", "Divergence of the pairs' DAB histograms", "Jensen–Shannon divergence, bit"},
+	} {
+		if err := add(distribution(t, d.id, d.title, d.unit)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// finite are the pairs of values that are numbers.
+func finite(x, y []float64) plotter.XYs {
+	var points plotter.XYs
+	for i := range min(len(x), len(y)) {
+		if s := x[i] + y[i]; !math.IsNaN(s) && !math.IsInf(s, 0) {
+			points = append(points, plotter.XY{X: x[i], Y: y[i]})
+		}
+	}
+	return points
+}
+
+// glyphs are the points of a scatter.
+func glyphs(points plotter.XYs, c color.NRGBA) (*plotter.Scatter, error) {
+	s, err := plotter.NewScatter(points)
+	if err != nil {
+		return nil, err
+	}
+	alpha := uint8(0xb0)
+	if len(points) > 500 {
+		alpha = 0x60
+	}
+	s.GlyphStyle = draw.GlyphStyle{Color: see(c, alpha), Radius: 2.2, Shape: draw.CircleGlyph{}}
+	return s, nil
+}
+
+// line is a straight line between two points.
+func line(x0, y0, x1, y1 float64, c color.NRGBA, dashed bool) (*plotter.Line, error) {
+	l, err := plotter.NewLine(plotter.XYs{{X: x0, Y: y0}, {X: x1, Y: y1}})
+	if err != nil {
+		return nil, err
+	}
+	l.LineStyle = draw.LineStyle{Color: c, Width: 1}
+	if dashed {
+		l.Dashes = []vg.Length{4, 3}
+	}
+	return l, nil
+}
+
+// scatter is a measure of the real pictures against that of the virtual ones.
+func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*figure, error) {
+	points := finite(t.Values("real_"+id), t.Values("virtual_"+id))
+	if len(points) == 0 {
+		return nil, nil
+	}
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, p := range points {
+		low, high = min(low, p.X, p.Y), max(high, p.X, p.Y)
+	}
+	low, high = widen(low, high)
+	p := newPlot(title, "real, "+unit, "virtual, "+unit)
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, grid
+	same, err := line(low, low, high, high, faint, true)
+	if err != nil {
+		return nil, err
+	}
+	dots, err := glyphs(points, colours["virtual"])
+	if err != nil {
+		return nil, err
+	}
+	p.Add(g, same, dots)
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, low, high
+	p.Legend.Left = true
+	p.Legend.Add("a pair", dots)
+	p.Legend.Add("virtual = real", same)
+	caption := fmt.Sprintf("%s: each point is one of %d pairs.", title, len(points))
+	if m := r.Metric(id + "_pearson"); m != nil && m.Value.Known() {
+		caption += fmt.Sprintf(" Pearson's r = %s", m.Value.Text(m.Decimals))
+		if m.Interval != nil {
+			caption += fmt.Sprintf(" (%g %% interval %s)", 100*r.Settings.Level, m.Interval.Range(m.Decimals))
+		}
+		caption += "."
+	}
+	return render("scatter_"+id, caption, p)
+}
+
+// widen gives a range some room, and one without width any.
+func widen(low, high float64) (float64, float64) {
+	room := 0.05 * (high - low)
+	if room == 0 {
+		room = max(1e-3, 0.05*math.Abs(high))
+	}
+	if low >= 0 && low-room < 0 { // no room below what can't be negative
+		return 0, high + room
+	}
+	return low - room, high + room
+}
+
+// agreement is the difference of virtual and real against their mean (Bland and Altman, Lancet 1986).
+func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
+	points := finite(t.Values("real_"+id), t.Values("virtual_"+id))
+	if len(points) < 2 {
+		return nil, nil
+	}
+	sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
+	for i, q := range points {
+		points[i] = plotter.XY{X: (q.X + q.Y) / 2, Y: q.Y - q.X}
+		sum += points[i].Y
+		low, high = min(low, points[i].X), max(high, points[i].X)
+	}
+	mean, square := sum/float64(len(points)), 0.0
+	for _, q := range points {
+		square += (q.Y - mean) * (q.Y - mean)
+	}
+	limit := 1.96 * math.Sqrt(square/float64(len(points)-1))
+	low, high = widen(low, high)
+	p := newPlot(title, "mean of both, "+unit, "virtual − real, "+unit)
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, grid
+	p.Add(g)
+	dots, err := glyphs(points, colours["virtual"])
+	if err != nil {
+		return nil, err
+	}
+	p.Add(dots)
+	for _, l := range []struct {
+		at     float64
+		label  string
+		dashed bool
+		c      color.NRGBA
+	}{{0, "", false, faint}, {mean, "mean difference", false, ink}, {mean - limit, "limits of agreement (± 1.96 SD)", true, ink}, {mean + limit, "", true, ink}} {
+		drawn, err := line(low, l.at, high, l.at, l.c, l.dashed)
+		if err != nil {
+			return nil, err
+		}
+		p.Add(drawn)
+		if l.label != "" {
+			p.Legend.Add(l.label, drawn)
+		}
+	}
+	p.X.Min, p.X.Max = low, high
+	reach := 0.0
+	for _, q := range points {
+		reach = max(reach, math.Abs(q.Y))
+	}
+	reach = max(reach, math.Abs(mean)+limit, 1e-6)
+	p.Y.Min, p.Y.Max = -1.1*reach, 1.5*reach // room for the legend
+	caption := fmt.Sprintf("%s: mean difference %s %s, limits of agreement %s to %s %s, %d pairs.", title, evaluate.Number(mean).Text(4), unit,
+		evaluate.Number(mean-limit).Text(4), evaluate.Number(mean+limit).Text(4), unit, len(points))
+	return render("agreement_"+id, caption, p)
+}
+
+// spectrum is how DAB is distributed over all pixels.
+func spectrum(r *evaluate.Results) (*figure, error) {
+	h := r.Histograms
+	if h.Real == nil || h.Virtual == nil {
+		return nil, nil
+	}
+	p := newPlot("DAB of all pixels", "optical density of DAB", "part of all pixels")
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, grid
+	p.Add(g)
+	last, least := 0, 1.0
+	sets := []struct {
+		name   string
+		values []float64
+		c      color.NRGBA
+	}{{"real", h.Real, colours["real"]}, {"virtual", h.Virtual, colours["virtual"]}, {"H&E (floor)", h.HE, colours["he"]}}
+	for _, s := range sets {
+		for i, v := range s.values {
+			if v > 0 {
+				last, least = max(last, i), min(least, v)
+			}
+		}
+	}
+	least = max(least, 1e-6)
+	for _, s := range sets {
+		if s.values == nil {
+			continue
+		}
+		var points plotter.XYs
+		for i, v := range s.values[:last+1] {
+			points = append(points, plotter.XY{X: (float64(i) + 0.5) * h.BinWidth, Y: max(v, least)})
+		}
+		l, err := plotter.NewLine(points)
+		if err != nil {
+			return nil, err
+		}
+		l.LineStyle = draw.LineStyle{Color: s.c, Width: 1.3}
+		p.Add(l)
+		p.Legend.Add(s.name, l)
+	}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powers{}
+	p.X.Min, p.X.Max = 0, float64(last+1)*h.BinWidth
+	p.Y.Min = least
+	return render("dab_histogram", fmt.Sprintf("DAB of all pixels, bins of %g OD, logarithmic: real, virtual%s.", h.BinWidth, map[bool]string{true: " and H&E"}[h.HE != nil]), p)
+}
+
+// distribution is a histogram of a measure of pairs, of the virtual pictures and of the floor.
+func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
+	values := numbers(t.Values(id))
+	floor := numbers(t.Values("floor_" + id))
+	if len(values) == 0 {
+		return nil, nil
+	}
+	all := slices.Concat(values, floor)
+	low, high := slices.Min(all), slices.Max(all)
+	if high-low < 1e-9 {
+		low, high = low-0.5, high+0.5
+	}
+	bins := min(40, max(8, int(math.Sqrt(float64(len(values)))*1.5)))
+	p := newPlot(title, unit, "pairs")
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, nil
+	p.Add(g)
+	for _, s := range []struct {
+		name   string
+		values []float64
+		c      color.NRGBA
+	}{{"H&E as virtual (floor)", floor, colours["he"]}, {"virtual", values, colours["virtual"]}} {
+		if len(s.values) == 0 {
+			continue
+		}
+		counts := make([]float64, bins)
+		for _, v := range s.values {
+			counts[min(bins-1, int((v-low)/(high-low)*float64(bins)))]++
+		}
+		h := &plotter.Histogram{Width: (high - low) / float64(bins), FillColor: see(s.c, 0x70), LineStyle: draw.LineStyle{Color: s.c, Width: 0.75}}
+		for i, n := range counts {
+			x := low + float64(i)*h.Width
+			if n > 0 {
+				h.Bins = append(h.Bins, plotter.HistogramBin{Min: x, Max: x + h.Width, Weight: n})
+			}
+		}
+		p.Add(h)
+		p.Legend.Add(s.name, h)
+	}
+	p.X.Min, p.X.Max = low, high
+	p.Y.Min = 0
+	p.Y.Max *= 1.25 // room for the legend
+	caption := fmt.Sprintf("%s: median %s, quartiles %s to %s", title, evaluate.Number(stats.Quantile(values, 0.5)).Text(3),
+		evaluate.Number(stats.Quantile(values, 0.25)).Text(3), evaluate.Number(stats.Quantile(values, 0.75)).Text(3))
+	if len(floor) > 0 {
+		caption += fmt.Sprintf("; floor: median %s", evaluate.Number(stats.Quantile(floor, 0.5)).Text(3))
+	}
+	if n := len(t.Values(id)) - len(values); n > 0 {
+		caption += fmt.Sprintf("; %d pairs without a finite value are left out", n)
+	}
+	return render("distribution_"+id, caption+".", p)
+}
+
+// numbers are the values that are finite numbers.
+func numbers(values []float64) []float64 {
+	var out []float64
+	for _, v := range values {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			out = append(out, v)
+		}
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"strconv"
+	"strings"
+
+	xfont "golang.org/x/image/font"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/histdist/histdist/experiments/evaluate"
+)
+
+// The colours of figures, which people with any kind of colour vision can tell apart (Okabe and Ito, 2008).
+var (
+	ink     = color.NRGBA{0x1f, 0x29, 0x33, 0xff}
+	faint   = color.NRGBA{0x9a, 0xa5, 0xb1, 0xff}
+	grid    = color.NRGBA{0xe4, 0xe7, 0xeb, 0xff}
+	colours = map[string]color.NRGBA{
+		"virtual": {0x00, 0x72, 0xb2, 0xff},
+		"real":    {0x8a, 0x4b, 0x08, 0xff},
+		"he":      {0xcc, 0x79, 0xa7, 0xff},
+	}
+)
+
+// The size of a figure.
+const (
+	width  = 11 * vg.Centimeter
+	height = 8.2 * vg.Centimeter
+)
+
+// see is a colour that lets others through.
+func see(c color.NRGBA, alpha uint8) color.NRGBA {
+	c.A = alpha
+	return c
+}
+
+// newPlot is an empty figure in the report's style.
+func newPlot(title, x, y string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	for _, s := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		s.Font.Variant = "Sans"
+		s.Font.Size = 9
+		s.Color = ink
+	}
+	p.Title.TextStyle.Font.Size = 10
+	p.Title.TextStyle.Font.Weight = xfont.WeightBold
+	p.Title.Padding = 6
+	p.X.Label.Padding, p.Y.Label.Padding = 4, 4
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.LineStyle.Color, a.LineStyle.Width = faint, 0.75
+		a.Tick.LineStyle.Color, a.Tick.LineStyle.Width = faint, 0.5
+		a.Tick.Length = 4
+		a.Padding = 2
+		a.Tick.Marker = ticks{}
+	}
+	p.Legend.Top = true
+	p.Legend.Padding = 2
+	p.Legend.ThumbnailWidth = 14
+	return p
+}
+
+// ticks are at round numbers, four to eight of them.
+type ticks struct{}
+
+// Ticks implements plot.Ticker.
+func (ticks) Ticks(low, high float64) []plot.Tick {
+	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
+	if !(step > 0) || math.IsInf(step, 0) {
+		return nil
+	}
+	for _, factor := range []float64{5, 2} {
+		if (high-low)/(factor*step) >= 4 {
+			step *= factor
+			break
+		}
+	}
+	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	var list []plot.Tick
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step; i++ {
+		list = append(list, plot.Tick{Value: i * step, Label: evaluate.Number(i * step).Text(decimals)})
+	}
+	return list
+}
+
+// powers are ticks at the powers of ten.
+type powers struct{}
+
+// Ticks implements plot.Ticker.
+func (powers) Ticks(low, high float64) []plot.Tick {
+	digits := strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹")
+	var list []plot.Tick
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		if v := math.Pow(10, e); v >= low*0.999 && v <= high*1.001 {
+			list = append(list, plot.Tick{Value: v, Label: "10" + digits.Replace(strconv.Itoa(int(e)))})
+		}
+	}
+	return list
+}
+
+// figure is a drawn plot.
+type figure struct {
+	name    string // of its files
+	caption string
+	svg     []byte
+	png     []byte
+}
+
+// render draws a plot as SVG and as PNG, three pixels a point.
+func render(name, caption string, p *plot.Plot) (*figure, error) {
+	f := &figure{name: name, caption: caption}
+	svg := vgsvg.New(width, height)
+	p.Draw(inner(draw.New(svg)))
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("figure %s: %w", name, err)
+	}
+	f.svg = bytes.Clone(b.Bytes())
+	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(216))
+	p.Draw(inner(draw.New(img)))
+	b.Reset()
+	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("figure %s: %w", name, err)
+	}
+	f.png = b.Bytes()
+	return f, nil
+}
+
+// inner is a canvas without its edge, on which labels of the last ticks would be cut.
+func inner(c draw.Canvas) draw.Canvas {
+	c.SetColor(color.White)
+	c.Fill(c.Rectangle.Path())
+	return draw.Crop(c, 6, -12, 6, -8)
+}
+
+// inline is the figure as an element of a page: without the prologue, and as wide as its place.
+func (f *figure) inline() string {
+	svg := string(f.svg)
+	if i := strings.Index(svg, "<svg"); i >= 0 {
+		svg = svg[i:]
+	}
+	end := strings.Index(svg, ">")
+	head := fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label=%q`, float64(width), float64(height), f.caption)
+	return head + svg[end:]
+}
