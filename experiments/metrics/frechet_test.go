@@ -22,6 +22,11 @@ func statistics(t testing.TB, rows [][]float32) *metrics.Statistics {
 	return s
 }
 
+// singularTolerance is relative, for sets of fewer rows than features: both references take roots of eigenvalues that should be 0 and are
+// rounding errors of either sign. Frechet itself agrees there with a computation of 50 digits in all that float64 holds: in a golden case of
+// 10 rows it has 42.53939752407852, pytorch_fid 42.5393963…, numpy's eigenvalues 42.5393960….
+const singularTolerance = 1e-6
+
 // TestFrechetEqualsPytorchFID compares with pytorch_fid and with numpy's eigenvalues. The tolerance is the golden set's own: how far
 // these two lie from each other.
 func TestFrechetEqualsPytorchFID(t *testing.T) {
@@ -48,16 +53,17 @@ func TestFrechetEqualsPytorchFID(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Within(t, []float64{got.Distance}, []float64{w.ByEigenvalues}, golden.Tolerance{Atol: tolerance})
-			var number float64
-			if json.Unmarshal(w.PytorchFID, &number) == nil {
-				golden.Within(t, []float64{got.Distance}, []float64{number}, golden.Tolerance{Atol: tolerance})
-			}
-			singular := 0
+			singular, off := 0, tolerance
 			for _, set := range [][][]float32{a, b} {
 				if len(set) <= len(set[0]) {
 					singular++
+					off = max(tolerance, singularTolerance*w.ByEigenvalues)
 				}
+			}
+			golden.Within(t, []float64{got.Distance}, []float64{w.ByEigenvalues}, golden.Tolerance{Atol: off})
+			var number float64
+			if json.Unmarshal(w.PytorchFID, &number) == nil {
+				golden.Within(t, []float64{got.Distance}, []float64{number}, golden.Tolerance{Atol: off})
 			}
 			if len(got.Notes) != singular {
 				t.Errorf("notes %q, want one for each of %d sets with fewer rows than features", got.Notes, singular)
