@@ -15,8 +15,6 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	"github.com/histdist/histdist/experiments/evaluate"
 )
 
 // The colours of figures, which people with any kind of colour vision can tell apart (Okabe and Ito, 2008).
@@ -87,7 +85,11 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var list []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step; i++ {
-		list = append(list, plot.Tick{Value: i * step, Label: evaluate.Number(i * step).Text(decimals)})
+		label := strconv.FormatFloat(math.Abs(i*step), 'f', decimals, 64)
+		if i < 0 {
+			label = "−" + label
+		}
+		list = append(list, plot.Tick{Value: i * step, Label: label})
 	}
 	return list
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// tissue makes a small validation set and returns its folders of H&E and IHC pictures.
+func tissue(t *testing.T, pairs string) (he, ihc string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "set")
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), []string{"data", "synth", "--out", out, "--pairs", "0", "--val-pairs", pairs, "--patient-pairs", "1", "--size", "64"}, &stdout, &stderr); code != exitOK {
+		t.Fatal(stderr.String())
+	}
+	return filepath.Join(out, "TrainValAB", "valA"), filepath.Join(out, "TrainValAB", "valB")
+}
+
+// With a model the command translates first, evaluates, and translates nothing again.
+func TestEvaluateModel(t *testing.T) {
+	he, ihc := tissue(t, "3")
+	phikon := golden.Path(t, "tiny-phikon")
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("TORCH_HOME", t.TempDir())
+	t.Setenv("HISTDIST_TRANSLATE_PHIKON", phikon)
+	t.Setenv("HISTDIST_TRANSLATE_STEPS_INVERSION", "2")
+	t.Setenv("HISTDIST_TRANSLATE_STEPS_TRANSLATION", "2")
+	out := filepath.Join(t.TempDir(), "results")
+	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--phikon", phikon, "--output", out, "--resamples", "100", "--json"}
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	var r evaluate.Results
+	if err := json.Unmarshal([]byte(stdout.String()), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"ssim", "psnr", "retrieval_phikon_top1", "dab90_bias"} {
+		if m := r.Metric(id); m == nil || !m.Value.Known() || m.N != 3 {
+			t.Errorf("%s: %+v", id, m)
+		}
+	}
+	absent := map[string]string{}
+	for _, n := range r.NotComputed {
+		absent[n.Name] = n.Reason
+	}
+	for name, where := range map[string]string{"FID": "pytorch-fid", "KID": "torchvision", "PHV (paper), layer 1": "torchvision", "MRA top-1 (GigaPath)": "huggingface.co/prov-gigapath"} {
+		if !strings.Contains(absent[name], where) {
+			t.Errorf("%s is said not to be computed because %q: want a mention of %s", name, absent[name], where)
+		}
+	}
+	said := ""
+	for _, s := range r.Provenance {
+		said += s.Key + " "
+	}
+	if !strings.Contains(said, "histdist.model") || !strings.Contains(said, "histdist.settings") {
+		t.Errorf("the virtual pictures say %q of themselves", said)
+	}
+	for _, name := range []string{"results.json", "results.md", "images.csv", "report/index.html", "report/figures/scatter_dab90.svg", "virtual"} {
+		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	stderr.Reset()
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	check(t, "standard error of a second run", stderr.String(), "skipped: done before")
+}
+
+// What goes wrong is named.
+func TestEvaluateFaults(t *testing.T) {
+	he, ihc := tissue(t, "3")
+	dir := t.TempDir()
+	t.Setenv("HF_HOME", dir)
+	t.Setenv("TORCH_HOME", dir)
+	wrong := filepath.Join(dir, "wrong.pth")
+	if err := os.WriteFile(wrong, []byte("no weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	strangers := filepath.Join(dir, "strangers")
+	if err := os.Mkdir(strangers, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := imagefile.Write(filepath.Join(strangers, "x.png"), imagefile.New(64, 64), imagefile.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	tests := map[string]struct {
+		args   []string
+		stderr string
+		stdout string
+	}{
+		"no real":            {[]string{"--fake", he, "--output", out}, "--real is missing", ""},
+		"no fake":            {[]string{"--real", ihc, "--output", out}, "--fake is missing", ""},
+		"fake and model":     {[]string{"--real", ihc, "--fake", he, "--model", "m", "--he", he, "--output", out}, "--fake and --model", ""},
+		"no such folder":     {[]string{"--real", filepath.Join(dir, "nowhere"), "--fake", he, "--output", out}, "nowhere", ""},
+		"no pairs":           {[]string{"--real", ihc, "--fake", strangers, "--output", out}, "no pairs", ""},
+		"few resamples":      {[]string{"--real", ihc, "--fake", he, "--output", out, "--resamples", "3"}, "resamples: 3: want 100", ""},
+		"pattern":            {[]string{"--real", ihc, "--fake", he, "--output", out, "--patient-pattern", "("}, "patient pattern", ""},
+		"nothing to compare": {[]string{"--real", ihc, "--fake", he, "--output", out, "--against", strangers}, "images.csv", ""},
+		// The rest is computed.
+		"wrong weights":   {[]string{"--real", ihc, "--fake", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "1 things failed", "wrong.pth"},
+		"missing weights": {[]string{"--real", ihc, "--fake", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "1 things failed", "none"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			if code := run(t.Context(), append([]string{"evaluate"}, test.args...), &stdout, &stderr); code != exitFailed {
+				t.Errorf("exit code %d, want %d", code, exitFailed)
+			}
+			check(t, "standard error", stderr.String(), test.stderr)
+			check(t, "standard output", stdout.String(), test.stdout)
+			if test.stdout != "" {
+				check(t, "standard output", stdout.String(), "SSIM")
+			}
+		})
+	}
+}
+
+// Markdown and the table go to standard output alone.
+func TestEvaluatePrints(t *testing.T) {
+	he, ihc := tissue(t, "3")
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("TORCH_HOME", t.TempDir())
+	out := filepath.Join(t.TempDir(), "out")
+	for flag, want := range map[string]string{"--markdown": "# Evaluation", "--json": `"metrics"`, "--json=false": "report:"} {
+		var stdout, stderr strings.Builder
+		if code := run(t.Context(), []string{"evaluate", "--real", ihc, "--fake", ihc, "--he", he, "--output", out, "--resamples", "100", flag}, &stdout, &stderr); code != exitOK {
+			t.Fatalf("%s: exit code %d: %s", flag, code, stderr.String())
+		}
+		check(t, "standard output with "+flag, stdout.String(), want)
+	}
+}
