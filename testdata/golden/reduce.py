@@ -1,7 +1,7 @@
 """Takes the part of the reference data that a fresh clone needs out of the whole set: python reduce.py WHOLE [HERE]
 
-Files are copied, but for two that are cut: e2e keeps a few cases on the smallest image, unet leaves out the gradient of each
-parameter (their norms stay).
+Files are copied, but for three that are cut: e2e keeps a few cases on the smallest image, unet leaves out the gradient of each
+parameter (their norms stay), metrics_nets keeps the features and the names of the networks' tensors.
 """
 
 import json
@@ -34,6 +34,12 @@ def main():
     cut(whole / "e2e.safetensors", here / "e2e.safetensors", lambda k: k.split("/")[0] in cases or k in images,
         lambda m: {**m, "cases": json.dumps(cases)})
     cut(whole / "unet.safetensors", here / "unet.safetensors", lambda k: "/grad/unet." not in k)
+    nets = json.loads((whole / "metrics_nets.json").read_text())
+    nets = {"seed": nets["seed"], "gain": nets["gain"], "networks": {n: {"tensors": v["tensors"]} for n, v in nets["networks"].items()}}
+    (here / "metrics_nets.json").write_text(json.dumps(nets, separators=(",", ":")) + "\n")
+    cut(whole / "metrics_nets.safetensors", here / "metrics_nets.safetensors", lambda k: not k.startswith("gigapath_"))
+    (here / "tolerances-b").mkdir(exist_ok=True)
+    shutil.copy(whole / "tolerances-b/metrics_nets.json", here / "tolerances-b")
 
 
 main()
