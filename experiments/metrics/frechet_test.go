@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/graph/weights/formula"
 	"github.com/histdist/histdist/internal/golden"
 )
 
@@ -69,6 +70,27 @@ func TestFrechetEqualsPytorchFID(t *testing.T) {
 				t.Errorf("notes %q, want one for each of %d sets with fewer rows than features", got.Notes, singular)
 			}
 		})
+	}
+}
+
+// TestFrechetTo50Digits compares with mpmath's distances of sets by formula, singular ones and one feature alone among them.
+func TestFrechetTo50Digits(t *testing.T) {
+	for _, c := range []struct {
+		n1, n2, d int
+		want      float64
+	}{
+		{20, 30, 5, 0.35100085298074535578},
+		{6, 9, 12, 5.2445700180162605551},
+		{2, 40, 3, 2.2325708583024222525},
+		{5, 7, 1, 0.0171239777682650327},
+	} {
+		a := golden.Tensor[float32]{Shape: []int{c.n1, c.d}, Data: formula.Tensor(1, "a", c.n1*c.d, 1, 0)}
+		b := golden.Tensor[float32]{Shape: []int{c.n2, c.d}, Data: formula.Tensor(1, "b", c.n2*c.d, 1, 0)}
+		got, err := metrics.Frechet(statistics(t, rows(a)), statistics(t, rows(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden.Within(t, []float64{got.Distance}, []float64{c.want}, golden.Tolerance{Atol: 1e-13})
 	}
 }
 
