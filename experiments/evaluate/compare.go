@@ -73,8 +73,8 @@ func (t *Table) tested(id string) []float64 {
 }
 
 // Compare tests the measures of two tables, pair by pair. labels say which pairs of this table are drawn together. Real pictures that are not
-// the same in both tables are an error: the difference would be theirs.
-func Compare(this, other *Table, labels []string, by string, s Settings) (*Comparison, error) {
+// the same in both tables are an error: the difference would be theirs. Measures that are incomparable are left out.
+func Compare(this, other *Table, labels []string, by string, s Settings, incomparable func(id string) bool) (*Comparison, error) {
 	c := &Comparison{}
 	place := map[string]int{}
 	for i, p := range other.Pairs {
@@ -100,7 +100,7 @@ func Compare(this, other *Table, labels []string, by string, s Settings) (*Compa
 	var p []float64
 	for _, test := range compared(this) {
 		a, b := this.tested(test.ID), other.tested(test.ID)
-		if a == nil || b == nil {
+		if a == nil || b == nil || incomparable(test.ID) {
 			continue
 		}
 		var x, y, d []float64
@@ -135,12 +135,16 @@ func (e *evaluation) compare() error {
 	if e.o.Against == "" {
 		return nil
 	}
-	other, err := ReadTable(filepath.Join(e.o.Against, TableFile))
+	table, err := ReadTable(filepath.Join(e.o.Against, TableFile))
+	if err != nil {
+		return fmt.Errorf("--against: %w", err)
+	}
+	other, err := ReadResults(filepath.Join(e.o.Against, ResultsFile))
 	if err != nil {
 		return fmt.Errorf("--against: %w", err)
 	}
 	labels, by := e.units()
-	c, err := Compare(e.table, other, labels, by, e.o.Settings)
+	c, err := Compare(e.table, table, labels, by, e.o.Settings, e.incomparable(other))
 	if err != nil {
 		e.problem("comparison with "+e.o.Against, err)
 		return nil
@@ -148,4 +152,41 @@ func (e *evaluation) compare() error {
 	c.Against = e.o.Against
 	e.results.Comparison = c
 	return nil
+}
+
+// incomparable says of which measures the other results have values of another kind, with a warning for each reason.
+func (e *evaluation) incomparable(other *Results) func(id string) bool {
+	a, b := e.o.Settings, other.Settings
+	stains := a.PositiveDAB != b.PositiveDAB || a.MPP != b.MPP || a.NucleiSignal != b.NucleiSignal ||
+		e.results.Stains.Haematoxylin != other.Stains.Haematoxylin || e.results.Stains.DAB != other.Stains.DAB
+	if stains {
+		e.warn("stains and nuclei are not compared with %s: it has other vectors, thresholds or micrometres per pixel", e.o.Against)
+	}
+	gallery := e.hash(realSet) != other.Folders.RealHash
+	if gallery {
+		e.warn("ranks are not compared with %s: they are among other real pictures", e.o.Against)
+	}
+	weights := map[string]string{}
+	for _, n := range other.Networks {
+		weights[n.Name] = n.Fingerprint
+	}
+	differs := map[string]bool{}
+	for _, n := range e.results.Networks {
+		if w, ok := weights[n.Name]; ok && w != n.Fingerprint {
+			differs[n.Name] = true
+			e.warn("features of %s are not compared with %s: they are of other weights, another device or another version", n.Name, e.o.Against)
+		}
+	}
+	return func(id string) bool {
+		network, rank := strings.CutPrefix(id, "rank_")
+		switch {
+		case rank:
+			return gallery || differs[network]
+		case strings.HasPrefix(id, "phv_"):
+			return differs[string(features.ResNet50)] || a.PHVThreshold != b.PHVThreshold
+		case id == "ssim" || id == "psnr":
+			return false
+		}
+		return stains
+	}
 }

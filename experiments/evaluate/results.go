@@ -2,7 +2,9 @@ package evaluate
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"os"
 	"time"
 )
 
@@ -187,6 +189,19 @@ func (r *Results) Metric(id string) *Metric {
 func (r *Results) JSON() ([]byte, error) {
 	data, err := json.MarshalIndent(r, "", "  ")
 	return append(data, '\n'), err
+}
+
+// ReadResults reads a results.json.
+func ReadResults(path string) (*Results, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Results{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
 }
 
 func number(v float64) *Number {

@@ -15,7 +15,7 @@ import (
 type seen struct{ names, patients map[string]bool }
 
 // readTrain reads which pictures a training had: from a list (.csv, as data split writes it; the rows of the split train, or all where it
-// has no splits), from a data set in MIST's layout, or from any folder of pictures.
+// has no splits), from a data set in the layout of MIST or BCI, or from any folder of pictures.
 func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen, error) {
 	s := &seen{map[string]bool{}, map[string]bool{}}
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
@@ -32,9 +32,9 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 		return s, nil
 	}
 	folder := path
-	for _, sub := range []string{"TrainValAB/trainB", "trainB", "IHC/train"} {
-		if info, err := os.Stat(filepath.Join(path, sub)); err == nil && info.IsDir() {
-			folder = filepath.Join(path, sub)
+	for _, layout := range []struct{ mark, train string }{{"TrainValAB", "TrainValAB/trainB"}, {"trainB", "trainB"}, {"IHC", "IHC/train"}} {
+		if info, err := os.Stat(filepath.Join(path, layout.mark)); err == nil && info.IsDir() {
+			folder = filepath.Join(path, layout.train)
 			break
 		}
 	}
