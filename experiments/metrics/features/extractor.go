@@ -22,11 +22,15 @@ import (
 // DefaultBatch is how many images a network reads at once where Options leave it open.
 const DefaultBatch = 8
 
+// batchPixels is the size of image that Options.Batch is meant for where images are read as they are; of larger ones fewer are read at
+// once, so that memory doesn't grow with them.
+const batchPixels = 512 * 512
+
 // Options say how a network runs.
 type Options struct {
 	Device      device.Device // stays the caller's
 	Precision   vm.Precision  // vm.Float32 unless said otherwise, as in the official evaluation
-	Batch       int           // images that the network reads at once; 0: DefaultBatch
+	Batch       int           // images that the network reads at once, of more than 512×512 pixels fewer; 0: DefaultBatch
 	MemoryLimit int64         // bytes that a compiled network may take; 0: what the device has
 }
 
@@ -175,14 +179,23 @@ func (e *Extractor) Extract(ctx context.Context, images []*imagefile.Image) ([][
 	}
 	rows := make([][]float32, len(images))
 	for _, group := range e.groups(images) {
-		for at := 0; at < len(group); at += e.options.Batch {
-			part := group[at:min(at+e.options.Batch, len(group))]
+		batch := e.batchOf(images[group[0]])
+		for at := 0; at < len(group); at += batch {
+			part := group[at:min(at+batch, len(group))]
 			if err := e.batch(ctx, images, part, rows); err != nil {
 				return nil, fmt.Errorf("extract features with %s: %w", e.recipe.title, err)
 			}
 		}
 	}
 	return rows, nil
+}
+
+// batchOf is how many images like this one are read at once.
+func (e *Extractor) batchOf(image *imagefile.Image) int {
+	if e.recipe.side != 0 || image == nil {
+		return e.options.Batch
+	}
+	return max(1, min(e.options.Batch, e.options.Batch*batchPixels/max(1, image.Width*image.Height)))
 }
 
 // groups lists the numbers of images that can share a batch, in order.
