@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/model"
@@ -114,6 +115,12 @@ func (e *Experiment) Close() error {
 		errs = append(errs, e.device.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// Skipped are the images that could not be read so far, where data.corrupt says skip, and how many pairs others stood in for.
+func (e *Experiment) Skipped() (pairs int64, files []data.FileError) {
+	s := e.source.loader.Stats()
+	return s.Skipped, s.Corrupt
 }
 
 // RunOptions say how a run begins and whom it tells.

@@ -38,7 +38,7 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
-		return fmt.Errorf("data: %w", err)
+		return err
 	}
 	e.source = &batches{loader: l}
 	return nil

@@ -19,8 +19,10 @@ type Plan struct {
 	Pairs       string
 	MicroSteps  int           // of an epoch
 	Epochs      float64       // of the run
-	Encode      time.Duration // of a step: reading, cropping and encoding its images
+	Encode      time.Duration // of a step: its images through the networks that aren't trained
 	BatchImages int
+	Load        time.Duration // of a micro-step: reading, decoding and cropping its images ahead of the training
+	LoadBytes   int64         // what the loader holds at most
 }
 
 // Plan measures a step of each task on the first pairs. Nothing is written but what Open has made. The experiment is of no use for a run
@@ -30,6 +32,9 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	p := Plan{
 		Device: e.device.Name(), Available: e.device.Available(), Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
 		Epochs: float64(c.MaxSteps*c.Accumulate) / float64(e.source.Len()), BatchImages: e.Config.Data.Batch,
+	}
+	if err := e.measureLoader(ctx, &p); err != nil {
+		return p, err
 	}
 	g := rng.NewTorch(c.Seed)
 	tasks := []train.Task{train.Generation, train.Translation}
@@ -60,10 +65,25 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	return p, err
 }
 
+// measureLoader takes a few batches that are made ahead, as a run does, of pictures that aren't in the cache.
+func (e *Experiment) measureLoader(ctx context.Context, p *Plan) error {
+	const batches = 4
+	s := e.source.loader.Stream(ctx, 0)
+	defer s.Close()
+	begin := time.Now()
+	for range batches {
+		if _, err := s.Next(ctx); err != nil {
+			return err
+		}
+	}
+	p.Load, p.LoadBytes = time.Since(begin)/batches, int64(e.Config.Data.Memory)<<20
+	return nil
+}
+
 // WriteText prints the plan.
 func (p Plan) WriteText(w io.Writer, c configs.Experiment) error {
 	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
-	step := p.Seconds + p.Encode
+	step, load := p.Seconds+p.Encode, time.Duration(c.Train.Accumulate)*p.Load
 	total := time.Duration(c.Train.MaxSteps) * step
 	_, err := fmt.Fprintf(w, `data          %s
 parameters    %d
@@ -74,11 +94,13 @@ memory        %s on %s, of %s that may be used
   average     %s
   activations %s
   kernels     %s
-steps         %d of %d pairs × %d micro-steps: %.1f epochs of %d micro-steps
-a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to read and encode its images, measured now
+steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-steps
+a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
+loader        %.2f s for the images of a step, beside the training: %.1f× as fast as needed; at most %s
 the run       %s
 `, p.Pairs, p.Parameters, gib(p.Memory()), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
-		gib(p.Activations), gib(p.Kernels), c.Train.MaxSteps, p.BatchImages, c.Train.Accumulate, p.Epochs, p.MicroSteps,
-		float64(p.FLOP)/1e12, p.Seconds.Seconds(), float64(p.FLOP)/1e12/p.Seconds.Seconds(), p.Encode.Seconds(), total.Round(time.Second))
+		gib(p.Activations), gib(p.Kernels), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages, p.Epochs, p.MicroSteps,
+		float64(p.FLOP)/1e12, p.Seconds.Seconds(), float64(p.FLOP)/1e12/p.Seconds.Seconds(), p.Encode.Seconds(),
+		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))
 	return err
 }

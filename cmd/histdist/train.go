@@ -91,6 +91,9 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 	defer func() { err = errors.Join(err, e.Close()) }()
 	notes(cmd, e)
 	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: trainLines(cmd, c)})
+	if n, files := e.Skipped(); n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %d pairs that could not be read, such as %s\n", n, files[0])
+	}
 	if errors.Is(err, train.ErrStopped) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "stopped behind step %d of %d and saved in %s; go on with --resume latest\n", r.Step, c.Train.MaxSteps, r.Checkpoint)
 		return nil
