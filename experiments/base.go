@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -42,40 +41,46 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	return wide, nil
 }
 
-// newModel makes a model of a folder of configurations; another base it returns as it is.
+// newModel makes a model of a folder of configurations without weights, on disk or built in, and takes a built-in model out of the
+// binary. Another base it returns as it is.
 func (e *Experiment) newModel(ctx context.Context, base string) (string, error) {
-	like := base
-	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
-		builtIn, err := fs.Sub(files, base)
-		if err != nil {
-			return base, nil
-		}
-		if _, err := fs.Stat(builtIn, "unet/config.json"); err != nil {
+	made := filepath.Join(e.Config.Run.Output, baseFolder)
+	folder := os.DirFS(base)
+	if _, err := os.Stat(base); err != nil {
+		builtIn, ok := builtInModel(base)
+		if !ok {
 			return base, nil // an id, or nothing: model.Open says
 		}
-		if like, err = os.MkdirTemp("", "histdist-"); err != nil {
-			return "", err
+		if hasWeights(builtIn) {
+			return made, once(made, func() error { return extract(made, builtIn) })
 		}
-		defer os.RemoveAll(like)
-		if err := os.CopyFS(like, builtIn); err != nil {
-			return "", err
-		}
+		folder = builtIn
 	}
-	weights, err := filepath.Glob(filepath.Join(like, "unet", "*.safetensors*"))
-	if err != nil || len(weights) > 0 {
-		return base, err
-	}
-	if old, err := filepath.Glob(filepath.Join(like, "unet", "*.bin*")); err != nil || len(old) > 0 {
-		return base, err
-	}
-	if _, err := os.Stat(filepath.Join(like, "unet", "config.json")); err != nil {
+	if _, err := fs.Stat(folder, "unet/config.json"); err != nil || hasWeights(folder) {
 		return base, nil
 	}
-	made := filepath.Join(e.Config.Run.Output, baseFolder)
 	e.Notes = append(e.Notes, fmt.Sprintf("a new model like %s, untrained, in %s", base, made))
 	return made, once(made, func() error {
+		like, err := os.MkdirTemp("", "histdist-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(like)
+		if err := os.CopyFS(like, folder); err != nil {
+			return err
+		}
 		return model.Create(ctx, like, made, model.CreateOptions{Seed: e.Config.Train.Seed})
 	})
+}
+
+// hasWeights tells whether a model's folder has weights of a U-Net.
+func hasWeights(model fs.FS) bool {
+	for _, pattern := range []string{"unet/*.safetensors*", "unet/*.bin*"} {
+		if found, err := fs.Glob(model, pattern); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // once makes a folder that a run which was interrupted may have made already.

@@ -3,13 +3,33 @@ package experiments
 import (
 	"embed"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-//go:embed *.yaml
+//go:embed *.yaml demo-model
 var files embed.FS
+
+// builtInModel is a model's folder in the binary: demo-model, which is configurations alone.
+func builtInModel(name string) (fs.FS, bool) {
+	if !fs.ValidPath(name) {
+		return nil, false
+	}
+	if _, err := fs.Stat(files, path.Join(name, "unet", "config.json")); err != nil {
+		return nil, false
+	}
+	sub, err := fs.Sub(files, name)
+	return sub, err == nil
+}
+
+// extract writes a built-in folder to disk. dst must not exist; it appears when it is complete.
+func extract(dst string, folder fs.FS) error {
+	return atomicfile.Folder(dst, func(dir string) error { return os.CopyFS(dir, folder) })
+}
 
 // Find returns the text of a built-in experiment, such as er.
 func Find(name string) ([]byte, bool) {
