@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -50,7 +51,7 @@ func KernelDistance(real, generated [][]float32, varianceAt int) (MMD, error) {
 // toMatrix copies rows.
 func toMatrix(rows [][]float32) (*mat.Dense, error) {
 	if len(rows) == 0 || len(rows[0]) == 0 {
-		return nil, fmt.Errorf("no features")
+		return nil, errors.New("no features")
 	}
 	out := mat.NewDense(len(rows), len(rows[0]), nil)
 	for i, row := range rows {
@@ -72,29 +73,35 @@ type kernelSums struct {
 	squares       float64
 }
 
+// kernelRows is how many rows of a kernel matrix are held at once: a set of 50,000 images would have one of 20 GB.
+const kernelRows = 256
+
 // kernelOf sums up (x·y/d + 1)³ over all pairs of rows of x and y; y nil means x, without the pairs of a row with itself.
 func kernelOf(x, y *mat.Dense) kernelSums {
 	self := y == nil
 	if self {
 		y = x
 	}
-	var products mat.Dense
-	products.Mul(x, y.T())
-	_, d := x.Dims()
-	n, m := products.Dims()
+	n, d := x.Dims()
+	m, _ := y.Dims()
 	k := kernelSums{rows: make([]float64, n), columns: make([]float64, m)}
-	for i := range n {
-		for j, p := range products.RawRowView(i) {
-			if self && i == j {
-				continue
+	for begin := 0; begin < n; begin += kernelRows {
+		end := min(begin+kernelRows, n)
+		var products mat.Dense
+		products.Mul(x.Slice(begin, end, 0, d), y.T())
+		for i := begin; i < end; i++ {
+			for j, p := range products.RawRowView(i - begin) {
+				if self && i == j {
+					continue
+				}
+				b := p/float64(d) + 1
+				v := b * b * b
+				k.rows[i] += v
+				k.columns[j] += v
+				k.squares += v * v
 			}
-			b := p/float64(d) + 1
-			v := b * b * b
-			k.rows[i] += v
-			k.columns[j] += v
-			k.squares += v * v
+			k.sum += k.rows[i]
 		}
-		k.sum += k.rows[i]
 	}
 	return k
 }

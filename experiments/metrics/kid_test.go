@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +98,37 @@ func TestKernelDistanceByDefinition(t *testing.T) {
 			t.Fatalf("%v, want %v", got.Squared, want)
 		}
 	})
+}
+
+// TestKernelDistanceOfManyRows: more rows than are held at once, of which those of one set differ from the other's by a permutation
+// alone. The kernel sums of both sets and between them are the same then, but for the pairs of a row with itself.
+func TestKernelDistanceOfManyRows(t *testing.T) {
+	const n, d = 600, 4
+	x := randomRows(n, d)
+	y := slices.Clone(x)
+	slices.Reverse(y)
+	kernel := func(a, b []float32) float64 {
+		sum := 0.0
+		for i := range a {
+			sum += float64(a[i]) * float64(b[i])
+		}
+		return math.Pow(sum/d+1, 3)
+	}
+	all, self := 0.0, 0.0
+	for i := range x {
+		for j := range x {
+			all += kernel(x[i], x[j])
+		}
+		self += kernel(x[i], x[i])
+	}
+	want := 2 * ((all-self)/(n*(n-1)) - all/(n*n))
+	got, err := metrics.KernelDistance(x, y, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(got.Squared-want) > 1e-12 {
+		t.Errorf("%v, want %v", got.Squared, want)
+	}
 }
 
 func TestKIDRefuses(t *testing.T) {
