@@ -28,6 +28,7 @@ type Translate struct {
 	PromptInversion  string                  `key:"prompt-inversion" usage:"text that describes the input to the model"`
 	PredictionType   schedule.PredictionType `key:"prediction-type" usage:"what the model was trained to predict: v_prediction or epsilon"`
 	Seed             int64                   `key:"seed" usage:"of the noise: the same seed gives the same picture"`
+	Without          infer.Without           `key:"without" usage:"for ablations, parts to leave out: tokens, concatenation, inversion"`
 
 	Precision string `key:"precision" usage:"float32, or bfloat16 for less memory"`
 	Device    string `key:"device" usage:"auto, cpu or ref"`
@@ -58,7 +59,7 @@ func DefaultTranslate() TranslateFile {
 func (t Translate) Settings() infer.Settings {
 	return infer.Settings{
 		StepsInversion: t.StepsInversion, StepsTranslation: t.StepsTranslation, EtaInversion: t.EtaInversion, EtaTranslation: t.Eta,
-		Normalize: t.Normalize, PromptInversion: t.PromptInversion, Prediction: t.PredictionType, Seed: t.Seed,
+		Normalize: t.Normalize, PromptInversion: t.PromptInversion, Prediction: t.PredictionType, Seed: t.Seed, Without: t.Without,
 	}
 }
 

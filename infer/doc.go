@@ -11,6 +11,7 @@
 //	pipeline.go  Pipeline: a model on a device
 //	programs.go  the compiled networks for one size of images
 //	sample.go    the loops: inversion and translation
+//	ablation.go  parts of the method that can be left out
 //	image.go     pixels ↔ values, padding
 //	folder.go    files: what is to be done, what is done, outputs
 //	panel.go     images side by side

@@ -296,6 +296,9 @@ func (o RunOptions) settings() string {
 	s := o.Settings
 	line := fmt.Sprintf("steps-inversion=%d steps-translation=%d eta-inversion=%s eta=%s normalize=%s prediction-type=%s prompt-inversion=%q seed=%d",
 		s.StepsInversion, s.StepsTranslation, s.EtaInversion, s.EtaTranslation, s.Normalize, s.Prediction, s.PromptInversion, s.Seed)
+	if s.Without != "" {
+		line += fmt.Sprintf(" without=%s", s.Without)
+	}
 	for _, p := range o.Provenance {
 		if p.Key == ModelKey || p.Key == PrecisionKey {
 			line += " " + strings.TrimPrefix(p.Key, "histdist.") + "=" + p.Value

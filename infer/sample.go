@@ -57,6 +57,12 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vision transformer: %w", err)
 	}
+	if s.Without.has(withoutTokens) {
+		clear(states)
+	}
+	if s.Without.has(withoutConcatenation) {
+		clear(condition)
+	}
 	latents := slices.Clone(start)
 	up, err := t.schedules.InverseTimesteps(s.StepsInversion)
 	if err != nil {
@@ -66,7 +72,11 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.walk(ctx, latents, loop{
+	if s.Without.has(withoutInversion) {
+		if err := t.draw(latents); err != nil {
+			return nil, err
+		}
+	} else if err := t.walk(ctx, latents, loop{
 		phase: Inversion, sampler: schedule.Inversion, timesteps: up, steps: s.StepsInversion, eta: s.EtaInversion,
 		each: s.Normalize == schedule.NormalizeSteps, network: p.inversionNet, program: p.inversion,
 		context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),

@@ -17,6 +17,7 @@ type Settings struct {
 	PromptInversion  string                  // H&E
 	Prediction       schedule.PredictionType // v_prediction
 	Seed             int64                   // of the noise; each image begins anew with it
+	Without          Without                 // nothing
 }
 
 // DefaultSettings are the paper's.
@@ -41,6 +42,10 @@ func (s Settings) Validate() error {
 	}
 	var n schedule.Normalize
 	if err := n.UnmarshalText([]byte(s.Normalize)); err != nil {
+		errs = append(errs, err)
+	}
+	var w Without
+	if err := w.UnmarshalText([]byte(s.Without)); err != nil {
 		errs = append(errs, err)
 	}
 	if s.Prediction != schedule.VPrediction && s.Prediction != schedule.Epsilon {
