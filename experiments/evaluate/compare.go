@@ -12,11 +12,13 @@ import (
 
 // Comparison is a paired test of these results against others of the same real pictures.
 type Comparison struct {
-	Against   string     `json:"against"`
-	Pairs     int        `json:"pairs"` // that both have
-	OnlyHere  int        `json:"only_here"`
-	OnlyThere int        `json:"only_there"`
-	Tests     []PairTest `json:"tests"`
+	Against   string `json:"against"`
+	Pairs     int    `json:"pairs"` // that both have
+	OnlyHere  int    `json:"only_here"`
+	OnlyThere int    `json:"only_there"`
+	// Smallest is the least P that so few independent signs can give; nil where it is below one in a thousand.
+	Smallest *Number    `json:"smallest_p,omitempty"`
+	Tests    []PairTest `json:"tests"`
 }
 
 // PairTest is the test of one measure.
@@ -95,6 +97,13 @@ func Compare(this, other *Table, labels []string, by string, s Settings, incompa
 	c.Pairs, c.OnlyThere = len(here), len(other.Pairs)-len(here)
 	if len(here) == 0 {
 		return nil, fmt.Errorf("no pair has a name that is there too")
+	}
+	common := map[string]bool{}
+	for _, i := range here {
+		common[labels[i]] = true
+	}
+	if least := math.Pow(2, 1-float64(len(common))); least >= 0.001 {
+		c.Smallest = number(least)
 	}
 	bootstrap := stats.Bootstrap{Resamples: s.Resamples, Level: s.Level, Seed: uint64(s.Seed)}
 	var p []float64

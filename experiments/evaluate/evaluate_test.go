@@ -276,8 +276,12 @@ func TestGoesOn(t *testing.T) {
 	r, _ := run(t, o)
 	ok(t, r)
 	for kind, g := range byKind { // 12 real and 12 H&E pictures, the latter as virtual ones too
-		if n := g.pictures.Load(); n != 24 && !(kind == features.ResNet50 && n <= 26) { // a batch may have been under way
-			t.Errorf("%s: %d pictures: want 24", kind, n)
+		n, most := g.pictures.Load(), int64(24)
+		if kind == features.ResNet50 {
+			most += 2 // a batch was under way
+		}
+		if n < 24 || n > most {
+			t.Errorf("%s: %d pictures: want 24 to %d", kind, n, most)
 		}
 	}
 	before := byKind[features.FIDInception].pictures.Load()
@@ -328,7 +332,7 @@ func TestProblems(t *testing.T) {
 	}
 	want := []evaluate.NotComputed{
 		{Name: "KID", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
-		{Name: "KID, all pictures", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
+		{Name: "KID (all pictures)", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
 		{Name: "MRA top-1 (GigaPath)", Reason: "no weights: they come from example.org"},
 		{Name: "MRA top-3 (GigaPath)", Reason: "no weights: they come from example.org"},
 	}

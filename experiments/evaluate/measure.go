@@ -64,8 +64,8 @@ var pictureMeasures = [...]pictureMeasure{
 	{group: groupStain, id: "iod", name: "Integrated optical density of positive pixels", unit: "OD·px", decimals: 0, ratio: true, pearson: true},
 	{group: groupNuclei, id: "nuclei", name: "Nuclei", unit: "1/mm²", decimals: 0, bias: true, pearson: true},
 	{group: groupNuclei, id: "ki67_index", name: "Positive nuclei (Ki67 index)", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupNuclei, id: "hscore", name: "H-score", unit: "0–300", decimals: 1, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupNuclei, id: "allred", name: "Allred score", unit: "0–8", decimals: 2, bias: true, absolute: true},
+	{group: groupNuclei, id: "hscore", name: "H-score (0–300)", decimals: 1, bias: true, absolute: true, pearson: true, primary: true},
+	{group: groupNuclei, id: "allred", name: "Allred score (0–8)", decimals: 2, bias: true, absolute: true},
 }
 
 // pictureValues are the measures of one picture and its histogram.

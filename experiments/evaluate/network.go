@@ -26,7 +26,7 @@ var uses = []struct {
 	metrics []string
 }{
 	{features.FIDInception, []string{"FID"}},
-	{features.Inception, []string{"KID", "KID, all pictures"}},
+	{features.Inception, []string{"KID", "KID (all pictures)"}},
 	{features.ResNet50, []string{"PHV (paper), layer 1", "PHV (paper), layer 2", "PHV (paper), layer 3", "PHV (paper), layer 4"}},
 	{features.GigaPath, []string{"MRA top-1 (GigaPath)", "MRA top-3 (GigaPath)"}},
 	{features.Phikon, []string{"retrieval top-1 (Phikon)", "retrieval top-3 (Phikon)"}},

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -493,7 +492,7 @@ func (e *evaluation) hash(s source) string {
 	h := sha256.New()
 	for i := range e.table.Pairs {
 		p := &e.table.Pairs[i]
-		io.WriteString(h, p.Name+"\x00"+*s.hash(p)+"\n") //nolint:errcheck // a hash takes everything
+		h.Write([]byte(p.Name + "\x00" + *s.hash(p) + "\n"))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -279,7 +279,7 @@ func frechet(x *extraction, a, b []string) (metrics.FrechetDistance, error) {
 // kid adds KID: by subsets, as the paper's script, and over all pictures.
 func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	subsets := Metric{ID: "kid", Group: groupDistribution, Name: "KID", Unit: "×10³", Better: Lower, Decimals: 3}
-	full := Metric{ID: "kid_full", Group: groupDistribution, Name: "KID, all pictures", Unit: "×10³", Better: Lower, Decimals: 3}
+	full := Metric{ID: "kid_full", Group: groupDistribution, Name: "KID (all pictures)", Unit: "×10³", Better: Lower, Decimals: 3}
 	n := len(rows[0])
 	if n < 3 {
 		err := fmt.Errorf("KID's estimators need three pictures or more in each set; there are %d", n)
@@ -312,7 +312,7 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 		}
 		mmd, err := kidFull(x, set[0], set[1])
 		if err != nil {
-			s.problem("KID, all pictures", err)
+			s.problem("KID (all pictures)", err)
 			full.Undefined = err.Error()
 			continue
 		}

@@ -131,7 +131,7 @@ func (r *Results) Text() string {
 	}
 	plainTable(&b, r.header(), rows, 2)
 	if c := r.Comparison; c != nil {
-		fmt.Fprintf(&b, "\nagainst %s: %d common pairs, signs flipped by %s\n", c.Against, c.Pairs, r.Units.By)
+		fmt.Fprintf(&b, "\nagainst %s: %s\n", c.Against, r.comparison())
 		rows = nil
 		for _, t := range c.Tests {
 			rows = append(rows, t.Cells())
@@ -153,6 +153,15 @@ func (r *Results) Text() string {
 	section("without a partner", shorten(texts(r.Missing)))
 	section("failed", shorten(r.problems()))
 	return b.String()
+}
+
+// comparison says how a comparison was made.
+func (r *Results) comparison() string {
+	s := fmt.Sprintf("%d common pairs, signs flipped by %s", r.Comparison.Pairs, r.Units.By)
+	if least := r.Comparison.Smallest; least != nil {
+		s += fmt.Sprintf("; with so few of them no p can be below %s", least.Text(4))
+	}
+	return s
 }
 
 func comparisonHeader() []string {
@@ -230,7 +239,7 @@ func (r *Results) Markdown() string {
 	}
 	markdownTable(&b, r.header(), rows, 2)
 	if c := r.Comparison; c != nil {
-		fmt.Fprintf(&b, "\n## Against `%s`\n\n%d common pairs; sign-flip test by %s.\n\n", c.Against, c.Pairs, r.Units.By)
+		fmt.Fprintf(&b, "\n## Against `%s`\n\nPaired tests: %s.\n\n", c.Against, r.comparison())
 		rows = nil
 		for _, t := range c.Tests {
 			rows = append(rows, t.Cells())

@@ -28,7 +28,7 @@ func figures(r *evaluate.Results, t *evaluate.Table) ([]*figure, error) {
 		{"dab90", "Strongest DAB of each pair (DAB90)", "OD"},
 		{"positive_area", "DAB-positive area of each pair", "%"},
 		{"ki67_index", "Positive nuclei of each pair", "%"},
-		{"hscore", "H-score of each pair", "0–300"},
+		{"hscore", "H-score of each pair", "H-score"},
 	} {
 		if err := add(scatter(r, t, s.id, s.title, s.unit)); err != nil {
 			return nil, err
@@ -224,7 +224,9 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 		}
 		var points plotter.XYs
 		for i, v := range s.values[:last+1] {
-			points = append(points, plotter.XY{X: (float64(i) + 0.5) * h.BinWidth, Y: max(v, least)})
+			if v >= least { // no logarithm of 0
+				points = append(points, plotter.XY{X: (float64(i) + 0.5) * h.BinWidth, Y: v})
+			}
 		}
 		l, err := plotter.NewLine(points)
 		if err != nil {

@@ -91,7 +91,7 @@ func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.
 				return fmt.Errorf("report: %w", err)
 			}
 		}
-		p.Figures = append(p.Figures, shown{template.HTML(f.inline()), f.caption, f.name}) //nolint:gosec // drawn here
+		p.Figures = append(p.Figures, shown{template.HTML(f.inline()), f.caption, f.name})
 	}
 	for _, c := range cards {
 		if m := r.Metric(c.ID); m != nil && m.Value.Known() {
@@ -117,13 +117,14 @@ func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.
 // fill fills in the page.
 func fill(p page) ([]byte, error) {
 	functions := template.FuncMap{
-		"scale":    scale,
-		"describe": describer(),
-		"has":      func(list []evaluate.Missing, n int) bool { return len(list) > n },
-		"short":    func(s string) string { return s[:min(len(s), 12)] },
-		"first":    func(list []evaluate.Missing) []evaluate.Missing { return list[:min(len(list), maxShown)] },
-		"vector":   func(v [3]float64) string { return fmt.Sprintf("%.3f, %.3f, %.3f", v[0], v[1], v[2]) },
-		"minus":    func(a, b int) int { return a - b },
+		"scale":       scale,
+		"describe":    describer(),
+		"micrometres": func() string { return fmt.Sprintf("%g", 100*p.Settings.MPP) },
+		"has":         func(list []evaluate.Missing, n int) bool { return len(list) > n },
+		"short":       func(s string) string { return s[:min(len(s), 12)] },
+		"first":       func(list []evaluate.Missing) []evaluate.Missing { return list[:min(len(list), maxShown)] },
+		"vector":      func(v [3]float64) string { return fmt.Sprintf("%.3f, %.3f, %.3f", v[0], v[1], v[2]) },
+		"minus":       func(a, b int) int { return a - b },
 		"sizes": func(sizes map[string]int) string {
 			var list []string
 			for s, n := range sizes {
@@ -155,7 +156,11 @@ func describer() func(m evaluate.Metric) string {
 		if m.Real == nil || m.Virtual == nil {
 			return m.Definition
 		}
-		return fmt.Sprintf("%s Means: real %s, virtual %s %s.", m.Definition, m.Real.Text(m.MeanDecimals), m.Virtual.Text(m.MeanDecimals), m.MeanUnit)
+		unit := ""
+		if m.MeanUnit != "" {
+			unit = " " + m.MeanUnit
+		}
+		return fmt.Sprintf("%s Means: real %s, virtual %s%s.", m.Definition, m.Real.Text(m.MeanDecimals), m.Virtual.Text(m.MeanDecimals), unit)
 	}
 }
 

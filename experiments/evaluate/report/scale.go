@@ -70,7 +70,7 @@ func scale(m evaluate.Metric) template.HTML {
 		fmt.Fprintf(&b, `<line class="interval" x1="%g" x2="%g" y1="9" y2="9"/>`, at(spread.Low), at(spread.High))
 	}
 	fmt.Fprintf(&b, `<circle class="value" cx="%g" cy="9" r="3.4"/></svg>`, at(m.Value))
-	return template.HTML(b.String()) //nolint:gosec // numbers alone
+	return template.HTML(b.String())
 }
 
 // target is the perfect value of a difference or a ratio.

@@ -55,8 +55,8 @@ func newPlot(title, x, y string) *plot.Plot {
 	p.Title.Padding = 6
 	p.X.Label.Padding, p.Y.Label.Padding = 4, 4
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.LineStyle.Color, a.LineStyle.Width = faint, 0.75
-		a.Tick.LineStyle.Color, a.Tick.LineStyle.Width = faint, 0.5
+		a.Color, a.Width = faint, 0.75
+		a.Tick.Color, a.Tick.Width = faint, 0.5
 		a.Tick.Length = 4
 		a.Padding = 2
 		a.Tick.Marker = ticks{}
@@ -140,7 +140,7 @@ func render(name, caption string, p *plot.Plot) (*figure, error) {
 // inner is a canvas without its edge, on which labels of the last ticks would be cut.
 func inner(c draw.Canvas) draw.Canvas {
 	c.SetColor(color.White)
-	c.Fill(c.Rectangle.Path())
+	c.Fill(c.Path())
 	return draw.Crop(c, 6, -12, 6, -8)
 }
 
