@@ -43,7 +43,7 @@ type Data struct {
 	Workers            int          `key:"workers" usage:"images decoded at a time; 0 is one a processor"`
 	ReadAhead          int          `key:"read-ahead" usage:"batches made ahead; 0 is 2"`
 	Memory             int          `key:"memory-mib" usage:"bound for decoded images and batches, in MiB"`
-	Cache              int          `key:"cache-mib" usage:"without augment: keep latents and tokens of the images, up to so many MiB"`
+	Cache              int          `key:"cache-mib" usage:"keep latents and tokens of crops that come again (whole images have 8 ways to lie), up to so many MiB"`
 }
 
 // Validation says what is looked at every train.validate-every steps.
@@ -119,13 +119,18 @@ func (e Experiment) validate() error {
 		key   string
 		value int
 	}{
-		{"data.max-pairs", d.MaxPairs}, {"data.crop", d.Crop}, {"data.workers", d.Workers}, {"data.read-ahead", d.ReadAhead},
-		{"data.memory-mib", d.Memory}, {"data.cache-mib", d.Cache}, {"run.threads", e.Run.Threads},
-		{"validation.pairs", e.Validation.Pairs}, {"validation.translations", e.Validation.Translations},
+		{"data.max-pairs", d.MaxPairs},
+		{"data.crop", d.Crop},
+		{"data.workers", d.Workers},
+		{"data.read-ahead", d.ReadAhead},
+		{"data.memory-mib", d.Memory},
+		{"data.cache-mib", d.Cache},
+		{"run.threads", e.Run.Threads},
+		{"validation.pairs", e.Validation.Pairs},
+		{"validation.translations", e.Validation.Translations},
 	} {
 		want(k.value >= 0, k.key, "is %d: want 0 or more", k.value)
 	}
-	want(d.Cache == 0 || !d.Augment, "data.cache-mib", "is %d: crops that are drawn don't come again; want 0, or data.augment: false", d.Cache)
 	want(e.Run.Output != "", "run.output", "is missing: want a folder, such as --set run.output=runs/er")
 	if e.Validation.Translations > 0 {
 		v := e.Validation

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -60,12 +61,12 @@ func (e *Experiment) newModel(ctx context.Context, base string) (string, error) 
 		return base, nil
 	}
 	e.Notes = append(e.Notes, fmt.Sprintf("a new model like %s, untrained, in %s", base, made))
-	return made, once(made, func() error {
+	return made, once(made, func() (err error) {
 		like, err := os.MkdirTemp("", "histdist-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(like)
+		defer func() { err = errors.Join(err, os.RemoveAll(like)) }()
 		if err := os.CopyFS(like, folder); err != nil {
 			return err
 		}

@@ -52,8 +52,8 @@ var tissue = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := tissue(); err == nil {
-		os.RemoveAll(dir)
+	if dir, err := tissue(); err != nil || os.RemoveAll(dir) != nil {
+		code = 1
 	}
 	os.Exit(code)
 }

@@ -83,7 +83,7 @@ func (e *Experiment) measureLoader(ctx context.Context, p *Plan) error {
 // WriteText prints the plan.
 func (p Plan) WriteText(w io.Writer, c configs.Experiment) error {
 	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
-	step, load := p.Seconds+p.Encode, time.Duration(c.Train.Accumulate)*p.Load
+	step, load := p.Step+p.Encode, time.Duration(c.Train.Accumulate)*p.Load
 	total := time.Duration(c.Train.MaxSteps) * step
 	_, err := fmt.Fprintf(w, `data          %s
 parameters    %d
@@ -100,7 +100,7 @@ loader        %.2f s for the images of a step, beside the training: %.1f× as fa
 the run       %s
 `, p.Pairs, p.Parameters, gib(p.Memory()), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
 		gib(p.Activations), gib(p.Kernels), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages, p.Epochs, p.MicroSteps,
-		float64(p.FLOP)/1e12, p.Seconds.Seconds(), float64(p.FLOP)/1e12/p.Seconds.Seconds(), p.Encode.Seconds(),
+		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),
 		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))
 	return err
 }

@@ -28,8 +28,8 @@ type Plan struct {
 	Activations                            int64 // bytes of the programs' arenas: activations, the largest gradient, workspaces
 	Kernels                                int64 // bytes of rearranged weights
 
-	FLOP    int64         // of a step's micro-steps, on average over the examples
-	Seconds time.Duration // of a step, measured: its micro-steps, the norm and the update
+	FLOP int64         // of a step's micro-steps, on average over the examples
+	Step time.Duration // measured: its micro-steps, the norm and the update
 }
 
 // Memory is the sum of what is held at once.
@@ -64,7 +64,7 @@ func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (
 			}
 			if warm == 1 {
 				update := time.Since(begin) - micro
-				p.Seconds += (time.Duration(t.config.Accumulate)*micro + update) / time.Duration(len(examples))
+				p.Step += (time.Duration(t.config.Accumulate)*micro + update) / time.Duration(len(examples))
 				p.FLOP += int64(t.config.Accumulate) * (t.flop - flop) / int64(len(examples))
 			}
 		}

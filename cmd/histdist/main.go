@@ -52,7 +52,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
+	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), demoCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
 
 	command, err := root.ExecuteContextC(ctx)
 	switch {
