@@ -88,7 +88,7 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile) (err error) {
 		return err
 	}
 	if results.Failed() {
-		return fmt.Errorf("%d things failed; the rest is in %s", len(results.Problems), e.Output)
+		return fmt.Errorf("failed: %d (%s/results.json lists what); the rest is computed", len(results.Problems), e.Output)
 	}
 	return nil
 }

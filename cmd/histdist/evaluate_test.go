@@ -107,8 +107,8 @@ func TestEvaluateFaults(t *testing.T) {
 		"pattern":            {[]string{"--real", ihc, "--fake", he, "--output", out, "--patient-pattern", "("}, "patient pattern", ""},
 		"nothing to compare": {[]string{"--real", ihc, "--fake", he, "--output", out, "--against", strangers}, "images.csv", ""},
 		// The rest is computed.
-		"wrong weights":   {[]string{"--real", ihc, "--fake", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "1 things failed", "wrong.pth"},
-		"missing weights": {[]string{"--real", ihc, "--fake", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "1 things failed", "none"},
+		"wrong weights":   {[]string{"--real", ihc, "--fake", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "failed: 1 ", "wrong.pth"},
+		"missing weights": {[]string{"--real", ihc, "--fake", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "failed: 1 ", "none"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -64,6 +64,9 @@ func noise(t *testing.T, n, side int) (folder string) {
 // 28 KB here, their features 3 KB for each network. What retrieval holds while it compares is not in it.
 func TestMemoryIsFlat(t *testing.T) {
 	few, many := 35, 700 // pairs, of three pictures each
+	if os.Getenv("HISTDIST_FULL") != "" {
+		many = 3400
+	}
 	if testing.Short() {
 		t.Skip("makes 2205 pictures")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -126,6 +127,14 @@ type NotComputed struct {
 type Problem struct {
 	Where string `json:"where"` // a file, a pair or a metric
 	Error string `json:"error"`
+}
+
+// String is the problem in a line. Errors of files begin with the file's name by themselves.
+func (p Problem) String() string {
+	if strings.HasPrefix(p.Error, p.Where+":") {
+		return p.Error
+	}
+	return p.Where + ": " + p.Error
 }
 
 // NetworkUsed says which weights features are of.

@@ -151,7 +151,7 @@ func (r *Results) Text() string {
 	section("not computed", r.notComputed())
 	section("warnings", r.Warnings)
 	section("without a partner", shorten(texts(r.Missing)))
-	section("failed", shorten(r.problems()))
+	section("failed", shorten(texts(r.Problems)))
 	return b.String()
 }
 
@@ -191,14 +191,6 @@ func (r *Results) notComputed() []string {
 	var list []string
 	for _, n := range r.Absent() {
 		list = append(list, n.Name+": "+n.Reason)
-	}
-	return list
-}
-
-func (r *Results) problems() []string {
-	var list []string
-	for _, p := range r.Problems {
-		list = append(list, p.Where+": "+p.Error)
 	}
 	return list
 }
@@ -259,7 +251,7 @@ func (r *Results) Markdown() string {
 	section("Not computed", r.notComputed())
 	section("Warnings", r.Warnings)
 	section("Without a partner", texts(r.Missing))
-	section("Failed", r.problems())
+	section("Failed", texts(r.Problems))
 	return b.String()
 }
 

@@ -63,9 +63,27 @@ func finite(x, y []float64) plotter.XYs {
 	return points
 }
 
+// maxDots is how many points a figure draws: more make a heavy page and no other picture.
+const maxDots = 2000
+
+// dotted says how many points are drawn, where that isn't all.
+func dotted(points plotter.XYs) string {
+	if len(points) <= maxDots {
+		return ""
+	}
+	return fmt.Sprintf(" Every %d-th is drawn.", stride(len(points)))
+}
+
+// stride is the distance of the points that are drawn.
+func stride(n int) int { return (n + maxDots - 1) / maxDots }
+
 // glyphs are the points of a scatter.
 func glyphs(points plotter.XYs, c color.NRGBA) (*plotter.Scatter, error) {
-	s, err := plotter.NewScatter(points)
+	var drawn plotter.XYs
+	for i := 0; i < len(points); i += stride(len(points)) {
+		drawn = append(drawn, points[i])
+	}
+	s, err := plotter.NewScatter(drawn)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +143,7 @@ func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*f
 		}
 		caption += "."
 	}
-	return render("scatter_"+id, caption, p)
+	return render("scatter_"+id, caption+dotted(points), p)
 }
 
 // widen gives a range some room, and one without width any.
@@ -191,7 +209,7 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	p.Y.Min, p.Y.Max = -1.1*reach, 1.5*reach // room for the legend
 	caption := fmt.Sprintf("%s: mean difference %s %s, limits of agreement %s to %s %s, %d pairs.", title, evaluate.Number(mean).Text(4), unit,
 		evaluate.Number(mean-limit).Text(4), evaluate.Number(mean+limit).Text(4), unit, len(points))
-	return render("agreement_"+id, caption, p)
+	return render("agreement_"+id, caption+dotted(points), p)
 }
 
 // spectrum is how DAB is distributed over all pixels.
