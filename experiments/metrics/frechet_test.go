@@ -181,13 +181,12 @@ func TestFrechetRefuses(t *testing.T) {
 	if _, err := metrics.Frechet(metrics.NewStatistics(4), metrics.NewStatistics(4)); err == nil {
 		t.Error("a distance of no images")
 	}
-	s := metrics.NewStatistics(2)
 	nan := float32(math.NaN())
 	for want, row := range map[string][]float32{
 		"feature row 1: 1 features, want 2":                     {1},
 		"feature row 1: feature 1 is NaN, want a finite number": {0, nan},
 	} {
-		s = statistics(t, two[:1])
+		s := statistics(t, two[:1])
 		if err := s.Add(row); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
