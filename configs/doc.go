@@ -10,4 +10,5 @@
 //	keys.go       the keys of a struct
 //	flags.go      flags for keys
 //	translate.go  the section translate
+//	evaluate.go   the section evaluate
 package configs

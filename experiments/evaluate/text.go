@@ -33,6 +33,14 @@ func (r *Reference) Text(decimals int) string {
 	return r.Value.Text(decimals)
 }
 
+// Spread is what stands beside a reference's value: KID's deviation, or an interval.
+func (r *Reference) Spread(decimals int) string {
+	if r.Std != nil {
+		return "± " + r.Std.Text(decimals)
+	}
+	return r.Interval.Range(decimals)
+}
+
 // Full is a reference with its interval.
 func (r *Reference) Full(decimals int) string {
 	if r == nil || r.Interval == nil {

@@ -132,7 +132,7 @@ func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*f
 	}
 	p.Add(g, same, dots)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, low, high
-	p.Legend.Left = true
+	p.Legend.Left, p.Legend.Top = emptiest(points, low, high)
 	p.Legend.Add("a pair", dots)
 	p.Legend.Add("virtual = real", same)
 	caption := fmt.Sprintf("%s: each point is one of %d pairs.", title, len(points))
@@ -144,6 +144,24 @@ func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*f
 		caption += "."
 	}
 	return render("scatter_"+id, caption+dotted(points), p)
+}
+
+// emptiest is the corner of a square figure, off its diagonal, in which a legend hides fewer points.
+func emptiest(points plotter.XYs, low, high float64) (left, top bool) {
+	upper, lower := 0, 0
+	for _, q := range points {
+		x, y := (q.X-low)/(high-low), (q.Y-low)/(high-low)
+		if x < 0.45 && y > 0.8 {
+			upper++
+		}
+		if x > 0.55 && y < 0.2 {
+			lower++
+		}
+	}
+	if upper <= lower {
+		return true, true
+	}
+	return false, false
 }
 
 // widen gives a range some room, and one without width any.

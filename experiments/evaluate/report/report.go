@@ -117,7 +117,10 @@ func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.
 // fill fills in the page.
 func fill(p page) ([]byte, error) {
 	functions := template.FuncMap{
-		"scale":       scale,
+		"scale": scale,
+		"references": func(m evaluate.Metric) []*evaluate.Reference {
+			return []*evaluate.Reference{m.Floor, m.Ceiling, m.Chance}
+		},
 		"describe":    describer(),
 		"micrometres": func() string { return fmt.Sprintf("%g", 100*p.Settings.MPP) },
 		"has":         func(list []evaluate.Missing, n int) bool { return len(list) > n },

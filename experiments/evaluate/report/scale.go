@@ -38,7 +38,7 @@ func scale(m evaluate.Metric) template.HTML {
 	if target, ok := target(m); ok {
 		take(target)
 	}
-	if references == 0 || !(high > low) || !m.Value.Known() {
+	if references == 0 || !(high > low) || !m.Value.Known() || math.IsInf(float64(m.Value), 0) {
 		return ""
 	}
 	at := func(n evaluate.Number) float64 {
