@@ -8,11 +8,12 @@
 //	network.go   pictures, in batches ──▶ features of a network
 //	   both keep what they computed in cache.go: a file, by the hash of the picture's file, the settings and the weights
 //	table.go     one row a pair, one column a measure: images.csv
-//	summary.go   columns and features ──▶ Metrics: means, distances, correlations, with intervals (experiments/metrics/stats)
+//	summary.go   columns ──▶ Metrics with intervals (experiments/metrics/stats), drawn by what units.go says
+//	   distances.go of features: FID, KID, PHV, retrieval;  stains.go of DAB and nuclei, in the colours of vectors.go
 //	compare.go   two tables ──▶ paired tests
 //	results.go   Results: results.json;  text.go: as a table for terminals and for Markdown;  definitions.go: what each metric is
 //	settings.go  what results depend on;  number.go: numbers that JSON can hold
-//	run.go       Run: all of this in order
+//	run.go       Run: all of this in order;  finish.go: counts, hashes, warnings, files
 //
 // Memory does not grow with the number of pictures but by what a row takes: names, hashes and some sixty numbers, some 2 KB a pair. Pictures
 // are decoded a few at a time; features go to the cache's file and are read back when a metric needs them: one by one for FID, a subset at a

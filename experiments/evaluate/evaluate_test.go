@@ -154,7 +154,7 @@ func ok(t *testing.T, r *evaluate.Results) {
 
 // Real pictures against themselves are perfect.
 func TestItself(t *testing.T) {
-	folder, names := tissue(t, 40, 96)
+	folder, names := tissue(t, 40, 64)
 	r, table := run(t, options(t, folder, filepath.Join(folder, "real")))
 	ok(t, r)
 	if diff := cmp.Diff(evaluate.Units{By: "patient", Count: 10}, r.Units); diff != "" {
@@ -197,7 +197,7 @@ func perfect(t *testing.T, r *evaluate.Results) {
 
 // A copy of the H&E gets what the floor says, in every metric that has one.
 func TestCopyIsTheFloor(t *testing.T) {
-	folder, _ := tissue(t, 24, 96)
+	folder, _ := tissue(t, 24, 64)
 	r, _ := run(t, options(t, folder, filepath.Join(folder, "he")))
 	ok(t, r)
 	floor(t, r)
@@ -225,7 +225,7 @@ func floor(t *testing.T, r *evaluate.Results) {
 
 // Pictures that were given to other pairs find their partners by chance.
 func TestShuffledIsChance(t *testing.T) {
-	folder, names := tissue(t, 48, 96)
+	folder, names := tissue(t, 48, 64)
 	shuffled := slices.Clone(names)
 	rand.New(rand.NewPCG(3, 0)).Shuffle(len(names), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	fake := filepath.Join(folder, "shuffled")

@@ -2,24 +2,19 @@ package evaluate
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // Options say what is evaluated.
@@ -41,13 +36,6 @@ type Options struct {
 	// Progress, which may be nil, is told how many of how many pictures or pairs of a stage are done, by one goroutine at a time.
 	Progress func(stage string, done, total int)
 }
-
-// minPatients is how many patients there must be for intervals to be drawn by patient: few of them have too few combinations.
-const minPatients = 5
-
-// fewPatients is below what number of patients percentile intervals are clearly too narrow: of normal means, 95 % intervals from 20 values
-// hold 93 %, those from 6 hold 87 %.
-const fewPatients = 20
 
 // The files of an evaluation, in its folder.
 const (
@@ -224,70 +212,6 @@ func (e *evaluation) measure(ctx context.Context) error {
 	return nil
 }
 
-// separator takes the vectors that the settings name, or estimates them.
-func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
-	vectors, source := stain.QuPathHDAB(), "QuPath's default vectors"
-	if e.o.Settings.Vectors == Macenko {
-		estimated, n, err := e.macenko(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			e.problem("stain vectors by Macenko's method", fmt.Errorf("%w; QuPath's default vectors are used", err))
-		default:
-			vectors, source = estimated, fmt.Sprintf("Macenko's method, median over %d real pictures", n)
-		}
-	}
-	s, err := stain.New(vectors)
-	if err != nil {
-		return nil, err
-	}
-	unit := s.Stains().Vectors
-	e.results.Stains = StainsUsed{unit[0], unit[1], source}
-	return s, nil
-}
-
-// macenko is the median of the estimates from the first real pictures; those that show too little stain are left out.
-func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
-	var components [2][3][]float64
-	out := stain.QuPathHDAB()
-	rows := e.table.Pairs[:min(macenkoPictures, len(e.table.Pairs))]
-	n := 0
-	for i, row := range rows {
-		if ctx.Err() != nil {
-			return out, 0, ctx.Err()
-		}
-		e.progress("estimating stain vectors", i, len(rows))
-		img, err := imagefile.Read(row.Real, imagefile.Options{})
-		if err != nil {
-			continue // told as a problem when it is measured
-		}
-		s, err := stain.Macenko([]*imagefile.Image{img}, stain.DAB, stain.MacenkoOptions{})
-		if errors.Is(err, stain.ErrEstimate) {
-			continue
-		}
-		if err != nil {
-			return out, 0, err
-		}
-		n++
-		for dye := range components {
-			for c := range 3 {
-				components[dye][c] = append(components[dye][c], s.Vectors[dye][c])
-			}
-		}
-	}
-	if n == 0 {
-		return out, 0, fmt.Errorf("none of the first %d real pictures shows enough of two stains", len(rows))
-	}
-	for dye := range components {
-		for c, values := range components[dye] {
-			slices.Sort(values)
-			out.Vectors[dye][c] = (values[(n-1)/2] + values[n/2]) / 2
-		}
-	}
-	return out, n, nil
-}
-
 // usable lists the rows that have readable pictures of a real and another source.
 func (e *evaluation) usable(from source) []int {
 	var rows []int
@@ -380,134 +304,4 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 	}
 	e.results.Networks = append(e.results.Networks, x.used)
 	return x, nil
-}
-
-// units says what is drawn together: patients where all names tell one and there are enough of them.
-func (e *evaluation) units() (labels []string, by string) {
-	n := len(e.table.Pairs)
-	patients := map[string]bool{}
-	unnamed := 0
-	for _, p := range e.table.Pairs {
-		if p.Patient == "" {
-			unnamed++
-		}
-		patients[p.Patient] = true
-	}
-	u := &e.results.Units
-	labels = make([]string, n)
-	switch {
-	case unnamed > 0:
-		u.Why = fmt.Sprintf("the names of %d of %d pairs tell no patient", unnamed, n)
-	case len(patients) == n:
-		u.Why = "no two pairs are of one patient, as far as names tell"
-	case len(patients) < minPatients:
-		u.Why = fmt.Sprintf("there are %d patients: too few to draw from", len(patients))
-	default:
-		for i, p := range e.table.Pairs {
-			labels[i] = p.Patient
-		}
-		u.By, u.Count = "patient", len(patients)
-	}
-	if unnamed == 0 {
-		e.results.Counts.Patients = len(patients)
-	}
-	if u.By == "" {
-		u.By, u.Count = "image", n
-		for i := range labels {
-			labels[i] = e.table.Pairs[i].Name
-		}
-	}
-	return labels, u.By
-}
-
-// finish fills in counts, hashes of sets, and what a reader should be warned of.
-func (e *evaluation) finish() {
-	r := e.results
-	r.Counts.Pairs, r.Counts.Sizes = len(e.table.Pairs), map[string]int{}
-	for size, n := range e.m.sizes {
-		r.Counts.Sizes[fmt.Sprintf("%d×%d", size[0], size[1])] = n
-	}
-	p := &e.m.pooled
-	r.Histograms = Histograms{stain.BinWidth, parts(&p[realSet]), parts(&p[virtualSet]), parts(&p[heSet])}
-	same := [len(candidates)]int{}
-	for _, p := range e.table.Pairs {
-		if p.HE != "" {
-			r.Counts.HE++
-		}
-		if p.FakeHash != "" && p.FakeHash == p.RealHash {
-			same[0]++
-		}
-		if p.FakeHash != "" && p.FakeHash == p.HEHash {
-			same[1]++
-		}
-	}
-	r.Folders.RealHash, r.Folders.FakeHash = e.hash(realSet), e.hash(virtualSet)
-	if e.o.HE != "" {
-		r.Folders.HEHash = e.hash(heSet)
-	}
-	if same[0] > 0 {
-		e.warn("%d of %d virtual pictures are the real pictures, byte by byte", same[0], r.Counts.Pairs)
-	}
-	if same[1] > 0 {
-		e.warn("%d of %d virtual pictures are the H&E pictures, byte by byte", same[1], r.Counts.Pairs)
-	}
-	if e.m.reals > 0 {
-		e.warn("%d of %d real pictures say that they are virtual stains of this program", e.m.reals, r.Counts.Pairs)
-	}
-	if n := r.Units.Count; r.Units.By == "patient" && n < fewPatients {
-		e.warn("intervals are drawn from %d patients or slides: with fewer than %d they are narrower than they should be", n, fewPatients)
-	}
-	if n := len(r.Missing); n > 0 {
-		e.warn("%d pictures have no partner and are left out", n)
-	}
-	for s, n := range e.m.origins {
-		s.Files = n
-		r.Provenance = append(r.Provenance, s)
-	}
-	sort.Slice(r.Provenance, func(i, j int) bool {
-		a, b := r.Provenance[i], r.Provenance[j]
-		if a.Key != b.Key {
-			return a.Key < b.Key
-		}
-		return a.Value < b.Value
-	})
-	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return strings.Compare(a.Where, b.Where) })
-}
-
-// parts are a histogram's counts by their sum; nil where there is none.
-func parts(h *stain.Histogram) []float64 {
-	n := float64(h.Pixels())
-	if n == 0 {
-		return nil
-	}
-	out := make([]float64, len(h.Counts))
-	for i, count := range h.Counts {
-		out[i] = float64(count) / n
-	}
-	return out
-}
-
-// hash is that of a set.
-func (e *evaluation) hash(s source) string {
-	h := sha256.New()
-	for i := range e.table.Pairs {
-		p := &e.table.Pairs[i]
-		h.Write([]byte(p.Name + "\x00" + *s.hash(p) + "\n"))
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// write writes the files of the results.
-func (e *evaluation) write() error {
-	if err := e.table.Write(filepath.Join(e.o.Output, TableFile)); err != nil {
-		return err
-	}
-	data, err := e.results.JSON()
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(filepath.Join(e.o.Output, ResultsFile), data); err != nil {
-		return err
-	}
-	return atomicfile.Write(filepath.Join(e.o.Output, MarkdownFile), []byte(e.results.Markdown()))
 }

@@ -1,0 +1,291 @@
+package evaluate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/experiments/metrics/stats"
+	"github.com/histdist/histdist/graph/rng"
+)
+
+// fullKIDLimit is how many pictures all features of are held and compared for KID over all pictures: 65 MB.
+const fullKIDLimit = 4000
+
+// fid adds FID over the pairs whose features there are.
+func (s *summary) fid(x *extraction, rows [len(candidates)][]int) {
+	m := Metric{ID: "fid", Group: groupDistribution, Name: "FID", Better: Lower, Decimals: 3}
+	distance := func(a, b []string) (estimate, []string) {
+		d, err := frechet(x, a, b)
+		if err != nil {
+			s.problem("FID", err)
+			m.Undefined = err.Error()
+			return estimate{value: math.NaN()}, nil
+		}
+		return estimate{value: d.Distance, n: min(len(a), len(b))}, d.Notes
+	}
+	value, notes := distance(s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0]))
+	floor := estimate{value: math.NaN()}
+	if len(rows[1]) > 1 {
+		floor, _ = distance(s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1]))
+	}
+	for _, note := range slices.Compact(notes) {
+		m.Note = join(m.Note, note)
+	}
+	added := s.add(m, value, floor, m.Undefined)
+	if a, b := s.halves(rows[0]); len(a) > 1 && len(b) > 1 {
+		if d, err := frechet(x, s.hashes(realSet, a), s.hashes(realSet, b)); err == nil {
+			added.Ceiling = &Reference{Value: Number(d.Distance), N: len(b), Note: halvesNote}
+		}
+		// FID falls with the number of pictures, so that the ceiling is to be compared with a FID of as many.
+		if d, err := frechet(x, s.hashes(realSet, a), s.hashes(virtualSet, b)); err == nil {
+			added.Note = join(added.Note, fmt.Sprintf("at the ceiling's size, %d real and %d virtual pictures, it is %s", len(a), len(b), Number(d.Distance).Text(m.Decimals)))
+		}
+	}
+}
+
+const halvesNote = "one half of the real pictures against the other"
+
+// frechet reads features one by one.
+func frechet(x *extraction, a, b []string) (metrics.FrechetDistance, error) {
+	var sets [2]*metrics.Statistics
+	for i, hashes := range [2][]string{a, b} {
+		if len(hashes) < 2 {
+			return metrics.FrechetDistance{}, fmt.Errorf("FID compares covariances and needs two pictures or more in each set; there are %d and %d", len(a), len(b))
+		}
+		for _, h := range hashes {
+			row, err := x.row(h)
+			if err != nil {
+				return metrics.FrechetDistance{}, err
+			}
+			if sets[i] == nil {
+				sets[i] = metrics.NewStatistics(len(row))
+			}
+			if err := sets[i].Add(row); err != nil {
+				return metrics.FrechetDistance{}, err
+			}
+		}
+	}
+	return metrics.Frechet(sets[0], sets[1])
+}
+
+// kid adds KID: by subsets, as the paper's script, and over all pictures.
+func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
+	subsets := Metric{ID: "kid", Group: groupDistribution, Name: "KID", Unit: "×10³", Better: Lower, Decimals: 3}
+	full := Metric{ID: "kid_full", Group: groupDistribution, Name: "KID (all pictures)", Unit: "×10³", Better: Lower, Decimals: 3}
+	n := len(rows[0])
+	if n < 3 {
+		err := fmt.Errorf("KID's estimators need three pictures or more in each set; there are %d", n)
+		s.problem("KID", err)
+		subsets.Undefined, full.Undefined = err.Error(), err.Error()
+		s.add(subsets, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
+		s.add(full, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
+		return
+	}
+	sets := [][2][]string{{s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0])}, {s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1])}}
+	a, b := s.halves(rows[0])
+	k := min(len(a), len(b))
+	sets = append(sets, [2][]string{s.hashes(realSet, a[:k]), s.hashes(realSet, b[:k])})
+
+	var by [3]*metrics.KID // virtual, floor, ceiling
+	var all [3]*float64
+	for i, set := range sets {
+		if len(set[0]) < 3 {
+			continue
+		}
+		d, err := s.kidSubsets(x, set[0], set[1])
+		if err != nil {
+			s.problem("KID", err)
+			subsets.Undefined = err.Error()
+			continue
+		}
+		by[i] = &d
+		if len(set[0]) > fullKIDLimit {
+			continue
+		}
+		mmd, err := kidFull(x, set[0], set[1])
+		if err != nil {
+			s.problem("KID (all pictures)", err)
+			full.Undefined = err.Error()
+			continue
+		}
+		all[i] = &mmd
+	}
+	reference := func(i int, note string) *Reference {
+		if by[i] == nil {
+			return nil
+		}
+		return &Reference{Value: Number(1000 * by[i].Mean), Std: number(1000 * by[i].Std), N: len(sets[i][0]), Note: note}
+	}
+	added := s.add(subsets, estimate{value: math.NaN(), n: n}, estimate{value: math.NaN()}, subsets.Undefined)
+	if by[0] != nil {
+		added.Value, added.Std = Number(1000*by[0].Mean), number(1000*by[0].Std)
+		added.Note = fmt.Sprintf("mean ± standard deviation of %d subsets of %d pictures", s.settings.KIDSubsets, min(s.settings.KIDSubsetSize, n))
+		if s.settings.KIDSubsetSize >= n {
+			added.Note += "; each is the whole set, so that the deviation says nothing"
+		}
+	}
+	added.Floor, added.Ceiling = reference(1, ""), reference(2, halvesNote)
+
+	if n > fullKIDLimit {
+		s.skipped = append(s.skipped, NotComputed{full.Name, fmt.Sprintf("%d pictures are more than the %d that all are compared with all of", n, fullKIDLimit)})
+		return
+	}
+	single := func(i int) estimate {
+		if all[i] == nil {
+			return estimate{value: math.NaN()}
+		}
+		return estimate{value: 1000 * *all[i], n: len(sets[i][0])}
+	}
+	added = s.add(full, single(0), single(1), full.Undefined)
+	added.Ceiling = single(2).reference(halvesNote)
+}
+
+// kidSubsets is metrics.KernelInceptionDistance, with features read when a subset needs them.
+func (s *summary) kidSubsets(x *extraction, a, b []string) (metrics.KID, error) {
+	var d metrics.KID
+	size := min(s.settings.KIDSubsetSize, len(a), len(b))
+	draw := rng.NewNumPy(s.settings.Seed)
+	for range s.settings.KIDSubsets {
+		var sets [2][][]float32
+		for i, hashes := range [2][]string{a, b} {
+			chosen := make([]string, size)
+			for k, at := range draw.Choice(len(hashes), size) {
+				chosen[k] = hashes[at]
+			}
+			var err error
+			if sets[i], err = x.rows(chosen); err != nil {
+				return d, err
+			}
+		}
+		mmd, err := metrics.KernelDistance(sets[0], sets[1], min(len(a), len(b)))
+		if err != nil {
+			return d, err
+		}
+		d.Subsets = append(d.Subsets, mmd)
+	}
+	for _, mmd := range d.Subsets {
+		d.Mean += mmd.Squared / float64(len(d.Subsets))
+	}
+	for _, mmd := range d.Subsets {
+		d.Std += (mmd.Squared - d.Mean) * (mmd.Squared - d.Mean) / float64(len(d.Subsets))
+	}
+	d.Std = math.Sqrt(d.Std)
+	return d, nil
+}
+
+func kidFull(x *extraction, a, b []string) (float64, error) {
+	p, err := x.rows(a)
+	if err != nil {
+		return 0, err
+	}
+	q, err := x.rows(b)
+	if err != nil {
+		return 0, err
+	}
+	mmd, err := metrics.KernelDistance(p, q, 0)
+	return mmd.Squared, err
+}
+
+// phv adds the perceptual hash values, layer by layer, and their columns.
+func (s *summary) phv(x *extraction, rows [len(candidates)][]int) {
+	layers := x.layers
+	var columns [len(candidates)][][]float64
+	for c, candidate := range candidates {
+		if len(rows[c]) == 0 {
+			continue
+		}
+		for layer := range layers {
+			columns[c] = append(columns[c], s.table.add(fmt.Sprintf("%sphv_layer%d", candidate.prefix, layer+1)))
+		}
+		for _, row := range rows[c] {
+			p := &s.table.Pairs[row]
+			pair, err := x.rows([]string{p.RealHash, *candidate.hash(p)})
+			if err == nil {
+				var values []float64
+				if values, err = metrics.PerceptualHashValue(pair[0], pair[1], layers, float32(s.settings.PHVThreshold)); err == nil {
+					for layer, v := range values {
+						columns[c][layer][row] = v
+					}
+				}
+			}
+			if err != nil {
+				s.problem(p.Name+" (PHV)", err)
+			}
+		}
+	}
+	for layer := range layers {
+		column := func(c int) []float64 {
+			if columns[c] == nil {
+				return nil
+			}
+			return columns[c][layer]
+		}
+		s.add(Metric{ID: fmt.Sprintf("phv_layer%d", layer+1), Group: groupPerceptual, Name: fmt.Sprintf("PHV (paper), layer %d", layer+1), Better: Lower, Decimals: 4},
+			s.mean(column(0)), s.mean(column(1)), "no pair could be compared")
+	}
+}
+
+// retrieval adds the parts of the pictures that find their own partner, and a column of ranks.
+func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]int) {
+	var ranks [len(candidates)][]float64
+	for c, candidate := range candidates {
+		if len(rows[c]) == 0 {
+			continue
+		}
+		generated, err := x.rows(s.hashes(candidate.source, rows[c]))
+		var truth [][]float32
+		if err == nil {
+			truth, err = x.rows(s.hashes(realSet, rows[c]))
+		}
+		var r metrics.Retrieval
+		if err == nil {
+			r, err = metrics.Retrieve(generated, truth)
+		}
+		if err != nil {
+			s.problem(name, err)
+			continue
+		}
+		ranks[c] = s.table.add(candidate.prefix + "rank_" + string(x.kind))
+		for i, row := range rows[c] {
+			ranks[c][row] = float64(r.Ranks[i])
+		}
+	}
+	for _, k := range []int{1, 3} {
+		hits := func(ranks []float64) estimate {
+			if ranks == nil {
+				return estimate{value: math.NaN()}
+			}
+			values := make([]float64, len(ranks))
+			for i, rank := range ranks {
+				switch {
+				case math.IsNaN(rank):
+					values[i] = rank
+				case int(rank) < k:
+					values[i] = 1
+				}
+			}
+			return s.proportion(values)
+		}
+		m := Metric{ID: fmt.Sprintf("retrieval_%s_top%d", x.kind, k), Group: groupRetrieval, Name: fmt.Sprintf("%s top-%d (%s)", name, k, networkTitle(x.kind)), Better: Higher, Decimals: 3}
+		added := s.add(m, hits(ranks[0]), hits(ranks[1]), "no pair could be compared")
+		n := len(rows[0])
+		chance := stats.Chance(metrics.ChanceLevel(n, k), n, s.settings.Level)
+		added.Chance = &Reference{
+			Value: Number(metrics.ChanceLevel(n, k)), N: n,
+			Interval: &Interval{Number(chance.Low), Number(chance.High), "binomial"},
+		}
+	}
+}
+
+func networkTitle(k features.Kind) string {
+	switch k {
+	case features.GigaPath:
+		return "GigaPath"
+	case features.Phikon:
+		return "Phikon"
+	}
+	return string(k)
+}
