@@ -65,6 +65,9 @@ func Chain(path string, find func(name string) ([]byte, bool)) ([]File, error) {
 // open reads a file by its path, with or without .yaml, or a built-in one by the path's last element.
 func open(path string, find func(name string) ([]byte, bool)) (File, error) {
 	text, err := os.ReadFile(path)
+	if info, e := os.Stat(path); e == nil && info.IsDir() { // a run's or the demonstration's folder, beside which there may be a file
+		err = fmt.Errorf("%s is a folder: %w", path, os.ErrNotExist)
+	}
 	if errors.Is(err, os.ErrNotExist) && filepath.Ext(path) == "" {
 		if text, err := os.ReadFile(path + ".yaml"); err == nil {
 			return File{path + ".yaml", text}, nil

@@ -276,10 +276,11 @@ func TestBlocksEqualPyTorch(t *testing.T) {
 }
 
 // Relative errors (Frobenius) of bfloat16 programs against the float32 reference: features are rounded to 8 bits after
-// every operation.
+// every operation. PyTorch's autocast, which keeps parameters and sums in float32 as these programs do, is off by up to 7.4e-2 in the
+// gradients of transformer2d_conv, with norm.bias the worst; processors with products in bfloat16 give 4.3e-2 there.
 const (
 	bfloat16Forward  = 1.5e-2
-	bfloat16Gradient = 4e-2
+	bfloat16Gradient = 5e-2
 )
 
 func TestBlocksInBFloat16(t *testing.T) {
