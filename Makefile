@@ -16,7 +16,7 @@ BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./
 BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo clean
+.PHONY: help deps build test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,16 +69,14 @@ bench-models: build ## time the networks at full size (HISTDIST_TORCH_PYTHON: a 
 man: build ## write manual pages into man/
 	bin/histdist man man
 
-# The model is the reference data's: HistDiST's architecture at a small size with random weights.
-demo: build ## translate a synthetic H&E image with a tiny model that was never trained
-	rm -rf demo && mkdir demo
-	bin/histdist data synth --out demo/tissue --pairs 1 --val-pairs 0 --size 256
-	bin/histdist translate --model testdata/golden/tiny --phikon testdata/golden/tiny-phikon --input demo/tissue/TrainValAB/trainA \
-		--reference demo/tissue/TrainValAB/trainB --output demo/stain --panel --steps-inversion 20 --steps-translation 20
-	@echo "demo/stain holds the virtual stain and a panel: H&E, result, truth. The model is untrained, so the result is no stain yet."
+demo: build ## translate synthetic tissue with the model in the binary
+	bin/histdist demo
+
+demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (half an hour)
+	bin/histdist demo measure
 
 clean: ## remove what was built
-	rm -rf bin man demo
+	rm -rf bin man demo demo-eval
 
 # Tools live in bin/ under their version, so that a new pin installs anew, and stay out of go.mod, whose versions are the
 # program's own. The first installation of golangci-lint compiles it: 3 minutes on two cores.

@@ -43,19 +43,15 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 }
 
 // newModel makes a model of a folder of configurations without weights, on disk or built in, and takes a built-in model out of the
-// binary. Another base it returns as it is.
+// binary (a folder of that name is ./demo). Another base it returns as it is.
 func (e *Experiment) newModel(ctx context.Context, base string) (string, error) {
 	made := filepath.Join(e.Config.Run.Output, baseFolder)
-	folder := os.DirFS(base)
-	if _, err := os.Stat(base); err != nil {
-		builtIn, ok := builtInModel(base)
-		if !ok {
-			return base, nil // an id, or nothing: model.Open says
-		}
-		if hasWeights(builtIn) {
-			return made, once(made, func() error { return extract(made, builtIn) })
-		}
-		folder = builtIn
+	folder, builtIn := builtInModel(base)
+	if builtIn && hasWeights(folder) {
+		return made, once(made, func() error { return extract(made, folder) })
+	}
+	if !builtIn {
+		folder = os.DirFS(base) // base may be an id, or nothing: model.Open says
 	}
 	if _, err := fs.Stat(folder, "unet/config.json"); err != nil || hasWeights(folder) {
 		return base, nil

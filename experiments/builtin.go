@@ -8,22 +8,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 //go:embed *.yaml demo-model
 var files embed.FS
 
-// builtInModel is a model's folder in the binary: demo-model, which is configurations alone.
+// builtInModel is a model's folder in the binary: demo, which is trained, or demo-model, which is its configurations alone.
 func builtInModel(name string) (fs.FS, bool) {
-	if !fs.ValidPath(name) {
-		return nil, false
+	switch name {
+	case "demo":
+		return demo.Model(), true
+	case "demo-model":
+		sub, err := fs.Sub(files, name)
+		return sub, err == nil
 	}
-	if _, err := fs.Stat(files, path.Join(name, "unet", "config.json")); err != nil {
-		return nil, false
-	}
-	sub, err := fs.Sub(files, name)
-	return sub, err == nil
+	return nil, false
 }
 
 // extract writes a built-in folder to disk. dst must not exist; it appears when it is complete.

@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 func demoCommand() *cobra.Command {
@@ -16,8 +19,8 @@ func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "translate a piece of synthetic tissue with the model in the binary",
-		Long: `Makes synthetic H&E-stained tissue, translates it to ER with a small model that is in the binary and was trained on such tissue
-alone, and puts the true stain beside it. Needs nothing and downloads nothing.`,
+		Long: `Makes a piece of synthetic H&E-stained tissue, translates it to ER with a small model that is in the binary and was trained on such
+tissue alone, and puts the true stain beside it. Needs nothing and downloads nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
@@ -26,24 +29,63 @@ alone, and puts the true stain beside it. Needs nothing and downloads nothing.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
-			r, err := experiments.Demo(cmd.Context(), out, d, reporter(cmd.ErrOrStderr()))
+			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Report: reporter(cmd.ErrOrStderr())})
 			if err != nil {
 				return err
 			}
-			w := cmd.OutOrStdout()
-			for i, what := range []string{"synthetic H&E", "virtual ER stain", "true ER stain", "all three side by side", "what each nucleus is"} {
-				fmt.Fprintf(w, "%-26s %s\n", r.Files[i], what)
-			}
-			fmt.Fprintf(w, `
-%.1f %% of the virtual stain is brown, of the true one %.1f %%. It took %.1f s.
-The model is small and knows synthetic tissue alone: docs/demo.md. With your own model and images:
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), `
+%-28s H&E, virtual stain, true stain: look at this one
+%-28s synthetic tissue in H&E
+%-28s the same in ER, as the model thinks: %.1f %% of it is brown
+%-28s the same in ER, as the tissue was made: %.1f %%
+%-28s what each nucleus is
+%-28s the model, for histdist translate --model
+
+It took %.1f s. The model is small and knows synthetic tissue alone. With a model and images of your own:
 
   histdist translate --model FOLDER --input IMAGES --output STAINS --panel
   histdist train er --set data.dir=MIST/ER
-`, 100*r.Virtual, 100*r.True, time.Since(begin).Seconds())
-			return nil
+`, r.Panel, r.HE, r.Virtual, 100*r.VirtualBrown, r.True, 100*r.TrueBrown, r.Nuclei, r.Model, time.Since(begin).Seconds())
+			return err
 		},
 	}
 	c.Flags().StringVar(&out, "out", "demo", "folder to write")
+	c.AddCommand(demoMeasureCommand())
+	return c
+}
+
+func demoMeasureCommand() *cobra.Command {
+	var out string
+	o := demo.MeasureOptions{Software: "histdist " + version}
+	c := &cobra.Command{
+		Use:   "measure",
+		Short: "measure how good the model in the binary is on tissue that it has not seen",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Device, err = devices.Open("auto", 0); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, o.Device.Close()) }()
+			o.Report = reporter(cmd.ErrOrStderr())
+			rows, err := demo.Measure(cmd.Context(), out, o)
+			if err != nil {
+				return err
+			}
+			var table strings.Builder
+			if err := demo.WriteTable(&table, rows); err != nil {
+				return err
+			}
+			if err := atomicfile.Write(filepath.Join(out, "table.txt"), []byte(table.String())); err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), table.String())
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&out, "out", "demo-eval", "folder to write")
+	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
+	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")
+	f.IntVar(&o.Steps, "steps", 20, "of inversion and translation each")
 	return c
 }

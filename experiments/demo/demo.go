@@ -1,0 +1,130 @@
+package demo
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/atomicfile"
+)
+
+//go:embed model
+var files embed.FS
+
+// Model is the model's folder.
+func Model() fs.FS {
+	sub, err := fs.Sub(files, "model")
+	if err != nil {
+		panic(err) // the name is valid
+	}
+	return sub
+}
+
+// unseen is the seed of tissue whose patients and stains the model was not trained on.
+const unseen = 20260
+
+// Steps of inversion and translation each, as many as the small model needs.
+const Steps = 50
+
+// settings are the sampler's: the paper's but for the steps.
+func settings(steps int) infer.Settings {
+	s := infer.DefaultSettings()
+	s.StepsInversion, s.StepsTranslation = steps, steps
+	return s
+}
+
+// Options say how a demonstration runs.
+type Options struct {
+	Device device.Device
+	Steps  int            // 0: Steps
+	Report infer.Reporter // may be nil
+}
+
+// Result is what a demonstration made.
+type Result struct {
+	HE, Virtual, True, Panel string  // images
+	Nuclei                   string  // what each nucleus is, as JSON
+	Model                    string  // the model's folder, taken out of the binary
+	VirtualBrown, TrueBrown  float64 // fraction of pixels that are brown
+}
+
+// Run makes a piece of synthetic tissue that the model has not seen, translates it, and puts the true stain beside it. What is in the
+// folder from an earlier call is replaced.
+func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
+	in := func(name string) string { return filepath.Join(folder, name) }
+	r := Result{HE: in("he.png"), Virtual: in("virtual-er.png"), True: in("true-er.png"), Nuclei: in("nuclei.json"), Model: in("model")}
+	r.Panel = infer.PanelName(r.Virtual)
+	if err := extract(r.Model); err != nil {
+		return r, err
+	}
+	c := synth.Default()
+	c.Seed, c.Size = unseen, 256
+	pair, err := synth.Generate(ctx, c, 0)
+	if err != nil {
+		return r, err
+	}
+	truth, err := json.MarshalIndent(pair.Truth, "", "  ")
+	if err != nil {
+		return r, err
+	}
+	if err := errors.Join(imagefile.Write(r.HE, pair.HE, imagefile.WriteOptions{}), imagefile.Write(r.True, pair.IHC, imagefile.WriteOptions{}),
+		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
+		return r, err
+	}
+	m, err := model.Open(r.Model, model.Options{})
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	p := infer.New(m, infer.Options{Device: o.Device})
+	defer func() { err = errors.Join(err, p.Close()) }()
+	summary, err := p.Run(ctx, []infer.Job{{Input: r.HE, Output: r.Virtual, Reference: r.True}}, infer.RunOptions{
+		Settings: settings(cmp.Or(o.Steps, Steps)), Batch: 1, Panel: true, Overwrite: true, Report: o.Report,
+		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "virtual stain of synthetic tissue, a demonstration"}},
+	})
+	if err != nil {
+		return r, err
+	}
+	if len(summary.Failed) > 0 {
+		return r, fmt.Errorf("%s: %s", summary.Failed[0].Input, summary.Failed[0].Error)
+	}
+	virtual, err := imagefile.Read(r.Virtual, imagefile.Options{})
+	if err != nil {
+		return r, err
+	}
+	if r.TrueBrown, err = brown(pair.IHC); err != nil {
+		return r, err
+	}
+	r.VirtualBrown, err = brown(virtual)
+	return r, err
+}
+
+// extract takes the model out of the binary, unless it is there.
+func extract(folder string) error {
+	if _, err := os.Stat(folder); err == nil {
+		return nil
+	}
+	return atomicfile.Folder(folder, func(dir string) error { return os.CopyFS(dir, Model()) })
+}
+
+// brown is the fraction of positive pixels.
+func brown(m *imagefile.Image) (float64, error) {
+	s, err := stain.New(stain.QuPathHDAB())
+	if err != nil {
+		return 0, err
+	}
+	i, err := stain.Measure(m, s, stain.DAB, stain.PositiveDAB)
+	return i.PositiveFraction, err
+}

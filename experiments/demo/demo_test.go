@@ -1,0 +1,93 @@
+package demo_test
+
+import (
+	"bytes"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/internal/nettest"
+)
+
+// The model in the binary is whole, and small.
+func TestModel(t *testing.T) {
+	size := int64(0)
+	err := fs.WalkDir(demo.Model(), ".", func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		size += info.Size()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size > 8_000_000 {
+		t.Errorf("the model has %d bytes, want at most 8 MB", size)
+	}
+}
+
+// A demonstration makes its files, the same ones each time, and a model that can be inspected.
+func TestRun(t *testing.T) {
+	folder := t.TempDir()
+	d := nettest.Open(t, "auto")
+	var made [2][]byte
+	for i := range made {
+		r, err := demo.Run(t.Context(), folder, demo.Options{Device: d, Steps: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{r.HE, r.Virtual, r.True, r.Panel} {
+			m, err := imagefile.Read(path, imagefile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if path == r.Virtual {
+				made[i] = m.Pix
+			}
+		}
+		if !(r.TrueBrown > 0 && r.TrueBrown < 1 && r.VirtualBrown >= 0 && r.VirtualBrown < 1) {
+			t.Errorf("brown: %g and %g", r.TrueBrown, r.VirtualBrown)
+		}
+		report, err := model.Inspect(r.Model)
+		if err != nil || !report.Healthy() {
+			t.Errorf("model: %+v, %v", report.Problems, err)
+		}
+	}
+	if !bytes.Equal(made[0], made[1]) {
+		t.Error("the second demonstration gives another stain")
+	}
+}
+
+// A copy of the H&E is nothing like the stain, and the mean colour has no structure; that much is so whatever the model.
+func TestMeasure(t *testing.T) {
+	o := demo.MeasureOptions{Pieces: 3, Ablation: 2, Steps: 2, Device: nettest.Open(t, "auto")}
+	folder := filepath.Join(t.TempDir(), "eval")
+	rows, err := demo.Measure(t.Context(), folder, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 7 {
+		t.Fatalf("%d rows, want 7", len(rows))
+	}
+	for _, r := range rows {
+		if !r.SSIM.Known() || !r.PSNR.Known() || !r.Dice.Known() {
+			t.Errorf("%+v", r)
+		}
+	}
+	if he, flat := rows[1], rows[2]; !(he.Dice > 0.9 && flat.Dice < 0.1) {
+		t.Errorf("Dice of a copy %v, of one colour %v", he.Dice, flat.Dice)
+	}
+	if whole, part := rows[3], rows[4]; whole.PSNR == part.PSNR {
+		t.Error("without tokens the result is the same")
+	}
+	var table strings.Builder
+	if err := demo.WriteTable(&table, rows); err != nil || strings.Count(table.String(), "\n") != 8 {
+		t.Errorf("%v:\n%s", err, &table)
+	}
+}
