@@ -254,6 +254,12 @@ func TestBaseIsMadeFit(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// The model in the binary needs nothing beside it.
+	e = open(t, t.TempDir(), "model.base=demo", "model.phikon=", "train.steps=2")
+	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
 	like := likeTiny(t)
 	config := filepath.Join(like, "unet", "config.json")
 	text, err := os.ReadFile(config)
