@@ -15,8 +15,11 @@ FUZZ_IN  ?= .
 BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
 BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
+# The test binaries that scripts/gpu-check.sh runs on a machine with a GPU.
+GPU_TESTS := graph/device/cuda
+
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +30,19 @@ deps: ## check for Go and a C compiler; install the compiler where that is allow
 build: ## build bin/histdist
 	@$(CGO) $(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/histdist ./cmd/histdist
 	@echo "built bin/histdist $(VERSION)"
+
+# A GPU or its driver is not needed to build; scripts/cuda.sh fetches NVIDIA's headers and compiler where they are missing.
+GPU := cgo=$$(GO=$(GO) scripts/deps.sh) && cuda=$$(scripts/cuda.sh env) || exit 1; eval "$$cuda"; export CGO_ENABLED=1;
+
+gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and what scripts/gpu-check.sh runs on one
+	@scripts/cuda.sh check
+	@$(GPU) mkdir -p bin/gpu; $(GO) build -tags gpu -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/gpu/histdist ./cmd/histdist && \
+	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -o bin/gpu/$$(basename $$package).test ./$$package || exit 1; done
+	@echo "built bin/gpu/histdist $(VERSION)"
+
+gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
+	@scripts/cuda.sh fake
+	@$(GPU) $(GO) test -tags gpu -timeout 20m ./graph/device/cuda
 
 test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than testdata/golden)
 	@$(CGO) $(GO) test -timeout 20m ./...

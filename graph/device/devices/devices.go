@@ -3,17 +3,18 @@ package devices
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/ref"
 )
 
-// Names lists the devices of this build, the fastest first.
+// Names lists the processor devices of this build, the fastest first. Builds for GPUs have "cuda:0", "cuda:1", … beside them.
 func Names() []string { return append(fast(), "ref") }
 
-// Open returns the device of a name: "auto" is the fastest that this build and machine have. threads is the number of
-// threads of a processor device; 0 is one for each processor.
+// Open returns the device of a name: "auto" is the fastest processor device that this build and machine have, "cuda" is "cuda:0".
+// threads is the number of threads of a processor device; 0 is one for each processor.
 func Open(name string, threads int) (device.Device, error) {
 	if name == "auto" || name == "" {
 		name = Names()[0]
@@ -26,5 +27,15 @@ func Open(name string, threads int) (device.Device, error) {
 			return openFast(name, threads)
 		}
 	}
-	return nil, fmt.Errorf("device %q: this build has auto, %s", name, strings.Join(Names(), ", "))
+	if kind, ordinal, numbered := strings.Cut(name, ":"); kind == "cuda" {
+		if !numbered {
+			ordinal = "0"
+		}
+		n, err := strconv.Atoi(ordinal)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("device %q: want cuda:0, cuda:1, …", name)
+		}
+		return openCUDA(n)
+	}
+	return nil, fmt.Errorf("device %q: this build has auto, %s", name, strings.Join(append(Names(), gpus()...), ", "))
 }

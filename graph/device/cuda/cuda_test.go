@@ -1,0 +1,264 @@
+//go:build gpu
+
+package cuda_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda"
+	"github.com/histdist/histdist/graph/device/devicetest"
+	"github.com/histdist/histdist/graph/device/ref"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// driver is the library that the tests open: the fake one that `make gpu` builds, or with -driver="" NVIDIA's.
+var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/libcuda-fake.so"), "the driver's library; \"\" is NVIDIA's")
+
+func open(t testing.TB, o cuda.Options) *cuda.Device {
+	t.Helper()
+	o.Driver = *driver
+	d, err := cuda.New(o)
+	if err != nil {
+		t.Fatalf("%v (`make gpu` builds the fake driver of the tests)", err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// TestConformance gives attention so little memory that some cases are done in several parts and others at once.
+func TestConformance(t *testing.T) {
+	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10}))
+}
+
+func TestOpenErrors(t *testing.T) {
+	open(t, cuda.Options{}) // the process's driver
+	if _, err := cuda.New(cuda.Options{Driver: *driver, Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
+		t.Errorf("GPU 1000: error %v, want the number of GPUs", err)
+	}
+}
+
+// TestDriverIsMissing needs a process that has opened no driver yet.
+func TestDriverIsMissing(t *testing.T) {
+	if os.Getenv("HISTDIST_TEST_DRIVER") != "" {
+		_, err := cuda.New(cuda.Options{Driver: os.Getenv("HISTDIST_TEST_DRIVER")})
+		if !errors.Is(err, cuda.ErrNoDriver) || !strings.Contains(err.Error(), "install NVIDIA's driver") {
+			t.Errorf("error %v, want ErrNoDriver that says what to install", err)
+		}
+		return
+	}
+	for _, library := range []string{"libcuda-of-nobody.so.1", "libm.so.6"} {
+		c := exec.Command(os.Args[0], "-test.run=^TestDriverIsMissing$")
+		c.Env = append(os.Environ(), "HISTDIST_TEST_DRIVER="+library)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", library, err, out)
+		}
+	}
+}
+
+func TestCopiesLargerThanTheirBuffers(t *testing.T) {
+	d := open(t, cuda.Options{})
+	want := make([]byte, 19<<20)
+	for i := range want {
+		want[i] = byte(i>>16 ^ i)
+	}
+	m, err := d.Alloc(int64(len(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if err := errors.Join(d.Upload(m.Ptr, want), d.Download(got, m.Ptr), d.Free(m)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("not what was uploaded")
+	}
+}
+
+// TestClosedWithMemory also shows that a device can be opened again after another one.
+func TestClosedWithMemory(t *testing.T) {
+	d, err := cuda.New(cuda.Options{Driver: *driver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Alloc(100); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err == nil || !strings.Contains(err.Error(), "closed with 100 bytes allocated") {
+		t.Errorf("error %v, want the number of bytes", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+	if _, err := d.Alloc(1); err == nil {
+		t.Error("a closed device allocates")
+	}
+}
+
+// network is a block of every kind of layer with its gradients, in the shapes of nothing in particular.
+func network(t *testing.T) (outputs gorgonia.Nodes, feeds vm.Feeds) {
+	s := op.NewScope("block")
+	param := func(name string, base, scale float32, shape ...int) *gorgonia.Node {
+		p := s.Param(name, shape...)
+		if err := gorgonia.Let(p, filled(p.Shape(), uint64(len(s.Params())), base, scale)); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	x := s.Input("x", 2, 6, 6, 16)
+	h := op.GroupNormalize(s, x, param("norm.weight", 1, 0.4, 16), param("norm.bias", 0, 0.4, 16), 4, 1e-5, true)
+	h = op.Convolve(s, h, param("conv.weight", 0, 0.3, 3, 3, 16, 16), param("conv.bias", 0, 0.3, 16), x, op.ConvConfig{Pad: op.Pad(1)})
+	tokens := op.View(s, h, 2, 36, 16)
+	n := op.LayerNormalize(s, tokens, param("layer.weight", 1, 0.4, 16), param("layer.bias", 0, 0.4, 16), 1e-5)
+	q := op.Affine(s, n, param("q", 0, 0.8, 16, 16), nil, nil)
+	k := op.Affine(s, n, param("k", 0, 0.8, 16, 16), nil, nil)
+	v := op.Affine(s, n, param("v", 0, 0.8, 16, 16), nil, nil)
+	tokens = op.Affine(s, op.Attend(s, q, k, v, 2, false), param("out", 0, 0.8, 16, 16), param("out.bias", 0, 0.3, 16), tokens)
+	target := s.Input("target", 2, 36, 16)
+	loss := op.MeanSquaredError(s, tokens, target, nil)
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	grads, err := graph.Gradients(loss, s.Params()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(gorgonia.Nodes{loss, tokens}, grads...), vm.Feeds{x: filled(x.Shape(), 101, 0, 2), target: filled(target.Shape(), 102, 0, 2)}
+}
+
+// filled is base plus uniform noise of a seed in ±scale/2.
+func filled(shape tensor.Shape, seed uint64, base, scale float32) *tensor.Dense {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	x := make([]float32, op.Size(shape))
+	for i := range x {
+		x[i] = base + scale*(rng.Float32()-0.5)
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x))
+}
+
+func compile(t *testing.T, outputs gorgonia.Nodes, d device.Device) *vm.Program {
+	t.Helper()
+	p, err := vm.Compile(outputs, vm.Options{Device: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// TestProgram compares a program with the same on the reference device. The bound is for some twenty roundings of float32 behind one
+// another, each of sums of up to 144 terms (devicetest's is u·(8 + √144) = 1.2e-6 for one of them).
+func TestProgram(t *testing.T) {
+	outputs, feeds := network(t)
+	run := func(d device.Device) [][]float32 {
+		values, err := compile(t, outputs, d).Run(t.Context(), feeds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all [][]float32
+		for _, v := range values {
+			all = append(all, slices.Clone(v.Float32s()))
+		}
+		return all
+	}
+	want, got := run(ref.New()), run(open(t, cuda.Options{}))
+	for i := range want {
+		var sum, off float64
+		for j := range want[i] {
+			sum += float64(want[i][j]) * float64(want[i][j])
+			off += math.Pow(float64(got[i][j])-float64(want[i][j]), 2)
+		}
+		if e := math.Sqrt(off / sum); !(e < 2e-5) {
+			t.Errorf("%s: relative error %.2g", outputs[i].Name(), e)
+		}
+	}
+}
+
+// TestStepsOnlyLaunch reads what the driver was asked to do: between the first kernel of a step and the last one nothing is allocated,
+// copied or waited for. Only the fake driver keeps a log.
+func TestStepsOnlyLaunch(t *testing.T) {
+	if *driver == "" {
+		t.Skip("NVIDIA's driver keeps no log: run it under nsys")
+	}
+	outputs, feeds := network(t)
+	p := compile(t, outputs, open(t, cuda.Options{}))
+	for run := range 3 {
+		before := len(calls(t))
+		if _, err := p.Run(t.Context(), feeds); err != nil {
+			t.Fatal(err)
+		}
+		made := calls(t)[before:]
+		launches := 0
+		begin := slices.IndexFunc(made, func(s string) bool { return strings.HasPrefix(s, "launch") })
+		for _, c := range made[max(begin, 0):] {
+			if !strings.HasPrefix(c, "launch") {
+				break
+			}
+			launches++
+		}
+		all := 0
+		for _, c := range made {
+			if strings.HasPrefix(c, "launch") {
+				all++
+			}
+			if run > 0 && strings.HasPrefix(c, "alloc") {
+				t.Errorf("run %d: %s", run, c)
+			}
+		}
+		if launches == 0 || launches != all {
+			t.Errorf("run %d: %d launches in a row, %d in all", run, launches, all)
+		}
+	}
+}
+
+// calls are the lines of the fake driver's log.
+func calls(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(os.Getenv("HISTDIST_FAKE_CUDA_LOG"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// TestMain names the fake driver's log before anything opens the driver.
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "cuda")
+	if err == nil {
+		err = os.Setenv("HISTDIST_FAKE_CUDA_LOG", filepath.Join(folder, "log"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}

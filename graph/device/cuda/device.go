@@ -1,0 +1,166 @@
+//go:build gpu
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"gorgonia.org/cu"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// Options choose a GPU; the zero value is the first one.
+type Options struct {
+	Ordinal int    // as nvidia-smi counts, but for CUDA_VISIBLE_DEVICES
+	Driver  string // the driver's library; "" is NVIDIA's
+	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
+	// enough, some queries are done after the others.
+	Probabilities int64
+}
+
+// Device computes on one GPU. All its work goes through one stream, in the order of the calls.
+type Device struct {
+	ordinal       int
+	version       int
+	probabilities int64
+	gpu           cu.Device
+	context       cu.CUContext
+	stream        cu.Stream
+	module        cu.Module
+	fault         *fault
+	pool          pool
+
+	copying sync.Mutex // guards stages and turn
+	stages  [stages]stage
+	turn    int
+
+	looking   sync.Mutex // guards functions
+	functions map[string]cu.Function
+
+	closed bool // guarded by pool.mu
+}
+
+var _ device.Device = (*Device)(nil)
+
+var errClosed = errors.New("cuda: the device is closed")
+
+// minMajor is the compute capability that the kernels are compiled for: Ampere.
+const minMajor = 8
+
+// New opens a GPU: its driver, a context, and the kernels.
+func New(o Options) (*Device, error) {
+	version, err := openDriver(o.Driver)
+	if err != nil {
+		return nil, err
+	}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return nil, fmt.Errorf("cuda: %w: %w", ErrNoDriver, explain(err))
+	}
+	if o.Ordinal < 0 || o.Ordinal >= n {
+		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
+	}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, functions: map[string]cu.Function{}}
+	if d.probabilities <= 0 {
+		d.probabilities = 128 << 20
+	}
+	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}
+	if d.gpu, err = cu.GetDevice(o.Ordinal); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
+	}
+	major, err := d.gpu.Attribute(cu.ComputeCapabilityMajor)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
+	}
+	if major < minMajor {
+		return nil, fmt.Errorf("%s: a GPU of compute capability %d.x: want %d.0 (Ampere) or newer", d.Name(), major, minMajor)
+	}
+	if d.context, err = d.gpu.RetainPrimaryCtx(); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
+	}
+	if err := d.within(d.begin); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), err), explain(d.gpu.ReleasePrimaryCtx()))
+	}
+	return d, nil
+}
+
+// begin makes what lives as long as the device.
+func (d *Device) begin() (err error) {
+	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		return err
+	}
+	if d.module, err = loadModule(); err != nil {
+		return err
+	}
+	for i := range d.stages {
+		if d.stages[i].memory, err = pinned(stageBytes); err != nil {
+			return err
+		}
+		if d.stages[i].copied, err = cu.MakeEvent(cu.DisableTiming); err != nil {
+			return err
+		}
+	}
+	p, err := pinned(64)
+	if err != nil {
+		return err
+	}
+	d.fault = (*fault)(p)
+	*d.fault = fault{}
+	return nil
+}
+
+// Name is "cuda:0".
+func (d *Device) Name() string { return fmt.Sprintf("cuda:%d", d.ordinal) }
+
+// Has is true for float32, bfloat16 and int32. Sums are in float32.
+func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
+
+// HostMemory is false: values are copied.
+func (d *Device) HostMemory() bool { return false }
+
+// Close gives everything back. Closing twice is no error.
+func (d *Device) Close() error {
+	d.pool.mu.Lock()
+	defer d.pool.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	err := d.within(func() error {
+		errs := []error{explain(d.stream.Synchronize()), explain(d.giveBack())}
+		for i := range d.stages {
+			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
+		}
+		errs = append(errs, explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.module.Unload()), explain(d.stream.Destroy()))
+		return errors.Join(errs...)
+	})
+	err = errors.Join(err, explain(d.gpu.ReleasePrimaryCtx()))
+	if n := d.pool.allocated; n != 0 {
+		err = errors.Join(err, fmt.Errorf("%s: closed with %d bytes allocated", d.Name(), n))
+	}
+	return err
+}
+
+// Compile returns the kernel for a request.
+func (d *Device) Compile(r device.Request) (device.Kernel, error) {
+	for _, o := range append(append([]device.Operand(nil), r.In...), r.Out) {
+		if !d.Has(o.DType) {
+			return nil, device.Unsupported(d.Name(), r)
+		}
+	}
+	b := &builder{device: d, request: r}
+	for _, family := range []func(*builder) bool{
+		matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
+	} {
+		if family(b) {
+			if b.err != nil {
+				return nil, fmt.Errorf("%s: %w", d.Name(), b.err)
+			}
+			return &kernel{device: d, workspace: b.workspace, launches: b.launches}, nil
+		}
+	}
+	return nil, device.Unsupported(d.Name(), r)
+}

@@ -1,0 +1,19 @@
+// Package cuda is the device for NVIDIA's GPUs. It is in builds with the tag gpu, which `make gpu` makes; see docs/cuda.md.
+//
+// The way of a kernel:
+//
+//	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, arrange.go, reduce.go, pooling.go,
+//	                  posterior.go, optimizer.go) lists launches: a function, the sizes of its grid, its arguments with gaps for
+//	                  addresses (launch.go)
+//	Run               fills the gaps and hands the launches to the driver, which does them in order; nothing waits
+//
+// The functions are the CUDA C++ of kernels/, compiled ahead of time to gen_kernels.ptx (module.go), which the driver turns into the
+// machine's code when the device is opened. driver.go has the context, the stream and copies; memory.go hands memory out.
+//
+// libcuda/ is what a program is linked with in place of NVIDIA's driver, so that it starts where there is none: the driver is opened
+// when the device is. fake/ is a driver for tests where there is no GPU: the same kernels, compiled for the processor.
+//
+// Sums are taken in a fixed order, without atomic additions: the same inputs give the same bytes.
+//
+// Without the tag the package is empty.
+package cuda

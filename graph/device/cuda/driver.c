@@ -1,0 +1,29 @@
+//go:build gpu
+
+#include "driver.h"
+
+#include <stdint.h>
+
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, CUstream stream, void *arguments, size_t bytes) {
+  // A goroutine may come on any thread. A thread keeps its context, so this is cheap from the second time on.
+  CUresult r = cuCtxSetCurrent(ctx);
+  if (r != CUDA_SUCCESS) return r;
+  void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, arguments, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  return cuLaunchKernel(f, gx, gy, gz, block, 1, 1, 0, stream, NULL, extra);
+}
+
+CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n) {
+  CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+  void *values[] = {log, (void *)(uintptr_t)n};
+  return cuModuleLoadDataEx(m, ptx, 2, options, values);
+}
+
+const char *hd_error_name(CUresult r) {
+  const char *s = NULL;
+  return cuGetErrorName(r, &s) == CUDA_SUCCESS && s != NULL ? s : "";
+}
+
+const char *hd_error_text(CUresult r) {
+  const char *s = NULL;
+  return cuGetErrorString(r, &s) == CUDA_SUCCESS && s != NULL ? s : "";
+}

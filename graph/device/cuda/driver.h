@@ -1,0 +1,15 @@
+#include <cuda.h>
+#include <stddef.h>
+
+// hd_driver_open is in libcuda/trampoline.c.
+const char *hd_driver_open(const char *path);
+
+// hd_launch launches a kernel with packed arguments.
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, CUstream stream, void *arguments, size_t bytes);
+
+// hd_module_load compiles PTX; what the compiler says goes to log, which has n bytes.
+CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n);
+
+// hd_error_name and hd_error_text say what a result means; "" if the driver doesn't know it.
+const char *hd_error_name(CUresult r);
+const char *hd_error_text(CUresult r);

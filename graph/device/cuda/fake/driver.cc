@@ -1,0 +1,365 @@
+// A stand-in for NVIDIA's driver, for tests where there is no GPU: it has the part of libcuda that the device uses, and runs the device's
+// kernels on the processor. It proves the arithmetic of indices and the launch code, not speed, and it is stricter than a GPU:
+//
+//   - Work waits until something waits for it, so that a missing synchronisation shows.
+//   - The device's memory can't be read or written but by kernels, so that code of the host that reaches into it ends the process.
+//   - Arguments of a launch must have the size that the kernel's parameters have, here and in the PTX.
+//
+// Set HISTDIST_FAKE_CUDA_LOG to a file to get a line for each call that gives the device work.
+#include <cuda.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "blocks.h"
+
+namespace {
+
+const size_t memory_bytes = (size_t)32 << 30; // address space; only what is used is memory
+const size_t page = 4096;
+
+struct Device {
+  std::mutex mutex;
+  char* base = nullptr;                       // where the device's addresses begin; open to kernels alone
+  char* inside = nullptr;                     // the same memory, for the driver
+  int file = -1;                              // that both are views of
+  size_t used = 0;                            // the part of the address space that was ever given out
+  std::map<size_t, size_t> taken, holes;      // offset → bytes
+  std::map<char*, size_t> pinned;             // memory of the host
+  std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
+  FILE* log = nullptr;
+  int references = 0;
+
+  void protect(int how) {
+    if (used > 0 && mprotect(base, (used + page - 1) / page * page, how) != 0) {
+      perror("fake CUDA: mprotect");
+      abort();
+    }
+  }
+
+  // drain does all work that waits.
+  void drain() {
+    while (!work.empty()) {
+      work.front()();
+      work.pop_front();
+    }
+  }
+
+  // at is the driver's view of an address.
+  char* at(CUdeviceptr p) { return inside + ((char*)p - base); }
+
+  bool owns(const void* p, size_t n) {
+    size_t at = (size_t)((const char*)p - base);
+    if ((const char*)p < base || at >= used) return false;
+    auto i = taken.upper_bound(at);
+    if (i == taken.begin()) return false;
+    --i;
+    return at + n <= i->first + i->second;
+  }
+
+  bool is_pinned(const void* p, size_t n) {
+    auto i = pinned.upper_bound((char*)p);
+    if (i == pinned.begin()) return false;
+    --i;
+    return (char*)p + n <= i->first + i->second;
+  }
+};
+
+Device& device() {
+  static Device* d = new Device;
+  return *d;
+}
+
+#define LOG(...)                         \
+  if (device().log != nullptr) {         \
+    fprintf(device().log, __VA_ARGS__);  \
+    fflush(device().log);                \
+  }
+
+// Module is the text of a PTX module.
+struct Module {
+  std::string ptx;
+};
+
+// parameters is the size of a kernel's packed parameters in PTX; −1 if there is no such kernel.
+long parameters(const std::string& ptx, const char* kernel) {
+  size_t at = ptx.find(std::string(".entry ") + kernel + "(");
+  if (at == std::string::npos) return -1;
+  size_t end = ptx.find(')', at);
+  long bytes = 0;
+  for (size_t p = ptx.find(".param", at); p < end; p = ptx.find(".param", p + 1)) {
+    std::string line = ptx.substr(p, ptx.find('\n', p) - p);
+    long size = 0, align = 0, count = 0;
+    char name[256];
+    if (sscanf(line.c_str(), ".param .align %ld .b8 %255[^[][%ld]", &align, name, &count) == 3)
+      size = count;
+    else if (line.compare(0, 9, ".param .u") == 0 || line.compare(0, 9, ".param .f") == 0 || line.compare(0, 9, ".param .b") == 0)
+      size = align = atol(line.c_str() + 9) / 8;
+    else
+      return -2;
+    bytes = (bytes + align - 1) / align * align + size;
+  }
+  return bytes;
+}
+
+typedef std::lock_guard<std::mutex> Lock;
+
+} // namespace
+
+#define API extern "C" __attribute__((visibility("default"))) CUresult
+
+API cuInit(unsigned) {
+  Device& d = device();
+  Lock lock(d.mutex);
+  if (d.base != nullptr) return CUDA_SUCCESS;
+  d.file = memfd_create("fake CUDA memory", 0);
+  if (d.file < 0 || ftruncate(d.file, memory_bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  void* outside = mmap(nullptr, memory_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, d.file, 0);
+  void* inside = mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, d.file, 0);
+  if (outside == MAP_FAILED || inside == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
+  d.base = (char*)outside;
+  d.inside = (char*)inside;
+  if (const char* path = getenv("HISTDIST_FAKE_CUDA_LOG")) d.log = fopen(path, "w");
+  return CUDA_SUCCESS;
+}
+API cuDriverGetVersion(int* v) { return *v = CUDA_VERSION, CUDA_SUCCESS; }
+API cuGetErrorName(CUresult r, const char** s) { return *s = r == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR", CUDA_SUCCESS; }
+API cuGetErrorString(CUresult, const char** s) { return *s = "an error of the fake driver", CUDA_SUCCESS; }
+API cuDeviceGetCount(int* n) { return *n = 1, CUDA_SUCCESS; }
+API cuDeviceGet(CUdevice* d, int ordinal) {
+  if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
+  return *d = 0, CUDA_SUCCESS;
+}
+API cuDeviceGetName(char* name, int n, CUdevice) { return snprintf(name, (size_t)n, "processor behind a fake driver"), CUDA_SUCCESS; }
+API cuDeviceGetAttribute(int* v, CUdevice_attribute a, CUdevice) {
+  switch (a) {
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *v = 8; break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *v = 0; break;
+    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *v = 2; break;
+    default: *v = 0;
+  }
+  return CUDA_SUCCESS;
+}
+API cuDeviceTotalMem(size_t* n, CUdevice) { return *n = memory_bytes, CUDA_SUCCESS; }
+API cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice) {
+  Device& d = device();
+  Lock lock(d.mutex);
+  d.references++;
+  return *c = (CUcontext)&d, CUDA_SUCCESS;
+}
+API cuDevicePrimaryCtxRelease(CUdevice) {
+  Device& d = device();
+  Lock lock(d.mutex);
+  if (d.references == 0) return CUDA_ERROR_INVALID_CONTEXT;
+  d.references--;
+  return CUDA_SUCCESS;
+}
+
+static thread_local CUcontext current;
+#define IN_CONTEXT                                                        \
+  if (current != (CUcontext)&device() || device().references == 0) return CUDA_ERROR_INVALID_CONTEXT; \
+  Device& d = device();                                                   \
+  Lock lock(d.mutex)
+
+API cuCtxSetCurrent(CUcontext c) { return current = c, CUDA_SUCCESS; }
+
+API cuMemGetInfo(size_t* free, size_t* total) {
+  IN_CONTEXT;
+  size_t taken = 0;
+  for (auto& t : d.taken) taken += t.second;
+  *total = memory_bytes;
+  *free = memory_bytes - taken;
+  return CUDA_SUCCESS;
+}
+
+API cuMemAlloc(CUdeviceptr* p, size_t bytes) {
+  IN_CONTEXT;
+  if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  LOG("alloc %zu\n", bytes);
+  size_t n = (bytes + 255) / 256 * 256, at = d.used;
+  auto hole = d.holes.begin();
+  while (hole != d.holes.end() && hole->second < n) ++hole;
+  if (hole != d.holes.end()) {
+    at = hole->first;
+    size_t rest = hole->second - n;
+    d.holes.erase(hole);
+    if (rest > 0) d.holes[at + n] = rest;
+  } else {
+    if (d.used + n > memory_bytes) return CUDA_ERROR_OUT_OF_MEMORY;
+    d.used += n;
+  }
+  d.taken[at] = n;
+  // New memory holds anything.
+  d.work.push_back([&d, at, n] { memset(d.inside + at, 0xa5, n); });
+  return *p = (CUdeviceptr)(d.base + at), CUDA_SUCCESS;
+}
+
+API cuMemFree(CUdeviceptr p) {
+  IN_CONTEXT;
+  d.drain();
+  auto i = d.taken.find((size_t)((char*)p - d.base));
+  if (i == d.taken.end()) return CUDA_ERROR_INVALID_VALUE;
+  size_t at = i->first, n = i->second;
+  d.taken.erase(i);
+  // Join what is free on both sides.
+  auto after = d.holes.find(at + n);
+  if (after != d.holes.end()) {
+    n += after->second;
+    d.holes.erase(after);
+  }
+  auto before = d.holes.lower_bound(at);
+  if (before != d.holes.begin()) {
+    --before;
+    if (before->first + before->second == at) {
+      at = before->first;
+      n += before->second;
+      d.holes.erase(before);
+    }
+  }
+  if (at + n == d.used) {
+    // The end goes back to the system.
+    size_t keep = (at + page - 1) / page * page, end = (at + n + page - 1) / page * page;
+    if (end > keep + ((size_t)16 << 20)) madvise(d.inside + keep, end - keep, MADV_REMOVE);
+    d.used = at;
+    return CUDA_SUCCESS;
+  }
+  d.holes[at] = n;
+  return CUDA_SUCCESS;
+}
+
+API cuMemHostAlloc(void** p, size_t bytes, unsigned) {
+  IN_CONTEXT;
+  if (posix_memalign(p, page, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  d.pinned[(char*)*p] = bytes;
+  return CUDA_SUCCESS;
+}
+API cuMemFreeHost(void* p) {
+  IN_CONTEXT;
+  d.drain();
+  if (d.pinned.erase((char*)p) == 0) return CUDA_ERROR_INVALID_VALUE;
+  free(p);
+  return CUDA_SUCCESS;
+}
+
+API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream) {
+  IN_CONTEXT;
+  if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
+  LOG("upload %zu\n", n);
+  if (d.is_pinned(from, n)) { // read when the work is done
+    d.work.push_back([=, &d] { memcpy(d.at(to), from, n); });
+    return CUDA_SUCCESS;
+  }
+  std::string copy((const char*)from, n); // pageable memory is staged before the call returns
+  d.work.push_back([=, &d] { memcpy(d.at(to), copy.data(), n); });
+  return CUDA_SUCCESS;
+}
+API cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t n, CUstream) {
+  IN_CONTEXT;
+  if (!d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
+  LOG("download %zu\n", n);
+  d.work.push_back([=, &d] { memcpy(to, d.at(from), n); });
+  return CUDA_SUCCESS;
+}
+API cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream) {
+  IN_CONTEXT;
+  if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
+  LOG("memset %zu\n", n);
+  d.work.push_back([=, &d] { memset(d.at(to), v, n); });
+  return CUDA_SUCCESS;
+}
+
+API cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned, CUjit_option*, void**) {
+  IN_CONTEXT;
+  Module* module = new Module{(const char*)image};
+  if (module->ptx.find(".version ") == std::string::npos || module->ptx.find(".target sm_") == std::string::npos) {
+    delete module;
+    return CUDA_ERROR_INVALID_PTX;
+  }
+  return *m = (CUmodule)module, CUDA_SUCCESS;
+}
+API cuModuleUnload(CUmodule m) {
+  IN_CONTEXT;
+  d.drain();
+  delete (Module*)m;
+  return CUDA_SUCCESS;
+}
+API cuModuleGetFunction(CUfunction* f, CUmodule m, const char* name) {
+  IN_CONTEXT;
+  const shim::Kernel* k = shim::all;
+  while (k != nullptr && strcmp(k->name, name) != 0) k = k->next;
+  if (k == nullptr) return CUDA_ERROR_NOT_FOUND;
+  long bytes = parameters(((Module*)m)->ptx, name);
+  if (bytes != (long)k->bytes) {
+    fprintf(stderr, "fake CUDA: kernel %s takes %ld bytes of arguments in the PTX and %zu here\n", name, bytes, k->bytes);
+    return CUDA_ERROR_NOT_FOUND;
+  }
+  return *f = (CUfunction)k, CUDA_SUCCESS;
+}
+
+API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned, CUstream, void** params, void** extra) {
+  IN_CONTEXT;
+  const shim::Kernel* k = (const shim::Kernel*)f;
+  const char* buffer = nullptr;
+  size_t bytes = 0;
+  for (; extra != nullptr && extra[0] != CU_LAUNCH_PARAM_END; extra += 2) {
+    if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER) buffer = (const char*)extra[1];
+    if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE) bytes = *(size_t*)extra[1];
+  }
+  if (params != nullptr || buffer == nullptr || bytes != k->bytes) {
+    fprintf(stderr, "fake CUDA: kernel %s takes %zu bytes of arguments, got %zu\n", k->name, k->bytes, bytes);
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (gx == 0 || gy == 0 || gz == 0 || gx > 0x7fffffff || gy > 65535 || gz > 65535) return CUDA_ERROR_INVALID_VALUE;
+  if (bx == 0 || by == 0 || bz == 0 || bx * by * bz > 256) return CUDA_ERROR_INVALID_VALUE; // the kernels' launch bounds
+  LOG("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
+  shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes)};
+  d.work.push_back([l, &d] {
+    d.protect(PROT_READ | PROT_WRITE);
+    shim::run(l);
+    d.protect(PROT_NONE);
+  });
+  return CUDA_SUCCESS;
+}
+
+API cuStreamCreate(CUstream* s, unsigned) {
+  IN_CONTEXT;
+  return *s = (CUstream)malloc(1), CUDA_SUCCESS;
+}
+API cuStreamDestroy(CUstream s) {
+  IN_CONTEXT;
+  d.drain();
+  free((void*)s);
+  return CUDA_SUCCESS;
+}
+API cuStreamSynchronize(CUstream) {
+  IN_CONTEXT;
+  LOG("synchronize\n");
+  d.drain();
+  return CUDA_SUCCESS;
+}
+API cuEventCreate(CUevent* e, unsigned) {
+  IN_CONTEXT;
+  return *e = (CUevent)malloc(1), CUDA_SUCCESS;
+}
+API cuEventDestroy(CUevent e) {
+  IN_CONTEXT;
+  free((void*)e);
+  return CUDA_SUCCESS;
+}
+API cuEventRecord(CUevent, CUstream) {
+  IN_CONTEXT;
+  return CUDA_SUCCESS;
+}
+API cuEventSynchronize(CUevent) {
+  IN_CONTEXT;
+  d.drain(); // everything before the event and, as a driver may, everything after it
+  return CUDA_SUCCESS;
+}

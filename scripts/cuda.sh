@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# What a build for NVIDIA's GPUs needs, on machines with and without one. Everything goes to bin/cuda.
+#
+#   scripts/cuda.sh env      prints CGO_CFLAGS and CGO_LDFLAGS for `go build -tags gpu`, having made what they name (make gpu does this)
+#   scripts/cuda.sh fake     builds the fake driver of the tests, which runs the kernels on the processor
+#   scripts/cuda.sh check    tells whether graph/device/cuda/gen_kernels.ptx is that of the kernels' sources, and assembles it for sm_80 and sm_90
+#   scripts/cuda.sh kernels  makes graph/device/cuda/gen_kernels.ptx
+#
+# Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
+# the kernels is always the pinned one from there: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX (g++).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The oldest CUDA 12 whose headers gorgonia.org/cu and cuDNN 9 know: its PTX runs on drivers from 530 on.
+release=12.1.105
+out=$PWD/bin/cuda
+packages=$out/packages-$release
+source=graph/device/cuda
+
+say() { echo "cuda: $*" >&2; }
+
+# package NAME unpacks a package of NVIDIA's from PyPI. They hold files alone, so that no installation is needed.
+package() {
+	local mark=$packages/.$1
+	[ -e "$mark" ] && return
+	local python=${PYTHON:-python3}
+	if ! "$python" -m pip --version >/dev/null 2>&1; then
+		say "$1 $release is missing, and there is no pip to fetch it: install a CUDA toolkit 12.x and set CUDA_PATH, or pip:"
+		say "  Debian, Ubuntu: apt-get install python3-pip    Fedora: dnf install python3-pip    or set PYTHON to a Python that has it"
+		exit 1
+	fi
+	say "fetching $1 $release"
+	mkdir -p "$packages"
+	local fetched
+	fetched=$(mktemp -d "$out/fetch.XXXXXX")
+	"$python" -m pip download -q --no-deps --only-binary=:all: -d "$fetched" "$1==$release" >&2 || {
+		rm -rf "$fetched"
+		say "can't fetch $1 $release from PyPI: is there a network? On this kind of machine NVIDIA publishes it for Linux on x86_64 and aarch64"
+		exit 1
+	}
+	"$python" -m zipfile -e "$fetched"/*.whl "$packages"
+	rm -rf "$fetched"
+	touch "$mark"
+}
+
+# headers sets include to a folder with cuda.h of CUDA 12.
+headers() {
+	for include in "${CUDA_PATH:-/usr/local/cuda}/include" /usr/local/cuda-12*/include /opt/cuda/include /usr/include; do
+		if grep -qE '^#define CUDA_VERSION 12[0-9]{3}' "$include/cuda.h" 2>/dev/null; then return; fi
+	done
+	package nvidia-cuda-runtime-cu12
+	include=$packages/nvidia/cuda_runtime/include
+}
+
+# driver makes bin/cuda/libcuda.a, with which programs are linked in place of NVIDIA's driver: see libcuda/trampoline.c.
+driver() {
+	headers
+	local stamp
+	stamp="$include $(sha256sum "$source/libcuda/trampoline.c" "$include/cuda.h" | sha256sum)"
+	if [ -e "$out/libcuda.a" ] && [ "$(cat "$out/libcuda.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
+	local work cc=${CC:-gcc}
+	work=$(mktemp -d)
+	echo '#include <cuda.h>' | $cc -E -P -I"$include" - | tr '\n' ' ' | grep -oE 'CUresult +cu[A-Za-z0-9_]+ *\(' |
+		sed -E 's/CUresult +([A-Za-z0-9_]+).*/FUNCTION(\1)/' | sort -u >"$work/functions.h"
+	$cc -O2 -Wall -fPIC -I"$work" -c -o "$work/trampoline.o" "$source/libcuda/trampoline.c"
+	rm -f "$out/libcuda.a"
+	ar rcs "$out/libcuda.a" "$work/trampoline.o"
+	rm -rf "$work"
+	echo "$stamp" >"$out/libcuda.stamp"
+}
+
+fake() {
+	headers
+	local cxx=${CXX:-g++}
+	if ! command -v "$cxx" >/dev/null; then
+		say "the fake driver of the tests needs a C++ compiler: apt-get install g++, dnf install gcc-c++, or set CXX"
+		exit 1
+	fi
+	local f=$out/libcuda-fake.so
+	if [ -e "$f" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f" -type f)" ]; then return; fi
+	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.
+	$cxx -std=c++17 -O3 -march=native -ffp-contract=off -fPIC -fvisibility=hidden -shared -pthread -Wall -Wno-unknown-pragmas -Wno-unused-function \
+		-I"$include" -o "$f.new" "$source"/fake/*.cc
+	mv "$f.new" "$f"
+}
+
+# compile FILE makes the kernels' PTX.
+compile() {
+	package nvidia-cuda-nvrtc-cu12
+	local nvrtc=$packages/nvidia/cuda_nvrtc/lib
+	${CC:-gcc} -O1 -o "$out/ptx" "$source/kernels/ptx.c" -ldl
+	(cd "$source/kernels" && LD_LIBRARY_PATH=$nvrtc "$out/ptx" "$nvrtc/libnvrtc.so.12" kernels.cu "$1" --gpu-architecture=compute_80 --std=c++17)
+}
+
+check() {
+	compile "$out/kernels.ptx"
+	if ! cmp -s "$out/kernels.ptx" "$source/gen_kernels.ptx"; then
+		say "$source/gen_kernels.ptx is not that of the sources: make it with scripts/cuda.sh kernels"
+		exit 1
+	fi
+	package nvidia-cuda-nvcc-cu12
+	local ptxas=$packages/nvidia/cuda_nvcc/bin/ptxas
+	chmod +x "$ptxas"
+	for arch in sm_80 sm_90; do
+		"$ptxas" -arch=$arch -o "$out/kernels-$arch.cubin" "$source/gen_kernels.ptx"
+		say "the kernels assemble for $arch: $(stat -c %s "$out/kernels-$arch.cubin") bytes"
+	done
+}
+
+mkdir -p "$out"
+case ${1:-} in
+env)
+	driver
+	echo "export CGO_CFLAGS='${CGO_CFLAGS:--O2 -g} -I$include' CGO_LDFLAGS='${CGO_LDFLAGS:--O2 -g} -L$out'"
+	;;
+fake) fake ;;
+check) check ;;
+kernels) compile "$PWD/$source/gen_kernels.ptx" ;;
+*)
+	say "usage: scripts/cuda.sh env|fake|check|kernels"
+	exit 2
+	;;
+esac
