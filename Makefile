@@ -88,7 +88,7 @@ man: build ## write manual pages into man/
 demo: build ## translate synthetic tissue with the model in the binary
 	bin/histdist demo
 
-demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (half an hour)
+demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen
 	bin/histdist demo measure
 
 clean: ## remove what was built

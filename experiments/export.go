@@ -11,6 +11,8 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/train"
 )
 
@@ -39,8 +41,8 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	if err != nil {
 		return err
 	}
+	c.Run.Output = filepath.Dir(checkpoint) // the run may have moved
 	e := &Experiment{Config: c, device: o.Device}
-	defer func() { e.device = nil }() // the caller's
 	if o.Base != "" {
 		e.Config.Model.Base = o.Base
 	}
@@ -60,7 +62,29 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		o.Latents = &s
 	}
 	o.Phikon = e.model.PhikonDir
-	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
+	if o.DType == weights.Float32 {
+		return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
+	}
+	return convertedExport(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
+}
+
+// convertedExport exports in float32 beside dst and converts all networks of that, not the trained one alone.
+func convertedExport(ctx context.Context, checkpoint, base, dst string, o train.ExportOptions) (err error) {
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	between, err := os.MkdirTemp(filepath.Dir(dst), ".export-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(between)) }()
+	convert := model.ConvertOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}
+	o.DType, o.MaxShardBytes = weights.Float32, 0
+	whole := filepath.Join(between, "model")
+	if err := train.Export(ctx, checkpoint, base, whole, o); err != nil {
+		return err
+	}
+	return model.Convert(ctx, whole, dst, convert)
 }
 
 // findCheckpoint is the checkpoint that a path means: itself, or the latest of a run.

@@ -86,6 +86,6 @@ func demoMeasureCommand() *cobra.Command {
 	f.StringVar(&out, "out", "demo-eval", "folder to write")
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")
-	f.IntVar(&o.Steps, "steps", 20, "of inversion and translation each")
+	f.IntVar(&o.Steps, "steps", demo.Steps, "of inversion and translation each")
 	return c
 }

@@ -35,6 +35,9 @@ func Model() fs.FS {
 // unseen is the seed of tissue whose patients and stains the model was not trained on.
 const unseen = 20260
 
+// piece is the piece of tissue that is shown: one of a tumour with positive and negative nuclei.
+const piece = 8
+
 // Steps of inversion and translation each, as many as the small model needs.
 const Steps = 50
 
@@ -71,7 +74,7 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	}
 	c := synth.Default()
 	c.Seed, c.Size = unseen, 256
-	pair, err := synth.Generate(ctx, c, 0)
+	pair, err := synth.Generate(ctx, c, piece)
 	if err != nil {
 		return r, err
 	}
