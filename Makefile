@@ -16,7 +16,7 @@ BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./
 BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
 # The test binaries that scripts/gpu-check.sh runs on a machine with a GPU.
-GPU_TESTS := graph/device/cuda
+GPU_TESTS := graph/device/cuda graph/unet graph/vae graph/clip graph/vit
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build gpu gpu-test test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
@@ -36,8 +36,8 @@ GPU := cgo=$$(GO=$(GO) scripts/deps.sh) && cuda=$$(scripts/cuda.sh env) || exit 
 
 gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and what scripts/gpu-check.sh runs on one
 	@scripts/cuda.sh check
-	@$(GPU) mkdir -p bin/gpu; $(GO) build -tags gpu -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/gpu/histdist ./cmd/histdist && \
-	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -o bin/gpu/$$(basename $$package).test ./$$package || exit 1; done
+	@$(GPU) mkdir -p bin/gpu; $(GO) build -tags gpu -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gpu/histdist ./cmd/histdist && \
+	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -ldflags '-s -w' -o bin/gpu/$$(basename $$package).test ./$$package || exit 1; done
 	@echo "built bin/gpu/histdist $(VERSION)"
 
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a build for NVIDIA's GPUs needs, on machines with and without one. Everything goes to bin/cuda.
 #
-#   scripts/cuda.sh env      prints CGO_CFLAGS and CGO_LDFLAGS for `go build -tags gpu`, having made what they name (make gpu does this)
+#   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
 #   scripts/cuda.sh fake     builds the fake driver of the tests, which runs the kernels on the processor
 #   scripts/cuda.sh check    tells whether graph/device/cuda/gen_kernels.ptx is that of the kernels' sources, and assembles it for sm_80 and sm_90
 #   scripts/cuda.sh kernels  makes graph/device/cuda/gen_kernels.ptx
@@ -76,7 +76,8 @@ fake() {
 		say "the fake driver of the tests needs a C++ compiler: apt-get install g++, dnf install gcc-c++, or set CXX"
 		exit 1
 	fi
-	local f=$out/libcuda-fake.so
+	mkdir -p "$out/fake"
+	local f=$out/fake/libcuda.so.1
 	if [ -e "$f" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f" -type f)" ]; then return; fi
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.
 	$cxx -std=c++17 -O3 -march=native -ffp-contract=off -fPIC -fvisibility=hidden -shared -pthread -Wall -Wno-unknown-pragmas -Wno-unused-function \
@@ -111,7 +112,14 @@ mkdir -p "$out"
 case ${1:-} in
 env)
 	driver
-	echo "export CGO_CFLAGS='${CGO_CFLAGS:--O2 -g} -I$include' CGO_LDFLAGS='${CGO_LDFLAGS:--O2 -g} -L$out'"
+	# The compiler's own variables, for with CGO_LDFLAGS go would compile the kernels of the processor once more. But folders of the command
+	# line, such as those that gorgonia.org/cu names, come before LIBRARY_PATH: where one has a libcuda.so, ours must come first there.
+	echo "export CPATH='$include${CPATH:+:$CPATH}' LIBRARY_PATH='$out${LIBRARY_PATH:+:$LIBRARY_PATH}'"
+	for folder in /usr/local/cuda/lib64 /usr/local/cuda/lib /usr/lib/x86_64-linux-gnu /opt/cuda/lib64 /opt/cuda/lib; do
+		[ -e "$folder/libcuda.so" ] || continue
+		echo "export CGO_LDFLAGS='${CGO_LDFLAGS:--O2 -g} -L$out'"
+		break
+	done
 	;;
 fake) fake ;;
 check) check ;;

@@ -4,7 +4,7 @@
 #
 #   scripts/gpu-check.sh [folder of golden data]     (else HISTDIST_GOLDEN, else testdata/golden)
 #
-# HISTDIST_MODEL: a full-size model's folder; with it a whole translation is timed.
+# HISTDIST_MODEL: a full-size model's folder; with it a whole translation is timed. HISTDIST_GPU: cuda:1 and so on. HISTDIST_SKIP_TIMES=1: no times.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -17,7 +17,7 @@ if [ ! -x bin/gpu/histdist ]; then
 	exit 2
 fi
 
-# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line with what its lines "gpu-check: …" say.
+# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line, all of them if it fails or if show is set.
 check() {
 	local name=$1 folder=$2 begin log rc
 	shift 2
@@ -28,7 +28,8 @@ check() {
 	local took
 	took=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
 	if [ $rc = 0 ]; then
-		echo "$name ok ${took}s $(tail -1 "$log")"
+		echo "$name ok ${took}s $([ -n "${show:-}" ] || tail -1 "$log")"
+		[ -z "${show:-}" ] || sed 's/^/    /' "$log"
 	else
 		echo "$name FAILED ${took}s"
 		tail -40 "$log" | sed 's/^/    /'
@@ -53,21 +54,31 @@ done
 suite "contract" '^TestConformance$/^contract$'
 suite "a block with its gradients" '^TestProgram$'
 
-# The golden model as a whole: the processor's image and the GPU's.
+# The golden data in float32 and bfloat16, with the tolerances of the processor's devices.
+for network in unet vae clip vit; do
+	check "golden $network" graph/$network env HISTDIST_TEST_DEVICES="$device" "$root/bin/gpu/$network.test" -test.timeout 10m
+done
+
+# A whole translation of a synthetic image with the golden model.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-golden() {
-	bin/gpu/histdist data synth --out "$work/tissue" --pairs 1 --val-pairs 0 --size 256 &&
-		for d in cpu "$device"; do
-			bin/gpu/histdist translate --device "$d" --model testdata/golden/tiny --phikon testdata/golden/tiny-phikon --input "$work/tissue/TrainValAB/trainA" \
-				--output "$work/$d" --steps-inversion 5 --steps-translation 5 || return 1
-		done
-}
-check "translate with the golden model" . golden
+check "synthetic image" . bin/gpu/histdist data synth --out "$work/tissue" --pairs 1 --val-pairs 0 --size 256
+check "translation with the golden model" . bin/gpu/histdist translate --device "$device" --model testdata/golden/tiny --phikon testdata/golden/tiny-phikon \
+	--input "$work/tissue/TrainValAB/trainA" --output "$work/golden" --steps-inversion 5 --steps-translation 5
 
-for precision in float32 bfloat16; do
-	check "networks at full size, $precision" . bin/gpu/histdist bench --device "$device" --precision "$precision"
-done
+# Under NVIDIA's checker of races between the threads of a block, where it is there.
+if command -v compute-sanitizer >/dev/null; then
+	check "racecheck" graph/device/cuda compute-sanitizer --tool racecheck --error-exitcode 1 "$root/bin/gpu/cuda.test" -test.run '^TestProgram$' -driver=
+else
+	skipped "racecheck" "compute-sanitizer is missing: it comes with a CUDA toolkit"
+fi
+
+# Times: a U-Net step, the autoencoder's halves, CLIP and Phikon.
+if [ -z "${HISTDIST_SKIP_TIMES:-}" ]; then
+	for precision in float32 bfloat16; do
+		show=1 check "networks at full size, $precision" . bin/gpu/histdist bench --device "$device" --precision "$precision"
+	done
+fi
 if [ -n "${HISTDIST_MODEL:-}" ]; then
 	check "translation 100 + 100 at full size" . bin/gpu/histdist translate --device "$device" --precision bfloat16 --model "$HISTDIST_MODEL" \
 		--input "$work/tissue/TrainValAB/trainA" --output "$work/full"

@@ -28,6 +28,7 @@ second, how long an image takes. Put its output into a report of a problem.`,
 			if _, err := fmt.Fprintf(out, "%-14s %s\n%s", "histdist", version, hostinfo.Read()); err != nil {
 				return err
 			}
+			fmt.Fprintf(out, "%-14s %s\n", "device cuda", devices.GPUs())
 			phikon, err := weights.FindModel(model.DefaultPhikon)
 			if err != nil {
 				phikon = err.Error()

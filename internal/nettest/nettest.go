@@ -3,7 +3,9 @@ package nettest
 
 import (
 	"math"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -16,10 +18,14 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// EachDevice runs a subtest on each device of the build.
+// EachDevice runs a subtest on each processor device of the build, or on those that the environment names: HISTDIST_TEST_DEVICES=cuda:0.
 func EachDevice(t *testing.T, test func(t *testing.T, d device.Device)) {
 	t.Helper()
-	for _, name := range devices.Names() {
+	names := devices.Names()
+	if list := os.Getenv("HISTDIST_TEST_DEVICES"); list != "" {
+		names = strings.Split(list, ",")
+	}
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) { test(t, Open(t, name)) })
 	}
 }

@@ -29,7 +29,7 @@ import (
 )
 
 // driver is the library that the tests open: the fake one that `make gpu` builds, or with -driver="" NVIDIA's.
-var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/libcuda-fake.so"), "the driver's library; \"\" is NVIDIA's")
+var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/fake/libcuda.so.1"), "the driver's library; \"\" is NVIDIA's")
 
 func open(t testing.TB, o cuda.Options) *cuda.Device {
 	t.Helper()
@@ -55,6 +55,21 @@ func TestOpenErrors(t *testing.T) {
 	open(t, cuda.Options{}) // the process's driver
 	if _, err := cuda.New(cuda.Options{Driver: *driver, Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
 		t.Errorf("GPU 1000: error %v, want the number of GPUs", err)
+	}
+}
+
+func TestRead(t *testing.T) {
+	i, err := cuda.Read(*driver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(i.GPUs) == 0 {
+		t.Fatalf("no GPUs in %q", i)
+	}
+	for n, g := range i.GPUs {
+		if want := fmt.Sprintf("cuda:%d %s, compute capability %s", n, g.Name, g.Capability); g.Bytes == 0 || !strings.Contains(i.String(), want) {
+			t.Errorf("%+v is told as %q", g, i)
+		}
 	}
 }
 

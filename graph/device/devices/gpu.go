@@ -7,6 +7,15 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda"
 )
 
+// GPUs says which GPUs this build can use, or why it can't: a line for `histdist doctor`.
+func GPUs() string {
+	i, err := cuda.Read("")
+	if err != nil {
+		return "no: " + err.Error()
+	}
+	return "yes: " + i.String()
+}
+
 func gpus() []string { return []string{"cuda:0, cuda:1, …"} }
 
 func openCUDA(ordinal int) (device.Device, error) {

@@ -1,0 +1,92 @@
+//go:build gpu
+
+package cuda
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"gorgonia.org/cu"
+)
+
+// Info is what a machine has for this device.
+type Info struct {
+	Driver string // NVIDIA's words on its version; "" if the system doesn't tell
+	CUDA   string // the version that the driver knows, such as "12.4"
+	GPUs   []GPU
+}
+
+// GPU is one of them.
+type GPU struct {
+	Name       string
+	Capability string // compute capability, such as "9.0"
+	Bytes      int64  // of memory
+}
+
+// Read looks for the driver (its library, or "" for NVIDIA's) and GPUs. It makes no context.
+func Read(driver string) (Info, error) {
+	version, err := openDriver(driver)
+	if err != nil {
+		return Info{}, err
+	}
+	i := Info{CUDA: versionText(version), Driver: driverVersion()}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return i, fmt.Errorf("cuda: %w: %w", ErrNoDriver, explain(err))
+	}
+	for ordinal := range n {
+		g, err := readGPU(ordinal)
+		if err != nil {
+			return i, fmt.Errorf("cuda:%d: %w", ordinal, explain(err))
+		}
+		i.GPUs = append(i.GPUs, g)
+	}
+	return i, nil
+}
+
+func readGPU(ordinal int) (g GPU, err error) {
+	d, err := cu.GetDevice(ordinal)
+	if err != nil {
+		return g, err
+	}
+	if g.Name, err = d.Name(); err != nil {
+		return g, err
+	}
+	major, err := d.Attribute(cu.ComputeCapabilityMajor)
+	if err != nil {
+		return g, err
+	}
+	minor, err := d.Attribute(cu.ComputeCapabilityMinor)
+	if err != nil {
+		return g, err
+	}
+	g.Capability = fmt.Sprintf("%d.%d", major, minor)
+	g.Bytes, err = d.TotalMem()
+	return g, err
+}
+
+// driverVersion is the first line of what the kernel module says, "" where there is none.
+func driverVersion() string {
+	text, err := os.ReadFile("/proc/driver/nvidia/version")
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSpace(strings.TrimPrefix(line, "NVRM version:"))
+}
+
+// String is one line: the versions and the GPUs.
+func (i Info) String() string {
+	parts := []string{"CUDA " + i.CUDA}
+	if i.Driver != "" {
+		parts[0] += ", driver " + i.Driver
+	}
+	for n, g := range i.GPUs {
+		parts = append(parts, fmt.Sprintf("cuda:%d %s, compute capability %s, %.1f GiB", n, g.Name, g.Capability, float64(g.Bytes)/(1<<30)))
+	}
+	if len(i.GPUs) == 0 {
+		parts = append(parts, "no GPU")
+	}
+	return strings.Join(parts, "; ")
+}
