@@ -8,7 +8,8 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
-export HISTDIST_GOLDEN=${1:-${HISTDIST_GOLDEN:-$root/testdata/golden}}
+HISTDIST_GOLDEN=$(cd "${1:-${HISTDIST_GOLDEN:-testdata/golden}}" && pwd) || exit 2 # absolute: the checks run in other folders
+export HISTDIST_GOLDEN
 device=${HISTDIST_GPU:-cuda:0}
 failed=0
 
@@ -17,46 +18,58 @@ if [ ! -x bin/gpu/histdist ]; then
 	exit 2
 fi
 
-# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line, all of them if it fails or if show is set.
+# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line; all of them if it fails or if show is set. For a test
+# binary, tests=1, it prints how many tests passed, and that it was skipped if there were none.
 check() {
-	local name=$1 folder=$2 begin log rc
+	local name=$1 folder=$2 begin log rc took said
 	shift 2
 	begin=$(date +%s.%N)
 	log=$(mktemp)
 	(cd "$folder" && "$@") >"$log" 2>&1
 	rc=$?
-	local took
 	took=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
-	if [ $rc = 0 ]; then
-		echo "$name ok ${took}s $([ -n "${show:-}" ] || tail -1 "$log")"
+	said=$(tail -1 "$log")
+	if [ -n "${tests:-}" ]; then
+		# Those that have none below them.
+		said="$(grep -E '^ *--- PASS' "$log" | awk '{match($0, /^ */); if (depth && RLENGTH <= depth) n++; depth = RLENGTH + 1} END {print n + (NR > 0)}') tests passed"
+		[ "$rc" != 0 ] || grep -q '^ *--- PASS' "$log" || rc=none
+	fi
+	case $rc in
+	0)
+		[ -z "${show:-}" ] || said=""
+		echo "$name ok ${took}s $said"
 		[ -z "${show:-}" ] || sed 's/^/    /' "$log"
-	else
+		;;
+	none) echo "$name skipped there is no such test" ;;
+	*)
 		echo "$name FAILED ${took}s"
 		tail -40 "$log" | sed 's/^/    /'
 		failed=1
-	fi
+		;;
+	esac
 	rm -f "$log"
 }
 
 # suite NAME PATTERN is a part of the device's tests, with NVIDIA's driver.
-suite() { check "$1" graph/device/cuda "$root/bin/gpu/cuda.test" -test.timeout 10m -test.run "$2" -driver=; }
+suite() { tests=1 check "$1" graph/device/cuda "$root/bin/gpu/cuda.test" -test.v -test.timeout 10m -test.run "$2" -driver=; }
 
 skipped() { echo "$1 skipped $2"; }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv,noheader 2>/dev/null || echo "nvidia-smi is missing"
 check doctor . bin/gpu/histdist doctor --quick
 suite "driver and memory" '^Test(OpenErrors|DriverIsMissing|CopiesLarger|ClosedWithMemory)'
-for family in contract conv pool linear attention norm elementwise arrange reduce posterior optimizer; do
+suite "devicetest contract" '^TestConformance$/^contract$'
+for family in conv pool linear attention norm elementwise arrange reduce posterior; do
 	suite "devicetest $family float32" "^TestConformance\$/^$family\$/.*/.*/float32\$"
-	[ $family = contract ] || suite "devicetest $family bfloat16" "^TestConformance\$/^$family\$/.*/.*/bfloat16\$"
-	[ $family = contract ] || suite "devicetest $family odd shapes" "^TestConformance\$/^$family\$/.*/odd\$"
+	suite "devicetest $family bfloat16" "^TestConformance\$/^$family\$/.*/.*/bfloat16\$"
+	suite "devicetest $family odd shapes" "^TestConformance\$/^$family\$/.*/odd\$"
 done
-suite "contract" '^TestConformance$/^contract$'
+suite "devicetest optimizer float32" '^TestConformance$/^optimizer$' # exact in every precision
 suite "a block with its gradients" '^TestProgram$'
 
 # The golden data in float32 and bfloat16, with the tolerances of the processor's devices.
 for network in unet vae clip vit; do
-	check "golden $network" graph/$network env HISTDIST_TEST_DEVICES="$device" "$root/bin/gpu/$network.test" -test.timeout 10m
+	tests=1 check "golden $network" graph/$network env HISTDIST_TEST_DEVICES="$device" "$root/bin/gpu/$network.test" -test.v -test.timeout 10m
 done
 
 # A whole translation of a synthetic image with the golden model.
