@@ -20,7 +20,11 @@ func BenchmarkMovingAverage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer state.close()
+	defer func() {
+		if err := state.close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	b.SetBytes(3 * 4096 * 4096 * 12)
 	for b.Loop() {
 		state.average(0.999)

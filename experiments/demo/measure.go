@@ -52,8 +52,10 @@ func Measure(ctx context.Context, folder string, o MeasureOptions) ([]Row, error
 	if err := synth.Write(ctx, tissue, c, nil); err != nil {
 		return nil, err
 	}
-	m := &measurement{MeasureOptions: o, folder: folder, he: filepath.Join(tissue, "TrainValAB", "valA"), ihc: filepath.Join(tissue, "TrainValAB", "valB"),
-		truth: filepath.Join(tissue, "truth", "val"), model: filepath.Join(folder, "model")}
+	m := &measurement{
+		MeasureOptions: o, folder: folder, he: filepath.Join(tissue, "TrainValAB", "valA"), ihc: filepath.Join(tissue, "TrainValAB", "valB"),
+		truth: filepath.Join(tissue, "truth", "val"), model: filepath.Join(folder, "model"),
+	}
 	if err := extract(m.model); err != nil {
 		return nil, err
 	}
