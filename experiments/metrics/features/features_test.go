@@ -182,7 +182,8 @@ func TestTileEncoder(t *testing.T) {
 	}
 	x := nettest.Dense(golden.Tensor[float32]{Shape: []int{1, 224, 224, 3}, Data: pixels})
 	want := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class}, vm.Feeds{n.Pixels: x})[0].Data
-	golden.Within(t, extract(t, e, image)[0], want, golden.Tolerance{})
+	// The extractor's batches have another size; the reference device adds the products of those up in another order.
+	golden.Within(t, extract(t, e, image)[0], want, golden.Tolerance{Atol: 1e-6})
 	// Another program over the same weights, of which the first one's compiler has given some back.
 	golden.Within(t, extract(t, e, imagefile.New(30, 40), image)[1], want, golden.Tolerance{Atol: 1e-5})
 }
