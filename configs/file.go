@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
 )
 
@@ -20,16 +21,17 @@ type File struct {
 	Text []byte
 }
 
-// ReadFile reads a file that extends no other; "" is none.
-func ReadFile(path string) ([]File, error) {
-	if path == "" {
-		return nil, nil
+// LoadFile is Load of a file that extends no other, "" being none, and of flags.
+func LoadFile(config any, path string, flags map[string]*pflag.Flag) ([]Value, error) {
+	s := Sources{Flags: flags}
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		s.Files = []File{{path, text}}
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return []File{{path, text}}, nil
+	return Load(config, s)
 }
 
 // Chain reads a file and, before it, the one that it extends, which may extend another. An extended file is found beside the file that

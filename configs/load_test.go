@@ -28,11 +28,7 @@ func load(t *testing.T, file string, args ...string) (configs.Translate, []confi
 	if err := set.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	files, err := configs.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	values, err := configs.Load(&c, configs.Sources{Files: files, Flags: flags})
+	values, err := configs.LoadFile(&c, file, flags)
 	return c.Translate, values, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Report is the result of a Check.
@@ -62,7 +63,7 @@ func Check(ctx context.Context, loc Location, read imagefile.Options) (*Report, 
 func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string]bool, read imagefile.Options) error {
 	var lock sync.Mutex
 	equal := map[[sha256.Size]byte][]string{}
-	err := each(ctx, len(pairs), runtime.GOMAXPROCS(0), func(i int) error {
+	err := parallel.Each(ctx, len(pairs), runtime.GOMAXPROCS(0), func(i int) error {
 		sources := []Source{pairs[i].HE, pairs[i].IHC}
 		var file *imagefile.Image
 		var path string

@@ -77,7 +77,7 @@ func list(loc Location) (*listed, error) {
 	}
 	if pattern != nil {
 		for i := range found.pairs {
-			found.pairs[i].Patient = match(pattern, found.pairs[i].Name)
+			found.pairs[i].Patient = PatientIn(pattern, found.pairs[i].Name)
 		}
 	}
 	slices.SortStableFunc(found.pairs, func(a, b Pair) int {
@@ -95,7 +95,8 @@ func list(loc Location) (*listed, error) {
 	return found, nil
 }
 
-func match(pattern *regexp.Regexp, name string) string {
+// PatientIn finds the patient in a pair's name: the pattern's first group, or all that it matches; "" where it matches nothing.
+func PatientIn(pattern *regexp.Regexp, name string) string {
 	groups := pattern.FindStringSubmatch(name)
 	switch {
 	case groups == nil:

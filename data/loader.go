@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Corrupt says what happens when a picture can't be decoded.
@@ -173,7 +174,7 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 	b.HEPixels, b.IHCPixels = make([]uint8, b.N*values), make([]uint8, b.N*values)
 	b.Indices, b.Names, b.Augmentations = make([]int, b.N), make([]string, b.N), make([]Augmentation, b.N)
 
-	err := each(ctx, b.N, b.N, func(i int) error {
+	err := parallel.Each(ctx, b.N, b.N, func(i int) error {
 		select {
 		case l.slots <- struct{}{}:
 			defer func() { <-l.slots }()

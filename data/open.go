@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Dataset is a checked list of pairs, sorted by split and name.
@@ -49,7 +50,7 @@ func (loc Location) String() string {
 // headers fills in the pairs' sizes. Pairs with a problem stay in the list.
 func (l *listed) headers(ctx context.Context) error {
 	var lock sync.Mutex
-	return each(ctx, len(l.pairs), 2*runtime.GOMAXPROCS(0), func(i int) error {
+	return parallel.Each(ctx, len(l.pairs), 2*runtime.GOMAXPROCS(0), func(i int) error {
 		pair := &l.pairs[i]
 		he, heErr := sizeOf(pair.HE)
 		ihc, ihcErr := he, heErr

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
 )
 
@@ -46,12 +47,15 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 // binary (a folder of that name is ./demo). Another base it returns as it is.
 func (e *Experiment) newModel(ctx context.Context, base string) (string, error) {
 	made := filepath.Join(e.Config.Run.Output, baseFolder)
-	folder, builtIn := builtInModel(base)
-	if builtIn && hasWeights(folder) {
-		return made, once(made, func() error { return extract(made, folder) })
-	}
-	if !builtIn {
-		folder = os.DirFS(base) // base may be an id, or nothing: model.Open says
+	folder := os.DirFS(base) // base may be an id, or nothing: model.Open says
+	switch base {
+	case "demo": // the trained model in the binary
+		return made, demo.Extract(made)
+	case "demo-model": // its configurations alone
+		var err error
+		if folder, err = fs.Sub(files, base); err != nil {
+			return "", err
+		}
 	}
 	if _, err := fs.Stat(folder, "unet/config.json"); err != nil || hasWeights(folder) {
 		return base, nil

@@ -7,6 +7,7 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vae"
@@ -134,8 +135,6 @@ func ImagesOf(p Pairs) (Example, error) {
 // signed are 8-bit values as the networks take them, from −1 to 1.
 func signed(rgb []uint8) []float32 {
 	x := make([]float32, len(rgb))
-	for i, v := range rgb {
-		x[i] = 2*(float32(v)/255) - 1
-	}
+	data.Signed(x, rgb)
 	return x
 }

@@ -48,9 +48,5 @@ comes from.`,
 // translateValues are the options of translate.
 func translateValues(file string) ([]configs.Value, error) {
 	c := configs.DefaultTranslate()
-	files, err := configs.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return configs.Load(&c, configs.Sources{Files: files})
+	return configs.LoadFile(&c, file, nil)
 }

@@ -43,11 +43,7 @@ Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed),
 	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		files, err := configs.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if _, err := configs.Load(&c, configs.Sources{Files: files, Flags: flags}); err != nil {
+		if _, err := configs.LoadFile(&c, file, flags); err != nil {
 			return err
 		}
 		return runEvaluate(cmd, c)

@@ -42,11 +42,7 @@ Exit codes: 0 all done, 1 something failed (it is listed), 2 wrong command line.
 	flags := configs.AddFlags(command.Flags(), &c, "translate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		files, err := configs.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if _, err := configs.Load(&c, configs.Sources{Files: files, Flags: flags}); err != nil {
+		if _, err := configs.LoadFile(&c, file, flags); err != nil {
 			return err
 		}
 		return translate(cmd, c.Translate)

@@ -69,7 +69,7 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	in := func(name string) string { return filepath.Join(folder, name) }
 	r := Result{HE: in("he.png"), Virtual: in("virtual-er.png"), True: in("true-er.png"), Nuclei: in("nuclei.json"), Model: in("model")}
 	r.Panel = infer.PanelName(r.Virtual)
-	if err := extract(r.Model); err != nil {
+	if err := Extract(r.Model); err != nil {
 		return r, err
 	}
 	c := synth.Default()
@@ -114,8 +114,8 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	return r, err
 }
 
-// extract takes the model out of the binary, unless it is there.
-func extract(folder string) error {
+// Extract takes the model out of the binary, unless the folder is there, which appears when it is complete.
+func Extract(folder string) error {
 	if _, err := os.Stat(folder); err == nil {
 		return nil
 	}

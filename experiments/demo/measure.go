@@ -56,7 +56,7 @@ func Measure(ctx context.Context, folder string, o MeasureOptions) ([]Row, error
 		MeasureOptions: o, folder: folder, he: filepath.Join(tissue, "TrainValAB", "valA"), ihc: filepath.Join(tissue, "TrainValAB", "valB"),
 		truth: filepath.Join(tissue, "truth", "val"), model: filepath.Join(folder, "model"),
 	}
-	if err := extract(m.model); err != nil {
+	if err := Extract(m.model); err != nil {
 		return nil, err
 	}
 	var rows []Row

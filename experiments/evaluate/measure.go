@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // measuresVersion is part of the keys of measures: a change of what is measured changes it, so that no cached value is taken for what it isn't.
@@ -130,7 +131,7 @@ func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured,
 	out := newMeasured(len(m.rows))
 	var mu sync.Mutex
 	done := 0
-	err := each(ctx, len(m.rows), workers, func(i int) error {
+	err := parallel.Each(ctx, len(m.rows), workers, func(i int) error {
 		p, err := m.pair(&m.rows[i])
 		if err != nil {
 			return err
@@ -407,33 +408,4 @@ func (m *measurer) compare(a, b *picture) ([]float64, error) {
 		return nil, err
 	}
 	return record, nil
-}
-
-// each calls work for 0 … n−1, at most workers at a time, until one fails or ctx ends, and waits for all calls.
-func each(ctx context.Context, n, workers int, work func(i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan int)
-	var group sync.WaitGroup
-	for range min(workers, n) {
-		group.Go(func() {
-			for i := range next {
-				if ctx.Err() != nil {
-					continue
-				}
-				if err := work(i); err != nil {
-					cancel(err) // the first counts
-				}
-			}
-		})
-	}
-	for i := range n {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- i
-	}
-	close(next)
-	group.Wait()
-	return context.Cause(ctx)
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/histdist/histdist/data"
 )
 
 // SlidePattern finds the slide in the name of a patch as MIST names them: what is left without the numbers at the end, which tell the
@@ -65,7 +67,7 @@ func FindPairs(real, fake, he, pattern string) (*Pairs, error) {
 		}
 		pair := Pair{Name: name, Real: path, Fake: other, HE: sets[2][name]}
 		if pattern != "" {
-			pair.Patient = match(patient, name)
+			pair.Patient = data.PatientIn(patient, name)
 		}
 		if he != "" && pair.HE == "" {
 			p.Missing = append(p.Missing, Missing{path, he})
@@ -86,17 +88,6 @@ func FindPairs(real, fake, he, pattern string) (*Pairs, error) {
 
 func first(files map[string]string) string {
 	return filepath.Base(files[slices.Min(slices.Collect(maps.Keys(files)))])
-}
-
-func match(pattern *regexp.Regexp, name string) string {
-	groups := pattern.FindStringSubmatch(name)
-	switch {
-	case groups == nil:
-		return ""
-	case len(groups) > 1:
-		return groups[1]
-	}
-	return groups[0]
 }
 
 // panelEnding is that of the panels beside translated pictures.

@@ -51,7 +51,7 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
 	s.names[filepath.Base(name)] = true
 	if patient == "" && pattern.String() != "" {
-		patient = match(pattern, name)
+		patient = data.PatientIn(pattern, name)
 	}
 	if patient != "" {
 		s.patients[patient] = true

@@ -1,13 +1,14 @@
-package data
+// Package parallel runs calls that don't depend on each other, a few at a time.
+package parallel
 
 import (
 	"context"
 	"sync"
 )
 
-// each calls work for 0 … n−1 in some order, at most workers at a time, until one fails or ctx ends. It returns when all calls
+// Each calls work for 0 … n−1 in some order, at most workers at a time, until one fails or ctx ends. It returns when all calls
 // have.
-func each(ctx context.Context, n, workers int, work func(i int) error) error {
+func Each(ctx context.Context, n, workers int, work func(i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan int)
