@@ -3,8 +3,8 @@
 #
 #   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
 #   scripts/cuda.sh fake     builds the fake driver of the tests, which runs the kernels on the processor
-#   scripts/cuda.sh check    tells whether graph/device/cuda/gen_kernels.ptx is that of the kernels' sources, and assembles it for sm_80 and sm_90
-#   scripts/cuda.sh kernels  makes graph/device/cuda/gen_kernels.ptx
+#   scripts/cuda.sh check    tells whether graph/device/cuda/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
+#   scripts/cuda.sh kernels  makes graph/device/cuda/gen_FAMILY.ptx from each kernels/FAMILY.cu
 #
 # Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
 # the kernels is always the pinned one from there: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX (g++).
@@ -78,33 +78,60 @@ fake() {
 	fi
 	mkdir -p "$out/fake"
 	local f=$out/fake/libcuda.so.1
-	if [ -e "$f" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f" -type f)" ]; then return; fi
+	if [ -e "$f" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
+	local family object stamp=$out/fake/begun
+	touch "$stamp.new"
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.
-	$cxx -std=c++17 -O3 -march=native -ffp-contract=off -fPIC -fvisibility=hidden -shared -pthread -Wall -Wno-unknown-pragmas -Wno-unused-function \
-		-I"$include" -o "$f.new" "$source"/fake/*.cc
+	set -- -std=c++17 -O3 -march=native -ffp-contract=off -fPIC -fvisibility=hidden -pthread -Wall -Wno-unknown-pragmas -Wno-unused-function -I"$include"
+	local objects=()
+	for family in $(families); do
+		object=$out/fake/$family.o
+		objects+=("$object")
+		# A family is compiled again when it, or what all of them include, has changed.
+		if [ -e "$object" ] && [ -z "$(find "$source/fake" "$source/kernels/$family.cu" "$source"/kernels/*.cuh -newer "$object" -type f)" ]; then continue; fi
+		$cxx "$@" -DFAMILY="\"../kernels/$family.cu\"" -c -o "$object.new" "$source/fake/kernels.cc"
+		touch -r "$stamp.new" "$object.new"
+		mv "$object.new" "$object"
+	done
+	$cxx "$@" -shared -o "$f.new" "${objects[@]}" "$source/fake/blocks.cc" "$source/fake/driver.cc"
+	touch -r "$stamp.new" "$f.new"
 	mv "$f.new" "$f"
+	rm -f "$stamp.new"
 }
 
-# compile FILE makes the kernels' PTX.
+# families lists the kernels' files.
+families() { (cd "$source/kernels" && printf '%s\n' *.cu | sed 's/\.cu$//'); }
+
+# compile FOLDER makes the kernels' PTX there.
 compile() {
 	package nvidia-cuda-nvrtc-cu12
-	local nvrtc=$packages/nvidia/cuda_nvrtc/lib
+	local family nvrtc=$packages/nvidia/cuda_nvrtc/lib
 	${CC:-gcc} -O1 -o "$out/ptx" "$source/kernels/ptx.c" -ldl
-	(cd "$source/kernels" && LD_LIBRARY_PATH=$nvrtc "$out/ptx" "$nvrtc/libnvrtc.so.12" kernels.cu "$1" --gpu-architecture=compute_80 --std=c++17)
+	for family in $(families); do
+		(cd "$source/kernels" && LD_LIBRARY_PATH=$nvrtc "$out/ptx" "$nvrtc/libnvrtc.so.12" "$family.cu" "$1/gen_$family.ptx.new" \
+			--gpu-architecture=compute_80 --std=c++17)
+		mv "$1/gen_$family.ptx.new" "$1/gen_$family.ptx"
+	done
 }
 
 check() {
-	compile "$out/kernels.ptx"
-	if ! cmp -s "$out/kernels.ptx" "$source/gen_kernels.ptx"; then
-		say "$source/gen_kernels.ptx is not that of the sources: make it with scripts/cuda.sh kernels"
+	rm -rf "$out/check"
+	mkdir -p "$out/check"
+	compile "$out/check"
+	local made
+	made=$(cd "$source" && for f in gen_*.ptx; do cmp -s "$f" "$out/check/$f" || echo "$f"; done; cd "$out/check" && for f in *; do [ -e "$OLDPWD/$f" ] || echo "$f"; done)
+	if [ -n "$made" ]; then
+		say "$source/gen_*.ptx are not those of the sources: make them with scripts/cuda.sh kernels"
 		exit 1
 	fi
 	package nvidia-cuda-nvcc-cu12
-	local ptxas=$packages/nvidia/cuda_nvcc/bin/ptxas
+	local family arch ptxas=$packages/nvidia/cuda_nvcc/bin/ptxas
 	chmod +x "$ptxas"
 	for arch in sm_80 sm_90; do
-		"$ptxas" -arch=$arch -o "$out/kernels-$arch.cubin" "$source/gen_kernels.ptx"
-		say "the kernels assemble for $arch: $(stat -c %s "$out/kernels-$arch.cubin") bytes"
+		for family in $(families); do
+			"$ptxas" -arch=$arch -o "$out/check/$family-$arch.cubin" "$source/gen_$family.ptx"
+		done
+		say "the kernels assemble for $arch: $(cat "$out"/check/*-$arch.cubin | wc -c) bytes"
 	done
 }
 
@@ -123,7 +150,10 @@ env)
 	;;
 fake) fake ;;
 check) check ;;
-kernels) compile "$PWD/$source/gen_kernels.ptx" ;;
+kernels)
+	rm -f "$source"/gen_*.ptx
+	compile "$PWD/$source"
+	;;
 *)
 	say "usage: scripts/cuda.sh env|fake|check|kernels"
 	exit 2

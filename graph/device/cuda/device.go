@@ -29,16 +29,13 @@ type Device struct {
 	gpu           cu.Device
 	context       cu.CUContext
 	stream        cu.Stream
-	module        cu.Module
+	modules       modules
 	fault         *fault
 	pool          pool
 
 	copying sync.Mutex // guards stages and turn
 	stages  [stages]stage
 	turn    int
-
-	looking   sync.Mutex // guards functions
-	functions map[string]cu.Function
 
 	closed bool // guarded by pool.mu
 }
@@ -50,7 +47,7 @@ var errClosed = errors.New("cuda: the device is closed")
 // minMajor is the compute capability that the kernels are compiled for: Ampere.
 const minMajor = 8
 
-// New opens a GPU: its driver, a context, and the kernels.
+// New opens a GPU: its driver and a context.
 func New(o Options) (*Device, error) {
 	version, err := openDriver(o.Driver)
 	if err != nil {
@@ -63,7 +60,7 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, functions: map[string]cu.Function{}}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities}
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
 	}
@@ -92,7 +89,7 @@ func (d *Device) begin() (err error) {
 	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return err
 	}
-	if d.module, err = loadModule(); err != nil {
+	if err = d.modules.read(); err != nil {
 		return err
 	}
 	for i := range d.stages {
@@ -134,7 +131,8 @@ func (d *Device) Close() error {
 		for i := range d.stages {
 			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
 		}
-		errs = append(errs, explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.module.Unload()), explain(d.stream.Destroy()))
+		errs = append(errs, explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.stream.Destroy()))
+		errs = append(errs, d.modules.unload()...)
 		return errors.Join(errs...)
 	})
 	err = errors.Join(err, explain(d.gpu.ReleasePrimaryCtx()))

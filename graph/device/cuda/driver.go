@@ -24,7 +24,7 @@ import (
 // library is NVIDIA's driver, as its packages install it.
 const library = "libcuda.so.1"
 
-// minVersion is the CUDA version of the drivers that understand gen_kernels.ptx, as cuDriverGetVersion counts: 12.1, driver 530.
+// minVersion is the CUDA version of the drivers that understand gen_*.ptx, as cuDriverGetVersion counts: 12.1, driver 530.
 const minVersion = 12010
 
 // ErrNoDriver is the error where NVIDIA's driver is missing, too old or finds no GPU.

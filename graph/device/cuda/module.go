@@ -7,44 +7,107 @@ package cuda
 import "C"
 
 import (
-	_ "embed" // for the kernels
+	"embed"
 	"fmt"
+	"regexp"
+	"sync"
 	"unsafe"
 
 	"gorgonia.org/cu"
 )
 
-// ptx is kernels/kernels.cu, compiled by scripts/cuda.sh with NVIDIA's compiler for GPUs of compute capability 8.0 and newer.
+// ptx is a file for each family of kernels, kernels/FAMILY.cu compiled by scripts/cuda.sh with NVIDIA's compiler for GPUs of compute
+// capability 8.0 and newer.
 //
-//go:embed gen_kernels.ptx
-var ptx string
+//go:embed gen_*.ptx
+var ptx embed.FS
 
-// loadModule has the driver compile the kernels for the GPU.
-func loadModule() (m cu.Module, err error) {
-	text := C.CString(ptx)
+// modules are the families of kernels. The driver compiles one for its GPU when the first of its kernels is asked for.
+type modules struct {
+	mu        sync.Mutex
+	texts     map[string]string // by file
+	files     map[string]string // by kernel: the file that has it
+	loaded    map[string]cu.Module
+	functions map[string]cu.Function
+}
+
+// entry is the head of a kernel in PTX.
+var entry = regexp.MustCompile(`\.entry (\w+)\(`)
+
+// read finds out which file has which kernel.
+func (m *modules) read() error {
+	m.texts, m.files = map[string]string{}, map[string]string{}
+	m.loaded, m.functions = map[string]cu.Module{}, map[string]cu.Function{}
+	files, err := ptx.ReadDir(".")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		text, err := ptx.ReadFile(f.Name())
+		if err != nil {
+			return err
+		}
+		m.texts[f.Name()] = string(text)
+		for _, e := range entry.FindAllSubmatch(text, -1) {
+			kernel := string(e[1])
+			if other, twice := m.files[kernel]; twice {
+				return fmt.Errorf("kernel %s is in %s and %s: want one name for one kernel", kernel, other, f.Name())
+			}
+			m.files[kernel] = f.Name()
+		}
+	}
+	return nil
+}
+
+// load has the driver compile a family's kernels for the GPU.
+func (m *modules) load(file string) (module cu.Module, err error) {
+	if module, ok := m.loaded[file]; ok {
+		return module, nil
+	}
+	text := C.CString(m.texts[file])
 	defer C.free(unsafe.Pointer(text))
 	log := (*C.char)(C.calloc(1, 4096))
 	defer C.free(unsafe.Pointer(log))
-	if err := result(C.hd_module_load((*C.CUmodule)(unsafe.Pointer(&m)), text, log, 4096)); err != nil {
-		return m, fmt.Errorf("the driver can't compile the kernels: %w %s", err, C.GoString(log))
+	if err := result(C.hd_module_load((*C.CUmodule)(unsafe.Pointer(&module)), text, log, 4096)); err != nil {
+		return module, fmt.Errorf("the driver can't compile %s: %w %s", file, err, C.GoString(log))
 	}
-	return m, nil
+	m.loaded[file] = module
+	return module, nil
 }
 
 // function finds a kernel by its name.
 func (d *Device) function(name string) (f cu.Function, err error) {
-	d.looking.Lock()
-	defer d.looking.Unlock()
-	if f, ok := d.functions[name]; ok {
+	m := &d.modules
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f, ok := m.functions[name]; ok {
 		return f, nil
 	}
-	err = d.within(func() (err error) {
-		f, err = d.module.Function(name)
+	file, ok := m.files[name]
+	if !ok {
+		return f, fmt.Errorf("kernel %s: no gen_*.ptx has it", name)
+	}
+	err = d.within(func() error {
+		module, err := m.load(file)
+		if err != nil {
+			return err
+		}
+		f, err = module.Function(name)
 		return err
 	})
 	if err != nil {
 		return f, fmt.Errorf("kernel %s: %w", name, err)
 	}
-	d.functions[name] = f
+	m.functions[name] = f
 	return f, nil
+}
+
+// unload gives the kernels back.
+func (m *modules) unload() (errs []error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, module := range m.loaded {
+		errs = append(errs, explain(module.Unload()))
+	}
+	return errs
 }

@@ -1,6 +1,6 @@
-// The device's kernels, compiled for the processor.
+// A family of the device's kernels, compiled for the processor: FAMILY is its file. Each family is an object of its own, as on the GPU.
 #include "shim.h"
 
 namespace {
-#include "../kernels/kernels.cu"
+#include FAMILY
 }

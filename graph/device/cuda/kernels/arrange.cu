@@ -1,4 +1,5 @@
 // Elements that move.
+#include "device.cuh"
 
 // copy_rows copies rows of width elements from one place of rows of from elements to one of rows of to elements. The elements are
 // counted in units of 2 or 4 bytes.

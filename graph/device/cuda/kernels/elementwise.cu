@@ -1,4 +1,5 @@
 // Functions of single elements.
+#include "device.cuh"
 
 KERNEL(activation, In x, Out y, i64 n, i64 act) {
   EACH(i, n) store(y, i, activate(load(x, i), act));

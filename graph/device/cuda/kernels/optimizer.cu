@@ -1,4 +1,5 @@
 // The end of a training step.
+#include "device.cuh"
 
 // accumulate: total ← keep·total + x; where keep is 0 the old total is not read.
 KERNEL(accumulate, float* sum, const float* x, const float* keep, i64 n) {

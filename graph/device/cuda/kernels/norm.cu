@@ -1,4 +1,6 @@
 // Norms and softmax. A group or a row is the work of one block.
+#include "device.cuh"
+#include "parts.cuh"
 
 // group_norm_stats: x [N,pixels,C] → [N,G,2], mean and 1/deviation. The mean comes first and then the mean square distance from it,
 // which loses no digits where the mean is large. One block is one group.

@@ -1,4 +1,5 @@
 // An autoencoder's moments [pixels,2c]: c means, then c logarithms of variances, which are clamped to [low, high].
+#include "device.cuh"
 
 __device__ inline float clamped(float v, float low, float high) { return fminf(fmaxf(v, low), high); }
 

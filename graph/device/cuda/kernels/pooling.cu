@@ -1,5 +1,6 @@
 // Windows over images [N,H,W,C]. The gradients are gathered, element by element of the image, from the windows that see it: no
 // atomics, so that the same inputs give the same bytes.
+#include "device.cuh"
 
 struct Windows {
   i64 h, w, c, oh, ow, kh, kw, stride, top, left, count_padding;

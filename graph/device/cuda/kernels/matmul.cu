@@ -1,5 +1,6 @@
 // Matrix products: one kernel for all of them, over what gives its two factors' elements. A block computes TILE × TILE elements of
 // the product from DEPTH columns of its factors at a time, each thread 4 × 4 of them; sums are float32.
+#include "device.cuh"
 
 enum { TILE = 64, DEPTH = 16, THREADS = 256 };
 
