@@ -103,6 +103,31 @@ type Device interface {
 	Close() error
 }
 
+// Call is a kernel with the addresses it is run on: see Kernel.Run.
+type Call struct {
+	Kernel    Kernel
+	Out       Pointer
+	In        []Pointer
+	Workspace Pointer
+}
+
+// Recorder is a Device that can hand a list of kernels to the machine at once, which costs less than one after the other.
+type Recorder interface {
+	Device
+	// Record prepares calls, of kernels of this device, without running them. The addresses must stay valid.
+	Record(calls []Call) (Recording, error)
+	// Copy copies within the device's memory, in the order of the kernels.
+	Copy(dst, src Pointer, bytes int64) error
+}
+
+// Recording is a list of kernels.
+type Recording interface {
+	// Replay runs the kernels, in their order, behind all that the device was asked for before. It may return before they have
+	// finished.
+	Replay() error
+	Close() error
+}
+
 // ErrUnsupported is the error of a device that has no kernel for an operation.
 var ErrUnsupported = errors.New("not supported by this device")
 

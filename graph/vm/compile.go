@@ -41,7 +41,7 @@ func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 	g.reuse()
 	g.collectKept()
 
-	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps, preludes: preludes}
+	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps, preludes: preludes, inputs: map[*value]device.Memory{}}
 	if err := p.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("compile: %w", err), p.Close())
 	}
@@ -179,8 +179,12 @@ func (p *Program) fits(items []item) error {
 		held = 0 // already allocated, hence not available
 	}
 	need := held + p.memory.Arena
+	_, records := p.device.(device.Recorder)
 	for _, pre := range p.preludes {
 		need += pre.bytes
+		if records {
+			need += pre.bytes
+		}
 	}
 	if need <= limit {
 		return nil

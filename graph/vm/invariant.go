@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -23,6 +24,11 @@ type prelude struct {
 	age   []*entry // the longest unused first
 	ready bool     // in this run: what is kept is there, the prelude's steps need not run
 	now   *entry   // of this run
+	alone bool     // the prelude's steps are all that reads the input
+
+	// On a device.Recorder the program works on a copy of an entry, which always lies in one place.
+	place  *device.Memory
+	placed *entry // what lies there, nil if it is no entry that is known
 }
 
 // entry is what a prelude computed from one value of its input.
@@ -55,9 +61,15 @@ func (g *graph) hoist(inputs gorgonia.Nodes) ([]*prelude, error) {
 	if len(preludes) == 0 {
 		return nil, nil
 	}
+	for _, p := range preludes {
+		p.alone = !p.input.output
+	}
 	const before = int64(1) << 40 // more than there are nodes
 	for _, s := range g.steps {
 		s.prelude = shared(s, of)
+		for _, p := range preludes {
+			p.alone = p.alone && (s.prelude == p || !slices.Contains(s.in, p.input))
+		}
 		if s.prelude == nil {
 			continue
 		}
@@ -115,24 +127,77 @@ func (g *graph) collectKept() {
 }
 
 // prepare looks up what is kept for the values that were fed to this run, and makes room where nothing is.
-func (p *Program) prepare(feeds Feeds) error {
+func (p *Program) prepare(feeds map[*value]host) error {
 	for _, pre := range p.preludes {
-		h, err := denseOf(feeds[pre.input.node])
-		if err != nil {
-			return fmt.Errorf("feed %s: %w", pre.input.name, err)
+		if err := pre.look(p.device, feeds[pre.input].raw()); err != nil {
+			return fmt.Errorf("%s: %w", pre.input.name, err)
 		}
-		if err := pre.look(p.device, h.raw()); err != nil {
+		at, err := p.placeOf(pre)
+		if err != nil {
 			return fmt.Errorf("%s: %w", pre.input.name, err)
 		}
 		for _, v := range pre.kept {
-			v.ptr = offset(pre.now.memory.Ptr, v.arena)
+			v.ptr = offset(at, v.arena)
 		}
 	}
 	return nil
 }
 
+// placeOf is where this run finds what a prelude keeps, or puts it.
+func (p *Program) placeOf(pre *prelude) (device.Pointer, error) {
+	d, ok := p.device.(device.Recorder)
+	if !ok || pre.bytes == 0 {
+		return pre.now.memory.Ptr, nil
+	}
+	if pre.place == nil {
+		m, err := d.Alloc(pre.bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+		pre.place = &m
+	}
+	if !pre.ready {
+		pre.placed = nil
+		return pre.place.Ptr, nil
+	}
+	if pre.placed != pre.now {
+		pre.placed = pre.now
+		return pre.place.Ptr, d.Copy(pre.place.Ptr, pre.now.memory.Ptr, pre.bytes)
+	}
+	return pre.place.Ptr, nil
+}
+
+// keep copies what this run's preludes computed to their entries.
+func (p *Program) keep() error {
+	d, ok := p.device.(device.Recorder)
+	for _, pre := range p.preludes {
+		if !ok || pre.ready || pre.bytes == 0 {
+			continue
+		}
+		if err := d.Copy(pre.now.memory.Ptr, pre.place.Ptr, pre.bytes); err != nil {
+			return err
+		}
+		pre.placed = pre.now
+	}
+	return nil
+}
+
+// needless tells whether nothing in this run reads a fed value.
+func (p *Program) needless(v *value) bool {
+	for _, pre := range p.preludes {
+		if pre.input == v {
+			return pre.ready && pre.alone
+		}
+	}
+	return false
+}
+
 // look finds the entry of a value of the input or begins a new one, which forget removes again if the run fails.
 func (pre *prelude) look(d device.Device, input []byte) error {
+	if n := len(pre.age); n > 0 && bytes.Equal(pre.age[n-1].input, input) { // as in the run before
+		pre.now, pre.ready = pre.age[n-1], true
+		return nil
+	}
 	hash := maphash.Bytes(pre.seed, input)
 	if e := pre.known[hash]; e != nil && bytes.Equal(e.input, input) {
 		pre.now, pre.ready = e, true
@@ -168,6 +233,9 @@ func (pre *prelude) look(d device.Device, input []byte) error {
 // forget gives an entry's memory back.
 func (pre *prelude) forget(d device.Device, e *entry) error {
 	delete(pre.known, e.hash)
+	if pre.placed == e {
+		pre.placed = nil
+	}
 	for i, other := range pre.age {
 		if other == e {
 			pre.age = append(pre.age[:i:i], pre.age[i+1:]...)
@@ -195,6 +263,10 @@ func (p *Program) closePreludes() error {
 	for _, pre := range p.preludes {
 		for len(pre.age) > 0 {
 			errs = append(errs, pre.forget(p.device, pre.age[0]))
+		}
+		if pre.place != nil {
+			errs = append(errs, p.device.Free(*pre.place))
+			pre.place = nil
 		}
 	}
 	return errors.Join(errs...)

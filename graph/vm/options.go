@@ -64,6 +64,9 @@ type Options struct {
 	Invariant gorgonia.Nodes
 	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
 	MemoryLimit int64
+	// Profile waits for the device after every step, so that a report's times are those of the steps on devices that run behind the
+	// caller, too. It is slow.
+	Profile bool
 	// CheckFinite looks at every result and ends a run at the first NaN or infinity. It is slow.
 	CheckFinite bool
 }

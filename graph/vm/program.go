@@ -30,7 +30,9 @@ type Program struct {
 	steps    []*step
 	preludes []*prelude
 	arena    *device.Memory
-	copies   []device.Memory // of parameters that the device can't read in place
+	copies   []device.Memory          // of parameters that the device can't read in place
+	inputs   map[*value]device.Memory // what fed values are converted or copied to
+	record   recorder
 	memory   MemoryReport
 	runs     int
 	mu       sync.Mutex
@@ -54,30 +56,23 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 	if p.closed {
 		return nil, ErrClosed
 	}
-	staged, err := p.feed(feeds)
-	defer func() {
-		for _, m := range staged {
-			err = errors.Join(err, p.device.Free(m))
-		}
-		runtime.KeepAlive(feeds)
-	}()
+	defer runtime.KeepAlive(feeds)
+	fits, err := p.check(feeds)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.abandon()) }()
-	if err := p.prepare(feeds); err != nil {
+	if err := p.prepare(fits); err != nil {
 		return nil, err
 	}
-	for _, s := range p.steps {
-		if s.kernel == nil || s.prelude != nil && s.prelude.ready {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, errors.Join(fmt.Errorf("stopped before %s: %w", s.place, err), p.device.Synchronize())
-		}
-		if err := p.runStep(s); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.place, err)
-		}
+	if err := p.feed(fits); err != nil {
+		return nil, err
+	}
+	if err := p.compute(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.keep(); err != nil {
+		return nil, err
 	}
 	if err := p.device.Synchronize(); err != nil {
 		return nil, err
@@ -89,17 +84,47 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 	return p.results()
 }
 
-func (p *Program) runStep(s *step) error {
+// compute runs the steps, all at once where they are recorded.
+func (p *Program) compute(ctx context.Context) error {
+	if done, err := p.replay(ctx); done || err != nil {
+		return err
+	}
+	for _, s := range p.steps {
+		if s.kernel == nil || s.prelude != nil && s.prelude.ready {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return errors.Join(fmt.Errorf("stopped before %s: %w", s.place, err), p.device.Synchronize())
+		}
+		if err := p.runStep(s); err != nil {
+			return fmt.Errorf("%s: %w", s.place, err)
+		}
+	}
+	return nil
+}
+
+// call is the step's kernel with its addresses.
+func (s *step) call() device.Call {
 	for i, v := range s.in {
 		s.args[i] = v.address()
 	}
-	var workspace device.Pointer
+	c := device.Call{Kernel: s.kernel, Out: s.out.address(), In: s.args}
 	if s.workspace != nil {
-		workspace = s.workspace.ptr
+		c.Workspace = s.workspace.ptr
 	}
+	return c
+}
+
+func (p *Program) runStep(s *step) error {
+	c := s.call()
 	begin := time.Now()
-	if err := s.kernel.Run(s.out.address(), s.args, workspace); err != nil {
+	if err := c.Kernel.Run(c.Out, c.In, c.Workspace); err != nil {
 		return err
+	}
+	if p.options.Profile {
+		if err := p.device.Synchronize(); err != nil {
+			return err
+		}
 	}
 	s.stats.time += time.Since(begin)
 	if p.options.CheckFinite {
@@ -111,35 +136,52 @@ func (p *Program) runStep(s *step) error {
 // address is where the value lies now.
 func (v *value) address() device.Pointer { return offset(v.root.ptr, v.offset) }
 
-// feed gives the fed leaves their memory and returns what was allocated for those that had to be converted.
-func (p *Program) feed(feeds Feeds) (staged []device.Memory, err error) {
+// check tells whether the feeds are the program's inputs, and returns them by their leaves.
+func (p *Program) check(feeds Feeds) (map[*value]host, error) {
 	var missing []string
+	fits := map[*value]host{}
 	for _, v := range p.graph.leaves {
 		if v.source != fed {
 			continue
 		}
-		t, ok := feeds[v.node]
-		if !ok || t == nil {
+		t := feeds[v.node]
+		if t == nil {
 			missing = append(missing, fmt.Sprintf("%s %v", v.name, []int(v.shape)))
 			continue
 		}
-		m, err := p.feedOne(v, t)
-		if m.Ptr != nil {
-			staged = append(staged, m)
+		h, err := denseOf(t)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("feed %s: %w", v.name, err)
+		case !v.takes(h):
+			return nil, fmt.Errorf("feed %s: shape %v, want %v", v.name, []int(h.shape), []int(v.shape))
+		case (h.dtype == device.Int32) != (v.dtype == device.Int32):
+			return nil, fmt.Errorf("feed %s: %v, want %v", v.name, h.dtype, v.dtype)
 		}
-		if err != nil {
-			return staged, fmt.Errorf("feed %s: %w", v.name, err)
-		}
+		fits[v] = h
 	}
 	if len(missing) > 0 {
-		return staged, fmt.Errorf("missing feeds: %s", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("missing feeds: %s", strings.Join(missing, ", "))
 	}
 	for n := range feeds {
 		if v := p.graph.values[n]; v == nil || v.source != fed || v.prod != nil {
-			return staged, fmt.Errorf("feed %s: not an input of this program, which takes %s", nodeName(n), p.inputNames())
+			return nil, fmt.Errorf("feed %s: not an input of this program, which takes %s", nodeName(n), p.inputNames())
 		}
 	}
-	return staged, nil
+	return fits, nil
+}
+
+// feed gives the fed leaves their values. What a run does not read, because it was kept from an earlier one, is not copied.
+func (p *Program) feed(feeds map[*value]host) error {
+	for _, v := range p.graph.leaves {
+		if v.source != fed || p.needless(v) {
+			continue
+		}
+		if err := p.feedOne(v, feeds[v]); err != nil {
+			return fmt.Errorf("feed %s: %w", v.name, err)
+		}
+	}
+	return nil
 }
 
 func nodeName(n *gorgonia.Node) string {
@@ -166,27 +208,21 @@ func (v *value) takes(h host) bool {
 	return slices.Equal(h.shape, v.shape) || len(v.shape) == 0 && op.Size(h.shape) == 1
 }
 
-func (p *Program) feedOne(v *value, t *tensor.Dense) (device.Memory, error) {
-	h, err := denseOf(t)
-	if err != nil {
-		return device.Memory{}, err
-	}
-	if !v.takes(h) {
-		return device.Memory{}, fmt.Errorf("shape %v, want %v", []int(h.shape), []int(v.shape))
-	}
-	if (h.dtype == device.Int32) != (v.dtype == device.Int32) {
-		return device.Memory{}, fmt.Errorf("%v, want %v", h.dtype, v.dtype)
-	}
+func (p *Program) feedOne(v *value, h host) error {
 	if p.device.HostMemory() && h.dtype == v.dtype {
 		v.ptr = h.ptr
-		return device.Memory{}, nil
+		return nil
 	}
-	m, err := p.device.Alloc(v.bytes())
-	if err != nil {
-		return device.Memory{}, fmt.Errorf("%w: %w", ErrMemory, err)
+	m, ok := p.inputs[v]
+	if !ok {
+		var err error
+		if m, err = p.device.Alloc(v.bytes()); err != nil {
+			return fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+		p.inputs[v] = m
 	}
 	v.ptr = m.Ptr
-	return m, p.upload(v, h)
+	return p.upload(v, h)
 }
 
 // upload copies a value of the process to the device, converted to v's element type.
@@ -239,13 +275,16 @@ func (p *Program) Close() error {
 		return nil
 	}
 	p.closed = true
-	var errs []error
+	errs := []error{p.record.forget()}
 	for _, s := range p.steps {
 		if s.kernel != nil {
 			errs = append(errs, s.kernel.Close())
 		}
 	}
 	errs = append(errs, p.closePreludes())
+	for _, m := range p.inputs {
+		p.copies = append(p.copies, m)
+	}
 	if p.arena != nil {
 		p.copies = append(p.copies, *p.arena)
 	}

@@ -1,0 +1,69 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// recorder keeps a program's steps, but for those of preludes, as one list for the device: a device.Recorder. The list holds addresses.
+// Those of computed values and parameters stay; fed values lie where they lay, for they are copied to the device; what preludes keep
+// is copied to one place.
+type recorder struct {
+	recording device.Recording
+	fed       []device.Pointer // the addresses that it was made for
+}
+
+// replay does a run at once. It is for runs in which nothing but the steps themselves is to be done; the first run goes step by step, so
+// that kernels get ready.
+func (p *Program) replay(ctx context.Context) (done bool, err error) {
+	d, ok := p.device.(device.Recorder)
+	if !ok || p.runs == 0 || p.options.CheckFinite || p.options.Profile {
+		return false, nil
+	}
+	for _, pre := range p.preludes {
+		if !pre.ready {
+			return false, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("stopped before the first step: %w", err)
+	}
+	var addresses []device.Pointer
+	for _, v := range p.graph.leaves {
+		if v.source == fed {
+			addresses = append(addresses, v.ptr)
+		}
+	}
+	if r := &p.record; r.recording != nil && !slices.Equal(r.fed, addresses) {
+		if err := r.forget(); err != nil {
+			return false, err
+		}
+	}
+	if p.record.recording == nil {
+		var calls []device.Call
+		for _, s := range p.steps {
+			if s.kernel != nil && s.prelude == nil {
+				c := s.call()
+				c.In = slices.Clone(c.In)
+				calls = append(calls, c)
+			}
+		}
+		if p.record.recording, err = d.Record(calls); err != nil {
+			return false, err
+		}
+		p.record.fed = addresses
+	}
+	return true, p.record.recording.Replay()
+}
+
+func (r *recorder) forget() error {
+	if r.recording == nil {
+		return nil
+	}
+	err := r.recording.Close()
+	r.recording = nil
+	return err
+}
