@@ -33,14 +33,15 @@ type Device struct {
 	fault         *fault
 	pool          pool
 
-	copying sync.Mutex // guards stages and turn
+	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
+	copying sync.Mutex // guards stages and turn; taken before order
 	stages  [stages]stage
 	turn    int
 
 	closed bool // guarded by pool.mu
 }
 
-var _ device.Device = (*Device)(nil)
+var _ device.Recorder = (*Device)(nil)
 
 var errClosed = errors.New("cuda: the device is closed")
 
@@ -157,7 +158,7 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			if b.err != nil {
 				return nil, fmt.Errorf("%s: %w", d.Name(), b.err)
 			}
-			return &kernel{device: d, workspace: b.workspace, launches: b.launches}, nil
+			return &ordered{d, &kernel{device: d, workspace: b.workspace, launches: b.launches}}, nil
 		}
 	}
 	return nil, device.Unsupported(d.Name(), r)

@@ -12,6 +12,25 @@ CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsign
   return cuLaunchKernel(f, gx, gy, gz, block, 1, 1, 0, stream, NULL, extra);
 }
 
+CUresult hd_capture(CUstream stream) { return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL); }
+
+CUresult hd_captured(CUstream stream, CUgraphExec *exec) {
+  CUgraph graph = NULL;
+  CUresult r = cuStreamEndCapture(stream, &graph);
+  if (r != CUDA_SUCCESS || exec == NULL) {
+    if (graph != NULL) cuGraphDestroy(graph);
+    return r;
+  }
+  r = cuGraphInstantiate(exec, graph, 0);
+  CUresult destroyed = cuGraphDestroy(graph);
+  return r != CUDA_SUCCESS ? r : destroyed;
+}
+
+CUresult hd_replay(CUcontext ctx, CUgraphExec exec, CUstream stream) {
+  CUresult r = cuCtxSetCurrent(ctx);
+  return r != CUDA_SUCCESS ? r : cuGraphLaunch(exec, stream);
+}
+
 CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n) {
   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, (void *)(uintptr_t)n};

@@ -132,6 +132,8 @@ func pinned(bytes int) (p unsafe.Pointer, err error) {
 func (d *Device) Upload(dst device.Pointer, src []byte) error {
 	d.copying.Lock()
 	defer d.copying.Unlock()
+	d.order.Lock()
+	defer d.order.Unlock()
 	return d.within(func() error {
 		for len(src) > 0 {
 			s := &d.stages[d.turn%stages]
@@ -156,6 +158,8 @@ func (d *Device) Upload(dst device.Pointer, src []byte) error {
 func (d *Device) Download(dst []byte, src device.Pointer) error {
 	d.copying.Lock()
 	defer d.copying.Unlock()
+	d.order.Lock()
+	defer d.order.Unlock()
 	return d.within(func() error {
 		s := &d.stages[d.turn%stages]
 		if err := s.copied.Synchronize(); err != nil {
@@ -181,7 +185,10 @@ type fault struct{ set, id, at, limit int32 }
 
 // Synchronize waits until all kernels have finished, and returns what they could not do.
 func (d *Device) Synchronize() error {
-	if err := d.within(d.stream.Synchronize); err != nil {
+	d.order.Lock()
+	err := d.within(d.stream.Synchronize)
+	d.order.Unlock()
+	if err != nil {
 		return fmt.Errorf("%s: %w", d.Name(), err)
 	}
 	if f := *d.fault; f.set != 0 {

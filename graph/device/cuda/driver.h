@@ -13,3 +13,8 @@ CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n);
 // hd_error_name and hd_error_text say what a result means; "" if the driver doesn't know it.
 const char *hd_error_name(CUresult r);
 const char *hd_error_text(CUresult r);
+
+// hd_capture begins to record what is put into a stream; hd_captured ends that and makes something of it that hd_replay runs.
+CUresult hd_capture(CUstream stream);
+CUresult hd_captured(CUstream stream, CUgraphExec *exec);
+CUresult hd_replay(CUcontext ctx, CUgraphExec exec, CUstream stream);

@@ -92,8 +92,8 @@ func (k *kernel) Algorithm() string { return "" }
 // Close does nothing.
 func (k *kernel) Close() error { return nil }
 
-// Run hands the launches to the driver.
-func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
+// enqueue hands the launches to the driver.
+func (k *kernel) enqueue(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	d := k.device
 	for i := range k.launches {
 		l := &k.launches[i]

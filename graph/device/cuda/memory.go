@@ -43,6 +43,8 @@ func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	}
 	size := rounded(bytes)
 	var p cu.DevicePtr
+	d.order.Lock()
+	defer d.order.Unlock()
 	err := d.within(func() (err error) {
 		if list := d.pool.kept[size]; len(list) > 0 {
 			p = list[len(list)-1]
@@ -89,6 +91,8 @@ func (d *Device) Free(m device.Memory) error {
 		d.pool.keptBytes += size
 		return nil
 	}
+	d.order.Lock()
+	defer d.order.Unlock()
 	return d.within(func() error { return cu.MemFree(address(m.Ptr)) })
 }
 

@@ -18,6 +18,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "blocks.h"
 
@@ -25,6 +26,11 @@ namespace {
 
 const size_t memory_bytes = (size_t)32 << 30; // address space; only what is used is memory
 const size_t page = 4096;
+
+// Graph is work that was recorded.
+struct Graph {
+  std::vector<std::function<void()>> work;
+};
 
 struct Device {
   std::mutex mutex;
@@ -35,6 +41,7 @@ struct Device {
   std::map<size_t, size_t> taken, holes;      // offset → bytes
   std::map<char*, size_t> pinned;             // memory of the host
   std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
+  Graph* capture = nullptr;                   // what takes the work instead
   FILE* log = nullptr;
   int references = 0;
 
@@ -43,6 +50,13 @@ struct Device {
       perror("fake CUDA: mprotect");
       abort();
     }
+  }
+
+  void queue(std::function<void()> f) {
+    if (capture != nullptr)
+      capture->work.push_back(std::move(f));
+    else
+      work.push_back(std::move(f));
   }
 
   // drain does all work that waits.
@@ -169,6 +183,10 @@ static thread_local CUcontext current;
   Device& d = device();                                                   \
   Lock lock(d.mutex)
 
+// A stream that records can't be waited for, and the suite's rule is that nothing is allocated then.
+#define NOT_RECORDING \
+  if (d.capture != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+
 API cuCtxSetCurrent(CUcontext c) { return current = c, CUDA_SUCCESS; }
 
 API cuMemGetInfo(size_t* free, size_t* total) {
@@ -182,6 +200,7 @@ API cuMemGetInfo(size_t* free, size_t* total) {
 
 API cuMemAlloc(CUdeviceptr* p, size_t bytes) {
   IN_CONTEXT;
+  NOT_RECORDING;
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   LOG("alloc %zu\n", bytes);
   size_t n = (bytes + 255) / 256 * 256, at = d.used;
@@ -198,12 +217,13 @@ API cuMemAlloc(CUdeviceptr* p, size_t bytes) {
   }
   d.taken[at] = n;
   // New memory holds anything.
-  d.work.push_back([&d, at, n] { memset(d.inside + at, 0xa5, n); });
+  d.queue([&d, at, n] { memset(d.inside + at, 0xa5, n); });
   return *p = (CUdeviceptr)(d.base + at), CUDA_SUCCESS;
 }
 
 API cuMemFree(CUdeviceptr p) {
   IN_CONTEXT;
+  NOT_RECORDING;
   d.drain();
   auto i = d.taken.find((size_t)((char*)p - d.base));
   if (i == d.taken.end()) return CUDA_ERROR_INVALID_VALUE;
@@ -237,12 +257,14 @@ API cuMemFree(CUdeviceptr p) {
 
 API cuMemHostAlloc(void** p, size_t bytes, unsigned) {
   IN_CONTEXT;
+  NOT_RECORDING;
   if (posix_memalign(p, page, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
   d.pinned[(char*)*p] = bytes;
   return CUDA_SUCCESS;
 }
 API cuMemFreeHost(void* p) {
   IN_CONTEXT;
+  NOT_RECORDING;
   d.drain();
   if (d.pinned.erase((char*)p) == 0) return CUDA_ERROR_INVALID_VALUE;
   free(p);
@@ -254,25 +276,25 @@ API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream) {
   if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
   LOG("upload %zu\n", n);
   if (d.is_pinned(from, n)) { // read when the work is done
-    d.work.push_back([=, &d] { memcpy(d.at(to), from, n); });
+    d.queue([=, &d] { memcpy(d.at(to), from, n); });
     return CUDA_SUCCESS;
   }
   std::string copy((const char*)from, n); // pageable memory is staged before the call returns
-  d.work.push_back([=, &d] { memcpy(d.at(to), copy.data(), n); });
+  d.queue([=, &d] { memcpy(d.at(to), copy.data(), n); });
   return CUDA_SUCCESS;
 }
 API cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t n, CUstream) {
   IN_CONTEXT;
   if (!d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
   LOG("download %zu\n", n);
-  d.work.push_back([=, &d] { memcpy(to, d.at(from), n); });
+  d.queue([=, &d] { memcpy(to, d.at(from), n); });
   return CUDA_SUCCESS;
 }
 API cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
   LOG("memset %zu\n", n);
-  d.work.push_back([=, &d] { memset(d.at(to), v, n); });
+  d.queue([=, &d] { memset(d.at(to), v, n); });
   return CUDA_SUCCESS;
 }
 
@@ -287,6 +309,7 @@ API cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned, CUjit_option*, 
 }
 API cuModuleUnload(CUmodule m) {
   IN_CONTEXT;
+  NOT_RECORDING;
   d.drain();
   delete (Module*)m;
   return CUDA_SUCCESS;
@@ -321,7 +344,7 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
   if (bx == 0 || by == 0 || bz == 0 || bx * by * bz > 256) return CUDA_ERROR_INVALID_VALUE; // the kernels' launch bounds
   LOG("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
   shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes)};
-  d.work.push_back([l, &d] {
+  d.queue([l, &d] {
     d.protect(PROT_READ | PROT_WRITE);
     shim::run(l);
     d.protect(PROT_NONE);
@@ -341,6 +364,7 @@ API cuStreamDestroy(CUstream s) {
 }
 API cuStreamSynchronize(CUstream) {
   IN_CONTEXT;
+  NOT_RECORDING;
   LOG("synchronize\n");
   d.drain();
   return CUDA_SUCCESS;
@@ -360,6 +384,51 @@ API cuEventRecord(CUevent, CUstream) {
 }
 API cuEventSynchronize(CUevent) {
   IN_CONTEXT;
+  NOT_RECORDING;
   d.drain(); // everything before the event and, as a driver may, everything after it
+  return CUDA_SUCCESS;
+}
+
+API cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
+  IN_CONTEXT;
+  NOT_RECORDING;
+  LOG("capture\n");
+  d.capture = new Graph;
+  return CUDA_SUCCESS;
+}
+API cuStreamEndCapture(CUstream, CUgraph* g) {
+  IN_CONTEXT;
+  if (d.capture == nullptr) return CUDA_ERROR_ILLEGAL_STATE;
+  *g = (CUgraph)d.capture;
+  d.capture = nullptr;
+  return CUDA_SUCCESS;
+}
+API cuGraphInstantiateWithFlags(CUgraphExec* e, CUgraph g, unsigned long long) {
+  IN_CONTEXT;
+  return *e = (CUgraphExec) new Graph(*(Graph*)g), CUDA_SUCCESS;
+}
+API cuGraphDestroy(CUgraph g) {
+  IN_CONTEXT;
+  delete (Graph*)g;
+  return CUDA_SUCCESS;
+}
+API cuGraphExecDestroy(CUgraphExec e) {
+  IN_CONTEXT;
+  d.drain();
+  delete (Graph*)e;
+  return CUDA_SUCCESS;
+}
+API cuGraphLaunch(CUgraphExec e, CUstream) {
+  IN_CONTEXT;
+  NOT_RECORDING;
+  LOG("replay %zu\n", ((Graph*)e)->work.size());
+  for (auto& f : ((Graph*)e)->work) d.work.push_back(f);
+  return CUDA_SUCCESS;
+}
+API cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream) {
+  IN_CONTEXT;
+  if (!d.owns((void*)to, n) || !d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
+  LOG("copy %zu\n", n);
+  d.queue([=, &d] { memcpy(d.at(to), d.at(from), n); });
   return CUDA_SUCCESS;
 }

@@ -1,0 +1,105 @@
+//go:build gpu
+
+package cuda
+
+// #include "driver.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// queued is a kernel that puts its work into the device's stream.
+type queued interface {
+	Workspace() int64
+	Algorithm() string
+	Close() error
+	enqueue(out device.Pointer, in []device.Pointer, workspace device.Pointer) error
+}
+
+// ordered is a kernel whose work is queued in one piece.
+type ordered struct {
+	device *Device
+	queued
+}
+
+// Run returns when the work is queued.
+func (k *ordered) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
+	k.device.order.Lock()
+	defer k.device.order.Unlock()
+	return k.enqueue(out, in, workspace)
+}
+
+// Unread lists the inputs that the kernel holds a copy of.
+func (k *ordered) Unread() []int {
+	if u, ok := k.queued.(device.Unreader); ok {
+		return u.Unread()
+	}
+	return nil
+}
+
+// recording is a CUDA graph.
+type recording struct {
+	device *Device
+	exec   C.CUgraphExec
+}
+
+// Record captures the calls as a CUDA graph.
+func (d *Device) Record(calls []device.Call) (device.Recording, error) {
+	d.order.Lock()
+	defer d.order.Unlock()
+	r := &recording{device: d}
+	err := d.within(func() error {
+		if err := result(C.hd_capture(streamOf(d.stream))); err != nil {
+			return err
+		}
+		for _, c := range calls {
+			k, ok := c.Kernel.(*ordered)
+			if !ok || k.device != d {
+				return errors.Join(fmt.Errorf("a kernel of another device"), d.discard())
+			}
+			if err := k.enqueue(c.Out, c.In, c.Workspace); err != nil {
+				return errors.Join(err, d.discard())
+			}
+		}
+		return result(C.hd_captured(streamOf(d.stream), &r.exec))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: record %d kernels: %w", d.Name(), len(calls), err)
+	}
+	return r, nil
+}
+
+// discard ends a capture that failed. What the driver says of it is known already.
+func (d *Device) discard() error {
+	C.hd_captured(streamOf(d.stream), nil)
+	return nil
+}
+
+// Replay queues the kernels.
+func (r *recording) Replay() error {
+	d := r.device
+	d.order.Lock()
+	defer d.order.Unlock()
+	if err := result(C.hd_replay(contextOf(d.context), r.exec, streamOf(d.stream))); err != nil {
+		return fmt.Errorf("%s: replay: %w", d.Name(), err)
+	}
+	return nil
+}
+
+// Close gives the graph back.
+func (r *recording) Close() error {
+	return r.device.within(func() error { return result(C.cuGraphExecDestroy(r.exec)) })
+}
+
+// Copy copies within the device.
+func (d *Device) Copy(dst, src device.Pointer, bytes int64) error {
+	d.order.Lock()
+	defer d.order.Unlock()
+	return d.within(func() error { return cu.MemcpyDtoDAsync(address(dst), address(src), bytes, d.stream) })
+}
