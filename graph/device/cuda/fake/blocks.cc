@@ -87,13 +87,17 @@ enum { FRAME = 20, RETURN = 11 };
 #error "the fake driver runs on x86_64 and aarch64"
 #endif
 
-enum { STACK = 64 << 10, MOST = 1024 };
+enum { STACK = 64 << 10, MOST = 1024, WARP = 32 };
+
+// State is where a fiber has stopped.
+enum State : char { AT_BLOCK, AT_WARP, DONE };
 
 // Fibers are those of one worker.
 struct Fibers {
   char* stacks = nullptr;
   void* at[MOST];
-  bool done[MOST];
+  State state[MOST];
+  unsigned slots[WARP];
   void* scheduler;
   unsigned current;
   const Launch* launch;
@@ -114,9 +118,28 @@ thread_local Fibers fibers;
 void body() {
   Fibers& f = fibers;
   f.launch->kernel->invoke(f.launch->arguments.data());
-  f.done[f.current] = true;
+  f.state[f.current] = DONE;
   hd_fiber_switch(&f.at[f.current], f.scheduler);
   abort();
+}
+
+// run_warp runs the fibers [begin,end) to the next barrier of their block; it returns how many have ended.
+unsigned run_warp(const Launch& l, unsigned begin, unsigned end) {
+  Fibers& f = fibers;
+  for (;;) {
+    unsigned live = 0, ended = 0, waiting = 0;
+    for (unsigned i = begin; i < end; i++) {
+      if (f.state[i] == DONE) continue;
+      live++;
+      f.current = i;
+      threadIdx = {i % l.block.x, i / l.block.x % l.block.y, i / l.block.x / l.block.y};
+      hd_fiber_switch(&f.scheduler, f.at[i]);
+      ended += f.state[i] == DONE;
+      waiting += f.state[i] == AT_WARP;
+    }
+    if (waiting == 0) return ended;
+    if (waiting != live) fail(l, "some threads of a warp wait for others that don't come");
+  }
 }
 
 void run_block(const Launch& l, unsigned long long block) {
@@ -137,17 +160,11 @@ void run_block(const Launch& l, unsigned long long block) {
     memset(sp, 0, sizeof(void*) * FRAME);
     sp[RETURN] = (void*)body;
     f.at[i] = sp;
-    f.done[i] = false;
+    f.state[i] = AT_BLOCK;
   }
   for (unsigned left = n; left > 0;) {
     unsigned ended = 0;
-    for (unsigned i = 0; i < n; i++) {
-      if (f.done[i]) continue;
-      f.current = i;
-      threadIdx = {i % l.block.x, i / l.block.x % l.block.y, i / l.block.x / l.block.y};
-      hd_fiber_switch(&f.scheduler, f.at[i]);
-      ended += f.done[i];
-    }
+    for (unsigned warp = 0; warp < n; warp += WARP) ended += run_warp(l, warp, warp + WARP < n ? warp + WARP : n);
     if (ended != 0 && ended != left) fail(l, "some threads of a block end where others wait in __syncthreads");
     left -= ended;
   }
@@ -211,12 +228,23 @@ struct Pool {
 
 } // namespace
 
-void yield() {
+namespace {
+
+void wait(State s) {
   Fibers& f = fibers;
   Index thread = threadIdx;
+  f.state[f.current] = s;
   hd_fiber_switch(&f.at[f.current], f.scheduler);
   threadIdx = thread;
 }
+
+} // namespace
+
+void yield() { wait(AT_BLOCK); }
+void warp_yield() { wait(AT_WARP); }
+
+// A warp runs to its barrier before another one does, so that they can share.
+unsigned& slot(unsigned lane) { return fibers.slots[lane]; }
 
 void run(const Launch& l) {
   unsigned long long blocks = (unsigned long long)l.grid.x * l.grid.y * l.grid.z;

@@ -1,9 +1,10 @@
 // Gives CUDA C++ a meaning on the processor. A block's threads are fibers of one thread of the system: each runs until __syncthreads,
-// where the next one goes on. Included by ../kernels/device.cuh when the compiler is not CUDA's.
+// where the next one goes on; at what waits for its warp alone the next one of the warp goes on. Included by ../kernels/device.cuh when the compiler is not CUDA's.
 #pragma once
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <utility>
@@ -17,8 +18,24 @@ struct Index {
   unsigned x, y, z;
 };
 
-// yield ends a fiber's part between two barriers.
+// yield ends a fiber's part between two barriers of its block, and warp_yield that between two of its warp.
 void yield();
+void warp_yield();
+
+// slot is where the fiber of a lane of the current one's warp leaves a word for the others.
+unsigned& slot(unsigned lane);
+
+// exchange returns what the warp's thread `from` brought; its lanes must all come.
+template <class T>
+inline T exchange(T mine, unsigned lane, unsigned from) {
+  static_assert(sizeof(T) == sizeof(unsigned), "a word");
+  memcpy(&slot(lane), &mine, sizeof mine);
+  warp_yield();
+  T other;
+  memcpy(&other, &slot(from), sizeof other);
+  warp_yield();
+  return other;
+}
 
 // Kernel is a function that the driver can launch by name. invoke calls it for the fiber's thread with packed arguments.
 struct Kernel {
@@ -70,7 +87,26 @@ extern thread_local shim::Index threadIdx, blockIdx, blockDim, gridDim;
   static shim::Kernel name##_kernel(#name, shim::Invoke<name>::bytes, shim::Invoke<name>::run);    \
   static void name(__VA_ARGS__)
 
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+
 inline void __syncthreads() { shim::yield(); }
+inline void __syncwarp(unsigned = 0xffffffffu) { shim::warp_yield(); }
+
+template <class T>
+inline T __shfl_xor_sync(unsigned, T v, int mask, int = 32) {
+  unsigned lane = threadIdx.x % 32;
+  return shim::exchange(v, lane, lane ^ (unsigned)mask);
+}
+template <class T>
+inline T __shfl_sync(unsigned, T v, int from, int width = 32) {
+  unsigned lane = threadIdx.x % 32;
+  return shim::exchange(v, lane, lane / (unsigned)width * (unsigned)width + (unsigned)from % (unsigned)width);
+}
 
 inline float __uint_as_float(unsigned u) {
   float f;
@@ -82,6 +118,8 @@ inline unsigned __float_as_uint(float f) {
   memcpy(&u, &f, sizeof u);
   return u;
 }
+inline float __expf(float x) { return expf(x); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline int atomicCAS(int* p, int expected, int value) { return __sync_val_compare_and_swap(p, expected, value); }
