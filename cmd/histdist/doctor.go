@@ -29,6 +29,9 @@ second, how long an image takes. Put its output into a report of a problem.`,
 				return err
 			}
 			fmt.Fprintf(out, "%-14s %s\n", "device cuda", devices.GPUs())
+			for _, line := range devices.GPULibraries() {
+				fmt.Fprintf(out, "%-14s %s\n", "cuda library", line)
+			}
 			phikon, err := weights.FindModel(model.DefaultPhikon)
 			if err != nil {
 				phikon = err.Error()

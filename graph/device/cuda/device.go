@@ -16,6 +16,9 @@ import (
 type Options struct {
 	Ordinal int    // as nvidia-smi counts, but for CUDA_VISIBLE_DEVICES
 	Driver  string // the driver's library; "" is NVIDIA's
+	// Libraries are the folders of NVIDIA's libraries beside the driver, separated as in PATH; "none" is to do without them. "" takes the
+	// environment variable HISTDIST_CUDA_LIBRARIES, which says the same, and without it the places where they usually lie.
+	Libraries string
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
 	// enough, some queries are done after the others.
 	Probabilities int64

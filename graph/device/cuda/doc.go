@@ -8,7 +8,8 @@
 //	Run               fills the gaps and hands the launches to the driver, which does them in order; nothing waits
 //
 // The functions are the CUDA C++ of kernels/, compiled ahead of time to a gen_FAMILY.ptx for each kernels/FAMILY.cu (module.go), which the
-// driver turns into the machine's code when the first function of the family is asked for. driver.go has the context, the stream and copies; memory.go hands memory out.
+// driver turns into the machine's code when the first function of the family is asked for. driver.go has the context, the stream and copies; memory.go hands memory out;
+// libraries.go finds NVIDIA's libraries beside the driver.
 //
 // libcuda/ is what a program is linked with in place of NVIDIA's driver, so that it starts where there is none: the driver is opened
 // when the device is. fake/ is a driver for tests where there is no GPU: the same kernels, compiled for the processor.

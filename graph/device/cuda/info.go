@@ -15,6 +15,9 @@ type Info struct {
 	Driver string // NVIDIA's words on its version; "" if the system doesn't tell
 	CUDA   string // the version that the driver knows, such as "12.4"
 	GPUs   []GPU
+	// Libraries has a line for each of NVIDIA's libraries beside the driver: its version and path, or where it was looked for and what
+	// is lost without it.
+	Libraries []string
 }
 
 // GPU is one of them.
@@ -42,7 +45,19 @@ func Read(driver string) (Info, error) {
 		}
 		i.GPUs = append(i.GPUs, g)
 	}
+	for _, s := range []sought{cublasLt, cuDNN, nccl} {
+		i.Libraries = append(i.Libraries, s.line(version))
+	}
 	return i, nil
+}
+
+// line opens the library and says which it is.
+func (p sought) line(driver int) string {
+	l, err := p.open(driver, "")
+	if err != nil {
+		return fmt.Sprintf("no %v: %s", err, p.without)
+	}
+	return l.String()
 }
 
 func readGPU(ordinal int) (g GPU, err error) {

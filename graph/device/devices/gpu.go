@@ -16,6 +16,15 @@ func GPUs() string {
 	return "yes: " + i.String()
 }
 
+// GPULibraries has a line for each of NVIDIA's libraries that GPUs are fast with.
+func GPULibraries() []string {
+	i, err := cuda.Read("")
+	if err != nil {
+		return nil // GPUs says it
+	}
+	return i.Libraries
+}
+
 func gpus() []string { return []string{"cuda:0, cuda:1, …"} }
 
 func openCUDA(ordinal int) (device.Device, error) {

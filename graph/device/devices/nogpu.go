@@ -11,6 +11,9 @@ import (
 // GPUs says which GPUs this build can use, or why it can't: a line for `histdist doctor`.
 func GPUs() string { return "no: left out of this build: make gpu makes one with it" }
 
+// GPULibraries has a line for each of NVIDIA's libraries that GPUs are fast with.
+func GPULibraries() []string { return nil }
+
 func gpus() []string { return nil }
 
 func openCUDA(ordinal int) (device.Device, error) {
