@@ -37,6 +37,10 @@ type Operand struct {
 	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
 	// rearrange them once when it is compiled (see Unreader); nil otherwise.
 	Const Pointer
+	// Identity tells constants apart, for kernels that share a rearranged copy: as long as one lives that was compiled from an
+	// Identity, whatever has that Identity has the same bytes. On a device outside of the process's memory Const is no such thing, for what no
+	// kernel reads is given back when all are compiled, and another value may lie there then. It is not to be read; nil without Const.
+	Identity Pointer
 }
 
 // Bytes is the size of the operand.
@@ -64,7 +68,8 @@ type Kernel interface {
 	Close() error
 }
 
-// Unreader is a Kernel that may hold constant inputs rearranged.
+// Unreader is a Kernel that may hold constant inputs rearranged. Where the device holds a copy of the process's value for kernels to read,
+// the copy goes when all kernels of a program that have it as an input say that they don't read it.
 type Unreader interface {
 	// Unread lists the inputs whose bytes Run doesn't read. It stays the same for as long as the kernel lives.
 	Unread() []int

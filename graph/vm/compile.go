@@ -3,6 +3,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -85,24 +86,72 @@ func (p *Program) build() error {
 			varies[v.root] = true
 		}
 	}
+	if err := p.compileSteps(varies); err != nil {
+		return err
+	}
+	return p.plan()
+}
+
+// compileSteps gives a parameter to the device when the first of its kernels is compiled, and gives the device's copy back when the last one
+// is, if none of them reads it: kernels that hold a weight rearranged need not have all weights there at once.
+func (p *Program) compileSteps(varies map[*value]bool) error {
+	compiling := map[*value]int{} // inputs of kernels that are still to be compiled
+	read := map[*value]bool{}
+	for _, s := range p.steps {
+		if s.isView() {
+			continue
+		}
+		for _, v := range s.in {
+			compiling[v.root]++
+		}
+	}
+	for _, v := range p.graph.outputs {
+		read[v.root] = true
+	}
 	for _, v := range p.graph.leaves {
-		if v.source == bound {
+		if v.source == bound && compiling[v] == 0 { // an output
 			if err := p.bind(v, varies[v]); err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
 		}
 	}
-	before := p.device.Allocated()
 	for _, s := range p.steps {
 		if s.isView() {
 			continue
 		}
+		for _, v := range s.in {
+			if v.root.source == bound && v.root.ptr == nil {
+				if err := p.bind(v.root, varies[v.root]); err != nil {
+					return fmt.Errorf("%s: %w", v.root.name, err)
+				}
+			}
+		}
+		before := p.device.Allocated()
 		if err := p.compileStep(s, varies); err != nil {
 			return fmt.Errorf("%s: %w", s.place, err)
 		}
+		p.memory.Kernels += p.device.Allocated() - before
+		unread := s.unread()
+		for i, v := range s.in {
+			r := v.root
+			read[r] = read[r] || !slices.Contains(unread, i)
+			if compiling[r]--; compiling[r] > 0 || read[r] || varies[r] {
+				continue
+			}
+			if err := p.uncopy(r); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
 	}
-	p.memory.Kernels = p.device.Allocated() - before
-	return p.plan()
+	return nil
+}
+
+// unread lists the inputs that the step's kernel doesn't read.
+func (s *step) unread() []int {
+	if u, ok := s.kernel.(device.Unreader); ok {
+		return u.Unread()
+	}
+	return nil
 }
 
 func (p *Program) compileStep(s *step, varies map[*value]bool) error {
@@ -111,7 +160,7 @@ func (p *Program) compileStep(s *step, varies map[*value]bool) error {
 	for i, v := range s.in {
 		o := device.Operand{Shape: v.shape, DType: v.dtype}
 		if v.root.source == bound && !varies[v.root] {
-			o.Const = v.address()
+			o.Const, o.Identity = v.address(), offset(v.root.identity, v.offset)
 		}
 		r.In = append(r.In, o)
 		shapes[i] = v.shape
@@ -224,19 +273,40 @@ func (p *Program) bind(v *value, written bool) error {
 	if !v.takes(d) {
 		return fmt.Errorf("value of shape %v, want %v", []int(d.shape), []int(v.shape))
 	}
+	v.identity = d.ptr
 	if p.device.HostMemory() && d.dtype == v.dtype {
 		v.ptr = d.ptr
 		return nil
 	}
 	if written {
-		return fmt.Errorf("value of %v is updated by the program: want %v in memory that %s reaches", d.dtype, v.dtype, p.device.Name())
+		return fmt.Errorf("value of %v changes between runs: want %v in memory that %s reaches", d.dtype, v.dtype, p.device.Name())
 	}
-	m, err := p.device.Alloc(v.bytes())
-	if err != nil {
+	if s, ok := p.device.(device.Sharer); ok && d.dtype == v.dtype {
+		if v.copied, err = s.Constants().Hold(p.device, d.raw()); err != nil {
+			return fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+		v.shared = d.raw()
+	} else if v.copied, err = p.device.Alloc(v.bytes()); err != nil {
 		return fmt.Errorf("%w: %w", ErrMemory, err)
 	}
-	p.copies = append(p.copies, m)
-	p.memory.Copies += m.Bytes
-	v.ptr = m.Ptr
+	p.memory.Copies += v.copied.Bytes
+	v.ptr = v.copied.Ptr
+	if v.shared != nil {
+		return nil
+	}
 	return p.upload(v, d)
+}
+
+// uncopy gives the device's copy of a parameter back, if there is one.
+func (p *Program) uncopy(v *value) error {
+	m := v.copied
+	if m.Ptr == nil {
+		return nil
+	}
+	v.copied, v.ptr = device.Memory{}, nil
+	p.memory.Copies -= m.Bytes
+	if v.shared != nil {
+		return p.device.(device.Sharer).Constants().Drop(p.device, v.shared)
+	}
+	return p.device.Free(m)
 }

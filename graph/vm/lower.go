@@ -32,7 +32,12 @@ type value struct {
 	source source
 	prod   *step // nil for leaves
 	output bool
-	held   gorgonia.Value // of bound values
+
+	// Of bound values.
+	held     gorgonia.Value
+	identity device.Pointer // see device.Operand
+	copied   device.Memory  // the device's copy; zero where the value is read in place
+	shared   []byte         // what the copy is of, if it is the device's for all programs
 
 	// A view lies at offset bytes in root; otherwise root is the value itself.
 	root   *value

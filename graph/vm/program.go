@@ -30,7 +30,6 @@ type Program struct {
 	steps    []*step
 	preludes []*prelude
 	arena    *device.Memory
-	copies   []device.Memory          // of parameters that the device can't read in place
 	inputs   map[*value]device.Memory // what fed values are converted or copied to
 	record   recorder
 	memory   MemoryReport
@@ -134,7 +133,12 @@ func (p *Program) runStep(s *step) error {
 }
 
 // address is where the value lies now.
-func (v *value) address() device.Pointer { return offset(v.root.ptr, v.offset) }
+func (v *value) address() device.Pointer {
+	if v.root.ptr == nil { // a parameter that no kernel reads
+		return nil
+	}
+	return offset(v.root.ptr, v.offset)
+}
 
 // check tells whether the feeds are the program's inputs, and returns them by their leaves.
 func (p *Program) check(feeds Feeds) (map[*value]host, error) {
@@ -283,13 +287,13 @@ func (p *Program) Close() error {
 	}
 	errs = append(errs, p.closePreludes())
 	for _, m := range p.inputs {
-		p.copies = append(p.copies, m)
+		errs = append(errs, p.device.Free(m))
 	}
 	if p.arena != nil {
-		p.copies = append(p.copies, *p.arena)
+		errs = append(errs, p.device.Free(*p.arena))
 	}
-	for _, m := range p.copies {
-		errs = append(errs, p.device.Free(m))
+	for _, v := range p.graph.leaves {
+		errs = append(errs, p.uncopy(v))
 	}
 	return errors.Join(errs...)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/nettest"
 )
 
 // network is two residual blocks with attention between them, a loss and the gradients of all parameters.
@@ -80,7 +81,7 @@ func filled(shape tensor.Shape, seed uint64, base, scale float32) *tensor.Dense 
 }
 
 func open(t testing.TB, name string) device.Device {
-	d, err := devices.Open(name, 0)
+	d, err := nettest.New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func run(t testing.TB, p *vm.Program, f vm.Feeds) [][]float32 {
 
 // everyDevice runs a test on all devices and in all precisions that they have.
 func everyDevice(t *testing.T, test func(t *testing.T, d device.Device, precision vm.Precision)) {
-	for _, name := range devices.Names() {
+	for _, name := range append(nettest.Names(), nettest.Remote()) {
 		for _, p := range []vm.Precision{vm.Float32, vm.BFloat16} {
 			t.Run(fmt.Sprint(name, "/", p), func(t *testing.T) {
 				d := open(t, name)

@@ -18,10 +18,7 @@ func (p *Program) Unread() gorgonia.Nodes {
 		if s.kernel == nil {
 			continue
 		}
-		var unread []int
-		if u, ok := s.kernel.(device.Unreader); ok {
-			unread = u.Unread()
-		}
+		unread := s.unread()
 		for i, v := range s.in {
 			if v.root.source == bound && !slices.Contains(unread, i) {
 				read[v.root.ptr] = true
@@ -33,7 +30,7 @@ func (p *Program) Unread() gorgonia.Nodes {
 	}
 	var nodes gorgonia.Nodes
 	for _, v := range p.graph.leaves {
-		if v.source != bound {
+		if v.source != bound || v.node.Op() != nil { // nor a constant
 			continue
 		}
 		if h, err := denseOf(v.held); err == nil && !read[h.ptr] {

@@ -16,24 +16,45 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/remote"
 )
 
-// EachDevice runs a subtest on each processor device of the build, or on those that the environment names: HISTDIST_TEST_DEVICES=cuda:0.
+// EachDevice runs a subtest on each of Names.
 func EachDevice(t *testing.T, test func(t *testing.T, d device.Device)) {
 	t.Helper()
-	names := devices.Names()
-	if list := os.Getenv("HISTDIST_TEST_DEVICES"); list != "" {
-		names = strings.Split(list, ",")
-	}
-	for _, name := range names {
+	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) { test(t, Open(t, name)) })
 	}
 }
 
-// Open returns a device that is closed when the test ends.
+// Names are the processor devices of the build, or those that the environment names: HISTDIST_TEST_DEVICES=cuda:0.
+func Names() []string {
+	if list := os.Getenv("HISTDIST_TEST_DEVICES"); list != "" {
+		return strings.Split(list, ",")
+	}
+	return devices.Names()
+}
+
+// behind begins the name of a processor device whose memory the process can't reach: see package remote.
+const behind = "remote:"
+
+// Remote is the fastest processor device behind a wall.
+func Remote() string { return behind + devices.Names()[0] }
+
+// New returns a device by its name: one of package devices, or of those behind a wall, such as "remote:cpu".
+func New(name string) (device.Device, error) {
+	inside, walled := strings.CutPrefix(name, behind)
+	d, err := devices.Open(inside, 0)
+	if err != nil || !walled {
+		return d, err
+	}
+	return remote.New(d)
+}
+
+// Open returns a device that is closed when the test ends: see New.
 func Open(t testing.TB, name string) device.Device {
 	t.Helper()
-	d, err := devices.Open(name, 0)
+	d, err := New(name)
 	if err != nil {
 		t.Fatal(err)
 	}

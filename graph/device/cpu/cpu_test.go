@@ -64,7 +64,7 @@ func TestOptionErrors(t *testing.T) {
 func product(rows int, weight device.Pointer) device.Request {
 	return device.Request{
 		Spec: op.Linear{},
-		In:   []device.Operand{{Shape: tensor.Shape{rows, 64}}, {Shape: tensor.Shape{48, 64}, Const: weight}},
+		In:   []device.Operand{{Shape: tensor.Shape{rows, 64}}, {Shape: tensor.Shape{48, 64}, Const: weight, Identity: weight}},
 		Out:  device.Operand{Shape: tensor.Shape{rows, 48}},
 	}
 }

@@ -79,7 +79,7 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 	if w := r.In[1].Const; w != nil && !r.LowMemory {
 		n := int64(C.hd_matmul_gemm_packed_bytes(d.ctx, &g))
 		var err error
-		k.packed, err = d.packs.get(packKey{w, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, d, func(p device.Pointer) {
+		k.packed, err = d.packs.get(packKey{r.In[1].Identity, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, d, func(p device.Pointer) {
 			C.hd_matmul_gemm_pack(d.ctx, &g, w, (*C.float)(p))
 		})
 		if err != nil {
@@ -165,7 +165,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	pack := w.Const != nil && !r.LowMemory && bytes > 0
 	if pack {
 		var err error
-		k.packed, err = d.packs.get(packKey{w.Const, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
+		k.packed, err = d.packs.get(packKey{w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
 			bytes, d, func(p device.Pointer) {
 				C.hd_matmul_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
 			})

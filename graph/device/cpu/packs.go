@@ -17,7 +17,7 @@ type packs struct {
 
 // packKey is a weight and how it is rearranged.
 type packKey struct {
-	weight    device.Pointer
+	weight    device.Pointer // its Identity
 	n, k      C.long
 	features  device.DType // what it is multiplied with
 	layout    int

@@ -35,6 +35,7 @@ type Device struct {
 	modules       modules
 	fault         *fault
 	pool          pool
+	constants     device.Constants
 
 	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
 	copying sync.Mutex // guards stages and turn; taken before order
@@ -44,7 +45,10 @@ type Device struct {
 	closed bool // guarded by pool.mu
 }
 
-var _ device.Recorder = (*Device)(nil)
+var (
+	_ device.Recorder = (*Device)(nil)
+	_ device.Sharer   = (*Device)(nil)
+)
 
 var errClosed = errors.New("cuda: the device is closed")
 
@@ -121,6 +125,9 @@ func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
 
 // HostMemory is false: values are copied.
 func (d *Device) HostMemory() bool { return false }
+
+// Constants are the weights that programs share.
+func (d *Device) Constants() *device.Constants { return &d.constants }
 
 // Close gives everything back. Closing twice is no error.
 func (d *Device) Close() error {

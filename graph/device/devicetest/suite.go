@@ -253,7 +253,7 @@ func execute(d device.Device, c testCase, in [][]float64, v variant) (results []
 		}
 		args[i] = blocks[i].ptr
 		if v.constant && kinds[i] == op.Exact {
-			o.Const = args[i]
+			o.Const, o.Identity = args[i], args[i]
 		}
 		r.In = append(r.In, o)
 	}

@@ -1,0 +1,204 @@
+// Package remote puts a wall between the process and a processor device's memory, for tests of what runs on GPUs: programs, the trainer and
+// the pipeline on a device outside of the process's memory, without one.
+//
+// A device's memory is there twice in the address space: at the addresses that callers get nothing can be read or written, so that what
+// touches the device's memory without Upload and Download ends the process, and kernels work on the other side. Memory that is freed is
+// filled with NaN and given out again at once.
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// reserved is how many addresses a device has. They cost nothing until they are used.
+const reserved = 8 << 30
+
+// Device is a device behind a wall.
+type Device struct {
+	inside    device.Device
+	wall      []byte // what callers see
+	memory    []byte // what kernels see
+	constants device.Constants
+
+	mu    sync.Mutex
+	next  int64
+	live  map[device.Pointer]int64
+	kept  map[int64][]device.Pointer
+	bytes int64
+	loads int64
+}
+
+var (
+	_ device.Device = (*Device)(nil)
+	_ device.Sharer = (*Device)(nil)
+)
+
+// New takes over a device of the process's memory, which is closed with this one.
+func New(inside device.Device) (*Device, error) {
+	if !inside.HostMemory() {
+		return nil, fmt.Errorf("%s does not compute in the process's memory", inside.Name())
+	}
+	d := &Device{inside: inside, live: map[device.Pointer]int64{}, kept: map[int64][]device.Pointer{}}
+	var err error
+	const flags = unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_NORESERVE
+	if d.wall, err = unix.Mmap(-1, 0, reserved, unix.PROT_NONE, flags); err != nil {
+		return nil, err
+	}
+	if d.memory, err = unix.Mmap(-1, 0, reserved, unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
+		return nil, errors.Join(err, unix.Munmap(d.wall))
+	}
+	return d, nil
+}
+
+// through is the kernels' address of a caller's. What the kernels hold themselves is as it is.
+func (d *Device) through(p device.Pointer) device.Pointer {
+	at := uintptr(p) - uintptr(unsafe.Pointer(unsafe.SliceData(d.wall)))
+	if p == nil || at >= reserved {
+		return p
+	}
+	return unsafe.Pointer(&d.memory[at])
+}
+
+// Name is "remote:" and the name of the device inside.
+func (d *Device) Name() string { return "remote:" + d.inside.Name() }
+
+// Has asks the device inside.
+func (d *Device) Has(t device.DType) bool { return d.inside.Has(t) }
+
+// HostMemory is false.
+func (d *Device) HostMemory() bool { return false }
+
+// Constants are what programs share.
+func (d *Device) Constants() *device.Constants { return &d.constants }
+
+// Alloc returns zeros.
+func (d *Device) Alloc(bytes int64) (device.Memory, error) {
+	if bytes < 0 {
+		return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: want a size", d.Name(), bytes)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	size := rounded(bytes)
+	var p device.Pointer
+	if list := d.kept[size]; len(list) > 0 {
+		p = list[len(list)-1]
+		d.kept[size] = list[:len(list)-1]
+	} else {
+		if d.next+size > reserved {
+			return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: %d are used", d.Name(), bytes, d.next)
+		}
+		p = unsafe.Pointer(&d.wall[d.next])
+		d.next += size
+	}
+	clear(device.Slice[byte](d.through(p), int(size)))
+	d.live[p] = bytes
+	d.bytes += bytes
+	return device.Memory{Ptr: p, Bytes: bytes}, nil
+}
+
+func rounded(bytes int64) int64 { return (max(bytes, 1) + 255) / 256 * 256 }
+
+// Free gives memory back; it must come from Alloc.
+func (d *Device) Free(m device.Memory) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bytes, ok := d.live[m.Ptr]
+	if !ok {
+		return fmt.Errorf("%s: free %p: not allocated here", d.Name(), m.Ptr)
+	}
+	delete(d.live, m.Ptr)
+	d.bytes -= bytes
+	size := rounded(bytes)
+	all := device.Slice[byte](d.through(m.Ptr), int(size))
+	for i := range all {
+		all[i] = 0xFF
+	}
+	d.kept[size] = append(d.kept[size], m.Ptr)
+	return nil
+}
+
+// Allocated is the number of bytes that are allocated now.
+func (d *Device) Allocated() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes + d.inside.Allocated()
+}
+
+// Available asks the device inside.
+func (d *Device) Available() int64 { return d.inside.Available() }
+
+// Downloaded is the number of bytes that the process got so far.
+func (d *Device) Downloaded() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.loads
+}
+
+// Upload copies.
+func (d *Device) Upload(dst device.Pointer, src []byte) error {
+	return d.inside.Upload(d.through(dst), src)
+}
+
+// Download copies.
+func (d *Device) Download(dst []byte, src device.Pointer) error {
+	d.mu.Lock()
+	d.loads += int64(len(dst))
+	d.mu.Unlock()
+	return d.inside.Download(dst, d.through(src))
+}
+
+// Synchronize does nothing: kernels have finished when they return.
+func (d *Device) Synchronize() error { return d.inside.Synchronize() }
+
+// Close closes the device inside as well.
+func (d *Device) Close() error {
+	var left error
+	if d.bytes != 0 {
+		left = fmt.Errorf("%s: closed with %d bytes allocated", d.Name(), d.bytes)
+	}
+	return errors.Join(left, d.inside.Close(), unix.Munmap(d.wall), unix.Munmap(d.memory))
+}
+
+// Compile returns the inner device's kernel.
+func (d *Device) Compile(r device.Request) (device.Kernel, error) {
+	in := make([]device.Operand, len(r.In))
+	for i, o := range r.In {
+		o.Const = d.through(o.Const)
+		in[i] = o
+	}
+	r.In = in
+	k, err := d.inside.Compile(r)
+	if err != nil {
+		return nil, err
+	}
+	return &kernel{k, d}, nil
+}
+
+type kernel struct {
+	device.Kernel
+	device *Device
+}
+
+// Run runs the kernel on the other side.
+func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
+	inside := make([]device.Pointer, len(in))
+	for i, p := range in {
+		inside[i] = k.device.through(p)
+	}
+	return k.Kernel.Run(k.device.through(out), inside, k.device.through(workspace))
+}
+
+// Unread lists the inputs that the kernel holds rearranged.
+func (k *kernel) Unread() []int {
+	if u, ok := k.Kernel.(device.Unreader); ok {
+		return u.Unread()
+	}
+	return nil
+}
