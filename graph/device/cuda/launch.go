@@ -151,12 +151,15 @@ func (b *builder) faults() pointer {
 	return pointer{from: fixed, fixed: unsafe.Pointer(b.device.fault)}
 }
 
-// The numbers of threads that the kernels are written for: kernels/device.cuh, reduce.cuh, matmul.cuh.
+// The numbers of threads that the kernels are written for: kernels/device.cuh, parts.cuh, norm.cu, matmul.cu.
 const (
 	threads = 256 // of EACH
 	row     = 128 // ROW
-	columns = 32  // COLUMNS
+	warps   = 4   // WARPS of a row's block
+	lanes   = 32  // LANES
 	tile    = 64  // TILE
+
+	channelsOfBlock = 32 // COLUMNS of 4 channels
 )
 
 // mostBlocks is enough to fill any GPU many times over; EACH goes on from there.

@@ -2,33 +2,50 @@
 
 package cuda
 
-import "github.com/histdist/histdist/graph/op"
+import (
+	"math"
 
-// partRows is how many rows one block sums up at least where a sum is split.
-const partRows = 256
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/op"
+)
+
+// fill is how many blocks fill the largest GPU: 8 for each of the 132 multiprocessors of an H100. It is the same on every GPU, and so are
+// the sums.
+const fill = 8 * 132
+
+// parts is in how many parts rows are taken where each part has some blocks: enough to fill the GPU, of at least `least` rows.
+func (b *builder) parts(blocks, rows, least int) int {
+	return min(max(min(ceil(fill, blocks), rows/least), 1), math.MaxUint16)
+}
+
+// columns launches a kernel that walks down the rows of x [N,rows,C], in parts; a block has some channels.
+func (b *builder) columns(name string, x device.Operand, parts, channelsOfBlock int, arguments ...any) {
+	b.launch(name, [3]int{ceil(channels(x), channelsOfBlock), parts, samples(x)}, threads, arguments...)
+}
 
 // inParts has sums of many rows taken in parts: launch writes [outer,parts,c] to where it is told to, and the sums over the parts go to
 // y [outer,c].
-func (b *builder) inParts(outer, rows, c int, y value, launch func(to value, parts int)) {
-	parts := min(max(rows/partRows, 1), 256)
+func (b *builder) inParts(outer, parts, c int, y value, launch func(to value)) {
 	if parts == 1 {
-		launch(y, 1)
+		launch(y)
 		return
 	}
 	partial := b.scratch(outer * parts * c)
-	launch(partial, parts)
-	b.launch("column_sums", [3]int{ceil(c, columns), 1, outer}, threads, partial, y, parts, c)
+	launch(partial)
+	b.launch("column_sums", [3]int{ceil(c, channelsOfBlock), 1, outer}, threads, partial, y, parts, c)
 }
 
 // columnSums adds up x [outer,rows,c] → [outer,c].
 func (b *builder) columnSums(outer, rows, c int) {
-	b.inParts(outer, rows, c, b.out(), func(to value, parts int) {
-		b.launch("column_sums", [3]int{ceil(c, columns), parts, outer}, threads, b.in(0), to, rows, c)
+	blocks := ceil(c, channelsOfBlock)
+	parts := b.parts(outer*blocks, rows, 8*lanes)
+	b.inParts(outer, parts, c, b.out(), func(to value) {
+		b.launch("column_sums", [3]int{blocks, parts, outer}, threads, b.in(0), to, rows, c)
 	})
 }
 
 // shares is how many blocks sum up n elements.
-func shares(n int) int { return min(ceil(n, 8*row), 1024) }
+func shares(n int) int { return min(ceil(n, 16*row), fill) }
 
 // total has a sum of n elements taken in shares: launch writes one number for each block, and factor times their sum goes to the output.
 func (b *builder) total(n int, factor float32, launch func(partial pointer, grid [3]int)) {

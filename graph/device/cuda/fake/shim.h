@@ -94,6 +94,8 @@ struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
 
+#define ROW_KERNEL KERNEL
+
 inline void __syncthreads() { shim::yield(); }
 inline void __syncwarp(unsigned = 0xffffffffu) { shim::warp_yield(); }
 

@@ -6,6 +6,8 @@
 
 #ifdef __CUDACC__
 #define KERNEL(name, ...) extern "C" __global__ void __launch_bounds__(256) name(__VA_ARGS__)
+// ROW_KERNEL has blocks of ROW threads, and more registers for each.
+#define ROW_KERNEL(name, ...) extern "C" __global__ void __launch_bounds__(128, 2) name(__VA_ARGS__)
 #else
 #include "../fake/shim.h"
 #endif

@@ -2,19 +2,41 @@
 #include "device.cuh"
 #include "parts.cuh"
 
+enum { SUM_ROWS = 4 };
+
+template <int V, class X>
+__device__ inline void sum_columns(X x, const Out& y, i64 rows, i64 c) {
+  Part p = part_of(rows);
+  EACH_COLUMN(V, column, c) {
+    float sum[V] = {};
+    if (column < c) {
+      i64 at = blockIdx.z * rows * c + column;
+      LOOP (i64 r = p.begin + lane_of_rows(); r < p.end; r += LANES * SUM_ROWS) {
+        float v[SUM_ROWS][V] = {};
+        UNROLLED (int k = 0; k < SUM_ROWS; k++)
+          if (r + k * LANES < p.end) read(v[k], x, at + (r + k * LANES) * c);
+        UNROLLED (int k = 0; k < SUM_ROWS; k++)
+          UNROLLED (int j = 0; j < V; j++) sum[j] += v[k][j];
+      }
+    }
+    lanes_sum(sum);
+    if (threadIdx.x < COLUMNS && column < c)
+      UNROLLED (int j = 0; j < V; j++) store(y, ((i64)blockIdx.z * gridDim.y + blockIdx.y) * c + column + j, sum[j]);
+  }
+}
+
 // column_sums: x [outer,rows,c] → y [outer,parts,c].
 KERNEL(column_sums, In x, Out y, i64 rows, i64 c) {
-  i64 column = (i64)blockIdx.x * COLUMNS + threadIdx.x % COLUMNS;
-  Part p = part_of(rows);
-  float sum = 0.0f;
-  if (column < c)
-    LOOP (i64 r = p.begin + threadIdx.x / COLUMNS; r < p.end; r += LANES) sum += load(x, (blockIdx.z * rows + r) * c + column);
-  sum = lanes_sum(sum);
-  if (threadIdx.x < COLUMNS && column < c) store(y, ((i64)blockIdx.z * gridDim.y + blockIdx.y) * c + column, sum);
+  if (c % 4 != 0 || !aligned(x.p))
+    sum_columns<1>(x, y, rows, c);
+  else if (x.bf16)
+    sum_columns<4>((const bf16*)x.p, y, rows, c);
+  else
+    sum_columns<4>((const float*)x.p, y, rows, c);
 }
 
 // mse_sums: Σ w·(a − b)² of a share of the elements for each block, w being that of the sample of per elements; weights may be nil.
-KERNEL(mse_sums, In a, In b, const float* weights, float* partial, i64 n, i64 per) {
+ROW_KERNEL(mse_sums, In a, In b, const float* weights, float* partial, i64 n, i64 per) {
   float sum = 0.0f;
   EACH(i, n) {
     float d = load(a, i) - load(b, i);
@@ -25,17 +47,33 @@ KERNEL(mse_sums, In a, In b, const float* weights, float* partial, i64 n, i64 pe
 }
 
 // square_sums: Σ x² of a share of the elements for each block.
-KERNEL(square_sums, In x, float* partial, i64 n) {
+ROW_KERNEL(square_sums, In x, float* partial, i64 n) {
   float sum = 0.0f;
-  EACH(i, n) sum += load(x, i) * load(x, i);
+  if (!x.bf16 && n % 4 == 0 && aligned(x.p)) {
+    const float* p = (const float*)x.p;
+    i64 step = (i64)gridDim.x * blockDim.x * 4;
+    LOOP (i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += 4 * step) {
+      float v[4][4] = {};
+      UNROLLED (int k = 0; k < 4; k++)
+        if (i + k * step < n) read(v[k], p, i + k * step);
+      UNROLLED (int k = 0; k < 4; k++) sum += (v[k][0] * v[k][0] + v[k][1] * v[k][1]) + (v[k][2] * v[k][2] + v[k][3] * v[k][3]);
+    }
+  } else {
+    EACH(i, n) sum += load(x, i) * load(x, i);
+  }
   sum = block_sum(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
 // total is factor · Σ partial, or the root of that; one block.
-KERNEL(total, const float* partial, float* y, i64 n, float factor, i64 root) {
+ROW_KERNEL(total, const float* partial, float* y, i64 n, float factor, i64 root) {
   float sum = 0.0f;
-  SHARE(i, n) sum += partial[i];
+  LOOP (i64 i = threadIdx.x; i < n; i += 8 * ROW) {
+    float v[8] = {};
+    UNROLLED (int k = 0; k < 8; k++)
+      if (i + k * ROW < n) v[k] = partial[i + k * ROW];
+    UNROLLED (int k = 0; k < 8; k++) sum += v[k];
+  }
   sum = factor * block_sum(sum);
   if (threadIdx.x == 0) *y = root ? sqrtf(sum) : sum;
 }
