@@ -19,14 +19,14 @@ func arrange(b *builder) bool {
 		at, to := 0, stride(r.Out, s.Axis)
 		for i, x := range r.In {
 			width := stride(x, s.Axis)
-			b.each("copy_rows", size(x), b.in(i), y, size(x), width, width, 0, to, at)
+			b.flat("copy_rows", size(x), b.in(i), y, size(x), width, width, 0, to, at)
 			at += width
 		}
 	case op.Slice:
 		to := stride(r.Out, s.Axis)
-		b.each("copy_rows", n, b.in(0), y, n, to, stride(r.In[0], s.Axis), s.Offset*inner(r.Out, s.Axis), to, 0)
+		b.flat("copy_rows", n, b.in(0), y, n, to, stride(r.In[0], s.Axis), s.Offset*inner(r.Out, s.Axis), to, 0)
 	case op.ZeroPad:
-		b.each("zero_pad", n, b.in(0), y, n, stride(r.In[0], s.Axis), s.Before*inner(r.Out, s.Axis), stride(r.Out, s.Axis))
+		b.flat("zero_pad", n, b.in(0), y, n, stride(r.In[0], s.Axis), s.Before*inner(r.Out, s.Axis), stride(r.Out, s.Axis))
 	case op.Upsample:
 		b.resize("upsample", r.In[0], r.Out, n)
 	case op.UpsampleGrad:
@@ -41,8 +41,9 @@ func arrange(b *builder) bool {
 	return true
 }
 
-// resize launches a kernel between images [N,h,w,C] and the same resized to [N,H,W,C].
+// resize launches a kernel between images [N,h,w,C] and the same resized to [N,height,width,C].
 func (b *builder) resize(name string, source, resized device.Operand, n int) {
 	h, w, height, width := source.Shape[1], source.Shape[2], resized.Shape[1], resized.Shape[2]
-	b.each(name, n, b.in(0), b.out(), n, h, w, height, width, channels(source), float32(h)/float32(height), float32(w)/float32(width))
+	g := structure{h, w, height, width, channels(source), float32(h) / float32(height), float32(w) / float32(width)}
+	b.flat(name, n, b.in(0), b.out(), n, g)
 }

@@ -114,7 +114,7 @@ func (b *builder) attentionGrad(h heads) {
 		b.gemm(h.scores(ds, n).t(), rowsQ, epilogue{residual: before(sumK), y: h.tokens(sumK, h.keys, 0), alpha: h.scale()}, h.keys, h.d, n, h.count(), h.heads)
 	})
 	if apart {
-		b.each("cast", sizeK, sumK, dk, sizeK)
-		b.each("cast", sizeK, sumV, dv, sizeK)
+		b.flat("cast", sizeK, sumK, dk, sizeK)
+		b.flat("cast", sizeK, sumV, dv, sizeK)
 	}
 }

@@ -13,27 +13,26 @@ func elementwise(b *builder) bool {
 	n, y := size(r.Out), b.out()
 	switch s := r.Spec.(type) {
 	case op.Activation:
-		b.each("activation", n, b.in(0), y, n, s.Act)
+		b.flat("activation", n, b.in(0), y, n, s.Act)
 	case op.ActivationGrad:
-		b.each("activation_grad", n, b.in(0), b.in(1), y, n, s.Act)
+		b.flat("activation_grad", n, b.in(0), b.in(1), y, n, s.Act)
 	case op.GEGLU:
-		b.each("geglu", n, b.in(0), y, n, channels(r.Out))
+		b.flat("geglu", n, b.in(0), y, n, channels(r.Out))
 	case op.GEGLUGrad:
 		half := size(r.In[1])
-		b.each("geglu_grad", half, b.in(0), b.in(1), y, half, channels(r.In[1]))
+		b.flat("geglu_grad", half, b.in(0), b.in(1), y, half, channels(r.In[1]))
 	case op.Add:
-		b.each("add", n, b.in(0), b.in(1), y, n)
+		b.flat("add", n, b.in(0), b.in(1), y, n)
 	case op.Mul:
 		b.each("mul", n, b.in(0), b.in(1), y, n)
 	case op.Scale:
-		b.each("scale", n, b.in(0), y, n, float32(s.Factor))
+		b.flat("scale", n, b.in(0), y, n, float32(s.Factor))
 	case op.Cast:
-		b.each("cast", n, b.in(0), y, n)
+		b.flat("cast", n, b.in(0), y, n)
 	case op.AddChannels:
-		c := channels(r.Out)
-		b.each("add_channels", n, b.in(0), b.in(1), y, n, n/samples(r.Out), c)
+		b.flat("add_channels", n, b.in(0), b.in(1), y, n, pixels(r.Out), channels(r.Out))
 	case op.AddBatch:
-		b.each("add_batch", n, b.in(0), b.in(1), y, n, size(r.In[1]))
+		b.flat("add_batch", n, b.in(0), b.in(1), y, n, size(r.In[1]))
 	case op.TimestepEmbedding:
 		// As op.TimestepEmbedding.Embed has them.
 		logPeriod, steps := float32(-math.Log(10000)), float32(float64(s.Channels/2)-s.FreqShift)

@@ -151,7 +151,7 @@ func (b *builder) faults() pointer {
 	return pointer{from: fixed, fixed: unsafe.Pointer(b.device.fault)}
 }
 
-// The numbers of threads that the kernels are written for: kernels/device.cuh, parts.cuh, norm.cu, matmul.cu.
+// The numbers of threads that the kernels are written for: kernels/device.cuh, vectors.cuh, parts.cuh, layer_norm.cu, matmul.cu.
 const (
 	threads = 256 // of EACH
 	row     = 128 // ROW
@@ -159,7 +159,8 @@ const (
 	lanes   = 32  // LANES
 	tile    = 64  // TILE
 
-	channelsOfBlock = 32 // COLUMNS of 4 channels
+	channelsOfBlock  = 32 // COLUMNS of 4 channels
+	elementsOfThread = 8  // FLAT
 )
 
 // mostBlocks is enough to fill any GPU many times over; EACH goes on from there.
@@ -173,6 +174,15 @@ func ceil(n, by int) int { return (n + by - 1) / by }
 // each launches a kernel for n elements.
 func (b *builder) each(name string, n int, arguments ...any) {
 	b.launch(name, [3]int{blocks(n), 1, 1}, threads, arguments...)
+}
+
+// flat launches a kernel for n elements whose threads take several at a time. Few of them are shared out to more, smaller blocks.
+func (b *builder) flat(name string, n int, arguments ...any) {
+	block := threads
+	if ceil(n, elementsOfThread) < fill*64 {
+		block = 64
+	}
+	b.launch(name, [3]int{min(ceil(n, elementsOfThread*block), mostBlocks), 1, 1}, block, arguments...)
 }
 
 // rows launches a kernel whose blocks are rows.

@@ -9,9 +9,9 @@ func optimizer(b *builder) bool {
 	at := func(i int) pointer { return b.in(i).pointer }
 	switch s := b.request.Spec.(type) {
 	case op.Accumulate:
-		b.each("accumulate", n, at(0), at(1), at(2), n)
+		b.flat("accumulate", n, at(0), at(1), at(2), n)
 	case op.AdamW:
-		b.each("adamw", n, at(0), at(1), at(2), at(3), at(4), b.optional(5, s.Scaled).pointer, n)
+		b.flat("adamw", n, at(0), at(1), at(2), at(3), at(4), b.optional(5, s.Scaled).pointer, n)
 	case op.ClipScale:
 		b.each("clip_scale", 1, at(0), b.out().pointer, float32(s.Max))
 	default:

@@ -1,33 +1,72 @@
 // Elements that move.
 #include "device.cuh"
+#include "vectors.cuh"
 
-// copy_rows copies rows of width elements from one place of rows of from elements to one of rows of to elements. The elements are
-// counted in units of 2 or 4 bytes.
+template <int V, class X, class Y>
+__device__ inline void move_rows(X x, Y y, i64 n, i64 width, i64 from, i64 from_at, i64 to, i64 to_at) {
+  EACH_OF(V, i, n) {
+    Split s = split<V>(i, width);
+    float v[V];
+    read(v, x, s.row * from + from_at + s.column);
+    write(v, y, s.row * to + to_at + s.column);
+  }
+}
+
+// copy_rows copies rows of width elements from one place of rows of from elements to one of rows of to elements. A number
+// goes there and back between bfloat16 and float32 without a change.
 KERNEL(copy_rows, In x, Out y, i64 n, i64 width, i64 from, i64 from_at, i64 to, i64 to_at) {
-  EACH(i, n) {
-    i64 row = i / width, c = i % width, a = row * from + from_at + c, b = row * to + to_at + c;
-    if (y.bf16)
-      ((unsigned short*)y.p)[b] = ((const unsigned short*)x.p)[a];
-    else
-      ((float*)y.p)[b] = ((const float*)x.p)[a];
+  bool whole = (width | from | from_at | to | to_at) % FLAT == 0 && x.bf16 == y.bf16 && aligned(x.p, y.p);
+  if (!whole)
+    move_rows<1>(x, y, n, width, from, from_at, to, to_at);
+  else if (y.bf16)
+    move_rows<FLAT>((const bf16*)x.p, (bf16*)y.p, n, width, from, from_at, to, to_at);
+  else
+    move_rows<FLAT>((const float*)x.p, (float*)y.p, n, width, from, from_at, to, to_at);
+}
+
+template <int V, class X, class Y>
+__device__ inline void pad_rows(X x, Y y, i64 n, i64 width, i64 before, i64 whole) {
+  EACH_OF(V, i, n) {
+    Split s = split<V>(i, whole);
+    i64 c = s.column - before;
+    float v[V] = {};
+    if (c >= 0 && c < width) read(v, x, s.row * width + c);
+    write(v, y, i);
   }
 }
 
 // zero_pad puts rows of width elements between zeros: y [n/whole,whole].
 KERNEL(zero_pad, In x, Out y, i64 n, i64 width, i64 before, i64 whole) {
-  EACH(i, n) {
-    i64 c = i % whole - before;
-    store(y, i, c >= 0 && c < width ? load(x, i / whole * width + c) : 0.0f);
+  if ((width | before | whole) % FLAT != 0 || x.bf16 || y.bf16 || !aligned(x.p, y.p))
+    pad_rows<1>(x, y, n, width, before, whole);
+  else
+    pad_rows<FLAT>((const float*)x.p, (float*)y.p, n, width, before, whole);
+}
+
+// Resized says how images [N,h,w,C] become [N,height,width,C].
+struct Resized {
+  i64 h, w, height, width, c;
+  float scale_y, scale_x;
+};
+
+template <int V, class X, class Y>
+__device__ inline void upsamples(X x, Y y, i64 n, const Resized& g) {
+  EACH_OF(V, i, n) {
+    Split s = split<V>(i, g.c);
+    i64 line = divide(s.row, g.width), column = s.row - line * g.width, image = divide(line, g.height);
+    i64 from = (image * g.h + nearest(line - image * g.height, g.scale_y, g.h)) * g.w + nearest(column, g.scale_x, g.w);
+    float v[V];
+    read(v, x, from * g.c + s.column);
+    write(v, y, i);
   }
 }
 
-// upsample: x [N,h,w,C] → y [N,H,W,C], n being y's elements.
-KERNEL(upsample, In x, Out y, i64 n, i64 h, i64 w, i64 height, i64 width, i64 c, float scale_y, float scale_x) {
-  EACH(i, n) {
-    i64 pixel = i / c, image = pixel / width / height;
-    i64 from = (image * h + nearest(pixel / width % height, scale_y, h)) * w + nearest(pixel % width, scale_x, w);
-    store(y, i, load(x, from * c + i % c));
-  }
+// upsample: x [N,h,w,C] → y [N,height,width,C], n being y's elements.
+KERNEL(upsample, In x, Out y, i64 n, Resized g) {
+  if (g.c % FLAT != 0 || x.bf16 || y.bf16 || !aligned(x.p, y.p))
+    upsamples<1>(x, y, n, g);
+  else
+    upsamples<FLAT>((const float*)x.p, (float*)y.p, n, g);
 }
 
 // first_copy is the first of size rows that is a copy of row at of the source, or that of a later one if there is none.
@@ -39,17 +78,29 @@ __device__ inline i64 first_copy(i64 at, float scale, i64 source, i64 size) {
   return i;
 }
 
-// upsample_grad sums dy [N,H,W,C] over the copies of each element of the source [N,h,w,C], whose number is n.
-KERNEL(upsample_grad, In dy, Out out, i64 n, i64 h, i64 w, i64 height, i64 width, i64 c, float scale_y, float scale_x) {
-  EACH(i, n) {
-    i64 pixel = i / c, sx = pixel % w, sy = pixel / w % h, image = pixel / w / h;
-    i64 left = first_copy(sx, scale_x, w, width);
-    float sum = 0.0f;
-    LOOP (i64 y = first_copy(sy, scale_y, h, height); y < height && nearest(y, scale_y, h) == sy; y++)
-      LOOP (i64 x = left; x < width && nearest(x, scale_x, w) == sx; x++)
-        sum += load(dy, ((image * height + y) * width + x) * c + i % c);
-    store(out, i, sum);
+template <int V, class D, class Y>
+__device__ inline void upsample_grads(D dy, Y out, i64 n, const Resized& g) {
+  EACH_OF(V, i, n) {
+    Split s = split<V>(i, g.c);
+    i64 line = divide(s.row, g.w), column = s.row - line * g.w, image = divide(line, g.h), sy = line - image * g.h;
+    i64 top = first_copy(sy, g.scale_y, g.h, g.height), left = first_copy(column, g.scale_x, g.w, g.width);
+    float sum[V] = {};
+    LOOP (i64 y = top; y < g.height && nearest(y, g.scale_y, g.h) == sy; y++)
+      LOOP (i64 x = left; x < g.width && nearest(x, g.scale_x, g.w) == column; x++) {
+        float v[V];
+        read(v, dy, ((image * g.height + y) * g.width + x) * g.c + s.column);
+        UNROLLED (int j = 0; j < V; j++) sum[j] += v[j];
+      }
+    write(sum, out, i);
   }
+}
+
+// upsample_grad sums dy [N,height,width,C] over the copies of each element of the source [N,h,w,C], whose number is n.
+KERNEL(upsample_grad, In dy, Out out, i64 n, Resized g) {
+  if (g.c % FLAT != 0 || dy.bf16 || out.bf16 || !aligned(dy.p, out.p))
+    upsample_grads<1>(dy, out, n, g);
+  else
+    upsample_grads<FLAT>((const float*)dy.p, (float*)out.p, n, g);
 }
 
 // Fault is where kernels report what they can't do: memory of the host that the device reaches. The first one is kept.

@@ -1,24 +1,56 @@
 // The end of a training step.
 #include "device.cuh"
+#include "vectors.cuh"
+
+template <int V>
+__device__ inline void accumulations(float* sum, const float* x, float keep, i64 n) {
+  EACH_OF(V, i, n) {
+    float v[V], s[V];
+    read(v, x, i);
+    if (keep != 0.0f) {
+      read(s, sum, i);
+      UNROLLED (int j = 0; j < V; j++) v[j] += keep * s[j];
+    }
+    write(v, sum, i);
+  }
+}
 
 // accumulate: total ← keep·total + x; where keep is 0 the old total is not read.
 KERNEL(accumulate, float* sum, const float* x, const float* keep, i64 n) {
-  float k = *keep;
-  EACH(i, n) sum[i] = k == 0.0f ? x[i] : k * sum[i] + x[i];
+  if (n % 4 == 0 && aligned(sum, x))
+    accumulations<4>(sum, x, *keep, n);
+  else
+    accumulations<1>(sum, x, *keep, n);
+}
+
+template <int V>
+__device__ inline void updates(float* p, const float* gradient, float* m, float* v, const float* hyper, const float* scale, i64 n) {
+  float rate = hyper[0], gain1 = hyper[1], gain2 = hyper[2], epsilon = hyper[3], decay = hyper[4];
+  float size = rate / hyper[5], root = 1.0f / hyper[6], clip = scale ? *scale : 1.0f;
+  EACH_OF(V, i, n) {
+    float g[V], w[V], mean[V], square[V];
+    read(g, gradient, i);
+    read(w, p, i);
+    read(mean, m, i);
+    read(square, v, i);
+    UNROLLED (int j = 0; j < V; j++) {
+      g[j] *= clip;
+      mean[j] += gain1 * (g[j] - mean[j]);
+      square[j] += gain2 * (g[j] * g[j] - square[j]);
+      w[j] = w[j] - rate * decay * w[j] - size * mean[j] / (sqrtf(square[j]) * root + epsilon);
+    }
+    write(w, p, i);
+    write(mean, m, i);
+    write(square, v, i);
+  }
 }
 
 // adamw is op.AdamW; scale may be nil.
 KERNEL(adamw, float* p, const float* gradient, float* m, float* v, const float* hyper, const float* scale, i64 n) {
-  float rate = hyper[0], gain1 = hyper[1], gain2 = hyper[2], epsilon = hyper[3], decay = hyper[4];
-  float size = rate / hyper[5], root = 1.0f / hyper[6], clip = scale ? *scale : 1.0f;
-  EACH(i, n) {
-    float g = clip * gradient[i];
-    float mean = m[i] + gain1 * (g - m[i]);
-    float square = v[i] + gain2 * (g * g - v[i]);
-    p[i] = p[i] - rate * decay * p[i] - size * mean / (sqrtf(square) * root + epsilon);
-    m[i] = mean;
-    v[i] = square;
-  }
+  if (n % 4 == 0 && aligned(p, gradient, m, v))
+    updates<4>(p, gradient, m, v, hyper, scale, n);
+  else
+    updates<1>(p, gradient, m, v, hyper, scale, n);
 }
 
 // clip_scale: norm → min(1, max/(norm + 1e-6)).
