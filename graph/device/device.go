@@ -133,6 +133,20 @@ type Recording interface {
 	Close() error
 }
 
+// Group is several devices that add up what each of them holds.
+type Group interface {
+	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, behind all that the
+	// devices were asked for before. It may return before the devices have finished.
+	Sum(tensors []Parts) error
+	Close() error
+}
+
+// Parts is where a group's devices hold N float32 each, in the order of the devices.
+type Parts struct {
+	At []Pointer
+	N  int
+}
+
 // ErrUnsupported is the error of a device that has no kernel for an operation.
 var ErrUnsupported = errors.New("not supported by this device")
 

@@ -29,6 +29,7 @@ type Device struct {
 	ordinal       int
 	version       int
 	probabilities int64
+	folders       string // Options.Libraries
 	gpu           cu.Device
 	context       cu.CUContext
 	stream        cu.Stream
@@ -68,7 +69,7 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, folders: o.Libraries}
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
 	}

@@ -34,3 +34,20 @@ func openCUDA(ordinal int) (device.Device, error) {
 	}
 	return d, nil
 }
+
+// groupOfGPUs is nil where not all members are GPUs.
+func groupOfGPUs(members []device.Device) (device.Group, error) {
+	var gpus []*cuda.Device
+	for _, m := range members {
+		d, ok := m.(*cuda.Device)
+		if !ok {
+			return nil, nil
+		}
+		gpus = append(gpus, d)
+	}
+	g, err := cuda.NewGroup(gpus)
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}

@@ -1,0 +1,22 @@
+#include <cuda.h>
+#include <stddef.h>
+
+// The functions of NCCL's that are used; their declarations are those of nccl.h, in which these numbers have not changed since its version 2.0:
+// float32 is 7, a sum 0, success 0.
+typedef struct {
+  int (*init_all)(void **comms, int n, const int *devices);
+  int (*all_reduce)(const void *send, void *receive, size_t n, int type, int op, void *comm, CUstream stream);
+  int (*group_start)(void);
+  int (*group_end)(void);
+  int (*destroy)(void *comm);
+  const char *(*error_string)(int result);
+} hd_nccl;
+
+// hd_nccl_init makes a communicator for each of n GPUs.
+int hd_nccl_init(const hd_nccl *f, void **comms, int n, const int *devices);
+
+// hd_nccl_sum sums count tensors of sizes[t] float32 over n GPUs in place: addresses[t·n + i] is tensor t on GPU i.
+int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams, const void **addresses, const size_t *sizes, size_t count);
+
+int hd_nccl_destroy(const hd_nccl *f, void *comm);
+const char *hd_nccl_error(const hd_nccl *f, int result);

@@ -1,0 +1,96 @@
+package devices
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// Group joins devices that add up what each of them holds. GPUs do that by themselves; others through the process's memory. The
+// devices stay the caller's, and must outlive the group.
+func Group(members []device.Device) (device.Group, error) {
+	if len(members) < 2 {
+		return nil, fmt.Errorf("a group of %d devices: want two or more", len(members))
+	}
+	for i, d := range members {
+		for _, other := range members[:i] {
+			if d == other || d.Name() == other.Name() && !d.HostMemory() {
+				return nil, fmt.Errorf("a group has %s twice", d.Name())
+			}
+		}
+	}
+	if g, err := groupOfGPUs(members); g != nil || err != nil {
+		return g, err
+	}
+	return &group{members: members}, nil
+}
+
+// group adds in the order of its members.
+type group struct {
+	members   []device.Device
+	sum, part []float32
+}
+
+// Sum waits for the devices.
+func (g *group) Sum(tensors []device.Parts) error {
+	for _, d := range g.members {
+		if err := d.Synchronize(); err != nil {
+			return err
+		}
+	}
+	for _, t := range tensors {
+		if err := g.add(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunk is the number of float32 that are added at a time.
+const chunk = 1 << 20
+
+func (g *group) add(t device.Parts) error {
+	if len(t.At) != len(g.members) {
+		return fmt.Errorf("sum: %d addresses for %d devices", len(t.At), len(g.members))
+	}
+	if g.sum == nil {
+		g.sum, g.part = make([]float32, chunk), make([]float32, chunk)
+	}
+	for first := 0; first < t.N; first += chunk {
+		n := min(chunk, t.N-first)
+		sum, part := g.sum[:n], g.part[:n]
+		for i, d := range g.members {
+			at := unsafe.Add(t.At[i], 4*first)
+			if i == 0 {
+				if err := d.Download(raw(sum), at); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := d.Download(raw(part), at); err != nil {
+				return err
+			}
+			for j, x := range part {
+				sum[j] += x
+			}
+		}
+		var errs []error
+		for i, d := range g.members {
+			errs = append(errs, d.Upload(unsafe.Add(t.At[i], 4*first), raw(sum)))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raw views the bytes.
+func raw(x []float32) []byte {
+	return device.Slice[byte](device.Pointer(unsafe.SliceData(x)), 4*len(x))
+}
+
+// Close has nothing to give back.
+func (g *group) Close() error { return nil }
