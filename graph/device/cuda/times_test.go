@@ -1,0 +1,195 @@
+//go:build gpu
+
+package cuda_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda"
+	"github.com/histdist/histdist/graph/op"
+)
+
+var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory over so many runs; 50 says enough")
+
+// timed is an operation with the shapes of its inputs.
+type timed struct {
+	spec op.Spec
+	in   []tensor.Shape
+}
+
+// layers are the operations of a U-Net's level of n samples with c channels at some places that move more bytes than they compute.
+func layers(n, places, c int) []timed {
+	x, w, stats := tensor.Shape{n, places, c}, tensor.Shape{c}, tensor.Shape{n, 32, 2}
+	wide, half := tensor.Shape{n, places, 8 * c}, tensor.Shape{n, places, 4 * c}
+	const eps = 1e-5
+	return []timed{
+		{op.GroupNormStats{Groups: 32, Eps: eps}, []tensor.Shape{x}},
+		{op.GroupNorm{Groups: 32, SiLU: true}, []tensor.Shape{x, stats, w, w}},
+		{op.GroupNormGradSums{Groups: 32, SiLU: true}, []tensor.Shape{x, stats, w, w, x}},
+		{op.GroupNormGradInput{Groups: 32, SiLU: true}, []tensor.Shape{x, stats, w, w, x, {n, 2, c}}},
+		{op.LayerNorm{Eps: eps}, []tensor.Shape{x, w, w}},
+		{op.LayerNormGradInput{Eps: eps}, []tensor.Shape{x, w, x}},
+		{op.LayerNormGradParams{Eps: eps}, []tensor.Shape{x, x}},
+		{op.GEGLU{}, []tensor.Shape{wide}},
+		{op.GEGLUGrad{}, []tensor.Shape{wide, half}},
+		{op.Activation{Act: op.SiLUAct}, []tensor.Shape{x}},
+		{op.Cast{From: op.Exact, To: op.Feature}, []tensor.Shape{x}},
+		{op.Add{}, []tensor.Shape{x, x}},
+		{op.AddChannels{}, []tensor.Shape{x, {n, c}}},
+		{op.Concat{Axis: 2}, []tensor.Shape{x, x}},
+		{op.SumRows{}, []tensor.Shape{x}},
+		{op.SumPixels{}, []tensor.Shape{x}},
+	}
+}
+
+// TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with -bench-kernels only. "again" has
+// the same memory in each run, which a GPU's cache may hold, and "fresh" as much in turn as no cache holds.
+func TestTimes(t *testing.T) {
+	if *times == 0 {
+		t.Skip("-bench-kernels is not given")
+	}
+	d := open(t, cuda.Options{})
+	list := map[string][]timed{}
+	order := []string{}
+	add := func(name string, l []timed) { list[name], order = l, append(order, name) }
+	for _, n := range []int{1, 16} {
+		for _, level := range [][2]int{{4096, 320}, {1024, 640}, {256, 1280}, {64, 1280}} {
+			add(fmt.Sprintf("unet-%dx%dx%d", n, level[0], level[1]), layers(n, level[0], level[1]))
+		}
+	}
+	for _, level := range [][2]int{{512 * 512, 128}, {256 * 256, 256}, {128 * 128, 512}} {
+		add(fmt.Sprintf("vae-%dx%d", level[0], level[1]), layers(1, level[0], level[1])[:2])
+	}
+	p := tensor.Shape{3, 3, 1280, 1280}
+	add("parameter", []timed{
+		{op.AdamW{}, []tensor.Shape{p, p, p, p, {7}}},
+		{op.Accumulate{}, []tensor.Shape{p, p, {}}},
+		{op.GlobalNorm{}, []tensor.Shape{p}},
+		{op.Scale{Factor: 2}, []tensor.Shape{p}},
+	})
+	for _, name := range order {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range list[name] {
+				for _, precision := range []device.DType{device.Float32, device.BFloat16} {
+					if err := c.print(t, d, precision); err != nil {
+						t.Errorf("%s in %v: %v", c.spec.Name(), precision, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// request is the operation in a program of some precision, and whether that is another one than in float32.
+func (c timed) request(precision device.DType) (r device.Request, differs bool, err error) {
+	kinds, kind := c.spec.Kinds(len(c.in))
+	operand := func(s tensor.Shape, k op.Kind) device.Operand {
+		differs = differs || k == op.Feature
+		if k == op.Feature {
+			return device.Operand{Shape: s, DType: precision}
+		}
+		return device.Operand{Shape: s, DType: device.Float32}
+	}
+	out, err := c.spec.Infer(c.in)
+	if err != nil {
+		return r, false, err
+	}
+	r = device.Request{Spec: c.spec, Out: operand(out, kind)}
+	for i, s := range c.in {
+		r.In = append(r.In, operand(s, kinds[i]))
+	}
+	return r, differs, nil
+}
+
+// turns are the bytes that are gone through before memory is used again: more than the caches of today's GPUs.
+const turns = 256 << 20
+
+func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err error) {
+	r, differs, err := c.request(precision)
+	if _, cast := c.spec.(op.Cast); err != nil || precision != device.Float32 && !differs || cast && precision == device.Float32 {
+		return err
+	}
+	k, err := d.Compile(r)
+	if err != nil {
+		return err
+	}
+	var held []device.Memory
+	defer func() {
+		errs := []error{err, d.Synchronize(), k.Close()}
+		for _, m := range held {
+			errs = append(errs, d.Free(m))
+		}
+		err = errors.Join(errs...)
+	}()
+	alloc := func(bytes int64) device.Pointer {
+		m, failed := d.Alloc(bytes)
+		if failed != nil {
+			err = errors.Join(err, failed)
+			return nil
+		}
+		held = append(held, m)
+		return m.Ptr
+	}
+	bytes := r.Out.Bytes()
+	for _, o := range r.In {
+		bytes += o.Bytes()
+	}
+	u, updates := c.spec.(op.Updater)
+	if updates {
+		bytes += int64(len(u.Updates())-1) * r.Out.Bytes()
+	}
+	workspace := alloc(k.Workspace())
+	copies := int(min(max(turns/bytes, 1), int64(*times)))
+	calls := make([]device.Call, copies)
+	for i := range calls {
+		calls[i] = device.Call{Kernel: k, Workspace: workspace}
+		for _, o := range r.In {
+			calls[i].In = append(calls[i].In, alloc(o.Bytes()))
+		}
+		if updates {
+			calls[i].Out = calls[i].In[0]
+		} else {
+			calls[i].Out = alloc(r.Out.Bytes())
+		}
+	}
+	if err != nil {
+		return err
+	}
+	again, err := took(d, calls[:1])
+	if err != nil {
+		return err
+	}
+	fresh, err := took(d, calls)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s\n", c.spec.Name(), c.in[0], precision,
+		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9)
+	return err
+}
+
+// took is the seconds that a call takes within a recording of many.
+func took(d *cuda.Device, calls []device.Call) (seconds float64, err error) {
+	all := make([]device.Call, *times)
+	for i := range all {
+		all[i] = calls[i%len(calls)]
+	}
+	r, err := d.Record(all)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := errors.Join(r.Replay(), d.Synchronize()); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	err = errors.Join(r.Replay(), d.Synchronize())
+	return time.Since(begin).Seconds() / float64(*times), err
+}
