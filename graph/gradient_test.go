@@ -178,7 +178,7 @@ func TestGradientsEqualFiniteDifferences(t *testing.T) {
 			}
 			for i, n := range leaves {
 				got := append([]float64(nil), values[i].Float64s()...)
-				x := feeds[n].Float64s()
+				x := feeds[n].(*tensor.Dense).Float64s()
 				central := func(j int, h float64) float64 {
 					was := x[j]
 					x[j] = was + h

@@ -83,6 +83,7 @@ func examples() []example {
 		{TimestepEmbedding{Channels: 8, CosFirst: true, FreqShift: 1}, shapes{{3}}, tensor.Shape{3, 8}},
 		{Accumulate{}, shapes{tokens, tokens, {1}}, tokens},
 		{AdamW{Scaled: true}, shapes{tokens, tokens, tokens, tokens, {7}, scalar}, tokens},
+		{MovingAverage{}, shapes{tokens, tokens, {1}}, tokens},
 		{GlobalNorm{}, shapes{tokens, c}, scalar},
 		{ClipScale{Max: 1}, shapes{scalar}, scalar},
 	}

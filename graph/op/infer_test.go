@@ -126,6 +126,8 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{TimestepEmbedding{Channels: 8}, shapes{{2, 1}}, []string{"[2 1]", "[N]"}},
 		{Accumulate{}, shapes{c, {5}, {1}}, []string{"[6]", "[5]", "one shape"}},
 		{Accumulate{}, shapes{c, c, c}, []string{"keep [6]", "one number"}},
+		{MovingAverage{}, shapes{c, {5}, {1}}, []string{"[6]", "[5]", "one shape"}},
+		{MovingAverage{}, shapes{c, c, c}, []string{"weight [6]", "one number"}},
 		{AdamW{}, shapes{c, c, c, {5}, {7}}, []string{"[6]", "[5]", "one shape"}},
 		{AdamW{}, shapes{c, c, c, c, {6}}, []string{"hyper [6]", "want [7]"}},
 		{AdamW{Scaled: true}, shapes{c, c, c, c, {7}, {2}}, []string{"scale [2]", "scalar"}},

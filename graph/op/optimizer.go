@@ -55,6 +55,40 @@ func (a AdamW) ViewOffset() int { return 0 }
 // Updates lists p, m and v.
 func (a AdamW) Updates() []int { return []int{0, 2, 3} }
 
+// MovingAverage moves an average by one update towards the parameters, written into the average: average, p of one shape, weight [1] →
+// average − weight·(average − p). weight is 1 − decay: with the two weights decay and 1 − decay instead, whose float32 values don't add up to
+// 1, an average at 0.9999 would be off by up to 3e-4 of its value. In float32 the product is rounded before it is subtracted, on every
+// device: the bytes are the same everywhere.
+type MovingAverage struct{}
+
+// Average makes the update of an average, a leaf, by p. weight is an input [1] that each run is fed with.
+func Average(s *Scope, average, p, weight *gorgonia.Node) *gorgonia.Node {
+	return s.apply(MovingAverage{}, average, p, weight)
+}
+
+// Name returns "MovingAverage".
+func (MovingAverage) Name() string { return "MovingAverage" }
+
+// Infer returns the average's shape.
+func (MovingAverage) Infer(in []tensor.Shape) (tensor.Shape, error) {
+	if err := arity(in, 3); err != nil {
+		return nil, err
+	}
+	if Size(in[2]) != 1 {
+		return nil, errorf("weight %v: want one number", in[2])
+	}
+	return sameShape(in[:2], 2)
+}
+
+// Kinds returns exact values.
+func (MovingAverage) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
+
+// ViewOffset is 0: the output is the average.
+func (MovingAverage) ViewOffset() int { return 0 }
+
+// Updates lists the average.
+func (MovingAverage) Updates() []int { return []int{0} }
+
 // GlobalNorm is the L2 norm over all inputs together → scalar (torch.nn.utils.clip_grad_norm_'s total_norm).
 type GlobalNorm struct{}
 

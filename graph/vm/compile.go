@@ -16,7 +16,8 @@ import (
 var ErrMemory = errors.New("not enough memory")
 
 // Compile makes the program that computes outputs. Leaves that hold a value (gorgonia.Let) are its parameters: their
-// memory is read, and written by updates, in place where the device can. All other leaves must be fed to each Run.
+// memory is read, and written by updates, in place where the device can: in the process's memory or, where the device does not compute
+// there, as a device.Value; other values are copied to such a device and must stay as they are. All other leaves must be fed to each Run.
 func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 	if err := check(outputs, o); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
@@ -72,6 +73,7 @@ func check(outputs gorgonia.Nodes, o Options) error {
 // build gives the leaves their memory, compiles the kernels and plans the arena.
 func (p *Program) build() error {
 	varies := map[*value]bool{}
+	p.updated = map[*value]bool{}
 	for _, s := range p.steps {
 		for _, i := range updates(s.spec) {
 			v := s.in[i].root
@@ -79,6 +81,7 @@ func (p *Program) build() error {
 				return fmt.Errorf("%s: updates %s, which is not a leaf with a value", s.place, v.name)
 			}
 			varies[v] = true
+			p.updated[v] = true
 		}
 	}
 	for _, n := range p.options.Vary {
@@ -274,12 +277,18 @@ func (p *Program) bind(v *value, written bool) error {
 		return fmt.Errorf("value of shape %v, want %v", []int(d.shape), []int(v.shape))
 	}
 	v.identity = d.ptr
-	if p.device.HostMemory() && d.dtype == v.dtype {
+	if p.inPlace(d, v) {
 		v.ptr = d.ptr
 		return nil
 	}
+	if d.on != nil && d.on != p.device {
+		return fmt.Errorf("value on %s: want one on %s or in the process's memory", d.on.Name(), p.device.Name())
+	}
 	if written {
 		return fmt.Errorf("value of %v changes between runs: want %v in memory that %s reaches", d.dtype, v.dtype, p.device.Name())
+	}
+	if d, err = d.local(); err != nil {
+		return err
 	}
 	if s, ok := p.device.(device.Sharer); ok && d.dtype == v.dtype {
 		if v.copied, err = s.Constants().Hold(p.device, d.raw()); err != nil {
@@ -295,6 +304,11 @@ func (p *Program) bind(v *value, written bool) error {
 		return nil
 	}
 	return p.upload(v, d)
+}
+
+// inPlace tells whether kernels can read and write a value where it lies.
+func (p *Program) inPlace(h host, v *value) bool {
+	return h.dtype == v.dtype && (h.on == p.device || h.on == nil && p.device.HostMemory())
 }
 
 // uncopy gives the device's copy of a parameter back, if there is one.

@@ -11,21 +11,34 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// host is a value in the process's memory.
+// host is a value in the process's memory, or in that of the device on.
 type host struct {
 	shape tensor.Shape
 	dtype device.DType
 	ptr   device.Pointer
 	bytes int64
+	on    device.Device // nil for the process's memory
 }
 
-// denseOf reads a Gorgonia value: a tensor or a scalar of float32, float64 or int32.
+// denseOf reads a Gorgonia value: a tensor or a scalar of float32, float64 or int32, or a device's value.
 func denseOf(v gorgonia.Value) (host, error) {
+	scalar := func(t device.DType, p unsafe.Pointer) host {
+		return host{shape: tensor.ScalarShape(), dtype: t, ptr: p, bytes: t.Size()}
+	}
 	switch t := v.(type) {
 	case *gorgonia.F32:
-		return host{tensor.ScalarShape(), device.Float32, unsafe.Pointer(t), 4}, nil
+		return scalar(device.Float32, unsafe.Pointer(t)), nil
 	case *gorgonia.F64:
-		return host{tensor.ScalarShape(), device.Float64, unsafe.Pointer(t), 8}, nil
+		return scalar(device.Float64, unsafe.Pointer(t)), nil
+	case *device.Value:
+		h := host{shape: t.Shape(), dtype: device.Float32, ptr: t.Ptr(), bytes: int64(t.MemSize())}
+		if h.ptr == nil {
+			return h, fmt.Errorf("value of shape %v was closed", []int(h.shape))
+		}
+		if !t.Device().HostMemory() {
+			h.on = t.Device()
+		}
+		return h, nil
 	case *tensor.Dense:
 		h := host{shape: t.Shape()}
 		switch t.Dtype() {
@@ -47,12 +60,21 @@ func denseOf(v gorgonia.Value) (host, error) {
 	case interface{ Data() any }:
 		switch x := t.Data().(type) {
 		case float32:
-			return host{tensor.ScalarShape(), device.Float32, unsafe.Pointer(&x), 4}, nil
+			return scalar(device.Float32, unsafe.Pointer(&x)), nil
 		case float64:
-			return host{tensor.ScalarShape(), device.Float64, unsafe.Pointer(&x), 8}, nil
+			return scalar(device.Float64, unsafe.Pointer(&x)), nil
 		}
 	}
 	return host{}, fmt.Errorf("value of type %T: want a *tensor.Dense", v)
+}
+
+// local is the value in the process's memory: itself, or a copy of a device's.
+func (h host) local() (host, error) {
+	if h.on == nil {
+		return h, nil
+	}
+	c := buffer(h.shape, h.dtype)
+	return c, h.on.Download(c.raw(), h.ptr)
 }
 
 // raw views the bytes.
@@ -100,7 +122,7 @@ func convert(dst, src host) {
 func buffer(shape tensor.Shape, t device.DType) host {
 	n := int64(op.Size(shape)) * t.Size()
 	b := make([]uint64, (n+7)/8) // aligned for every type
-	return host{shape, t, unsafe.Pointer(unsafe.SliceData(b)), n}
+	return host{shape: shape, dtype: t, ptr: unsafe.Pointer(unsafe.SliceData(b)), bytes: n}
 }
 
 // dense wraps memory as a tensor without copying; bfloat16 has none in package tensor.

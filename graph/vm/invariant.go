@@ -129,7 +129,11 @@ func (g *graph) collectKept() {
 // prepare looks up what is kept for the values that were fed to this run, and makes room where nothing is.
 func (p *Program) prepare(feeds map[*value]host) error {
 	for _, pre := range p.preludes {
-		if err := pre.look(p.device, feeds[pre.input].raw()); err != nil {
+		h, err := feeds[pre.input].local()
+		if err != nil {
+			return fmt.Errorf("%s: %w", pre.input.name, err)
+		}
+		if err := pre.look(p.device, h.raw()); err != nil {
 			return fmt.Errorf("%s: %w", pre.input.name, err)
 		}
 		at, err := p.placeOf(pre)

@@ -18,9 +18,9 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Feeds are the values of the inputs for one run: tensors of the node's shape, float32 or float64 for features, int32 for
-// ids. They are read during the run only.
-type Feeds map[*gorgonia.Node]*tensor.Dense
+// Feeds are the values of the inputs for one run: a *tensor.Dense of the node's shape, float32 or float64 for features, int32 for
+// ids, or a *device.Value. They are read during the run only.
+type Feeds map[*gorgonia.Node]gorgonia.Value
 
 // Program is a compiled graph with its memory. It may be run again and again, by one goroutine at a time.
 type Program struct {
@@ -32,6 +32,7 @@ type Program struct {
 	arena    *device.Memory
 	inputs   map[*value]device.Memory // what fed values are converted or copied to
 	record   recorder
+	updated  map[*value]bool // parameters that the program writes
 	memory   MemoryReport
 	runs     int
 	mu       sync.Mutex
@@ -45,8 +46,9 @@ var (
 )
 
 // Run computes the outputs, in the order that Compile got them. On a device that computes in the process's memory the
-// results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. When ctx ends, Run
-// returns its error after the kernel that is running; the program can be run again.
+// results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. On another device they are copies,
+// and nil for parameters that the program updates: they stay where they are. When ctx ends, Run returns its error after the kernel that is
+// running; the program can be run again.
 func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense, err error) {
 	if !p.mu.TryLock() {
 		return nil, ErrBusy
@@ -149,7 +151,7 @@ func (p *Program) check(feeds Feeds) (map[*value]host, error) {
 			continue
 		}
 		t := feeds[v.node]
-		if t == nil {
+		if t == nil || t == (*tensor.Dense)(nil) {
 			missing = append(missing, fmt.Sprintf("%s %v", v.name, []int(v.shape)))
 			continue
 		}
@@ -213,13 +215,16 @@ func (v *value) takes(h host) bool {
 }
 
 func (p *Program) feedOne(v *value, h host) error {
-	if p.device.HostMemory() && h.dtype == v.dtype {
+	if p.inPlace(h, v) {
 		v.ptr = h.ptr
 		return nil
 	}
+	h, err := h.local()
+	if err != nil {
+		return err
+	}
 	m, ok := p.inputs[v]
 	if !ok {
-		var err error
 		if m, err = p.device.Alloc(v.bytes()); err != nil {
 			return fmt.Errorf("%w: %w", ErrMemory, err)
 		}
@@ -244,6 +249,9 @@ func (p *Program) upload(v *value, h host) error {
 func (p *Program) results() ([]*tensor.Dense, error) {
 	out := make([]*tensor.Dense, len(p.graph.outputs))
 	for i, v := range p.graph.outputs {
+		if p.updated[v.root] && !p.device.HostMemory() {
+			continue
+		}
 		h, err := p.download(v, !p.device.HostMemory() || v.root.source == fed)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -255,7 +263,7 @@ func (p *Program) results() ([]*tensor.Dense, error) {
 
 // download returns a value in the process's memory, bfloat16 as float32. Without copying it is a view of the program's.
 func (p *Program) download(v *value, copying bool) (host, error) {
-	h := host{v.shape, v.dtype, v.address(), v.bytes()}
+	h := host{shape: v.shape, dtype: v.dtype, ptr: v.address(), bytes: v.bytes()}
 	if copying {
 		b := buffer(v.shape, v.dtype)
 		if err := p.device.Download(b.raw(), h.ptr); err != nil {

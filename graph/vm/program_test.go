@@ -252,7 +252,7 @@ func TestErrorsNameTheCulprit(t *testing.T) {
 	d := open(t, "ref")
 	n := newNetwork(t)
 	p := compile(t, n.outputs, vm.Options{Device: d})
-	with := func(node *gorgonia.Node, x *tensor.Dense) vm.Feeds {
+	with := func(node *gorgonia.Node, x gorgonia.Value) vm.Feeds {
 		f := vm.Feeds{}
 		for k, v := range n.feeds {
 			f[k] = v

@@ -5,6 +5,8 @@ import "C"
 
 import (
 	"math"
+	"sync"
+	"sync/atomic"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
@@ -32,6 +34,12 @@ func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
 			C.hd_adamw(d.ctx, n, &step, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), nil)
 			return nil
 		}}, nil
+	case op.MovingAverage:
+		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {
+			n := op.Size(r.Out.Shape)
+			d.movingAverage(device.Slice[float32](in[0], n), device.Slice[float32](in[1], n), *(*float32)(in[2]))
+			return nil
+		}}, nil
 	case op.GlobalNorm:
 		var workspace int64
 		for _, x := range r.In {
@@ -54,4 +62,31 @@ func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
 		}}, nil
 	}
 	return nil, nil
+}
+
+// movingAverage is in Go, for a C compiler may round product and difference at once where the processor can. Memory is the limit here.
+func (d *Device) movingAverage(average, p []float32, weight float32) {
+	const stretch = 1 << 18 // of a goroutine at a time
+	jobs := (len(average) + stretch - 1) / stretch
+	part := func(i int) {
+		from, to := i*stretch, min((i+1)*stretch, len(average))
+		a, p := average[from:to], p[from:to]
+		for j, x := range a {
+			a[j] = x - float32(weight*(x-p[j]))
+		}
+	}
+	if jobs == 1 {
+		part(0)
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(d.threads, jobs) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < jobs; i = int(next.Add(1)) - 1 {
+				part(i)
+			}
+		})
+	}
+	wg.Wait()
 }

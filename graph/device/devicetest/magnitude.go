@@ -31,6 +31,8 @@ func (c testCase) magnitudes(in, want [][]float64) []float64 {
 		return []float64{total(r)}
 	case op.Accumulate: // of the total alone: what it was may not be a number
 		return []float64{r[1] + rms(want[0])}
+	case op.MovingAverage:
+		return []float64{r[0] + r[1]}
 	case op.ActivationGrad, op.GEGLUGrad:
 		return []float64{(1 + r[0]) * r[1]}
 	case op.GEGLU:

@@ -31,6 +31,9 @@ func optimizer() family {
 			"Accumulate": func(t *rapid.T) testCase {
 				return accumulate(anyShape(t), rapid.SampledFrom([]float64{0, 0.5, 1}).Draw(t, "keep"))
 			},
+			"MovingAverage": func(t *rapid.T) testCase {
+				return movingAverage(anyShape(t), rapid.SampledFrom([]float64{1e-4, 0.1, 1}).Draw(t, "weight"))
+			},
 			"GlobalNorm": func(t *rapid.T) testCase {
 				c := testCase{spec: op.GlobalNorm{}}
 				for range rapid.IntRange(1, 9).Draw(t, "inputs") {
@@ -49,6 +52,11 @@ func optimizer() family {
 	for _, keep := range []float64{0, 1} {
 		c := accumulate(tensor.Shape{3, 3, 64, 96}, keep)
 		c.name = fmt.Sprintf("keep %g", keep)
+		f.cases = append(f.cases, c)
+	}
+	for _, weight := range []float64{1e-4, 1} {
+		c := movingAverage(tensor.Shape{3, 3, 64, 96}, weight)
+		c.name = fmt.Sprintf("weight %g", weight)
 		f.cases = append(f.cases, c)
 	}
 	for _, step := range []int{1, 2, 1000} {
@@ -83,4 +91,8 @@ func accumulate(shape tensor.Shape, keep float64) testCase {
 		c.fill[0] = uniform(math.NaN(), math.NaN())
 	}
 	return c
+}
+
+func movingAverage(shape tensor.Shape, weight float64) testCase {
+	return testCase{spec: op.MovingAverage{}, in: []tensor.Shape{shape, shape, {1}}, fill: map[int]fill{2: values(weight)}}
 }

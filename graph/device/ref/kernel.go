@@ -196,6 +196,8 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 		return accumulate[T]()
 	case op.AdamW:
 		return adamW[T](s)
+	case op.MovingAverage:
+		return movingAverage[T]()
 	case op.GlobalNorm:
 		return globalNorm[T]()
 	case op.ClipScale:

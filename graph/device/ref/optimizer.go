@@ -36,6 +36,18 @@ func adamW[T Float](s op.AdamW) *kernel[T] {
 	})
 }
 
+// movingAverage computes in T, rounded twice.
+func movingAverage[T Float]() *kernel[T] {
+	return simple(func(o operands[T]) {
+		average, p, weight := o.in[0], o.in[1], o.in[2][0]
+		eachStretch(len(average), func(from, to int) {
+			for i := from; i < to; i++ {
+				average[i] -= T(weight * (average[i] - p[i]))
+			}
+		})
+	})
+}
+
 func globalNorm[T Float]() *kernel[T] {
 	return simple(func(o operands[T]) {
 		sum := 0.0

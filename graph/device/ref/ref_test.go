@@ -358,6 +358,7 @@ func TestExamples(t *testing.T) {
 			want:    []float64{10*(1-0.125) - 0.5/0.25*1.5/(2/0.5+1)},
 			updated: map[int][]float64{2: {1.5}, 3: {4}},
 		},
+		{spec: op.MovingAverage{}, in: []value{of(4, 8)(2), of(2, 16)(2), of(0.25)(1)}, want: []float64{3.5, 10}},
 		{spec: op.GlobalNorm{}, in: []value{of(1, 2)(2), of(2)(), of(4)(1, 1)}, want: []float64{5}},
 		{spec: op.ClipScale{Max: 2}, in: []value{of(4)()}, want: []float64{2 / 4.000001}},
 		{spec: op.ClipScale{Max: 2}, in: []value{of(1)()}, want: []float64{1}},

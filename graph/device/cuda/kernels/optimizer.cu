@@ -53,6 +53,25 @@ KERNEL(adamw, float* p, const float* gradient, float* m, float* v, const float* 
     updates<1>(p, gradient, m, v, hyper, scale, n);
 }
 
+template <int V>
+__device__ inline void averages(float* average, const float* p, float weight, i64 n) {
+  EACH_OF(V, i, n) {
+    float a[V], w[V];
+    read(a, average, i);
+    read(w, p, i);
+    UNROLLED (int j = 0; j < V; j++) a[j] -= __fmul_rn(weight, a[j] - w[j]);
+    write(a, average, i);
+  }
+}
+
+// moving_average: average ← average − weight·(average − p), the product rounded by itself.
+KERNEL(moving_average, float* average, const float* p, const float* weight, i64 n) {
+  if (n % 4 == 0 && aligned(average, p))
+    averages<4>(average, p, *weight, n);
+  else
+    averages<1>(average, p, *weight, n);
+}
+
 // clip_scale: norm → min(1, max/(norm + 1e-6)).
 KERNEL(clip_scale, const float* norm, float* y, float max) {
   if (blockIdx.x == 0 && threadIdx.x == 0) *y = fminf(1.0f, max / (*norm + 1e-6f));

@@ -1,0 +1,115 @@
+package device
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/chewxy/hm"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/op"
+)
+
+// Value is a float32 value in a device's memory, for nodes to hold (gorgonia.Let): programs of that device read and update it where it
+// lies. A trainer's parameters, gradients and moments are such values, whatever the device.
+type Value struct {
+	device Device
+	shape  tensor.Shape
+	memory Memory
+}
+
+var _ gorgonia.Value = (*Value)(nil)
+
+// NewValue allocates a value of zeros. It must be closed when no program has it any more.
+func NewValue(d Device, shape ...int) (*Value, error) {
+	v := &Value{device: d, shape: tensor.Shape(shape).Clone()}
+	var err error
+	if v.memory, err = d.Alloc(int64(v.Size()) * 4); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Close gives the memory back. Closing twice is no error.
+func (v *Value) Close() error {
+	if v.memory.Ptr == nil {
+		return nil
+	}
+	m := v.memory
+	v.memory = Memory{}
+	return v.device.Free(m)
+}
+
+// Device is where the value lies.
+func (v *Value) Device() Device { return v.device }
+
+// Ptr is the address in the device's memory.
+func (v *Value) Ptr() Pointer { return v.memory.Ptr }
+
+// Values views the numbers, row by row, where the device computes in the process's memory; nil elsewhere.
+func (v *Value) Values() []float32 {
+	if !v.device.HostMemory() {
+		return nil
+	}
+	return Slice[float32](v.memory.Ptr, v.Size())
+}
+
+// Write copies numbers to the device, as many as the value has.
+func (v *Value) Write(src []float32) error {
+	if len(src) != v.Size() {
+		return fmt.Errorf("%d numbers for a value of shape %v", len(src), []int(v.shape))
+	}
+	return v.device.Upload(v.memory.Ptr, bytesOf(src))
+}
+
+// Read copies the numbers from the device, when all kernels have finished.
+func (v *Value) Read(dst []float32) error {
+	if len(dst) != v.Size() {
+		return fmt.Errorf("room for %d numbers of a value of shape %v", len(dst), []int(v.shape))
+	}
+	if err := v.device.Synchronize(); err != nil {
+		return err
+	}
+	return v.device.Download(bytesOf(dst), v.memory.Ptr)
+}
+
+func bytesOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}
+
+// Shape is that of the value.
+func (v *Value) Shape() tensor.Shape { return v.shape }
+
+// Size is the number of elements.
+func (v *Value) Size() int { return op.Size(v.shape) }
+
+// Data is Values, or nil where the process doesn't reach them.
+func (v *Value) Data() any {
+	if x := v.Values(); x != nil {
+		return x
+	}
+	return nil
+}
+
+// Dtype is float32.
+func (v *Value) Dtype() tensor.Dtype { return tensor.Float32 }
+
+// Type is what Gorgonia infers for a tensor of this shape.
+func (v *Value) Type() hm.Type {
+	if len(v.shape) == 0 {
+		return tensor.Float32
+	}
+	return gorgonia.TensorType{Dims: len(v.shape), Of: tensor.Float32}
+}
+
+// Uintptr is the address in the device's memory.
+func (v *Value) Uintptr() uintptr { return uintptr(v.memory.Ptr) }
+
+// MemSize is the number of bytes.
+func (v *Value) MemSize() uintptr { return uintptr(v.memory.Bytes) }
+
+// Format writes the shape and the device.
+func (v *Value) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "float32 %v on %s", []int(v.shape), v.device.Name())
+}
