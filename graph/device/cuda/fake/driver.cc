@@ -26,6 +26,7 @@ namespace {
 
 const size_t memory_bytes = (size_t)32 << 30; // address space; only what is used is memory
 const size_t page = 4096;
+const int gpus = 2; // they share memory and work; which one a thread means is known by its context
 
 // Graph is work that was recorded.
 struct Graph {
@@ -43,7 +44,7 @@ struct Device {
   std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
   Graph* capture = nullptr;                   // what takes the work instead
   FILE* log = nullptr;
-  int references = 0;
+  int references[gpus] = {};                  // to the context of each GPU
 
   void protect(int how) {
     if (used > 0 && mprotect(base, (used + page - 1) / page * page, how) != 0) {
@@ -147,10 +148,10 @@ API cuInit(unsigned) {
 API cuDriverGetVersion(int* v) { return *v = CUDA_VERSION, CUDA_SUCCESS; }
 API cuGetErrorName(CUresult r, const char** s) { return *s = r == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR", CUDA_SUCCESS; }
 API cuGetErrorString(CUresult, const char** s) { return *s = "an error of the fake driver", CUDA_SUCCESS; }
-API cuDeviceGetCount(int* n) { return *n = 1, CUDA_SUCCESS; }
+API cuDeviceGetCount(int* n) { return *n = gpus, CUDA_SUCCESS; }
 API cuDeviceGet(CUdevice* d, int ordinal) {
-  if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
-  return *d = 0, CUDA_SUCCESS;
+  if (ordinal < 0 || ordinal >= gpus) return CUDA_ERROR_INVALID_DEVICE;
+  return *d = ordinal, CUDA_SUCCESS;
 }
 API cuDeviceGetName(char* name, int n, CUdevice) { return snprintf(name, (size_t)n, "processor behind a fake driver"), CUDA_SUCCESS; }
 API cuDeviceGetAttribute(int* v, CUdevice_attribute a, CUdevice) {
@@ -163,24 +164,23 @@ API cuDeviceGetAttribute(int* v, CUdevice_attribute a, CUdevice) {
   return CUDA_SUCCESS;
 }
 API cuDeviceTotalMem(size_t* n, CUdevice) { return *n = memory_bytes, CUDA_SUCCESS; }
-API cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice) {
+API cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice ordinal) {
   Device& d = device();
   Lock lock(d.mutex);
-  d.references++;
-  return *c = (CUcontext)&d, CUDA_SUCCESS;
+  return *c = (CUcontext)&d.references[ordinal], d.references[ordinal]++, CUDA_SUCCESS;
 }
-API cuDevicePrimaryCtxRelease(CUdevice) {
+API cuDevicePrimaryCtxRelease(CUdevice ordinal) {
   Device& d = device();
   Lock lock(d.mutex);
-  if (d.references == 0) return CUDA_ERROR_INVALID_CONTEXT;
-  d.references--;
+  if (d.references[ordinal] == 0) return CUDA_ERROR_INVALID_CONTEXT;
+  d.references[ordinal]--;
   return CUDA_SUCCESS;
 }
 
 static thread_local CUcontext current;
-#define IN_CONTEXT                                                        \
-  if (current != (CUcontext)&device() || device().references == 0) return CUDA_ERROR_INVALID_CONTEXT; \
-  Device& d = device();                                                   \
+#define IN_CONTEXT                                                                         \
+  if (current == nullptr || *(int*)current == 0) return CUDA_ERROR_INVALID_CONTEXT;        \
+  Device& d = device();                                                                    \
   Lock lock(d.mutex)
 
 // A stream that records can't be waited for, and the suite's rule is that nothing is allocated then.
