@@ -68,6 +68,10 @@ func attention(b *builder) bool {
 	switch s := b.request.Spec.(type) {
 	case op.Attention:
 		h := b.heads(s)
+		if b.flashes(h) {
+			b.flash(h)
+			return true
+		}
 		p := b.scratch(h.count() * h.chunk * h.keys)
 		h.each(func(first, n int) {
 			b.attend(h, b.in(0), b.in(1), p, first, n)
@@ -75,7 +79,12 @@ func attention(b *builder) bool {
 			b.gemm(h.scores(p, n), h.tokens(b.in(2), h.keys, 0), e, n, h.d, h.keys, h.count(), h.heads)
 		})
 	case op.AttentionGrad:
-		b.attentionGrad(b.heads(op.Attention(s)))
+		h := b.heads(op.Attention(s))
+		if b.flashes(h) {
+			b.flashGrad(h)
+			return true
+		}
+		b.attentionGrad(h)
 	default:
 		return false
 	}

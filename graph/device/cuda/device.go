@@ -26,17 +26,18 @@ type Options struct {
 
 // Device computes on one GPU. All its work goes through one stream, in the order of the calls.
 type Device struct {
-	ordinal       int
-	version       int
-	probabilities int64
-	folders       string // Options.Libraries
-	gpu           cu.Device
-	context       cu.CUContext
-	stream        cu.Stream
-	modules       modules
-	fault         *fault
-	pool          pool
-	constants     device.Constants
+	ordinal         int
+	version         int
+	multiprocessors int
+	probabilities   int64
+	folders         string // Options.Libraries
+	gpu             cu.Device
+	context         cu.CUContext
+	stream          cu.Stream
+	modules         modules
+	fault           *fault
+	pool            pool
+	constants       device.Constants
 
 	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
 	copying sync.Mutex // guards stages and turn; taken before order
@@ -83,6 +84,9 @@ func New(o Options) (*Device, error) {
 	}
 	if major < minMajor {
 		return nil, fmt.Errorf("%s: a GPU of compute capability %d.x: want %d.0 (Ampere) or newer", d.Name(), major, minMajor)
+	}
+	if d.multiprocessors, err = d.gpu.Attribute(cu.MultiprocessorCount); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
 	}
 	if d.context, err = d.gpu.RetainPrimaryCtx(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))

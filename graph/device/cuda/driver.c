@@ -4,12 +4,18 @@
 
 #include <stdint.h>
 
-CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, CUstream stream, void *arguments, size_t bytes) {
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared, CUstream stream, void *arguments,
+                   size_t bytes) {
   // A goroutine may come on any thread. A thread keeps its context, so this is cheap from the second time on.
   CUresult r = cuCtxSetCurrent(ctx);
   if (r != CUDA_SUCCESS) return r;
   void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, arguments, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
-  return cuLaunchKernel(f, gx, gy, gz, block, 1, 1, 0, stream, NULL, extra);
+  return cuLaunchKernel(f, gx, gy, gz, block, 1, 1, shared, stream, NULL, extra);
+}
+
+CUresult hd_allow_shared(CUcontext ctx, CUfunction f, unsigned shared) {
+  CUresult r = cuCtxSetCurrent(ctx);
+  return r != CUDA_SUCCESS ? r : cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)shared);
 }
 
 CUresult hd_capture(CUstream stream) { return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL); }

@@ -4,8 +4,12 @@
 // hd_driver_open is in libcuda/trampoline.c.
 const char *hd_driver_open(const char *path);
 
-// hd_launch launches a kernel with packed arguments.
-CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, CUstream stream, void *arguments, size_t bytes);
+// hd_launch launches a kernel with packed arguments and `shared` bytes of shared memory beside what it names.
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared, CUstream stream, void *arguments,
+                   size_t bytes);
+
+// hd_allow_shared lets a kernel be launched with so many bytes of shared memory: without it 48 KiB are the most.
+CUresult hd_allow_shared(CUcontext ctx, CUfunction f, unsigned shared);
 
 // hd_module_load compiles PTX; what the compiler says goes to log, which has n bytes.
 CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n);

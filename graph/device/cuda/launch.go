@@ -30,6 +30,7 @@ type launch struct {
 	function  cu.Function
 	grid      [3]int
 	block     int
+	shared    int // bytes of shared memory beside what the function names
 	arguments []byte
 	gaps      []gap
 }
@@ -111,7 +112,7 @@ func (k *kernel) enqueue(out device.Pointer, in []device.Pointer, workspace devi
 			}
 			binary.NativeEndian.PutUint64(l.arguments[g.at:], uint64(uintptr(p))+uint64(g.pointer.offset))
 		}
-		r := C.hd_launch(contextOf(d.context), functionOf(l.function), C.uint(l.grid[0]), C.uint(l.grid[1]), C.uint(l.grid[2]), C.uint(l.block),
+		r := C.hd_launch(contextOf(d.context), functionOf(l.function), C.uint(l.grid[0]), C.uint(l.grid[1]), C.uint(l.grid[2]), C.uint(l.block), C.uint(l.shared),
 			streamOf(d.stream), unsafe.Pointer(unsafe.SliceData(l.arguments)), C.size_t(len(l.arguments)))
 		if err := result(r); err != nil {
 			return fmt.Errorf("%s: kernel %s: %w", d.Name(), l.name, err)
@@ -191,16 +192,30 @@ func (b *builder) rows(name string, n int, arguments ...any) {
 }
 
 func (b *builder) launch(name string, grid [3]int, block int, arguments ...any) {
+	b.launchShared(name, grid, block, 0, arguments...)
+}
+
+// mostShared is what a launch may ask for without more ado, in bytes.
+const mostShared = 48 << 10
+
+// launchShared launches a kernel that wants shared memory.
+func (b *builder) launchShared(name string, grid [3]int, block, shared int, arguments ...any) {
 	if b.err != nil {
 		return
 	}
-	l := launch{name: name, grid: grid, block: block}
+	l := launch{name: name, grid: grid, block: block, shared: shared}
 	if grid[0] > math.MaxInt32 || grid[1] > math.MaxUint16 || grid[2] > math.MaxUint16 {
 		b.err = fmt.Errorf("kernel %s: a grid of %v blocks: want at most %d, %d and %d", name, grid, math.MaxInt32, math.MaxUint16, math.MaxUint16)
 		return
 	}
 	if l.function, b.err = b.device.function(name); b.err != nil {
 		return
+	}
+	if shared > mostShared {
+		if err := result(C.hd_allow_shared(contextOf(b.device.context), functionOf(l.function), C.uint(shared))); err != nil {
+			b.err = fmt.Errorf("kernel %s: %d bytes of shared memory: %w", name, shared, err)
+			return
+		}
 	}
 	if b.pack(&l, arguments); b.err != nil {
 		return

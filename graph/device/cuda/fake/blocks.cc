@@ -1,4 +1,5 @@
-// Runs the blocks of a launch on the processor: workers take blocks, and each block's threads are fibers.
+// Runs the blocks of a launch on the processor: workers take blocks, and each block's threads are fibers. They go on in turn, 32 of them from
+// one instruction of a warp to the next, and each warp up to __syncthreads.
 #include "blocks.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,7 +19,7 @@ namespace shim {
 
 const Kernel* all;
 
-Kernel::Kernel(const char* n, size_t b, void (*i)(const char*)) : name(n), bytes(b), invoke(i), next(all) { all = this; }
+Kernel::Kernel(const char* n, size_t b, void (*i)(const char*), unsigned t) : name(n), bytes(b), invoke(i), threads(t), next(all) { all = this; }
 
 namespace {
 
@@ -92,27 +94,42 @@ enum { STACK = 64 << 10, MOST = 1024, WARP = 32 };
 // State is where a fiber has stopped.
 enum State : char { AT_BLOCK, AT_WARP, DONE };
 
+// Copy is one to shared memory that has begun.
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+
+// Copies are those of one thread: groups that are closed, the oldest first, and one that is open.
+struct Copies {
+  std::deque<std::vector<Copy>> groups;
+  std::vector<Copy> open;
+};
+
 // Fibers are those of one worker.
 struct Fibers {
   char* stacks = nullptr;
   void* at[MOST];
   State state[MOST];
   unsigned slots[WARP];
+  void (*what[MOST])(void* const*); // the instruction of the warp where a fiber is AT_WARP; nullptr: a barrier
+  void* operands[MOST];
+  Copies copies[MOST];
   void* scheduler;
   unsigned current;
   const Launch* launch;
+  unsigned char* shared = nullptr;
 
   ~Fibers() {
     if (stacks) munmap(stacks, (size_t)STACK * MOST);
+    free(shared);
   }
 };
 
 thread_local Fibers fibers;
 
-[[noreturn]] void fail(const Launch& l, const char* what) {
-  fprintf(stderr, "fake CUDA: kernel %s: %s\n", l.kernel->name, what);
-  abort();
-}
+enum { MOST_SHARED = 256 << 10 };
 
 // body is where a fiber begins.
 void body() {
@@ -138,18 +155,28 @@ unsigned run_warp(const Launch& l, unsigned begin, unsigned end) {
       waiting += f.state[i] == AT_WARP;
     }
     if (waiting == 0) return ended;
-    if (waiting != live) fail(l, "some threads of a warp wait for others that don't come");
+    if (waiting != live) fail("some threads of a warp wait for others that don't come");
+    void (*what)(void* const*) = nullptr;
+    for (unsigned i = begin; i < end; i++)
+      if (f.state[i] == AT_WARP) what = f.what[i];
+    for (unsigned i = begin; i < end; i++)
+      if (f.state[i] == AT_WARP && f.what[i] != what) fail("the threads of a warp are at different instructions");
+    if (what == nullptr) continue;
+    if (live != WARP) fail("an instruction for 32 threads in a warp of less");
+    what(f.operands + begin);
   }
 }
 
 void run_block(const Launch& l, unsigned long long block) {
   Fibers& f = fibers;
+  f.launch = &l;
+  if (!f.shared && posix_memalign((void**)&f.shared, 1024, MOST_SHARED) != 0) fail("no memory for a block");
   if (!f.stacks) {
     void* p = mmap(nullptr, (size_t)STACK * MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) fail(l, "no memory for stacks");
+    if (p == MAP_FAILED) fail("no memory for stacks");
     f.stacks = (char*)p;
   }
-  f.launch = &l;
+  memset(f.shared, 0xff, l.shared); // NaN
   gridDim = l.grid;
   blockDim = l.block;
   blockIdx = {(unsigned)(block % l.grid.x), (unsigned)(block / l.grid.x % l.grid.y), (unsigned)(block / l.grid.x / l.grid.y)};
@@ -161,11 +188,13 @@ void run_block(const Launch& l, unsigned long long block) {
     sp[RETURN] = (void*)body;
     f.at[i] = sp;
     f.state[i] = AT_BLOCK;
+    f.copies[i].open.clear();
+    f.copies[i].groups.clear();
   }
   for (unsigned left = n; left > 0;) {
     unsigned ended = 0;
     for (unsigned warp = 0; warp < n; warp += WARP) ended += run_warp(l, warp, warp + WARP < n ? warp + WARP : n);
-    if (ended != 0 && ended != left) fail(l, "some threads of a block end where others wait in __syncthreads");
+    if (ended != 0 && ended != left) fail("some threads of a block end where others wait in __syncthreads");
     left -= ended;
   }
 }
@@ -230,10 +259,12 @@ struct Pool {
 
 namespace {
 
-void wait(State s) {
+void wait(State s, void (*what)(void* const*) = nullptr, void* operands = nullptr) {
   Fibers& f = fibers;
   Index thread = threadIdx;
   f.state[f.current] = s;
+  f.what[f.current] = what;
+  f.operands[f.current] = operands;
   hd_fiber_switch(&f.at[f.current], f.scheduler);
   threadIdx = thread;
 }
@@ -245,6 +276,43 @@ void warp_yield() { wait(AT_WARP); }
 
 // A warp runs to its barrier before another one does, so that they can share.
 unsigned& slot(unsigned lane) { return fibers.slots[lane]; }
+
+void fail(const char* what) {
+  fprintf(stderr, "fake CUDA: kernel %s: %s\n", fibers.launch ? fibers.launch->kernel->name : "?", what);
+  abort();
+}
+
+void together(void (*what)(void* const*), void* operands) { wait(AT_WARP, what, operands); }
+
+unsigned char* shared() { return fibers.shared; }
+
+bool within(const void* p, size_t n) {
+  const Fibers& f = fibers;
+  return (const unsigned char*)p >= f.shared && (const unsigned char*)p + n <= f.shared + f.launch->shared;
+}
+
+void copy(void* to, const void* from, size_t n) {
+  Fibers& f = fibers;
+  memset(to, 0xff, n);
+  f.copies[f.current].open.push_back({to, from, n});
+}
+
+void commit() {
+  Copies& c = fibers.copies[fibers.current];
+  c.groups.push_back(std::move(c.open));
+  c.open.clear();
+}
+
+void copied(size_t open) {
+  Copies& c = fibers.copies[fibers.current];
+  for (; c.groups.size() > open; c.groups.pop_front())
+    for (const Copy& x : c.groups.front()) {
+      if (x.from == nullptr)
+        memset(x.to, 0, x.bytes);
+      else
+        memcpy(x.to, x.from, x.bytes);
+    }
+}
 
 void run(const Launch& l) {
   unsigned long long blocks = (unsigned long long)l.grid.x * l.grid.y * l.grid.z;

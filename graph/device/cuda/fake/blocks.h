@@ -11,6 +11,7 @@ struct Launch {
   const Kernel* kernel;
   Index grid, block;
   std::vector<char> arguments;
+  size_t shared; // bytes of shared memory beside what the kernel names
 };
 
 // run computes all blocks and returns when they have ended.

@@ -27,6 +27,7 @@ namespace {
 const size_t memory_bytes = (size_t)32 << 30; // address space; only what is used is memory
 const size_t page = 4096;
 const int gpus = 2; // they share memory and work; which one a thread means is known by its context
+const size_t most_shared = 99 << 10; // of a block, on the smallest GPU of compute capability 8
 
 // Graph is work that was recorded.
 struct Graph {
@@ -41,6 +42,7 @@ struct Device {
   size_t used = 0;                            // the part of the address space that was ever given out
   std::map<size_t, size_t> taken, holes;      // offset → bytes
   std::map<char*, size_t> pinned;             // memory of the host
+  std::map<const shim::Kernel*, int> shared;  // bytes of shared memory that a kernel's launches may ask for, where it isn't 48 KiB
   std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
   Graph* capture = nullptr;                   // what takes the work instead
   FILE* log = nullptr;
@@ -327,7 +329,15 @@ API cuModuleGetFunction(CUfunction* f, CUmodule m, const char* name) {
   return *f = (CUfunction)k, CUDA_SUCCESS;
 }
 
-API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned, CUstream, void** params, void** extra) {
+API cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) {
+  IN_CONTEXT;
+  NOT_RECORDING;
+  if (a != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || v < 0 || (size_t)v > most_shared) return CUDA_ERROR_INVALID_VALUE;
+  d.shared[(const shim::Kernel*)f] = v;
+  return CUDA_SUCCESS;
+}
+
+API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream, void** params, void** extra) {
   IN_CONTEXT;
   const shim::Kernel* k = (const shim::Kernel*)f;
   const char* buffer = nullptr;
@@ -342,8 +352,11 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
   }
   if (gx == 0 || gy == 0 || gz == 0 || gx > 0x7fffffff || gy > 65535 || gz > 65535) return CUDA_ERROR_INVALID_VALUE;
   if (bx == 0 || by == 0 || bz == 0 || bx * by * bz > 256) return CUDA_ERROR_INVALID_VALUE; // the kernels' launch bounds
+  if (k->threads != 0 && bx * by * bz != k->threads) return CUDA_ERROR_INVALID_VALUE;
+  auto allowed = d.shared.find(k);
+  if (shared > (allowed == d.shared.end() ? (size_t)(48 << 10) : (size_t)allowed->second)) return CUDA_ERROR_INVALID_VALUE;
   LOG("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
-  shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes)};
+  shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes), shared};
   d.queue([l, &d] {
     d.protect(PROT_READ | PROT_WRITE);
     shim::run(l);

@@ -37,13 +37,30 @@ inline T exchange(T mine, unsigned lane, unsigned from) {
   return other;
 }
 
+// together is an instruction that a whole warp does: `what` gets the operands of its 32 threads when all are there.
+void together(void (*what)(void* const* operands), void* operands);
+
+// shared is the block's shared memory whose size is the launch's; within tells whether that has n bytes at p.
+unsigned char* shared();
+bool within(const void* p, size_t n);
+
+// copy begins to copy to shared memory, or zeros from nullptr. Until copied says so, what is there is undefined: it is NaN, and the copy is
+// made as late as possible. commit closes a group of copies, and copied returns when all but the last `open` groups have been copied.
+void copy(void* to, const void* from, size_t n);
+void commit();
+void copied(size_t open);
+
+// fail ends the process.
+[[noreturn]] void fail(const char* what);
+
 // Kernel is a function that the driver can launch by name. invoke calls it for the fiber's thread with packed arguments.
 struct Kernel {
   const char* name;
   size_t bytes; // of the packed arguments
   void (*invoke)(const char* arguments);
+  unsigned threads; // of a block; 0: up to 256
   const Kernel* next;
-  Kernel(const char* name, size_t bytes, void (*invoke)(const char*));
+  Kernel(const char* name, size_t bytes, void (*invoke)(const char*), unsigned threads = 0);
 };
 
 // all is the list of kernels.
