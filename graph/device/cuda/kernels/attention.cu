@@ -218,14 +218,19 @@ __device__ inline void attention_gradient(const Attention& a, u16* shared) {
       times_transposed<D, 1, COLS>(s, rows[0], tile);
       times_transposed<D, 1, COLS>(d, rows[1], tile + TILE_);
     }
-    const float* column = (const float*)(tile + 2 * TILE_);
+    // Queries beyond the last one have probabilities of 0 by their statistics.
+    if ((!TRANSPOSED && at + COLS > count_cols) || (a.causal && (TRANSPOSED ? at < mine + 16 : at + COLS > mine))) {
+      UNROLLED (int n = 0; n < COLS / 8; n++)
+        UNROLLED (int i = 0; i < 4; i++) {
+          int col = at + n * 8 + lane() % 4 * 2 + i % 2, row = mine + lane() / 4 + i / 2 * 8;
+          if ((!TRANSPOSED && col >= count_cols) || (a.causal && (TRANSPOSED ? row > col : col > row))) s[0][n][i] = -infinity();
+        }
+    }
+    const float* column = (const float*)(tile + 2 * TILE_) + lane() % 4 * 2;
     UNROLLED (int n = 0; n < COLS / 8; n++)
       UNROLLED (int i = 0; i < 4; i++) {
-        int c = n * 8 + lane() % 4 * 2 + i % 2, row = mine + lane() / 4 + i / 2 * 8, col = at + c;
+        int c = n * 8 + i % 2;
         float p = power2(fmaf(s[0][n][i], a.scale, -(TRANSPOSED ? column[c] : lse[i / 2])));
-        // A query beyond the last one has p = 0 by its statistics.
-        if (!TRANSPOSED && col >= count_cols) p = 0.0f;
-        if (a.causal && (TRANSPOSED ? row > col : col > row)) p = 0.0f;
         s[0][n][i] = p;
         d[0][n][i] = p * (d[0][n][i] - (TRANSPOSED ? column[COLS + c] : mean[i / 2]));
       }
