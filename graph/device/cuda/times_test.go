@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory over so many runs; 50 says enough")
+var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, and attention, over so many runs; 50 says enough")
 
 // timed is an operation with the shapes of its inputs.
 type timed struct {
@@ -49,6 +51,25 @@ func layers(n, places, c int) []timed {
 	}
 }
 
+// attentions are those of the U-Net and of the encoders, and their gradients in training.
+func attentions() (list []timed) {
+	add := func(n, queries, keys, heads, d int, causal bool) {
+		q, k := tensor.Shape{n, queries, heads * d}, tensor.Shape{n, keys, heads * d}
+		a := op.Attention{Heads: heads, Causal: causal}
+		list = append(list, timed{a, []tensor.Shape{q, k, k}}, timed{op.AttentionGrad(a), []tensor.Shape{q, k, k, q}})
+	}
+	for _, n := range []int{1, 8} {
+		for _, level := range [][2]int{{4096, 40}, {1024, 80}, {256, 160}, {64, 160}} {
+			add(n, level[0], level[0], 8, level[1], false)
+			add(n, level[0], 77, 8, level[1], false)
+		}
+	}
+	add(1, 4096, 197, 8, 40, false)
+	add(1, 197, 197, 12, 64, false)
+	add(1, 77, 77, 12, 64, true)
+	return list
+}
+
 // TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with -bench-kernels only. "again" has
 // the same memory in each run, which a GPU's cache may hold, and "fresh" as much in turn as no cache holds.
 func TestTimes(t *testing.T) {
@@ -74,6 +95,7 @@ func TestTimes(t *testing.T) {
 		{op.GlobalNorm{}, []tensor.Shape{p}},
 		{op.Scale{Factor: 2}, []tensor.Shape{p}},
 	})
+	add("attention", attentions())
 	for _, name := range order {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range list[name] {
@@ -145,13 +167,21 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	if updates {
 		bytes += int64(len(u.Updates())-1) * r.Out.Bytes()
 	}
+	rate := ""
+	work, computes := c.spec.(interface {
+		FLOPs(in []tensor.Shape, out tensor.Shape) int64
+	})
 	workspace := alloc(k.Workspace())
 	copies := int(min(max(turns/bytes, 1), int64(*times)))
 	calls := make([]device.Call, copies)
 	for i := range calls {
 		calls[i] = device.Call{Kernel: k, Workspace: workspace}
 		for _, o := range r.In {
-			calls[i].In = append(calls[i].In, alloc(o.Bytes()))
+			p := alloc(o.Bytes())
+			calls[i].In = append(calls[i].In, p)
+			if computes && o.DType == device.BFloat16 && p != nil { // a GPU's clock depends on the numbers
+				err = errors.Join(err, d.Upload(p, noise(o.Bytes())))
+			}
 		}
 		if updates {
 			calls[i].Out = calls[i].In[0]
@@ -170,9 +200,23 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s\n", c.spec.Name(), c.in[0], precision,
-		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9)
+	if computes {
+		rate = fmt.Sprintf("   %6.1f TFLOP/s", float64(work.FLOPs(c.in, r.Out.Shape))/fresh/1e12)
+	}
+	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s\n", c.spec.Name(), c.in[0], precision,
+		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate)
 	return err
+}
+
+// noise is bytes of bfloat16 in ±2.
+func noise(bytes int64) []byte {
+	b := make([]byte, bytes)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := 0; i+1 < len(b); i += 2 {
+		v := math.Float32bits(4*rng.Float32()-2) >> 16
+		b[i], b[i+1] = byte(v), byte(v>>8)
+	}
+	return b
 }
 
 // took is the seconds that a call takes within a recording of many.
