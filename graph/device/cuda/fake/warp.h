@@ -3,7 +3,7 @@
 
 #include "shim.h"
 
-#define KERNEL_OF(count, name, ...)                                                                      \
+#define KERNEL_OF(count, blocks, name, ...)                                                                      \
   static void name(__VA_ARGS__);                                                                         \
   static shim::Kernel name##_kernel(#name, shim::Invoke<name>::bytes, shim::Invoke<name>::run, count);   \
   static void name(__VA_ARGS__)

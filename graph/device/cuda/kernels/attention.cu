@@ -10,10 +10,10 @@ __device__ inline void attention_forward(const Attention& a, u16* shared) {
     write<D>(a, a.o, a.queries, blockIdx.x * (ATTENTION_WARPS * M * 16) + warp() * (M * 16) + m * 16, f.sum[m], 1.0f / f.total[m][0], 1.0f / f.total[m][1]);
 }
 
-ATTENTION(attention_40_64, attention_forward<40, 1, 64>)
-ATTENTION(attention_64_64, attention_forward<64, 1, 64>)
-ATTENTION(attention_80_64, attention_forward<80, 1, 64>)
-ATTENTION(attention_160_64, attention_forward<160, 1, 32>)
-ATTENTION(attention_40_128, attention_forward<40, 2, 64>)
-ATTENTION(attention_64_128, attention_forward<64, 2, 64>)
-ATTENTION(attention_80_128, attention_forward<80, 2, 64>)
+ATTENTION(attention_40_64, 4, attention_forward<40, 1, 64>)
+ATTENTION(attention_64_64, 3, attention_forward<64, 1, 64>)
+ATTENTION(attention_80_64, 3, attention_forward<80, 1, 64>)
+ATTENTION(attention_160_64, 2, attention_forward<160, 1, 32>)
+ATTENTION(attention_40_128, 3, attention_forward<40, 2, 64>)
+ATTENTION(attention_64_128, 2, attention_forward<64, 2, 64>)
+ATTENTION(attention_80_128, 2, attention_forward<80, 2, 64>)

@@ -123,8 +123,8 @@ __device__ inline void attend(Softmax<D, M>& f, const Attention& a, u16* shared)
 }
 
 // ATTENTION is a kernel for blocks of ATTENTION_WARPS warps.
-#define ATTENTION(name, ...)                           \
-  KERNEL_OF(ATTENTION_THREADS, name, Attention a) {    \
-    SHARED(shared);                                    \
-    __VA_ARGS__(a, shared);                            \
+#define ATTENTION(name, blocks, ...)                          \
+  KERNEL_OF(ATTENTION_THREADS, blocks, name, Attention a) {   \
+    SHARED(shared);                                           \
+    __VA_ARGS__(a, shared);                                   \
   }

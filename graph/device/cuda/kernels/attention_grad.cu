@@ -120,17 +120,17 @@ __device__ inline void attention_gradient(const Attention& a, u16* shared) {
   if (TRANSPOSED) write<D>(a, a.dv, count_rows, mine, dy[0], 1.0f, 1.0f);
 }
 
-ATTENTION(attention_statistics_40, attention_statistics<40, 64>)
-ATTENTION(attention_statistics_64, attention_statistics<64, 64>)
-ATTENTION(attention_statistics_80, attention_statistics<80, 64>)
-ATTENTION(attention_statistics_160, attention_statistics<160, 32>)
+ATTENTION(attention_statistics_40, 4, attention_statistics<40, 64>)
+ATTENTION(attention_statistics_64, 3, attention_statistics<64, 64>)
+ATTENTION(attention_statistics_80, 3, attention_statistics<80, 64>)
+ATTENTION(attention_statistics_160, 2, attention_statistics<160, 32>)
 
-ATTENTION(attention_queries_40, attention_gradient<40, 64, false, true>)
-ATTENTION(attention_queries_64, attention_gradient<64, 64, false, true>)
-ATTENTION(attention_queries_80, attention_gradient<80, 64, false, true>)
-ATTENTION(attention_queries_160, attention_gradient<160, 32, false, true>)
+ATTENTION(attention_queries_40, 3, attention_gradient<40, 64, false, true>)
+ATTENTION(attention_queries_64, 3, attention_gradient<64, 64, false, true>)
+ATTENTION(attention_queries_80, 2, attention_gradient<80, 64, false, true>)
+ATTENTION(attention_queries_160, 2, attention_gradient<160, 32, false, true>)
 
-ATTENTION(attention_keys_40, attention_gradient<40, 64, true, true>)
-ATTENTION(attention_keys_64, attention_gradient<64, 64, true, true>)
-ATTENTION(attention_keys_80, attention_gradient<80, 64, true, true>)
-ATTENTION(attention_keys_160, attention_gradient<160, 32, true, false>)
+ATTENTION(attention_keys_40, 3, attention_gradient<40, 64, true, true>)
+ATTENTION(attention_keys_64, 2, attention_gradient<64, 64, true, true>)
+ATTENTION(attention_keys_80, 2, attention_gradient<80, 64, true, true>)
+ATTENTION(attention_keys_160, 2, attention_gradient<160, 32, true, false>)

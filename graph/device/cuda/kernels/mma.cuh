@@ -17,8 +17,8 @@ typedef unsigned u32;
 
 #ifdef __CUDACC__
 
-// KERNEL_OF is a KERNEL for blocks of that many threads.
-#define KERNEL_OF(threads, name, ...) extern "C" __global__ void __launch_bounds__(threads) name(__VA_ARGS__)
+// KERNEL_OF is a KERNEL for blocks of that many threads, of which a multiprocessor has registers for at least so many blocks.
+#define KERNEL_OF(threads, blocks, name, ...) extern "C" __global__ void __launch_bounds__(threads, blocks) name(__VA_ARGS__)
 
 // SHARED names the block's shared memory whose size is the launch's.
 #define SHARED(name) extern __shared__ __align__(16) u16 name[]
