@@ -173,7 +173,7 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			if b.err != nil {
 				return nil, fmt.Errorf("%s: %w", d.Name(), b.err)
 			}
-			return &ordered{d, &kernel{device: d, workspace: b.workspace, launches: b.launches}}, nil
+			return &ordered{d, &kernel{device: d, spec: r.Spec, elements: size(r.Out), workspace: b.workspace, launches: b.launches}}, nil
 		}
 	}
 	return nil, device.Unsupported(d.Name(), r)

@@ -20,6 +20,8 @@ import (
 // kernel is a list of launches that compute an operation.
 type kernel struct {
 	device    *Device
+	spec      op.Spec
+	elements  int // of the output
 	workspace int64
 	launches  []launch
 }

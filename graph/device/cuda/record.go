@@ -58,14 +58,19 @@ func (d *Device) Record(calls []device.Call) (device.Recording, error) {
 		if err := result(C.hd_capture(streamOf(d.stream))); err != nil {
 			return err
 		}
-		for _, c := range calls {
-			k, ok := c.Kernel.(*ordered)
+		for rest := calls; len(rest) > 0; {
+			k, ok := rest[0].Kernel.(*ordered)
 			if !ok || k.device != d {
 				return errors.Join(fmt.Errorf("a kernel of another device"), d.discard())
 			}
-			if err := k.enqueue(c.Out, c.In, c.Workspace); err != nil {
+			n, err := d.together(rest)
+			if n == 0 && err == nil {
+				n, err = 1, k.enqueue(rest[0].Out, rest[0].In, rest[0].Workspace)
+			}
+			if err != nil {
 				return errors.Join(err, d.discard())
 			}
+			rest = rest[n:]
 		}
 		return result(C.hd_captured(streamOf(d.stream), &r.exec))
 	})

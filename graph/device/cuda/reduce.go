@@ -77,12 +77,16 @@ func reduce(b *builder) bool {
 		for _, x := range r.In {
 			all += shares(size(x))
 		}
-		partial, at := b.scratch(all), 0
-		for i, x := range r.In {
-			b.launch("square_sums", [3]int{shares(size(x)), 1, 1}, row, b.in(i), partial.plus(at).pointer, size(x))
-			at += shares(size(x))
+		partial, at := b.scratch(all).pointer, 0
+		for first := 0; first < len(r.In); first += squared.most {
+			l := squared
+			for i, x := range r.In[first:min(first+squared.most, len(r.In))] {
+				l.add(shares(size(x)), size(x), b.in(first+i).pointer)
+			}
+			b.launch("square_sums", [3]int{l.blocks, 1, 1}, row, l.structure(), partial, at)
+			at += l.blocks
 		}
-		b.rows("total", 1, partial.pointer, b.out().pointer, all, float32(1), true)
+		b.rows("total", 1, partial, b.out().pointer, all, float32(1), true)
 	default:
 		return false
 	}

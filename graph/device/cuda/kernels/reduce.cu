@@ -1,5 +1,6 @@
 // Sums over rows, and losses.
 #include "device.cuh"
+#include "lists.cuh"
 #include "parts.cuh"
 
 enum { SUM_ROWS = 4 };
@@ -46,23 +47,28 @@ ROW_KERNEL(mse_sums, In a, In b, const float* weights, float* partial, i64 n, i6
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// square_sums: Σ x² of a share of the elements for each block.
-ROW_KERNEL(square_sums, In x, float* partial, i64 n) {
+typedef List<1, 160> Squared;
+
+// square_sums: Σ x² of a share of a tensor for each block. The blocks of a launch write from `at` on.
+ROW_KERNEL(square_sums, Squared l, float* partial, i64 at) {
+  int k = of_block(l);
+  const float* x = l.p[k][0];
+  i64 n = l.n[k];
   float sum = 0.0f;
-  if (!x.bf16 && n % 4 == 0 && aligned(x.p)) {
-    const float* p = (const float*)x.p;
-    i64 step = (i64)gridDim.x * blockDim.x * 4;
-    LOOP (i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += 4 * step) {
+  if (n % 4 == 0 && aligned(x)) {
+    Some e = share<4>(l, k);
+    LOOP (i64 i = e.begin; i < n; i += 4 * e.step) {
       float v[4][4] = {};
-      UNROLLED (int k = 0; k < 4; k++)
-        if (i + k * step < n) read(v[k], p, i + k * step);
-      UNROLLED (int k = 0; k < 4; k++) sum += (v[k][0] * v[k][0] + v[k][1] * v[k][1]) + (v[k][2] * v[k][2] + v[k][3] * v[k][3]);
+      UNROLLED (int q = 0; q < 4; q++)
+        if (i + q * e.step < n) read(v[q], x, i + q * e.step);
+      UNROLLED (int q = 0; q < 4; q++) sum += (v[q][0] * v[q][0] + v[q][1] * v[q][1]) + (v[q][2] * v[q][2] + v[q][3] * v[q][3]);
     }
   } else {
-    EACH(i, n) sum += load(x, i) * load(x, i);
+    Some e = share<1>(l, k);
+    LOOP (i64 i = e.begin; i < n; i += e.step) sum += x[i] * x[i];
   }
   sum = block_sum(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  if (threadIdx.x == 0) partial[at + blockIdx.x] = sum;
 }
 
 // total is factor · Σ partial, or the root of that; one block.
