@@ -73,6 +73,23 @@ __device__ inline void read(float (&to)[V], const bf16* x, i64 at) {
 
 __device__ inline void read(float (&to)[1], const In& x, i64 at) { to[0] = load(x, at); }
 
+// put stores words with one instruction. The compiler makes single ones of some vectors, and not always of the same.
+__device__ inline void put(uint4* to, uint4 w) {
+#ifdef __CUDACC__
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+#else
+  *to = w;
+#endif
+}
+
+__device__ inline void put(uint2* to, uint2 w) {
+#ifdef __CUDACC__
+  asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(w.x), "r"(w.y) : "memory");
+#else
+  *to = w;
+#endif
+}
+
 // write puts V elements from `at` on.
 template <int V>
 __device__ inline void write(const float (&v)[V], float* y, i64 at) {
@@ -85,7 +102,7 @@ __device__ inline void write(const float (&v)[V], float* y, i64 at) {
       w.y = __float_as_uint(v[k + 1]);
       w.z = __float_as_uint(v[k + 2]);
       w.w = __float_as_uint(v[k + 3]);
-      *(uint4*)(y + at + k) = w;
+      put((uint4*)(y + at + k), w);
     }
   }
 }
@@ -96,7 +113,7 @@ __device__ inline void write(const float (&v)[V], bf16* y, i64 at) {
     uint2 w;
     w.x = pair_bf16(v[0], v[1]);
     w.y = pair_bf16(v[2], v[3]);
-    *(uint2*)(y + at) = w;
+    put((uint2*)(y + at), w);
   } else {
     UNROLLED (int k = 0; k < V; k += 8) {
       uint4 w;
@@ -104,7 +121,7 @@ __device__ inline void write(const float (&v)[V], bf16* y, i64 at) {
       w.y = pair_bf16(v[k + 2], v[k + 3]);
       w.z = pair_bf16(v[k + 4], v[k + 5]);
       w.w = pair_bf16(v[k + 6], v[k + 7]);
-      *(uint4*)(y + at + k) = w;
+      put((uint4*)(y + at + k), w);
     }
   }
 }
