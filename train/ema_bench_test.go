@@ -3,30 +3,48 @@ package train
 import (
 	"testing"
 
-	"github.com/histdist/histdist/graph/device/ref"
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
 )
 
 // BenchmarkMovingAverage reports the bytes that the average reads and writes a second: 12 for a parameter.
 func BenchmarkMovingAverage(b *testing.B) {
+	d, err := devices.Open("auto", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
 	s := op.NewScope("network")
+	weight := s.Input("weight", 1)
+	var outputs gorgonia.Nodes
 	for _, name := range []string{"a", "b", "c"} {
-		s.Param(name, 4096, 4096)
+		average, p := s.Sub("average").Param(name, 4096, 4096), s.Param(name, 4096, 4096)
+		for _, n := range []*gorgonia.Node{average, p} {
+			v, err := device.NewValue(d, 4096, 4096)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := gorgonia.Let(n, v); err != nil {
+				b.Fatal(err)
+			}
+		}
+		outputs = append(outputs, op.Average(s, average, p, weight))
 	}
 	if err := s.Err(); err != nil {
 		b.Fatal(err)
 	}
-	state, err := newState(ref.New(), s.Params(), true)
+	program, err := vm.Compile(outputs, vm.Options{Device: d})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() {
-		if err := state.close(); err != nil {
-			b.Error(err)
-		}
-	}()
+	feeds := vm.Feeds{weight: dense([]float32{0.001}, 1)}
 	b.SetBytes(3 * 4096 * 4096 * 12)
 	for b.Loop() {
-		state.average(0.999)
+		if _, err := program.Run(b.Context(), feeds); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

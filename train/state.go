@@ -3,10 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -33,14 +30,13 @@ const (
 type array struct {
 	name  string
 	shape tensor.Shape
-	parts map[Part][]float32
+	parts map[Part]*device.Value
 }
 
-// state is the memory of a run, what all its programs share; the device allocates it.
+// state is the memory of a run, what all its programs share: values of the device.
 type state struct {
 	device device.Device
 	arrays []*array
-	memory []device.Memory
 }
 
 // newState allocates memory for the parameters of a network. It is zero.
@@ -59,34 +55,26 @@ func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, err
 			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
 	}
 	for _, node := range params {
-		a := &array{name: node.Name(), shape: node.Shape().Clone(), parts: map[Part][]float32{}}
-		for _, part := range parts {
-			values, err := s.alloc(op.Size(a.shape))
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("%s: %s: %w", a.name, part, err), s.close())
-			}
-			a.parts[part] = values
-		}
+		a := &array{name: node.Name(), shape: node.Shape().Clone(), parts: map[Part]*device.Value{}}
 		s.arrays = append(s.arrays, a)
+		for _, part := range parts {
+			v, err := device.NewValue(d, a.shape...)
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: %s: %w: %w", a.name, part, vm.ErrMemory, err), s.close())
+			}
+			a.parts[part] = v
+		}
 	}
 	return s, nil
 }
 
-func (s *state) alloc(n int) ([]float32, error) {
-	m, err := s.device.Alloc(int64(n) * 4)
-	if err != nil {
-		return nil, err
-	}
-	s.memory = append(s.memory, m)
-	return device.Slice[float32](m.Ptr, n), nil
-}
-
 func (s *state) close() error {
 	var errs []error
-	for _, m := range s.memory {
-		errs = append(errs, s.device.Free(m))
+	for _, a := range s.arrays {
+		for _, v := range a.parts {
+			errs = append(errs, v.Close())
+		}
 	}
-	s.memory = nil
 	return errors.Join(errs...)
 }
 
@@ -109,7 +97,20 @@ func (s *state) load(path string, part Part) (err error) {
 		return err
 	}
 	for i, p := range params {
-		copy(s.arrays[i].parts[part], p.Value().(*tensor.Dense).Float32s())
+		if err := s.arrays[i].parts[part].Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
+			return fmt.Errorf("%s: %s: %w", p.Name(), part, err)
+		}
+	}
+	return nil
+}
+
+// copy fills a part of the state from another.
+func (s *state) copy(dst, src Part) error {
+	for _, a := range s.arrays {
+		values := make([]float32, op.Size(a.shape))
+		if err := errors.Join(a.parts[src].Read(values), a.parts[dst].Write(values)); err != nil {
+			return fmt.Errorf("%s: %s: %w", a.name, dst, err)
+		}
 	}
 	return nil
 }
@@ -123,7 +124,7 @@ func (s *state) tensors(part Part) ([]weights.Tensor, error) {
 			return nil, fmt.Errorf("training keeps no %s", part)
 		}
 		var err error
-		if list[i], err = weights.FromValue(a.name, dense(values, a.shape...)); err != nil {
+		if list[i], err = weights.FromValue(a.name, values); err != nil {
 			return nil, err
 		}
 	}
@@ -137,39 +138,11 @@ func (s *state) bind(nodes gorgonia.Nodes, part Part) error {
 		if !slices.Equal(n.Shape(), a.shape) {
 			return fmt.Errorf("%s has shape %v, %s has %v", n.Name(), []int(n.Shape()), a.name, []int(a.shape))
 		}
-		if err := gorgonia.Let(n, dense(a.parts[part], a.shape...)); err != nil {
+		if err := gorgonia.Let(n, a.parts[part]); err != nil {
 			return fmt.Errorf("%s: %w", n.Name(), err)
 		}
 	}
 	return nil
-}
-
-// stretch is how many elements a goroutine takes at a time.
-const stretch = 1 << 18
-
-// each calls f for stretches of all parameters, from several goroutines.
-func (s *state) each(f func(a *array, from, to int)) {
-	type job struct {
-		a        *array
-		from, to int
-	}
-	var jobs []job
-	for _, a := range s.arrays {
-		n := op.Size(a.shape)
-		for from := 0; from < n; from += stretch {
-			jobs = append(jobs, job{a, from, min(from+stretch, n)})
-		}
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(jobs); i = next.Add(1) - 1 {
-				f(jobs[i].a, jobs[i].from, jobs[i].to)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // dense wraps values as a tensor.

@@ -20,7 +20,7 @@ import (
 
 // Options say what is trained, and on what.
 type Options struct {
-	Device device.Device // computes in the process's memory; it stays the caller's
+	Device device.Device // it stays the caller's
 	// UNet or VAE, by the configuration's objective, is the folder of the network to begin with: config.json and weights in
 	// diffusers' layout.
 	UNet, VAE string
@@ -66,8 +66,8 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Device == nil || !o.Device.HostMemory() {
-		return nil, errors.New("training: want a device that computes in the process's memory, such as cpu")
+	if o.Device == nil {
+		return nil, errors.New("training: no device: set Options.Device")
 	}
 	precision, err := vm.ParsePrecision(c.Precision)
 	if err != nil {
@@ -98,8 +98,8 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 		return nil, err
 	}
 	if c.EMA {
-		for _, a := range t.state.arrays {
-			copy(a.parts[Averages], a.parts[Parameters])
+		if err = t.state.copy(Averages, Parameters); err != nil {
+			return nil, err
 		}
 	}
 	return t, t.compileUpdate()
@@ -133,13 +133,19 @@ func (t *Trainer) Step() int { return t.updates }
 type update struct {
 	*vm.Program
 	hyper, scale *gorgonia.Node
+	weight       *gorgonia.Node // 1 − decay of the moving average; nil without one
 }
 
 func (t *Trainer) compileUpdate() error {
 	s := op.NewScope("update")
 	u := &update{hyper: s.Input("hyper", 7), scale: s.Input("scale", 1)}
 	leaves := map[Part]gorgonia.Nodes{}
-	for _, part := range []Part{Parameters, Gradients, ExpAvg, ExpAvgSq} {
+	parts := []Part{Parameters, Gradients, ExpAvg, ExpAvgSq}
+	if t.config.EMA {
+		u.weight = s.Input("weight", 1)
+		parts = append(parts, Averages)
+	}
+	for _, part := range parts {
 		for _, a := range t.state.arrays {
 			leaves[part] = append(leaves[part], s.Sub("%s", string(part)).Input(a.name, a.shape...))
 		}
@@ -153,7 +159,11 @@ func (t *Trainer) compileUpdate() error {
 	sums := leaves[Gradients]
 	var outputs gorgonia.Nodes
 	for i, p := range leaves[Parameters] {
-		outputs = append(outputs, op.StepAdamW(s, p, sums[i], leaves[ExpAvg][i], leaves[ExpAvgSq][i], u.hyper, u.scale))
+		p = op.StepAdamW(s, p, sums[i], leaves[ExpAvg][i], leaves[ExpAvgSq][i], u.hyper, u.scale)
+		outputs = append(outputs, p)
+		if t.config.EMA {
+			outputs = append(outputs, op.Average(s, leaves[Averages][i], p, u.weight))
+		}
 	}
 	norm := op.NormOf(s, sums...)
 	if err := s.Err(); err != nil {
@@ -337,15 +347,16 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
 	}
 	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
-	if _, err := t.update.Run(ctx, vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}); err != nil {
+	feeds := vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}
+	if t.config.EMA {
+		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
+		feeds[t.update.weight] = dense([]float32{float32(1 - u.EMADecay)}, 1)
+	}
+	if _, err := t.update.Run(ctx, feeds); err != nil {
 		t.torn = true
 		return u, fmt.Errorf("training: %w", err)
 	}
 	t.updates++
-	if t.config.EMA {
-		u.EMADecay = EMADecay(t.config.EMADecay, t.updates)
-		t.state.average(u.EMADecay)
-	}
 	return u, nil
 }
 

@@ -69,6 +69,7 @@ type writer struct {
 	metadata     map[string]string
 	files        []output
 	scratch      []byte
+	numbers      []float32 // of a tensor that is read when it is saved
 }
 
 // output is a file and what comes into it.
@@ -117,7 +118,7 @@ func (w *writer) check(tensors []Tensor) error {
 				return fmt.Errorf("tensor %q: shape %v", t.name, t.shape)
 			}
 		}
-		if len(t.values) != elements(t.shape) {
+		if t.read == nil && len(t.values) != t.size() {
 			return fmt.Errorf("tensor %q: %d values of shape %v", t.name, len(t.values), t.shape)
 		}
 	}
@@ -131,7 +132,7 @@ func (w *writer) split(tensors []Tensor, limit int64) {
 	var current []Tensor
 	var size int64
 	for _, t := range tensors {
-		n := int64(len(t.values) * w.dtype.size())
+		n := int64(t.size() * w.dtype.size())
 		if limit > 0 && n > limit {
 			shards = append(shards, []Tensor{t})
 			continue
@@ -258,7 +259,7 @@ func (w *writer) writeIndex(rename func(string) string) error {
 	for _, f := range w.files {
 		for _, t := range f.tensors {
 			index.WeightMap[t.name] = rename(f.name)
-			index.Metadata.TotalSize += len(t.values) * w.dtype.size()
+			index.Metadata.TotalSize += t.size() * w.dtype.size()
 		}
 	}
 	text, err := json.MarshalIndent(index, "", "  ")
@@ -356,12 +357,22 @@ func (p *pending) Shape() []uint64 {
 }
 
 // DataLen is the number of bytes in the file.
-func (p *pending) DataLen() uint64 { return uint64(len(p.values) * p.w.dtype.size()) }
+func (p *pending) DataLen() uint64 { return uint64(p.size() * p.w.dtype.size()) }
 
 // Data returns the bytes for the file, valid until the next tensor's are asked for, or nil after a failure.
 func (p *pending) Data() []byte {
 	if *p.failure != nil {
 		return nil
+	}
+	if p.read != nil {
+		if n := p.size(); cap(p.w.numbers) < n {
+			p.w.numbers = make([]float32, n)
+		}
+		p.values = p.w.numbers[:p.size()]
+		if err := p.read(p.values); err != nil {
+			*p.failure = fmt.Errorf("tensor %q: %w", p.name, err)
+			return nil
+		}
 	}
 	if !p.kernel && p.w.dtype == Float32 {
 		return bytesOf(p.values)

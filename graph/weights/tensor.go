@@ -5,6 +5,8 @@ import (
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/histdist/histdist/graph/device"
 )
 
 // DType is how numbers are saved.
@@ -37,8 +39,11 @@ type Tensor struct {
 	name   string
 	shape  []int // in the file
 	values []float32
-	kernel bool // values are [KH,KW,I,O]
+	read   func(dst []float32) error // gets the values when they are saved, where they are not in the process's memory
+	kernel bool                      // values are [KH,KW,I,O]
 }
+
+func (t Tensor) size() int { return elements(t.shape) }
 
 // NewTensor names values that are in the file's layout, row by row; len(values) is the product of shape.
 func NewTensor(name string, shape []int, values []float32) Tensor {
@@ -49,11 +54,19 @@ func NewTensor(name string, shape []int, values []float32) Tensor {
 func (t Tensor) Name() string { return t.name }
 
 // FromValue names a value in the graph's layout, such as a parameter's average or an optimiser's state: four dimensions are a
-// convolution's [KH,KW,I,O], which files have as [O,I,KH,KW].
+// convolution's [KH,KW,I,O], which files have as [O,I,KH,KW]. The numbers of a device.Value outside of the process's memory are read when they
+// are saved, one tensor at a time.
 func FromValue(name string, value gorgonia.Value) (Tensor, error) {
+	if v, ok := value.(*device.Value); ok {
+		t := Tensor{name: name, shape: fileShape(v.Shape()), values: v.Values(), kernel: v.Shape().Dims() == 4}
+		if t.values == nil {
+			t.read = v.Read
+		}
+		return t, nil
+	}
 	d, ok := value.(*tensor.Dense)
 	if !ok {
-		return Tensor{}, fmt.Errorf("tensor %q: value of %T, want *tensor.Dense", name, value)
+		return Tensor{}, fmt.Errorf("tensor %q: value of %T, want *tensor.Dense or *device.Value", name, value)
 	}
 	values, ok := d.Data().([]float32)
 	if !ok || !d.DataOrder().IsContiguous() || d.RequiresIterator() || len(values) != elements(d.Shape()) {
