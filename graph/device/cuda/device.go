@@ -167,7 +167,7 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	}
 	b := &builder{device: d, request: r}
 	for _, family := range []func(*builder) bool{
-		matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
+		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
 	} {
 		if family(b) {
 			if b.err != nil {
