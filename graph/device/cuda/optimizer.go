@@ -42,6 +42,8 @@ func allOf(s op.Spec) *all {
 	switch s := s.(type) {
 	case op.Accumulate:
 		return &all{"accumulate_all", list{addresses: 2, most: 120}, []int{0, 1}, []int{0}, []int{2}}
+	case op.MovingAverage:
+		return &all{"moving_average_all", list{addresses: 2, most: 120}, []int{0, 1}, []int{0}, []int{2}}
 	case op.AdamW:
 		a := &all{"adamw_all", list{addresses: 4, most: 80}, []int{0, 1, 2, 3}, []int{0, 2, 3}, []int{4}}
 		if s.Scaled {

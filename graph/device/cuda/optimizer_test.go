@@ -131,6 +131,13 @@ func TestUpdatesTogether(t *testing.T) {
 				s.call(op.Accumulate{}, n, s.tensor(n), s.tensor(n), keep)
 			}
 		},
+		"MovingAverage": func(s *steps) {
+			weight := s.tensor(1)
+			for i := range 130 {
+				n := sizes[i%len(sizes)]
+				s.call(op.MovingAverage{}, n, s.tensor(n), s.tensor(n), weight)
+			}
+		},
 		"a sum is added to another": func(s *steps) {
 			keep, first, second := s.tensor(1), s.tensor(64), s.tensor(64)
 			s.call(op.Accumulate{}, 64, first, s.tensor(64), keep)
@@ -138,7 +145,7 @@ func TestUpdatesTogether(t *testing.T) {
 			s.call(op.Accumulate{}, 64, first, second, keep)
 		},
 	}
-	launches := map[string]int{"AdamW": 3, "scaled AdamW": 1, "one parameter twice": 3, "other constants": 4, "Accumulate": 2, "a sum is added to another": 3}
+	launches := map[string]int{"AdamW": 3, "scaled AdamW": 1, "one parameter twice": 3, "other constants": 4, "Accumulate": 2, "MovingAverage": 2, "a sum is added to another": 3}
 	for name, build := range tests {
 		t.Run(name, func(t *testing.T) {
 			begin := func() *steps {

@@ -80,8 +80,8 @@ KERNEL(adamw_all, Updated l, const float* hyper, const float* scale) {
 }
 
 template <int V>
-__device__ inline void averages(float* average, const float* p, float weight, i64 n) {
-  EACH_OF(V, i, n) {
+__device__ inline void averages(Some e, float* average, const float* p, float weight, i64 n) {
+  LOOP (i64 i = e.begin; i < n; i += e.step) {
     float a[V], w[V];
     read(a, average, i);
     read(w, p, i);
@@ -93,9 +93,20 @@ __device__ inline void averages(float* average, const float* p, float weight, i6
 // moving_average: average ← average − weight·(average − p), the product rounded by itself.
 KERNEL(moving_average, float* average, const float* p, const float* weight, i64 n) {
   if (n % 4 == 0 && aligned(average, p))
-    averages<4>(average, p, *weight, n);
+    averages<4>(some<4>(blockIdx.x, gridDim.x), average, p, *weight, n);
   else
-    averages<1>(average, p, *weight, n);
+    averages<1>(some<1>(blockIdx.x, gridDim.x), average, p, *weight, n);
+}
+
+// moving_average_all is moving_average for many: average and p.
+KERNEL(moving_average_all, Accumulated l, const float* weight) {
+  int k = of_block(l);
+  float *average = l.p[k][0], *p = l.p[k][1];
+  i64 n = l.n[k];
+  if (n % 4 == 0 && aligned(average, p))
+    averages<4>(share<4>(l, k), average, p, *weight, n);
+  else
+    averages<1>(share<1>(l, k), average, p, *weight, n);
 }
 
 // clip_scale: norm → min(1, max/(norm + 1e-6)).
