@@ -2,7 +2,7 @@
 # What a build for NVIDIA's GPUs needs, on machines with and without one. Everything goes to bin/cuda.
 #
 #   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
-#   scripts/cuda.sh fake     builds the fake driver of the tests, which runs the kernels on the processor
+#   scripts/cuda.sh fake     builds the fake driver and libraries of the tests, which run the kernels on the processor
 #   scripts/cuda.sh check    tells whether graph/device/cuda/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
 #   scripts/cuda.sh kernels  makes graph/device/cuda/gen_FAMILY.ptx from each kernels/FAMILY.cu
 #
@@ -96,6 +96,9 @@ fake() {
 	$cxx "$@" -shared -o "$f.new" "${objects[@]}" "$source/fake/blocks.cc" "$source/fake/driver.cc"
 	touch -r "$stamp.new" "$f.new"
 	mv "$f.new" "$f"
+	# NVIDIA's libraries beside the driver, which give the driver's stand-in their work.
+	$cxx "$@" -shared -o "$out/fake/libcublasLt.so.12.new" "$source/fake/cublaslt.cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
+	mv "$out/fake/libcublasLt.so.12.new" "$out/fake/libcublasLt.so.12"
 	rm -f "$stamp.new"
 }
 

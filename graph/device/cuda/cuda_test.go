@@ -31,9 +31,20 @@ import (
 // driver is the library that the tests open: the fake one that `make gpu` builds, or with -driver="" NVIDIA's.
 var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/fake/libcuda.so.1"), "the driver's library; \"\" is NVIDIA's")
 
+// libraries are the folders of NVIDIA's libraries: with the fake driver those of the fake ones.
+func libraries() string {
+	if *driver == "" {
+		return ""
+	}
+	return filepath.Dir(*driver)
+}
+
 func open(t testing.TB, o cuda.Options) *cuda.Device {
 	t.Helper()
 	o.Driver = *driver
+	if o.Libraries == "" {
+		o.Libraries = libraries()
+	}
 	d, err := cuda.New(o)
 	if err != nil {
 		t.Fatalf("%v (`make gpu` builds the fake driver of the tests)", err)
@@ -46,14 +57,15 @@ func open(t testing.TB, o cuda.Options) *cuda.Device {
 	return d
 }
 
-// TestConformance gives attention so little memory that some cases are done in several parts and others at once.
+// TestConformance gives attention so little memory that some cases are done in several parts and others at once. Products are cuBLASLt's, but
+// for those of unaligned operands, which are our own kernels'.
 func TestConformance(t *testing.T) {
 	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10}))
 }
 
 func TestOpenErrors(t *testing.T) {
 	open(t, cuda.Options{}) // the process's driver
-	if _, err := cuda.New(cuda.Options{Driver: *driver, Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
+	if _, err := cuda.New(cuda.Options{Driver: *driver, Libraries: libraries(), Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
 		t.Errorf("GPU 1000: error %v, want the number of GPUs", err)
 	}
 }
@@ -112,7 +124,7 @@ func TestCopiesLargerThanTheirBuffers(t *testing.T) {
 
 // TestClosedWithMemory also shows that a device can be opened again after another one.
 func TestClosedWithMemory(t *testing.T) {
-	d, err := cuda.New(cuda.Options{Driver: *driver})
+	d, err := cuda.New(cuda.Options{Driver: *driver, Libraries: libraries()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,11 +197,11 @@ func compile(t *testing.T, outputs gorgonia.Nodes, d device.Device) *vm.Program 
 	return p
 }
 
-// TestProgram compares a program with the same on the reference device. The bound is for some twenty roundings of float32 behind one
+// TestProgram compares a program with the same on the reference device, with NVIDIA's libraries and without them. The bound is for some twenty roundings of float32 behind one
 // another, each of sums of up to 144 terms (devicetest's is u·(8 + √144) = 1.2e-6 for one of them).
 func TestProgram(t *testing.T) {
 	outputs, feeds := network(t)
-	run := func(d device.Device) [][]float32 {
+	run := func(t *testing.T, d device.Device) [][]float32 {
 		values, err := compile(t, outputs, d).Run(t.Context(), feeds)
 		if err != nil {
 			t.Fatal(err)
@@ -200,16 +212,31 @@ func TestProgram(t *testing.T) {
 		}
 		return all
 	}
-	want, got := run(ref.New()), run(open(t, cuda.Options{}))
-	for i := range want {
-		var sum, off float64
-		for j := range want[i] {
-			sum += float64(want[i][j]) * float64(want[i][j])
-			off += math.Pow(float64(got[i][j])-float64(want[i][j]), 2)
-		}
-		if e := math.Sqrt(off / sum); !(e < 2e-5) {
-			t.Errorf("%s: relative error %.2g", outputs[i].Name(), e)
-		}
+	want := run(t, ref.New())
+	for _, libraries := range []string{"", "none"} {
+		t.Run("libraries="+libraries, func(t *testing.T) {
+			d := open(t, cuda.Options{Libraries: libraries})
+			l, missing := d.Libraries()
+			for _, err := range missing {
+				if !errors.Is(err, cuda.ErrNoLibrary) {
+					t.Errorf("error %v, want ErrNoLibrary", err)
+				}
+			}
+			if libraries == "none" && len(l) > 0 || libraries == "" && *driver != "" && len(missing) > 0 {
+				t.Fatalf("libraries %v, missing %v", l, missing)
+			}
+			got := run(t, d)
+			for i := range want {
+				var sum, off float64
+				for j := range want[i] {
+					sum += float64(want[i][j]) * float64(want[i][j])
+					off += math.Pow(float64(got[i][j])-float64(want[i][j]), 2)
+				}
+				if e := math.Sqrt(off / sum); !(e < 2e-5) {
+					t.Errorf("%s: relative error %.2g", outputs[i].Name(), e)
+				}
+			}
+		})
 	}
 }
 

@@ -38,6 +38,8 @@ type Device struct {
 	fault           *fault
 	pool            pool
 	constants       device.Constants
+	lt              lt
+	copies          copies
 
 	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
 	copying sync.Mutex // guards stages and turn; taken before order
@@ -119,6 +121,7 @@ func (d *Device) begin() (err error) {
 	}
 	d.fault = (*fault)(p)
 	*d.fault = fault{}
+	d.lt.begin(d.version, d.folders)
 	return nil
 }
 
@@ -143,7 +146,7 @@ func (d *Device) Close() error {
 	}
 	d.closed = true
 	err := d.within(func() error {
-		errs := []error{explain(d.stream.Synchronize()), explain(d.giveBack())}
+		errs := []error{explain(d.stream.Synchronize()), d.lt.close(), explain(d.giveBack())}
 		for i := range d.stages {
 			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
 		}
@@ -171,9 +174,9 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	} {
 		if family(b) {
 			if b.err != nil {
-				return nil, fmt.Errorf("%s: %w", d.Name(), b.err)
+				return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
 			}
-			return &ordered{d, &kernel{device: d, spec: r.Spec, elements: size(r.Out), workspace: b.workspace, launches: b.launches}}, nil
+			return &ordered{d, b.kernel()}, nil
 		}
 	}
 	return nil, device.Unsupported(d.Name(), r)

@@ -8,11 +8,15 @@
 //	Run               fills the gaps and hands the launches to the driver, which does them in order; nothing waits
 //
 // The functions are the CUDA C++ of kernels/, compiled ahead of time to a gen_FAMILY.ptx for each kernels/FAMILY.cu (module.go), which the
-// driver turns into the machine's code when the first function of the family is asked for. driver.go has the context, the stream and copies; memory.go hands memory out;
-// libraries.go finds NVIDIA's libraries beside the driver.
+// driver turns into the machine's code when the first function of the family is asked for. driver.go has the context, the
+// stream and copies; memory.go hands memory out.
+//
+// libraries.go finds NVIDIA's libraries beside the driver. lt.go has cuBLASLt compute the matrix products of matmul.go and attention.go, with
+// weights in its element type (copies.go) and what its epilogue hasn't launched behind it; our own kernels are for machines without it.
 //
 // libcuda/ is what a program is linked with in place of NVIDIA's driver, so that it starts where there is none: the driver is opened
-// when the device is. fake/ is a driver for tests where there is no GPU: the same kernels, compiled for the processor.
+// when the device is. fake/ is a driver for tests where there is no GPU, the same kernels compiled for the processor, and
+// stand-ins for the libraries.
 //
 // Sums are taken in a fixed order, without atomic additions: the same inputs give the same bytes.
 //

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"unsafe"
@@ -22,8 +23,13 @@ type kernel struct {
 	device    *Device
 	spec      op.Spec
 	elements  int // of the output
+	algorithm string
 	workspace int64
+	shared    int64 // where the part of the workspace begins that cuBLASLt's products take in turn
 	launches  []launch
+	products  []*product
+	held      []*copied
+	unread    []int
 }
 
 // launch is a call of a function of the GPU: its arguments as the driver wants them, packed, but for the addresses that Run knows.
@@ -35,6 +41,9 @@ type launch struct {
 	shared    int // bytes of shared memory beside what the function names
 	arguments []byte
 	gaps      []gap
+	// product is cuBLASLt's, with finish behind it. They take the launch's place where the operands are aligned.
+	product *product
+	finish  *launch
 }
 
 // gap is where an address belongs in the arguments.
@@ -89,36 +98,76 @@ type structure []any
 // Workspace is the scratch memory in bytes.
 func (k *kernel) Workspace() int64 { return k.workspace }
 
-// Algorithm is "": there is one way only.
-func (k *kernel) Algorithm() string { return "" }
+// Algorithm says what products are computed with; "" for what has no choice.
+func (k *kernel) Algorithm() string { return k.algorithm }
 
-// Close does nothing.
-func (k *kernel) Close() error { return nil }
+// Unread lists the inputs that the kernel holds a copy of.
+func (k *kernel) Unread() []int { return k.unread }
+
+// Close gives back what cuBLASLt holds for the kernel, and its copies of weights.
+func (k *kernel) Close() error {
+	for _, p := range k.products {
+		p.free()
+	}
+	var errs []error
+	for _, c := range k.held {
+		errs = append(errs, k.device.copies.release(c, k.device))
+	}
+	k.products, k.held = nil, nil
+	return errors.Join(errs...)
+}
 
 // enqueue hands the launches to the driver.
 func (k *kernel) enqueue(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	d := k.device
+	at := func(p pointer) unsafe.Pointer {
+		var base unsafe.Pointer
+		switch p.from {
+		case nowhere:
+			return nil
+		case fromOutput:
+			base = out
+		case fromInput:
+			base = in[p.input]
+		case fromWorkspace:
+			base = workspace
+		case fixed:
+			base = p.fixed
+		}
+		return unsafe.Add(base, p.offset)
+	}
 	for i := range k.launches {
 		l := &k.launches[i]
-		for _, g := range l.gaps {
-			var p unsafe.Pointer
-			switch g.pointer.from {
-			case fromOutput:
-				p = out
-			case fromInput:
-				p = in[g.pointer.input]
-			case fromWorkspace:
-				p = workspace
-			case fixed:
-				p = g.pointer.fixed
+		if l.product != nil {
+			done, err := l.product.run(d, at, aligned(unsafe.Add(workspace, k.shared)))
+			if err != nil {
+				return fmt.Errorf("%s: %w", d.Name(), err)
 			}
-			binary.NativeEndian.PutUint64(l.arguments[g.at:], uint64(uintptr(p))+uint64(g.pointer.offset))
+			if done && l.finish != nil {
+				if err := l.finish.enqueue(d, at); err != nil {
+					return err
+				}
+			}
+			if done {
+				continue
+			}
 		}
-		r := C.hd_launch(contextOf(d.context), functionOf(l.function), C.uint(l.grid[0]), C.uint(l.grid[1]), C.uint(l.grid[2]), C.uint(l.block), C.uint(l.shared),
-			streamOf(d.stream), unsafe.Pointer(unsafe.SliceData(l.arguments)), C.size_t(len(l.arguments)))
-		if err := result(r); err != nil {
-			return fmt.Errorf("%s: kernel %s: %w", d.Name(), l.name, err)
+		if err := l.enqueue(d, at); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// enqueue fills the gaps and hands the launch to the driver.
+func (l *launch) enqueue(d *Device, at func(pointer) unsafe.Pointer) error {
+	for _, g := range l.gaps {
+		binary.NativeEndian.PutUint64(l.arguments[g.at:], uint64(uintptr(at(g.pointer))))
+	}
+	r := C.hd_launch(contextOf(d.context), functionOf(l.function), C.uint(l.grid[0]), C.uint(l.grid[1]), C.uint(l.grid[2]), C.uint(l.block), C.uint(l.shared),
+		streamOf(d.stream), unsafe.Pointer(unsafe.SliceData(l.arguments)), C.size_t(len(l.arguments)))
+	if err := result(r); err != nil {
+		return fmt.Errorf("%s: kernel %s: %w", d.Name(), l.name, err)
 	}
 	return nil
 }
@@ -129,8 +178,39 @@ type builder struct {
 	request   device.Request
 	workspace int64
 	launches  []launch
+	algorithm string // what computes it, where there is a choice; gemm's need not be said
+	gemms     int    // how many products there are, products of them cuBLASLt's
+	products  []*product
+	shared    int64     // the most that one of the products takes
+	held      []*copied // of weights
+	unread    []int
 	err       error
 }
+
+// kernel is what was collected.
+func (b *builder) kernel() *kernel {
+	k := &kernel{
+		device: b.device, spec: b.request.Spec, elements: size(b.request.Out), algorithm: b.algorithm, workspace: b.workspace, launches: b.launches, products: b.products, held: b.held, unread: b.unread,
+	}
+	if b.shared > 0 {
+		k.shared = rounded(b.workspace)
+		k.workspace = k.shared + rounded(b.shared) + 256 // for aligned
+	}
+	if k.algorithm == "" && b.gemms > 0 {
+		switch len(b.products) {
+		case 0:
+			k.algorithm = "own"
+		case b.gemms:
+			k.algorithm = cublasLt.name
+		default:
+			k.algorithm = cublasLt.name + ", own"
+		}
+	}
+	return k
+}
+
+// close gives back what a kernel that isn't made would have held.
+func (b *builder) close() error { return b.kernel().Close() }
 
 // in is input i.
 func (b *builder) in(i int) value {
@@ -147,6 +227,13 @@ func (b *builder) scratch(n int) value {
 	at := b.workspace
 	b.workspace += rounded(4 * int64(n))
 	return value{pointer: pointer{from: fromWorkspace, offset: at}}
+}
+
+// scratchBFloat16 takes n bfloat16 from the workspace.
+func (b *builder) scratchBFloat16(n int) value {
+	v := b.scratch(ceil(n, 2))
+	v.bf16 = true
+	return v
 }
 
 // faults is where kernels report.

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
 )
 
@@ -27,9 +28,85 @@ func (e epilogue) structure() structure {
 	return structure{e.bias, e.residual, e.y.value, e.y.row, e.y.col, e.y.sample, e.y.head, e.act, e.alpha}
 }
 
-// gemm multiplies a [m,k] by b [k,n], for each head of each of z matrices.
+// gemm multiplies a [m,k] by b [k,n], for each head of each of z matrices: by cuBLASLt where it can, else by a kernel of our own.
 func (b *builder) gemm(left, right matrix, e epilogue, m, n, k, z, heads int) {
+	p, finish := b.viaLibrary(left, right, e, m, n, k, z, heads)
 	b.launch("gemm", [3]int{ceil(m, tile), ceil(n, tile), z}, threads, left.structure(), right.t().structure(), e.structure(), m, n, k, heads)
+	if b.gemms++; b.err == nil {
+		last := &b.launches[len(b.launches)-1]
+		last.product, last.finish = p, finish
+	}
+}
+
+// viaLibrary is gemm by cuBLASLt; nil where it can't. What its epilogue hasn't is done by finish in the output: activations, which are not
+// quite ours there, and a residual of another element type than the output's.
+func (b *builder) viaLibrary(left, right matrix, e epilogue, m, n, k, z, heads int) (p *product, finish *launch) {
+	if b.device.lt.handle == nil {
+		return nil, nil
+	}
+	plain := e
+	plain.bias, plain.act = pointer{}, op.NoAct
+	biased, apart := e.bias.from != nowhere, e.residual.from != nowhere && e.residual.bf16 != e.y.bf16
+	if !apart && e.act == op.NoAct {
+		bias := e.bias
+		if biased && e.y.bf16 {
+			bias = b.rounded(2, false).pointer
+		}
+		if p = b.product(left, right, plain, bias, m, n, k, z, heads); p != nil || !biased {
+			return p, nil
+		}
+	}
+	if z != 1 || e.y.row != n || e.y.col != 1 {
+		return nil, nil
+	}
+	if apart {
+		plain.residual = value{}
+	} else {
+		e.residual = value{}
+	}
+	if p = b.product(left, right, plain, pointer{}, m, n, k, z, heads); p == nil {
+		return nil, nil
+	}
+	p.also = append(p.also, e.bias, e.residual.pointer)
+	b.launch("product_finish", [3]int{blocks(ceil(m*n, 8)), 1, 1}, threads, e.y.value, e.bias, e.residual, m*n, n, e.act)
+	if b.err != nil {
+		return nil, nil
+	}
+	last := len(b.launches) - 1
+	made := b.launches[last]
+	b.launches = b.launches[:last]
+	return p, &made
+}
+
+// weight is input 1 as it is multiplied: for cuBLASLt both factors are of one element type, so that beside bfloat16 features a weight is
+// rounded to bfloat16.
+func (b *builder) weight() value {
+	if b.device.lt.handle == nil || b.request.In[0].DType != device.BFloat16 || b.request.In[1].DType != device.Float32 {
+		return b.in(1)
+	}
+	return b.rounded(1, true)
+}
+
+// rounded is input i in bfloat16: once, if it is constant, else in each run. alone tells that Run reads nothing else of it.
+func (b *builder) rounded(i int, alone bool) value {
+	n, o := size(b.request.In[i]), b.request.In[i]
+	round := func(b *builder, to value) {
+		b.launch("product_round", [3]int{blocks(ceil(n, 8)), 1, 1}, threads, b.in(i).pointer, to.pointer, n)
+	}
+	if o.Const == nil || o.Identity == nil || b.request.LowMemory {
+		to := b.scratchBFloat16(n)
+		round(b, to)
+		return to
+	}
+	if alone {
+		b.unread = append(b.unread, i)
+	}
+	return value{b.copied(i, asBFloat16, 2*int64(n), func(b *builder, to pointer) { round(b, value{to, true}) }), true}
+}
+
+// pointwise tells whether a convolution is a linear layer over the pixels, with the weight [in,out].
+func pointwise(g op.Geometry) bool {
+	return g.KH == 1 && g.KW == 1 && g.Stride == 1 && g.Pad == (op.Padding{})
 }
 
 // byRows is a matrix whose rows of n elements lie one behind the other, and byColumns the transposed of one.
@@ -45,11 +122,11 @@ func matmul(b *builder) bool {
 	case op.Linear:
 		k := channels(r.In[0])
 		e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
-		b.gemm(byRows(b.in(0), k), byColumns(b.in(1), k), e, rows(r.In[0]), n, k, 1, 1)
+		b.gemm(byRows(b.in(0), k), byColumns(b.weight(), k), e, rows(r.In[0]), n, k, 1, 1)
 	case op.LinearDataGrad:
 		k := channels(r.In[0])
 		e := epilogue{residual: b.optional(last, s.Residual), y: y, alpha: 1}
-		b.gemm(byRows(b.in(0), k), byRows(b.in(1), n), e, rows(r.In[0]), n, k, 1, 1)
+		b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, rows(r.In[0]), n, k, 1, 1)
 	case op.LinearWeightGrad:
 		m := channels(r.In[1])
 		b.gemm(byColumns(b.in(1), m), byRows(b.in(0), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[0]), 1, 1)
@@ -58,15 +135,27 @@ func matmul(b *builder) bool {
 		h, w := s.Source(x)
 		e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
 		m := rows(r.Out)
+		if k := channels(r.In[0]); pointwise(s.Geometry) && s.ResizeH == 0 {
+			b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, m, n, k, 1, 1)
+			return true
+		}
 		b.launch("conv", [3]int{ceil(m, tile), ceil(n, tile), 1}, threads, b.in(0), b.in(1), walk(s.Geometry, x[1], x[2], x[3], h, w), e.structure(), m, n)
 	case op.ConvDataGrad:
 		e := epilogue{residual: b.optional(last, s.Residual), y: y, alpha: 1}
+		if k := channels(r.In[0]); pointwise(s.Geometry) {
+			b.gemm(byRows(b.in(0), k), byColumns(b.weight(), k), e, rows(r.Out), n, k, 1, 1)
+			return true
+		}
 		// Each of stride² phases has at most this many pixels.
 		m := r.Out.Shape[0] * ceil(s.H, s.Stride) * ceil(s.W, s.Stride)
 		b.launch("conv_data_grad", [3]int{ceil(m, tile), ceil(n, tile), s.Stride * s.Stride}, threads, b.in(0), b.in(1),
 			walk(s.Geometry, s.H, s.W, channels(r.In[0]), s.H, s.W), e.structure(), r.Out.Shape[0], n)
 	case op.ConvWeightGrad:
 		x := r.In[0].Shape
+		if m := x[3]; pointwise(s.Geometry) {
+			b.gemm(byColumns(b.in(0), m), byRows(b.in(1), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[1]), 1, 1)
+			return true
+		}
 		b.launch("conv_weight_grad", [3]int{ceil(size(r.Out)/n, tile), ceil(n, tile), 1}, threads, b.in(0), b.in(1),
 			walk(s.Geometry, x[1], x[2], x[3], x[1], x[2]), epilogue{y: y, alpha: 1}.structure(), n, rows(r.In[1]))
 	default:

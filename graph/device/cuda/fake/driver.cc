@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "blocks.h"
+#include "work.h"
 
 namespace {
 
@@ -444,4 +445,24 @@ API cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream) {
   LOG("copy %zu\n", n);
   d.queue([=, &d] { memcpy(d.at(to), d.at(from), n); });
   return CUDA_SUCCESS;
+}
+
+// For the stand-ins of libraries: work.h.
+bool fake_cuda_context() { return current != nullptr && *(int*)current != 0; }
+
+bool fake_cuda_owns(const void* p, size_t n) {
+  Device& d = device();
+  Lock lock(d.mutex);
+  return d.owns(p, n);
+}
+
+void fake_cuda_work(const char* name, std::function<void()> work) {
+  Device& d = device();
+  Lock lock(d.mutex);
+  LOG("launch %s\n", name);
+  d.queue([work, &d] {
+    d.protect(PROT_READ | PROT_WRITE);
+    work();
+    d.protect(PROT_NONE);
+  });
 }
