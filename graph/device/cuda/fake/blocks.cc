@@ -89,7 +89,8 @@ enum { FRAME = 20, RETURN = 11 };
 #error "the fake driver runs on x86_64 and aarch64"
 #endif
 
-enum { STACK = 64 << 10, MOST = 1024, WARP = 32 };
+// A stack begins this much lower than the one before, or the tops of all would share a few lines of the cache.
+enum { STACK = 64 << 10, MOST = 1024, WARP = 32, STAGGER = 576, PAST = 8192 };
 
 // State is where a fiber has stopped.
 enum State : char { AT_BLOCK, AT_WARP, DONE };
@@ -182,7 +183,7 @@ void run_block(const Launch& l, unsigned long long block) {
   blockIdx = {(unsigned)(block % l.grid.x), (unsigned)(block / l.grid.x % l.grid.y), (unsigned)(block / l.grid.x / l.grid.y)};
   unsigned n = l.block.x * l.block.y * l.block.z;
   for (unsigned i = 0; i < n; i++) {
-    void** top = (void**)(f.stacks + (size_t)STACK * (i + 1)) - 2; // aligned as at the entry of a function, once the switch returns
+    void** top = (void**)(f.stacks + (size_t)STACK * (i + 1) - i * STAGGER % PAST) - 2; // aligned as at the entry of a function, once the switch returns
     void** sp = top - FRAME;
     memset(sp, 0, sizeof(void*) * FRAME);
     sp[RETURN] = (void*)body;

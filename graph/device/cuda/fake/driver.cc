@@ -41,6 +41,7 @@ struct Device {
   char* inside = nullptr;                     // the same memory, for the driver
   int file = -1;                              // that both are views of
   size_t used = 0;                            // the part of the address space that was ever given out
+  bool open = false;                          // kernels may read and write it now
   std::map<size_t, size_t> taken, holes;      // offset → bytes
   std::map<char*, size_t> pinned;             // memory of the host
   std::map<const shim::Kernel*, int> shared;  // bytes of shared memory that a kernel's launches may ask for, where it isn't 48 KiB
@@ -63,12 +64,20 @@ struct Device {
       work.push_back(std::move(f));
   }
 
-  // drain does all work that waits.
+  // drain does all work that waits. Its first kernel opens the memory.
   void drain() {
     while (!work.empty()) {
       work.front()();
       work.pop_front();
     }
+    if (open) protect(PROT_NONE);
+    open = false;
+  }
+
+  void run(const shim::Launch& l) {
+    if (!open) protect(PROT_READ | PROT_WRITE); // takes as long as a small kernel does for each MiB
+    open = true;
+    shim::run(l);
   }
 
   // at is the driver's view of an address.
@@ -358,11 +367,7 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
   if (shared > (allowed == d.shared.end() ? (size_t)(48 << 10) : (size_t)allowed->second)) return CUDA_ERROR_INVALID_VALUE;
   LOG("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
   shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes), shared};
-  d.queue([l, &d] {
-    d.protect(PROT_READ | PROT_WRITE);
-    shim::run(l);
-    d.protect(PROT_NONE);
-  });
+  d.queue([l, &d] { d.run(l); });
   return CUDA_SUCCESS;
 }
 
