@@ -13,11 +13,11 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/nettest"
 )
 
 // block is one case of blocks.safetensors: a layer of the reference with its inputs, parameters, output and gradients.
@@ -253,7 +253,7 @@ func maximum(x []float32) float64 {
 
 func TestBlocksEqualPyTorch(t *testing.T) {
 	list := blocks(t)
-	for _, name := range devices.Names() {
+	for _, name := range nettest.Names() {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, name)
 			for _, b := range list {
@@ -284,7 +284,7 @@ const (
 )
 
 func TestBlocksInBFloat16(t *testing.T) {
-	for _, name := range devices.Names() {
+	for _, name := range nettest.Names() {
 		d := open(t, name)
 		if !d.Has(device.BFloat16) {
 			continue
@@ -331,7 +331,7 @@ func TestTimestepsEqualDiffusers(t *testing.T) {
 	f := golden.Open(t, "blocks.safetensors")
 	var info map[string]string
 	f.MetadataJSON(t, "cases", &info)
-	for _, name := range devices.Names() {
+	for _, name := range nettest.Names() {
 		d := open(t, name)
 		for c := range info {
 			if !strings.HasPrefix(c, "timesteps") {

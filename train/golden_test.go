@@ -174,12 +174,13 @@ func follow(t *testing.T, d device.Device, c train.Config, name string, v varian
 		t.Helper()
 		off := math.Abs(got - want)
 		worst[quantity] = max(worst[quantity], off)
-		if !(off <= atol) {
+		if atol = golden.Allowed(t, atol); !(off <= atol) {
 			t.Errorf("%s: %.9g, want %.9g, off by %.2g where %.2g is allowed", quantity, got, want, off, atol)
 		}
 	}
 	compare := func(part train.Part, quantity string, step int, atol float64) {
 		t.Helper()
+		atol = golden.Allowed(t, atol)
 		prefix := fmt.Sprintf("%s/%d", quantity, step)
 		all, outside := 0, 0
 		for parameter, got := range saved(t, trainer, part) {
