@@ -15,8 +15,8 @@ FUZZ_IN  ?= .
 BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
 BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
 
-# The test binaries that scripts/gpu-check.sh runs on a machine with a GPU.
-GPU_TESTS := graph/device/cuda graph/unet graph/vae graph/clip graph/vit
+# The tests that scripts/gpu-check.sh runs on a machine with a GPU.
+GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build gpu gpu-test test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
@@ -34,15 +34,18 @@ build: ## build bin/histdist
 # A GPU or its driver is not needed to build; scripts/cuda.sh fetches NVIDIA's headers and compiler where they are missing.
 GPU := cgo=$$(GO=$(GO) scripts/deps.sh) && cuda=$$(scripts/cuda.sh env) || exit 1; eval "$$cuda"; export CGO_ENABLED=1;
 
-gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and what scripts/gpu-check.sh runs on one
+gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scripts/gpu-check.sh
 	@scripts/cuda.sh check
 	@$(GPU) mkdir -p bin/gpu; $(GO) build -tags gpu -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gpu/histdist ./cmd/histdist && \
-	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -ldflags '-s -w' -o bin/gpu/$$(basename $$package).test ./$$package || exit 1; done
+	work=$$(mktemp -d bin/gpu/tests.XXXXXX) && trap 'rm -rf "$$work"' EXIT && ln bin/gpu/histdist "$$work" && \
+	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -ldflags '-s -w' -o "$$work/$$(basename $$package).test" ./$$package || exit 1; done && \
+	scripts/cuda.sh pack "$$work" bin/gpu/check.tar
 	@echo "built bin/gpu/histdist $(VERSION)"
 
+# CUDA_TESTS: with -short it is what every change must pass, in about a minute.
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
-	@$(GPU) $(GO) test -tags gpu -timeout 20m ./graph/device/cuda
+	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda
 
 test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than testdata/golden)
 	@$(CGO) $(GO) test -timeout 20m ./...

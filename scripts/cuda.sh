@@ -4,6 +4,7 @@
 #   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
 #   scripts/cuda.sh fake     builds the fake driver and libraries of the tests, which run the kernels on the processor
 #   scripts/cuda.sh check    tells whether graph/device/cuda/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
+#   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz where neither xz nor Python's lzma is there
 #   scripts/cuda.sh kernels  makes graph/device/cuda/gen_FAMILY.ptx from each kernels/FAMILY.cu
 #
 # Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
@@ -138,6 +139,25 @@ check() {
 	done
 }
 
+# pack makes one file of programs that have most of their code in common: behind one another they pack into a fifth, with a dictionary
+# that reaches over several of them.
+pack() {
+	local from=$1 to=$2
+	rm -f "$to".*
+	if command -v xz >/dev/null; then
+		tar -C "$from" -cf - . | xz -T1 --lzma2=preset=3,dict=192MiB >"$to.new"
+		mv "$to.new" "$to.xz"
+	elif "${PYTHON:-python3}" -c 'import lzma' 2>/dev/null; then
+		tar -C "$from" -cf - . | "${PYTHON:-python3}" -c 'import lzma, shutil, sys
+with lzma.open(sys.argv[1], "wb", filters=[{"id": lzma.FILTER_LZMA2, "preset": 3, "dict_size": 192 << 20}]) as f:
+    shutil.copyfileobj(sys.stdin.buffer, f)' "$to.new"
+		mv "$to.new" "$to.xz"
+	else
+		tar -C "$from" -czf "$to.gz" .
+	fi
+	say "$(ls "$to".*z): $(($(stat -c %s "$to".*z) >> 20)) MiB"
+}
+
 mkdir -p "$out"
 case ${1:-} in
 env)
@@ -153,12 +173,13 @@ env)
 	;;
 fake) fake ;;
 check) check ;;
+pack) pack "$2" "$3" ;;
 kernels)
 	rm -f "$source"/gen_*.ptx
 	compile "$PWD/$source"
 	;;
 *)
-	say "usage: scripts/cuda.sh env|fake|check|kernels"
+	say "usage: scripts/cuda.sh env|fake|check|kernels|pack"
 	exit 2
 	;;
 esac

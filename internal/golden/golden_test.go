@@ -23,6 +23,7 @@ type recorder struct {
 }
 
 func (r *recorder) Helper()                   {}
+func (r *recorder) Name() string              { return "recorder" }
 func (r *recorder) Error(args ...any)         { r.outcome, r.message = "error", fmt.Sprint(args...) }
 func (r *recorder) Fatalf(f string, a ...any) { r.stop("fatal", fmt.Sprintf(f, a...)) }
 func (r *recorder) Skipf(f string, a ...any)  { r.stop("skip", fmt.Sprintf(f, a...)) }
@@ -244,5 +245,17 @@ func TestLayouts(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	for device, want := range map[string]float64{"cpu": 0.5, "ref": 0.5, "cuda:0": 2} {
+		t.Run(device, func(t *testing.T) {
+			t.Run("a case", func(t *testing.T) {
+				if got := golden.Allowed(t, 0.5); got != want {
+					t.Errorf("%v on %s, want %v", got, device, want)
+				}
+			})
+		})
 	}
 }
