@@ -16,6 +16,10 @@ func arrange(b *builder) bool {
 	n, y := size(r.Out), b.out()
 	switch s := r.Spec.(type) {
 	case op.Concat:
+		if len(r.In) == 2 {
+			b.flat("concat", n, b.in(0), b.in(1), y, n, stride(r.In[0], s.Axis), stride(r.In[1], s.Axis))
+			break
+		}
 		at, to := 0, stride(r.Out, s.Axis)
 		for i, x := range r.In {
 			width := stride(x, s.Axis)

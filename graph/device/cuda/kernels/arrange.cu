@@ -24,6 +24,27 @@ KERNEL(copy_rows, In x, Out y, i64 n, i64 width, i64 from, i64 from_at, i64 to, 
     move_rows<FLAT>((const float*)x.p, (float*)y.p, n, width, from, from_at, to, to_at);
 }
 
+template <int V, class A, class B, class Y>
+__device__ inline void join_rows(A a, B b, Y y, i64 n, i64 left, i64 right) {
+  EACH_OF(V, i, n) {
+    Split s = split<V>(i, left + right);
+    float v[V];
+    if (s.column < left)
+      read(v, a, s.row * left + s.column);
+    else
+      read(v, b, s.row * right + s.column - left);
+    write(v, y, i);
+  }
+}
+
+// concat puts rows of a, of `left` elements, and of b, of `right` elements, side by side; n is the number of y's elements.
+KERNEL(concat, In a, In b, Out y, i64 n, i64 left, i64 right) {
+  if ((left | right) % FLAT != 0 || a.bf16 || b.bf16 || y.bf16 || !aligned(a.p, b.p, y.p))
+    join_rows<1>(a, b, y, n, left, right);
+  else
+    join_rows<FLAT>((const float*)a.p, (const float*)b.p, (float*)y.p, n, left, right);
+}
+
 template <int V, class X, class Y>
 __device__ inline void pad_rows(X x, Y y, i64 n, i64 width, i64 before, i64 whole) {
   EACH_OF(V, i, n) {
