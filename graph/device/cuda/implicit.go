@@ -42,7 +42,7 @@ const (
 func implicit(b *builder) bool {
 	r := b.request
 	s, ok := r.Spec.(op.Conv2D)
-	if !ok || r.In[0].DType != device.BFloat16 {
+	if !ok || r.In[0].DType != device.BFloat16 || b.device.lt.handle != nil && pointwise(s) {
 		return false
 	}
 	x, m, n := r.In[0].Shape, rows(r.Out), channels(r.Out)
@@ -53,8 +53,7 @@ func implicit(b *builder) bool {
 	h, w := s.Source(x)
 	weight := b.in(1)
 	if !weight.bf16 {
-		weight = b.halves(terms * n)
-		b.flat("cast", terms*n, b.in(1), weight, terms*n)
+		weight = b.rounded(1, true)
 	}
 	t, steps, parts := implicitLarge, ceil(terms, implicitDepth), 1
 	if t.tiles(m, n) < implicitBlocks/2 {

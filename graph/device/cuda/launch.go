@@ -229,13 +229,6 @@ func (b *builder) scratch(n int) value {
 	return value{pointer: pointer{from: fromWorkspace, offset: at}}
 }
 
-// scratchBFloat16 takes n bfloat16 from the workspace.
-func (b *builder) scratchBFloat16(n int) value {
-	v := b.scratch(ceil(n, 2))
-	v.bf16 = true
-	return v
-}
-
 // faults is where kernels report.
 func (b *builder) faults() pointer {
 	return pointer{from: fixed, fixed: unsafe.Pointer(b.device.fault)}

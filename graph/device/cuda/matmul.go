@@ -94,7 +94,7 @@ func (b *builder) rounded(i int, alone bool) value {
 		b.launch("product_round", [3]int{blocks(ceil(n, 8)), 1, 1}, threads, b.in(i).pointer, to.pointer, n)
 	}
 	if o.Const == nil || o.Identity == nil || b.request.LowMemory {
-		to := b.scratchBFloat16(n)
+		to := b.halves(n)
 		round(b, to)
 		return to
 	}
@@ -105,7 +105,10 @@ func (b *builder) rounded(i int, alone bool) value {
 }
 
 // pointwise tells whether a convolution is a linear layer over the pixels, with the weight [in,out].
-func pointwise(g op.Geometry) bool {
+func pointwise(s op.Conv2D) bool { return s.ResizeH == 0 && pixelwise(s.Geometry) }
+
+// pixelwise tells whether each output pixel is of one input pixel.
+func pixelwise(g op.Geometry) bool {
 	return g.KH == 1 && g.KW == 1 && g.Stride == 1 && g.Pad == (op.Padding{})
 }
 
@@ -135,14 +138,14 @@ func matmul(b *builder) bool {
 		h, w := s.Source(x)
 		e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
 		m := rows(r.Out)
-		if k := channels(r.In[0]); pointwise(s.Geometry) && s.ResizeH == 0 {
+		if k := channels(r.In[0]); pointwise(s) {
 			b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, m, n, k, 1, 1)
 			return true
 		}
 		b.launch("conv", [3]int{ceil(m, tile), ceil(n, tile), 1}, threads, b.in(0), b.in(1), walk(s.Geometry, x[1], x[2], x[3], h, w), e.structure(), m, n)
 	case op.ConvDataGrad:
 		e := epilogue{residual: b.optional(last, s.Residual), y: y, alpha: 1}
-		if k := channels(r.In[0]); pointwise(s.Geometry) {
+		if k := channels(r.In[0]); pixelwise(s.Geometry) {
 			b.gemm(byRows(b.in(0), k), byColumns(b.weight(), k), e, rows(r.Out), n, k, 1, 1)
 			return true
 		}
@@ -152,7 +155,7 @@ func matmul(b *builder) bool {
 			walk(s.Geometry, s.H, s.W, channels(r.In[0]), s.H, s.W), e.structure(), r.Out.Shape[0], n)
 	case op.ConvWeightGrad:
 		x := r.In[0].Shape
-		if m := x[3]; pointwise(s.Geometry) {
+		if m := x[3]; pixelwise(s.Geometry) {
 			b.gemm(byColumns(b.in(0), m), byRows(b.in(1), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[1]), 1, 1)
 			return true
 		}

@@ -74,9 +74,14 @@ struct Device {
     open = false;
   }
 
-  void run(const shim::Launch& l) {
+  // admit opens the memory until the work is done.
+  void admit() {
     if (!open) protect(PROT_READ | PROT_WRITE); // takes as long as a small kernel does for each MiB
     open = true;
+  }
+
+  void run(const shim::Launch& l) {
+    admit();
     shim::run(l);
   }
 
@@ -466,8 +471,7 @@ void fake_cuda_work(const char* name, std::function<void()> work) {
   Lock lock(d.mutex);
   LOG("launch %s\n", name);
   d.queue([work, &d] {
-    d.protect(PROT_READ | PROT_WRITE);
+    d.admit();
     work();
-    d.protect(PROT_NONE);
   });
 }
