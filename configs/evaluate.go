@@ -49,7 +49,7 @@ type Evaluate struct {
 	Flips     int     `key:"flips" usage:"random flips of signs in a paired test"`
 	Seed      int64   `key:"seed" usage:"of all that is drawn: resamples, subsets, halves; 0 to 4294967295"`
 
-	Device  string `key:"device" usage:"for the networks: auto, cpu or ref"`
+	Device  string `key:"device" usage:"for the networks: auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
 	Threads int    `key:"threads" usage:"processor threads; 0 is all"`
 	Batch   int    `key:"batch" usage:"images that go through a network together"`
 

@@ -15,7 +15,8 @@ import (
 type Plan struct {
 	train.Plan
 	Device      string
-	Available   int64 // bytes that may still be allocated; 0 if unknown
+	Available   int64 // bytes that the run may take; 0 if unknown
+	Networks    int64 // bytes of the networks that aren't trained
 	Pairs       string
 	MicroSteps  int           // of an epoch
 	Epochs      float64       // of the run
@@ -32,6 +33,9 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	p := Plan{
 		Device: e.device.Name(), Available: e.device.Available(), Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
 		Epochs: float64(c.MaxSteps*c.Accumulate) / float64(e.source.Len()), BatchImages: e.Config.Data.Batch,
+	}
+	if !e.device.HostMemory() && p.Available > 0 { // the state is there already, all of it
+		p.Available += e.device.Allocated()
 	}
 	if err := e.measureLoader(ctx, &p); err != nil {
 		return p, err
@@ -62,6 +66,9 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	}
 	var err error
 	p.Plan, err = e.trainer.Plan(ctx, examples, draws)
+	if e.frozen != nil {
+		p.Networks = e.frozen.Memory()
+	}
 	return p, err
 }
 
@@ -94,12 +101,13 @@ memory        %s on %s, of %s that may be used
   average     %s
   activations %s
   kernels     %s
+  networks    %s that are not trained
 steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-steps
 a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
 loader        %.2f s for the images of a step, beside the training: %.1f× as fast as needed; at most %s
 the run       %s
-`, p.Pairs, p.Parameters, gib(p.Memory()), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
-		gib(p.Activations), gib(p.Kernels), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages, p.Epochs, p.MicroSteps,
+`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
+		gib(p.Activations), gib(p.Kernels), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages, p.Epochs, p.MicroSteps,
 		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),
 		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))
 	return err

@@ -76,7 +76,7 @@ func untrained(t *testing.T) string {
 }
 
 func runAutoencoder(ctx context.Context, c train.Config, base string, threads int, o train.RunOptions) (train.Result, error) {
-	d, err := devices.Open("auto", threads)
+	d, err := nettest.Fastest(threads)
 	if err != nil {
 		return train.Result{}, err
 	}

@@ -49,13 +49,14 @@ type checkpoint struct {
 
 // machine is what the bytes of a run depend on beside its configuration: sums are taken in another order elsewhere.
 type machine struct {
-	Device         string `json:"device"`
+	Device         string `json:"device"`          // without the number of a GPU
 	Threads        int    `json:"threads"`         // 0 of a device that has one way of computing
-	InstructionSet string `json:"instruction-set"` // likewise ""
+	InstructionSet string `json:"instruction-set"` // likewise ""; of a GPU its model, the driver and the libraries
 }
 
 func machineOf(d device.Device) machine {
-	m := machine{Device: d.Name()}
+	kind, _, _ := strings.Cut(d.Name(), ":")
+	m := machine{Device: kind}
 	if d, ok := d.(interface{ Threads() int }); ok {
 		m.Threads = d.Threads()
 	}

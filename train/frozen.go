@@ -108,6 +108,22 @@ func (f *Frozen) Close() error {
 	return errors.Join(errs...)
 }
 
+// Memory is the number of bytes that the networks hold on the device now.
+func (f *Frozen) Memory() int64 {
+	bytes := int64(0)
+	add := func(p *forward) {
+		m := p.Report().Memory
+		bytes += m.Arena + m.Kernels + m.Copies
+	}
+	if f.vit != nil {
+		add(f.vit)
+	}
+	for _, e := range f.encoder {
+		add(e)
+	}
+	return bytes
+}
+
 // Over makes a run's examples of images.
 func (f *Frozen) Over(s PairSource) Examples { return encoded{f, s} }
 

@@ -21,7 +21,7 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trainer, err := train.New(c, train.Options{Device: nettest.Open(t, "auto"), UNet: folder, Schedule: sdSchedule(t, c.Prediction)})
+	trainer, err := train.New(c, train.Options{Device: nettest.Open(t, nettest.Names()[0]), UNet: folder, Schedule: sdSchedule(t, c.Prediction)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,12 +24,12 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/nettest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -124,19 +124,23 @@ func tinyRun() train.Config {
 
 // setup is a trainer of the tiny network on a device.
 func setup(c train.Config, network string) (d device.Device, t *train.Trainer, err error) {
-	if d, err = devices.Open("auto", 1); err != nil {
+	if d, err = nettest.Fastest(1); err != nil {
 		return nil, nil, err
 	}
+	t, err = setupOn(d, c, network)
+	return d, t, err
+}
+
+func setupOn(d device.Device, c train.Config, network string) (t *train.Trainer, err error) {
 	s := schedule.DefaultConfig()
 	if s, err = s.For(c.Prediction); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	noise, err := schedule.New(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	t, err = train.New(c, train.Options{Device: d, UNet: network, Schedule: noise})
-	return d, t, err
+	return train.New(c, train.Options{Device: d, UNet: network, Schedule: noise})
 }
 
 // runTiny trains the tiny network in a folder.

@@ -44,7 +44,7 @@ Phikon, with made-up weights: no model is needed. Takes about a minute and 12 GB
 			return errors.Join(err, w.Flush())
 		},
 	}
-	c.Flags().StringVar(&device, "device", "auto", "auto, cpu or ref")
+	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
 	c.Flags().StringVar(&precision, "precision", "float32", "float32 or bfloat16")
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is all")
 	c.Flags().BoolVar(&o.LowMemory, "low-memory", false, "use less memory, in more time")

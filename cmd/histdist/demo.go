@@ -15,7 +15,8 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var out string
+	var out, device string
+	var threads int
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "translate a piece of synthetic tissue with the model in the binary",
@@ -24,9 +25,9 @@ tissue alone, and puts the true stain beside it. Needs nothing and downloads not
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
-			d, err := devices.Open("auto", 0)
+			d, err := devices.Open(device, threads)
 			if err != nil {
-				return err
+				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
 			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Report: reporter(cmd.ErrOrStderr())})
@@ -50,20 +51,22 @@ It took %.1f s. The model is small and knows synthetic tissue alone. With a mode
 		},
 	}
 	c.Flags().StringVar(&out, "out", "demo", "folder to write")
+	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
+	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is all")
 	c.AddCommand(demoMeasureCommand())
 	return c
 }
 
 func demoMeasureCommand() *cobra.Command {
-	var out string
+	var out, device string
 	o := demo.MeasureOptions{Software: "histdist " + version}
 	c := &cobra.Command{
 		Use:   "measure",
 		Short: "measure how good the model in the binary is on tissue that it has not seen",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Device, err = devices.Open("auto", 0); err != nil {
-				return err
+			if o.Device, err = devices.Open(device, 0); err != nil {
+				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
 			o.Report = reporter(cmd.ErrOrStderr())
@@ -84,6 +87,7 @@ func demoMeasureCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&out, "out", "demo-eval", "folder to write")
+	f.StringVar(&device, "device", "auto", devices.Usage())
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")
 	f.IntVar(&o.Steps, "steps", demo.Steps, "of inversion and translation each")

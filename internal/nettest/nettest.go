@@ -51,6 +51,14 @@ func New(name string) (device.Device, error) {
 	return remote.New(d)
 }
 
+// Fastest is the first device that HISTDIST_TEST_DEVICES names, else the fastest of the build on a number of threads; 0 is all.
+func Fastest(threads int) (device.Device, error) {
+	if os.Getenv("HISTDIST_TEST_DEVICES") != "" {
+		return New(Names()[0])
+	}
+	return devices.Open("auto", threads)
+}
+
 // Open returns a device that is closed when the test ends: see New.
 func Open(t testing.TB, name string) device.Device {
 	t.Helper()

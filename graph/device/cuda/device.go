@@ -154,7 +154,7 @@ func (d *Device) Close() error {
 		errs = append(errs, d.modules.unload()...)
 		return errors.Join(errs...)
 	})
-	err = errors.Join(err, explain(d.gpu.ReleasePrimaryCtx()))
+	err = errors.Join(unlessLost(err), unlessLost(explain(d.gpu.ReleasePrimaryCtx())))
 	if n := d.pool.allocated; n != 0 {
 		err = errors.Join(err, fmt.Errorf("%s: closed with %d bytes allocated", d.Name(), n))
 	}

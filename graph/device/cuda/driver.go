@@ -62,13 +62,33 @@ type Error struct {
 // Error says what went wrong, and for what ends a device, that it did.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("%s (%d): %s", e.Name, e.Code, e.Text)
-	switch e.Code {
-	case C.CUDA_ERROR_ILLEGAL_ADDRESS, C.CUDA_ERROR_LAUNCH_FAILED, C.CUDA_ERROR_ECC_UNCORRECTABLE, C.CUDA_ERROR_HARDWARE_STACK_ERROR, C.CUDA_ERROR_LAUNCH_TIMEOUT:
+	switch {
+	case e.ends():
 		return s + ": the GPU is lost to this process; start it again"
-	case C.CUDA_ERROR_OUT_OF_MEMORY:
+	case e.Code == C.CUDA_ERROR_OUT_OF_MEMORY:
 		return s + ": nvidia-smi shows which processes hold the GPU's memory"
 	}
 	return s
+}
+
+// ends tells whether nothing can be done with the device any more.
+func (e *Error) ends() bool {
+	switch e.Code {
+	case C.CUDA_ERROR_ILLEGAL_ADDRESS, C.CUDA_ERROR_LAUNCH_FAILED, C.CUDA_ERROR_ECC_UNCORRECTABLE, C.CUDA_ERROR_HARDWARE_STACK_ERROR,
+		C.CUDA_ERROR_LAUNCH_TIMEOUT, C.CUDA_ERROR_ILLEGAL_INSTRUCTION, C.CUDA_ERROR_MISALIGNED_ADDRESS, C.CUDA_ERROR_INVALID_ADDRESS_SPACE,
+		C.CUDA_ERROR_INVALID_PC, C.CUDA_ERROR_NVLINK_UNCORRECTABLE, C.CUDA_ERROR_CONTEXT_IS_DESTROYED, C.CUDA_ERROR_UNKNOWN:
+		return true
+	}
+	return false
+}
+
+// unlessLost is nil for what giving back says of a device that is lost: all of it is gone, and what happened was said where it happened.
+func unlessLost(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.ends() {
+		return nil
+	}
+	return err
 }
 
 // result is nil for success.

@@ -81,6 +81,23 @@ func readGPU(ordinal int) (g GPU, err error) {
 	return g, err
 }
 
+// ISA is what the bytes of results depend on beside the inputs: the GPU's model, the driver, and NVIDIA's libraries. A training that goes on
+// compares it.
+func (d *Device) ISA() string {
+	parts := []string{fmt.Sprintf("GPU %d", d.ordinal), "CUDA " + versionText(d.version)}
+	if g, err := readGPU(d.ordinal); err == nil {
+		parts[0] = fmt.Sprintf("%s (%s)", g.Name, g.Capability)
+	}
+	for _, s := range []sought{cublasLt, cuDNN} {
+		if l, err := s.open(d.version, d.folders); err == nil {
+			parts = append(parts, l.Name+" "+l.Version)
+		} else {
+			parts = append(parts, "no "+s.name)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // driverVersion is the first line of what the kernel module says, "" where there is none.
 func driverVersion() string {
 	text, err := os.ReadFile("/proc/driver/nvidia/version")

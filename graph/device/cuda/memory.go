@@ -93,7 +93,7 @@ func (d *Device) Free(m device.Memory) error {
 	}
 	d.order.Lock()
 	defer d.order.Unlock()
-	return d.within(func() error { return cu.MemFree(address(m.Ptr)) })
+	return unlessLost(d.within(func() error { return cu.MemFree(address(m.Ptr)) }))
 }
 
 // giveBack returns what is kept to the driver.

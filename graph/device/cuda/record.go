@@ -99,7 +99,7 @@ func (r *recording) Replay() error {
 
 // Close gives the graph back.
 func (r *recording) Close() error {
-	return r.device.within(func() error { return result(C.cuGraphExecDestroy(r.exec)) })
+	return unlessLost(r.device.within(func() error { return result(C.cuGraphExecDestroy(r.exec)) }))
 }
 
 // Copy copies within the device.

@@ -13,6 +13,9 @@ import (
 // Names lists the processor devices of this build, the fastest first. Builds for GPUs have "cuda:0", "cuda:1", … beside them.
 func Names() []string { return append(fast(), "ref") }
 
+// Usage lists the devices of this build, for a flag.
+func Usage() string { return "auto, " + strings.Join(append(Names(), gpus()...), ", ") }
+
 // Open returns the device of a name: "auto" is the fastest processor device that this build and machine have, "cuda" is "cuda:0".
 // threads is the number of threads of a processor device; 0 is one for each processor.
 func Open(name string, threads int) (device.Device, error) {
@@ -37,5 +40,5 @@ func Open(name string, threads int) (device.Device, error) {
 		}
 		return openCUDA(n)
 	}
-	return nil, fmt.Errorf("device %q: this build has auto, %s", name, strings.Join(append(Names(), gpus()...), ", "))
+	return nil, fmt.Errorf("device %q: this build has %s", name, Usage())
 }
