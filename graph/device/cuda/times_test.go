@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, and attention, over so many runs; 50 says enough")
+var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention and convolutions, over so many runs; 50 says enough")
 
 // timed is an operation with the shapes of its inputs.
 type timed struct {
@@ -70,6 +70,31 @@ func attentions() (list []timed) {
 	return list
 }
 
+// convolutions are those of the U-Net and of the decoder that take the most time.
+func convolutions() (list []timed) {
+	for _, c := range [][4]int{
+		{1, 64, 320, 320},
+		{1, 64, 640, 320},
+		{1, 32, 640, 640},
+		{1, 32, 1280, 640},
+		{1, 16, 1280, 1280},
+		{1, 16, 2560, 1280},
+		{1, 8, 1280, 1280},
+		{8, 64, 320, 320},
+		{8, 32, 640, 640},
+		{8, 16, 1280, 1280},
+		{8, 8, 1280, 1280},
+		{1, 512, 128, 128},
+		{1, 256, 256, 256},
+		{1, 128, 512, 512},
+	} {
+		n, side, in, out := c[0], c[1], c[2], c[3]
+		g := op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}
+		list = append(list, timed{op.Conv2D{Geometry: g, Bias: true}, []tensor.Shape{{n, side, side, in}, {3, 3, in, out}, {out}}})
+	}
+	return list
+}
+
 // TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with -bench-kernels only. "again" has
 // the same memory in each run, which a GPU's cache may hold, and "fresh" as much in turn as no cache holds.
 func TestTimes(t *testing.T) {
@@ -96,6 +121,7 @@ func TestTimes(t *testing.T) {
 		{op.Scale{Factor: 2}, []tensor.Shape{p}},
 	})
 	add("attention", attentions())
+	add("convolution", convolutions())
 	for _, name := range order {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range list[name] {
