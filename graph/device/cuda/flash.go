@@ -75,11 +75,16 @@ func (h heads) grid(rows, block int) [3]int { return [3]int{ceil(rows, block), h
 func (b *builder) flash(h heads) {
 	k := h.flashKernel()
 	a := flashArguments{q: b.in(0).pointer, k: b.in(1).pointer, v: b.in(2).pointer, o: b.out().pointer}
-	rows := flashRows
-	if k.wide && b.fills(h.count()*ceil(h.queries, flashWide)) {
-		rows = flashWide
-	}
+	rows := b.flashRows(h, k)
 	b.launchShared(fmt.Sprintf("attention_%d_%d", k.d, rows), h.grid(h.queries, rows), flashThreads, k.tiles(), a.structure(h))
+}
+
+// flashRows is how many queries a block of the forward pass has.
+func (b *builder) flashRows(h heads, k flashKernel) int {
+	if k.wide && b.fills(h.count()*ceil(h.queries, flashWide)) {
+		return flashWide
+	}
+	return flashRows
 }
 
 // tiles is the shared memory of two stages of two tiles, in bytes.
@@ -98,7 +103,8 @@ func (b *builder) flashGrad(h heads) {
 		o: out.pointer, dk: out.plus(sizeQ).pointer, dv: out.plus(sizeQ + sizeK).pointer,
 		stats: b.scratch(2 * h.count() * h.padded()).pointer,
 	}
-	b.launchShared(fmt.Sprintf("attention_statistics_%d", k.d), h.grid(h.queries, flashRows), flashThreads, k.tiles(), a.structure(h))
+	rows := b.flashRows(h, k)
+	b.launchShared(fmt.Sprintf("attention_statistics_%d_%d", k.d, rows), h.grid(h.queries, rows), flashThreads, k.tiles(), a.structure(h))
 	b.launchShared(fmt.Sprintf("attention_queries_%d", k.d), h.grid(h.queries, flashRows), flashThreads, k.tiles(), a.structure(h))
 	shared := k.tiles() + 2*2*k.keys*4 // two stages of two statistics
 	if !k.held {

@@ -2,25 +2,26 @@
 #include "attention.cuh"
 
 // attention_statistics writes stats, by which the gradients compute the probabilities again. For queries beyond the last one they make zeros of them.
-template <int D, int KEYS>
+template <int D, int M, int KEYS>
 __device__ inline void attention_statistics(const Attention& a, u16* shared) {
-  Softmax<D, 1> f;
-  attend<D, 1, KEYS>(f, a, shared);
+  Softmax<D, M> f;
+  attend<D, M, KEYS>(f, a, shared);
   Source dy = tokens(a, a.dy, a.queries);
-  UNROLLED (int i = 0; i < 2; i++) {
-    int row = blockIdx.x * (ATTENTION_WARPS * 16) + warp() * 16 + lane() / 4 + i * 8;
-    float sum = 0.0f;
-    UNROLLED (int n = 0; n < D / 8; n++) {
-      u32 d = pair(dy, row, n * 8 + lane() % 4 * 2);
-      sum += f.sum[0][n][2 * i] * from_bf16((u16)d) + f.sum[0][n][2 * i + 1] * from_bf16((u16)(d >> 16));
+  UNROLLED (int m = 0; m < M; m++)
+    UNROLLED (int i = 0; i < 2; i++) {
+      int row = blockIdx.x * (ATTENTION_WARPS * M * 16) + (warp() * M + m) * 16 + lane() / 4 + i * 8;
+      float sum = 0.0f;
+      UNROLLED (int n = 0; n < D / 8; n++) {
+        u32 d = pair(dy, row, n * 8 + lane() % 4 * 2);
+        sum += f.sum[m][n][2 * i] * from_bf16((u16)d) + f.sum[m][n][2 * i + 1] * from_bf16((u16)(d >> 16));
+      }
+      sum = quad_sum(sum) / f.total[m][i];
+      if (lane() % 4 != 0 || row >= a.padded) continue;
+      float* to = a.stats + (blockIdx.z * a.heads + blockIdx.y) * 2 * a.padded + row;
+      bool there = row < a.queries;
+      to[0] = there ? f.top[m][i] * a.scale + log2f(f.total[m][i]) : infinity();
+      to[a.padded] = there ? sum : 0.0f;
     }
-    sum = quad_sum(sum) / f.total[0][i];
-    if (lane() % 4 != 0) continue;
-    float* to = a.stats + (blockIdx.z * a.heads + blockIdx.y) * 2 * a.padded + row;
-    bool there = row < a.queries;
-    to[0] = there ? f.top[0][i] * a.scale + log2f(f.total[0][i]) : infinity();
-    to[a.padded] = there ? sum : 0.0f;
-  }
 }
 
 // Gradients: with P the probabilities, S the scores and D = Σ o·dy of each query
@@ -120,10 +121,13 @@ __device__ inline void attention_gradient(const Attention& a, u16* shared) {
   if (TRANSPOSED) write<D>(a, a.dv, count_rows, mine, dy[0], 1.0f, 1.0f);
 }
 
-ATTENTION(attention_statistics_40, 4, attention_statistics<40, 64>)
-ATTENTION(attention_statistics_64, 3, attention_statistics<64, 64>)
-ATTENTION(attention_statistics_80, 3, attention_statistics<80, 64>)
-ATTENTION(attention_statistics_160, 2, attention_statistics<160, 32>)
+ATTENTION(attention_statistics_40_64, 4, attention_statistics<40, 1, 64>)
+ATTENTION(attention_statistics_64_64, 3, attention_statistics<64, 1, 64>)
+ATTENTION(attention_statistics_80_64, 3, attention_statistics<80, 1, 64>)
+ATTENTION(attention_statistics_160_64, 2, attention_statistics<160, 1, 32>)
+ATTENTION(attention_statistics_40_128, 2, attention_statistics<40, 2, 64>)
+ATTENTION(attention_statistics_64_128, 2, attention_statistics<64, 2, 64>)
+ATTENTION(attention_statistics_80_128, 2, attention_statistics<80, 2, 64>)
 
 ATTENTION(attention_queries_40, 3, attention_gradient<40, 64, false, true>)
 ATTENTION(attention_queries_64, 3, attention_gradient<64, 64, false, true>)
