@@ -54,6 +54,9 @@ func allOf(s op.Spec) *all {
 	return nil
 }
 
+// updatesOfBlock is how many elements a block takes: 4 times 4 each thread, so that finding the tensor costs little.
+const updatesOfBlock = 16 * threads
+
 // together puts the calls at the beginning of a list that one launch can do into the stream, and returns how many they are; 0 is none.
 // They are of one operation, share what they have to and write what no other one of them reads or writes.
 func (d *Device) together(calls []device.Call) (n int, err error) {
@@ -80,7 +83,7 @@ func (d *Device) together(calls []device.Call) (n int, err error) {
 		for _, at := range a.writes {
 			written[c.In[at]] = true
 		}
-		l.add(ceil(k.elements, 4*threads), k.elements, addresses...)
+		l.add(ceil(k.elements, updatesOfBlock), k.elements, addresses...)
 		n++
 	}
 	if n < 2 {

@@ -47,6 +47,9 @@ func (b *builder) columnSums(outer, rows, c int) {
 // shares is how many blocks sum up n elements.
 func shares(n int) int { return min(ceil(n, 16*row), fill) }
 
+// squaresOfBlock is how many elements a block of square_sums takes: many, for one block adds up what all of them give.
+const squaresOfBlock = 1 << 15
+
 // total has a sum of n elements taken in shares: launch writes one number for each block, and factor times their sum goes to the output.
 func (b *builder) total(n int, factor float32, launch func(partial pointer, grid [3]int)) {
 	partial := b.scratch(shares(n)).pointer
@@ -75,13 +78,13 @@ func reduce(b *builder) bool {
 	case op.GlobalNorm:
 		all := 0
 		for _, x := range r.In {
-			all += shares(size(x))
+			all += ceil(size(x), squaresOfBlock)
 		}
 		partial, at := b.scratch(all).pointer, 0
 		for first := 0; first < len(r.In); first += squared.most {
 			l := squared
 			for i, x := range r.In[first:min(first+squared.most, len(r.In))] {
-				l.add(shares(size(x)), size(x), b.in(first+i).pointer)
+				l.add(ceil(size(x), squaresOfBlock), size(x), b.in(first+i).pointer)
 			}
 			b.launch("square_sums", [3]int{l.blocks, 1, 1}, row, l.structure(), partial, at)
 			at += l.blocks
