@@ -196,29 +196,32 @@ func (r *run) notFiniteError(micro []drawn, reason error) error {
 
 // step takes one optimisation step: micro-steps as many as are accumulated, or as the epoch has left, and an update.
 func (r *run) step(ctx context.Context) (Metrics, error) {
-	begin, flop, images := time.Now(), r.trainer.flop, 0
+	begin, flop, images := time.Now(), r.trainer.operations(), 0
 	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.position.Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
 	counts := map[string]float64{}
 	var group []drawn
 	for len(group) < r.config.Accumulate && r.position.Epoch == m.Epoch {
-		d, err := r.draw(ctx)
+		next, err := r.drawn(ctx, min(len(r.trainer.all()), r.config.Accumulate-len(group)))
 		if err != nil {
 			return m, err
 		}
-		group = append(group, d)
-		values, err := r.trainer.accumulate(ctx, d.example, d.draws)
+		all, err := r.trainer.accumulateAll(ctx, next)
 		if err != nil {
 			return m, err
 		}
-		if loss := values[0]; !finite(loss) {
-			return m, r.notFiniteError(group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite))
+		for i, d := range next {
+			group = append(group, d)
+			values := all[i]
+			if loss := values[0]; !finite(loss) {
+				return m, r.notFiniteError(group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite))
+			}
+			m.Loss += values[0] / float64(r.config.Accumulate)
+			for name, loss := range r.trainer.objective.losses(d.task, values) {
+				m.Losses[name] += loss
+				counts[name]++
+			}
+			images += d.example.Shape[0]
 		}
-		m.Loss += values[0] / float64(r.config.Accumulate)
-		for name, loss := range r.trainer.objective.losses(d.task, values) {
-			m.Losses[name] += loss
-			counts[name]++
-		}
-		images += d.example.Shape[0]
 	}
 	u, err := r.trainer.Update(ctx)
 	if errors.Is(err, ErrNotFinite) {
@@ -235,11 +238,24 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 	m.GradientNorm, m.LearningRate, m.EMADecay = u.GradientNorm, u.LearningRate, u.EMADecay
 	m.Seconds = time.Since(begin).Seconds()
 	m.ImagesPerSecond = float64(images) / m.Seconds
-	m.TFLOPS = float64(r.trainer.flop-flop) / m.Seconds / 1e12
+	m.TFLOPS = float64(r.trainer.operations()-flop) / m.Seconds / 1e12
 	m.Memory = r.trainer.options.Device.Allocated()
 	each := time.Since(r.began) / time.Duration(u.Step-r.result.Resumed)
 	m.Left = each * time.Duration(r.config.MaxSteps-u.Step)
 	return m, nil
+}
+
+// drawn makes the next n micro-steps, or those that the epoch has left.
+func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
+	var list []drawn
+	for epoch := r.position.Epoch; len(list) < n && r.position.Epoch == epoch; {
+		d, err := r.draw(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, nil
 }
 
 // draw makes the next micro-step.

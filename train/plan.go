@@ -52,6 +52,7 @@ func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (
 		p.Average = 4 * p.Parameters
 	}
 	t.torn = true
+	each := (t.config.Accumulate + len(t.peers)) / (1 + len(t.peers)) // micro-steps of a device
 	for i, e := range examples {
 		for warm := range 2 { // the first run touches memory for the first time
 			begin, flop := time.Now(), t.flop
@@ -64,7 +65,7 @@ func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (
 			}
 			if warm == 1 {
 				update := time.Since(begin) - micro
-				p.Step += (time.Duration(t.config.Accumulate)*micro + update) / time.Duration(len(examples))
+				p.Step += (time.Duration(each)*micro + update) / time.Duration(len(examples))
 				p.FLOP += int64(t.config.Accumulate) * (t.flop - flop) / int64(len(examples))
 			}
 		}

@@ -121,8 +121,13 @@ func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[str
 		if s.part == Averages && !c.Config.EMA { // the average begins now
 			from = t.config.Objective.folder()
 		}
-		if err := t.state.load(filepath.Join(path, from), s.part); err != nil {
-			return nil, err
+		for _, each := range t.all() {
+			if s.part == Averages && each != t {
+				continue // the first device keeps them
+			}
+			if err := each.state.load(filepath.Join(path, from), s.part); err != nil {
+				return nil, err
+			}
 		}
 	}
 	t.updates = c.Step

@@ -21,6 +21,9 @@ import (
 // Options say what is trained, and on what.
 type Options struct {
 	Device device.Device // it stays the caller's
+	// Peers are further devices, which share the work with Device, and Group has them all, Device first. They stay the caller's.
+	Peers []device.Device
+	Group device.Group
 	// UNet or VAE, by the configuration's objective, is the folder of the network to begin with: config.json and weights in
 	// diffusers' layout.
 	UNet, VAE string
@@ -59,6 +62,7 @@ type Trainer struct {
 	flop       int64 // of all micro-steps
 	ceiling    int64 // bytes that the device may have allocated; 0 if it is not known
 	torn       bool  // an update failed halfway
+	peers      []*Trainer
 }
 
 // New allocates the state and fills it with the weights to begin with.
@@ -102,12 +106,18 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 			return nil, err
 		}
 	}
-	return t, t.compileUpdate()
+	if err = t.compileUpdate(); err != nil {
+		return nil, err
+	}
+	return t, t.meet(c, o)
 }
 
 // Close gives all memory back.
 func (t *Trainer) Close() error {
 	var errs []error
+	for _, p := range t.peers {
+		errs = append(errs, p.Close())
+	}
 	for _, m := range t.micro {
 		errs = append(errs, m.Close())
 	}
@@ -301,7 +311,11 @@ func (t *Trainer) limit() int64 {
 }
 
 // Discard forgets the gradients since the last Update.
-func (t *Trainer) Discard() { t.pending = 0 }
+func (t *Trainer) Discard() {
+	for _, each := range t.all() {
+		each.pending = 0
+	}
+}
 
 // Save writes a part of the state as weights: see weights.Save.
 func (t *Trainer) Save(path string, part Part) error {
@@ -329,19 +343,36 @@ var ErrNotFinite = vm.ErrNotFinite
 // Update changes the parameters by the gradients since the last Update: one optimisation step. It is not interrupted halfway.
 func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	u := Updated{Step: t.updates + 1, LearningRate: t.config.LearningRate.At(t.updates, t.config.MaxSteps)}
-	if t.pending == 0 {
+	if t.micros() == 0 {
 		return u, errors.New("training: an update without gradients")
 	}
 	ctx = context.WithoutCancel(ctx)
+	err := t.gather()
+	t.Discard()
+	if err != nil {
+		return u, fmt.Errorf("training: %w", err)
+	}
 	out, err := t.norm.Run(ctx, nil)
 	if err != nil {
 		return u, fmt.Errorf("training: %w", err)
 	}
 	u.GradientNorm = float64(out[0].Float32s()[0])
-	t.pending = 0
 	if !finite(u.GradientNorm) {
 		return u, fmt.Errorf("training: step %d: the gradients' norm is %g: %w", u.Step, u.GradientNorm, ErrNotFinite)
 	}
+	if t.config.EMA {
+		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
+	}
+	if err := t.together(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil {
+		t.torn = true
+		return u, fmt.Errorf("training: %w", err)
+	}
+	t.updates++
+	return u, nil
+}
+
+// apply changes the parameters of one device.
+func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	scale := float32(1)
 	if t.config.MaxGradNorm > 0 {
 		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
@@ -349,15 +380,10 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
 	feeds := vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}
 	if t.config.EMA {
-		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
 		feeds[t.update.weight] = dense([]float32{float32(1 - u.EMADecay)}, 1)
 	}
-	if _, err := t.update.Run(ctx, feeds); err != nil {
-		t.torn = true
-		return u, fmt.Errorf("training: %w", err)
-	}
-	t.updates++
-	return u, nil
+	_, err := t.update.Run(ctx, feeds)
+	return err
 }
 
 // Trace runs an example again, looking at every value, and returns an error that names the first that is not finite and what it
