@@ -79,7 +79,7 @@ fake() {
 	fi
 	mkdir -p "$out/fake"
 	local f=$out/fake/libcuda.so.1
-	if [ -e "$f" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
+	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
 	local family object stamp=$out/fake/begun
 	touch "$stamp.new"
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.

@@ -5,17 +5,20 @@ package cuda_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/cuda"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
 )
 
 // values are a request's operands in a device's memory.
@@ -239,6 +242,45 @@ func TestCopiesAreOfTheirWeights(t *testing.T) {
 		}
 		if err := kernels[i].Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestWeightsAreHeldOnce compiles linear layers whose weights, used by two layers each, are there in bfloat16 alone.
+func TestWeightsAreHeldOnce(t *testing.T) {
+	s := op.NewScope("layers")
+	const width, layers = 64, 3
+	x := s.Input("x", 8, width)
+	y := x
+	for i := range layers {
+		w := s.Param(fmt.Sprintf("w%d", i), width, width)
+		if err := gorgonia.Let(w, filled(w.Shape(), uint64(i), 0, 0.3)); err != nil {
+			t.Fatal(err)
+		}
+		y = op.Affine(s, op.Affine(s, y, w, nil, nil), w, nil, nil)
+	}
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := vm.Compile(gorgonia.Nodes{y}, vm.Options{Device: open(t, cuda.Options{}), Precision: vm.BFloat16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	report := p.Report()
+	if m := report.Memory; m.Kernels != layers*width*width*2 || m.Copies != 0 {
+		t.Errorf("kernels hold %d bytes of weights beside %d bytes of copies, want %d and 0", m.Kernels, m.Copies, layers*width*width*2)
+	}
+	if _, err := p.Run(t.Context(), vm.Feeds{x: filled(x.Shape(), 100, 0, 2)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range report.Steps {
+		if step.Op == "Linear" && step.Algorithm != "cuBLASLt" {
+			t.Errorf("%s is computed by %q, want cuBLASLt", step.Place, step.Algorithm)
 		}
 	}
 }
