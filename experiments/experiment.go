@@ -33,7 +33,9 @@ type Experiment struct {
 	Notes  []string // what a user should know before the run
 
 	values   []configs.Value
-	device   device.Device
+	device   device.Device   // the first of
+	devices  []device.Device // all
+	group    device.Group    // nil for one device
 	model    *model.Model
 	frozen   *train.Frozen // nil for an autoencoder
 	trainer  *train.Trainer
@@ -54,9 +56,10 @@ func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ 
 	if err := e.openPairs(ctx); err != nil {
 		return nil, err
 	}
-	if e.device, err = devices.Open(c.Run.Device, c.Run.Threads); err != nil {
+	if e.devices, e.group, err = devices.OpenAll(c.Run.Device, c.Run.Threads); err != nil {
 		return nil, fmt.Errorf("run.device: %w", err)
 	}
+	e.device = e.devices[0]
 	unet, err := e.openModel(ctx)
 	if err != nil {
 		return nil, err
@@ -74,7 +77,9 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	if err != nil {
 		return err
 	}
-	e.trainer, err = train.New(c, train.Options{Device: e.device, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"), Schedule: s})
+	e.trainer, err = train.New(c, train.Options{
+		Device: e.device, Peers: e.devices[1:], Group: e.group, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"), Schedule: s,
+	})
 	if err != nil {
 		return err
 	}
@@ -111,8 +116,11 @@ func (e *Experiment) Close() error {
 	if e.model != nil {
 		errs = append(errs, e.model.Close())
 	}
-	if e.device != nil {
-		errs = append(errs, e.device.Close())
+	if e.group != nil {
+		errs = append(errs, e.group.Close())
+	}
+	for _, d := range e.devices {
+		errs = append(errs, d.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/histdist/histdist/graph/device"
 )
 
 // A checkpoint is a folder checkpoint-STEP:
@@ -49,14 +48,19 @@ type checkpoint struct {
 
 // machine is what the bytes of a run depend on beside its configuration: sums are taken in another order elsewhere.
 type machine struct {
-	Device         string `json:"device"`          // without the number of a GPU
-	Threads        int    `json:"threads"`         // 0 of a device that has one way of computing
-	InstructionSet string `json:"instruction-set"` // likewise ""; of a GPU its model, the driver and the libraries
+	Device         string `json:"device"`            // without the number of a GPU
+	Devices        int    `json:"devices,omitempty"` // that share the work, if there are several
+	Threads        int    `json:"threads"`           // 0 of a device that has one way of computing
+	InstructionSet string `json:"instruction-set"`   // likewise ""; of a GPU its model, the driver and the libraries
 }
 
-func machineOf(d device.Device) machine {
+func (o Options) machine() machine {
+	d := o.Device
 	kind, _, _ := strings.Cut(d.Name(), ":")
 	m := machine{Device: kind}
+	if n := len(o.devices()); n > 1 {
+		m.Devices = n
+	}
 	if d, ok := d.(interface{ Threads() int }); ok {
 		m.Threads = d.Threads()
 	}

@@ -350,7 +350,7 @@ func (r *run) saveOrGoOn(ctx context.Context) error {
 func (r *run) save(ctx context.Context) error {
 	step := r.trainer.Step()
 	path, err := r.folder.save(r.trainer, checkpoint{
-		Format: checkpointFormat, Program: r.Version, Machine: machineOf(r.trainer.options.Device),
+		Format: checkpointFormat, Program: r.Version, Machine: r.trainer.options.machine(),
 		Step: step, Position: r.mark.position, EpochLength: r.Examples.Len(), Skipped: r.result.Skipped,
 		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config, Inputs: r.Inputs,
 	})

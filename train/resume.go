@@ -105,7 +105,7 @@ func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[str
 	}
 	changes := slices.Concat(
 		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs),
-		differences(flat("", c.Machine), flat("", machineOf(t.options.Device))),
+		differences(flat("", c.Machine), flat("", t.options.machine())),
 	)
 	if !bytes.Equal(network, t.configJSON) {
 		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, t.config.Objective.folder(), configFile)))

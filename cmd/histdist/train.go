@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/train"
 )
 
@@ -19,7 +20,7 @@ const latest = "latest"
 
 func trainCommand() *cobra.Command {
 	var set []string
-	var resume string
+	var resume, on string
 	var override, fallBack, dryRun bool
 	command := &cobra.Command{
 		Use:   "train EXPERIMENT.yaml",
@@ -38,6 +39,9 @@ Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAI
 lists them all.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if on != "" {
+				set = append(set, "run.device="+on)
+			}
 			c, values, err := configs.LoadExperiment(args[0], experiments.Find, set)
 			if err != nil {
 				return err
@@ -54,6 +58,7 @@ lists them all.`,
 	}
 	f := command.Flags()
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
+	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+devices.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
 	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, or the checkpoint's folder; latest begins anew where there is none")
 	f.BoolVar(&override, "override", false, "with --resume: go on under a changed configuration")
 	f.BoolVar(&fallBack, "fall-back", false, "with --resume latest: go on from the checkpoint before if the latest is damaged")

@@ -2,6 +2,7 @@
 package devices
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,4 +42,27 @@ func Open(name string, threads int) (device.Device, error) {
 		return openCUDA(n)
 	}
 	return nil, fmt.Errorf("device %q: this build has %s", name, Usage())
+}
+
+// OpenAll opens the devices of a list such as "cuda:0,cuda:1", and joins them to a group where there are several. A list of one name is as Open.
+func OpenAll(names string, threads int) (all []device.Device, group device.Group, err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range all {
+				err = errors.Join(err, d.Close())
+			}
+			all = nil
+		}
+	}()
+	for name := range strings.SplitSeq(names, ",") {
+		d, err := Open(strings.TrimSpace(name), threads)
+		if err != nil {
+			return all, nil, err
+		}
+		all = append(all, d)
+	}
+	if len(all) > 1 {
+		group, err = Group(all)
+	}
+	return all, group, err
 }
