@@ -79,7 +79,7 @@ fake() {
 	fi
 	mkdir -p "$out/fake"
 	local f=$out/fake/libcuda.so.1
-	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
+	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -e "$out/fake/libnccl.so.2" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
 	local family object stamp=$out/fake/begun
 	touch "$stamp.new"
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.
@@ -98,8 +98,11 @@ fake() {
 	touch -r "$stamp.new" "$f.new"
 	mv "$f.new" "$f"
 	# NVIDIA's libraries beside the driver, which give the driver's stand-in their work.
-	$cxx "$@" -shared -o "$out/fake/libcublasLt.so.12.new" "$source/fake/cublaslt.cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
-	mv "$out/fake/libcublasLt.so.12.new" "$out/fake/libcublasLt.so.12"
+	local library
+	for library in cublasLt.so.12 nccl.so.2; do
+		$cxx "$@" -shared -o "$out/fake/lib$library.new" "$source/fake/$(echo "${library%%.*}" | tr A-Z a-z).cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
+		mv "$out/fake/lib$library.new" "$out/fake/lib$library"
+	done
 	rm -f "$stamp.new"
 }
 
