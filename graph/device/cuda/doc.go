@@ -11,6 +11,9 @@
 // driver turns into the machine's code when the first function of the family is asked for. driver.go has the context, the
 // stream and copies; memory.go hands memory out.
 //
+// Programs in bfloat16 have kernels for tensor cores, made of the instructions in kernels/mma.cuh: attention (flash.go) and convolutions
+// (implicit.go).
+//
 // libraries.go finds NVIDIA's libraries beside the driver. lt.go has cuBLASLt compute the matrix products of matmul.go and attention.go, with
 // weights in its element type (copies.go) and what its epilogue hasn't launched behind it; our own kernels are for machines without it.
 //

@@ -38,22 +38,43 @@ const (
 	implicitSteps  = 8
 )
 
-// implicit launches a convolution on tensor cores; it tells whether it can.
+// implicit launches a convolution, or its gradient with respect to the image, on tensor cores; it tells whether it can.
 func implicit(b *builder) bool {
 	r := b.request
-	s, ok := r.Spec.(op.Conv2D)
-	if !ok || r.In[0].DType != device.BFloat16 || b.device.lt.handle != nil && pointwise(s) {
+	if r.In[0].DType != device.BFloat16 {
 		return false
 	}
+	switch s := r.Spec.(type) {
+	case op.Conv2D:
+		if b.device.lt.handle != nil && pointwise(s) {
+			return false
+		}
+		h, w := s.Source(r.In[0].Shape)
+		return b.implicit(s.Geometry, h, w, b.optional(2, s.Bias).pointer, s.Residual, s.Act, func() value {
+			if b.in(1).bf16 {
+				return b.in(1)
+			}
+			return b.rounded(1, true)
+		})
+	case op.ConvDataGrad:
+		if s.Stride != 1 || b.device.lt.handle != nil && pixelwise(s.Geometry) {
+			return false
+		}
+		g := s.Geometry
+		g.Pad = op.Padding{Top: g.KH - 1 - g.Pad.Top, Bottom: g.KH - 1 - g.Pad.Bottom, Left: g.KW - 1 - g.Pad.Left, Right: g.KW - 1 - g.Pad.Right}
+		dy := r.In[0].Shape
+		return b.implicit(g, dy[1], dy[2], pointer{}, s.Residual, op.NoAct, func() value { return b.turned(1, g.KH*g.KW) })
+	}
+	return false
+}
+
+// implicit launches a convolution of input 0, which is read as if resized to h×w, with a weight [kh,kw,in,out] of bfloat16.
+func (b *builder) implicit(g op.Geometry, h, w int, bias pointer, residual bool, act op.Act, weight func() value) bool {
+	r := b.request
 	x, m, n := r.In[0].Shape, rows(r.Out), channels(r.Out)
-	terms := s.KH * s.KW * x[3]
+	terms := g.KH * g.KW * x[3]
 	if x[3]%8 != 0 || n%8 != 0 || x[1]*x[2]*x[3] > math.MaxInt32 || m > math.MaxInt32 || terms > math.MaxInt32 {
 		return false
-	}
-	h, w := s.Source(x)
-	weight := b.in(1)
-	if !weight.bf16 {
-		weight = b.rounded(1, true)
 	}
 	t, steps, parts := implicitLarge, ceil(terms, implicitDepth), 1
 	if t.tiles(m, n) < implicitBlocks/2 {
@@ -66,15 +87,34 @@ func implicit(b *builder) bool {
 	if parts > 1 {
 		sums = b.scratch(parts * m * n).pointer
 	}
-	residual := b.optional(len(r.In)-1, s.Residual)
-	g := structure{b.in(0).pointer, weight.pointer, sums, b.optional(2, s.Bias).pointer, residual, b.out()}
-	g = append(g, walk(s.Geometry, x[1], x[2], x[3], h, w)...)
-	g = append(g, m, n, s.Act, each)
-	b.launchShared(t.name, [3]int{ceil(m, t.size), ceil(n, t.size), parts}, t.threads, t.shared(), g)
+	c := structure{b.in(0).pointer, weight().pointer, sums, bias, b.optional(len(r.In)-1, residual), b.out()}
+	c = append(c, walk(g, x[1], x[2], x[3], h, w)...)
+	c = append(c, m, n, act, each)
+	b.launchShared(t.name, [3]int{ceil(m, t.size), ceil(n, t.size), parts}, t.threads, t.shared(), c)
 	if parts > 1 {
-		b.each("implicit_sum", m*n, g, parts)
+		b.each("implicit_sum", m*n, c, parts)
 	}
 	return true
+}
+
+// asTurned is the layout of a weight [taps,in,out] in bfloat16 as [taps,out,in], the last tap first.
+const asTurned = "bfloat16 turned"
+
+// turned is input i so: once, if it is constant, else in each run.
+func (b *builder) turned(i, taps int) value {
+	o := b.request.In[i]
+	out := channels(o)
+	in := size(o) / taps / out
+	turn := func(b *builder, to value) {
+		b.launch("implicit_turn", [3]int{ceil(in, 32), ceil(out, 32), taps}, threads, b.in(i), to, in, out)
+	}
+	if o.Const == nil || o.Identity == nil || b.request.LowMemory {
+		to := b.halves(size(o))
+		turn(b, to)
+		return to
+	}
+	b.unread = append(b.unread, i)
+	return value{b.copied(i, asTurned, 2*int64(size(o)), func(b *builder, to pointer) { turn(b, value{to, true}) }), true}
 }
 
 // halves takes n bfloat16 from the workspace.

@@ -3,6 +3,7 @@
 //
 //   - Work waits until something waits for it, so that a missing synchronisation shows.
 //   - The device's memory can't be read or written but by kernels, so that code of the host that reaches into it ends the process.
+//   - What cp.async copies is NaN until something waits for it, and so is shared memory at first; ldmatrix and cp.async check their addresses.
 //   - Arguments of a launch must have the size that the kernel's parameters have, here and in the PTX.
 //
 // Set HISTDIST_FAKE_CUDA_LOG to a file to get a line for each call that gives the device work.

@@ -177,3 +177,16 @@ KERNEL(implicit_sum, Convolution g, i64 count) {
     finish(g, i, i % g.n, sum);
   }
 }
+
+// implicit_turn: a weight [taps,in,out] → [taps,out,in] with the taps in the opposite order, by which a gradient with respect to the image is a
+// convolution of that with respect to the output. A block is 32×32 elements of a tap.
+KERNEL(implicit_turn, In weight, Out y, i64 in, i64 out) {
+  __shared__ float part[32][33];
+  i64 i0 = (i64)blockIdx.x * 32, o0 = (i64)blockIdx.y * 32, from = blockIdx.z * in * out, to = (gridDim.z - 1 - blockIdx.z) * in * out;
+  int t = threadIdx.x % 32;
+  LOOP (int r = threadIdx.x / 32; r < 32; r += 8)
+    if (i0 + r < in && o0 + t < out) part[r][t] = load(weight, from + (i0 + r) * out + o0 + t);
+  __syncthreads();
+  LOOP (int r = threadIdx.x / 32; r < 32; r += 8)
+    if (o0 + r < out && i0 + t < in) store(y, to + (o0 + r) * in + i0 + t, part[t][r]);
+}
