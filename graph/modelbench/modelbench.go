@@ -28,6 +28,7 @@ import (
 // Result is what was measured of one network.
 type Result struct {
 	Name    string  `json:"name"`
+	Batch   int     `json:"batch"`
 	Seconds float64 `json:"seconds"` // the least of the runs
 	Compile float64 `json:"compile_seconds"`
 	GFLOPS  float64 `json:"gflops"`
@@ -46,6 +47,7 @@ type Options struct {
 	LowMemory bool
 	Training  bool // also a training step; takes 14 GB
 	Runs      int  // 0 means 2
+	Batch     int  // images, but for the training step; 0 means 1
 	Only      []string
 }
 
@@ -56,39 +58,39 @@ type network struct {
 	build    func() (*op.Scope, *gorgonia.Node, error)
 }
 
-// networks are Stable Diffusion 1.5's and Phikon, for one image of 512 pixels.
-func networks() []network {
+// networks are Stable Diffusion 1.5's and Phikon, for images of 512 pixels.
+func networks(batch int) []network {
 	return []network{
 		{"unet", false, func() (*op.Scope, *gorgonia.Node, error) {
-			n, err := unet.Build(unet.SD15(), unet.Size{Batch: 1, Height: 64, Width: 64, Tokens: 197})
+			n, err := unet.Build(unet.SD15(), unet.Size{Batch: batch, Height: 64, Width: 64, Tokens: 197})
 			if err != nil {
 				return nil, nil, err
 			}
 			return n.Scope, n.Output, nil
 		}},
 		{"vae-encode", false, func() (*op.Scope, *gorgonia.Node, error) {
-			n, err := vae.NewEncoder(vae.SD15(), vae.Size{Batch: 1, Height: 512, Width: 512})
+			n, err := vae.NewEncoder(vae.SD15(), vae.Size{Batch: batch, Height: 512, Width: 512})
 			if err != nil {
 				return nil, nil, err
 			}
 			return n.Scope, n.Moments, nil
 		}},
 		{"vae-decode", false, func() (*op.Scope, *gorgonia.Node, error) {
-			n, err := vae.NewDecoder(vae.SD15(), vae.Size{Batch: 1, Height: 64, Width: 64})
+			n, err := vae.NewDecoder(vae.SD15(), vae.Size{Batch: batch, Height: 64, Width: 64})
 			if err != nil {
 				return nil, nil, err
 			}
 			return n.Scope, n.Image, nil
 		}},
 		{"vit", false, func() (*op.Scope, *gorgonia.Node, error) {
-			n, err := vit.Build(vit.Phikon(), 1)
+			n, err := vit.Build(vit.Phikon(), batch)
 			if err != nil {
 				return nil, nil, err
 			}
 			return n.Scope, n.LastHiddenState, nil
 		}},
 		{"text", false, func() (*op.Scope, *gorgonia.Node, error) {
-			n, err := clip.Build(clip.SD15(), 1, 77)
+			n, err := clip.Build(clip.SD15(), batch, 77)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -107,7 +109,7 @@ func networks() []network {
 // Names lists what can be measured.
 func Names() []string {
 	var list []string
-	for _, n := range networks() {
+	for _, n := range networks(1) {
 		list = append(list, n.name)
 	}
 	return list
@@ -125,7 +127,8 @@ func Run(ctx context.Context, o Options, tell func(Result)) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range networks() {
+	batch := max(1, o.Batch)
+	for _, n := range networks(batch) {
 		if len(o.Only) > 0 && !slices.Contains(o.Only, n.name) || n.training && !o.Training && len(o.Only) == 0 {
 			continue
 		}
@@ -133,14 +136,29 @@ func Run(ctx context.Context, o Options, tell func(Result)) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
-		r.Share = r.GFLOPS / peak
+		r.Share, r.Batch = r.GFLOPS/peak, batch
+		if n.training {
+			r.Batch = 1
+		}
 		tell(r)
 	}
 	return nil
 }
 
-// Peak is the rate of a product of large matrices on the device, in GFLOP/s: the best of a few.
+// Peak is the rate of a product of large matrices on the device, in GFLOP/s: the best of a few. On a device of its own memory the matrices are
+// parameters and several products follow each other, so that what is copied to it and from it doesn't count.
 func Peak(ctx context.Context, o Options) (float64, error) {
+	if !o.Device.HostMemory() {
+		const side, products = 8192, 16
+		s := op.NewScope("peak")
+		x, w := s.Param("x", side, side), s.Param("weight", side, side)
+		out := x
+		for range products {
+			out = op.Affine(s, out, w, nil, nil)
+		}
+		r, err := run(ctx, o, s, gorgonia.Nodes{op.MeanSquaredError(s, out, x, nil)}, 4)
+		return r.GFLOPS, err
+	}
 	best := 0.0
 	for _, z := range [][3]int{{2048, 2048, 2048}, {4096, 1280, 1280}} {
 		s := op.NewScope("peak")
