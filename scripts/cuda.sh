@@ -5,6 +5,7 @@
 #   scripts/cuda.sh fake     builds the fake driver and libraries of the tests, which run the kernels on the processor
 #   scripts/cuda.sh check    tells whether graph/device/cuda/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
 #   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz where neither xz nor Python's lzma is there
+#   scripts/cuda.sh fetch    fetches all that the others need; exit code 3: it can't be fetched
 #   scripts/cuda.sh kernels  makes graph/device/cuda/gen_FAMILY.ptx from each kernels/FAMILY.cu
 #
 # Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
@@ -175,6 +176,7 @@ env)
 	done
 	;;
 fake) fake ;;
+fetch) (headers && package nvidia-cuda-nvrtc-cu12 && package nvidia-cuda-nvcc-cu12) || exit 3 ;;
 check) check ;;
 pack) pack "$2" "$3" ;;
 kernels)
@@ -182,7 +184,7 @@ kernels)
 	compile "$PWD/$source"
 	;;
 *)
-	say "usage: scripts/cuda.sh env|fake|check|kernels|pack"
+	say "usage: scripts/cuda.sh env|fake|check|kernels|pack|fetch"
 	exit 2
 	;;
 esac

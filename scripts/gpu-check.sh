@@ -1,103 +1,174 @@
 #!/usr/bin/env bash
-# Every check of the device for NVIDIA's GPUs that needs one, a line a check: NAME ok|FAILED|skipped, seconds, and what it says.
-# Builds nothing: `make gpu` makes bin/gpu. Takes a machine with NVIDIA's driver a few minutes.
+# Every check of the device for NVIDIA's GPUs that needs one, and its times. Builds nothing: `make gpu` makes bin/gpu/check.tar.xz, and this needs that
+# file, the golden files, NVIDIA's driver and libraries.
 #
-#   scripts/gpu-check.sh [folder of golden data]     (else HISTDIST_GOLDEN, else testdata/golden)
+#   scripts/gpu-check.sh [PART…]      parts: device goldens times pipeline races torch; without any, all but races and torch
 #
-# HISTDIST_MODEL: a full-size model's folder; with it a whole translation is timed. HISTDIST_GPU: cuda:1 and so on. HISTDIST_SKIP_TIMES=1: no times.
+#   device    doctor, the driver, all operations in all precisions, a block with its gradients
+#   goldens   the networks, a whole translation and training against reference data, in float32 (4 × the processor's tolerances) and bfloat16
+#   times     the networks at full size: batch 1 and 8, in bfloat16 and float32, with the share of the GPU's rate for large products
+#   pipeline  a translation of 100 + 100 steps and training steps of 16 images with a full-size model of random weights, which it writes (4 GB)
+#   races     a block under compute-sanitizer, where it is there
+#   torch     the same as times and pipeline in PyTorch, with PYTHON (python3), which must have torch, diffusers and transformers
+#
+# Prints a line a check (NAME ok|FAILED|skipped, seconds, what it says), the results of times as JSON, lines "check {…}", and a table of all at the end.
+# A check that fails doesn't stop the others. HISTDIST_GOLDEN: a folder with more golden data; HISTDIST_GPU: cuda:1 and so on;
+# OUT: a folder that keeps the logs; LIMIT: seconds for each check (300); WORK: a folder for the model.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
-HISTDIST_GOLDEN=$(cd "${1:-${HISTDIST_GOLDEN:-testdata/golden}}" && pwd) || exit 2 # absolute: the checks run in other folders
+HISTDIST_GOLDEN=$(cd "${HISTDIST_GOLDEN:-testdata/golden}" && pwd) || exit 2 # absolute: the checks run in other folders
 export HISTDIST_GOLDEN
 device=${HISTDIST_GPU:-cuda:0}
+limit=${LIMIT:-300}
+parts=${*:-device goldens times pipeline}
 failed=0
 
-if [ ! -x bin/gpu/histdist ]; then
-	echo "gpu-check: bin/gpu/histdist is missing: make gpu" >&2
+work=$(mktemp -d "${WORK:-${TMPDIR:-/tmp}}/gpu-check.XXXXXX")
+logs=${OUT:-$work/logs}
+mkdir -p "$logs"
+background=
+trap '[ -z "$background" ] || kill "$background" 2>/dev/null; rm -rf "$work"' EXIT
+
+bin=$work/bin
+mkdir "$bin"
+if [ -e bin/gpu/check.tar.xz ] && command -v xz >/dev/null; then
+	xz -dc bin/gpu/check.tar.xz | tar -C "$bin" -xf - || exit 2
+elif [ -e bin/gpu/check.tar.xz ]; then
+	python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' bin/gpu/check.tar.xz "$bin" || exit 2
+elif [ -e bin/gpu/check.tar.gz ]; then
+	tar -C "$bin" -xzf bin/gpu/check.tar.gz || exit 2
+else
+	echo "gpu-check: bin/gpu/check.tar.xz is missing: make gpu" >&2
 	exit 2
 fi
 
-# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line; all of them if it fails or if show is set. For a test
-# binary, tests=1, it prints how many tests passed, and that it was skipped if there were none.
+# memory prints the MiB of the GPU that are in use.
+memory() { nvidia-smi -i "${device#cuda:}" --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | tr -dc 0-9; }
+
+# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line, all of them if it fails or if show is set. For a test binary,
+# tests=1, it prints how many tests passed, and that it was skipped if there were none. It notes the GPU's memory at its highest.
 check() {
-	local name=$1 folder=$2 begin log rc took said
+	local name=$1 folder=$2 begin rc took said log watcher peak used=$work/memory.$BASHPID
 	shift 2
+	log=$logs/$(tr -c 'a-zA-Z0-9\n' - <<<"$name").log
 	begin=$(date +%s.%N)
-	log=$(mktemp)
-	(cd "$folder" && "$@") >"$log" 2>&1
+	(while m=$(memory) && [ -n "$m" ]; do echo "$m" && sleep 0.3; done >"$used") 2>/dev/null &
+	watcher=$!
+	(cd "$folder" && timeout --kill-after=5 "$limit" "$@") >"$log" 2>&1
 	rc=$?
+	kill "$watcher" 2>/dev/null
+	wait "$watcher" 2>/dev/null
+	peak=$(sort -n "$used" 2>/dev/null | tail -1)
 	took=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
 	said=$(tail -1 "$log")
 	if [ -n "${tests:-}" ]; then
 		# Those that have none below them.
-		said="$(grep -E '^ *--- PASS' "$log" | awk '{match($0, /^ */); if (depth && RLENGTH <= depth) n++; depth = RLENGTH + 1} END {print n + (NR > 0)}') tests passed"
+		said="$(grep -E '^ *--- PASS' "$log" | awk '{match($0, /^ */); if (depth && RLENGTH <= depth) n++; depth = RLENGTH + 1} END {print n + (NR > 0)}') passed"
 		[ "$rc" != 0 ] || grep -q '^ *--- PASS' "$log" || rc=none
+		[ "$rc" = 0 ] || [ "$rc" = none ] || said="$(grep -cE '^ *--- FAIL' "$log") lines of failures, $said"
 	fi
+	local result=FAILED
 	case $rc in
-	0)
-		[ -z "${show:-}" ] || said=""
-		echo "$name ok ${took}s $said"
-		[ -z "${show:-}" ] || sed 's/^/    /' "$log"
-		;;
-	none) echo "$name skipped there is no such test" ;;
-	*)
-		echo "$name FAILED ${took}s"
-		tail -40 "$log" | sed 's/^/    /'
-		failed=1
-		;;
+	0) result=ok ;;
+	none) result=skipped said="there is no such test, or it has no data" ;;
+	124 | 137) said="did not end in $limit s" ;;
 	esac
-	rm -f "$log"
+	[ -z "${show:-}" ] || [ "$result" != ok ] || said=
+	{ # at once, for checks run beside each other
+		echo "$name $result ${took}s $said${peak:+ ($peak MiB)}"
+		[ -z "${show:-}" ] || grep '^{' "$log" | sed "s/^/check /"
+		if [ "$result" = FAILED ]; then
+			{ grep -E '^ *--- FAIL|_test.go:[0-9]+:' "$log" | head -25; tail -15 "$log"; } | cut -c1-300 | sed 's/^/    /'
+		fi
+	} >"$used.said"
+	cat "$used.said"
+	printf '%s\t%s\t%s\t%s\t%s\n' "$name" "$result" "$took" "${peak:-}" "${said:0:80}" >>"$work/table"
 }
 
-# suite NAME PATTERN is a part of the device's tests, with NVIDIA's driver.
-suite() { tests=1 check "$1" graph/device/cuda "$root/bin/gpu/cuda.test" -test.v -test.timeout 10m -test.run "$2" -driver=; }
+# suite NAME PATTERN SKIP is a part of the device's tests, with NVIDIA's driver.
+suite() { tests=1 check "$1" graph/device/cuda "$bin/cuda.test" -test.v -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
 
-skipped() { echo "$1 skipped $2"; }
+# beside starts a check that tells no times beside others, as many as there are processors at most.
+beside() {
+	while [ "$(jobs -rp | wc -l)" -gt "$(nproc)" ]; do sleep 0.1; done
+	"$@" &
+	waits+=($!)
+}
+joined() { for p in "${waits[@]}"; do wait "$p"; done; waits=(); }
+waits=()
 
-nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv,noheader 2>/dev/null || echo "nvidia-smi is missing"
-check doctor . bin/gpu/histdist doctor --quick
-suite "driver and memory" '^Test(OpenErrors|DriverIsMissing|CopiesLarger|ClosedWithMemory)'
-suite "devicetest contract" '^TestConformance$/^contract$'
-for family in conv pool linear attention norm elementwise arrange reduce posterior; do
-	suite "devicetest $family float32" "^TestConformance\$/^$family\$/.*/.*/float32\$"
-	suite "devicetest $family bfloat16" "^TestConformance\$/^$family\$/.*/.*/bfloat16\$"
-	suite "devicetest $family odd shapes" "^TestConformance\$/^$family\$/.*/odd\$"
+# goldens NAME FOLDER PATTERN SKIP compares with reference data on the GPU.
+goldens() {
+	tests=1 check "$1" "$2" env HISTDIST_TEST_DEVICES="$device" "$bin/$(basename "$2").test" -test.v -test.run "$3" ${4:+-test.skip "$4"}
+}
+
+bench() { # NAME FLAGS…
+	local name=$1
+	shift
+	show=1 check "$name" . "$bin/histdist" bench --device "$device" --json "$@"
+}
+
+nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem --format=csv,noheader 2>/dev/null || echo "nvidia-smi is missing"
+
+# The model is written while the first parts run.
+if [[ " $parts " == *" pipeline "* ]]; then
+	"$bin/histdist" bench --new-model "$work/model" >"$logs/new-model.log" 2>&1 &
+	background=$!
+fi
+
+for part in $parts; do
+	case $part in
+	device)
+		show= check "doctor" . "$bin/histdist" doctor --quick
+		sed 's/^/    /' "$logs/doctor.log"
+		beside suite "driver, memory, libraries" . '^Test(Conformance|Program|StepsOnlyLaunch)$'
+		for family in conv attention norm linear elementwise 'pool|arrange|contract' 'reduce|posterior|optimizer'; do
+			beside suite "operations: $family" "^TestConformance\$/^($family)\$"
+		done
+		beside suite "a block with its gradients" '^Test(Program|StepsOnlyLaunch)'
+		joined
+		;;
+	goldens)
+		for network in unet vae clip vit; do beside goldens "golden $network" graph/$network .; done
+		beside goldens "golden blocks" graph '^Test(Blocks|Timesteps)'
+		beside goldens "golden translation" infer '^TestEqualsTheOfficialImplementation$'
+		beside goldens "golden training" train '^Test(TrainingEqualsPyTorch|RecomputationChangesNoBit|BFloat16|GradientsAddUp|Frozen)$'
+		joined
+		;;
+	times)
+		bench "networks, bfloat16" --precision bfloat16 --runs 20 --only unet,vae-encode,vae-decode,vit,text
+		bench "networks, bfloat16, batch 8" --precision bfloat16 --runs 10 --batch 8 --only unet
+		bench "networks, float32" --precision float32 --runs 5 --only unet,vae-encode,vae-decode,vit,text
+		;;
+	pipeline)
+		wait "$background" || { echo "the model was not written:" && cat "$logs/new-model.log"; }
+		background=
+		for precision in bfloat16; do
+			bench "translation 100 + 100, $precision" --precision $precision --model "$work/model" --runs 3 --only translation
+			bench "training, batch 16, $precision" --precision $precision --model "$work/model" --batch 16 --runs 5 --only training
+			bench "training, batch 16, recomputing, $precision" --precision $precision --model "$work/model" --batch 16 --runs 5 --only training-sparing
+		done
+		;;
+	races)
+		if command -v compute-sanitizer >/dev/null; then
+			check "racecheck" graph/device/cuda compute-sanitizer --tool racecheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
+			check "memcheck" graph/device/cuda compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
+		else
+			echo "races skipped compute-sanitizer is missing: it comes with a CUDA toolkit"
+		fi
+		;;
+	torch)
+		show=1 check "PyTorch" . "${PYTHON:-python3}" scripts/bench_gpu_torch.py --limit $((limit - 10))
+		;;
+	*)
+		echo "gpu-check: no part $part: want device, goldens, times, pipeline, races or torch" >&2
+		failed=2
+		;;
+	esac
 done
-suite "devicetest optimizer float32" '^TestConformance$/^optimizer$' # exact in every precision
-suite "a block with its gradients" '^TestProgram$'
 
-# The golden data in float32 and bfloat16, with the tolerances of the processor's devices.
-for network in unet vae clip vit; do
-	tests=1 check "golden $network" graph/$network env HISTDIST_TEST_DEVICES="$device" "$root/bin/gpu/$network.test" -test.v -test.timeout 10m
-done
-
-# A whole translation of a synthetic image with the golden model.
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-check "synthetic image" . bin/gpu/histdist data synth --out "$work/tissue" --pairs 1 --val-pairs 0 --size 256
-check "translation with the golden model" . bin/gpu/histdist translate --device "$device" --model testdata/golden/tiny --phikon testdata/golden/tiny-phikon \
-	--input "$work/tissue/TrainValAB/trainA" --output "$work/golden" --steps-inversion 5 --steps-translation 5
-
-# Under NVIDIA's checker of races between the threads of a block, where it is there.
-if command -v compute-sanitizer >/dev/null; then
-	check "racecheck" graph/device/cuda compute-sanitizer --tool racecheck --error-exitcode 1 "$root/bin/gpu/cuda.test" -test.run '^TestProgram$' -driver=
-else
-	skipped "racecheck" "compute-sanitizer is missing: it comes with a CUDA toolkit"
-fi
-
-# Times: a U-Net step, the autoencoder's halves, CLIP and Phikon.
-if [ -z "${HISTDIST_SKIP_TIMES:-}" ]; then
-	for precision in float32 bfloat16; do
-		show=1 check "networks at full size, $precision" . bin/gpu/histdist bench --device "$device" --precision "$precision"
-	done
-fi
-if [ -n "${HISTDIST_MODEL:-}" ]; then
-	check "translation 100 + 100 at full size" . bin/gpu/histdist translate --device "$device" --precision bfloat16 --model "$HISTDIST_MODEL" \
-		--input "$work/tissue/TrainValAB/trainA" --output "$work/full"
-else
-	skipped "translation 100 + 100 at full size" "set HISTDIST_MODEL to a model's folder"
-fi
-skipped "training step" "the trainer refuses devices outside of the process's memory: docs/cuda.md"
-skipped "several GPUs" "not there yet: docs/cuda.md"
+echo
+awk -F '\t' 'BEGIN {printf "%-44s %-8s %8s %9s  %s\n", "check", "result", "seconds", "GPU MiB", ""} {printf "%-44s %-8s %8s %9s  %s\n", $1, $2, $3, $4, $5}' "$work/table"
+! grep -qP "\tFAILED\t" "$work/table" || failed=1
 exit $failed

@@ -89,9 +89,13 @@ func (s suite) precisions(c testCase) []device.DType {
 
 // property checks odd cases. Once one has failed, rapid makes it smaller.
 func (s suite) property(t *testing.T, draw func(*rapid.T) testCase) {
+	want := checks
+	if testing.Short() {
+		want = checks / 5
+	}
 	done, failed := 0, false
 	rapid.Check(t, func(t *rapid.T) {
-		if done == checks && !failed {
+		if done == want && !failed {
 			return
 		}
 		done++
