@@ -100,7 +100,7 @@ fake() {
 	mv "$f.new" "$f"
 	# NVIDIA's libraries beside the driver, which give the driver's stand-in their work.
 	local library
-	for library in cublasLt.so.12 nccl.so.2; do
+	for library in cublasLt.so.12 cudnn.so.9 nccl.so.2; do
 		$cxx "$@" -shared -o "$out/fake/lib$library.new" "$source/fake/$(echo "${library%%.*}" | tr A-Z a-z).cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
 		mv "$out/fake/lib$library.new" "$out/fake/lib$library"
 	done

@@ -53,6 +53,9 @@ type Request struct {
 	Out  Operand
 	// LowMemory asks for algorithms that need no rearranged copies of the weights.
 	LowMemory bool
+	// Features is how the program stores what need not be exact. Where it is BFloat16, products of exact values with weights may be as if
+	// their factors had been rounded so.
+	Features DType
 }
 
 // Kernel computes one operation for given shapes and element types.

@@ -158,7 +158,7 @@ func (s *step) unread() []int {
 }
 
 func (p *Program) compileStep(s *step, varies map[*value]bool) error {
-	r := device.Request{Spec: s.spec, LowMemory: p.options.LowMemory}
+	r := device.Request{Spec: s.spec, LowMemory: p.options.LowMemory, Features: p.options.Precision.dtype(op.Feature)}
 	shapes := make([]tensor.Shape, len(s.in))
 	for i, v := range s.in {
 		o := device.Operand{Shape: v.shape, DType: v.dtype}

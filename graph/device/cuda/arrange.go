@@ -47,7 +47,12 @@ func arrange(b *builder) bool {
 
 // resize launches a kernel between images [N,h,w,C] and the same resized to [N,height,width,C].
 func (b *builder) resize(name string, source, resized device.Operand, n int) {
+	b.resizeTo(name, source, resized, b.in(0), b.out(), n)
+}
+
+// resizeTo does it from one place to another.
+func (b *builder) resizeTo(name string, source, resized device.Operand, from, to value, n int) {
 	h, w, height, width := source.Shape[1], source.Shape[2], resized.Shape[1], resized.Shape[2]
 	g := structure{h, w, height, width, channels(source), float32(h) / float32(height), float32(w) / float32(width)}
-	b.flat(name, n, b.in(0), b.out(), n, g)
+	b.flat(name, n, from, to, n, g)
 }

@@ -40,6 +40,7 @@ type Device struct {
 	constants       device.Constants
 	lt              lt
 	copies          copies
+	dnn             dnn
 
 	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
 	copying sync.Mutex // guards stages and turn; taken before order
@@ -122,6 +123,7 @@ func (d *Device) begin() (err error) {
 	d.fault = (*fault)(p)
 	*d.fault = fault{}
 	d.lt.begin(d.version, d.folders)
+	d.dnn.begin(d.version, d.folders)
 	return nil
 }
 
@@ -146,7 +148,7 @@ func (d *Device) Close() error {
 	}
 	d.closed = true
 	err := d.within(func() error {
-		errs := []error{explain(d.stream.Synchronize()), d.lt.close(), explain(d.giveBack())}
+		errs := []error{explain(d.stream.Synchronize()), d.dnn.close(d), d.lt.close(), explain(d.giveBack())}
 		for i := range d.stages {
 			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
 		}
@@ -168,6 +170,10 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			return nil, device.Unsupported(d.Name(), r)
 		}
 	}
+	convolution, why := d.convolve(r)
+	if convolution != nil {
+		return &ordered{d, convolution}, nil
+	}
 	b := &builder{device: d, request: r}
 	for _, family := range []func(*builder) bool{
 		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
@@ -175,6 +181,9 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 		if family(b) {
 			if b.err != nil {
 				return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
+			}
+			if why != nil && b.algorithm == ownAlgorithm && d.dnn.library != nil {
+				b.algorithm = fmt.Sprintf("%s (cuDNN: %v)", ownAlgorithm, why)
 			}
 			return &ordered{d, b.kernel()}, nil
 		}

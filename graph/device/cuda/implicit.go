@@ -76,6 +76,7 @@ func (b *builder) implicit(g op.Geometry, h, w int, bias pointer, residual bool,
 	if x[3]%8 != 0 || n%8 != 0 || x[1]*x[2]*x[3] > math.MaxInt32 || m > math.MaxInt32 || terms > math.MaxInt32 {
 		return false
 	}
+	b.algorithm = ownAlgorithm
 	t, steps, parts := implicitLarge, ceil(terms, implicitDepth), 1
 	if t.tiles(m, n) < implicitBlocks/2 {
 		t = implicitSmall

@@ -70,6 +70,24 @@ const (
 	fixed
 )
 
+// at is where a pointer leads in a run.
+func (p pointer) at(out device.Pointer, in []device.Pointer, workspace device.Pointer) unsafe.Pointer {
+	var base unsafe.Pointer
+	switch p.from {
+	case nowhere:
+		return nil
+	case fromOutput:
+		base = out
+	case fromInput:
+		base = in[p.input]
+	case fromWorkspace:
+		base = workspace
+	case fixed:
+		base = p.fixed
+	}
+	return unsafe.Add(base, p.offset)
+}
+
 // plus moves a pointer by bytes.
 func (p pointer) plus(bytes int64) pointer {
 	p.offset += bytes
@@ -120,22 +138,7 @@ func (k *kernel) Close() error {
 // enqueue hands the launches to the driver.
 func (k *kernel) enqueue(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	d := k.device
-	at := func(p pointer) unsafe.Pointer {
-		var base unsafe.Pointer
-		switch p.from {
-		case nowhere:
-			return nil
-		case fromOutput:
-			base = out
-		case fromInput:
-			base = in[p.input]
-		case fromWorkspace:
-			base = workspace
-		case fixed:
-			base = p.fixed
-		}
-		return unsafe.Add(base, p.offset)
-	}
+	at := func(p pointer) unsafe.Pointer { return p.at(out, in, workspace) }
 	for i := range k.launches {
 		l := &k.launches[i]
 		if l.product != nil {
@@ -187,6 +190,9 @@ type builder struct {
 	err       error
 }
 
+// ownAlgorithm is Kernel.Algorithm of what one of NVIDIA's libraries might have computed and doesn't.
+const ownAlgorithm = "own"
+
 // kernel is what was collected.
 func (b *builder) kernel() *kernel {
 	k := &kernel{
@@ -199,11 +205,11 @@ func (b *builder) kernel() *kernel {
 	if k.algorithm == "" && b.gemms > 0 {
 		switch len(b.products) {
 		case 0:
-			k.algorithm = "own"
+			k.algorithm = ownAlgorithm
 		case b.gemms:
 			k.algorithm = cublasLt.name
 		default:
-			k.algorithm = cublasLt.name + ", own"
+			k.algorithm = cublasLt.name + ", " + ownAlgorithm
 		}
 	}
 	return k

@@ -225,10 +225,17 @@ func (p *product) free() {
 
 // Libraries are those of NVIDIA's that the device computes with, and what it does without one as an error.
 func (d *Device) Libraries() (open []*Library, missing []error) {
-	if d.lt.library != nil {
-		return []*Library{d.lt.library}, nil
+	for _, l := range []struct {
+		library *Library
+		missing error
+	}{{d.lt.library, d.lt.missing}, {d.dnn.library, d.dnn.missing}} {
+		if l.library != nil {
+			open = append(open, l.library)
+		} else {
+			missing = append(missing, l.missing)
+		}
 	}
-	return nil, []error{d.lt.missing}
+	return open, missing
 }
 
 // aligned is the next multiple of 256 bytes, where cuBLASLt wants its workspace.

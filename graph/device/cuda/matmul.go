@@ -134,21 +134,19 @@ func matmul(b *builder) bool {
 		m := channels(r.In[1])
 		b.gemm(byColumns(b.in(1), m), byRows(b.in(0), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[0]), 1, 1)
 	case op.Conv2D:
-		x := r.In[0].Shape
-		h, w := s.Source(x)
-		e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
-		m := rows(r.Out)
 		if k := channels(r.In[0]); pointwise(s) {
-			b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, m, n, k, 1, 1)
+			e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
+			b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, rows(r.Out), n, k, 1, 1)
 			return true
 		}
-		b.launch("conv", [3]int{ceil(m, tile), ceil(n, tile), 1}, threads, b.in(0), b.in(1), walk(s.Geometry, x[1], x[2], x[3], h, w), e.structure(), m, n)
+		b.conv(s, byRows(b.in(1), n))
 	case op.ConvDataGrad:
 		e := epilogue{residual: b.optional(last, s.Residual), y: y, alpha: 1}
 		if k := channels(r.In[0]); pixelwise(s.Geometry) {
 			b.gemm(byRows(b.in(0), k), byColumns(b.weight(), k), e, rows(r.Out), n, k, 1, 1)
 			return true
 		}
+		b.algorithm = ownAlgorithm
 		// Each of stride² phases has at most this many pixels.
 		m := r.Out.Shape[0] * ceil(s.H, s.Stride) * ceil(s.W, s.Stride)
 		b.launch("conv_data_grad", [3]int{ceil(m, tile), ceil(n, tile), s.Stride * s.Stride}, threads, b.in(0), b.in(1),
@@ -159,12 +157,24 @@ func matmul(b *builder) bool {
 			b.gemm(byColumns(b.in(0), m), byRows(b.in(1), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[1]), 1, 1)
 			return true
 		}
+		b.algorithm = ownAlgorithm
 		b.launch("conv_weight_grad", [3]int{ceil(size(r.Out)/n, tile), ceil(n, tile), 1}, threads, b.in(0), b.in(1),
 			walk(s.Geometry, x[1], x[2], x[3], x[1], x[2]), epilogue{y: y, alpha: 1}.structure(), n, rows(r.In[1]))
 	default:
 		return false
 	}
 	return true
+}
+
+// conv launches our own convolution. weight [KH·KW·I,O] may lie in any order.
+func (b *builder) conv(s op.Conv2D, weight matrix) {
+	r := b.request
+	x, m, n := r.In[0].Shape, rows(r.Out), channels(r.Out)
+	h, w := s.Source(x)
+	e := epilogue{b.optional(2, s.Bias).pointer, b.optional(len(r.In)-1, s.Residual), byRows(b.out(), n), s.Act, 1}
+	b.algorithm = ownAlgorithm
+	b.launch("conv", [3]int{ceil(m, tile), ceil(n, tile), 1}, threads, b.in(0), weight.value, weight.row, weight.col,
+		walk(s.Geometry, x[1], x[2], x[3], h, w), e.structure(), m, n)
 }
 
 // walk is Walk of kernels/matmul.cuh: over images that lie in memory as h×w pixels of c channels and are read as if resized.

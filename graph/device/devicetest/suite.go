@@ -241,7 +241,7 @@ func execute(d device.Device, c testCase, in [][]float64, v variant) (results []
 		return nil, err
 	}
 	r := device.Request{
-		Spec: c.spec, LowMemory: v.lowMemory,
+		Spec: c.spec, LowMemory: v.lowMemory, Features: v.precision,
 		Out: device.Operand{Shape: shape, DType: dtype(outKind, v.precision)},
 	}
 	blocks := make([]*block, len(in))

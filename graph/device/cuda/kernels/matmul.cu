@@ -244,9 +244,9 @@ struct Taps {
   __device__ bool inner() const { return true; }
 };
 
-// conv: images x, weight [kh·kw·c,n] → [m,n], m being all output pixels.
-KERNEL(conv, In x, In weight, Walk g, Epilogue e, i64 m, i64 n) {
-  product(Patches{x, g}, Strided{weight, 0, 1, n}, e, m, n, g.kh * g.kw * g.c, 0);
+// conv: images x, weight [kh·kw·c,n], element (i,j) at i·row + j·col → [m,n], m being all output pixels.
+KERNEL(conv, In x, In weight, i64 row, i64 col, Walk g, Epilogue e, i64 m, i64 n) {
+  product(Patches{x, g}, Strided{weight, 0, col, row}, e, m, n, g.kh * g.kw * g.c, 0);
 }
 
 // conv_data_grad: dy, weight [kh,kw,n,g.c] → images of n channels. The grid's z is the phase.

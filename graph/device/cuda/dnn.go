@@ -1,0 +1,175 @@
+//go:build gpu
+
+package cuda
+
+// #include "dnn.h"
+// #include "libraries.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/histdist/histdist/graph/device"
+)
+
+// dnnWorkspace is the most that cuDNN may take for one convolution, in bytes.
+const dnnWorkspace = 256 << 20
+
+// dnnAlignment is what cuDNN counts on, in bytes: ALIGNMENT of dnn.c.
+const dnnAlignment = 16
+
+// dnn is cuDNN on a device.
+type dnn struct {
+	library *Library // nil: there is none
+	missing error    // why
+
+	mu    sync.Mutex // guards the rest
+	dnn   *C.hd_dnn  // nil until it is used: making it takes a second
+	plans map[C.hd_dnn_convolution]*plan
+}
+
+// plan is how cuDNN computes a convolution; all kernels that compute the same one share it.
+type plan struct {
+	what  C.hd_dnn_convolution
+	made  C.hd_dnn_plan
+	users int
+}
+
+// begin opens cuDNN. Where there is none, convolutions take our own kernels: Device.Libraries and the kernels' Algorithm tell.
+func (n *dnn) begin(driver int, folders string) {
+	if n.library, n.missing = cuDNN.open(driver, folders); n.missing != nil {
+		return
+	}
+	// It ends the process where it doesn't find cuBLASLt of the CUDA that it was made for. Once that is open, it finds it.
+	cuda := C.hd_library_version(n.library.handle, cString("cudnnGetCudartVersion\x00")) / 1000
+	blas := cublasLt
+	blas.files = func(int) []string { return []string{fmt.Sprintf("libcublasLt.so.%d", cuda)} }
+	if _, err := blas.open(driver, folders); err != nil {
+		n.library, n.missing = nil, fmt.Errorf("%v wants %w", n.library, err)
+	}
+}
+
+// use makes what cuDNN needs on the GPU, once.
+func (n *dnn) use(d *Device) error {
+	if n.dnn != nil || n.library == nil {
+		return n.missing
+	}
+	text := make([]byte, 1024)
+	err := d.within(func() error {
+		n.dnn = C.hd_dnn_open(n.library.handle, contextOf(d.context), streamOf(d.stream), (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+		return nil
+	})
+	if n.dnn == nil && err == nil {
+		err = fmt.Errorf("%v: %w: %s", n.library, ErrNoLibrary, textOf(text))
+	}
+	if err != nil {
+		n.library, n.missing = nil, err
+	}
+	return err
+}
+
+// close gives cuDNN's handle back.
+func (n *dnn) close(d *Device) error {
+	if n.dnn == nil {
+		return nil
+	}
+	wrong := C.hd_dnn_close(n.dnn, contextOf(d.context))
+	n.dnn = nil
+	if wrong != nil {
+		return fmt.Errorf("cudnnDestroy: %s", C.GoString(wrong))
+	}
+	return nil
+}
+
+// plan finds a way to compute a convolution, or an error that says why there is none.
+func (n *dnn) plan(d *Device, c C.hd_dnn_convolution) (*plan, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.use(d); err != nil {
+		return nil, err
+	}
+	if p := n.plans[c]; p != nil {
+		p.users++
+		return p, nil
+	}
+	// Threads may not use cuDNN's handle at once.
+	d.order.Lock()
+	defer d.order.Unlock()
+	p := &plan{what: c, users: 1}
+	text := make([]byte, 1024)
+	var made C.int
+	err := d.within(func() error {
+		made = C.hd_dnn_make(n.dnn, contextOf(d.context), &p.what, dnnWorkspace, &p.made, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if made == 0 {
+		return nil, errors.New(textOf(text))
+	}
+	if n.plans == nil {
+		n.plans = map[C.hd_dnn_convolution]*plan{}
+	}
+	n.plans[c] = p
+	return p, nil
+}
+
+// release gives a plan back.
+func (n *dnn) release(d *Device, p *plan) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p.users--; p.users > 0 {
+		return nil
+	}
+	delete(n.plans, p.what)
+	d.order.Lock()
+	defer d.order.Unlock()
+	return d.within(func() error {
+		err := d.stream.Synchronize() // its code goes with it
+		C.hd_dnn_destroy(n.dnn, p.made.plan)
+		return err
+	})
+}
+
+// dnnCall is a plan with the places of its tensors.
+type dnnCall struct {
+	plan    *plan
+	pack    C.hd_dnn_pack
+	tensors [C.HD_DNN_TENSORS]pointer
+}
+
+// enqueue queues the plan's work.
+func (c *dnnCall) enqueue(d *Device, at func(pointer) unsafe.Pointer, workspace unsafe.Pointer) error {
+	var tensors [C.HD_DNN_TENSORS]unsafe.Pointer
+	for i, p := range c.tensors {
+		tensors[i] = at(p)
+	}
+	text := make([]byte, 1024)
+	if C.hd_dnn_run(d.dnn.dnn, contextOf(d.context), c.plan.made.plan, &c.pack, &tensors[0], workspace, (*C.char)(unsafe.Pointer(&text[0])),
+		C.size_t(len(text))) == 0 {
+		return fmt.Errorf("cuDNN, engine %d: %s", c.plan.made.engine, textOf(text))
+	}
+	return nil
+}
+
+// close gives back what the call holds.
+func (c *dnnCall) close(d *Device) error {
+	C.hd_dnn_destroy(d.dnn.dnn, c.pack.descriptor)
+	c.pack.descriptor = nil
+	return d.dnn.release(d, c.plan)
+}
+
+// textOf is what C wrote.
+func textOf(b []byte) string { return C.GoString((*C.char)(unsafe.Pointer(&b[0]))) }
+
+// dataType is cuDNN's number of an element type.
+func dataType(t device.DType) C.int32_t {
+	if t == device.BFloat16 {
+		return C.DNN_DATA_BFLOAT16
+	}
+	return C.DNN_DATA_FLOAT
+}
