@@ -22,6 +22,8 @@ type Options struct {
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
 	// enough, some queries are done after the others.
 	Probabilities int64
+	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
+	Implicit bool
 }
 
 // Device computes on one GPU. All its work goes through one stream, in the order of the calls.
@@ -29,6 +31,7 @@ type Device struct {
 	ordinal         int
 	version         int
 	multiprocessors int
+	implicit        bool // Options.Implicit
 	probabilities   int64
 	folders         string // Options.Libraries
 	gpu             cu.Device
@@ -73,7 +76,7 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, folders: o.Libraries}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, implicit: o.Implicit, folders: o.Libraries}
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
 	}
@@ -170,11 +173,17 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			return nil, device.Unsupported(d.Name(), r)
 		}
 	}
+	b := &builder{device: d, request: r}
+	if d.implicit && implicit(b) {
+		if b.err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
+		}
+		return &ordered{d, b.kernel()}, nil
+	}
 	convolution, why := d.convolve(r)
 	if convolution != nil {
 		return &ordered{d, convolution}, nil
 	}
-	b := &builder{device: d, request: r}
 	for _, family := range []func(*builder) bool{
 		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
 	} {

@@ -21,7 +21,7 @@ import (
 // TestConvolutionTiles has shapes for each way in which tensor cores do a convolution, for those of the conformance suite are small. The bound
 // is its own for bfloat16.
 func TestConvolutionTiles(t *testing.T) {
-	d := open(t, cuda.Options{Libraries: "none"})
+	d := open(t, cuda.Options{Implicit: true})
 	for _, c := range []struct {
 		name   string
 		x      tensor.Shape

@@ -21,6 +21,8 @@ import (
 
 var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention and convolutions, over so many runs; 50 says enough")
 
+var ownConvolutions = flag.Bool("implicit", false, "with -bench-kernels: our own convolutions even where there is cuDNN")
+
 // timed is an operation with the shapes of its inputs.
 type timed struct {
 	spec op.Spec
@@ -103,7 +105,7 @@ func TestTimes(t *testing.T) {
 	if *times == 0 {
 		t.Skip("-bench-kernels is not given")
 	}
-	d := open(t, cuda.Options{})
+	d := open(t, cuda.Options{Implicit: *ownConvolutions})
 	list := map[string][]timed{}
 	order := []string{}
 	add := func(name string, l []timed) { list[name], order = l, append(order, name) }
