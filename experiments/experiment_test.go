@@ -151,7 +151,8 @@ func TestResumeWithOtherDataIsRefused(t *testing.T) {
 func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
-	_, err := open(t, run, "train.validate-every=6").Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
+	e := open(t, run, "train.validate-every=6")
+	_, err := e.Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
 		Validated: func(_ context.Context, _ int, s []train.Scalar) error {
 			for _, x := range s {
 				scores[x.Name] = x.Value
@@ -176,7 +177,7 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	d, err := devices.Open("auto", 0)
+	d, err := devices.Open(e.Config.Run.Device, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
