@@ -230,6 +230,17 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 			clear(n.Value().Data().([]float32))
 		}
 	}
+	if updates(outputs) && !o.Device.HostMemory() {
+		values, failed := resident(o.Device, s.Params())
+		defer func() {
+			for _, v := range values {
+				err = errors.Join(err, v.Close())
+			}
+		}()
+		if failed != nil {
+			return r, failed
+		}
+	}
 	begin := time.Now()
 	p, err := vm.Compile(outputs, vm.Options{Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Recompute: true})
 	if err != nil {
@@ -255,6 +266,36 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 	r.GFLOPS = float64(flops) / best.Seconds() / 1e9
 	r.Arena, r.Kernels, r.PeakRSS = report.Memory.Arena, report.Memory.Kernels, hostinfo.PeakResident()
 	return r, nil
+}
+
+// updates tells whether a program is a training step.
+func updates(outputs gorgonia.Nodes) bool {
+	return slices.ContainsFunc(outputs, func(n *gorgonia.Node) bool {
+		a := op.Of(n)
+		if a == nil {
+			return false
+		}
+		_, ok := a.Spec.(op.AdamW)
+		return ok
+	})
+}
+
+// resident moves parameters to the device, where programs can update them. What it returns must be closed.
+func resident(d device.Device, params gorgonia.Nodes) (values []*device.Value, err error) {
+	for _, n := range params {
+		v, err := device.NewValue(d, n.Shape()...)
+		if err != nil {
+			return values, fmt.Errorf("%s: %w", n.Name(), err)
+		}
+		values = append(values, v)
+		if err := v.Write(n.Value().Data().([]float32)); err != nil {
+			return values, fmt.Errorf("%s: %w", n.Name(), err)
+		}
+		if err := gorgonia.Let(n, v); err != nil {
+			return values, fmt.Errorf("%s: %w", n.Name(), err)
+		}
+	}
+	return values, nil
 }
 
 // inputs makes values for what a program is fed with.
