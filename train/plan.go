@@ -9,6 +9,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
 )
 
 // Bind gives the parameters of another graph of the network, in the order in which that makes them, the memory of a part of the
@@ -76,4 +77,13 @@ func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (
 		p.Kernels += r.Kernels
 	}
 	return p, nil
+}
+
+// Reports say where the time and memory of the programs of micro-steps, the norm and the update go: see Options.Profile.
+func (t *Trainer) Reports() []vm.Report {
+	var list []vm.Report
+	for _, m := range t.micro {
+		list = append(list, m.Report())
+	}
+	return append(list, t.norm.Report(), t.update.Report())
 }

@@ -29,6 +29,8 @@ type Options struct {
 	UNet, VAE string
 	// Schedule is the noise of a U-Net's time steps: schedule.New of the model's scheduler_config.json For the prediction type.
 	Schedule *schedule.Schedule
+	// Profile times the programs' steps one after the other, for Reports. It is slow.
+	Profile bool
 	// MemoryLimit is the number of bytes that one program may take beside the state; 0 means what the device has available.
 	MemoryLimit int64
 }
@@ -179,7 +181,7 @@ func (t *Trainer) compileUpdate() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit()}
+	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit(), Profile: t.options.Profile}
 	var err error
 	if t.norm, err = vm.Compile(gorgonia.Nodes{norm}, o); err != nil {
 		return err
@@ -250,7 +252,7 @@ func (t *Trainer) build(z size, share float64, part Part) (*lesson, error) {
 func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
 	return vm.Compile(outputs, vm.Options{
 		Device: t.options.Device, Precision: t.precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
-		MemoryLimit: t.limit(), Vary: s.Params(), CheckFinite: checkFinite,
+		MemoryLimit: t.limit(), Vary: s.Params(), CheckFinite: checkFinite, Profile: t.options.Profile,
 	})
 }
 

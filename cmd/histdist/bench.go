@@ -18,7 +18,7 @@ func benchCommand() *cobra.Command {
 	var o modelbench.Options
 	var device, precision, folder, newModel string
 	var threads, steps int
-	var asJSON bool
+	var asJSON, profile bool
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "time the networks at full size on this machine",
@@ -40,6 +40,9 @@ again (training-sparing); --only chooses.`,
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
+			if profile {
+				o.Profile = func(r vm.Report) { fmt.Fprintln(cmd.OutOrStdout(), r) }
+			}
 			run := func(tell func(modelbench.Result)) error { return modelbench.Run(cmd.Context(), o, tell) }
 			if folder != "" {
 				run = func(tell func(modelbench.Result)) error {
@@ -49,6 +52,7 @@ again (training-sparing); --only chooses.`,
 					}
 					return bench.Run(cmd.Context(), bench.Options{
 						Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Model: folder, Batch: max(1, o.Batch), Size: 512, Steps: steps, Runs: o.Runs,
+						Profile: o.Profile,
 					}, names, tell)
 				}
 			}
@@ -75,6 +79,7 @@ again (training-sparing); --only chooses.`,
 	c.Flags().StringVar(&folder, "model", "", "model's folder: time translation and training with it")
 	c.Flags().StringVar(&newModel, "new-model", "", "folder to write a full-size model of random weights to, for --model; nothing is timed")
 	c.Flags().IntVar(&steps, "steps", 100, "with --model: steps of the inversion and of the translation, each")
+	c.Flags().BoolVar(&profile, "profile", false, "print where the time goes, with the steps timed one by one: their sum is more than a step takes")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each network")
 	return c
 }

@@ -36,11 +36,12 @@ type Options struct {
 	Device    device.Device
 	Precision vm.Precision
 	LowMemory bool
-	Model     string // a folder; CreateModel makes one
-	Batch     int    // images of a training step
-	Size      int    // of an image's side in pixels: 512
-	Steps     int    // of the inversion and of the translation, each: 100
-	Runs      int    // timed ones, after one or two that compile and record
+	Model     string          // a folder; CreateModel makes one
+	Batch     int             // images of a training step
+	Size      int             // of an image's side in pixels: 512
+	Steps     int             // of the inversion and of the translation, each: 100
+	Runs      int             // timed ones, after one or two that compile and record
+	Profile   func(vm.Report) // gets the steps of training's programs, timed one after the other; nil for none
 }
 
 // Run measures what is named. Seconds of a result are the median of its runs.
@@ -125,7 +126,7 @@ func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r mod
 		return r, err
 	}
 	before := o.Device.Allocated()
-	t, err := train.New(c, train.Options{Device: o.Device, UNet: filepath.Join(o.Model, "unet"), Schedule: s})
+	t, err := train.New(c, train.Options{Device: o.Device, UNet: filepath.Join(o.Model, "unet"), Schedule: s, Profile: o.Profile != nil})
 	if err != nil {
 		return r, err
 	}
@@ -157,5 +158,10 @@ func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r mod
 		return err
 	})
 	r.Arena = o.Device.Allocated() - before
+	if o.Profile != nil {
+		for _, report := range t.Reports() {
+			o.Profile(report)
+		}
+	}
 	return r, err
 }

@@ -49,6 +49,7 @@ type Options struct {
 	Runs      int  // 0 means 2
 	Batch     int  // images, but for the training step; 0 means 1
 	Only      []string
+	Profile   func(vm.Report) // gets each network's steps, timed one after the other; nil for none
 }
 
 // network is a graph to be timed.
@@ -242,7 +243,7 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 		}
 	}
 	begin := time.Now()
-	p, err := vm.Compile(outputs, vm.Options{Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Recompute: true})
+	p, err := vm.Compile(outputs, vm.Options{Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Recompute: true, Profile: o.Profile != nil})
 	if err != nil {
 		return r, err
 	}
@@ -250,7 +251,10 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 	r.Compile = time.Since(begin).Seconds()
 	feeds := inputs(p)
 	best := time.Duration(1 << 62)
-	for range runs {
+	for i := range runs {
+		if o.Profile != nil && i == runs-1 {
+			p.ResetTimes()
+		}
 		begin := time.Now()
 		if _, err := p.Run(ctx, feeds); err != nil {
 			return r, err
@@ -258,6 +262,9 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 		best = min(best, time.Since(begin))
 	}
 	report := p.Report()
+	if o.Profile != nil {
+		o.Profile(report)
+	}
 	var flops int64
 	for _, step := range report.Steps {
 		flops += step.FLOP
