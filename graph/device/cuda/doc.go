@@ -14,7 +14,7 @@
 // Programs in bfloat16 have kernels for tensor cores, made of the instructions in kernels/mma.cuh: attention (flash.go) and convolutions
 // (implicit.go).
 //
-// libraries.go finds NVIDIA's libraries beside the driver. lt.go has cuBLASLt compute the matrix products of matmul.go and attention.go, with
+// libraries.go opens NVIDIA's libraries beside the driver, the newest that places.go finds. lt.go has cuBLASLt compute the matrix products of matmul.go and attention.go, with
 // weights in its element type (copies.go) and what its epilogue hasn't launched behind it; our own kernels are for machines without it.
 // convolution.go has cuDNN compute convolutions and their gradients: dnn.go and dnn.c make its plans, and our own kernels take what it has
 // no engine for.

@@ -15,8 +15,8 @@ type Info struct {
 	Driver string // NVIDIA's words on its version; "" if the system doesn't tell
 	CUDA   string // the version that the driver knows, such as "12.4"
 	GPUs   []GPU
-	// Libraries has a line for each of NVIDIA's libraries beside the driver: its version and path, or where it was looked for and what
-	// is lost without it.
+	// Libraries has a line for each of NVIDIA's libraries beside the driver: its version, its path and why it was taken, or where it was
+	// looked for and what is lost without it.
 	Libraries []string
 }
 
@@ -57,7 +57,7 @@ func (p sought) line(driver int) string {
 	if err != nil {
 		return fmt.Sprintf("no %v: %s", err, p.without)
 	}
-	return l.String()
+	return fmt.Sprintf("%v: %s", l, l.Why)
 }
 
 func readGPU(ordinal int) (g GPU, err error) {

@@ -8,9 +8,8 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"os"
+	"math"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"unsafe"
@@ -30,6 +29,7 @@ type Library struct {
 	Name    string // such as "cuBLASLt"
 	Path    string
 	Version string // such as "13.1.0"
+	Why     string // why it and no other one that may be there
 	handle  unsafe.Pointer
 }
 
@@ -37,7 +37,8 @@ type Library struct {
 type sought struct {
 	name     string
 	files    func(driver int) []string // the libraries' names, the best first; driver is the CUDA version that the driver knows
-	needs    []string                  // what it opens by name while it works: opened before it, if they are found
+	parts    []string                  // what its other parts open by name: opened first, from its own folder, whatever the loader knows
+	needs    []sought                  // what else it opens by name while it works: opened first, if it is found
 	version  func(unsafe.Pointer) string
 	wheels   [2]string // packages of Python that have it, for CUDA 12 and 13
 	packages string    // others
@@ -65,12 +66,18 @@ var cublasLt = sought{
 var cuDNN = sought{
 	name:  "cuDNN",
 	files: func(int) []string { return []string{"libcudnn.so.9"} },
-	needs: []string{"libnvrtc.so.13", "libnvrtc.so.12"},
+	parts: []string{"libcudnn_graph.so.9"},
+	needs: []sought{compiler("libnvrtc.so.13"), compiler("libnvrtc.so.12")},
 	version: func(h unsafe.Pointer) string {
 		return dotted(int(C.hd_library_version(h, cString("cudnnGetVersion\x00"))), 10000)
 	},
 	wheels: [2]string{"nvidia-cudnn-cu12", "nvidia-cudnn-cu13"}, packages: "NVIDIA's package cudnn9",
 	without: "convolutions take kernels of our own, which are slower",
+}
+
+// compiler is NVIDIA's run-time compiler.
+func compiler(file string) sought {
+	return sought{files: func(int) []string { return []string{file} }, wheels: [2]string{"nvidia-cuda-nvrtc-cu12", "nvidia-cuda-nvrtc"}}
 }
 
 // nccl adds up what several GPUs have.
@@ -95,39 +102,72 @@ func dotted(v, major int) string {
 
 // open finds and opens the library for a driver of some CUDA version; folders is Options.Libraries.
 func (p sought) open(driver int, folders string) (*Library, error) {
-	if folders == "" {
-		folders = os.Getenv(librariesVariable)
+	s, err := whereToLook(folders)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	if folders == noLibraries {
-		return nil, fmt.Errorf("%s: %w: switched off (%s=%s)", p.name, ErrNoLibrary, librariesVariable, noLibraries)
+	return p.openIn(s, driver)
+}
+
+// openIn opens the best library of what is found and can be opened.
+func (p sought) openIn(s search, driver int) (*Library, error) {
+	candidates := s.candidates(p, driver)
+	var failed []string
+	for _, c := range candidates {
+		p.prepare(c, s, driver)
+		handle, path, message := openLibrary(c.path, false)
+		if handle != nil {
+			return &Library{p.name, path, p.version(handle), c.why(candidates, len(failed)), handle}, nil
+		}
+		if filepath.IsAbs(c.path) { // else the loader doesn't find it
+			failed = append(failed, message)
+		}
 	}
-	s := search{folders: filepath.SplitList(folders)}
-	if folders == "" {
-		s.folders, s.loader = usualFolders(os.Getenv, filepath.Glob), true
+	return nil, p.missing(driver, s, failed)
+}
+
+// prepare opens what a library will look for by name. Where something is missing, the library says so when it needs it.
+func (p sought) prepare(c candidate, s search, driver int) {
+	for _, part := range p.parts {
+		if filepath.IsAbs(c.path) {
+			openLibrary(filepath.Join(filepath.Dir(c.path), part), false)
+		}
 	}
-	for _, need := range p.needs {
-		s.find([]string{need}, true) // where it is missing, what needs it says so
+	for _, n := range p.needs {
+		n.openFor(c, s, driver)
 	}
-	files := p.files(driver)
-	handle, path, failed := s.find(files, false)
-	if handle == nil {
-		return nil, p.missing(driver, files, s, failed)
+}
+
+// openFor opens what a library opens by name while it works: that of the library's own environment, for they were released together; else one
+// that is not newer than the driver, whose code that could be too new for; else any.
+func (p sought) openFor(user candidate, s search, driver int) {
+	all := s.candidates(p, driver)
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		rank := func(c candidate) int {
+			switch {
+			case c.site != "" && c.site == user.site || filepath.Dir(c.path) == filepath.Dir(user.path):
+				return 0
+			case slices.Compare(c.version, []int{driver / 1000, driver % 1000 / 10, math.MaxInt}) <= 0:
+				return 1
+			}
+			return 2
+		}
+		return rank(a) - rank(b)
+	})
+	for _, c := range all {
+		if handle, _, _ := openLibrary(c.path, true); handle != nil {
+			return // the loader gives it to who asks for its name from now on
+		}
 	}
-	return &Library{p.name, path, p.version(handle), handle}, nil
 }
 
 // missing says what was looked for, where, and what to install.
-func (p sought) missing(driver int, files []string, s search, failed []string) error {
+func (p sought) missing(driver int, s search, failed []string) error {
 	wheel := p.wheels[0]
 	if driver >= 13000 {
 		wheel = p.wheels[1]
 	}
-	var places []string
-	if s.loader {
-		places = append(places, "where the system's loader looks (LD_LIBRARY_PATH, ldconfig)")
-	}
-	places = append(places, s.folders...)
-	text := fmt.Sprintf("%s is not in %s", strings.Join(files, " or "), strings.Join(places, ", "))
+	text := fmt.Sprintf("%s is not in %s", strings.Join(p.files(driver), " or "), s)
 	if len(failed) > 0 {
 		text = strings.Join(failed, "; ")
 	}
@@ -146,38 +186,6 @@ func (l *Library) symbol(name string) (unsafe.Pointer, error) {
 // String is one line.
 func (l *Library) String() string { return fmt.Sprintf("%s %s (%s)", l.Name, l.Version, l.Path) }
 
-// search is where libraries are looked for.
-type search struct {
-	loader  bool // where the system's loader looks, before the folders
-	folders []string
-}
-
-// find opens the first library there is of some names, all of them in one place before the next place. failed are those that are there and
-// don't open.
-func (s search) find(names []string, global bool) (handle unsafe.Pointer, path string, failed []string) {
-	if s.loader {
-		for _, name := range names {
-			if handle, path, _ = openLibrary(name, global); handle != nil {
-				return handle, path, nil
-			}
-		}
-	}
-	for _, folder := range s.folders {
-		for _, name := range names {
-			path := filepath.Join(folder, name)
-			if _, err := os.Stat(path); err != nil {
-				continue
-			}
-			h, at, message := openLibrary(path, global)
-			if h != nil {
-				return h, at, nil
-			}
-			failed = append(failed, message)
-		}
-	}
-	return nil, "", failed
-}
-
 // openLibrary opens a library and says where it lies, or why it doesn't open.
 func openLibrary(name string, global bool) (handle unsafe.Pointer, path, message string) {
 	c := append([]byte(name), 0)
@@ -192,82 +200,4 @@ func openLibrary(name string, global bool) (handle unsafe.Pointer, path, message
 		said = name
 	}
 	return handle, said, ""
-}
-
-// usualFolders lists the folders of this machine in which NVIDIA's libraries may lie, in the order of the search: toolkits, the system's
-// packages, environments of Python. No program is run for it.
-func usualFolders(env func(string) string, glob func(string) ([]string, error)) []string {
-	var folders []string
-	add := func(patterns ...string) {
-		for _, pattern := range patterns {
-			found, err := glob(pattern)
-			if err != nil { // a variable that holds a bad pattern
-				continue
-			}
-			slices.Reverse(found) // later versions first
-			for _, f := range found {
-				if !slices.Contains(folders, f) {
-					folders = append(folders, f)
-				}
-			}
-		}
-	}
-	for _, variable := range []string{"CUDA_PATH", "CUDA_HOME"} {
-		if root := env(variable); root != "" {
-			add(root+"/lib64", root+"/lib")
-		}
-	}
-	add("/usr/local/cuda/lib64", "/usr/local/cuda-*/lib64", "/opt/cuda/lib64")
-	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
-	add("/usr/lib/"+arch+"-linux-gnu", "/usr/lib64")
-	for _, root := range pythons(env, glob) {
-		for _, site := range []string{"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib64/python3*/site-packages"} {
-			// nvidia/cu13/lib has what is of CUDA 13, nvidia/cublas/lib, nvidia/cudnn/lib … the rest.
-			add(root + site + "/nvidia/*/lib")
-		}
-	}
-	if root := env("CONDA_PREFIX"); root != "" {
-		add(root + "/lib")
-	}
-	add("/opt/conda/lib")
-	return folders
-}
-
-// pythons lists the folders that hold Python environments: the active one, that of the python3 on the path, the system's, and such as images
-// for machine learning have.
-func pythons(env func(string) string, glob func(string) ([]string, error)) []string {
-	var roots []string
-	for _, variable := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if root := env(variable); root != "" {
-			roots = append(roots, root)
-		}
-	}
-	for _, folder := range filepath.SplitList(env("PATH")) {
-		program := filepath.Join(folder, "python3")
-		if _, err := os.Stat(program); err != nil {
-			continue
-		}
-		// The python3 of an environment is a link to the one that it was made of, and may be linked to: each has a folder of packages.
-		for range 16 {
-			roots = append(roots, filepath.Dir(filepath.Dir(program)))
-			to, err := os.Readlink(program)
-			if err != nil {
-				break
-			}
-			if !filepath.IsAbs(to) {
-				to = filepath.Join(filepath.Dir(program), to)
-			}
-			program = filepath.Clean(to)
-		}
-	}
-	roots = append(roots, "/usr/local", "/usr")
-	if home := env("HOME"); home != "" {
-		roots = append(roots, home+"/.local")
-	}
-	for _, pattern := range []string{"/opt/*/.venv", "/opt/*venv*", "/opt/conda"} {
-		if found, err := glob(pattern); err == nil {
-			roots = append(roots, found...)
-		}
-	}
-	return roots
 }

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,5 +140,100 @@ func TestUsualFolders(t *testing.T) {
 	want := []string{toolkit, active, filepath.Join(site, "cudnn", "lib"), filepath.Join(site, "cu13", "lib"), filepath.Join(base, "nccl", "lib")}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("folders (-want +got):\n%s", d)
+	}
+}
+
+// TestNewestLibrary has a system with cuDNN 9.14 and cuBLASLt 13.0, an environment of Python with later ones of CUDA 13, and one of CUDA 12.
+func TestNewestLibrary(t *testing.T) {
+	root := t.TempDir()
+	library := func(version int) string {
+		return fmt.Sprintf("#include <stddef.h>\nsize_t cudnnGetVersion(void) { return %d; }\nsize_t cublasLtGetVersion(void) { return %[1]d; }", version)
+	}
+	system := filepath.Join(root, "lib")
+	link := func(version int, name, suffix string) {
+		build(t, filepath.Join(system, name+suffix), library(version))
+		if err := os.Symlink(name+suffix, filepath.Join(system, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(91400, "libcudnn.so.9", ".14.0")
+	link(130000, "libcublasLt.so.13", ".0.0.19")
+	wheel := func(site, folder, file, distInfo string, version int) string {
+		lib := filepath.Join(root, site, "nvidia", folder, "lib")
+		build(t, filepath.Join(lib, file), library(version))
+		if err := os.MkdirAll(filepath.Join(root, site, distInfo), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return lib
+	}
+	cudnn13 := wheel("site13", "cudnn", "libcudnn.so.9", "nvidia_cudnn_cu13-9.19.0.56.dist-info", 91900)
+	blas13 := wheel("site13", "cu13", "libcublasLt.so.13", "nvidia_cublas-13.1.0.3.dist-info", 130100)
+	cudnn12 := wheel("site12", "cudnn", "libcudnn.so.9", "nvidia_cudnn_cu12-9.2.1.18.dist-info", 90201)
+	blas12 := wheel("site12", "cublas", "libcublasLt.so.12", "nvidia_cublas_cu12-12.8.4.1.dist-info", 120804)
+	unknown := wheel("site", "cudnn", "libcudnn.so.9", "nvidia_nccl_cu13-2.30.7.dist-info", 99999)
+	s := search{folders: []string{filepath.Join(root, "nothing"), unknown, system, cudnn12, cudnn13, blas12, blas13}, loader: true}
+
+	for _, c := range []struct {
+		sought  sought
+		driver  int
+		version string
+		why     string // in it
+	}{
+		{cuDNN, 13000, "9.19.0", "the newest; there is 9.14.0 in " + system},
+		{cuDNN, 12080, "9.14.0", "the newest; there is 9.2.1.18 in " + cudnn12}, // that of CUDA 13 is none for this driver
+		{cublasLt, 13000, "13.1.0", "the newest; there is 13.0.0.19 in " + system + ", 12.8.4.1 in " + blas12},
+		{cublasLt, 12080, "12.8.4", "the only one"},
+	} {
+		l, err := c.sought.openIn(s, c.driver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Version != c.version || !strings.Contains(l.Why, c.why) {
+			t.Errorf("%s for a driver of CUDA %d: %v: %s: want %s: %s", c.sought.name, c.driver, l, l.Why, c.version, c.why)
+		}
+	}
+	t.Run("a folder that the user names is before all", func(t *testing.T) {
+		s := s
+		s.named, s.by = []string{filepath.Join(root, "nothing"), cudnn12, cudnn13}, loaderVariable
+		l, err := cuDNN.openIn(s, 13000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Path != filepath.Join(cudnn12, "libcudnn.so.9") || l.Why != "by "+loaderVariable {
+			t.Errorf("%v: %s: want that of %s", l, l.Why, cudnn12)
+		}
+	})
+	t.Run("the newest does not open", func(t *testing.T) {
+		s := s
+		broken := filepath.Join(t.TempDir(), "libcudnn.so.9.30.1")
+		if err := errors.Join(os.WriteFile(broken, []byte("no library"), 0o644), os.Symlink(broken, filepath.Join(filepath.Dir(broken), "libcudnn.so.9"))); err != nil {
+			t.Fatal(err)
+		}
+		s.folders = append([]string{filepath.Dir(broken)}, s.folders...)
+		l, err := cuDNN.openIn(s, 13000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Version != "9.19.0" || !strings.Contains(l.Why, "1 doesn't open") {
+			t.Errorf("%v: %s", l, l.Why)
+		}
+	})
+}
+
+// TestPartsOfOneFolder: cuDNN opens its parts by name, and parts want others. The loader must not take them from elsewhere.
+func TestPartsOfOneFolder(t *testing.T) {
+	folder := t.TempDir()
+	graph := filepath.Join(folder, "libcudnn_graph.so.9")
+	build(t, graph, "int nothing;")
+	build(t, filepath.Join(folder, "libcudnn.so.9"), "#include <stddef.h>\nsize_t cudnnGetVersion(void) { return 91900; }")
+	if _, err := cuDNN.openIn(search{named: []string{folder}}, 13000); err != nil {
+		t.Fatal(err)
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(maps), graph) {
+		t.Errorf("%s is not open", graph)
 	}
 }
