@@ -57,10 +57,10 @@ func open(t testing.TB, o cuda.Options) *cuda.Device {
 	return d
 }
 
-// TestConformance gives attention so little memory that some cases are done in several parts and others at once. Products are cuBLASLt's, but
+// TestConformance gives attention and patches so little memory that some cases are done in several parts and others at once. Products are cuBLASLt's, but
 // for those of unaligned operands, which are our own kernels'.
 func TestConformance(t *testing.T) {
-	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10}))
+	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10, Patches: 64 << 10}))
 }
 
 func TestOpenErrors(t *testing.T) {

@@ -22,6 +22,8 @@ type Options struct {
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
 	// enough, some queries are done after the others.
 	Probabilities int64
+	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB.
+	Patches int64
 	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
 	Implicit bool
 }
@@ -33,6 +35,7 @@ type Device struct {
 	multiprocessors int
 	implicit        bool // Options.Implicit
 	probabilities   int64
+	patches         int64
 	folders         string // Options.Libraries
 	gpu             cu.Device
 	context         cu.CUContext
@@ -76,9 +79,12 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, implicit: o.Implicit, folders: o.Libraries}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, folders: o.Libraries}
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
+	}
+	if d.patches <= 0 {
+		d.patches = 256 << 20
 	}
 	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}
 	if d.gpu, err = cu.GetDevice(o.Ordinal); err != nil {
@@ -175,6 +181,12 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	}
 	b := &builder{device: d, request: r}
 	if d.implicit && implicit(b) {
+		if b.err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
+		}
+		return &ordered{d, b.kernel()}, nil
+	}
+	if patched(b) {
 		if b.err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
 		}

@@ -24,7 +24,7 @@ func TestConvolutionsOfCuDNN(t *testing.T) {
 	one := op.Geometry{KH: 1, KW: 1, Stride: 1}
 	const f32, bf16 = device.Float32, device.BFloat16
 	image := func(c int, t device.DType) device.Operand {
-		return device.Operand{Shape: tensor.Shape{2, 8, 8, c}, DType: t}
+		return device.Operand{Shape: tensor.Shape{2, 64, 64, c}, DType: t}
 	}
 	conv := func(c int, from, to, features device.DType, s op.Conv2D) device.Request {
 		r := device.Request{Spec: s, Features: features, Out: image(16, to)}
@@ -50,18 +50,19 @@ func TestConvolutionsOfCuDNN(t *testing.T) {
 		"nothing is fused":     {conv(5, bf16, f32, bf16, op.Conv2D{Geometry: square, Bias: true}), "cuDNN engine 8, own finish"},
 		"no engine":            {conv(7, bf16, f32, bf16, op.Conv2D{Geometry: square, Bias: true}), "own (cuDNN: no engine is offered that is exact enough)"},
 		"float32":              {conv(16, f32, f32, f32, op.Conv2D{Geometry: square, Bias: true}), "cuDNN engine 10"},
-		"exact in bfloat16":    {conv(16, f32, f32, bf16, op.Conv2D{Geometry: square, Bias: true, From: op.Exact}), "cuDNN engine 8"},
+		"exact in bfloat16":    {conv(16, f32, f32, bf16, op.Conv2D{Geometry: square, Bias: true, From: op.Exact}), "patches, cuBLASLt"},
+		"exact and resized":    {conv(16, f32, f32, bf16, op.Conv2D{Geometry: square, Bias: true, From: op.Exact, ResizeH: 64, ResizeW: 64}), "cuDNN engine 8"},
 		"a product":            {conv(16, bf16, f32, bf16, op.Conv2D{Geometry: one, Bias: true}), "cuBLASLt"},
 		"a product of float32": {conv(16, f32, f32, f32, op.Conv2D{Geometry: one, Bias: true}), "cuBLASLt"},
-		"an exact product":     {conv(16, f32, f32, bf16, op.Conv2D{Geometry: one, Bias: true, From: op.Exact}), "cuDNN engine 8"},
+		"an exact product":     {conv(16, f32, f32, bf16, op.Conv2D{Geometry: one, Bias: true, From: op.Exact}), "cuBLASLt"},
 		"gradient of the image": {device.Request{
-			Spec: op.ConvDataGrad{Geometry: square, H: 8, W: 8}, Features: bf16,
+			Spec: op.ConvDataGrad{Geometry: square, H: 64, W: 64}, Features: bf16,
 			In: []device.Operand{image(16, bf16), {Shape: tensor.Shape{3, 3, 16, 16}}}, Out: image(16, bf16),
 		}, "cuDNN engine 8"},
 		"gradient of the weight": {device.Request{
 			Spec: op.ConvWeightGrad{Geometry: square}, Features: bf16,
 			In: []device.Operand{image(16, bf16), image(16, bf16)}, Out: device.Operand{Shape: tensor.Shape{3, 3, 16, 16}},
-		}, "cuDNN engine 8"},
+		}, "patches, cuBLASLt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, err := d.Compile(c.request)
@@ -92,10 +93,10 @@ func TestConstantWeightOfConvolution(t *testing.T) {
 		k, err := d.Compile(device.Request{
 			Spec: op.Conv2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}}, Features: device.BFloat16,
 			In: []device.Operand{
-				{Shape: tensor.Shape{1, h, 8, c}, DType: device.BFloat16},
+				{Shape: tensor.Shape{1, h, 1024, c}, DType: device.BFloat16},
 				{Shape: tensor.Shape{3, 3, c, o}, Const: weight.Ptr, Identity: weight.Ptr},
 			},
-			Out: device.Operand{Shape: tensor.Shape{1, h, 8, o}},
+			Out: device.Operand{Shape: tensor.Shape{1, h, 1024, o}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -182,6 +182,7 @@ type builder struct {
 	workspace int64
 	launches  []launch
 	algorithm string // what computes it, where there is a choice; gemm's need not be said
+	before    string // what Algorithm names before the products
 	gemms     int    // how many products there are, products of them cuBLASLt's
 	products  []*product
 	shared    int64     // the most that one of the products takes
@@ -211,6 +212,7 @@ func (b *builder) kernel() *kernel {
 		default:
 			k.algorithm = cublasLt.name + ", " + ownAlgorithm
 		}
+		k.algorithm = b.before + k.algorithm
 	}
 	return k
 }

@@ -81,7 +81,8 @@ func (b *builder) viaLibrary(left, right matrix, e epilogue, m, n, k, z, heads i
 // weight is input 1 as it is multiplied: for cuBLASLt both factors are of one element type, so that beside bfloat16 features a weight is
 // rounded to bfloat16.
 func (b *builder) weight() value {
-	if b.device.lt.handle == nil || b.request.In[0].DType != device.BFloat16 || b.request.In[1].DType != device.Float32 {
+	features := b.request.In[0].DType == device.BFloat16 || b.request.Features == device.BFloat16
+	if b.device.lt.handle == nil || !features || b.request.In[1].DType != device.Float32 {
 		return b.in(1)
 	}
 	return b.rounded(1, true)
@@ -136,14 +137,14 @@ func matmul(b *builder) bool {
 	case op.Conv2D:
 		if k := channels(r.In[0]); pointwise(s) {
 			e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
-			b.gemm(byRows(b.in(0), k), byRows(b.weight(), n), e, rows(r.Out), n, k, 1, 1)
+			b.gemm(byRows(b.feature(0), k), byRows(b.weight(), n), e, rows(r.Out), n, k, 1, 1)
 			return true
 		}
 		b.conv(s, byRows(b.in(1), n))
 	case op.ConvDataGrad:
 		e := epilogue{residual: b.optional(last, s.Residual), y: y, alpha: 1}
 		if k := channels(r.In[0]); pixelwise(s.Geometry) {
-			b.gemm(byRows(b.in(0), k), byColumns(b.weight(), k), e, rows(r.Out), n, k, 1, 1)
+			b.gemm(byRows(b.feature(0), k), byColumns(b.weight(), k), e, rows(r.Out), n, k, 1, 1)
 			return true
 		}
 		b.algorithm = ownAlgorithm
@@ -154,7 +155,7 @@ func matmul(b *builder) bool {
 	case op.ConvWeightGrad:
 		x := r.In[0].Shape
 		if m := x[3]; pixelwise(s.Geometry) {
-			b.gemm(byColumns(b.in(0), m), byRows(b.in(1), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[1]), 1, 1)
+			b.gemm(byColumns(b.feature(0), m), byRows(b.feature(1), n), epilogue{y: y, alpha: 1}, m, n, rows(r.In[1]), 1, 1)
 			return true
 		}
 		b.algorithm = ownAlgorithm

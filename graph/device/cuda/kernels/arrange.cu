@@ -84,8 +84,10 @@ __device__ inline void upsamples(X x, Y y, i64 n, const Resized& g) {
 
 // upsample: x [N,h,w,C] → y [N,height,width,C], n being y's elements.
 KERNEL(upsample, In x, Out y, i64 n, Resized g) {
-  if (g.c % FLAT != 0 || x.bf16 || y.bf16 || !aligned(x.p, y.p))
+  if (g.c % FLAT != 0 || x.bf16 || !aligned(x.p, y.p))
     upsamples<1>(x, y, n, g);
+  else if (y.bf16)
+    upsamples<FLAT>((const float*)x.p, (bf16*)y.p, n, g);
   else
     upsamples<FLAT>((const float*)x.p, (float*)y.p, n, g);
 }
