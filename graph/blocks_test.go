@@ -283,6 +283,10 @@ const (
 	bfloat16Gradient = 5e-2
 )
 
+// A number that is added to all keys drops out of the softmax: the gradient of to_k's bias is 0 but for rounding. PyTorch's autocast is off by
+// 6.9e-2 in attention_vae, bfloat16 throughout by 6.8e-2.
+const bfloat16KeyBias = 7e-2
+
 func TestBlocksInBFloat16(t *testing.T) {
 	for _, name := range nettest.Names() {
 		d := open(t, name)
@@ -306,8 +310,12 @@ func TestBlocksInBFloat16(t *testing.T) {
 					}
 					scale := b.gradientScale(t, names) / 100
 					for g, got := range r.grads {
-						if e := frobenius(got.Data, b.tensor(t, g).Data, scale); !(e <= bfloat16Gradient) {
-							t.Errorf("%s: relative error %.2e, want at most %.2e", g, e, bfloat16Gradient)
+						bound := bfloat16Gradient
+						if strings.HasSuffix(g, "to_k.bias") {
+							bound = bfloat16KeyBias
+						}
+						if e := frobenius(got.Data, b.tensor(t, g).Data, scale); !(e <= bound) {
+							t.Errorf("%s: relative error %.2e, want at most %.2e", g, e, bound)
 						}
 					}
 				})

@@ -87,7 +87,8 @@ check() {
 }
 
 # suite NAME PATTERN SKIP is a part of the device's tests, with NVIDIA's driver.
-suite() { tests=1 check "$1" graph/device/cuda "$bin/cuda.test" -test.v -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
+# Fewer odd cases: cuDNN compiles for each of them.
+suite() { tests=1 check "$1" graph/device/cuda "$bin/cuda.test" -test.v -test.short -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
 
 # beside starts a check that tells no times beside others, as many as there are processors at most.
 beside() {
@@ -122,10 +123,11 @@ for part in $parts; do
 	device)
 		show= check "doctor" . "$bin/histdist" doctor --quick
 		sed 's/^/    /' "$logs/doctor.log"
-		beside suite "driver, memory, libraries" . '^Test(Conformance|Program|StepsOnlyLaunch)$'
+		beside suite "driver, memory, libraries" . '^Test(Conformance|ConvolutionsByCuDNN|Program|StepsOnlyLaunch)$'
 		for family in conv attention norm linear elementwise 'pool|arrange|contract' 'reduce|posterior|optimizer'; do
 			beside suite "operations: $family" "^TestConformance\$/^($family)\$"
 		done
+		beside suite "convolutions by cuDNN" '^TestConvolutionsByCuDNN$'
 		beside suite "a block with its gradients" '^Test(Program|StepsOnlyLaunch)'
 		joined
 		;;

@@ -63,6 +63,11 @@ func TestConformance(t *testing.T) {
 	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10, Patches: 64 << 10}))
 }
 
+// TestConvolutionsByCuDNN has the suite's convolutions in bfloat16, which are small, done by cuDNN as if they were large.
+func TestConvolutionsByCuDNN(t *testing.T) {
+	devicetest.Run(t, open(t, cuda.Options{Patches: -1}), "conv")
+}
+
 func TestOpenErrors(t *testing.T) {
 	open(t, cuda.Options{}) // the process's driver
 	if _, err := cuda.New(cuda.Options{Driver: *driver, Libraries: libraries(), Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {

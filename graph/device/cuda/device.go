@@ -22,7 +22,8 @@ type Options struct {
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
 	// enough, some queries are done after the others.
 	Probabilities int64
-	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB.
+	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB, and less leaves all
+	// convolutions, but not their weights' gradients, to cuDNN.
 	Patches int64
 	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
 	Implicit bool
@@ -83,7 +84,7 @@ func New(o Options) (*Device, error) {
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
 	}
-	if d.patches <= 0 {
+	if d.patches == 0 {
 		d.patches = 256 << 20
 	}
 	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}

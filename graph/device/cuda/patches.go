@@ -29,7 +29,7 @@ func patched(b *builder) bool {
 		m, n := rows(r.Out), channels(r.Out)
 		few := ceil(m, 128)*ceil(n, 128) <= fewTiles
 		exact := r.In[0].DType == device.Float32 && s.ResizeH == 0
-		if r.Features != device.BFloat16 || pointwise(s) || channels(r.In[0])%8 != 0 || !few && !exact {
+		if b.device.patches < 0 || r.Features != device.BFloat16 || pointwise(s) || channels(r.In[0])%8 != 0 || !few && !exact {
 			return false
 		}
 		h, w := s.Source(r.In[0].Shape)
@@ -68,7 +68,7 @@ func (b *builder) inPatches(g op.Geometry, h, w, m int, use func(patches value, 
 	}
 	b.before = "patches, "
 	terms := g.KH * g.KW * x[3]
-	part := min(m, max(1, int(b.device.patches/(int64(terms)*as.Size()))))
+	part := min(m, max(1, int(max(b.device.patches, 1<<20)/(int64(terms)*as.Size()))))
 	if part < m {
 		part = max(8, part/8*8) // so that parts begin at addresses that vectors can be read at
 	}

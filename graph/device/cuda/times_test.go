@@ -19,7 +19,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention and convolutions, over so many runs; 50 says enough")
+var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention, convolutions and products, over so many runs; 50 says enough")
 
 var ownConvolutions = flag.Bool("implicit", false, "with -bench-kernels: our own convolutions even where there is cuDNN")
 
@@ -98,9 +98,34 @@ func convolutions() (list []timed) {
 	return list
 }
 
+// products are a U-Net's linear layers, and their gradients in training.
+func products() (list []timed) {
+	for _, n := range []int{1, 8} {
+		for _, level := range [][2]int{{4096, 320}, {1024, 640}, {256, 1280}} {
+			places, c := level[0], level[1]
+			x, inner := tensor.Shape{n, places, c}, tensor.Shape{n, places, 4 * c}
+			list = append(list,
+				timed{op.Linear{Store: op.Feature}, []tensor.Shape{x, {c, c}}},
+				timed{op.Linear{Bias: true, Residual: true, Store: op.Exact}, []tensor.Shape{x, {c, c}, {c}, x}},
+				timed{op.Linear{Bias: true, Store: op.Feature}, []tensor.Shape{x, {8 * c, c}, {8 * c}}},
+				timed{op.Linear{Bias: true, Residual: true, Store: op.Exact}, []tensor.Shape{inner, {c, 4 * c}, {c}, x}},
+			)
+			if n > 1 {
+				list = append(list,
+					timed{op.LinearDataGrad{Store: op.Feature}, []tensor.Shape{x, {c, 4 * c}}},
+					timed{op.LinearDataGrad{Residual: true, Store: op.Exact}, []tensor.Shape{x, {c, c}, x}},
+					timed{op.LinearWeightGrad{}, []tensor.Shape{x, x}},
+					timed{op.LinearWeightGrad{}, []tensor.Shape{{n, places, 8 * c}, x}},
+				)
+			}
+		}
+	}
+	return list
+}
+
 // TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with -bench-kernels only. "again" has
 // the same memory in each run, which a GPU's cache may hold, and "fresh" as much in turn as no cache holds, but for what computes more than it
-// reads: attention and convolutions, in bfloat16, with constant weights.
+// reads: attention, convolutions and products, in bfloat16, with constant weights.
 func TestTimes(t *testing.T) {
 	if *times == 0 {
 		t.Skip("-bench-kernels is not given")
@@ -126,6 +151,7 @@ func TestTimes(t *testing.T) {
 	})
 	add("attention", attentions())
 	add("convolution", convolutions())
+	add("product", products())
 	for _, name := range order {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range list[name] {
@@ -153,7 +179,7 @@ func (c timed) request(precision device.DType) (r device.Request, differs bool, 
 	if err != nil {
 		return r, false, err
 	}
-	r = device.Request{Spec: c.spec, Out: operand(out, kind)}
+	r = device.Request{Spec: c.spec, Features: precision, Out: operand(out, kind)}
 	for i, s := range c.in {
 		r.In = append(r.In, operand(s, kinds[i]))
 	}
@@ -198,7 +224,7 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	bytes := r.Out.Bytes()
 	for i, o := range r.In {
 		bytes += o.Bytes()
-		if computes && o.DType == device.Float32 { // a weight
+		if computes && i > 0 && o.DType == device.Float32 && len(o.Shape) != len(r.Out.Shape) || computes && i == 1 && o.DType == device.Float32 { // a weight or a bias
 			p := alloc(o.Bytes())
 			if p == nil {
 				return err
@@ -251,7 +277,7 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 		return err
 	}
 	if computes {
-		rate = fmt.Sprintf("   %6.1f TFLOP/s, second input %v", float64(work.FLOPs(c.in, r.Out.Shape))/fresh/1e12, c.in[1])
+		rate = fmt.Sprintf("   %6.1f TFLOP/s, second input %v: %s", float64(work.FLOPs(c.in, r.Out.Shape))/fresh/1e12, c.in[1], k.Algorithm())
 	}
 	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s\n", c.spec.Name(), c.in[0], precision,
 		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate)

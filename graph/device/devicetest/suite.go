@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gorgonia.org/tensor"
@@ -41,8 +42,8 @@ func families() []family {
 // checks is how many odd cases are drawn for an operation: a run of the suite stays below a minute on device/cpu.
 const checks = 30
 
-// Run tests a device. The device stays open.
-func Run(t *testing.T, d device.Device) {
+// Run tests a device, in the operations of the families that are named, such as "conv", or in all. The device stays open.
+func Run(t *testing.T, d device.Device, only ...string) {
 	oracle := ref.New()
 	t.Cleanup(func() {
 		if err := oracle.Close(); err != nil {
@@ -50,8 +51,13 @@ func Run(t *testing.T, d device.Device) {
 		}
 	})
 	s := suite{device: d, oracle: oracle}
-	t.Run("contract", s.contract)
+	if len(only) == 0 {
+		t.Run("contract", s.contract)
+	}
 	for _, f := range families() {
+		if len(only) > 0 && !slices.Contains(only, f.name) {
+			continue
+		}
 		t.Run(f.name, func(t *testing.T) {
 			for _, c := range f.cases {
 				for _, p := range s.precisions(c) {
