@@ -70,8 +70,16 @@ func Run(ctx context.Context, o Options, names []string, tell func(modelbench.Re
 	return nil
 }
 
+// busy is how long a GPU has worked; 0 of other devices.
+func busy(d device.Device) time.Duration {
+	if g, ok := d.(interface{ Busy() time.Duration }); ok {
+		return g.Busy()
+	}
+	return 0
+}
+
 // timed is the median of runs of f, after warm ones.
-func timed(r *modelbench.Result, warm, runs int, f func() error) error {
+func timed(d device.Device, r *modelbench.Result, warm, runs int, f func() error) error {
 	begin := time.Now()
 	for range warm {
 		if err := f(); err != nil {
@@ -80,12 +88,17 @@ func timed(r *modelbench.Result, warm, runs int, f func() error) error {
 	}
 	r.Compile = time.Since(begin).Seconds()
 	var all []float64
+	before, sum := busy(d), 0.0
 	for range max(1, runs) {
 		begin := time.Now()
 		if err := f(); err != nil {
 			return err
 		}
 		all = append(all, time.Since(begin).Seconds())
+		sum += all[len(all)-1]
+	}
+	if worked := busy(d) - before; worked > 0 {
+		r.Idle = max(0, 1-worked.Seconds()/sum)
 	}
 	slices.Sort(all)
 	r.Seconds = all[len(all)/2]
@@ -105,7 +118,7 @@ func translate(ctx context.Context, o Options, m *model.Model) (r modelbench.Res
 	settings := infer.DefaultSettings()
 	settings.StepsInversion, settings.StepsTranslation = o.Steps, o.Steps
 	r.Batch = 1
-	err = timed(&r, 1, o.Runs, func() error {
+	err = timed(o.Device, &r, 1, o.Runs, func() error {
 		_, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{image}, Settings: settings})
 		return err
 	})
@@ -150,7 +163,7 @@ func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r mod
 		return r, err
 	}
 	r.Batch, r.Training = o.Batch, true
-	err = timed(&r, 2, o.Runs, func() error {
+	err = timed(o.Device, &r, 2, o.Runs, func() error {
 		if _, err := t.Accumulate(ctx, e, draws); err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ type Result struct {
 	Kernels  int64   `json:"kernels_bytes"` // rearranged weights
 	PeakRSS  int64   `json:"peak_resident_bytes"`
 	Training bool    `json:"training,omitempty"`
+	// Idle is the share of Seconds that a GPU waited; 0 of other devices and where it was not measured.
+	Idle float64 `json:"idle,omitempty"`
 }
 
 // Options say what is measured.

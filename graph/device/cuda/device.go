@@ -49,6 +49,7 @@ type Device struct {
 	copies          copies
 	dnn             dnn
 
+	busy    busy       // guarded by order
 	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
 	copying sync.Mutex // guards stages and turn; taken before order
 	stages  [stages]stage
@@ -126,6 +127,9 @@ func (d *Device) begin() (err error) {
 			return err
 		}
 	}
+	if err := d.busy.make(); err != nil {
+		return err
+	}
 	p, err := pinned(64)
 	if err != nil {
 		return err
@@ -162,7 +166,7 @@ func (d *Device) Close() error {
 		for i := range d.stages {
 			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
 		}
-		errs = append(errs, explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.stream.Destroy()))
+		errs = append(errs, d.busy.close(), explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.stream.Destroy()))
 		errs = append(errs, d.modules.unload()...)
 		return errors.Join(errs...)
 	})

@@ -206,7 +206,12 @@ type fault struct{ set, id, at, limit int32 }
 // Synchronize waits until all kernels have finished, and returns what they could not do.
 func (d *Device) Synchronize() error {
 	d.order.Lock()
-	err := d.within(d.stream.Synchronize)
+	err := d.within(func() error {
+		if err := d.stream.Synchronize(); err != nil {
+			return err
+		}
+		return d.busy.add()
+	})
 	d.order.Unlock()
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Name(), err)

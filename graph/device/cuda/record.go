@@ -8,6 +8,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"gorgonia.org/cu"
 
@@ -91,10 +92,59 @@ func (r *recording) Replay() error {
 	d := r.device
 	d.order.Lock()
 	defer d.order.Unlock()
-	if err := result(C.hd_replay(contextOf(d.context), r.exec, streamOf(d.stream))); err != nil {
+	err := d.within(func() error {
+		if !d.busy.open {
+			if err := d.busy.begin.Record(d.stream); err != nil {
+				return err
+			}
+		}
+		if err := result(C.hd_replay(contextOf(d.context), r.exec, streamOf(d.stream))); err != nil {
+			return err
+		}
+		d.busy.open = true
+		return d.busy.end.Record(d.stream)
+	})
+	if err != nil {
 		return fmt.Errorf("%s: replay: %w", d.Name(), err)
 	}
 	return nil
+}
+
+// busy adds up the time from the first recording that was replayed behind a Synchronize to the last one's end.
+type busy struct {
+	begin, end cu.Event
+	open       bool
+	sum        time.Duration
+}
+
+func (b *busy) make() (err error) {
+	if b.begin, err = cu.MakeEvent(cu.DefaultEvent); err != nil {
+		return err
+	}
+	b.end, err = cu.MakeEvent(cu.DefaultEvent)
+	return err
+}
+
+// add reads the events, which are behind.
+func (b *busy) add() error {
+	if !b.open {
+		return nil
+	}
+	b.open = false
+	milliseconds, err := b.begin.Elapsed(b.end)
+	b.sum += time.Duration(milliseconds * float64(time.Millisecond))
+	return err
+}
+
+func (b *busy) close() error {
+	return errors.Join(explain(cu.DestroyEvent(&b.begin)), explain(cu.DestroyEvent(&b.end)))
+}
+
+// Busy is how long the GPU has worked on recordings, up to the last Synchronize: what it waited between them is not counted.
+func (d *Device) Busy() time.Duration {
+	d.order.Lock()
+	defer d.order.Unlock()
+	return d.busy.sum
 }
 
 // Close gives the graph back.
