@@ -53,15 +53,23 @@ func (h heads) each(visit func(first, n int)) {
 	}
 }
 
-// probabilities launches softmax(q·kᵀ/√d) for n queries from first on: p.
-func (b *builder) attend(h heads, q, k value, p value, first, n int) {
-	y := h.scores(p, n)
+// attend launches softmax(q·kᵀ/√d) for n queries from first on: p, by way of s, which may be p.
+func (b *builder) attend(h heads, q, k value, s, p value, first, n int) {
+	y := h.scores(s, n)
 	b.gemm(h.tokens(q, h.queries, first), h.tokens(k, h.keys, 0).t(), epilogue{y: y, alpha: h.scale()}, n, h.keys, h.d, h.count(), h.heads)
 	period := 0
 	if h.causal {
 		period = n
 	}
-	b.rows("softmax", h.count()*n, p, p, h.keys, period, first+1)
+	b.rows("softmax", h.count()*n, s, p, h.keys, period, first+1)
+}
+
+// probabilities is memory for a chunk of them as products take them beside q, k and v: cuBLASLt wants one element type. s is float32.
+func (b *builder) probabilities(h heads, s value) value {
+	if b.device.lt.handle == nil || b.request.In[0].DType != device.BFloat16 {
+		return s
+	}
+	return b.halves(h.count() * h.chunk * h.keys)
 }
 
 func attention(b *builder) bool {
@@ -72,9 +80,10 @@ func attention(b *builder) bool {
 			b.flash(h)
 			return true
 		}
-		p := b.scratch(h.count() * h.chunk * h.keys)
+		scores := b.scratch(h.count() * h.chunk * h.keys)
+		p := b.probabilities(h, scores)
 		h.each(func(first, n int) {
-			b.attend(h, b.in(0), b.in(1), p, first, n)
+			b.attend(h, b.in(0), b.in(1), scores, p, first, n)
 			e := epilogue{y: h.tokens(b.out(), h.queries, first), alpha: 1}
 			b.gemm(h.scores(p, n), h.tokens(b.in(2), h.keys, 0), e, n, h.d, h.keys, h.count(), h.heads)
 		})
@@ -99,8 +108,12 @@ func attention(b *builder) bool {
 func (b *builder) attentionGrad(h heads) {
 	q, k, v, dy := b.in(0), b.in(1), b.in(2), b.in(3)
 	sizeQ, sizeK := size(b.request.In[0]), size(b.request.In[1])
-	p := b.scratch(h.count() * h.chunk * h.keys)
-	ds := b.scratch(h.count() * h.chunk * h.keys)
+	scores := b.scratch(h.count() * h.chunk * h.keys)
+	p, dp := b.probabilities(h, scores), scores
+	if p == scores {
+		dp = b.scratch(h.count() * h.chunk * h.keys)
+	}
+	ds := b.probabilities(h, dp)
 	dq, dk, dv := b.out(), b.out().plus(sizeQ), b.out().plus(sizeQ+sizeK)
 	sumK, sumV := dk, dv
 	apart := h.chunk < h.queries && b.request.Out.DType == device.BFloat16
@@ -115,10 +128,10 @@ func (b *builder) attentionGrad(h heads) {
 			return sum
 		}
 		rowsQ, rowsDY := h.tokens(q, h.queries, first), h.tokens(dy, h.queries, first)
-		b.attend(h, q, k, p, first, n)
+		b.attend(h, q, k, scores, p, first, n)
 		b.gemm(h.scores(p, n).t(), rowsDY, epilogue{residual: before(sumV), y: h.tokens(sumV, h.keys, 0), alpha: 1}, h.keys, h.d, n, h.count(), h.heads)
-		b.gemm(rowsDY, h.tokens(v, h.keys, 0).t(), epilogue{y: h.scores(ds, n), alpha: 1}, n, h.keys, h.d, h.count(), h.heads)
-		b.rows("softmax_grad", h.count()*n, p, ds, ds, h.keys)
+		b.gemm(rowsDY, h.tokens(v, h.keys, 0).t(), epilogue{y: h.scores(dp, n), alpha: 1}, n, h.keys, h.d, h.count(), h.heads)
+		b.rows("softmax_grad", h.count()*n, p, dp, ds, h.keys)
 		b.gemm(h.scores(ds, n), h.tokens(k, h.keys, 0), epilogue{y: h.tokens(dq, h.queries, first), alpha: h.scale()}, n, h.d, h.keys, h.count(), h.heads)
 		b.gemm(h.scores(ds, n).t(), rowsQ, epilogue{residual: before(sumK), y: h.tokens(sumK, h.keys, 0), alpha: h.scale()}, h.keys, h.d, n, h.count(), h.heads)
 	})

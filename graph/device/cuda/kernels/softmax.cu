@@ -6,8 +6,8 @@
 enum { SOFTMAX_PIECES = 8 };
 
 // softmax_row has a row of c elements, of which the first n count.
-template <class T>
-__device__ inline void softmax_row(const T* x, T* y, i64 at, int c, int n) {
+template <class X, class Y>
+__device__ inline void softmax_row(const X* x, Y* y, i64 at, int c, int n) {
   float v[SOFTMAX_PIECES][4], top = -3.402823466e38f, sum = 0.0f;
   UNROLLED (int k = 0; k < SOFTMAX_PIECES; k++) {
     int i = (k * ROW + (int)threadIdx.x) * 4;
@@ -19,7 +19,7 @@ __device__ inline void softmax_row(const T* x, T* y, i64 at, int c, int n) {
   UNROLLED (int k = 0; k < SOFTMAX_PIECES; k++) {
     int i = (k * ROW + (int)threadIdx.x) * 4;
     UNROLLED (int j = 0; j < 4; j++) {
-      v[k][j] = i + j < n ? Rounding<T*>::exp(v[k][j] - top) : 0.0f;
+      v[k][j] = i + j < n ? Rounding<Y*>::exp(v[k][j] - top) : 0.0f;
       sum += v[k][j];
     }
   }
@@ -35,9 +35,11 @@ __device__ inline void softmax_row(const T* x, T* y, i64 at, int c, int n) {
 // elements only, and the others become 0: a causal mask.
 ROW_KERNEL(softmax, In x, Out y, i64 c, i64 period, i64 seen) {
   i64 at = blockIdx.x * c, n = period ? seen + blockIdx.x % period : c;
-  if (c % 4 == 0 && c <= SOFTMAX_PIECES * 4 * ROW && x.bf16 == y.bf16 && aligned(x.p, y.p)) {
+  if (c % 4 == 0 && c <= SOFTMAX_PIECES * 4 * ROW && (x.bf16 == y.bf16 || y.bf16) && aligned(x.p, y.p)) {
     if (x.bf16)
       softmax_row((const bf16*)x.p, (bf16*)y.p, at, (int)c, (int)n);
+    else if (y.bf16)
+      softmax_row((const float*)x.p, (bf16*)y.p, at, (int)c, (int)n);
     else
       softmax_row((const float*)x.p, (float*)y.p, at, (int)c, (int)n);
     return;
