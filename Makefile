@@ -19,7 +19,7 @@ BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./gr
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
 	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda
+	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^TestLostGPU$$' ./cmd/histdist)
+
+gpu-lint: $(GOLANGCI) ## run golangci-lint on the device for NVIDIA GPUs
+	@$(GPU) $(GOLANGCI) run --build-tags gpu ./graph/device/cuda/... ./graph/device/devices/...
 
 test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than testdata/golden)
 	@$(CGO) $(GO) test -timeout 20m ./...

@@ -128,11 +128,11 @@ func (f folder) steps() ([]int, error) {
 
 // save writes a checkpoint of the trainer and makes it the latest. What is in the folder stays valid if it fails.
 func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
-	path = f.path(c.Step)
+	to := f.path(c.Step)
 	hidden := filepath.Join(string(f), hiddenPrefix+strconv.Itoa(c.Step)+".new")
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("save %s: %w", path, err), os.RemoveAll(hidden))
+			err = errors.Join(fmt.Errorf("save %s: %w", to, err), os.RemoveAll(hidden))
 		}
 	}()
 	if err := fillCheckpoint(hidden, t, c); err != nil {
@@ -142,13 +142,13 @@ func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
 		return "", err
 	}
 	latest := filepath.Join(string(f), latestFile)
-	if err := writeFile(latest+".new", []byte(filepath.Base(path)+"\n")); err != nil {
+	if err := writeFile(latest+".new", []byte(filepath.Base(to)+"\n")); err != nil {
 		return "", err
 	}
 	if err := os.Rename(latest+".new", latest); err != nil {
 		return "", err
 	}
-	return path, syncFolder(string(f))
+	return to, syncFolder(string(f))
 }
 
 func fillCheckpoint(dir string, t *Trainer, c checkpoint) error {

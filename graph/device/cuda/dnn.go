@@ -160,7 +160,7 @@ func (c *dnnCall) enqueue(d *Device, at func(pointer) unsafe.Pointer, workspace 
 func (c *dnnCall) close(d *Device) error {
 	C.hd_dnn_destroy(d.dnn.dnn, c.pack.descriptor)
 	c.pack.descriptor = nil
-	return d.dnn.release(d, c.plan)
+	return unlessLost(d.dnn.release(d, c.plan))
 }
 
 // textOf is what C wrote.

@@ -154,7 +154,7 @@ func (d *Device) Upload(dst device.Pointer, src []byte) error {
 	defer d.copying.Unlock()
 	d.order.Lock()
 	defer d.order.Unlock()
-	return d.within(func() error {
+	err := d.within(func() error {
 		for len(src) > 0 {
 			s := &d.stages[d.turn%stages]
 			d.turn++
@@ -172,6 +172,10 @@ func (d *Device) Upload(dst device.Pointer, src []byte) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("%s: upload: %w", d.Name(), err)
+	}
+	return nil
 }
 
 // Download waits for the kernels before it.
@@ -180,7 +184,7 @@ func (d *Device) Download(dst []byte, src device.Pointer) error {
 	defer d.copying.Unlock()
 	d.order.Lock()
 	defer d.order.Unlock()
-	return d.within(func() error {
+	err := d.within(func() error {
 		s := &d.stages[d.turn%stages]
 		if err := s.copied.Synchronize(); err != nil {
 			return err
@@ -198,6 +202,10 @@ func (d *Device) Download(dst []byte, src device.Pointer) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("%s: download: %w", d.Name(), err)
+	}
+	return nil
 }
 
 // fault is what a kernel reports, in memory of the host that the device reaches: struct Fault of kernels/arrange.cuh.

@@ -6,7 +6,8 @@
 //   - What cp.async copies is NaN until something waits for it, and so is shared memory at first; ldmatrix and cp.async check their addresses.
 //   - Arguments of a launch must have the size that the kernel's parameters have, here and in the PTX.
 //
-// Set HISTDIST_FAKE_CUDA_LOG to a file to get a line for each call that gives the device work.
+// Set HISTDIST_FAKE_CUDA_LOG to a file to get a line for each call that gives the device work. HISTDIST_FAKE_CUDA_FAIL="KIND N CODE" is for tests of
+// faults: from the N-th call on, lines that begin with KIND are errors of that number; an error that ends a context is that of every call then.
 #include <cuda.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,21 @@ struct Device {
   Graph* capture = nullptr;                   // what takes the work instead
   FILE* log = nullptr;
   int references[gpus] = {};                  // to the context of each GPU
+  char failing[32] = "";                      // the kind of calls that will fail
+  long until = 0;                             // so many of them have still to go
+  int code = 0;                               // their error
+  CUresult lost = CUDA_SUCCESS;               // what ended the contexts
+
+  // given is the result of a call that gives work, by its line in the log.
+  CUresult given(const char* line) {
+    size_t n = strlen(failing);
+    if (n == 0 || strncmp(line, failing, n) != 0 || --until > 0) return CUDA_SUCCESS;
+    if (code >= CUDA_ERROR_ILLEGAL_ADDRESS) {
+      lost = (CUresult)code;
+      work.clear();
+    }
+    return (CUresult)code;
+  }
 
   void protect(int how) {
     if (used > 0 && mprotect(base, (used + page - 1) / page * page, how) != 0) {
@@ -111,11 +127,18 @@ Device& device() {
   return *d;
 }
 
-#define LOG(...)                         \
-  if (device().log != nullptr) {         \
-    fprintf(device().log, __VA_ARGS__);  \
-    fflush(device().log);                \
+#define LOG(...)                                                         \
+  if (device().log != nullptr) {                                         \
+    fprintf(device().log, __VA_ARGS__);                                  \
+    fflush(device().log);                                                \
   }
+
+#define FIRST(x, ...) x
+
+// GIVES is LOG for a call that may have to fail.
+#define GIVES(...)                                                       \
+  LOG(__VA_ARGS__)                                                       \
+  if (CUresult wrong = d.given(FIRST(__VA_ARGS__, 0)); wrong != CUDA_SUCCESS) return wrong
 
 // Module is the text of a PTX module.
 struct Module {
@@ -161,10 +184,15 @@ API cuInit(unsigned) {
   d.base = (char*)outside;
   d.inside = (char*)inside;
   if (const char* path = getenv("HISTDIST_FAKE_CUDA_LOG")) d.log = fopen(path, "w");
+  const char* fail = getenv("HISTDIST_FAKE_CUDA_FAIL");
+  if (fail != nullptr && *fail != 0 && sscanf(fail, "%31s %ld %d", d.failing, &d.until, &d.code) != 3) {
+    fprintf(stderr, "fake CUDA: HISTDIST_FAKE_CUDA_FAIL is %s: want KIND N CODE\n", fail);
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   return CUDA_SUCCESS;
 }
 API cuDriverGetVersion(int* v) { return *v = CUDA_VERSION, CUDA_SUCCESS; }
-API cuGetErrorName(CUresult r, const char** s) { return *s = r == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR", CUDA_SUCCESS; }
+API cuGetErrorName(CUresult r, const char** s) { return *s = r == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : r == CUDA_ERROR_LAUNCH_FAILED ? "CUDA_ERROR_LAUNCH_FAILED" : "CUDA_ERROR", CUDA_SUCCESS; }
 API cuGetErrorString(CUresult, const char** s) { return *s = "an error of the fake driver", CUDA_SUCCESS; }
 API cuDeviceGetCount(int* n) { return *n = gpus, CUDA_SUCCESS; }
 API cuDeviceGet(CUdevice* d, int ordinal) {
@@ -199,7 +227,8 @@ static thread_local CUcontext current;
 #define IN_CONTEXT                                                                         \
   if (current == nullptr || *(int*)current == 0) return CUDA_ERROR_INVALID_CONTEXT;        \
   Device& d = device();                                                                    \
-  Lock lock(d.mutex)
+  Lock lock(d.mutex);                                                                      \
+  if (d.lost != CUDA_SUCCESS) return d.lost
 
 // A stream that records can't be waited for, and the suite's rule is that nothing is allocated then.
 #define NOT_RECORDING \
@@ -220,7 +249,7 @@ API cuMemAlloc(CUdeviceptr* p, size_t bytes) {
   IN_CONTEXT;
   NOT_RECORDING;
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
-  LOG("alloc %zu\n", bytes);
+  GIVES("alloc %zu\n", bytes);
   size_t n = (bytes + 255) / 256 * 256, at = d.used;
   auto hole = d.holes.begin();
   while (hole != d.holes.end() && hole->second < n) ++hole;
@@ -292,7 +321,7 @@ API cuMemFreeHost(void* p) {
 API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
-  LOG("upload %zu\n", n);
+  GIVES("upload %zu\n", n);
   if (d.is_pinned(from, n)) { // read when the work is done
     d.queue([=, &d] { memcpy(d.at(to), from, n); });
     return CUDA_SUCCESS;
@@ -304,7 +333,7 @@ API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream) {
 API cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t n, CUstream) {
   IN_CONTEXT;
   if (!d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
-  LOG("download %zu\n", n);
+  GIVES("download %zu\n", n);
   d.queue([=, &d] { memcpy(to, d.at(from), n); });
   return CUDA_SUCCESS;
 }
@@ -371,7 +400,7 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
   if (k->threads != 0 && bx * by * bz != k->threads) return CUDA_ERROR_INVALID_VALUE;
   auto allowed = d.shared.find(k);
   if (shared > (allowed == d.shared.end() ? (size_t)(48 << 10) : (size_t)allowed->second)) return CUDA_ERROR_INVALID_VALUE;
-  LOG("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
+  GIVES("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
   shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes), shared};
   d.queue([l, &d] { d.run(l); });
   return CUDA_SUCCESS;
@@ -390,7 +419,7 @@ API cuStreamDestroy(CUstream s) {
 API cuStreamSynchronize(CUstream) {
   IN_CONTEXT;
   NOT_RECORDING;
-  LOG("synchronize\n");
+  GIVES("synchronize\n");
   d.drain();
   return CUDA_SUCCESS;
 }
@@ -452,14 +481,14 @@ API cuGraphExecDestroy(CUgraphExec e) {
 API cuGraphLaunch(CUgraphExec e, CUstream) {
   IN_CONTEXT;
   NOT_RECORDING;
-  LOG("replay %zu\n", ((Graph*)e)->work.size());
+  GIVES("replay %zu\n", ((Graph*)e)->work.size());
   for (auto& f : ((Graph*)e)->work) d.work.push_back(f);
   return CUDA_SUCCESS;
 }
 API cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n) || !d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
-  LOG("copy %zu\n", n);
+  GIVES("copy %zu\n", n);
   d.queue([=, &d] { memcpy(d.at(to), d.at(from), n); });
   return CUDA_SUCCESS;
 }
