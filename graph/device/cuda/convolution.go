@@ -53,7 +53,7 @@ func (k *convolution) Close() error {
 func (k *convolution) enqueue(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	at := func(p pointer) unsafe.Pointer { return p.at(out, in, workspace) }
 	// What is in the workspace is aligned.
-	if !k.aligned(at) {
+	if !k.call.aligned(at) {
 		return k.own.enqueue(out, in, workspace)
 	}
 	if err := k.before.enqueue(out, in, workspace); err != nil {
@@ -67,15 +67,6 @@ func (k *convolution) enqueue(out device.Pointer, in []device.Pointer, workspace
 		return fmt.Errorf("%s: %w", k.device.Name(), err)
 	}
 	return k.after.enqueue(out, in, workspace)
-}
-
-func (k *convolution) aligned(at func(pointer) unsafe.Pointer) bool {
-	for _, p := range k.call.tensors {
-		if p.from != nowhere && uintptr(at(p))%dnnAlignment != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // convolve compiles a convolution for cuDNN. It returns nil for what is none; an error says why cuDNN can't do it, so that our own kernel has

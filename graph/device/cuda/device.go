@@ -25,6 +25,9 @@ type Options struct {
 	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB, and less leaves all
 	// convolutions, but not their weights' gradients, to cuDNN.
 	Patches int64
+	// Scores is from how many scores, queries × keys, on an attention of bfloat16 is cuDNN's, where it has a plan for it; 0 is 1<<18, and less
+	// leaves all of them to the package's own kernels.
+	Scores int
 	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
 	Implicit bool
 }
@@ -35,6 +38,7 @@ type Device struct {
 	version         int
 	multiprocessors int
 	implicit        bool // Options.Implicit
+	scores          int  // Options.Scores
 	probabilities   int64
 	patches         int64
 	folders         string // Options.Libraries
@@ -81,12 +85,15 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, folders: o.Libraries}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, scores: o.Scores, folders: o.Libraries}
 	if d.probabilities <= 0 {
 		d.probabilities = 128 << 20
 	}
 	if d.patches == 0 {
 		d.patches = 256 << 20
+	}
+	if d.scores == 0 {
+		d.scores = sdpaScores
 	}
 	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}
 	if d.gpu, err = cu.GetDevice(o.Ordinal); err != nil {
@@ -200,6 +207,12 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	convolution, why := d.convolve(r)
 	if convolution != nil {
 		return &ordered{d, convolution}, nil
+	}
+	if why == nil {
+		var attention *sdpa
+		if attention, why = d.attend(r); attention != nil {
+			return &ordered{d, attention}, nil
+		}
 	}
 	for _, family := range []func(*builder) bool{
 		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,

@@ -28,12 +28,12 @@ type dnn struct {
 
 	mu    sync.Mutex // guards the rest
 	dnn   *C.hd_dnn  // nil until it is used: making it takes a second
-	plans map[C.hd_dnn_convolution]*plan
+	plans map[any]*plan
 }
 
-// plan is how cuDNN computes a convolution; all kernels that compute the same one share it.
+// plan is how cuDNN computes something; all kernels that compute the same share it.
 type plan struct {
-	what  C.hd_dnn_convolution
+	what  any // a C.hd_dnn_convolution or C.hd_dnn_attention
 	made  C.hd_dnn_plan
 	users int
 }
@@ -84,25 +84,31 @@ func (n *dnn) close(d *Device) error {
 	return nil
 }
 
-// plan finds a way to compute a convolution, or an error that says why there is none.
-func (n *dnn) plan(d *Device, c C.hd_dnn_convolution) (*plan, error) {
+// plan finds a way to compute a convolution or an attention, or an error that says why there is none.
+func (n *dnn) plan(d *Device, what any) (*plan, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.use(d); err != nil {
 		return nil, err
 	}
-	if p := n.plans[c]; p != nil {
+	if p := n.plans[what]; p != nil {
 		p.users++
 		return p, nil
 	}
 	// Threads may not use cuDNN's handle at once.
 	d.order.Lock()
 	defer d.order.Unlock()
-	p := &plan{what: c, users: 1}
+	p := &plan{what: what, users: 1}
 	text := make([]byte, 1024)
 	var made C.int
 	err := d.within(func() error {
-		made = C.hd_dnn_make(n.dnn, contextOf(d.context), &p.what, dnnWorkspace, &p.made, (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+		says, most := (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text))
+		switch c := what.(type) {
+		case C.hd_dnn_convolution:
+			made = C.hd_dnn_make(n.dnn, contextOf(d.context), &c, dnnWorkspace, &p.made, says, most)
+		case C.hd_dnn_attention:
+			made = C.hd_dnn_attend(n.dnn, contextOf(d.context), &c, sdpaWorkspace, &p.made, says, most)
+		}
 		return nil
 	})
 	if err != nil {
@@ -112,9 +118,9 @@ func (n *dnn) plan(d *Device, c C.hd_dnn_convolution) (*plan, error) {
 		return nil, errors.New(textOf(text))
 	}
 	if n.plans == nil {
-		n.plans = map[C.hd_dnn_convolution]*plan{}
+		n.plans = map[any]*plan{}
 	}
-	n.plans[c] = p
+	n.plans[what] = p
 	return p, nil
 }
 
@@ -130,7 +136,7 @@ func (n *dnn) release(d *Device, p *plan) error {
 	defer d.order.Unlock()
 	return d.within(func() error {
 		err := d.stream.Synchronize() // its code goes with it
-		C.hd_dnn_destroy(n.dnn, p.made.plan)
+		C.hd_dnn_forget(n.dnn, &p.made)
 		return err
 	})
 }
@@ -140,6 +146,16 @@ type dnnCall struct {
 	plan    *plan
 	pack    C.hd_dnn_pack
 	tensors [C.HD_DNN_TENSORS]pointer
+}
+
+// aligned tells whether all tensors of a run lie as the plan counts on.
+func (c *dnnCall) aligned(at func(pointer) unsafe.Pointer) bool {
+	for _, p := range c.tensors {
+		if p.from != nowhere && uintptr(at(p))%dnnAlignment != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // enqueue queues the plan's work.

@@ -18,6 +18,11 @@ enum { // cudnnBackendDescriptorType_t
   DNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR = 15,
   DNN_BACKEND_VARIANT_PACK_DESCRIPTOR = 16,
   DNN_BACKEND_TENSOR_DESCRIPTOR = 17,
+  DNN_BACKEND_MATMUL_DESCRIPTOR = 18,
+  DNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR = 19,
+  DNN_BACKEND_REDUCTION_DESCRIPTOR = 21,
+  DNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR = 22,
+  DNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR = 31,
 };
 enum { // cudnnBackendAttributeName_t
   DNN_ATTR_POINTWISE_MODE = 0,
@@ -67,11 +72,24 @@ enum { // cudnnBackendAttributeName_t
   DNN_ATTR_TENSOR_STRIDES = 903,
   DNN_ATTR_TENSOR_UNIQUE_ID = 906,
   DNN_ATTR_TENSOR_IS_VIRTUAL = 907,
+  DNN_ATTR_TENSOR_IS_BY_VALUE = 908,
   DNN_ATTR_VARIANT_PACK_UNIQUE_IDS = 1000,
   DNN_ATTR_VARIANT_PACK_DATA_POINTERS = 1001,
   DNN_ATTR_VARIANT_PACK_WORKSPACE = 1003,
   DNN_ATTR_ENGINE_GLOBAL_INDEX = 1301,
   DNN_ATTR_ENGINE_NUMERICAL_NOTE = 1303,
+  DNN_ATTR_MATMUL_COMP_TYPE = 1500,
+  DNN_ATTR_OPERATION_MATMUL_ADESC = 1520,
+  DNN_ATTR_OPERATION_MATMUL_BDESC = 1521,
+  DNN_ATTR_OPERATION_MATMUL_CDESC = 1522,
+  DNN_ATTR_OPERATION_MATMUL_DESC = 1523,
+  DNN_ATTR_REDUCTION_OPERATOR = 1600,
+  DNN_ATTR_REDUCTION_COMP_TYPE = 1601,
+  DNN_ATTR_OPERATION_REDUCTION_XDESC = 1610,
+  DNN_ATTR_OPERATION_REDUCTION_YDESC = 1611,
+  DNN_ATTR_OPERATION_REDUCTION_DESC = 1612,
+  DNN_ATTR_OPERATION_RESHAPE_XDESC = 2200,
+  DNN_ATTR_OPERATION_RESHAPE_YDESC = 2201,
 };
 enum { // cudnnBackendAttributeType_t
   DNN_TYPE_HANDLE = 0,
@@ -85,13 +103,16 @@ enum { // cudnnBackendAttributeType_t
   DNN_TYPE_NUMERICAL_NOTE = 11,
   DNN_TYPE_POINTWISE_MODE = 14,
   DNN_TYPE_BACKEND_DESCRIPTOR = 15,
+  DNN_TYPE_REDUCTION_OPERATOR = 18,
 };
 enum { DNN_CROSS_CORRELATION = 1 };                                                  // cudnnConvolutionMode_t
 enum { DNN_DATA_FLOAT = 0, DNN_DATA_BFLOAT16 = 9 };                                  // cudnnDataType_t
 enum { DNN_HEUR_MODE_B = 1, DNN_HEUR_MODE_FALLBACK = 2, DNN_HEUR_MODE_A = 3 };       // cudnnBackendHeurMode_t
 enum {                                                                               // cudnnPointwiseMode_t
-  DNN_POINTWISE_ADD = 0, DNN_POINTWISE_IDENTITY = 21, DNN_POINTWISE_RELU_FWD = 100, DNN_POINTWISE_SWISH_FWD = 106,
+  DNN_POINTWISE_ADD = 0, DNN_POINTWISE_MUL = 1, DNN_POINTWISE_DIV = 6, DNN_POINTWISE_SUB = 9, DNN_POINTWISE_EXP = 13, DNN_POINTWISE_LOG = 15,
+  DNN_POINTWISE_IDENTITY = 21, DNN_POINTWISE_RELU_FWD = 100, DNN_POINTWISE_SWISH_FWD = 106,
 };
+enum { DNN_REDUCE_ADD = 0, DNN_REDUCE_MAX = 3 };                                     // cudnnReduceTensorOp_t
 enum { DNN_NUMERICAL_NOTE_TENSOR_CORE = 0 };                                         // cudnnBackendNumericalNote_t
 
 // hd_dnn is the library with a handle on a GPU.
@@ -104,9 +125,17 @@ const char *hd_dnn_close(hd_dnn *d, CUcontext ctx);
 // hd_dnn_kind is which of a convolution's three products is taken.
 enum { HD_DNN_FORWARD, HD_DNN_DATA_GRAD, HD_DNN_WEIGHT_GRAD };
 
-// The tensors of a plan: the image, the weight, what the convolution makes of them, bias and residual. Images are [n,h,w,c] in memory,
-// weights [k,kh,kw,c].
-enum { HD_DNN_X, HD_DNN_W, HD_DNN_Y, HD_DNN_BIAS, HD_DNN_RESIDUAL, HD_DNN_TENSORS };
+// The tensors of a convolution's plan: the image, the weight, what the convolution makes of them, bias and residual. Images are [n,h,w,c] in
+// memory, weights [k,kh,kw,c].
+enum { HD_DNN_X, HD_DNN_W, HD_DNN_Y, HD_DNN_BIAS, HD_DNN_RESIDUAL };
+
+// The tensors of an attention's plans. Queries, keys, values, what comes out and the gradients are bfloat16, [n,length,heads,d] in memory;
+// HD_DNN_STATS, ln Σ exp of each query's scores, and HD_DNN_SUMS, which is the gradients' own, are float32 [n,heads,queries]. Scale and one are
+// numbers in the host's memory: hd_dnn_plan has them.
+enum {
+  HD_DNN_Q, HD_DNN_K, HD_DNN_V, HD_DNN_O, HD_DNN_STATS, HD_DNN_DY, HD_DNN_DQ, HD_DNN_DK, HD_DNN_DV, HD_DNN_SUMS, HD_DNN_SCALE, HD_DNN_ONE,
+  HD_DNN_TENSORS, // the most that a plan has
+};
 
 // hd_dnn_convolution asks for a plan. Sums are float32; bias and residual are too.
 typedef struct {
@@ -118,16 +147,27 @@ typedef struct {
   int32_t exact;          // products of float32 are float32's: no tensor cores
 } hd_dnn_convolution;
 
+// hd_dnn_attention asks for a plan of softmax(q·kᵀ/√d)·v.
+typedef struct {
+  int32_t grad; // what is wanted are the gradients, of o and stats too
+  int32_t n, heads, queries, keys, d;
+  int32_t stats; // is written, where grad is 0
+  float scale;   // 1/√d
+} hd_dnn_attention;
+
 // hd_dnn_plan is a plan that is ready to run.
 typedef struct {
   void *plan;
   int64_t workspace; // bytes
   int64_t engine;    // cuDNN's number of it
+  float *numbers;    // of attention: HD_DNN_SCALE, and HD_DNN_ONE 4 numbers on
 } hd_dnn_plan;
 
 // hd_dnn_make finds the first engine that cuDNN's heuristics offer for a convolution, that is as exact as is asked, gives the same bytes each
 // time, and takes no more than limit bytes of workspace. It returns 0 where there is none: text says why.
 int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
+int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
+void hd_dnn_forget(hd_dnn *d, hd_dnn_plan *plan);
 void hd_dnn_destroy(hd_dnn *d, void *descriptor);
 
 // hd_dnn_run queues a plan's work on tensors (those that it has, others NULL). *pack keeps the addresses of the last call for the next one.

@@ -73,6 +73,7 @@ func (h heads) grid(rows, block int) [3]int { return [3]int{ceil(rows, block), h
 
 // flash launches attention.
 func (b *builder) flash(h heads) {
+	b.algorithm = ownAlgorithm
 	k := h.flashKernel()
 	a := flashArguments{q: b.in(0).pointer, k: b.in(1).pointer, v: b.in(2).pointer, o: b.out().pointer}
 	rows := b.flashRows(h, k)
@@ -95,6 +96,7 @@ func (b *builder) fills(blocks int) bool { return 2*blocks >= 3*b.device.multipr
 
 // flashGrad launches three kernels: what the softmax comes to for each query, the gradients of queries, and those of keys and values.
 func (b *builder) flashGrad(h heads) {
+	b.algorithm = ownAlgorithm
 	k := h.flashKernel()
 	sizeQ, sizeK := size(b.request.In[0]), size(b.request.In[1])
 	out := b.out()

@@ -21,6 +21,8 @@ import (
 
 var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention, convolutions and products, over so many runs; 50 says enough")
 
+var ownAttention = flag.Bool("own-attention", false, "with -bench-kernels: our own attention even where there is cuDNN")
+
 var ownConvolutions = flag.Bool("implicit", false, "with -bench-kernels: our own convolutions even where there is cuDNN")
 
 // timed is an operation with the shapes of its inputs.
@@ -130,7 +132,11 @@ func TestTimes(t *testing.T) {
 	if *times == 0 {
 		t.Skip("-bench-kernels is not given")
 	}
-	d := open(t, cuda.Options{Implicit: *ownConvolutions})
+	scores := 0
+	if *ownAttention {
+		scores = -1
+	}
+	d := open(t, cuda.Options{Implicit: *ownConvolutions, Scores: scores})
 	list := map[string][]timed{}
 	order := []string{}
 	add := func(name string, l []timed) { list[name], order = l, append(order, name) }
@@ -279,8 +285,8 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	if computes {
 		rate = fmt.Sprintf("   %6.1f TFLOP/s, second input %v: %s", float64(work.FLOPs(c.in, r.Out.Shape))/fresh/1e12, c.in[1], k.Algorithm())
 	}
-	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s\n", c.spec.Name(), c.in[0], precision,
-		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate)
+	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s   %s\n", c.spec.Name(), c.in[0], precision,
+		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate, k.Algorithm())
 	return err
 }
 
