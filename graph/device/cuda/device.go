@@ -25,8 +25,8 @@ type Options struct {
 	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB, and less leaves all
 	// convolutions, but not their weights' gradients, to cuDNN.
 	Patches int64
-	// Scores is from how many scores, queries × keys, on an attention of bfloat16 is cuDNN's, where it has a plan for it; 0 is 1<<18, and less
-	// leaves all of them to the package's own kernels.
+	// Scores is from how many scores, queries × keys, on an attention of bfloat16 or its gradients are cuDNN's, where it has a plan; 0 is
+	// 1<<18, and less leaves all of them to the package's own kernels.
 	Scores int
 	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
 	Implicit bool
@@ -91,9 +91,6 @@ func New(o Options) (*Device, error) {
 	}
 	if d.patches == 0 {
 		d.patches = 256 << 20
-	}
-	if d.scores == 0 {
-		d.scores = sdpaScores
 	}
 	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}
 	if d.gpu, err = cu.GetDevice(o.Ordinal); err != nil {

@@ -18,11 +18,13 @@ const (
 	// sdpaScores is from how many scores, queries × keys, on cuDNN does attention: a plan takes half a second to make, and few scores leave
 	// nothing to gain.
 	sdpaScores = 1 << 18
-	// sdpaGradScores is the most that the gradients' plan may take for its matrix of the scores' gradients, in bytes; where that isn't enough, some
+	// sdpaGradScores is the same for its gradients.
+	sdpaGradScores = 1 << 18
+	// sdpaMatrix is the most that the gradients' plan may take for its matrix of the scores' gradients, in bytes; where that isn't enough, some
 	// samples are done after the others. Without the matrix the order of sums wouldn't be fixed.
-	sdpaGradScores = 512 << 20
+	sdpaMatrix = 512 << 20
 	// sdpaWorkspace is the most that a plan may take, in bytes.
-	sdpaWorkspace = sdpaGradScores + 64<<20
+	sdpaWorkspace = sdpaMatrix + 64<<20
 )
 
 // sdpa is an attention of bfloat16 that cuDNN computes, or its gradients: scaled dot product attention, as it calls it. A run that has an
@@ -77,18 +79,21 @@ func (k *sdpa) enqueue(out device.Pointer, in []device.Pointer, workspace device
 func (d *Device) attend(r device.Request) (*sdpa, error) {
 	b := &builder{device: d, request: r}
 	var s op.Attention
-	var grad bool
+	least, grad := sdpaScores, false
 	switch v := r.Spec.(type) {
 	case op.Attention:
 		s = v
 	case op.AttentionGrad:
-		s, grad = op.Attention(v), true
+		s, least, grad = op.Attention(v), sdpaGradScores, true
 	default:
 		return nil, nil
 	}
+	if d.scores != 0 {
+		least = d.scores
+	}
 	h := b.heads(s)
 	// No network has a causal attention that is large.
-	if d.dnn.library == nil || d.scores < 0 || h.queries*h.keys < d.scores || h.causal || h.d%8 != 0 || !b.flashes(h) {
+	if d.dnn.library == nil || d.scores < 0 || h.queries*h.keys < least || h.causal || h.d%8 != 0 || !b.flashes(h) {
 		return nil, nil
 	}
 	own := &builder{device: d, request: r}
@@ -175,7 +180,6 @@ func (a *attender) grad() {
 	h := a.heads
 	sizeQ, sizeK := size(a.request.In[0]), size(a.request.In[1])
 	o, stats, sums := a.halves(sizeQ), a.scratch(h.count()*h.queries), a.scratch(h.count()*h.queries)
-	a.forward(o, stats.pointer)
 	n := h.together()
 	for first := 0; first < h.samples; first += n {
 		a.call(n, first, C.hd_dnn_attention{grad: 1}, map[int]value{
@@ -183,13 +187,18 @@ func (a *attender) grad() {
 			C.HD_DNN_DQ: a.out(), C.HD_DNN_DK: a.out().plus(sizeQ), C.HD_DNN_DV: a.out().plus(sizeQ + sizeK), C.HD_DNN_SUMS: sums,
 		})
 	}
+	// It comes first, but the plan that may be missing is the other one.
+	gradients := a.calls
+	a.calls = nil
+	a.forward(o, stats.pointer)
+	a.calls = append(a.calls, gradients...)
 }
 
 // together is how many samples' gradients are done at once: a divisor of their number.
 func (h heads) together() int {
 	const block = 128
 	one := h.heads * ceil(h.queries, block) * block * ceil(h.keys, block) * block * 2
-	n := min(max(sdpaGradScores/one, 1), h.samples)
+	n := min(max(sdpaMatrix/one, 1), h.samples)
 	for h.samples%n != 0 {
 		n--
 	}
