@@ -20,7 +20,8 @@ type Options struct {
 	// environment variable HISTDIST_CUDA_LIBRARIES, which says the same, and without it the places where they usually lie.
 	Libraries string
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
-	// enough, some queries are done after the others.
+	// enough, some queries are done after the others. For gradients by cuDNN, whose matrix is that of the scores' gradients, 0 is 512 MiB, and
+	// some samples are done after the others.
 	Probabilities int64
 	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB, and less leaves all
 	// convolutions, but not their weights' gradients, to cuDNN.
@@ -40,6 +41,7 @@ type Device struct {
 	implicit        bool // Options.Implicit
 	scores          int  // Options.Scores
 	probabilities   int64
+	matrix          int64 // Options.Probabilities for cuDNN
 	patches         int64
 	folders         string // Options.Libraries
 	gpu             cu.Device
@@ -86,8 +88,8 @@ func New(o Options) (*Device, error) {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
 	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, scores: o.Scores, folders: o.Libraries}
-	if d.probabilities <= 0 {
-		d.probabilities = 128 << 20
+	if d.matrix = d.probabilities; d.probabilities <= 0 {
+		d.probabilities, d.matrix = 128<<20, sdpaMatrix
 	}
 	if d.patches == 0 {
 		d.patches = 256 << 20

@@ -20,8 +20,8 @@ const (
 	sdpaScores = 1 << 18
 	// sdpaGradScores is the same for its gradients.
 	sdpaGradScores = 1 << 18
-	// sdpaMatrix is the most that the gradients' plan may take for its matrix of the scores' gradients, in bytes; where that isn't enough, some
-	// samples are done after the others. Without the matrix the order of sums wouldn't be fixed.
+	// sdpaMatrix is the most that the gradients' plan may take for its matrix of the scores' gradients, in bytes. Without the matrix the order of
+	// sums wouldn't be fixed.
 	sdpaMatrix = 512 << 20
 	// sdpaWorkspace is the most that a plan may take, in bytes.
 	sdpaWorkspace = sdpaMatrix + 64<<20
@@ -180,7 +180,7 @@ func (a *attender) grad() {
 	h := a.heads
 	sizeQ, sizeK := size(a.request.In[0]), size(a.request.In[1])
 	o, stats, sums := a.halves(sizeQ), a.scratch(h.count()*h.queries), a.scratch(h.count()*h.queries)
-	n := h.together()
+	n := h.together(a.device.matrix)
 	for first := 0; first < h.samples; first += n {
 		a.call(n, first, C.hd_dnn_attention{grad: 1}, map[int]value{
 			C.HD_DNN_Q: a.in(0), C.HD_DNN_K: a.in(1), C.HD_DNN_V: a.in(2), C.HD_DNN_O: o, C.HD_DNN_STATS: stats, C.HD_DNN_DY: a.in(3),
@@ -194,11 +194,11 @@ func (a *attender) grad() {
 	a.calls = append(a.calls, gradients...)
 }
 
-// together is how many samples' gradients are done at once: a divisor of their number.
-func (h heads) together() int {
-	const block = 128
-	one := h.heads * ceil(h.queries, block) * block * ceil(h.keys, block) * block * 2
-	n := min(max(sdpaMatrix/one, 1), h.samples)
+// together is how many samples' gradients are done at once, by the bytes of their matrices: a divisor of the number of samples.
+func (h heads) together(most int64) int {
+	const block = 128 // sides are rounded up
+	one := 2 * int64(h.heads) * int64(ceil(h.queries, block)*block) * int64(ceil(h.keys, block)*block)
+	n := int(min(max(most/one, 1), int64(h.samples)))
 	for h.samples%n != 0 {
 		n--
 	}
