@@ -124,7 +124,8 @@ static void forward(attention *t) {
 //
 //	dv = Pᵀ·dy    dS = P∘(dy·vᵀ − rowsum(dy∘o))/√d    dk = dSᵀ·q    dq = dS·k
 //
-// dq is a product of its own, of a dS that is kept in the workspace: summed up block by block, its order would not be fixed.
+// dq is a product of its own, of a dS that is kept in the workspace. With a float32 dq in the workspace instead, cuDNN adds up its blocks as
+// they come, and its notes don't say so: the order is fixed by this graph, which is the frontend's where a deterministic algorithm is asked for.
 static void backward(attention *t) {
   const hd_dnn_attention *a = t->a;
   const int64_t n = a->n, h = a->heads, d = a->d, lq = a->queries, lk = a->keys;
