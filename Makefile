@@ -46,7 +46,7 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
 	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda
-	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^TestLostGPU$$' ./cmd/histdist)
+	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^Test(LostGPU|TwoGPUs)$$' ./cmd/histdist)
 
 gpu-lint: $(GOLANGCI) ## run golangci-lint on the device for NVIDIA GPUs
 	@$(GPU) $(GOLANGCI) run --build-tags gpu ./graph/device/cuda/... ./graph/device/devices/...

@@ -15,35 +15,10 @@ import (
 // A GPU that is lost or full in the middle of a run ends it with one clear message, and the run goes on from its last checkpoint as if nothing
 // had been. The fake driver has such faults.
 func TestLostGPU(t *testing.T) {
-	fake, err := filepath.Abs("../../bin/cuda/fake")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(fake, "libcuda.so.1")); err != nil {
-		t.Skip("no fake driver: scripts/cuda.sh fake")
-	}
-	dir := t.TempDir()
-	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
-		&strings.Builder{}, &strings.Builder{}); code != exitOK {
-		t.Fatal("no pairs")
-	}
+	fake, dir := fakeGPUs(t), t.TempDir()
+	pairs := tinyPairs(t, dir)
 	train := func(output, variable string) (code int, said string) {
-		args := append([]string{"train", "demo", "--devices", "cuda:0", "--resume", latest}, tinyTraining(t, pairs, output)...)
-		cmd := exec.CommandContext(t.Context(), os.Args[0], append(args, "--set", "run.tensorboard=false")...)
-		cmd.Env = append(os.Environ(), asCommand+"=1", "LD_LIBRARY_PATH="+fake, "HISTDIST_CUDA_LIBRARIES="+fake, variable)
-		text, err := cmd.CombinedOutput()
-		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		return cmd.ProcessState.ExitCode(), string(text)
-	}
-	weights := func(output string) string {
-		b, err := os.ReadFile(filepath.Join(output, "checkpoint-6", "unet", "diffusion_pytorch_model.safetensors"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
+		return trainOnFake(t, fake, variable, append(tinyTraining(t, pairs, output), "--devices", "cuda:0", "--resume", latest)...)
 	}
 	whole, log := filepath.Join(dir, "whole"), filepath.Join(dir, "log")
 	if code, said := train(whole, "HISTDIST_FAKE_CUDA_LOG="+log); code != exitOK {
@@ -80,9 +55,73 @@ func TestLostGPU(t *testing.T) {
 			if code, said := train(output, "HISTDIST_FAKE_CUDA_FAIL="); code != exitOK {
 				t.Fatalf("the same again: exit code %d:\n%s", code, said)
 			}
-			if weights(output) != weights(whole) {
+			if trained(t, output) != trained(t, whole) {
 				t.Error("the weights differ from those of a run without a fault")
 			}
 		})
 	}
+}
+
+// Two GPUs that share two micro-steps add the same two gradients as one that does both.
+func TestTwoGPUs(t *testing.T) {
+	fake, dir := fakeGPUs(t), t.TempDir()
+	pairs := tinyPairs(t, dir)
+	var weights []string
+	for _, devices := range []string{"cuda:0", "cuda:0,cuda:1"} {
+		output := filepath.Join(dir, fmt.Sprint("run", len(weights)))
+		code, said := trainOnFake(t, fake, "HISTDIST_FAKE_CUDA_FAIL=", append(tinyTraining(t, pairs, output), "--devices", devices, "--set", "train.accumulate=2",
+			"--set", "train.validate-every=0", "--set", "train.checkpoint-every=6")...)
+		if code != exitOK {
+			t.Fatalf("%s: exit code %d:\n%s", devices, code, said)
+		}
+		weights = append(weights, trained(t, output))
+	}
+	if weights[0] != weights[1] {
+		t.Error("the weights differ")
+	}
+}
+
+// fakeGPUs is the folder of the fake driver, which has two GPUs.
+func fakeGPUs(t *testing.T) string {
+	t.Helper()
+	fake, err := filepath.Abs("../../bin/cuda/fake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(fake, "libcuda.so.1")); err != nil {
+		t.Skip("no fake driver: scripts/cuda.sh fake")
+	}
+	return fake
+}
+
+func tinyPairs(t *testing.T, dir string) string {
+	t.Helper()
+	pairs := filepath.Join(dir, "pairs")
+	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+		&strings.Builder{}, &strings.Builder{}); code != exitOK {
+		t.Fatal("no pairs")
+	}
+	return pairs
+}
+
+// trainOnFake runs the command in a process of its own, for a driver stays in one.
+func trainOnFake(t *testing.T, fake, variable string, args ...string) (code int, said string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"train", "demo", "--set", "run.tensorboard=false"}, args...)...)
+	cmd.Env = append(os.Environ(), asCommand+"=1", "LD_LIBRARY_PATH="+fake, "HISTDIST_CUDA_LIBRARIES="+fake, variable)
+	text, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
+}
+
+// trained are the weights of a run's last checkpoint.
+func trained(t *testing.T, output string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(output, "checkpoint-6", "unet", "diffusion_pytorch_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atomic>
 #include <vector>
 
 #include "work.h"
@@ -43,7 +44,7 @@ struct Preference : Object {
 };
 struct Handle : Object {};
 
-int live, handles; // of all objects, and those of them
+std::atomic<int> live, handles; // of all objects, and those of them
 
 // Algorithm is what fits into cublasLtMatmulAlgo_t.
 struct Algorithm {
@@ -188,7 +189,7 @@ API cublasLtCreate(void** h) {
 API cublasLtDestroy(void* h) {
   int r = destroy<Handle>(h, HANDLE);
   if (r != SUCCESS || --handles > 0 || live == 0) return r;
-  fprintf(stderr, "fake cuBLASLt: %d descriptors are left\n", live);
+  fprintf(stderr, "fake cuBLASLt: %d descriptors are left\n", live.load());
   return INVALID_VALUE;
 }
 

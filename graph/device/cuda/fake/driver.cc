@@ -37,6 +37,8 @@ struct Graph {
   std::vector<std::function<void()>> work;
 };
 
+thread_local Graph* capture; // what takes a thread's work instead, as with CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+
 struct Device {
   std::mutex mutex;
   char* base = nullptr;                       // where the device's addresses begin; open to kernels alone
@@ -48,7 +50,7 @@ struct Device {
   std::map<char*, size_t> pinned;             // memory of the host
   std::map<const shim::Kernel*, int> shared;  // bytes of shared memory that a kernel's launches may ask for, where it isn't 48 KiB
   std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
-  Graph* capture = nullptr;                   // what takes the work instead
+  long done = 0;                              // how much of it there was before
   FILE* log = nullptr;
   int references[gpus] = {};                  // to the context of each GPU
   char failing[32] = "";                      // the kind of calls that will fail
@@ -62,6 +64,7 @@ struct Device {
     if (n == 0 || strncmp(line, failing, n) != 0 || --until > 0) return CUDA_SUCCESS;
     if (code >= CUDA_ERROR_ILLEGAL_ADDRESS) {
       lost = (CUresult)code;
+      done += (long)work.size();
       work.clear();
     }
     return (CUresult)code;
@@ -86,6 +89,7 @@ struct Device {
     while (!work.empty()) {
       work.front()();
       work.pop_front();
+      done++;
     }
     if (open) protect(PROT_NONE);
     open = false;
@@ -232,7 +236,7 @@ static thread_local CUcontext current;
 
 // A stream that records can't be waited for, and the suite's rule is that nothing is allocated then.
 #define NOT_RECORDING \
-  if (d.capture != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+  if (capture != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
 
 API cuCtxSetCurrent(CUcontext c) { return current = c, CUDA_SUCCESS; }
 
@@ -425,21 +429,22 @@ API cuStreamSynchronize(CUstream) {
 }
 API cuEventCreate(CUevent* e, unsigned) {
   IN_CONTEXT;
-  return *e = (CUevent)malloc(1), CUDA_SUCCESS;
+  return *e = (CUevent)calloc(1, sizeof(long)), CUDA_SUCCESS; // how much work there was before it
 }
 API cuEventDestroy(CUevent e) {
   IN_CONTEXT;
   free((void*)e);
   return CUDA_SUCCESS;
 }
-API cuEventRecord(CUevent, CUstream) {
+API cuEventRecord(CUevent e, CUstream) {
   IN_CONTEXT;
+  if (capture == nullptr) *(long*)e = d.done + (long)d.work.size();
   return CUDA_SUCCESS;
 }
-API cuEventElapsedTime(float* milliseconds, CUevent, CUevent) {
+API cuEventElapsedTime(float* milliseconds, CUevent begin, CUevent end) {
   IN_CONTEXT;
   NOT_RECORDING;
-  if (!d.work.empty()) return CUDA_ERROR_NOT_READY;
+  if (*(long*)begin > d.done || *(long*)end > d.done) return CUDA_ERROR_NOT_READY;
   return *milliseconds = 1, CUDA_SUCCESS;
 }
 API cuEventSynchronize(CUevent) {
@@ -453,14 +458,14 @@ API cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
   IN_CONTEXT;
   NOT_RECORDING;
   LOG("capture\n");
-  d.capture = new Graph;
+  capture = new Graph;
   return CUDA_SUCCESS;
 }
 API cuStreamEndCapture(CUstream, CUgraph* g) {
   IN_CONTEXT;
-  if (d.capture == nullptr) return CUDA_ERROR_ILLEGAL_STATE;
-  *g = (CUgraph)d.capture;
-  d.capture = nullptr;
+  if (capture == nullptr) return CUDA_ERROR_ILLEGAL_STATE;
+  *g = (CUgraph)capture;
+  capture = nullptr;
   return CUDA_SUCCESS;
 }
 API cuGraphInstantiateWithFlags(CUgraphExec* e, CUgraph g, unsigned long long) {
