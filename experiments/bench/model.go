@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func CreateModel(ctx context.Context, dst string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(like)
+	defer func() { err = errors.Join(err, os.RemoveAll(like)) }()
 	for folder, network := range map[string]struct {
 		key    string // of the class in config.json
 		class  any
