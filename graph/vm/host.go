@@ -2,6 +2,9 @@ package vm
 
 import (
 	"fmt"
+	"math"
+	"runtime"
+	"sync"
 	"unsafe"
 
 	"gorgonia.org/gorgonia"
@@ -111,11 +114,55 @@ func (h host) set(i int, x float64) {
 	}
 }
 
-// convert copies src to dst of another type, element by element.
+// convert copies src to dst of another type. What programs are fed with and return, float32 and bfloat16, is converted in tight loops: a
+// context of 16 images has 2.4 million elements, and element by element they took as long as a tenth of a training step on a GPU.
 func convert(dst, src host) {
-	for i := range op.Size(src.shape) {
-		dst.set(i, src.at(i))
+	n := op.Size(src.shape)
+	switch {
+	case src.dtype == device.Float32 && dst.dtype == device.BFloat16:
+		from, to := device.Slice[float32](src.ptr, n), device.Slice[uint16](dst.ptr, n)
+		inStretches(n, func(i, j int) { roundAll(to[i:j], from[i:j]) })
+	case src.dtype == device.BFloat16 && dst.dtype == device.Float32:
+		from, to := device.Slice[uint16](src.ptr, n), device.Slice[float32](dst.ptr, n)
+		inStretches(n, func(i, j int) {
+			for k, h := range from[i:j] {
+				to[i+k] = device.FromBFloat16(h)
+			}
+		})
+	default:
+		for i := range n {
+			dst.set(i, src.at(i))
+		}
 	}
+}
+
+// roundAll is device.ToBFloat16 of all.
+func roundAll(to []uint16, from []float32) {
+	for i, f := range from {
+		u := math.Float32bits(f)
+		if u&0x7fffffff > 0x7f800000 { // not a number
+			to[i] = uint16(u>>16) | 0x40
+			continue
+		}
+		to[i] = uint16((u + 0x7fff + u>>16&1) >> 16)
+	}
+}
+
+// stretch is how many elements a goroutine converts at least.
+const stretch = 1 << 17
+
+// inStretches calls f for parts of n elements, at the same time.
+func inStretches(n int, f func(from, to int)) {
+	parts := min(n/stretch, runtime.GOMAXPROCS(0))
+	if parts < 2 {
+		f(0, n)
+		return
+	}
+	var wg sync.WaitGroup
+	for p := range parts {
+		wg.Go(func() { f(n*p/parts, n*(p+1)/parts) })
+	}
+	wg.Wait()
 }
 
 // buffer is new memory of the process.
