@@ -42,7 +42,7 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 	scripts/cuda.sh pack "$$work" bin/gpu/check.tar
 	@echo "built bin/gpu/histdist $(VERSION)"
 
-# CUDA_TESTS: with -short it is what every change must pass, in about a minute.
+# CUDA_TESTS: with -short it is what every change must pass, in about two minutes.
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
 	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda
