@@ -43,7 +43,7 @@ func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 	g.reuse()
 	g.collectKept()
 
-	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps, preludes: preludes, inputs: map[*value]device.Memory{}}
+	p := &Program{device: o.Device, options: o, graph: g, steps: g.steps, preludes: preludes, inputs: map[*value]device.Memory{}, converted: map[*value]host{}}
 	if err := p.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("compile: %w", err), p.Close())
 	}

@@ -31,12 +31,14 @@ type Program struct {
 	preludes []*prelude
 	arena    *device.Memory
 	inputs   map[*value]device.Memory // what fed values are converted or copied to
-	record   recorder
-	updated  map[*value]bool // parameters that the program writes
-	memory   MemoryReport
-	runs     int
-	mu       sync.Mutex
-	closed   bool
+	// converted are fed values in the process's memory, in the element type that they have on the device.
+	converted map[*value]host
+	record    recorder
+	updated   map[*value]bool // parameters that the program writes
+	memory    MemoryReport
+	runs      int
+	mu        sync.Mutex
+	closed    bool
 }
 
 // ErrBusy and ErrClosed are errors of Run.
@@ -231,6 +233,15 @@ func (p *Program) feedOne(v *value, h host) error {
 		p.inputs[v] = m
 	}
 	v.ptr = m.Ptr
+	if h.dtype != v.dtype {
+		c, ok := p.converted[v]
+		if !ok {
+			c = buffer(h.shape, v.dtype)
+			p.converted[v] = c
+		}
+		convert(c, h)
+		h = c
+	}
 	return p.upload(v, h)
 }
 

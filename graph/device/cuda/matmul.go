@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"slices"
+
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
 )
@@ -88,21 +90,28 @@ func (b *builder) weight() value {
 	return b.rounded(1, true)
 }
 
+// weightRest is what rounding has left of input 1.
+func (b *builder) weightRest() value {
+	return b.halfOf(1, true, "product_rest", asBFloat16+", the rest")
+}
+
 // rounded is input i in bfloat16: once, if it is constant, else in each run. alone tells that Run reads nothing else of it.
 func (b *builder) rounded(i int, alone bool) value {
+	return b.halfOf(i, alone, "product_round", asBFloat16)
+}
+
+// halfOf is what a kernel makes of input i in bfloat16, as a layout that kernels share.
+func (b *builder) halfOf(i int, alone bool, kernel, layout string) value {
 	n, o := size(b.request.In[i]), b.request.In[i]
-	round := func(b *builder, to value) {
-		b.launch("product_round", [3]int{blocks(ceil(n, 8)), 1, 1}, threads, b.in(i).pointer, to.pointer, n)
-	}
 	if o.Const == nil || o.Identity == nil || b.request.LowMemory {
-		to := b.halves(n)
-		round(b, to)
-		return to
+		return b.half(kernel, i)
 	}
-	if alone {
+	if alone && !slices.Contains(b.unread, i) {
 		b.unread = append(b.unread, i)
 	}
-	return value{b.copied(i, asBFloat16, 2*int64(n), func(b *builder, to pointer) { round(b, value{to, true}) }), true}
+	return value{b.copied(i, layout, 2*int64(n), func(b *builder, to pointer) {
+		b.launch(kernel, [3]int{blocks(ceil(n, 8)), 1, 1}, threads, b.in(i).pointer, to, n)
+	}), true}
 }
 
 // pointwise tells whether a convolution is a linear layer over the pixels, with the weight [in,out].
@@ -137,7 +146,10 @@ func matmul(b *builder) bool {
 	case op.Conv2D:
 		if k := channels(r.In[0]); pointwise(s) {
 			e := epilogue{b.optional(2, s.Bias).pointer, b.optional(last, s.Residual), y, s.Act, 1}
-			b.gemm(byRows(b.feature(0), k), byRows(b.weight(), n), e, rows(r.Out), n, k, 1, 1)
+			x := b.feature(0)
+			b.exactly(e, b.splitWeight(b.splits(0, s.Residual)), func() { x = b.half("product_rest", 0) }, func(weight value, e epilogue) {
+				b.gemm(byRows(x, k), byRows(weight, n), e, rows(r.Out), n, k, 1, 1)
+			})
 			return true
 		}
 		b.conv(s, byRows(b.in(1), n))

@@ -133,7 +133,7 @@ func TestAttentionsByCuDNN(t *testing.T) {
 
 // TestSamplesOfAttentionApart has more scores than gradients are taken of at once.
 func TestSamplesOfAttentionApart(t *testing.T) {
-	d := open(t, cuda.Options{})
+	d := open(t, cuda.Options{Scores: 1})
 	k, err := d.Compile(attentionCase{8, 4096, 4096, 8, 40}.request(true, device.BFloat16))
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,10 @@ func TestAttentionOfOurOwn(t *testing.T) {
 		"many":              {cuda.Options{}, attentionCase{1, 1024, 256, 8, 40}.request(false, device.BFloat16), "cuDNN engine 8"},
 		"not wanted":        {cuda.Options{Scores: -1}, attentionCase{1, 1024, 256, 8, 40}.request(false, device.BFloat16), "own"},
 		"heads of 44":       {cuda.Options{}, attentionCase{1, 1024, 256, 8, 44}.request(false, device.BFloat16), "own"},
-		"no engine":         {cuda.Options{}, attentionCase{1, 1024, 256, 8, 56}.request(true, device.BFloat16), "own (cuDNN: no engine is offered that has a fixed order)"},
+		"gradients of few":  {cuda.Options{}, attentionCase{1, 1024, 512, 8, 40}.request(true, device.BFloat16), "own"},
+		"gradients":         {cuda.Options{}, attentionCase{1, 1024, 1024, 8, 40}.request(true, device.BFloat16), "cuDNN engine 8, then 10"},
+		"gradients of many": {cuda.Options{}, attentionCase{1, 4096, 4096, 8, 40}.request(true, device.BFloat16), "own"},
+		"no engine":         {cuda.Options{}, attentionCase{1, 1024, 1024, 8, 56}.request(true, device.BFloat16), "own (cuDNN: no engine is offered that has a fixed order)"},
 		"without a library": {cuda.Options{Libraries: "none"}, attentionCase{1, 1024, 256, 8, 40}.request(true, device.BFloat16), "own"},
 		"float32":           {cuda.Options{}, attentionCase{1, 1024, 256, 8, 40}.request(false, device.Float32), "cuBLASLt"},
 	} {

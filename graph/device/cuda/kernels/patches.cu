@@ -10,7 +10,7 @@ struct Sight {
 
 // see copies V channels at a time. Numbers of elements fit into 32 bits.
 template <int V, class X, class Y>
-__device__ inline void see(X x, Y y, const Sight& g, i64 first, i64 n) {
+__device__ inline void see(X x, Y y, const Sight& g, i64 first, i64 n, i64 rest) {
   unsigned c = (unsigned)g.c, terms = (unsigned)(g.kh * g.kw * g.c);
   EACH_OF(V, i, n) {
     unsigned row = (unsigned)i / terms, term = (unsigned)i - row * terms, tap = term / c, channel = term - tap * c;
@@ -22,21 +22,23 @@ __device__ inline void see(X x, Y y, const Sight& g, i64 first, i64 n) {
       if (g.height != g.h) sy = nearest(sy, g.scale_y, g.h);
       if (g.width != g.w) sx = nearest(sx, g.scale_x, g.w);
       read(v, x, ((image * g.h + sy) * g.w + sx) * g.c + channel);
+      if (rest) UNROLLED (int k = 0; k < V; k++) v[k] -= from_bf16(to_bf16(v[k]));
     }
     write(v, y, i);
   }
 }
 
-// patches: x [N,h,w,C] → y [rows,KH·KW·C], a row for each of n/(KH·KW·C) output pixels from the first on.
-KERNEL(patches, In x, Out y, Sight g, i64 first, i64 n) {
+// patches: x [N,h,w,C] → y [rows,KH·KW·C], a row for each of n/(KH·KW·C) output pixels from the first on. With rest it is of what rounding
+// to bfloat16 leaves of x.
+KERNEL(patches, In x, Out y, Sight g, i64 first, i64 n, i64 rest) {
   if (g.c % FLAT != 0 || !aligned(x.p, y.p))
-    see<1>(x, y, g, first, n);
+    see<1>(x, y, g, first, n, rest);
   else if (x.bf16 && y.bf16)
-    see<FLAT>((const bf16*)x.p, (bf16*)y.p, g, first, n);
+    see<FLAT>((const bf16*)x.p, (bf16*)y.p, g, first, n, rest);
   else if (!x.bf16 && y.bf16)
-    see<FLAT>((const float*)x.p, (bf16*)y.p, g, first, n);
+    see<FLAT>((const float*)x.p, (bf16*)y.p, g, first, n, rest);
   else if (!x.bf16 && !y.bf16)
-    see<FLAT>((const float*)x.p, (float*)y.p, g, first, n);
+    see<FLAT>((const float*)x.p, (float*)y.p, g, first, n, rest);
   else
-    see<1>(x, y, g, first, n);
+    see<1>(x, y, g, first, n, rest);
 }

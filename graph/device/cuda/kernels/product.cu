@@ -49,3 +49,15 @@ KERNEL(product_round, const float* x, bf16* y, i64 n) {
   }
   EACH(i, n - whole) y[whole + i].bits = to_bf16(x[whole + i]);
 }
+
+// product_rest: what product_round leaves of x [n], in bfloat16: both together have 16 bits of it.
+KERNEL(product_rest, const float* x, bf16* y, i64 n) {
+  i64 whole = aligned(x, y) ? n / 8 * 8 : 0;
+  EACH_OF(8, i, whole) {
+    float v[8];
+    read(v, x, i);
+    UNROLLED (int k = 0; k < 8; k++) v[k] -= from_bf16(to_bf16(v[k]));
+    write(v, y, i);
+  }
+  EACH(i, n - whole) y[whole + i].bits = to_bf16(x[whole + i] - from_bf16(to_bf16(x[whole + i])));
+}
