@@ -83,7 +83,7 @@ static descriptor walk(maker *m, const hd_dnn_convolution *c) {
   return finished(m, d, what);
 }
 
-// product is the convolution itself or one of its gradients.
+// product is the convolution itself or its gradient with respect to the image.
 static descriptor product(maker *m, const hd_dnn_convolution *c, descriptor x, descriptor w, descriptor y) {
   static const struct {
     int type, alpha, beta, walk, w, x, y;
@@ -96,10 +96,6 @@ static descriptor product(maker *m, const hd_dnn_convolution *c, descriptor x, d
                             DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
                             DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
                             DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
-      [HD_DNN_WEIGHT_GRAD] = {DNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-                              DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-                              DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-                              DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
   };
   const char *what = "convolution operation";
   int kind = c->kind;
@@ -118,7 +114,7 @@ static descriptor product(maker *m, const hd_dnn_convolution *c, descriptor x, d
 static descriptor graph(maker *m, const hd_dnn_convolution *c) {
   const shape x = {c->n, c->c, c->h, c->w}, w = {c->k, c->c, c->kh, c->kw}, y = {c->n, c->k, c->oh, c->ow};
   const shape shapes[] = {[HD_DNN_X] = x, [HD_DNN_W] = w, [HD_DNN_Y] = y};
-  const int result = c->kind == HD_DNN_FORWARD ? HD_DNN_Y : c->kind == HD_DNN_DATA_GRAD ? HD_DNN_X : HD_DNN_W;
+  const int result = c->kind == HD_DNN_FORWARD ? HD_DNN_Y : HD_DNN_X;
   const shape s = shapes[result], channels = {1, s.c, 1, 1};
 
   struct {

@@ -110,7 +110,7 @@ const Attribute attributes[] = {
     {DNN_BACKEND_VARIANT_PACK_DESCRIPTOR, DNN_ATTR_VARIANT_PACK_WORKSPACE, DNN_TYPE_VOID_PTR, 1, true},
 };
 
-// The convolution's three products have the same six attributes, in one order.
+// The convolution's two products have the same six attributes, in one order.
 const struct {
   int descriptor, first, w, x, y;
 } products[] = {
@@ -118,8 +118,6 @@ const struct {
      DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
     {DNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
      DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
-    {DNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-     DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
 };
 
 size_t size_of(int type) {
@@ -302,7 +300,7 @@ const char* read_graph(const Descriptor* d, Graph* g) {
   if (first->type == DNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR || first->type == DNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) return read_attention(d, g);
   const char* wrong = nullptr;
   g->kind = -1;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 2; i++) {
     auto& p = products[i];
     if (first->type != p.descriptor) continue;
     g->kind = i;
@@ -414,7 +412,7 @@ std::vector<float> floats(const Tensor& t, const void* p) {
 
 void compute(const Graph& g, const std::map<int64_t, void*>& at) {
   Tensor factors[3] = {g.x, g.w, g.y};
-  const int result = g.kind == 0 ? 2 : g.kind == 1 ? 0 : 1;
+  const int result = g.kind == 0 ? 2 : 0;
   std::vector<float> v[3];
   for (int i = 0; i < 3; i++) v[i] = i == result ? std::vector<float>((size_t)factors[i].elements()) : floats(factors[i], at.at(factors[i].id));
   std::vector<double> sums;
@@ -438,10 +436,8 @@ void compute(const Graph& g, const std::map<int64_t, void*>& at) {
                   for (int j = 0; j < 16; j++) part[j] += x[c + j] * w[c + j];
                 for (; c < C; c++) part[0] += x[c] * w[c];
                 for (float f : part) sum += f;
-              } else if (g.kind == 1) {
-                for (int64_t c = 0; c < C; c++) x[c] += *y * w[c];
               } else {
-                for (int64_t c = 0; c < C; c++) w[c] += *y * x[c];
+                for (int64_t c = 0; c < C; c++) x[c] += *y * w[c];
               }
             }
           if (g.kind == 0) *y = (float)sum;
