@@ -190,41 +190,50 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			return nil, device.Unsupported(d.Name(), r)
 		}
 	}
-	b := &builder{device: d, request: r}
-	if d.implicit && implicit(b) {
-		if b.err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
-		}
-		return &ordered{d, b.kernel()}, nil
+	k, err := d.compile(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), err)
 	}
-	if patched(b) {
-		if b.err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
-		}
-		return &ordered{d, b.kernel()}, nil
+	if k == nil {
+		return nil, device.Unsupported(d.Name(), r)
+	}
+	return &ordered{d, k}, nil
+}
+
+// compile asks, one after the other, what is best at an operation: products of patches, cuDNN, and the families of launches, whose products are
+// cuBLASLt's where it can.
+func (d *Device) compile(r device.Request) (queued, error) {
+	b := &builder{device: d, request: r}
+	if d.implicit && implicit(b) || patched(b) {
+		return b.finished()
 	}
 	convolution, why := d.convolve(r)
 	if convolution != nil {
-		return &ordered{d, convolution}, nil
+		return convolution, nil
 	}
 	if why == nil {
 		var attention *sdpa
 		if attention, why = d.attend(r); attention != nil {
-			return &ordered{d, attention}, nil
+			return attention, nil
 		}
 	}
 	for _, family := range []func(*builder) bool{
 		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
 	} {
 		if family(b) {
-			if b.err != nil {
-				return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), b.err), b.close())
-			}
 			if why != nil && b.algorithm == ownAlgorithm && d.dnn.library != nil {
 				b.algorithm = fmt.Sprintf("%s (cuDNN: %v)", ownAlgorithm, why)
 			}
-			return &ordered{d, b.kernel()}, nil
+			return b.finished()
 		}
 	}
-	return nil, device.Unsupported(d.Name(), r)
+	return nil, nil
+}
+
+// finished is the kernel of what was collected, or what went wrong.
+func (b *builder) finished() (queued, error) {
+	if b.err != nil {
+		return nil, errors.Join(b.err, b.close())
+	}
+	return b.kernel(), nil
 }

@@ -14,10 +14,13 @@
 // Programs in bfloat16 have kernels for tensor cores, made of the instructions in kernels/mma.cuh: attention (flash.go) and convolutions
 // (implicit.go).
 //
-// libraries.go opens NVIDIA's libraries beside the driver, the newest that places.go finds. lt.go has cuBLASLt compute the matrix products of matmul.go and attention.go, with
-// weights in its element type (copies.go) and what its epilogue hasn't launched behind it; our own kernels are for machines without it.
-// convolution.go has cuDNN compute convolutions and their gradients: dnn.go and dnn.c make its plans, and our own kernels take what it has
-// no engine for. sdpa.go and sdpa.c do the same for large attentions. maker.h is what both make cuDNN's descriptors with.
+// libraries.go opens NVIDIA's libraries beside the driver, the newest that places.go finds. lt.go has cuBLASLt compute the matrix products of
+// matmul.go and attention.go, with weights in its element type (copies.go) and what its epilogue hasn't launched behind it; our own kernels are
+// for machines without it. convolution.go has cuDNN compute convolutions and their gradients with respect to the image: dnn.go and dnn.c make its
+// plans, and our own kernels take what it has no engine for. patches.go makes products of those that it does badly, and of weights' gradients.
+// sdpa.go and sdpa.c have cuDNN compute large attentions. maker.h is what both make cuDNN's descriptors with.
+//
+// record.go keeps a program's kernels as a CUDA graph. group.go sums over several GPUs, by NCCL.
 //
 // libcuda/ is what a program is linked with in place of NVIDIA's driver, so that it starts where there is none: the driver is opened
 // when the device is. fake/ is a driver for tests where there is no GPU, the same kernels compiled for the processor, and
