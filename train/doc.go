@@ -28,6 +28,8 @@
 //	state.go        the memory of parameters, gradients and moments
 //	ema.go          the moving average of the parameters
 //	loop.go         Run
+//	ahead.go        the next micro-steps' examples, drawn while a GPU works
+//	parallel.go     several devices that share a step's micro-steps
 //	checkpoint.go   checkpoints on disk
 //	manifest.go     their checksums
 //	resume.go       which checkpoint a run goes on from, and whether it may

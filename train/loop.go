@@ -95,8 +95,9 @@ type run struct {
 	result  Result
 	saved   int // the step of the last checkpoint, or the one that the run went on behind
 
-	position     Position // of the next micro-step
+	position     Position // of the next micro-step that is drawn
 	noise, tasks *rng.Torch
+	ahead        *ahead
 	mark         mark // behind the last update
 
 	began time.Time
@@ -136,9 +137,15 @@ func (r *run) begin() error {
 	return r.Sink.Begin(r.saved)
 }
 
-func (r *run) setMark() {
-	r.mark = mark{r.position, generators{r.noise.State(), r.tasks.State()}}
+// here is where the run stands: before what was drawn ahead.
+func (r *run) here() mark {
+	if r.ahead != nil {
+		return r.ahead.from
+	}
+	return mark{r.position, generators{r.noise.State(), r.tasks.State()}}
 }
+
+func (r *run) setMark() { r.mark = r.here() }
 
 func (r *run) train(ctx context.Context) error {
 	if err := call(ctx, r.Hooks.Start, r.result.Step); err != nil {
@@ -196,15 +203,17 @@ func (r *run) notFiniteError(micro []drawn, reason error) error {
 
 // step takes one optimisation step: micro-steps as many as are accumulated, or as the epoch has left, and an update.
 func (r *run) step(ctx context.Context) (Metrics, error) {
+	defer r.settle()
 	begin, flop, images := time.Now(), r.trainer.operations(), 0
-	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.position.Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
+	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.at().Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
 	counts := map[string]float64{}
 	var group []drawn
-	for len(group) < r.config.Accumulate && r.position.Epoch == m.Epoch {
-		next, err := r.drawn(ctx, min(len(r.trainer.all()), r.config.Accumulate-len(group)))
+	for len(group) < r.config.Accumulate && r.at().Epoch == m.Epoch {
+		next, err := r.take(ctx, r.config.Accumulate-len(group))
 		if err != nil {
 			return m, err
 		}
+		r.drawAhead(ctx, r.config.Accumulate-len(group)-len(next), m.Epoch)
 		all, err := r.trainer.accumulateAll(ctx, next)
 		if err != nil {
 			return m, err
@@ -245,19 +254,6 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 	return m, nil
 }
 
-// drawn makes the next n micro-steps, or those that the epoch has left.
-func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
-	var list []drawn
-	for epoch := r.position.Epoch; len(list) < n && r.position.Epoch == epoch; {
-		d, err := r.draw(ctx)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
-	}
-	return list, nil
-}
-
 // draw makes the next micro-step.
 func (r *run) draw(ctx context.Context) (drawn, error) {
 	if err := ctx.Err(); err != nil {
@@ -278,6 +274,9 @@ func (r *run) draw(ctx context.Context) (drawn, error) {
 // notFinite leaves a step out, if that is still allowed, or says where the first value went wrong.
 func (r *run) notFinite(ctx context.Context, err error) error {
 	r.trainer.Discard()
+	if failed := r.rewind(); failed != nil {
+		return errors.Join(err, failed)
+	}
 	if r.result.Skipped < r.config.MaxSkipped {
 		r.result.Skipped++
 		r.setMark()
@@ -329,7 +328,7 @@ func (r *run) after(ctx context.Context, m Metrics) error {
 			return err
 		}
 	}
-	if r.position.Epoch > m.Epoch {
+	if r.at().Epoch > m.Epoch {
 		return call(ctx, r.Hooks.Epoch, m.Epoch)
 	}
 	return nil

@@ -16,7 +16,7 @@ func Group(members []device.Device) (device.Group, error) {
 	}
 	for i, d := range members {
 		for _, other := range members[:i] {
-			if d == other || d.Name() == other.Name() && !d.HostMemory() {
+			if d == other {
 				return nil, fmt.Errorf("a group has %s twice", d.Name())
 			}
 		}
