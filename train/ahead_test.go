@@ -7,7 +7,6 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/devices"
-	"github.com/histdist/histdist/internal/nettest"
 	"github.com/histdist/histdist/internal/remote"
 	"github.com/histdist/histdist/train"
 )
@@ -23,7 +22,7 @@ func TestDrawnAhead(t *testing.T) {
 		var members []device.Device
 		var err error
 		for range n {
-			d, err := nettest.Fastest(1)
+			d, err := devices.Open("auto", 1)
 			if err != nil {
 				t.Fatal(err)
 			}
