@@ -10,6 +10,10 @@
 //	pack.go       one arena with an offset for every value
 //	compile.go    all of it in a row, and the kernels
 //
+// Parameters are read and updated where they lie: in the process's memory, or as a device.Value in the memory of a device that does not
+// compute there. Other values are copied to such a device, one copy for all programs, and as long as a kernel reads them. Where a device can, record.go
+// hands it a whole run at once.
+//
 // program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN.
 //
 // What it is not: there is no fallback from one device to another, no data-dependent control flow and no allocation in Run
