@@ -164,3 +164,6 @@ func Unsupported(device string, r Request) error {
 
 // Slice views n elements at an address of the process's memory.
 func Slice[T any](p Pointer, n int) []T { return unsafe.Slice((*T)(p), n) }
+
+// Bytes views numbers of the process's memory as Upload and Download take them.
+func Bytes(x []float32) []byte { return Slice[byte](Pointer(unsafe.SliceData(x)), 4*len(x)) }

@@ -2,7 +2,6 @@ package device
 
 import (
 	"fmt"
-	"unsafe"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -60,7 +59,7 @@ func (v *Value) Write(src []float32) error {
 	if len(src) != v.Size() {
 		return fmt.Errorf("%d numbers for a value of shape %v", len(src), []int(v.shape))
 	}
-	return v.device.Upload(v.memory.Ptr, bytesOf(src))
+	return v.device.Upload(v.memory.Ptr, Bytes(src))
 }
 
 // Read copies the numbers from the device, when all kernels have finished.
@@ -71,11 +70,7 @@ func (v *Value) Read(dst []float32) error {
 	if err := v.device.Synchronize(); err != nil {
 		return err
 	}
-	return v.device.Download(bytesOf(dst), v.memory.Ptr)
-}
-
-func bytesOf(x []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+	return v.device.Download(Bytes(dst), v.memory.Ptr)
 }
 
 // Shape is that of the value.

@@ -114,6 +114,15 @@ func (h host) set(i int, x float64) {
 	}
 }
 
+// as is the value in another element type: in b, a buffer of an earlier call, or in a new one where b is zero.
+func (h host) as(t device.DType, b host) host {
+	if b.ptr == nil {
+		b = buffer(h.shape, t)
+	}
+	convert(b, h)
+	return b
+}
+
 // convert copies src to dst of another type. What programs are fed with and return, float32 and bfloat16, is converted in tight loops: a
 // context of 16 images has 2.4 million elements, and element by element they took as long as a tenth of a training step on a GPU.
 func convert(dst, src host) {

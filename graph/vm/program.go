@@ -234,13 +234,8 @@ func (p *Program) feedOne(v *value, h host) error {
 	}
 	v.ptr = m.Ptr
 	if h.dtype != v.dtype {
-		c, ok := p.converted[v]
-		if !ok {
-			c = buffer(h.shape, v.dtype)
-			p.converted[v] = c
-		}
-		convert(c, h)
-		h = c
+		h = h.as(v.dtype, p.converted[v])
+		p.converted[v] = h
 	}
 	return p.upload(v, h)
 }
@@ -248,9 +243,7 @@ func (p *Program) feedOne(v *value, h host) error {
 // upload copies a value of the process to the device, converted to v's element type.
 func (p *Program) upload(v *value, h host) error {
 	if h.dtype != v.dtype {
-		c := buffer(h.shape, v.dtype)
-		convert(c, h)
-		h = c
+		h = h.as(v.dtype, host{})
 	}
 	err := p.device.Upload(v.ptr, h.raw())
 	runtime.KeepAlive(h)
@@ -283,9 +276,7 @@ func (p *Program) download(v *value, copying bool) (host, error) {
 		h = b
 	}
 	if h.dtype == device.BFloat16 {
-		b := buffer(h.shape, device.Float32)
-		convert(b, h)
-		h = b
+		h = h.as(device.Float32, host{})
 	}
 	return h, nil
 }

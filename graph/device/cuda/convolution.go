@@ -81,7 +81,7 @@ func (d *Device) convolve(r device.Request) (*convolution, error) {
 	if pixelwise(g) && (!forward || s.ResizeH == 0) && d.lt.handle != nil {
 		return nil, nil
 	}
-	// For the gradient of the U-Net's last layer, 4 channels to 320, it has an engine that takes 11 ms where our own kernel takes one.
+	// For the gradient of the U-Net's last layer, 4 channels to 320, it has an engine that takes 11 ms for 16 images, and our own kernel 0.3.
 	if _, gradient := r.Spec.(op.ConvDataGrad); gradient && channels(r.In[0]) < 8 {
 		return nil, errors.New("the output has fewer than 8 channels")
 	}

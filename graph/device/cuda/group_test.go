@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/cuda"
@@ -40,7 +39,7 @@ func TestGroup(t *testing.T) {
 			memory[i] = append(memory[i], m)
 			tensors[k].At = append(tensors[k].At, m.Ptr)
 			x := slices.Repeat([]float32{float32(1 + 10*i + k)}, n)
-			if err := d.Upload(m.Ptr, bytesOf(x)); err != nil {
+			if err := d.Upload(m.Ptr, device.Bytes(x)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -52,7 +51,7 @@ func TestGroup(t *testing.T) {
 		want := slices.Repeat([]float32{float32(1 + k + 11 + k)}, n)
 		for i, d := range members {
 			got := make([]float32, n)
-			if err := errors.Join(d.Synchronize(), d.Download(bytesOf(got), tensors[k].At[i])); err != nil {
+			if err := errors.Join(d.Synchronize(), d.Download(device.Bytes(got), tensors[k].At[i])); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(got, want) {
@@ -84,8 +83,4 @@ func TestGroupSaysWhatIsMissing(t *testing.T) {
 	if _, err := cuda.NewGroup([]*cuda.Device{without}); !errors.Is(err, cuda.ErrNoLibrary) {
 		t.Errorf("no library: error %v, want ErrNoLibrary", err)
 	}
-}
-
-func bytesOf(x []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }

@@ -5,7 +5,6 @@ package cuda
 import (
 	"slices"
 
-	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
 )
 
@@ -83,8 +82,7 @@ func (b *builder) viaLibrary(left, right matrix, e epilogue, m, n, k, z, heads i
 // weight is input 1 as it is multiplied: for cuBLASLt both factors are of one element type, so that beside bfloat16 features a weight is
 // rounded to bfloat16.
 func (b *builder) weight() value {
-	features := b.request.In[0].DType == device.BFloat16 || b.request.Features == device.BFloat16
-	if b.device.lt.handle == nil || !features || b.request.In[1].DType != device.Float32 {
+	if !b.rounds(1) {
 		return b.in(1)
 	}
 	return b.rounded(1, true)

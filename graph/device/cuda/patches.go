@@ -81,11 +81,11 @@ func (b *builder) inPatches(g op.Geometry, h, w, m int, use func(patches value, 
 	patches := b.scratchOf(part*terms, as)
 	for first := 0; first < m; first += part {
 		n := min(part, m-first)
-		make := func(rest bool) {
+		fill := func(rest bool) {
 			b.launch("patches", [3]int{blocks(ceil(n*terms, 8)), 1, 1}, threads, b.in(0), patches, walk(g, x[1], x[2], x[3], h, w), first, n*terms, rest)
 		}
-		make(false)
-		use(patches, first, n, terms, func() { make(true) })
+		fill(false)
+		use(patches, first, n, terms, func() { fill(true) })
 	}
 }
 
@@ -97,9 +97,11 @@ func (b *builder) feature(i int) value {
 	return b.half("product_round", i)
 }
 
-// rounds tells whether products round input i.
+// rounds tells whether products round input i: cuBLASLt's factors are of one element type.
 func (b *builder) rounds(i int) bool {
-	return b.device.lt.handle != nil && b.request.Features == device.BFloat16 && b.request.In[i].DType == device.Float32
+	r := b.request
+	bfloat16 := r.Features == device.BFloat16 || r.In[0].DType == device.BFloat16
+	return b.device.lt.handle != nil && bfloat16 && r.In[i].DType == device.Float32
 }
 
 // splits tells whether the product is the residual stream itself, as in shortcuts and downsamplers: an exact result of exact values, to which

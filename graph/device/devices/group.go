@@ -64,12 +64,12 @@ func (g *group) add(t device.Parts) error {
 		for i, d := range g.members {
 			at := unsafe.Add(t.At[i], 4*first)
 			if i == 0 {
-				if err := d.Download(raw(sum), at); err != nil {
+				if err := d.Download(device.Bytes(sum), at); err != nil {
 					return err
 				}
 				continue
 			}
-			if err := d.Download(raw(part), at); err != nil {
+			if err := d.Download(device.Bytes(part), at); err != nil {
 				return err
 			}
 			for j, x := range part {
@@ -78,18 +78,13 @@ func (g *group) add(t device.Parts) error {
 		}
 		var errs []error
 		for i, d := range g.members {
-			errs = append(errs, d.Upload(unsafe.Add(t.At[i], 4*first), raw(sum)))
+			errs = append(errs, d.Upload(unsafe.Add(t.At[i], 4*first), device.Bytes(sum)))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// raw views the bytes.
-func raw(x []float32) []byte {
-	return device.Slice[byte](device.Pointer(unsafe.SliceData(x)), 4*len(x))
 }
 
 // Close has nothing to give back.

@@ -3,7 +3,6 @@ package devices_test
 import (
 	"errors"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,7 +39,7 @@ func TestGroup(t *testing.T) {
 				x[j] = 1 / float32(1+j%97+10*i+k)
 				want[k][j] += x[j] // in the order of the devices
 			}
-			if err := d.Upload(m.Ptr, unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))); err != nil {
+			if err := d.Upload(m.Ptr, device.Bytes(x)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -51,7 +50,7 @@ func TestGroup(t *testing.T) {
 	for i, d := range members {
 		for k, p := range tensors {
 			got := make([]float32, p.N)
-			if err := d.Download(unsafe.Slice((*byte)(unsafe.Pointer(&got[0])), 4*p.N), p.At[i]); err != nil {
+			if err := d.Download(device.Bytes(got), p.At[i]); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want[k], got); diff != "" {
