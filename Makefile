@@ -38,7 +38,8 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 	@scripts/cuda.sh check
 	@$(GPU) mkdir -p bin/gpu; $(GO) build -tags gpu -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gpu/histdist ./cmd/histdist && \
 	work=$$(mktemp -d bin/gpu/tests.XXXXXX) && trap 'rm -rf "$$work"' EXIT && ln bin/gpu/histdist "$$work" && \
-	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -ldflags '-s -w' -o "$$work/$$(basename $$package).test" ./$$package || exit 1; done && \
+	for package in $(GPU_TESTS); do $(GO) test -tags gpu -c -trimpath -ldflags '-s -w' -o "$$work/$$(basename $$package).test" ./$$package || exit 1; \
+	if [ -d $$package/testdata ]; then mkdir -p "$$work/tree/$$package" && cp -R $$package/testdata "$$work/tree/$$package" || exit 1; fi; done && \
 	scripts/cuda.sh pack "$$work" bin/gpu/check.tar
 	@echo "built bin/gpu/histdist $(VERSION)"
 
