@@ -1,0 +1,13 @@
+// Package walk finds image files: those of a folder, with or without its sub-folders, or those that fit a pattern. All commands find
+// their files here, so that one rule holds for all:
+//
+//   - An image file is one with an image's extension, in capitals or not: see Extensions. It is not opened.
+//   - Symbolic links to files and folders are followed. A folder is not entered from inside itself, whatever the links: cycles end.
+//   - Hidden files and folders and those of systems and programs are passed over: see Hidden.
+//   - Panels that this program made are passed over, and all images that it made where that is asked for: see Outputs.
+//   - A folder that can't be read and a link that leads nowhere don't end the search; they are listed.
+//   - Names are compared in Unicode's form NFC: File.Stem. An ä is an ä, whether macOS or Linux has written it.
+//   - The order is that of the names, the same on every machine.
+//
+// walk.go has the search of a folder, pattern.go that of a pattern, name.go what names say, outputs.go what files say.
+package walk

@@ -1,0 +1,89 @@
+package walk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// IsPattern reports whether a path has one of the characters by which a pattern fits several names.
+func IsPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
+
+// Pattern finds the image files that fit a pattern such as slides/*.jpg or cohort/case-*: see filepath.Match for its characters. A folder
+// that fits stands for the images in it. Extensions fit in capitals or not. Hidden names fit only where the pattern writes their dot.
+// Files' names begin below the last folder before the first of the characters. That nothing fits is no error.
+func Pattern(ctx context.Context, pattern string, o Options) (*Listing, error) {
+	if _, err := filepath.Match(pattern, ""); err != nil {
+		return nil, fmt.Errorf("pattern %q: a bracket that is not closed", pattern)
+	}
+	root := filepath.Dir(pattern[:strings.IndexAny(pattern, "*?[")] + "x")
+	rest, err := filepath.Rel(root, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	info, err := os.Stat(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Listing{Root: root}, nil
+	}
+	if err != nil {
+		return nil, plain(err)
+	}
+	elements := strings.Split(norm.NFC.String(filepath.ToSlash(rest)), "/")
+	w := newWalker(ctx, root, o)
+	return w.finish(w.match(place{path: root, chain: []fs.FileInfo{info}}, elements))
+}
+
+// match visits what fits the elements of a pattern below a folder.
+func (w *walker) match(p place, elements []string) error {
+	if err := w.ctx.Err(); err != nil {
+		return context.Cause(w.ctx)
+	}
+	entries, err := w.readDir(p.path)
+	if err != nil {
+		w.unreadable(p.path, err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if Hidden(name) && !strings.HasPrefix(elements[0], ".") {
+			continue
+		}
+		if !fits(elements[0], name) {
+			continue
+		}
+		if len(elements) == 1 {
+			if err := w.visit(p, name, e.Type()); err != nil {
+				return err
+			}
+			continue
+		}
+		inside := place{path: filepath.Join(p.path, name), name: strings.TrimPrefix(p.name+"/"+name, "/"), linked: p.linked}
+		info, err := os.Stat(inside.path)
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		inside.chain = append(inside.chain, append(p.chain, info)...)
+		if err := w.match(inside, elements[1:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits reports whether a name fits an element of a pattern, which is in NFC and was checked as a part of the pattern.
+func fits(element, name string) bool {
+	name = norm.NFC.String(name)
+	exactly, _ := filepath.Match(element, name)
+	likewise, _ := filepath.Match(withLowerExtension(element), withLowerExtension(name))
+	return exactly || likewise
+}
+
+func withLowerExtension(name string) string {
+	ext := filepath.Ext(name)
+	return strings.TrimSuffix(name, ext) + strings.ToLower(ext)
+}
