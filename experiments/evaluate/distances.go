@@ -17,24 +17,23 @@ const fullKIDLimit = 4000
 // fid adds FID over the pairs whose features there are.
 func (s *summary) fid(x *extraction, rows [len(candidates)][]int) {
 	m := Metric{ID: "fid", Group: groupDistribution, Name: "FID", Better: Lower, Decimals: 3}
-	distance := func(a, b []string) (estimate, []string) {
+	distance := func(what string, a, b []string) (e estimate, notes []string, why string) {
 		d, err := frechet(x, a, b)
 		if err != nil {
-			s.problem("FID", err)
-			m.Undefined = err.Error()
-			return estimate{value: math.NaN()}, nil
+			s.problem(what, err)
+			return estimate{value: math.NaN()}, nil, err.Error()
 		}
-		return estimate{value: d.Distance, n: min(len(a), len(b))}, d.Notes
+		return estimate{value: d.Distance, n: min(len(a), len(b))}, d.Notes, ""
 	}
-	value, notes := distance(s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0]))
+	value, notes, why := distance("FID", s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0]))
 	floor := estimate{value: math.NaN()}
 	if len(rows[1]) > 1 {
-		floor, _ = distance(s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1]))
+		floor, _, _ = distance("FID, floor", s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1]))
 	}
 	for _, note := range slices.Compact(notes) {
 		m.Note = join(m.Note, note)
 	}
-	added := s.add(m, value, floor, m.Undefined)
+	added := s.add(m, value, floor, why)
 	if a, b := s.halves(rows[0]); len(a) > 1 && len(b) > 1 {
 		if d, err := frechet(x, s.hashes(realSet, a), s.hashes(realSet, b)); err == nil {
 			added.Ceiling = &Reference{Value: Number(d.Distance), N: len(b), Note: halvesNote}
@@ -79,7 +78,6 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	if n < 3 {
 		err := fmt.Errorf("KID's estimators need three pictures or more in each set; there are %d", n)
 		s.problem("KID", err)
-		subsets.Undefined, full.Undefined = err.Error(), err.Error()
 		s.add(subsets, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
 		s.add(full, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
 		return
@@ -89,29 +87,29 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	k := min(len(a), len(b))
 	sets = append(sets, [2][]string{s.hashes(realSet, a[:k]), s.hashes(realSet, b[:k])})
 
-	var by [3]*metrics.KID // virtual, floor, ceiling
+	of := [3]string{"", ", floor", ", ceiling"}
+	var by [3]*metrics.KID
 	var all [3]*float64
+	var why, whyFull [3]string // there is none
 	for i, set := range sets {
 		if len(set[0]) < 3 {
 			continue
 		}
-		d, err := s.kidSubsets(x, set[0], set[1])
-		if err != nil {
-			s.problem("KID", err)
-			subsets.Undefined = err.Error()
-			continue
+		if d, err := s.kidSubsets(x, set[0], set[1]); err == nil {
+			by[i] = &d
+		} else {
+			s.problem(subsets.Name+of[i], err)
+			why[i] = err.Error()
 		}
-		by[i] = &d
 		if len(set[0]) > fullKIDLimit {
 			continue
 		}
-		mmd, err := kidFull(x, set[0], set[1])
-		if err != nil {
-			s.problem("KID (all pictures)", err)
-			full.Undefined = err.Error()
-			continue
+		if mmd, err := kidFull(x, set[0], set[1]); err == nil {
+			all[i] = &mmd
+		} else {
+			s.problem(full.Name+of[i], err)
+			whyFull[i] = err.Error()
 		}
-		all[i] = &mmd
 	}
 	reference := func(i int, note string) *Reference {
 		if by[i] == nil {
@@ -119,7 +117,7 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 		}
 		return &Reference{Value: Number(1000 * by[i].Mean), Std: number(1000 * by[i].Std), N: len(sets[i][0]), Note: note}
 	}
-	added := s.add(subsets, estimate{value: math.NaN(), n: n}, estimate{value: math.NaN()}, subsets.Undefined)
+	added := s.add(subsets, estimate{value: math.NaN(), n: n}, estimate{value: math.NaN()}, why[0])
 	if by[0] != nil {
 		added.Value, added.Std = Number(1000*by[0].Mean), number(1000*by[0].Std)
 		added.Note = fmt.Sprintf("mean ± standard deviation of %d subsets of %d pictures", s.settings.KIDSubsets, min(s.settings.KIDSubsetSize, n))
@@ -139,7 +137,7 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 		}
 		return estimate{value: 1000 * *all[i], n: len(sets[i][0])}
 	}
-	added = s.add(full, single(0), single(1), full.Undefined)
+	added = s.add(full, single(0), single(1), whyFull[0])
 	added.Ceiling = single(2).reference(halvesNote)
 }
 

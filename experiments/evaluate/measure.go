@@ -264,12 +264,12 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		if a == nil || b == nil || out.pictures[realSet] == nil || out.pictures[candidate.source] == nil {
 			continue
 		}
-		values, err := m.compare(a, b)
+		values, err := m.compare(fmt.Sprintf("%s, %s", row.Name, candidate.source), a, b)
 		switch {
 		case errors.Is(err, errCache):
 			return nil, err
 		case err != nil:
-			m.problem(fmt.Sprintf("%s (SSIM, PSNR and Dice, %s)", row.Name, candidate.source), err)
+			m.problem(fmt.Sprintf("%s, %s (SSIM, PSNR and Dice)", row.Name, candidate.source), err)
 		}
 		out.pairs[c] = values
 	}
@@ -316,7 +316,7 @@ func (m *measurer) scores(p *picture) ([]float64, error) {
 	return values, err
 }
 
-// picture measures one picture.
+// picture measures one picture. A measure that can't be computed is NaN and a problem; the others are there.
 func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	k := keyOf("picture", measuresVersion, m.pictureKey, p.hash)
 	record, ok, err := m.cache.numbers(k)
@@ -335,22 +335,30 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	dab, err := stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB)
-	if err != nil {
-		return nil, err
+	out := &pictureValues{size: [2]int{img.Width, img.Height}}
+	whole := true
+	failed := func(name string, err error) bool {
+		if err != nil {
+			whole = false
+			m.problem(fmt.Sprintf("%s (%s)", p.path, name), err)
+		}
+		return err != nil
 	}
-	hed, err := stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB)
-	if err != nil {
-		return nil, err
+	stains := unknowns(5)
+	if dab, err := stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB); !failed("DAB", err) {
+		stains[0], stains[1], stains[3], stains[4] = dab.Mean, dab.MeanFromP90, 100*dab.PositiveFraction, dab.IntegratedPositive
+		out.histogram = dab.Histogram
+	}
+	if hed, err := stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB); !failed("DAB by HED", err) {
+		stains[2] = hed.MeanFromP90
 	}
 	scores, err := m.scores(p)
-	if err != nil {
-		return nil, err
+	if failed("nuclei", err) {
+		scores = unknowns(4)
 	}
-	out := &pictureValues{
-		values:    append([]float64{dab.Mean, dab.MeanFromP90, hed.MeanFromP90, 100 * dab.PositiveFraction, dab.IntegratedPositive}, scores...),
-		size:      [2]int{img.Width, img.Height},
-		histogram: dab.Histogram,
+	out.values = append(stains, scores...)
+	if !whole {
+		return out, nil // not cached: the next run is to report it too
 	}
 	record = append(slices.Clone(out.values), float64(img.Width), float64(img.Height))
 	for _, count := range out.histogram.Counts {
@@ -362,8 +370,8 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	return out, nil
 }
 
-// compare measures a pair's likeness: SSIM, PSNR, Dice of the nuclei.
-func (m *measurer) compare(a, b *picture) ([]float64, error) {
+// compare measures a pair's likeness: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem; the others are there.
+func (m *measurer) compare(where string, a, b *picture) ([]float64, error) {
 	k := keyOf("pair", measuresVersion, m.pictureKey, a.hash, b.hash)
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
@@ -383,29 +391,42 @@ func (m *measurer) compare(a, b *picture) ([]float64, error) {
 	if x.Width != y.Width || x.Height != y.Height {
 		return nil, fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size", a.path, x.Width, x.Height, b.path, y.Width, y.Height)
 	}
-	ssim, err := metrics.SSIM(y, x) // as the official script: generated, real
-	if err != nil {
-		return nil, err
+	record = unknowns(3)
+	whole := true
+	for i, likeness := range []struct {
+		name string
+		of   func() (float64, error)
+	}{
+		{"SSIM", func() (float64, error) { return metrics.SSIM(y, x) }}, // as the official script: generated, real
+		{"PSNR", func() (float64, error) { return metrics.PSNR(y, x) }},
+		{"Dice", func() (float64, error) { return m.dice(a, b) }},
+	} {
+		v, err := likeness.of()
+		if err != nil {
+			whole = false
+			m.problem(fmt.Sprintf("%s (%s)", where, likeness.name), err)
+			continue
+		}
+		record[i] = v
 	}
-	psnr, err := metrics.PSNR(y, x)
-	if err != nil {
-		return nil, err
+	if !whole {
+		return record, nil // not cached: the next run is to report it too
 	}
-	p, err := m.detect(a)
-	if err != nil {
-		return nil, err
-	}
-	q, err := m.detect(b)
-	if err != nil {
-		return nil, err
-	}
-	dice, err := nuclei.Dice(p, q)
-	if err != nil {
-		return nil, err
-	}
-	record = []float64{ssim, psnr, dice}
 	if err := m.cache.putNumbers(k, record); err != nil {
 		return nil, err
 	}
 	return record, nil
+}
+
+// dice is the overlap of the nuclei of two pictures.
+func (m *measurer) dice(a, b *picture) (float64, error) {
+	p, err := m.detect(a)
+	if err != nil {
+		return 0, err
+	}
+	q, err := m.detect(b)
+	if err != nil {
+		return 0, err
+	}
+	return nuclei.Dice(p, q)
 }

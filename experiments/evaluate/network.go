@@ -89,11 +89,15 @@ type extraction struct {
 	fingerprint string
 	cache       *Cache
 	used        NetworkUsed
+	failed      map[wanted]error // pictures that have no features
 }
 
 func (x *extraction) key(hash string) key {
 	return keyOf("features", string(x.kind), x.fingerprint, hash)
 }
+
+// has reports whether there are features of a picture.
+func (x *extraction) has(hash string) bool { return x.cache.has(x.key(hash)) }
 
 // row reads the features of a picture.
 func (x *extraction) row(hash string) ([]float32, error) {
@@ -126,7 +130,7 @@ func extract(ctx context.Context, n Network, pictures []wanted, cache *Cache, ba
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	x := &extraction{kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache}
+	x := &extraction{kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
 	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
 	seen := map[string]bool{}
 	var missing []wanted
@@ -153,27 +157,27 @@ func extract(ctx context.Context, n Network, pictures []wanted, cache *Cache, ba
 		if len(group) == 0 {
 			return nil
 		}
-		list := make([]*imagefile.Image, len(group))
-		for i, d := range group {
-			list[i] = d.image
-		}
-		rows, err := network.Extract(ctx, list)
+		rows, err := rowsOf(ctx, network, group, x.failed)
 		if err != nil {
 			return err
 		}
 		for i, d := range group {
+			if rows[i] == nil {
+				continue
+			}
 			if err := cache.putFeatures(x.key(d.hash), rows[i]); err != nil {
 				return err
 			}
+			x.used.Computed++
 		}
-		x.used.Computed += len(group)
-		progress(x.used.Computed + x.used.Cached)
+		progress(x.used.Computed + x.used.Cached + len(x.failed))
 		group = group[:0]
 		return nil
 	}
 	for d := range images {
 		if d.err != nil {
-			return nil, d.err
+			x.failed[d.wanted] = d.err
+			continue
 		}
 		if len(group) > 0 && (group[0].image.Width != d.image.Width || group[0].image.Height != d.image.Height) {
 			if err := flush(); err != nil {
@@ -189,7 +193,41 @@ func extract(ctx context.Context, n Network, pictures []wanted, cache *Cache, ba
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return x, flush()
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	for _, p := range missing { // where all pictures fail, the network does
+		if err := x.failed[p]; err != nil && x.used.Computed+x.used.Cached == 0 {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// rowsOf are the features of pictures. Where the network fails they go through it one by one, so that a picture that fails takes no other
+// with it: its row is nil and its error in failed.
+func rowsOf(ctx context.Context, network Extractor, group []decoded, failed map[wanted]error) ([][]float32, error) {
+	images := make([]*imagefile.Image, len(group))
+	for i, d := range group {
+		images[i] = d.image
+	}
+	rows, err := network.Extract(ctx, images)
+	if err == nil || ctx.Err() != nil {
+		return rows, err
+	}
+	rows = make([][]float32, len(group))
+	for i, d := range group {
+		row, err := network.Extract(ctx, images[i:i+1])
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			failed[d.wanted] = err
+		default:
+			rows[i] = row[0]
+		}
+	}
+	return rows, nil
 }
 
 type decoded struct {

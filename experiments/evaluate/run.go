@@ -223,6 +223,18 @@ func (e *evaluation) usable(from source) []int {
 	return rows
 }
 
+// withFeatures leaves out the rows that have a picture without features.
+func (e *evaluation) withFeatures(x *extraction, rows [len(candidates)][]int) (with [len(candidates)][]int) {
+	for c, candidate := range candidates {
+		for _, row := range rows[c] {
+			if p := &e.table.Pairs[row]; x.has(p.RealHash) && x.has(*candidate.hash(p)) {
+				with[c] = append(with[c], row)
+			}
+		}
+	}
+	return with
+}
+
 // summarise makes the metrics.
 func (e *evaluation) summarise(ctx context.Context) error {
 	s := &summary{settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem}
@@ -252,6 +264,10 @@ func (e *evaluation) summarise(ctx context.Context) error {
 			e.problem(strings.Join(use.metrics, ", "), err)
 			continue
 		}
+		for p, err := range x.failed {
+			e.problem(fmt.Sprintf("%s (%s)", p.path, strings.Join(use.metrics, ", ")), err)
+		}
+		rows := e.withFeatures(x, rows)
 		e.progress("comparing by "+string(use.kind), 0, 0)
 		switch use.kind {
 		case features.FIDInception:

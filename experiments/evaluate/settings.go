@@ -37,6 +37,9 @@ type Settings struct {
 	Seed          uint32        `json:"seed"`            // of all that is drawn
 }
 
+// maxDraws bounds subsets, resamples and flips: more decimals than anybody reads, and memory and time that a computer has.
+const maxDraws = 1_000_000
+
 // DefaultSettings are the paper's where it has any.
 func DefaultSettings() Settings {
 	return Settings{
@@ -59,10 +62,10 @@ func (s Settings) Validate() error {
 	wrong(s.NucleiSignal != nuclei.RedDensity && s.NucleiSignal != nuclei.HaematoxylinDensity, "nuclei-signal: %q: want %s or %s",
 		s.NucleiSignal, nuclei.RedDensity, nuclei.HaematoxylinDensity)
 	wrong(!(s.PHVThreshold > 0), "phv-threshold: %v: want above 0", s.PHVThreshold)
-	wrong(s.KIDSubsets < 1, "kid-subsets: %d: want 1 or more", s.KIDSubsets)
+	wrong(s.KIDSubsets < 1 || s.KIDSubsets > maxDraws, "kid-subsets: %d: want 1 to %d", s.KIDSubsets, maxDraws)
 	wrong(s.KIDSubsetSize < 3, "kid-subset-size: %d: want 3 or more", s.KIDSubsetSize)
 	wrong(!(s.Level > 0 && s.Level < 1), "level: %v: want between 0 and 1, such as 0.95", s.Level)
-	wrong(s.Resamples < 100, "resamples: %d: want 100 or more", s.Resamples)
-	wrong(s.Flips < 100, "flips: %d: want 100 or more", s.Flips)
+	wrong(s.Resamples < 100 || s.Resamples > maxDraws, "resamples: %d: want 100 to %d", s.Resamples, maxDraws)
+	wrong(s.Flips < 100 || s.Flips > maxDraws, "flips: %d: want 100 to %d", s.Flips, maxDraws)
 	return errors.Join(errs...)
 }

@@ -52,11 +52,17 @@ func figures(r *evaluate.Results, t *evaluate.Table) ([]*figure, error) {
 	return list, nil
 }
 
-// finite are the pairs of values that are numbers.
+// largest is the largest value that is drawn: squares, sums and differences of such values are finite, as axes need them.
+const largest = 1e100
+
+// drawable reports whether a value has a place in a figure.
+func drawable(v float64) bool { return math.Abs(v) <= largest }
+
+// finite are the pairs of values that can be drawn.
 func finite(x, y []float64) plotter.XYs {
 	var points plotter.XYs
 	for i := range min(len(x), len(y)) {
-		if s := x[i] + y[i]; !math.IsNaN(s) && !math.IsInf(s, 0) {
+		if drawable(x[i]) && drawable(y[i]) {
 			points = append(points, plotter.XY{X: x[i], Y: y[i]})
 		}
 	}
@@ -166,9 +172,9 @@ func emptiest(points plotter.XYs, low, high float64) (left, top bool) {
 
 // widen gives a range some room, and one without width any.
 func widen(low, high float64) (float64, float64) {
-	room := 0.05 * (high - low)
-	if room == 0 {
-		room = max(1e-3, 0.05*math.Abs(high))
+	room, size := 0.05*(high-low), max(math.Abs(low), math.Abs(high))
+	if room <= 1e-9*size { // also where all values are 0
+		room = max(1e-3, 0.05*size)
 	}
 	if low >= 0 && low-room < 0 { // no room below what can't be negative
 		return 0, high + room
@@ -233,14 +239,14 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 // spectrum is how DAB is distributed over all pixels.
 func spectrum(r *evaluate.Results) (*figure, error) {
 	h := r.Histograms
-	if h.Real == nil || h.Virtual == nil {
+	if h.Real == nil || h.Virtual == nil || !(h.BinWidth > 0 && h.BinWidth <= largest) {
 		return nil, nil
 	}
 	p := newPlot("DAB of all pixels", "optical density of DAB", "part of all pixels")
 	g := plotter.NewGrid()
 	g.Horizontal.Color, g.Vertical.Color = grid, grid
 	p.Add(g)
-	last, least := 0, 1.0
+	last, least, most := 0, 1.0, 0.0
 	sets := []struct {
 		name   string
 		values []float64
@@ -248,21 +254,22 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 	}{{"real", h.Real, colours["real"]}, {"virtual", h.Virtual, colours["virtual"]}, {"H&E (floor)", h.HE, colours["he"]}}
 	for _, s := range sets {
 		for i, v := range s.values {
-			if v > 0 {
+			if v > 0 && v <= 1 {
 				last, least = max(last, i), min(least, v)
 			}
 		}
 	}
 	least = max(least, 1e-6)
 	for _, s := range sets {
-		if s.values == nil {
-			continue
-		}
 		var points plotter.XYs
-		for i, v := range s.values[:last+1] {
-			if v >= least { // no logarithm of 0
+		for i, v := range s.values {
+			if v >= least && v <= 1 { // no logarithm of 0
 				points = append(points, plotter.XY{X: (float64(i) + 0.5) * h.BinWidth, Y: v})
+				most = max(most, v)
 			}
+		}
+		if points == nil {
+			continue
 		}
 		l, err := plotter.NewLine(points)
 		if err != nil {
@@ -272,9 +279,12 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 		p.Add(l)
 		p.Legend.Add(s.name, l)
 	}
+	if most == 0 {
+		return nil, nil
+	}
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powers{}
 	p.X.Min, p.X.Max = 0, float64(last+1)*h.BinWidth
-	p.Y.Min = least
+	p.Y.Min, p.Y.Max = min(least, most/10), most // a logarithmic axis has a length
 	return render("dab_histogram", fmt.Sprintf("DAB of all pixels, bins of %g OD, logarithmic: real, virtual%s.", h.BinWidth, map[bool]string{true: " and H&E"}[h.HE != nil]), p)
 }
 
@@ -287,8 +297,8 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	}
 	all := slices.Concat(values, floor)
 	low, high := slices.Min(all), slices.Max(all)
-	if high-low < 1e-9 {
-		low, high = low-0.5, high+0.5
+	if size := max(1, math.Abs(low), math.Abs(high)); high-low < 1e-9*size {
+		low, high = low-max(0.5, 0.01*size), high+max(0.5, 0.01*size)
 	}
 	bins := min(40, max(8, int(math.Sqrt(float64(len(values)))*1.5)))
 	p := newPlot(title, unit, "pairs")
@@ -331,11 +341,11 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	return render("distribution_"+id, caption+".", p)
 }
 
-// numbers are the values that are finite numbers.
+// numbers are the values that can be drawn.
 func numbers(values []float64) []float64 {
 	var out []float64
 	for _, v := range values {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if drawable(v) {
 			out = append(out, v)
 		}
 	}

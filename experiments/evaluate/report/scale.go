@@ -15,7 +15,7 @@ func scale(m evaluate.Metric) template.HTML {
 	const w, h, edge = 132.0, 18.0, 8.0
 	low, high := math.Inf(1), math.Inf(-1)
 	take := func(n evaluate.Number) {
-		if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if v := float64(n); drawable(v) {
 			low, high = min(low, v), max(high, v)
 		}
 	}
@@ -38,7 +38,7 @@ func scale(m evaluate.Metric) template.HTML {
 	if target, ok := target(m); ok {
 		take(target)
 	}
-	if references == 0 || !(high > low) || !m.Value.Known() || math.IsInf(float64(m.Value), 0) {
+	if references == 0 || !(high > low) || !drawable(float64(m.Value)) {
 		return ""
 	}
 	at := func(n evaluate.Number) float64 {
@@ -56,17 +56,17 @@ func scale(m evaluate.Metric) template.HTML {
 			fmt.Fprintf(&b, `<line class="target" x1="%[1]g" x2="%[1]g" y1="3" y2="15"/>`, at(target))
 		}
 	}
-	if r := m.Chance; r != nil {
+	if r := m.Chance; r != nil && r.Value.Known() {
 		fmt.Fprintf(&b, `<line class="chance" x1="%[1]g" x2="%[1]g" y1="3" y2="15"/>`, at(r.Value))
 	}
-	if r := m.Floor; r != nil {
+	if r := m.Floor; r != nil && r.Value.Known() {
 		fmt.Fprintf(&b, `<rect class="floor" x="%g" y="5.5" width="7" height="7"/>`, at(r.Value)-3.5)
 	}
-	if r := m.Ceiling; r != nil {
+	if r := m.Ceiling; r != nil && r.Value.Known() {
 		x := at(r.Value)
 		fmt.Fprintf(&b, `<path class="ceiling" d="M%g 9l4.6-4.6l4.6 4.6l-4.6 4.6z"/>`, x-4.6)
 	}
-	if spread != nil {
+	if spread != nil && spread.Low.Known() && spread.High.Known() {
 		fmt.Fprintf(&b, `<line class="interval" x1="%g" x2="%g" y1="9" y2="9"/>`, at(spread.Low), at(spread.High))
 	}
 	fmt.Fprintf(&b, `<circle class="value" cx="%g" cy="9" r="3.4"/></svg>`, at(m.Value))

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
-	"math"
-	"strconv"
 	"strings"
 
 	xfont "golang.org/x/image/font"
@@ -65,48 +63,6 @@ func newPlot(title, x, y string) *plot.Plot {
 	p.Legend.Padding = 2
 	p.Legend.ThumbnailWidth = 14
 	return p
-}
-
-// ticks are at round numbers, four to eight of them.
-type ticks struct{}
-
-// Ticks implements plot.Ticker.
-func (ticks) Ticks(low, high float64) []plot.Tick {
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
-	if !(step > 0) || math.IsInf(step, 0) {
-		return nil
-	}
-	for _, factor := range []float64{5, 2} {
-		if (high-low)/(factor*step) >= 4 {
-			step *= factor
-			break
-		}
-	}
-	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
-	var list []plot.Tick
-	for i := math.Ceil(low/step - 1e-9); i*step <= high+1e-9*step; i++ {
-		label := strconv.FormatFloat(math.Abs(i*step), 'f', decimals, 64)
-		if i < 0 {
-			label = "−" + label
-		}
-		list = append(list, plot.Tick{Value: i * step, Label: label})
-	}
-	return list
-}
-
-// powers are ticks at the powers of ten.
-type powers struct{}
-
-// Ticks implements plot.Ticker.
-func (powers) Ticks(low, high float64) []plot.Tick {
-	digits := strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹")
-	var list []plot.Tick
-	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
-		if v := math.Pow(10, e); v >= low*0.999 && v <= high*1.001 {
-			list = append(list, plot.Tick{Value: v, Label: "10" + digits.Replace(strconv.Itoa(int(e)))})
-		}
-	}
-	return list
 }
 
 // figure is a drawn plot.
