@@ -89,7 +89,8 @@ func LoadExperiment(path string, find func(name string) ([]byte, bool), set []st
 	if values == nil {
 		return e, nil, err
 	}
-	return e, values, errors.Join(err, Locate(e.Train.Validate(), "train", values), Locate(e.validate(), "", values))
+	keys := keysOf(&e)
+	return e, values, errors.Join(err, locate(e.Train.Validate(), "train", values, keys), locate(e.validate(), "", values, keys))
 }
 
 // validate reports everything that is wrong outside the section train. Errors begin with the key.

@@ -3,6 +3,8 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,31 +17,53 @@ import (
 // extendsKey names, at the top of a file, the file that it adds to.
 const extendsKey = "extends"
 
-// File is a text of keys and values in YAML.
+// maxFile is the size of a file, in bytes, from which on it is no configuration.
+const maxFile = 1 << 20
+
+// File is a file of keys and values in YAML.
 type File struct {
-	Name string // for errors
-	Text []byte
+	Name    string // for errors
+	root    *yaml.Node
+	builtIn bool
+}
+
+// NoFileError is the error of a configuration's file that is neither there nor built in.
+type NoFileError struct {
+	Path   string
+	Folder bool // there is a folder of that name
+}
+
+// Error says what was looked for.
+func (e *NoFileError) Error() string {
+	if e.Folder {
+		return e.Path + " is a folder"
+	}
+	return e.Path + ": no such file"
 }
 
 // LoadFile is Load of a file that extends no other, "" being none, and of flags.
 func LoadFile(config any, path string, flags map[string]*pflag.Flag) ([]Value, error) {
 	s := Sources{Flags: flags}
 	if path != "" {
-		text, err := os.ReadFile(path)
+		text, err := read(path)
 		if err != nil {
 			return nil, err
 		}
-		s.Files = []File{{path, text}}
+		f, err := parse(path, text)
+		if err != nil {
+			return nil, err
+		}
+		s.Files = []File{f}
 	}
 	return Load(config, s)
 }
 
-// Chain reads a file and, before it, the one that it extends, which may extend another. An extended file is found beside the file that
+// Chain reads a file and, before it, the one that it extends, which may extend another. An extended file is found next to the file that
 // names it, with or without .yaml, or else by find, which knows built-in files by their names.
 func Chain(path string, find func(name string) ([]byte, bool)) ([]File, error) {
 	var chain []File
-	for path != "" {
-		f, err := open(path, find)
+	for name, next := path, path; next != ""; {
+		f, err := open(name, next, len(chain) > 0 && chain[0].builtIn, find)
 		if err != nil {
 			if len(chain) > 0 {
 				err = fmt.Errorf("%s: %s: %w", chain[0].Name, extendsKey, err)
@@ -50,99 +74,144 @@ func Chain(path string, find func(name string) ([]byte, bool)) ([]File, error) {
 			return nil, fmt.Errorf("%s extends itself", f.Name)
 		}
 		chain = slices.Insert(chain, 0, f)
-		var head struct {
-			Extends string `yaml:"extends"`
+		if name, err = f.extends(); err != nil {
+			return nil, err
 		}
-		if err := yaml.Unmarshal(f.Text, &head); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
-		path = head.Extends
-		if path != "" && !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(f.Name), path)
+		if next = name; next != "" && !filepath.IsAbs(next) {
+			next = filepath.Join(filepath.Dir(f.Name), next)
 		}
 	}
 	return chain, nil
 }
 
-// open reads a file by its path, with or without .yaml, or a built-in one by the path's last element.
-func open(path string, find func(name string) ([]byte, bool)) (File, error) {
-	text, err := os.ReadFile(path)
-	if info, e := os.Stat(path); e == nil && info.IsDir() { // a run's or the demonstration's folder, beside which there may be a file
-		err = fmt.Errorf("%s is a folder: %w", path, os.ErrNotExist)
-	}
-	if errors.Is(err, os.ErrNotExist) && filepath.Ext(path) == "" {
-		if text, err := os.ReadFile(path + ".yaml"); err == nil {
-			return File{path + ".yaml", text}, nil
+// open reads a file by its path, with or without .yaml, or else a built-in one by the name that a user or a file gave: er, er.yaml or
+// experiments/er.yaml. What a built-in file extends is built in.
+func open(name, path string, builtIn bool, find func(name string) ([]byte, bool)) (File, error) {
+	missing := &NoFileError{Path: path}
+	for _, p := range []string{path, path + ".yaml", path + ".yml"} {
+		if builtIn || p != path && filepath.Ext(path) != "" {
+			break
 		}
+		text, err := read(p)
+		if err == nil {
+			return parse(p, text)
+		}
+		var none *NoFileError
+		if !errors.As(err, &none) {
+			return File{}, err
+		}
+		missing.Folder = missing.Folder || none.Folder
 	}
-	if err == nil {
-		return File{path, text}, nil
+	name = strings.TrimPrefix(filepath.ToSlash(name), "./")
+	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "experiments/"), ".yaml"), ".yml")
+	if text, ok := find(strings.TrimSuffix(name, "/")); ok {
+		f, err := parse(strings.TrimSuffix(name, "/")+".yaml (built in)", text)
+		f.builtIn = true
+		return f, err
 	}
-	name := strings.TrimSuffix(filepath.Base(path), ".yaml")
-	if text, ok := find(name); ok && errors.Is(err, os.ErrNotExist) {
-		return File{name + ".yaml (built in)", text}, nil
-	}
-	return File{}, err
+	return File{}, missing
 }
 
-// lines finds the line of each key, and reports those that aren't known or stand twice.
-func (f File) lines(keys []key) (map[string]int, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(f.Text, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name, err)
+// read reads a file that is small enough to be a configuration.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NoFileError{Path: path}
 	}
-	if len(root.Content) == 0 {
-		return nil, nil
+	if err != nil {
+		return nil, err
 	}
-	if root.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: want keys and values", f.Name)
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, &NoFileError{Path: path, Folder: true}
 	}
-	known := names(keys)
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: larger than 1 MiB: want a YAML file of keys and values", path)
+	}
+	return text, err
+}
+
+// extends is the name of the file that f adds to, "" if there is none.
+func (f File) extends() (string, error) {
+	for i := 0; i+1 < len(f.root.Content); i += 2 {
+		name, value := f.root.Content[i], f.root.Content[i+1]
+		switch {
+		case name.Value != extendsKey || value.ShortTag() == "!!null":
+		case value.Kind != yaml.ScalarNode:
+			return "", fmt.Errorf("%s:%d: %s: want the name of one file", f.Name, name.Line, extendsKey)
+		default:
+			return value.Value, nil
+		}
+	}
+	return "", nil
+}
+
+// written is a value as it is written somewhere.
+type written struct {
+	text   string
+	tag    string // YAML's, "" elsewhere
+	origin string // a file with its line, an environment variable or a flag
+}
+
+// values are those of a file, sections as maps. An error names every key that isn't known, is given twice or holds what no key can.
+func (f File) values(keys []key) (map[string]any, error) {
 	lines := map[string]int{}
+	tree := map[string]any{}
 	var errs []error
+	wrong := func(at *yaml.Node, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s:%d: %w", f.Name, at.Line, fmt.Errorf(format, args...)))
+	}
 	var walk func(n *yaml.Node, prefix string)
 	walk = func(n *yaml.Node, prefix string) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			name, value := prefix+n.Content[i].Value, n.Content[i+1]
-			line := n.Content[i].Line
-			_, twice := lines[name]
-			lines[name] = line
+			at, value := n.Content[i], n.Content[i+1]
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			name := prefix + at.Value
+			before, twice := lines[name]
+			lines[name] = at.Line
+			known := isKey(name, keys)
+			null := value.ShortTag() == "!!null"
 			switch {
+			case at.Kind != yaml.ScalarNode:
+				wrong(at, "want the name of a key before the colon")
+			case at.ShortTag() == "!!merge":
+				wrong(at, "<< is not supported: a file takes over the values of another with %s: FILE", extendsKey)
 			case twice:
-				errs = append(errs, fmt.Errorf("%s:%d: %s stands twice", f.Name, line, name))
+				wrong(at, "%s is given twice, first in line %d", name, before)
 			case name == extendsKey:
-			case !slices.Contains(known, name):
-				errs = append(errs, fmt.Errorf("%s:%d: %w", f.Name, line, unknown(name, known)))
-			case value.Tag == "!!null" && !isKey(name, keys): // a section without keys
-			case value.Tag == "!!null", isKey(name, keys) == (value.Kind == yaml.MappingNode):
-				errs = append(errs, fmt.Errorf("%s:%d: %s: %s", f.Name, line, name, wantOf(name, keys)))
+			case !known && !isSection(name, keys):
+				wrong(at, "%w", unknown(name, keys))
+			case known && value.Kind == yaml.ScalarNode && !null && strings.HasPrefix(value.ShortTag(), "!!"):
+				put(tree, name, written{value.Value, value.ShortTag(), fmt.Sprintf("%s:%d", f.Name, at.Line)})
+			case known:
+				wrong(at, "%s: want %s", name, kindOf(name, keys))
 			case value.Kind == yaml.MappingNode:
 				walk(value, name+".")
+			case !null: // a section may be empty
+				wrong(at, "%s: want keys and values, it is a section", name)
 			}
 		}
 	}
-	walk(root.Content[0], "")
-	return lines, errors.Join(errs...)
+	walk(f.root, "")
+	return tree, errors.Join(errs...)
 }
 
-// wantOf says what stands at a name: a value, or the keys of a section.
-func wantOf(name string, keys []key) string {
-	for _, k := range keys {
-		if k.name == name {
-			return "want " + k.kind()
+// put stores a value under a dotted name, sections being maps in maps.
+func put(tree map[string]any, name string, value any) {
+	for {
+		section, rest, ok := strings.Cut(name, ".")
+		if !ok {
+			tree[name] = value
+			return
 		}
+		inner, ok := tree[section].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			tree[section] = inner
+		}
+		tree, name = inner, rest
 	}
-	return "want keys and values, it is a section"
-}
-
-func isKey(name string, keys []key) bool {
-	return slices.ContainsFunc(keys, func(k key) bool { return k.name == name })
-}
-
-// unknown is the error of a key that isn't known.
-func unknown(name string, known []string) error {
-	if near := nearest(name, known); near != "" {
-		return fmt.Errorf("unknown key %s: did you mean %s?", name, near)
-	}
-	return fmt.Errorf("unknown key %s", name)
 }

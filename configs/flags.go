@@ -16,17 +16,42 @@ func AddFlags(set *pflag.FlagSet, config any, section string) map[string]*pflag.
 		if !ok {
 			continue
 		}
-		switch k.field.Kind() {
-		case reflect.Bool:
-			set.Bool(name, k.field.Bool(), k.usage)
-		case reflect.Int, reflect.Int64:
-			set.Int64(name, k.field.Int(), k.usage)
-		case reflect.Float64:
-			set.Float64(name, k.field.Float(), k.usage)
-		default:
-			set.String(name, k.text(), k.usage)
+		f := set.VarPF(&flag{k, k.text()}, name, "", k.usage)
+		if k.field.Kind() == reflect.Bool {
+			f.NoOptDefVal = "true"
 		}
-		flags[k.name] = set.Lookup(name)
+		flags[k.name] = f
 	}
 	return flags
+}
+
+// flag is a key's value on a command line, as it is written there.
+type flag struct {
+	key  key
+	text string
+}
+
+// String is the text.
+func (f *flag) String() string { return f.text }
+
+// Set accepts what a file may hold. The key's field keeps its value: Load sets it.
+func (f *flag) Set(text string) error {
+	k := f.key
+	k.field = reflect.New(k.field.Type()).Elem()
+	if err := k.decode(written{text: text}); err != nil {
+		return err
+	}
+	f.text = text
+	return nil
+}
+
+// Type names the kind of value in the help.
+func (f *flag) Type() string {
+	switch kind := f.key.field.Kind(); kind {
+	case reflect.Bool, reflect.Int64, reflect.Float64:
+		return kind.String()
+	case reflect.Int:
+		return reflect.Int64.String()
+	}
+	return reflect.String.String()
 }

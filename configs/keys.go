@@ -69,42 +69,8 @@ func (k key) kind() string {
 		return "a whole number"
 	case reflect.Float64:
 		return "a number"
-	case reflect.Slice:
-		return "a list"
 	}
 	return "a text"
-}
-
-// nearest is the known name that is most like one that isn't, "" if none is like it.
-func nearest(name string, known []string) string {
-	best, at := len(name)/2+1, ""
-	for _, k := range known {
-		if d := edits(name, k); d < best {
-			best, at = d, k
-		}
-	}
-	return at
-}
-
-// edits is Levenshtein's distance: how many letters must be put in, left out or changed to make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // names lists the names of keys and of the sections that they are in.
@@ -118,4 +84,28 @@ func names(keys []key) []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+func isKey(name string, keys []key) bool {
+	return slices.ContainsFunc(keys, func(k key) bool { return k.name == name })
+}
+
+func isSection(name string, keys []key) bool {
+	return slices.ContainsFunc(keys, func(k key) bool { return strings.HasPrefix(k.name, name+".") })
+}
+
+// kindOf names what the value of a key must be.
+func kindOf(name string, keys []key) string {
+	return keys[slices.IndexFunc(keys, func(k key) bool { return k.name == name })].kind()
+}
+
+// sections are the names in front of keys' last dots.
+func sections(keys []key) map[string]bool {
+	list := map[string]bool{}
+	for _, k := range keys {
+		if at := strings.LastIndexByte(k.name, '.'); at >= 0 {
+			list[k.name[:at]] = true
+		}
+	}
+	return list
 }

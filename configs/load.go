@@ -1,15 +1,12 @@
 package configs
 
 import (
-	"bytes"
-	"encoding"
 	"errors"
 	"fmt"
 	"os"
-	"reflect"
+	"slices"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 )
@@ -24,80 +21,89 @@ type Value struct {
 	Origin string // default, a file with its line, an environment variable, or a flag
 }
 
-// Sources are where values come from beside the defaults that a struct holds, the weakest first.
+// byDefault is the origin of a value that nobody gave.
+const byDefault = "default"
+
+// Sources are where values come from in addition to the defaults that a struct holds, the weakest first.
 type Sources struct {
 	Files []File                 // the weakest first: see Chain
 	Flags map[string]*pflag.Flag // by key; only those that were given count
 	Set   []string               // KEY=VALUE
 }
 
-// Load fills a pointer to a struct of keys, which holds the defaults, and returns all values with their origins, by key. All errors are
-// reported at once.
+// Load fills a pointer to a struct of keys, which holds the defaults, and returns the values with their origins, by key. All errors are
+// reported at once. Of values that can't be read the keys are left out; where keys aren't known, there are no values at all.
 func Load(config any, s Sources) ([]Value, error) {
 	keys := keysOf(config)
 	v := viper.New()
-	v.SetConfigType("yaml")
-	origins := map[string]string{}
 	var errs []error
 	for _, f := range s.Files {
-		lines, err := f.lines(keys)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if err := v.MergeConfig(bytes.NewReader(f.Text)); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", f.Name, err))
-		}
-		for k, line := range lines {
-			origins[k] = fmt.Sprintf("%s:%d", f.Name, line)
-		}
+		tree, err := f.values(keys)
+		errs = append(errs, err, v.MergeConfigMap(tree))
 	}
+	errs = append(errs, unknownVariables(keys))
 	set, err := assignments(s.Set, keys)
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return nil, err
-	}
+	errs = append(errs, err)
+	whole := errors.Join(errs...) == nil
 	var values []Value
 	for _, k := range keys {
-		value := Value{Key: k.name, Origin: "default"}
-		if err := k.source(v, s, set, origins, &value); err != nil {
-			errs = append(errs, err)
-			continue
+		if f := s.Flags[k.name]; f != nil && f.Changed {
+			v.Set(k.name, written{text: f.Value.String(), origin: "--" + f.Name})
 		}
-		if err := decode(k, value.Value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %v: %w", value.Origin, k.name, value.Value, err))
-			continue
+		if text, ok := set[k.name]; ok {
+			v.Set(k.name, written{text: text, origin: "--set"})
+		}
+		if err := v.BindEnv(k.name, Variable(k.name)); err != nil {
+			return nil, fmt.Errorf("%s: %w", Variable(k.name), err)
+		}
+		value := Value{Key: k.name, Origin: byDefault}
+		w, given := v.Get(k.name).(written)
+		if text, ok := v.Get(k.name).(string); ok {
+			w, given = written{text: text, origin: Variable(k.name)}, true
+		}
+		if given {
+			value.Origin = w.origin
+			if err := k.decode(w); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %s: %s: %w", w.origin, k.name, shorten(w.text), err))
+				continue
+			}
 		}
 		value.Value = k.plain()
 		values = append(values, value)
 	}
+	if !whole {
+		values = nil
+	}
 	return values, errors.Join(errs...)
 }
 
-// source finds the strongest value of a key.
-func (k key) source(v *viper.Viper, s Sources, set map[string]string, origins map[string]string, value *Value) error {
-	v.SetDefault(k.name, k.plain())
-	if origin, ok := origins[k.name]; ok {
-		value.Origin = origin
+// shorten is a text for an error.
+func shorten(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	variable := Variable(k.name)
-	if err := v.BindEnv(k.name, variable); err != nil {
-		return fmt.Errorf("%s: %w", variable, err)
-	}
-	if os.Getenv(variable) != "" {
-		value.Origin = variable
-	}
-	if f := s.Flags[k.name]; f != nil && f.Changed {
-		if err := v.BindPFlag(k.name, f); err != nil {
-			return fmt.Errorf("--%s: %w", f.Name, err)
+	return text
+}
+
+// unknownVariables reports variables in the environment that look like those of keys but are none.
+func unknownVariables(keys []key) error {
+	var errs []error
+	for _, pair := range os.Environ() {
+		variable, _, _ := strings.Cut(pair, "=")
+		for section := range sections(keys) {
+			rest, ok := strings.CutPrefix(variable, Variable(section)+"_")
+			if !ok || slices.ContainsFunc(keys, func(k key) bool { return Variable(k.name) == variable }) {
+				continue
+			}
+			meant := suggest(section+"."+strings.ToLower(strings.ReplaceAll(rest, "_", "-")), keys)
+			for i, name := range meant {
+				meant[i] = Variable(name)
+			}
+			errs = append(errs, fmt.Errorf("unknown environment variable %s%s", variable, didYouMean(meant)))
 		}
-		value.Origin = "--" + f.Name
 	}
-	if text, ok := set[k.name]; ok {
-		v.Set(k.name, text)
-		value.Origin = "--set"
-	}
-	value.Value = v.Get(k.name)
-	return nil
+	return errors.Join(errs...)
 }
 
 // assignments reads KEY=VALUE texts.
@@ -110,7 +116,7 @@ func assignments(texts []string, keys []key) (map[string]string, error) {
 		case !ok:
 			errs = append(errs, fmt.Errorf("--set %s: want KEY=VALUE, such as train.lr=1e-4", text))
 		case !isKey(name, keys):
-			errs = append(errs, fmt.Errorf("--set %s: %w", text, unknown(name, names(keys))))
+			errs = append(errs, fmt.Errorf("--set %s: %w", text, unknown(name, keys)))
 		default:
 			set[name] = value
 		}
@@ -123,9 +129,9 @@ func Variable(key string) string {
 	return envPrefix + "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
 }
 
-// Locate adds to the errors of a configuration, whose texts begin with a key, where that key's value comes from. Errors may be joined;
-// section stands before the keys of those that do not name it.
-func Locate(err error, section string, values []Value) error {
+// locate adds to the errors of a configuration, whose texts begin with a key, where that key's value comes from. Errors may be joined;
+// section is put in front of the keys of those that do not name it. Errors of keys whose values could not be read are left out.
+func locate(err error, section string, values []Value, keys []key) error {
 	origins := map[string]string{}
 	for _, v := range values {
 		origins[v.Key] = v.Origin
@@ -137,14 +143,16 @@ func Locate(err error, section string, values []Value) error {
 			name = section + "." + name
 		}
 		origin, ok := origins[name]
-		if !ok {
-			located = append(located, e)
+		if !ok && isKey(name, keys) {
 			continue
 		}
-		if section != "" {
+		if ok && section != "" {
 			e = fmt.Errorf("%s.%w", section, e)
 		}
-		located = append(located, fmt.Errorf("%s: %w", origin, e))
+		if ok && origin != byDefault {
+			e = fmt.Errorf("%s: %w", origin, e)
+		}
+		located = append(located, e)
 	}
 	return errors.Join(located...)
 }
@@ -163,27 +171,4 @@ func leaves(err error) []error {
 		list = append(list, leaves(e)...)
 	}
 	return list
-}
-
-// decode sets a key's field.
-func decode(k key, value any) error {
-	target := reflect.New(k.field.Type())
-	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: target.Interface(), WeaklyTypedInput: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.TextUnmarshallerHookFunc(), mapstructure.StringToSliceHookFunc(",")),
-	})
-	if err != nil {
-		return err
-	}
-	if err := d.Decode(value); err != nil {
-		if _, isText := target.Interface().(encoding.TextUnmarshaler); isText {
-			if inner := errors.Unwrap(err); inner != nil {
-				return inner
-			}
-			return err
-		}
-		return fmt.Errorf("want %s", k.kind())
-	}
-	k.field.Set(target.Elem())
-	return nil
 }

@@ -28,7 +28,7 @@ comes from.`,
 			var values []configs.Value
 			var err error
 			if experiment != "" {
-				_, values, err = configs.LoadExperiment(experiment, experiments.Find, set)
+				_, values, err = experiments.Load(experiment, set)
 			} else {
 				values, err = translateValues(file)
 			}

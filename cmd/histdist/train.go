@@ -42,7 +42,7 @@ lists them all.`,
 			if on != "" {
 				set = append(set, "run.device="+on)
 			}
-			c, values, err := configs.LoadExperiment(args[0], experiments.Find, set)
+			c, values, err := experiments.Load(args[0], set)
 			if err != nil {
 				return err
 			}
