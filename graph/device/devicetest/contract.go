@@ -13,7 +13,9 @@ import (
 )
 
 // contract tests what device.Device promises beyond its kernels.
-func (s suite) contract(t *testing.T) {
+type contract struct{ device device.Device }
+
+func (s contract) run(t *testing.T) {
 	t.Run("types", s.types)
 	t.Run("memory", s.memory)
 	t.Run("unknown operation", s.unknownOperation)
@@ -21,7 +23,7 @@ func (s suite) contract(t *testing.T) {
 	t.Run("id out of range", s.idOutOfRange)
 }
 
-func (s suite) types(t *testing.T) {
+func (s contract) types(t *testing.T) {
 	if s.device.Name() == "" {
 		t.Error("the device has no name")
 	}
@@ -32,7 +34,7 @@ func (s suite) types(t *testing.T) {
 	}
 }
 
-func (s suite) memory(t *testing.T) {
+func (s contract) memory(t *testing.T) {
 	before := s.device.Allocated()
 	var held int64
 	var all []device.Memory
@@ -76,6 +78,12 @@ func (s suite) memory(t *testing.T) {
 	}
 }
 
+func (s contract) execute(c testCase, v variant) error {
+	m := memory{device: s.device}
+	_, err := m.execute(c, c.encode(c.draw(v.precision), v.precision), v)
+	return errors.Join(err, m.close())
+}
+
 // unheardOf is an operation that no device knows.
 type unheardOf struct{}
 
@@ -83,22 +91,22 @@ func (unheardOf) Name() string                                  { return "Unhear
 func (unheardOf) Infer(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
 func (unheardOf) Kinds(n int) ([]op.Kind, op.Kind)              { return make([]op.Kind, n), op.Feature }
 
-func (s suite) unknownOperation(t *testing.T) {
+func (s contract) unknownOperation(t *testing.T) {
 	c := testCase{spec: unheardOf{}, in: []tensor.Shape{{2, 3}}}
-	_, err := execute(s.device, c, c.draw(device.Float32), variant{precision: device.Float32})
+	err := s.execute(c, variant{precision: device.Float32})
 	if !errors.Is(err, device.ErrUnsupported) || !strings.Contains(err.Error(), "UnheardOf") {
 		t.Errorf("error %v, want ErrUnsupported with the operation's name", err)
 	}
 }
 
-func (s suite) unknownType(t *testing.T) {
+func (s contract) unknownType(t *testing.T) {
 	for _, d := range []device.DType{device.BFloat16, device.Float64} {
 		if s.device.Has(d) {
 			continue
 		}
 		for _, spec := range []op.Spec{op.Mul{}, op.SoftmaxGrad{}} {
 			c := testCase{spec: spec, in: []tensor.Shape{{2, 3}, {2, 3}}}
-			_, err := execute(s.device, c, c.draw(device.Float32), variant{precision: d})
+			err := s.execute(c, variant{precision: d})
 			if !errors.Is(err, device.ErrUnsupported) || !strings.Contains(err.Error(), d.String()) {
 				t.Errorf("%s in %v: error %v, want ErrUnsupported with the type", spec.Name(), d, err)
 			}
@@ -106,12 +114,12 @@ func (s suite) unknownType(t *testing.T) {
 	}
 }
 
-func (s suite) idOutOfRange(t *testing.T) {
+func (s contract) idOutOfRange(t *testing.T) {
 	for _, id := range []float64{-1, 5, 1 << 30} {
 		c := testCase{
 			spec: op.Embedding{}, in: []tensor.Shape{{3}, {5, 4}}, fill: map[int]fill{0: values(0, id, 4)},
 		}
-		if _, err := execute(s.device, c, c.draw(device.Float32), variant{precision: device.Float32}); err == nil {
+		if err := s.execute(c, variant{precision: device.Float32}); err == nil {
 			t.Errorf("id %g of a table of 5 rows: no error", id)
 		}
 	}

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -59,12 +60,13 @@ func TestOracle(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
 					c := draw(t)
 					in := c.draw(device.Float64)
-					got, err := execute(d, c, in, variant{precision: device.Float64})
-					if err != nil {
+					m := memory{device: d}
+					got, err := m.execute(c, c.encode(in, device.Float64), variant{precision: device.Float64})
+					if err := errors.Join(err, m.close()); err != nil {
 						t.Fatalf("%v: %v", c, err)
 					}
 					want := []result{{encode(naive(c, in), device.Float64), device.Float64}}
-					if err := c.compare(got, want, in, device.Float64); err != nil {
+					if err := c.compare(got, c.truth(in, want), device.Float64); err != nil {
 						t.Fatalf("%v: %v", c, err)
 					}
 				})

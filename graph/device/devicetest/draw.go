@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 
@@ -12,6 +13,13 @@ import (
 
 // fill draws an input; before are the inputs drawn already.
 type fill func(rng *rand.Rand, shape tensor.Shape, before [][]float64) []float64
+
+// rng is seeded by the case, so that its numbers are the same in every run.
+func (c testCase) rng() *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(c.String()))
+	return rand.New(rand.NewPCG(h.Sum64(), 1))
+}
 
 // draw fills the inputs with numbers that the program's precision can hold.
 func (c testCase) draw(precision device.DType) [][]float64 {

@@ -96,9 +96,8 @@ func TestFaultsAreFound(t *testing.T) {
 		}, "part 0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := suite{device: &faulty{Device: newRef(t), workspace: 64, spoil: test.spoil}, oracle: newRef(t)}
-			err := s.check(test.c, device.Float32)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
+			err := check(t, test.c, &faulty{Device: newRef(t), workspace: 64, spoil: test.spoil})
+			if err == nil || !strings.HasPrefix(err.Error(), "faulty: ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one that says %q", err, test.want)
 			}
 		})
@@ -106,14 +105,14 @@ func TestFaultsAreFound(t *testing.T) {
 	t.Run("a leak", func(t *testing.T) {
 		d := newRef(t)
 		var leaked []device.Memory
-		s := suite{oracle: newRef(t), device: &faulty{Device: d, spoil: func(device.Request, device.Pointer, []device.Pointer, device.Pointer) {
+		err := check(t, softmax, &faulty{Device: d, spoil: func(device.Request, device.Pointer, []device.Pointer, device.Pointer) {
 			m, err := d.Alloc(64)
 			if err != nil {
 				t.Fatal(err)
 			}
 			leaked = append(leaked, m)
-		}}}
-		if err := s.check(softmax, device.Float32); err == nil || !strings.Contains(err.Error(), "bytes are allocated after the kernel was closed") {
+		}})
+		if err == nil || !strings.Contains(err.Error(), "bytes are allocated after the kernel was closed") {
 			t.Errorf("error %v", err)
 		}
 		for _, m := range leaked {
@@ -122,4 +121,10 @@ func TestFaultsAreFound(t *testing.T) {
 			}
 		}
 	})
+}
+
+// check runs a case in float32 on two devices, of which the second is faulty.
+func check(t *testing.T, c testCase, d device.Device) error {
+	subjects := []Subject{{Name: "right", Device: newRef(t)}, {Name: "faulty", Device: d}}
+	return newSuite(t, subjects).check(c, device.Float32, subjects)
 }

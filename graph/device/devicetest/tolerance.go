@@ -131,22 +131,35 @@ func overlapping(g op.Geometry) int { return ((g.KH-1)/g.Stride + 1) * ((g.KW-1)
 
 func last(s tensor.Shape) int { return s[len(s)-1] }
 
-// compare tells whether got is near want, each part of the output by itself.
-func (c testCase) compare(got, want []result, in [][]float64, precision device.DType) error {
-	for i := range got {
-		exact := decode(want[i].data, want[i].dtype)
-		if moves(c.spec) {
-			exact = decode(encode(exact, got[i].dtype), got[i].dtype)
-		}
-		g, w := c.parts(decode(got[i].data, got[i].dtype)), c.parts(exact)
-		sizes := c.magnitudes(in, w)
-		for p := range g {
-			bound := c.bound(precision, got[i].dtype, len(g[p]))
-			if err := near(g[p], w[p], sizes[p], bound); err != nil {
+// exact is what one result of a case should be: its parts, and what their errors are relative to.
+type exact struct {
+	parts [][]float64
+	sizes []float64
+}
+
+// truth are the results that the oracle computed in float64, to be compared with.
+func (c testCase) truth(in [][]float64, results []result) []exact {
+	list := make([]exact, len(results))
+	for i, r := range results {
+		parts := c.parts(decode(r.data, r.dtype))
+		list[i] = exact{parts, c.magnitudes(in, parts)}
+	}
+	return list
+}
+
+// compare reports whether got is near want, each part of the output by itself.
+func (c testCase) compare(got []result, want []exact, precision device.DType) error {
+	for i, r := range got {
+		for p, g := range c.parts(decode(r.data, r.dtype)) {
+			w := want[i].parts[p]
+			if moves(c.spec) {
+				w = decode(encode(w, r.dtype), r.dtype)
+			}
+			if err := near(g, w, want[i].sizes[p], c.bound(precision, r.dtype, len(g))); err != nil {
 				if len(got) > 1 {
 					err = fmt.Errorf("updated input %d: %w", c.spec.(op.Updater).Updates()[i], err)
 				}
-				if len(g) > 1 {
+				if len(want[i].parts) > 1 {
 					err = fmt.Errorf("part %d: %w", p, err)
 				}
 				return err
