@@ -138,7 +138,7 @@ func (b *batches) close() {
 }
 
 func pairsOf(b *data.Batch) train.Pairs {
-	return train.Pairs{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels}
+	return train.Pairs{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names}
 }
 
 // fixed are the first validation pairs, one at a time, cut from the middle: the same each time.

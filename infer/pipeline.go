@@ -32,6 +32,7 @@ type Options struct {
 type Pipeline struct {
 	model    *model.Model
 	options  Options
+	damaged  error // the weights are not finite: no image can be made
 	texts    map[string][]float32
 	programs *programs
 }
@@ -107,8 +108,15 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
+	if p.damaged != nil {
+		return nil, p.damaged
+	}
 	if err := p.prepare(len(r.Images), r.Images[0]); err != nil {
-		return nil, fmt.Errorf("translate: %w", err)
+		err = fmt.Errorf("translate: %w", err)
+		if errors.Is(err, ErrNotFinite) { // of weights: they are not read again for the next image
+			p.damaged = err
+		}
+		return nil, err
 	}
 	t := &translation{Request: r, pipeline: p, programs: p.programs, schedules: schedules, noise: r.Noise}
 	for len(t.noise) < len(r.Images) {

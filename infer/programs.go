@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"gorgonia.org/gorgonia"
@@ -15,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // size is what programs are compiled for: pixels, padded.
@@ -59,7 +59,7 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 		s.encoder, err = p.program(e.Moments, e.Scope.Params(), p.model.BindEncoder, nil)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", encoderNet, err)
 	}
 	v, err := vit.Build(p.model.ViT, z.batch)
 	if err == nil {
@@ -67,20 +67,23 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 		s.vit, err = p.program(v.LastHiddenState, v.Scope.Params(), p.model.BindViT, nil)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", vitNet, err)
 	}
 	if s.inversionNet, s.inversion, err = p.unet(s, p.model.Text.MaxPositionEmbeddings); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", unetNet, err)
 	}
 	if s.translationNet, s.translation, err = p.unet(s, s.tok); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", unetNet, err)
 	}
 	d, err := vae.NewDecoder(p.model.VAE, vae.Size{Batch: z.batch, Height: s.latentH, Width: s.latentW})
 	if err == nil {
 		s.latents = d.Latents
 		s.decoder, err = p.program(d.Image, d.Scope.Params(), p.model.BindDecoder, nil)
 	}
-	return s, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", decoderNet, err)
+	}
+	return s, nil
 }
 
 func (p *Pipeline) unet(s *programs, tokens int) (*unet.Network, program, error) {
@@ -128,15 +131,20 @@ func (p *Pipeline) textStates(ctx context.Context, prompt string) ([]float32, er
 	}
 	compiled, err := p.program(n.LastHiddenState, n.Scope.Params(), p.model.BindText, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", textNet, err)
 	}
 	ids := p.model.Tokenizer.Encode(prompt)
 	if len(ids) != tokens {
 		return nil, errors.Join(fmt.Errorf("tokenizer gives %d ids, the text encoder takes %d", len(ids), tokens), compiled.Close())
 	}
 	states, err := compiled.run(ctx, vm.Feeds{n.IDs: tensor.New(tensor.WithShape(1, tokens), tensor.WithBacking(ids))})
-	if err = errors.Join(err, compiled.Close(), p.model.Release(n.Scope.Params())); err != nil {
-		return nil, fmt.Errorf("text encoder: %w", err)
+	if err = errors.Join(err, compiled.Close(), p.model.Release(n.Scope.Params())); err == nil {
+		if err = finite.Check("hidden states", states, finite.Squares); err != nil {
+			err = p.notFinite(0, err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", textNet, err)
 	}
 	p.texts[prompt] = states
 	return states, nil
@@ -145,14 +153,4 @@ func (p *Pipeline) textStates(ctx context.Context, prompt string) ([]float32, er
 // dense wraps values as a tensor.
 func dense(values []float32, shape ...int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-}
-
-// finite returns the first value that is not a number or infinite, and whether there is none.
-func finite(values []float32) bool {
-	for _, v := range values {
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return false
-		}
-	}
-	return true
 }

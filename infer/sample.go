@@ -2,7 +2,6 @@ package infer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,14 +10,8 @@ import (
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/finite"
 )
-
-// latentScale multiplies the latents that are diffused. The official implementation has the number itself here, and the VAE's
-// scaling_factor where it decodes and trains.
-const latentScale = 0.18215
-
-// ErrNotFinite is reported when latents are no numbers any more.
-var ErrNotFinite = errors.New("latents are not finite")
 
 // translation is one call of Translate.
 type translation struct {
@@ -51,11 +44,11 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}
 	start, condition, err := t.encode(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
+		return nil, fmt.Errorf("%s: %w", encoderNet, err)
 	}
 	states, err := t.look(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("vision transformer: %w", err)
+		return nil, fmt.Errorf("%s: %w", vitNet, err)
 	}
 	if s.Without.has(withoutTokens) {
 		clear(states)
@@ -97,7 +90,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}
 	pictures, err := t.decode(ctx, latents)
 	if err != nil {
-		return nil, fmt.Errorf("decode: %w", err)
+		return nil, fmt.Errorf("%s: %w", decoderNet, err)
 	}
 	results := make([]Result, len(pictures))
 	for i := range results {
@@ -139,14 +132,18 @@ func (t *translation) encode(ctx context.Context) (start, condition []float32, e
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := t.finite("moments", moments, finite.Squares); err != nil {
+		return nil, nil, err
+	}
 	noise := make([]float32, len(moments)/2)
 	if err := t.draw(noise); err != nil {
 		return nil, nil, err
 	}
 	condition, _, deviation := vae.Moments(moments, p.latentC)
 	start = make([]float32, len(condition))
+	scale := float32(t.pipeline.model.VAE.ScalingFactor)
 	for i, mean := range condition {
-		start[i] = latentScale * (mean + float32(deviation[i]*noise[i]))
+		start[i] = scale * (mean + float32(deviation[i]*noise[i]))
 	}
 	return start, condition, nil
 }
@@ -173,7 +170,11 @@ func (t *translation) look(ctx context.Context) ([]float32, error) {
 		}
 		pixels = append(pixels, x...)
 	}
-	return t.programs.vit.run(ctx, vm.Feeds{t.programs.pixels: dense(pixels, len(t.Images), side, side, 3)})
+	states, err := t.programs.vit.run(ctx, vm.Feeds{t.programs.pixels: dense(pixels, len(t.Images), side, side, 3)})
+	if err != nil {
+		return nil, err
+	}
+	return states, t.finite("hidden states", states, finite.Squares)
 }
 
 // walk takes latents [N,h,w,C] through a loop, in place.
@@ -219,12 +220,15 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 		if l.each {
 			step.Standardise = p.latentShape()
 		}
-		if err := l.sampler(t.schedules, latents, out[0].Float32s(), step); err != nil {
-			return fmt.Errorf("%s step %d: %w", l.phase, i, err)
+		err = t.finite("output", out[0].Float32s(), finite.Squares)
+		if err == nil {
+			err = l.sampler(t.schedules, latents, out[0].Float32s(), step)
 		}
-		if !finite(latents) {
-			return fmt.Errorf("%s step %d (timestep %d): %w: weights of a broken training, or settings that the model was not trained for",
-				l.phase, i, l.timesteps[i], ErrNotFinite)
+		if err == nil {
+			err = t.finite("latents", latents, finite.Squares)
+		}
+		if err != nil {
+			return fmt.Errorf("%s step %d (timestep %d): %s: %w", l.phase, i, l.timesteps[i], unetNet, err)
 		}
 	}
 	return t.observe(Event{l.phase, l.steps, l.steps, latents, p.latentShape()})
@@ -253,9 +257,13 @@ func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefi
 	if err != nil {
 		return nil, err
 	}
+	values := decoded[0].Float32s()
+	if err := t.finite("image", values, finite.Image); err != nil {
+		return nil, err
+	}
 	pictures := make([]*imagefile.Image, len(t.Images))
 	for i, m := range t.Images {
-		pictures[i] = picture(t.one(decoded[0].Float32s(), i), p.size.width, m)
+		pictures[i] = picture(t.one(values, i), p.size.width, m)
 	}
 	return pictures, nil
 }

@@ -17,12 +17,22 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // Pairs are the images of a micro-step: H&E and IHC of the same tissue, RGB bytes [N,Height,Width,3].
 type Pairs struct {
 	N, Height, Width int
 	HE, IHC          []uint8
+	Names            []string // for errors; may be nil
+}
+
+// name is that of a pair in errors.
+func (p Pairs) name(i int) string {
+	if i < len(p.Names) {
+		return p.Names[i]
+	}
+	return fmt.Sprintf("pair %d", i)
 }
 
 func (p Pairs) check() error {
@@ -83,7 +93,8 @@ func (f *forward) run(ctx context.Context, x []float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(out[0].Float32s()), nil
+	values := slices.Clone(out[0].Float32s())
+	return values, finite.Check("output", values, finite.Squares)
 }
 
 // NewFrozen computes the prompt's states with the text encoder of a model, which stays the caller's.
@@ -164,7 +175,7 @@ func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torc
 	for i := range p.N {
 		moments, err := f.moments(ctx, target[i*size:(i+1)*size], p.Height, p.Width)
 		if err != nil {
-			return e, fmt.Errorf("autoencoder: %w", err)
+			return e, fmt.Errorf("%s: autoencoder: %w", p.name(i), err)
 		}
 		mean, _, deviation := vae.Moments(moments, c)
 		for j, m := range mean {
@@ -176,13 +187,13 @@ func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torc
 		}
 		he := p.HE[i*size : (i+1)*size]
 		if moments, err = f.moments(ctx, he, p.Height, p.Width); err != nil {
-			return e, fmt.Errorf("autoencoder: %w", err)
+			return e, fmt.Errorf("%s: autoencoder: %w", p.name(i), err)
 		}
 		mode, _, _ := vae.Moments(moments, c)
 		e.Condition = append(e.Condition, mode...)
 		states, err := f.states(ctx, he, p.Height, p.Width)
 		if err != nil {
-			return e, fmt.Errorf("vision transformer: %w", err)
+			return e, fmt.Errorf("%s: vision transformer: %w", p.name(i), err)
 		}
 		e.Context = append(e.Context, states...)
 	}
@@ -299,7 +310,8 @@ func (f *Frozen) textStates(ctx context.Context) (states []float32, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(out[0].Float32s()), nil
+	states = slices.Clone(out[0].Float32s())
+	return states, finite.Check("output", states, finite.Squares)
 }
 
 // compile gives a network its weights and compiles it.

@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // MeasureLatents computes the mean and the standard deviation of each channel of the latents that a checkpoint's autoencoder, or with
@@ -111,7 +112,7 @@ func (e *encoder) encode(ctx context.Context, size vae.Size, images []float32) (
 	if err != nil {
 		return nil, err
 	}
-	return out[0].Float32s(), nil
+	return out[0].Float32s(), finite.Check("moments", out[0].Float32s(), finite.Squares)
 }
 
 // latentSums adds up latents by channel.

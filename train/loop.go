@@ -153,7 +153,8 @@ func (r *run) train(ctx context.Context) error {
 	}
 	for r.trainer.Step() < r.config.MaxSteps {
 		m, err := r.step(ctx)
-		if errors.Is(err, ErrNotFinite) && ctx.Err() == nil {
+		var bad *notFiniteError
+		if errors.As(err, &bad) && ctx.Err() == nil {
 			err = r.notFinite(ctx, err)
 			if err == nil {
 				continue
@@ -221,7 +222,7 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 		for i, d := range next {
 			group = append(group, d)
 			values := all[i]
-			if loss := values[0]; !finite(loss) {
+			if loss := values[0]; !isFinite(loss) {
 				return m, r.notFiniteError(group, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite))
 			}
 			m.Loss += values[0] / float64(r.config.Accumulate)

@@ -359,7 +359,7 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 		return u, fmt.Errorf("training: %w", err)
 	}
 	u.GradientNorm = float64(out[0].Float32s()[0])
-	if !finite(u.GradientNorm) {
+	if !isFinite(u.GradientNorm) {
 		return u, fmt.Errorf("training: step %d: the gradients' norm is %g: %w", u.Step, u.GradientNorm, ErrNotFinite)
 	}
 	if t.config.EMA {
@@ -405,4 +405,4 @@ func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 	return err
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -57,7 +57,11 @@ func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, part Part) (floa
 	if err != nil {
 		return 0, err
 	}
-	return float64(out[0].Float32s()[0]), nil
+	loss := float64(out[0].Float32s()[0])
+	if !isFinite(loss) {
+		return 0, fmt.Errorf("the loss is %g: %w", loss, ErrNotFinite)
+	}
+	return loss, nil
 }
 
 // forward returns the program of a loss, compiled when it is first asked for.

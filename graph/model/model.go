@@ -176,6 +176,22 @@ func (m *Model) Release(params gorgonia.Nodes) error {
 	return errors.Join(errs...)
 }
 
+// Part is a part of a model with weights: the folder in which a pipeline has it.
+type Part string
+
+// The parts.
+const (
+	UNet        Part = "unet"
+	VAE         Part = "vae"
+	TextEncoder Part = "text_encoder"
+	ViT         Part = "phikon"
+)
+
+// CheckFinite reads all weights of a part and reports those that are not finite: see weights.Store.CheckFinite.
+func (m *Model) CheckFinite(p Part) error {
+	return map[Part]*weights.Store{UNet: m.unet, VAE: m.vae, TextEncoder: m.text, ViT: m.vit}[p].CheckFinite()
+}
+
 // Fingerprint is a short hash that tells this model from others: 16 hexadecimal digits over the names, shapes and first bytes of all
 // tensors.
 func (m *Model) Fingerprint() (string, error) {

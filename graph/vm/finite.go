@@ -1,17 +1,17 @@
 package vm
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // ErrNotFinite is the error of a run with Options.CheckFinite that met a NaN or an infinity.
-var ErrNotFinite = errors.New("not finite")
+var ErrNotFinite = finite.Err
 
 // checkFinite looks at a step's result. The error names the step's node and gives the ranges of its inputs, as they are
 // after the step: an input whose memory the result took over is left out.

@@ -66,13 +66,15 @@ type memory struct {
 	source    *stored
 	converted *device.Memory // nil: values are the file's mapped bytes
 	filled    bool
+	checked   bool // all values are finite: see finite.Squares
 	nodes     map[*gorgonia.Node]bool
 }
 
 // Bind gives every parameter its value by gorgonia.Let. What is float32 in the file, and no convolution's weight, is bound without a
 // copy: a program may write to it, the file stays as it is. Everything else is converted once, into memory outside Go's heap.
 // A tensor that is bound to nodes of several graphs has the same memory in all of them; tensors that no parameter has take none.
-// If anything is missing, left over or of another shape the error is a *MismatchError and nothing is bound.
+// If anything is missing, left over or of another shape the error is a *MismatchError and nothing is bound; so it is if a value is NaN,
+// infinite or too large, and the error is a *DamagedError.
 //
 // The store keeps the nodes, and with them their graph, until they are released or it is closed.
 func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
@@ -98,6 +100,9 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 		}
 	}
 	parallel.Run(jobs)
+	if err := s.checkPlaces(places); err != nil {
+		return err
+	}
 	for _, p := range converted {
 		if p.source.asFile != nil && p.source.asFile.converted == nil {
 			continue // nodes have these pages and may have written to them

@@ -321,7 +321,7 @@ func TestRounding(t *testing.T) {
 			var values []float32
 			for _, u := range rapid.SliceOfN(rapid.OneOf(bits, small), 1, 200).Draw(r, "bits") {
 				v := math.Float32frombits(u)
-				if isInf := math.IsInf(float64(v), 0); isInf || math.IsNaN(float64(v)) || math.Abs(round(v)) <= c.largest {
+				if math.Abs(round(v)) <= c.largest {
 					values = append(values, v)
 				}
 			}
@@ -338,12 +338,8 @@ func TestRounding(t *testing.T) {
 				r.Fatal(err)
 			}
 			for i, v := range values {
-				want := float64(v)
-				if !math.IsInf(want, 0) && !math.IsNaN(want) {
-					want = round(v)
-				}
-				g := float64(got[i])
-				if g != want && !(math.IsNaN(g) && math.IsNaN(want)) || math.Signbit(g) != math.Signbit(want) {
+				want, g := round(v), float64(got[i])
+				if g != want || math.Signbit(g) != math.Signbit(want) {
 					r.Fatalf("%v of %g: %g, want %g", c.dtype, v, got[i], want)
 				}
 			}

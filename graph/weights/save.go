@@ -18,6 +18,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/histdist/histdist/graph/weights/internal/parallel"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // SaveOptions say how tensors are saved; the zero value does what diffusers does.
@@ -37,6 +38,8 @@ const (
 // Save writes tensors as safetensors: into the file path if it ends in .safetensors, else into the folder path, which is made if
 // needed, as diffusers and transformers lay it out: BaseName.safetensors, or several BaseName-00001-of-00002.safetensors and
 // BaseName.safetensors.index.json if they take more than MaxShardBytes. The same tensors give the same bytes.
+//
+// Values that are NaN or infinite are refused: what is saved can be used.
 //
 // At every moment, also if the program or the machine stops, what can be loaded is what was there before or what is saved now:
 // files are written and synchronised under names that begin with ".new-" and then renamed, and files of an earlier save that are
@@ -373,6 +376,10 @@ func (p *pending) Data() []byte {
 			*p.failure = fmt.Errorf("tensor %q: %w", p.name, err)
 			return nil
 		}
+	}
+	if err := checkFinite(p.name, p.values, finite.Any); err != nil {
+		*p.failure = fmt.Errorf("tensor %w", err)
+		return nil
 	}
 	if !p.kernel && p.w.dtype == Float32 {
 		return bytesOf(p.values)

@@ -17,6 +17,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // DefaultBatch is how many images a network reads at once where Options leave it open.
@@ -238,7 +239,11 @@ func (e *Extractor) batch(ctx context.Context, images []*imagefile.Image, part [
 	}
 	dim := e.Dim()
 	for i, image := range part {
-		rows[image] = slices.Clone(out[i*dim : (i+1)*dim])
+		row := out[i*dim : (i+1)*dim]
+		if err := finite.Check("features", row, finite.Squares); err != nil {
+			return fmt.Errorf("image %d: %w", image, err)
+		}
+		rows[image] = slices.Clone(row)
 	}
 	return nil
 }
