@@ -341,6 +341,15 @@ func (p *Pipeline) translateFiles(ctx context.Context, batch []loaded, o RunOpti
 	if ended := ctx.Err(); ended != nil && err != nil {
 		return ended
 	}
+	var bad *NotFiniteError
+	if errors.As(err, &bad) && len(batch) > 1 { // one image takes no other with it
+		for i := range batch {
+			if err := p.translateFiles(ctx, batch[i:i+1], o, report, done); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for i, l := range batch {
 		if err == nil {
 			done(l.Job, o.write(l, results[i]))

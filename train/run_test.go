@@ -473,6 +473,23 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
+// Parameters that are no numbers any more are never saved: the last checkpoint is one that can be used.
+func TestARunThatDivergedSavesNothing(t *testing.T) {
+	c := tinyRun()
+	c.MaxSteps, c.CheckpointEvery = 2, 1
+	c.LearningRate.Base, c.LearningRate.Warmup, c.LearningRate.Schedule = 1e60, 0, train.Constant
+	dir := t.TempDir()
+	_, err := runTiny(t.Context(), c, network(t), train.RunOptions{Folder: dir, Examples: noisy{length: 7}})
+	if !errors.Is(err, train.ErrNotFinite) || !strings.Contains(err.Error(), "checkpoint-1") {
+		t.Errorf("error %v: want ErrNotFinite of checkpoint-1", err)
+	}
+	for name := range files(t, dir) {
+		if strings.Contains(name, "checkpoint") {
+			t.Errorf("left behind: %s", name)
+		}
+	}
+}
+
 // TestRunReports looks at the numbers, the file of them, and the hooks.
 func TestRunReports(t *testing.T) {
 	c := tinyRun()
