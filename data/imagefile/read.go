@@ -11,13 +11,52 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
+	"github.com/histdist/histdist/data/imagefile/icc"
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
 // Options say how pictures are read; the zero value is right for most.
 type Options struct {
-	MaxPixels     int  // limit of width × height; 0: DefaultMaxPixels
-	IgnoreProfile bool // take the numbers as sRGB whatever the colour profile says, as Pillow does
+	MaxPixels int // limit of width × height; 0: DefaultMaxPixels
+	ICC       ICC // what becomes of colour profiles; "": ApplyICC
+}
+
+// ICC says what becomes of an embedded colour profile. Its text is the value of --icc.
+type ICC string
+
+// The choices.
+const (
+	ApplyICC  ICC = "apply"  // colours are converted to sRGB
+	IgnoreICC ICC = "ignore" // the numbers are taken as sRGB, as Pillow does
+)
+
+// ICCUsage describes the option, which has one name wherever images are read.
+const ICCUsage = "colour profiles in images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"
+
+// Set and the other methods make it a flag; UnmarshalText is for YAML files.
+func (i *ICC) Set(text string) error { return i.UnmarshalText([]byte(text)) }
+
+func (i *ICC) String() string { return string(i.chosen()) }
+
+// Type is what --help shows.
+func (i *ICC) Type() string { return "apply|ignore" }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *ICC) UnmarshalText(text []byte) error {
+	switch v := ICC(text); v {
+	case ApplyICC, IgnoreICC:
+		*i = v
+		return nil
+	}
+	return fmt.Errorf("%q: want %s or %s", text, ApplyICC, IgnoreICC)
+}
+
+// chosen is the choice, with its default.
+func (i ICC) chosen() ICC {
+	if i == "" {
+		return ApplyICC
+	}
+	return i
 }
 
 // Read reads a picture. Errors name the file and are or wrap ErrFormat, ErrTooLarge or those of package os where that fits.
@@ -72,21 +111,26 @@ func (o Options) check(m metadata) error {
 
 func decode(data []byte, m metadata, o Options) (*Image, error) {
 	// The profile first: a file that is refused for it need not be decoded.
-	var convert *profile
-	if m.icc != nil && !o.IgnoreProfile {
+	var profile *icc.Profile
+	var convert *icc.Transform
+	if m.icc != nil && o.ICC.chosen() == ApplyICC {
 		raw, err := m.icc()
 		if err == nil {
-			convert, err = parseProfile(raw, m)
+			profile, convert, err = transform(raw, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; convert the picture to sRGB, or have profiles ignored", err)
+			return nil, fmt.Errorf("%w; convert the image to sRGB, or take its numbers as sRGB with --icc ignore (icc: ignore)", err)
 		}
 	}
 
 	img := &Image{Width: m.width, Height: m.height}
 	switch m.format {
 	case JPEG:
-		picture, err := jpeg.Decode(data, o.maxPixels())
+		decode := jpeg.Decode
+		if convert != nil && m.ink {
+			decode = jpeg.DecodeInks
+		}
+		picture, err := decode(data, o.maxPixels())
 		if err != nil {
 			return nil, err
 		}
@@ -109,8 +153,8 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		}
 	}
 	if convert != nil {
-		convert.apply(img.Pix)
-		img.note(fmt.Sprintf("colours converted to sRGB from the profile %q", convert.name))
+		img.Pix = converted(convert, profile.Channels, img.Pix)
+		img.note(fmt.Sprintf("colours converted to sRGB from the profile %q", profile.Name))
 	}
 	if m.orientation != 1 {
 		img.Width, img.Height, img.Pix = oriented(img.Width, img.Height, img.Pix, m.orientation)
@@ -120,6 +164,40 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		img.note("the file has several pages; the first was read")
 	}
 	return img, nil
+}
+
+// transform is the way from an image's colours to sRGB; nil where the profile changes next to nothing.
+func transform(raw []byte, m metadata) (*icc.Profile, *icc.Transform, error) {
+	p, err := icc.Parse(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case m.ink != (p.Channels == 4):
+		return nil, nil, fmt.Errorf("the colour profile %q is for %s images", p.Name, map[bool]string{true: "CMYK", false: "other than CMYK"}[p.Channels == 4])
+	case p.Channels == 1 && !m.grey:
+		return nil, nil, fmt.Errorf("the colour profile %q is for grey images", p.Name)
+	}
+	t, err := p.Transform()
+	return p, t, err
+}
+
+// converted is RGB of RGB, of CMYK, or of grey values that are repeated as RGB.
+func converted(t *icc.Transform, channels int, pix []uint8) []uint8 {
+	switch channels {
+	case 1:
+		grey := make([]uint8, len(pix)/3)
+		for i := range grey {
+			grey[i] = pix[3*i]
+		}
+		t.Convert(pix, grey)
+	case 3:
+		t.Convert(pix, pix)
+	default:
+		t.Convert(pix, pix) // four values become three: never ahead of what is read
+		pix = pix[:len(pix)/4*3]
+	}
+	return pix
 }
 
 func (img *Image) note(text string) { img.Notes = append(img.Notes, text) }

@@ -99,6 +99,38 @@ func (d *decoder) rgb() []uint8 {
 	return pix
 }
 
+// inks makes the picture [H,W,4] of the planes of four components, which like all files of CMYK are taken for inverted: see multiply.
+func (d *decoder) inks() []uint8 {
+	f := d.frame
+	if len(f.components) != 4 {
+		return d.rgb()
+	}
+	pix := make([]uint8, 4*f.width*f.height)
+	var up [4]upsampler
+	for i := range up {
+		up[i] = f.upsampler(&f.components[i])
+	}
+	space, table := d.colorSpace(), newChroma()
+	rgb := make([]uint8, 3*f.width)
+	for y := range f.height {
+		var rows [4][]uint8
+		for i := range up {
+			rows[i] = up[i].row(y)[:f.width]
+		}
+		table.row(rgb, rows[0], rows[1], rows[2])
+		for x := range f.width {
+			out := pix[4*(f.width*y+x):][:4]
+			for i := range 3 {
+				if out[i] = 255 - rows[i][x]; space == ycck {
+					out[i] = rgb[3*x+i]
+				}
+			}
+			out[3] = 255 - rows[3][x]
+		}
+	}
+	return pix
+}
+
 // row converts a row of the picture from YCbCr to RGB.
 func (t *chroma) row(out, luma, cb, cr []uint8) {
 	cb, cr = cb[:len(luma)], cr[:len(luma)]

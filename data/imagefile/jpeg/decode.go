@@ -8,7 +8,7 @@ import (
 // Picture is a decoded file.
 type Picture struct {
 	Header
-	Pix []uint8 // RGB [H,W,3]
+	Pix []uint8 // RGB [H,W,3], of DecodeInks CMYK [H,W,4]
 }
 
 // decoder holds what has been read of a file so far.
@@ -68,6 +68,15 @@ type scanComponent struct {
 
 // Decode decodes the first picture of a file. maxPixels bounds width × height.
 func Decode(data []byte, maxPixels int) (*Picture, error) {
+	return decodeTo(data, maxPixels, (*decoder).rgb)
+}
+
+// DecodeInks is Decode for files of four components: Pix is CMYK [H,W,4], 255 is all of an ink.
+func DecodeInks(data []byte, maxPixels int) (*Picture, error) {
+	return decodeTo(data, maxPixels, (*decoder).inks)
+}
+
+func decodeTo(data []byte, maxPixels int, pix func(*decoder) []uint8) (*Picture, error) {
 	d := decoder{data: data}
 	if err := d.segments(true); err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func Decode(data []byte, maxPixels int) (*Picture, error) {
 			c.transform()
 		}
 	}
-	return &Picture{Header: d.header, Pix: d.rgb()}, nil
+	return &Picture{Header: d.header, Pix: pix(&d)}, nil
 }
 
 // allocate makes room for the planes, unless the file is too short to fill them.

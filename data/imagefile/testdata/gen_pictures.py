@@ -89,7 +89,7 @@ tifffile.imwrite(OUT / "pages.tif", np.stack([rgb, 255 - rgb]), photometric="rgb
 tifffile.imwrite(OUT / "bigtiff.refused.tif", rgb, bigtiff=True, photometric="rgb", metadata=None)
 
 
-# Colour profiles: matrix and curves, made here, applied by LittleCMS. Version 2 gamma curves and tables, version 4 parametric curves.
+# Colour profiles: matrix and curves, made here, applied by LittleCMS with its default intent, perceptual. ../icc/testdata has tables. Version 2 gamma curves and tables, version 4 parametric curves.
 def profile(primaries, curve, space=b"RGB ", version=b"\x02\x10\0\0", name=b"test", extra={}):
     fixed = lambda *v: struct.pack(f">{len(v)}i", *[round(x * 65536) for x in v])
     tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" * 79,
@@ -137,7 +137,7 @@ for name, icc in cases.items():
     image = Image.fromarray(colors)
     image.save(OUT / f"icc-{name}.png", icc_profile=icc)
     source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    t = ImageCms.buildTransform(source, target, "RGB", "RGB", renderingIntent=1, flags=ImageCms.Flags.HIGHRESPRECALC | ImageCms.Flags.NOOPTIMIZE)
+    t = ImageCms.buildTransform(source, target, "RGB", "RGB", flags=ImageCms.Flags.HIGHRESPRECALC | ImageCms.Flags.NOOPTIMIZE)
     want(f"icc-{name}", np.asarray(ImageCms.applyTransform(image, t)))
 Image.fromarray(colors).save(OUT / "srgb.png", icc_profile=target.tobytes() if hasattr(target, "tobytes") else ImageCms.ImageCmsProfile(target).tobytes())
 want("srgb", colors)
@@ -148,8 +148,17 @@ v = (np.arange(256) / 255) ** 1.6
 v = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055)
 want("icc-grey", grey3(np.round(255 * v).astype(np.uint8)[colors[..., 0]]))
 Image.fromarray(rgb).save(OUT / "icc.jpg", icc_profile=cases["adobe"], quality=95)
-t = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(cases["adobe"])), target, "RGB", "RGB", renderingIntent=1)
+t = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(cases["adobe"])), target, "RGB", "RGB")
 want("icc", np.asarray(ImageCms.applyTransform(Image.open(OUT / "icc.jpg"), t)))
+# Profiles of tables, as scanners and presses embed: ../icc/testdata/gen_profiles.py makes them.
+exact = lambda image, icc: np.asarray(ImageCms.profileToProfile(
+    image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), target, outputMode="RGB", flags=ImageCms.Flags.NOOPTIMIZE))
+scanner, press, grey_scanner = [(OUT.parent / "icc" / "testdata" / f"{n}.icc").read_bytes() for n in ("lut8-black", "cmyk-lut16", "grey-lut")]
+Image.fromarray(colors).save(OUT / "icc-scanner.png", icc_profile=scanner); want("icc-scanner", exact(Image.fromarray(colors), scanner))
+Image.fromarray(colors[..., 0]).save(OUT / "icc-grey-scanner.png", icc_profile=grey_scanner)
+want("icc-grey-scanner", exact(Image.fromarray(colors[..., 0]), grey_scanner))
+Image.fromarray(np.concatenate([rgb, rgb[..., :1]], -1), "CMYK").save(OUT / "icc-press.jpg", quality=95, icc_profile=press)
+want("icc-press", exact(Image.open(OUT / "icc-press.jpg"), press))
 tables = {b"rXYZ": b"", b"A2B0": b"mft2" + b"\0" * 60}
 Image.fromarray(rgb).save(OUT / "icc-tables.refused.png", icc_profile=profile(SRGB, gamma(2.2), name=b"scanner", extra=tables))
 cmyk = Image.fromarray(np.concatenate([rgb, rgb[..., :1]], -1), "CMYK")
