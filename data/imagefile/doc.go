@@ -1,15 +1,14 @@
 // Package imagefile reads picture files as 8-bit sRGB and writes pictures with their provenance. It is not an image library:
-// it has no operation on pixels beyond what reading a file needs, no pyramids and no pages beyond the first.
+// it has no operation on pixels beyond what reading a file needs, no pyramids and no pages beyond the main one.
 //
-// Read takes JPEG (as libjpeg-turbo decodes it, bit for bit: package jpeg), PNG, TIFF (uncompressed, LZW, Deflate, PackBits;
-// strips and tiles) and BMP. The content decides on the format, not the file's name. What the files hold becomes 8-bit RGB
-// [H,W,3] like this:
+// Read takes JPEG (as libjpeg-turbo decodes it, bit for bit: package jpeg), PNG, TIFF and BigTIFF (package tiff) and BMP. The
+// content decides on the format, not the file's name. What the files hold becomes 8-bit RGB [H,W,3] like this:
 //
 //   - Grey values and palettes become RGB.
 //   - 16 bits become 8 by their high byte, as Pillow and libpng do: 257·v, the exact 16-bit form of an 8-bit v, becomes v.
 //   - Alpha that is opaque everywhere is dropped. Other alpha is composited on white, the colour of an empty slide, with a
 //     note. (Pillow's convert("RGB") drops it and shows whatever colour lies beneath.)
-//   - CMYK of JPEG files becomes RGB by Pillow's formula.
+//   - CMYK becomes RGB by Pillow's formula.
 //   - The Exif orientation is carried out, with a note.
 //   - A colour profile that is sRGB changes nothing; one made of a matrix and curves, or a grey curve, is converted to sRGB,
 //     with a note. Other profiles are refused, for numbers of an unknown colour space would pass for stains.
@@ -19,7 +18,7 @@
 //
 //	file ── metadata.go: format.go (magic), jpegfile.go, pngfile.go, tifffile.go, bmpfile.go ──▶ size, checked against a limit
 //	     ── read.go (decoder) ── rgb.go (8 bits, alpha) ── icc.go ── orientation.go ──▶ Image
-//	Image ── write.go: png, jpeg, tiffwrite.go, with provenance.go and ifd.go ──▶ a temporary file, renamed
+//	Image ── write.go: png, jpeg, tiff, with provenance.go ──▶ a temporary file, renamed
 //
-// There is no cgo here, hence no libvips: JPEG 2000, WebP, CMYK or JPEG in TIFF, and slide formats are refused by name.
+// There is no cgo here, hence no libvips: JPEG 2000, WebP and slide formats are refused by name.
 package imagefile

@@ -30,9 +30,9 @@ var magic = []struct {
 	{"\x89PNG\r\n\x1a\n", PNG, ""},
 	{"II*\x00", TIFF, ""},
 	{"MM\x00*", TIFF, ""},
+	{"II+\x00", TIFF, ""}, // BigTIFF
+	{"MM\x00+", TIFF, ""},
 	{"BM", BMP, ""},
-	{"II+\x00", "", "BigTIFF"},
-	{"MM\x00+", "", "BigTIFF"},
 	{"RIFF????WEBP", "", "WebP"},
 	{"GIF8", "", "GIF"},
 	{"\x00\x00\x00\x0CjP  ", "", "JPEG 2000"},

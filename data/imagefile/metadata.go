@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/histdist/histdist/data/tiff"
 )
 
 // DefaultMaxPixels is the limit of width × height where none is given: 16384 × 16384, 805 MB as RGB.
@@ -63,8 +65,9 @@ type metadata struct {
 	width, height int // as stored, not yet oriented
 	orientation   int // 1 to 8
 	grey          bool
-	ink           bool // CMYK
-	pages         bool // there are pictures behind the first
+	ink           bool       // CMYK
+	page          *tiff.Page // of a TIFF file
+	notes         []string   // what is chosen or left out before anything is decoded
 
 	icc  func() ([]byte, error) // the colour profile; nil without one
 	text func() ([]Pair, error) // the provenance; nil without any
@@ -86,7 +89,7 @@ func readMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	case PNG:
 		m, err = pngMetadata(file, size)
 	case TIFF:
-		m, err = tiffMetadata(file)
+		m, err = tiffMetadata(file, size)
 	case BMP:
 		m, err = bmpMetadata(file)
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/histdist/histdist/data/tiff"
 )
 
 // Pair is one statement on a picture's origin, such as {"Software", "histdist 1.0"}.
@@ -21,8 +23,8 @@ const (
 
 var knownTags = [2]struct {
 	key string
-	id  uint16
-}{{KeyDescription, tagImageDescription}, {KeySoftware, tagSoftware}}
+	id  tiff.Tag
+}{{KeyDescription, tiff.TagImageDescription}, {KeySoftware, tiff.TagSoftware}}
 
 // ReadProvenance returns the statements in a file: the texts of a PNG file; ImageDescription, Software and UserComment of the
 // Exif data of a JPEG or the tags of a TIFF file. What Write wrote comes back in its order. A file without any gives none.
@@ -42,14 +44,14 @@ func ReadProvenance(path string) ([]Pair, error) {
 const asciiComment = "ASCII\x00\x00\x00"
 
 // provenance reads the pairs of an Exif structure. Those that Write wrote are all in UserComment, as a JSON object.
-func (d *ifd) provenance() ([]Pair, error) {
+func (d ifd) provenance() ([]Pair, error) {
 	var pairs []Pair
-	exif, err := d.sub(tagExifIFD)
+	exif, err := d.Sub(tiff.TagExifIFD)
 	if err != nil {
 		return nil, err
 	}
 	if exif != nil {
-		comment, err := exif.bytes(tagUserComment)
+		comment, err := exif.Bytes(tiff.TagUserComment)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +63,7 @@ func (d *ifd) provenance() ([]Pair, error) {
 		}
 	}
 	for _, known := range knownTags {
-		text, err := d.text(known.id)
+		text, err := d.Text(known.id)
 		if err != nil {
 			return nil, err
 		}
@@ -82,21 +84,21 @@ func hasKey(pairs []Pair, key string) bool {
 }
 
 // provenanceFields makes the tags of the first directory and of the Exif directory.
-func provenanceFields(pairs []Pair) (first, exif []field, err error) {
+func provenanceFields(pairs []Pair) (first, exif []tiff.Field, err error) {
 	for _, known := range knownTags {
 		for _, p := range pairs {
 			if p.Key == known.key {
 				if strings.ContainsRune(p.Value, 0) {
 					return nil, nil, fmt.Errorf("%s: a text with a zero can't be written", p.Key)
 				}
-				first = append(first, asciiField(known.id, p.Value)) // UTF-8 in practice, though the standard says ASCII
+				first = append(first, tiff.ASCII(known.id, p.Value)) // UTF-8 in practice, though the standard says ASCII
 				break
 			}
 		}
 	}
 	if len(pairs) > 0 {
 		comment := []byte(asciiComment + encodePairs(pairs))
-		exif = []field{{tagUserComment, typeUndefined, uint32(len(comment)), comment}}
+		exif = []tiff.Field{tiff.Undefined(tiff.TagUserComment, comment)}
 	}
 	return first, exif, nil
 }
@@ -107,12 +109,7 @@ func exifOf(pairs []Pair) ([]byte, error) {
 	if err != nil || exif == nil {
 		return nil, err
 	}
-	const start = 8
-	first = append(first, longField(tagExifIFD, 0))
-	behind := start + len(directory(start, first))
-	first[len(first)-1] = longField(tagExifIFD, uint32(behind))
-	out := append([]byte("II*\x00\x08\x00\x00\x00"), directory(start, first)...)
-	return append(out, directory(behind, exif)...), nil
+	return tiff.AppendExif(nil, first, exif), nil
 }
 
 // encodePairs writes a JSON object in the order of the pairs, in ASCII.

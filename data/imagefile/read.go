@@ -9,7 +9,6 @@ import (
 	"io"
 
 	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 
 	"github.com/histdist/histdist/data/imagefile/icc"
 	"github.com/histdist/histdist/data/imagefile/jpeg"
@@ -70,9 +69,12 @@ func Read(path string, o Options) (*Image, error) {
 		if err != nil {
 			return err
 		}
-		data := make([]byte, size)
-		if _, err := file.ReadAt(data, 0); err != nil {
-			return err
+		var data []byte
+		if m.page == nil { // TIFF files are read piece by piece
+			data = make([]byte, size)
+			if _, err := file.ReadAt(data, 0); err != nil {
+				return err
+			}
 		}
 		img, err = decode(data, m, o)
 		return err
@@ -123,7 +125,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		}
 	}
 
-	img := &Image{Width: m.width, Height: m.height}
+	img := &Image{Width: m.width, Height: m.height, Notes: m.notes}
 	switch m.format {
 	case JPEG:
 		decode := jpeg.Decode
@@ -138,6 +140,13 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		if picture.Incomplete {
 			img.note("the progressive JPEG leaves out its last refinements")
 		}
+	case TIFF:
+		pix, transparent, err := decodeTIFF(m.page, convert != nil && m.ink)
+		if err != nil {
+			return nil, err
+		}
+		img.Pix = pix
+		img.noteTransparent(transparent)
 	default:
 		decoded, err := decodeOther(data, m.format)
 		if err != nil {
@@ -148,9 +157,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		}
 		var transparent int
 		img.Pix, transparent = toRGB(decoded)
-		if transparent > 0 {
-			img.note(fmt.Sprintf("composited on white: %d of %d pixels are not opaque", transparent, m.width*m.height))
-		}
+		img.noteTransparent(transparent)
 	}
 	if convert != nil {
 		img.Pix = converted(convert, profile.Channels, img.Pix)
@@ -159,9 +166,6 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 	if m.orientation != 1 {
 		img.Width, img.Height, img.Pix = oriented(img.Width, img.Height, img.Pix, m.orientation)
 		img.note(fmt.Sprintf("turned upright, as the Exif orientation %d says", m.orientation))
-	}
-	if m.pages {
-		img.note("the file has several pages; the first was read")
 	}
 	return img, nil
 }
@@ -202,13 +206,17 @@ func converted(t *icc.Transform, channels int, pix []uint8) []uint8 {
 
 func (img *Image) note(text string) { img.Notes = append(img.Notes, text) }
 
+func (img *Image) noteTransparent(pixels int) {
+	if pixels > 0 {
+		img.note(fmt.Sprintf("composited on white: %d of %d pixels are not opaque", pixels, img.Width*img.Height))
+	}
+}
+
 func decodeOther(data []byte, format Format) (img image.Image, err error) {
 	r := bytes.NewReader(data)
 	switch format {
 	case PNG:
 		img, err = png.Decode(r)
-	case TIFF:
-		img, err = tiff.Decode(r)
 	default:
 		img, err = bmp.Decode(r)
 	}

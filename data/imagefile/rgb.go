@@ -26,12 +26,12 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 			in := img.Pix[y*img.Stride:][:4*width]
 			for x := range width {
 				p := in[4*x : 4*x+4]
-				white := 255 - p[3]
-				if white != 0 {
+				if p[3] != 255 {
 					transparent++
 				}
-				// A damaged file's colour may exceed its alpha: no wrap to black.
-				out[3*x], out[3*x+1], out[3*x+2] = min(p[0], p[3])+white, min(p[1], p[3])+white, min(p[2], p[3])+white
+				for i := range 3 {
+					out[3*x+i] = composite(p[i], p[3], 255, true)
+				}
 			}
 		case *image.NRGBA:
 			in := img.Pix[y*img.Stride:][:4*width]
@@ -43,8 +43,7 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 				}
 				transparent++
 				for i := range 3 {
-					a := uint32(p[3])
-					out[3*x+i] = uint8((uint32(p[i])*a + 255*(255-a) + 127) / 255)
+					out[3*x+i] = composite(p[i], p[3], 255, false)
 				}
 			}
 		default: // 16 bits with alpha, palettes
@@ -61,4 +60,14 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 		}
 	}
 	return pix, transparent
+}
+
+// composite puts a value on a background. A multiplied one already is a share of alpha; a damaged file's may exceed it: no wrap
+// to black.
+func composite(v, alpha, background uint8, multiplied bool) uint8 {
+	a, rest := uint32(alpha), uint32(background)*(255-uint32(alpha))
+	if multiplied {
+		return uint8(min(uint32(v), a) + (rest+127)/255)
+	}
+	return uint8((uint32(v)*a + rest + 127) / 255)
 }

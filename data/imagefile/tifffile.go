@@ -1,27 +1,75 @@
 package imagefile
 
 import (
-	"errors"
+	"fmt"
+	"image"
 	"io"
+
+	"github.com/histdist/histdist/data/tiff"
 )
 
-func tiffMetadata(file io.ReaderAt) (metadata, error) {
-	tags, err := readIFD(file)
+// tiffMetadata chooses the page that is read, and refuses it if it can't be decoded.
+func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
+	f, err := tiff.Open(file, size)
 	if err != nil {
 		return metadata{}, err
 	}
-	width, hasWidth := tags.number(tagImageWidth)
-	height, hasHeight := tags.number(tagImageLength)
-	if !hasWidth || !hasHeight {
-		return metadata{}, errors.New("the TIFF file does not tell its width and height")
+	page, note, err := f.Main()
+	if err == nil {
+		err = page.Check()
 	}
-	photometric, _ := tags.number(tagPhotometric)
+	if err != nil {
+		return metadata{}, err
+	}
 	m := metadata{
-		width: int(width), height: int(height), orientation: tags.orientation(),
-		grey: photometric <= 1, pages: tags.next != 0, text: tags.provenance,
+		width: page.Width, height: page.Height, orientation: page.Orientation(),
+		grey: page.Photometric <= tiff.BlackIsZero, ink: page.Photometric == tiff.Separated,
+		page: page, text: ifd{page.Directory}.provenance,
 	}
-	if _, ok := tags.tags[tagICCProfile]; ok {
-		m.icc = func() ([]byte, error) { return tags.bytes(tagICCProfile) }
+	if note != "" {
+		m.notes = append(m.notes, note)
+	}
+	if page.Ignored > 0 {
+		m.notes = append(m.notes, fmt.Sprintf("ignored %d of %d samples a pixel, which have no stated meaning", page.Ignored, page.Samples))
+	}
+	if empty, err := page.EmptyTiles(); err == nil && empty > 0 {
+		columns, rows := page.Tiles()
+		m.notes = append(m.notes, fmt.Sprintf("%d of %d tiles are left out in the file; they are white", empty, columns*rows))
+	}
+	if page.Has(tiff.TagICCProfile) {
+		m.icc = page.ICC
 	}
 	return m, nil
+}
+
+// decodeTIFF decodes a page to RGB [H,W,3], or to the inks of CMYK [H,W,4], on white where it is not opaque, and counts the
+// pixels that are not.
+func decodeTIFF(page *tiff.Page, inks bool) (pix []uint8, transparent int, err error) {
+	colours, white := 3, uint8(255)
+	if inks {
+		page, colours, white = page.Inks(), 4, 0
+	}
+	channels := page.Channels()
+	raw := make([]uint8, page.Width*page.Height*channels)
+	if err := page.ReadRegion(raw, image.Rect(0, 0, page.Width, page.Height)); err != nil || channels == colours && page.Alpha == tiff.NoAlpha {
+		return raw, 0, err
+	}
+	grey := channels < 3
+	pix = make([]uint8, 0, colours*page.Width*page.Height)
+	for ; len(raw) > 0; raw = raw[channels:] {
+		alpha := uint8(255)
+		if page.Alpha != tiff.NoAlpha {
+			alpha = raw[channels-1]
+		}
+		if alpha != 255 {
+			transparent++
+		}
+		for i := range colours {
+			if grey {
+				i = 0
+			}
+			pix = append(pix, composite(raw[i], alpha, white, page.Alpha == tiff.Associated))
+		}
+	}
+	return pix, transparent, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -46,7 +47,11 @@ func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
 	case PNG:
 		return encodePNG(img, o.Provenance)
 	case TIFF:
-		return encodeTIFF(img, o.Provenance)
+		fields, exif, err := provenanceFields(o.Provenance)
+		if err != nil {
+			return nil, err
+		}
+		return tiff.EncodeRGB(img.Pix, img.Width, img.Height, fields, exif)
 	case JPEG:
 		exif, err := exifOf(o.Provenance)
 		if err != nil {

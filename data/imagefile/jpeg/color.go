@@ -33,10 +33,12 @@ const (
 // colorSpace guesses as libjpeg does (jdapimin.c): from the JFIF and Adobe segments, else from the components' names.
 func (d *decoder) colorSpace() colorSpace {
 	c := d.frame.components
-	switch len(c) {
-	case 1:
+	switch {
+	case len(c) == 1:
 		return grey
-	case 4:
+	case d.conversion == FromYCbCr && len(c) == 3:
+		return yCbCr
+	case len(c) == 4:
 		if d.adobe && d.adobeTransform == 2 {
 			return ycck
 		}
@@ -126,6 +128,23 @@ func (d *decoder) inks() []uint8 {
 				}
 			}
 			out[3] = 255 - rows[3][x]
+		}
+	}
+	return pix
+}
+
+// stored interleaves the planes as they are: [H,W,components].
+func (d *decoder) stored() []uint8 {
+	f := d.frame
+	n := len(f.components)
+	pix := make([]uint8, n*f.width*f.height)
+	for i := range f.components {
+		up := f.upsampler(&f.components[i])
+		for y := range f.height {
+			out := pix[n*f.width*y:][:n*f.width]
+			for x, v := range up.row(y)[:f.width] {
+				out[n*x+i] = v
+			}
 		}
 	}
 	return pix

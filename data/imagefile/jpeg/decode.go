@@ -8,7 +8,7 @@ import (
 // Picture is a decoded file.
 type Picture struct {
 	Header
-	Pix []uint8 // RGB [H,W,3], of DecodeInks CMYK [H,W,4]
+	Pix []uint8 // RGB [H,W,3], of DecodeInks CMYK [H,W,4], of DecodeSegment with AsStored [H,W,Components]
 }
 
 // decoder holds what has been read of a file so far.
@@ -23,6 +23,8 @@ type decoder struct {
 	adobe          bool
 	adobeTransform byte
 	iccChunks      [][]byte
+	conversion     Conversion
+	tablesOnly     bool // the data may end without a picture
 
 	restartInterval int // in units; 0: none
 	quant           [4][64]int32
@@ -68,16 +70,17 @@ type scanComponent struct {
 
 // Decode decodes the first picture of a file. maxPixels bounds width × height.
 func Decode(data []byte, maxPixels int) (*Picture, error) {
-	return decodeTo(data, maxPixels, (*decoder).rgb)
+	d := decoder{data: data}
+	return d.decode(maxPixels, (*decoder).rgb)
 }
 
 // DecodeInks is Decode for files of four components: Pix is CMYK [H,W,4], 255 is all of an ink.
 func DecodeInks(data []byte, maxPixels int) (*Picture, error) {
-	return decodeTo(data, maxPixels, (*decoder).inks)
+	d := decoder{data: data}
+	return d.decode(maxPixels, (*decoder).inks)
 }
 
-func decodeTo(data []byte, maxPixels int, pix func(*decoder) []uint8) (*Picture, error) {
-	d := decoder{data: data}
+func (d *decoder) decode(maxPixels int, pix func(*decoder) []uint8) (*Picture, error) {
 	if err := d.segments(true); err != nil {
 		return nil, err
 	}
@@ -107,7 +110,7 @@ func decodeTo(data []byte, maxPixels int, pix func(*decoder) []uint8) (*Picture,
 			c.transform()
 		}
 	}
-	return &Picture{Header: d.header, Pix: pix(&d)}, nil
+	return &Picture{Header: d.header, Pix: pix(d)}, nil
 }
 
 // allocate makes room for the planes, unless the file is too short to fill them.

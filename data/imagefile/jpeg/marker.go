@@ -76,7 +76,7 @@ func (d *decoder) segments(decode bool) error {
 		switch {
 		case marker == markerEOI:
 			d.ended = true
-			if d.frame == nil {
+			if d.frame == nil && !d.tablesOnly {
 				return errors.New("jpeg: the file has no picture")
 			}
 			return nil

@@ -1,0 +1,81 @@
+package tiff
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// Field is a tag to be written.
+type Field struct {
+	id    Tag
+	kind  kind
+	count uint32
+	value []byte // little-endian
+}
+
+// ASCII is a tag of characters.
+func ASCII(id Tag, text string) Field {
+	return Field{id, kindASCII, uint32(len(text) + 1), append([]byte(text), 0)}
+}
+
+// Undefined is a tag of bytes.
+func Undefined(id Tag, value []byte) Field {
+	return Field{id, kindUndefined, uint32(len(value)), value}
+}
+
+// Short is a tag of numbers of 16 bits.
+func Short(id Tag, values ...uint16) Field {
+	f := Field{id: id, kind: kindShort, count: uint32(len(values))}
+	for _, v := range values {
+		f.value = binary.LittleEndian.AppendUint16(f.value, v)
+	}
+	return f
+}
+
+// Long is a tag of numbers of 32 bits.
+func Long(id Tag, values ...uint32) Field {
+	f := Field{id: id, kind: kindLong, count: uint32(len(values))}
+	for _, v := range values {
+		f.value = binary.LittleEndian.AppendUint32(f.value, v)
+	}
+	return f
+}
+
+// littleEndian is the header of a file whose first directory follows it.
+const littleEndian = "II*\x00\x08\x00\x00\x00"
+
+// AppendExif lays out a TIFF structure of tags and, unless it is empty, of an Exif directory.
+func AppendExif(out []byte, fields, exif []Field) []byte {
+	const start = len(littleEndian)
+	out = append(out, littleEndian...)
+	if len(exif) == 0 {
+		return append(out, directory(start, fields)...)
+	}
+	fields = append(slices.Clip(fields), Long(TagExifIFD, 0))
+	end := start + len(directory(start, fields))
+	fields[len(fields)-1] = Long(TagExifIFD, uint32(end))
+	return append(append(out, directory(start, fields)...), directory(end, exif)...)
+}
+
+// directory lays out a directory that begins at offset, followed by its longer values.
+func directory(offset int, fields []Field) []byte {
+	fields = slices.SortedFunc(slices.Values(fields), func(a, b Field) int { return int(a.id) - int(b.id) })
+	out := binary.LittleEndian.AppendUint16(nil, uint16(len(fields)))
+	var long []byte
+	end := offset + 2 + 12*len(fields) + 4
+	for _, f := range fields {
+		out = binary.LittleEndian.AppendUint16(out, uint16(f.id))
+		out = binary.LittleEndian.AppendUint16(out, uint16(f.kind))
+		out = binary.LittleEndian.AppendUint32(out, f.count)
+		if len(f.value) <= 4 {
+			out = append(out, append(slices.Clip(f.value), 0, 0, 0, 0)[:4]...)
+			continue
+		}
+		out = binary.LittleEndian.AppendUint32(out, uint32(end+len(long)))
+		long = append(long, f.value...)
+		if len(long)%2 == 1 {
+			long = append(long, 0)
+		}
+	}
+	return append(binary.LittleEndian.AppendUint32(out, 0), long...)
+}

@@ -1,0 +1,223 @@
+package tiff
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io"
+)
+
+// ReadTile decodes a tile or strip, without what lies beyond the image: [height,width,Channels] of Tile(column, row).
+func (p *Page) ReadTile(column, row int) ([]uint8, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	columns, rows := p.Tiles()
+	if column < 0 || row < 0 || column >= columns || row >= rows {
+		return nil, fmt.Errorf("tiff: tile %d, %d is not one of %d×%d", column, row, columns, rows)
+	}
+	r := p.Tile(column, row)
+	pix := make([]uint8, r.Dx()*r.Dy()*p.Channels())
+	return pix, p.ReadRegion(pix, r)
+}
+
+// ReadRegion decodes the pixels of a rectangle inside the page into pix, [r.Dy(),r.Dx(),Channels] without gaps. Beside pix it
+// needs memory for some rows, or for JPEG a strip or tile, of the file.
+func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	if !r.In(image.Rect(0, 0, p.Width, p.Height)) {
+		return fmt.Errorf("tiff: the region %v is not inside the page of %d×%d pixels", r, p.Width, p.Height)
+	}
+	if len(pix) != r.Dx()*r.Dy()*p.Channels() {
+		return fmt.Errorf("tiff: %d values for a region of %d×%d with %d channels", len(pix), r.Dx(), r.Dy(), p.Channels())
+	}
+	if r.Empty() {
+		return nil
+	}
+	d, err := p.newDecoder()
+	if err != nil {
+		return err
+	}
+	for row := r.Min.Y / p.TileHeight; row*p.TileHeight < r.Max.Y; row++ {
+		for column := r.Min.X / p.TileWidth; column*p.TileWidth < r.Max.X; column++ {
+			if err := d.segment(pix, r, column, row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decoder has the buffers of one ReadRegion.
+type decoder struct {
+	*Page
+	*segments
+	columns int
+	samples []uint8   // of a row of a tile
+	plane   []uint8   // of one plane of it
+	packed  []byte    // a band as the file has it
+	rows    [][]uint8 // of a band of subsampled YCbCr
+	streams []stream  // of planes
+}
+
+func (p *Page) newDecoder() (*decoder, error) {
+	all, err := p.segments()
+	if err != nil {
+		return nil, err
+	}
+	columns, _ := p.Tiles()
+	return &decoder{Page: p, segments: all, columns: columns, streams: make([]stream, p.planes())}, nil
+}
+
+// nextRow gives the samples of the next row of a plane of a strip or tile.
+type nextRow func(samples []uint8) error
+
+// segment decodes the part of a strip or tile that lies in the region r.
+func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error {
+	tile := d.Tile(column, row)
+	part := tile.Intersect(r)
+	channels := d.Channels()
+	index := row*d.columns + column
+	line := func(y int) []uint8 {
+		start := ((y-r.Min.Y)*r.Dx() + part.Min.X - r.Min.X) * channels
+		return pix[start:][:part.Dx()*channels]
+	}
+	if d.spans[index].length == 0 {
+		for y := part.Min.Y; y < part.Max.Y; y++ {
+			out := line(y)
+			for i := range out {
+				out[i] = 255
+			}
+		}
+		return nil
+	}
+
+	planes := d.planes()
+	sources := make([]nextRow, planes)
+	for i := range sources {
+		if !d.wanted(i) {
+			continue
+		}
+		next, err := d.open(i, index, tile, part.Min.Y-tile.Min.Y)
+		if err != nil {
+			return err
+		}
+		sources[i] = next
+	}
+	if d.samples == nil {
+		d.samples = make([]uint8, d.TileWidth*d.Samples)
+		if planes > 1 {
+			d.plane = make([]uint8, d.TileWidth)
+		}
+	}
+	left := (part.Min.X - tile.Min.X) * d.Samples
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		for i, next := range sources {
+			if next == nil {
+				continue
+			}
+			into := d.samples
+			if planes > 1 {
+				into = d.plane
+			}
+			if err := next(into); err != nil {
+				return d.segmentError(i*d.segments.plane+index, err)
+			}
+			if planes > 1 {
+				for x, v := range into[:tile.Dx()] {
+					d.samples[x*planes+i] = v
+				}
+			}
+		}
+		d.convert(line(y), d.samples[left:])
+	}
+	return nil
+}
+
+// wanted reports whether a plane counts: those of colours and of alpha.
+func (p *Page) wanted(plane int) bool {
+	colours := p.Samples - p.Ignored
+	if p.Alpha != NoAlpha {
+		colours--
+	}
+	return plane < colours || p.Alpha != NoAlpha && plane == p.alphaAt
+}
+
+// open begins to decode a plane of a strip or tile at one of its rows.
+func (d *decoder) open(plane, index int, tile image.Rectangle, skip int) (nextRow, error) {
+	index += plane * d.segments.plane
+	at := d.spans[index]
+	if d.Compression == JPEG {
+		pix, stride, err := d.decodeJPEG(index, at)
+		if err != nil {
+			return nil, err
+		}
+		pix = pix[skip*stride:]
+		return func(samples []uint8) error {
+			copy(samples, pix[:stride])
+			pix = pix[stride:]
+			return nil
+		}, nil
+	}
+	bandBytes, bandRows := d.band()
+	skipped := int64(skip/bandRows) * bandBytes
+	if d.Compression == None {
+		at.offset, at.length, skipped = at.offset+skipped, at.length-skipped, 0
+	}
+	in, err := d.streams[plane].open(d.Page, at, tile.Dy())
+	if err != nil {
+		return nil, d.segmentError(index, err)
+	}
+	if _, err := io.CopyN(io.Discard, in, skipped); err != nil {
+		return nil, d.segmentError(index, err)
+	}
+	if int64(len(d.packed)) < bandBytes {
+		d.packed = make([]byte, bandBytes)
+	}
+	band := func() error {
+		_, err := io.ReadFull(in, d.packed)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	if d.subsampled() {
+		return d.subsampledRows(band, skip%bandRows), nil
+	}
+	samples := d.Samples / d.planes()
+	return func(out []uint8) error {
+		if err := band(); err != nil {
+			return err
+		}
+		if d.predict {
+			undoPredictor(d.packed, samples, d.Bits, d.order)
+		}
+		d.unpack(out[:d.TileWidth*samples], d.packed)
+		return nil
+	}, nil
+}
+
+// subsampledRows gives the rows of bands of subsampled YCbCr, from one of the first band's on.
+func (d *decoder) subsampledRows(band func() error, skip int) nextRow {
+	if d.rows == nil {
+		d.rows = make([][]uint8, d.sub[1])
+		for i := range d.rows {
+			d.rows[i] = make([]uint8, 3*d.TileWidth)
+		}
+	}
+	at := len(d.rows)
+	return func(samples []uint8) error {
+		if at == len(d.rows) {
+			if err := band(); err != nil {
+				return err
+			}
+			d.spread(d.rows, d.packed)
+			at, skip = skip, 0
+		}
+		copy(samples, d.rows[at])
+		at++
+		return nil
+	}
+}

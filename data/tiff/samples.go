@@ -1,0 +1,37 @@
+package tiff
+
+// unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0 … 255.
+// Indices of a palette stay what they are.
+func (p *Page) unpack(samples []uint8, row []byte) {
+	switch {
+	case p.Bits == 8:
+		copy(samples, row)
+	case p.Bits == 16:
+		high := 0
+		if p.order.Uint16([]byte{1, 0}) == 1 { // little-endian
+			high = 1
+		}
+		for i := range samples {
+			samples[i] = row[2*i+high]
+		}
+	default:
+		acc, n, mask := uint32(0), 0, uint32(1)<<p.Bits-1
+		top := mask
+		for i := range samples {
+			for n < p.Bits {
+				acc, n = acc<<8|uint32(row[0]), n+8
+				row = row[1:]
+			}
+			n -= p.Bits
+			v := acc >> n & mask
+			switch {
+			case p.Photometric == Palette:
+			case p.Bits > 8:
+				v >>= p.Bits - 8
+			default:
+				v = (v*255 + top/2) / top
+			}
+			samples[i] = uint8(v)
+		}
+	}
+}
