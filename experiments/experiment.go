@@ -24,6 +24,7 @@ const (
 	metricsFile      = "metrics.jsonl"
 	tensorBoardDir   = "tensorboard"
 	validationFolder = "validation"
+	latestFile       = "latest" // the package train writes it
 )
 
 // Experiment is a training run that is ready to begin.
@@ -49,7 +50,7 @@ func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ 
 	e := &Experiment{Config: c, values: values}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.Close())
+			err = errors.Join(stopped(ctx, err), e.Close())
 		}
 	}()
 	// What costs least and goes wrong most comes first.
@@ -65,6 +66,14 @@ func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ 
 		return nil, err
 	}
 	return e, e.openTrainer(ctx, unet)
+}
+
+// stopped is the error of what was told to stop before a run's first step, or err.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, train.ErrStopped) {
+		return err
+	}
+	return fmt.Errorf("%w before the first step: %w", train.ErrStopped, ctx.Err())
 }
 
 func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
@@ -177,7 +186,7 @@ func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err
 	if e.Config.Train.ValidateEvery > 0 && o.Hooks.Validate == nil {
 		v, err := e.validation(ctx, sinks)
 		if err != nil {
-			return train.Result{}, fmt.Errorf("validation: %w", err)
+			return train.Result{}, stopped(ctx, fmt.Errorf("validation: %w", err))
 		}
 		o.Hooks.Validate = v
 	}

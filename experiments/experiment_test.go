@@ -111,7 +111,7 @@ func TestResumedRunsAreEqual(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Resumed != 3 || r.Step != 6 {
-		t.Errorf("went on behind step %d to step %d, want 3 and 6", r.Resumed, r.Step)
+		t.Errorf("went on after step %d to step %d, want 3 and 6", r.Resumed, r.Step)
 	}
 	for _, name := range []string{"unet", "unet_ema"} {
 		const file = "diffusion_pytorch_model.safetensors"
@@ -319,6 +319,8 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 		"no split":   {[]string{"data.split=test"}, `data.split is "test"`},
 		"crop":       {[]string{"data.crop=128"}, "64×64"},
 		"no model":   {[]string{"model.base=nowhere"}, "model.base"},
+		"the batch":  {[]string{"data.batch=7"}, "data.batch is 7: there are 6 pairs to learn from, want as many or fewer"},
+		"updates":    {[]string{"data.batch=4", "train.accumulate=3"}, "train.accumulate is 3: an epoch has 2 micro-steps of 4 pairs, want as many or fewer"},
 		"the device": {[]string{"run.device=tpu"}, "run.device"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -92,7 +92,7 @@ func findCheckpoint(path string) (string, error) {
 	if _, err := os.Stat(filepath.Join(path, "manifest.json")); err == nil {
 		return path, nil
 	}
-	text, err := os.ReadFile(filepath.Join(path, "latest"))
+	text, err := os.ReadFile(filepath.Join(path, latestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%s: want the folder of a run or of a checkpoint", path)
 	}

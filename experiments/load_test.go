@@ -43,3 +43,47 @@ func TestNoExperiment(t *testing.T) {
 		}
 	}
 }
+
+// The folder that holds a run's file is the run, unless another is asked for.
+func TestRunIsWhereItsFileIs(t *testing.T) {
+	t.Chdir(t.TempDir())
+	made := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const run = "data:\n  dir: tissue\nrun:\n  output: runs/er\n"
+	for _, folder := range []string{"runs/er", "archive"} {
+		made(folder+"/experiment.yaml", run)
+		made(folder+"/metrics.jsonl", "")
+	}
+	made("own/experiment.yaml", run) // no run's: nothing of one is next to it
+	made("child.yaml", "extends: archive/experiment\n")
+	const moved = "the folder of archive/experiment.yaml, which says runs/er"
+	for name, test := range map[string]struct {
+		path         string
+		set          []string
+		want, origin string
+	}{
+		"in its place":      {"runs/er/experiment.yaml", nil, "runs/er", "runs/er/experiment.yaml:4"},
+		"moved":             {"archive/experiment.yaml", nil, "archive", moved},
+		"without extension": {"archive/experiment", nil, "archive", "the folder of archive/experiment, which says runs/er"},
+		"another place":     {"archive/experiment.yaml", []string{"run.output=elsewhere"}, "elsewhere", "--set"},
+		"no run":            {"own/experiment.yaml", nil, "runs/er", "own/experiment.yaml:4"},
+		"a run's child":     {"child.yaml", nil, "runs/er", "archive/experiment.yaml:4"},
+	} {
+		c, values, err := experiments.Load(test.path, test.set)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, v := range values {
+			if v.Key == "run.output" && (c.Run.Output != test.want || v.Value != test.want || v.Origin != test.origin) {
+				t.Errorf("%s: %s, %s from %s: want %s from %s", name, c.Run.Output, v.Value, v.Origin, test.want, test.origin)
+			}
+		}
+	}
+}

@@ -33,6 +33,9 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
 		e.Pairs.Train = e.Pairs.Train[:c.MaxPairs]
 	}
+	if n := len(e.Pairs.Train); c.Batch > n {
+		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
+	}
 	l, err := data.NewLoader(&data.Dataset{Pairs: e.Pairs.Train}, data.LoaderOptions{
 		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt,
 		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
@@ -41,6 +44,9 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		return err
 	}
 	e.source = &batches{loader: l}
+	if n := e.source.Len(); e.Config.Train.Accumulate > n {
+		return fmt.Errorf("train.accumulate is %d: an epoch has %d micro-steps of %d pairs, want as many or fewer", e.Config.Train.Accumulate, n, c.Batch)
+	}
 	return nil
 }
 

@@ -80,6 +80,9 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	if err != nil && ctx.Err() != nil {
 		err = r.interrupted(err, ctx.Err())
 	}
+	if err != nil && !errors.Is(err, ErrStopped) {
+		err = r.withCheckpoint(err)
+	}
 	if err != nil {
 		err = fmt.Errorf("training: %w", err)
 	}
@@ -295,11 +298,19 @@ func (r *run) notFinite(ctx context.Context, err error) error {
 			}
 		}
 	}
-	last := "no checkpoint was written"
-	if steps, e := r.folder.steps(); e == nil && len(steps) > 0 {
-		last = "the last checkpoint is " + r.folder.path(steps[len(steps)-1])
+	return err
+}
+
+// withCheckpoint adds to an error what the run can go on from.
+func (r *run) withCheckpoint(err error) error {
+	steps, failed := r.folder.candidates()
+	switch {
+	case failed != nil:
+		return err
+	case len(steps) == 0:
+		return fmt.Errorf("%w (no checkpoint was written)", err)
 	}
-	return fmt.Errorf("%w (%s)", err, last)
+	return fmt.Errorf("%w (the last good checkpoint is %s)", err, r.folder.path(steps[0]))
 }
 
 // after reports a step, and validates and saves where it is time.
@@ -341,7 +352,7 @@ func due(step, every int) bool { return every > 0 && step%every == 0 }
 func (r *run) saveOrGoOn(ctx context.Context) error {
 	err := r.save(ctx)
 	if err != nil && r.config.ContinueUnsaved && ctx.Err() == nil {
-		return call(ctx, r.Hooks.Unsaved, err)
+		return call(ctx, r.Hooks.Unsaved, r.withCheckpoint(err))
 	}
 	return err
 }
@@ -374,9 +385,9 @@ func (r *run) interrupted(err, cause error) error {
 		err = errors.Join(err, r.save(context.Background()))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("interrupted behind step %d: %w", r.trainer.Step(), cause), err)
+		return errors.Join(fmt.Errorf("interrupted after step %d: %w", r.trainer.Step(), cause), err)
 	}
-	return fmt.Errorf("%w behind step %d: %w", ErrStopped, r.trainer.Step(), cause)
+	return fmt.Errorf("%w after step %d: %w", ErrStopped, r.trainer.Step(), cause)
 }
 
 // call calls a hook if there is one.

@@ -60,7 +60,7 @@ type Scalar struct {
 
 // Sink takes what a run has to show.
 type Sink interface {
-	// Begin says that the run goes on behind a step, 0 if it is new: what the sink has of later steps did not happen.
+	// Begin says that the run goes on after a step: what the sink has of later steps did not happen. 0 is a new run, and all of it did not.
 	Begin(step int) error
 	Scalars(step int, values []Scalar) error
 	Image(step int, name string, m image.Image) error
@@ -109,7 +109,7 @@ func OpenJSONLines(path string) (*JSONLines, error) {
 	return &JSONLines{f}, nil
 }
 
-// Begin cuts the file behind the lines of the steps up to step, and behind a line that a crash left unfinished.
+// Begin cuts the file after the lines of the steps up to step, or before all lines of a new run, and before a line that a crash left unfinished.
 func (j *JSONLines) Begin(step int) error {
 	text, err := os.ReadFile(j.file.Name())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -118,7 +118,7 @@ func (j *JSONLines) Begin(step int) error {
 	keep := 0
 	for line := range bytes.Lines(text) {
 		var at struct{ Step int }
-		if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &at) != nil || at.Step > step {
+		if step == 0 || !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &at) != nil || at.Step > step {
 			break
 		}
 		keep += len(line)

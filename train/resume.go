@@ -21,10 +21,15 @@ var ErrChanged = errors.New("this is not how the checkpoint was made")
 // ErrExists is the error of a new run in a folder that has checkpoints.
 var ErrExists = errors.New("the folder has checkpoints")
 
+// ErrNoCheckpoint is the error of a run that is to go on where there is nothing to go on from.
+var ErrNoCheckpoint = errors.New("no checkpoint to go on from")
+
 // Resume says how a run goes on from a folder's checkpoints.
 type Resume struct {
 	// Allowed goes on from the latest checkpoint if there is one. Without it, a folder with checkpoints is refused.
 	Allowed bool
+	// Required refuses to begin anew where there is none.
+	Required bool
 	// From is the folder of the checkpoint to go on from instead of the latest; it may be another run's.
 	From string
 	// FallBack goes on from the checkpoint before if one is damaged.
@@ -54,8 +59,35 @@ func (f folder) candidates() ([]int, error) {
 	return steps, nil
 }
 
+// Check reports, before anything is opened, whether a run in a folder can begin or go on as far as checkpoints are there or not.
+func (r Resume) Check(folderPath string) error {
+	f := folder(folderPath)
+	if r.From != "" {
+		if _, err := os.Stat(filepath.Join(r.From, manifestFile)); err == nil || !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if steps, err := folder(r.From).candidates(); err == nil && len(steps) > 0 {
+			return fmt.Errorf("%s: %w: it is a run, want one of its checkpoints, such as %s", r.From, ErrNoCheckpoint, folder(r.From).path(steps[0]))
+		}
+		return fmt.Errorf("%s: %w: want the folder of a checkpoint", r.From, ErrNoCheckpoint)
+	}
+	steps, err := f.candidates()
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case len(steps) > 0 && !r.Allowed:
+		return fmt.Errorf("%s: %w: resume the run, or name another folder", f, ErrExists)
+	case len(steps) == 0 && r.Required:
+		return fmt.Errorf("%s: %w", f, ErrNoCheckpoint)
+	}
+	return nil
+}
+
 // resume fills the trainer from a checkpoint; nil where there is none.
 func (f folder) resume(t *Trainer, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
+	if err := r.Check(string(f)); err != nil {
+		return nil, err
+	}
 	if r.From != "" {
 		if err := verify(r.From); err != nil {
 			return nil, err
@@ -65,9 +97,6 @@ func (f folder) resume(t *Trainer, r Resume, epochLength int, inputs map[string]
 	steps, err := f.candidates()
 	if err != nil || len(steps) == 0 {
 		return nil, err
-	}
-	if !r.Allowed {
-		return nil, fmt.Errorf("%s: %w: resume the run, or name another folder", f, ErrExists)
 	}
 	var damaged []error
 	for _, step := range steps {

@@ -300,7 +300,7 @@ func TestInterruptedRunsEndWithTheSameBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := filepath.Join(broken, fmt.Sprintf("checkpoint-%d", result.Step)); result.Step > result.Resumed && result.Checkpoint != want {
-			t.Errorf("stopped behind step %d with the checkpoint %s, want %s", result.Step, result.Checkpoint, want)
+			t.Errorf("stopped after step %d with the checkpoint %s, want %s", result.Step, result.Checkpoint, want)
 		}
 	}
 	last := fmt.Sprintf("checkpoint-%d", tinyRun().MaxSteps)
@@ -419,7 +419,8 @@ func TestFullDisk(t *testing.T) {
 	}{{"stop", "error: training: save ", true}, {"continue", "unsaved: save ", true}} {
 		dir := t.TempDir()
 		out, err := child(t, dir, net, childLimit+"="+test.limit).CombinedOutput()
-		if (err != nil) != test.fails || !bytes.Contains(out, []byte(test.want)) {
+		last := "(the last good checkpoint is " + filepath.Join(dir, "checkpoint-4") + ")"
+		if (err != nil) != test.fails || !bytes.Contains(out, []byte(test.want)) || !bytes.Contains(out, []byte(last)) {
 			t.Errorf("%s: %v\n%s", test.limit, err, out)
 		}
 		// At the end of a run that goes on, the last checkpoint fails, too, and that is an error.
@@ -428,7 +429,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		result, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}})
 		if err != nil || result.Resumed != 4 {
-			t.Errorf("%s: resumed behind step %d, want 4: %v", test.limit, result.Resumed, err)
+			t.Errorf("%s: resumed after step %d, want 4: %v", test.limit, result.Resumed, err)
 		}
 	}
 }
@@ -545,7 +546,7 @@ func TestRunReports(t *testing.T) {
 	if len(lines) != 10 || lines[0]["step"] != 1 || lines[4]["validation/loss_ema"] <= 0 {
 		t.Errorf("%d lines: %v", len(lines), lines)
 	}
-	// A crash in a line, and a run that goes on behind step 6.
+	// A crash in a line, and a run that goes on after step 6.
 	if err := os.WriteFile(path, append(mustRead(t, path), `{"step":9,"tr`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -555,6 +556,59 @@ func TestRunReports(t *testing.T) {
 	text := mustRead(t, path)
 	if !bytes.HasSuffix(text, []byte("\n{\"step\":7,\"x\":null}\n")) || bytes.Count(text, []byte("\n")) != 8 {
 		t.Errorf("%s", text)
+	}
+}
+
+// TestRunWithoutACheckpointLeavesNothing: a run that was killed before its first checkpoint and is started again shows every step once.
+func TestRunWithoutACheckpointLeavesNothing(t *testing.T) {
+	net, dir := network(t), t.TempDir()
+	c := tinyRun()
+	c.MaxSteps = 4
+	path := filepath.Join(dir, "metrics.jsonl")
+	killed := errors.New("killed")
+	for _, stop := range []int{3, 0} {
+		sink, err := train.OpenJSONLines(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := train.RunOptions{Folder: dir, Sink: sink, Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+			if m.Step == stop {
+				return killed
+			}
+			return nil
+		}}}
+		if _, err := runTiny(t.Context(), c, net, o); stop == 0 && err != nil || stop > 0 && !errors.Is(err, killed) {
+			t.Fatal(err)
+		}
+		if err := sink.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for step := range 4 {
+		if n := bytes.Count(mustRead(t, path), fmt.Appendf(nil, `{"step":%d,`, step+1)); n != 1 {
+			t.Errorf("step %d is there %d times", step+1, n)
+		}
+	}
+}
+
+// TestResumeWhereThereIsNothing is refused, if it must go on.
+func TestResumeWhereThereIsNothing(t *testing.T) {
+	net, dir := network(t), t.TempDir()
+	c := tinyRun()
+	c.MaxSteps = 4
+	for name, r := range map[string]train.Resume{
+		"no checkpoint": {Allowed: true, Required: true}, "no such folder": {From: filepath.Join(dir, "nowhere")}, "no checkpoint's folder": {From: net},
+	} {
+		if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: r}); !errors.Is(err, train.ErrNoCheckpoint) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}}); err != nil {
+		t.Fatal(err)
+	}
+	want := dir + ": no checkpoint to go on from: it is a run, want one of its checkpoints, such as " + filepath.Join(dir, "checkpoint-4")
+	if err := (train.Resume{From: dir}).Check(t.TempDir()); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

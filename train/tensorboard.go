@@ -66,15 +66,16 @@ const (
 	colorspaceRGB = 3
 )
 
-// Begin says that what follows begins behind step.
+// Begin says that what follows begins after step. Of a new run that is all, for there may be events of one that was killed before it
+// had a checkpoint.
 func (b *TensorBoard) Begin(step int) error {
-	if step == 0 {
-		return nil
-	}
 	var log, e message
 	log.integer(sessionStatus, sessionStart)
 	e.bytes(eventSessionLog, log)
-	return b.write(step+1, e)
+	if step > 0 {
+		step++
+	}
+	return b.write(step, e)
 }
 
 // Scalars writes the numbers of a step.

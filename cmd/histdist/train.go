@@ -15,8 +15,11 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// latest is the argument of --resume for a run's last checkpoint.
-const latest = "latest"
+// Arguments of --resume that are no checkpoint's folder.
+const (
+	latest = "latest" // the run's last checkpoint
+	auto   = "auto"   // the same, or a new run
+)
 
 func trainCommand() *cobra.Command {
 	var set []string
@@ -33,7 +36,9 @@ func trainCommand() *cobra.Command {
   histdist train experiments/er.yaml --set data.dir=MIST/ER --resume latest
 
 Ctrl-C or SIGTERM ends the run within a step, saves it, and is no failure. A run that was stopped in whatever way goes on from its last
-checkpoint with --resume, and ends with the same bytes as a run that was never stopped.
+checkpoint with --resume latest, and ends with the same bytes as a run that was never stopped. --resume auto is for jobs that are started
+again and again: it begins where there is nothing to go on from. A run's folder may be moved or copied: the run is where its
+experiment.yaml is.
 
 Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAIN_LR=1e-4. 'histdist config print --experiment FILE'
 lists them all.`,
@@ -46,12 +51,19 @@ lists them all.`,
 			if err != nil {
 				return err
 			}
-			if dryRun {
-				return plan(cmd, c, values)
-			}
-			r := train.Resume{Allowed: resume != "", FallBack: fallBack, AcceptChanges: override}
-			if resume != "" && resume != latest {
+			r := train.Resume{Allowed: resume != "", Required: resume == latest, FallBack: fallBack, AcceptChanges: override}
+			if resume != "" && resume != latest && resume != auto {
 				r.From = resume
+			}
+			if err := r.Check(c.Run.Output); err != nil {
+				return advice(err)
+			}
+			if dryRun {
+				err := plan(cmd, c, values)
+				if cmd.Context().Err() != nil && errors.Is(err, cmd.Context().Err()) {
+					return errors.New("interrupted: nothing was measured")
+				}
+				return err
 			}
 			return trainRun(cmd, c, values, r)
 		},
@@ -59,7 +71,7 @@ lists them all.`,
 	f := command.Flags()
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
 	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+devices.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
-	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, or the checkpoint's folder; latest begins anew where there is none")
+	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, auto (latest, or a new run where there is none), or the checkpoint's folder")
 	f.BoolVar(&override, "override", false, "with --resume: go on under a changed configuration")
 	f.BoolVar(&fallBack, "fall-back", false, "with --resume latest: go on from the checkpoint before if the latest is damaged")
 	f.BoolVar(&dryRun, "dry-run", false, "print the configuration and what the run would take; train nothing")
@@ -90,6 +102,10 @@ func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value) (err
 
 func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resume train.Resume) (err error) {
 	e, err := experiments.Open(cmd.Context(), c, values)
+	if errors.Is(err, train.ErrStopped) {
+		sayStopped(cmd, c, train.Result{})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -100,21 +116,41 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %d pairs that could not be read, such as %s\n", n, files[0])
 	}
 	if errors.Is(err, train.ErrStopped) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "stopped behind step %d of %d and saved in %s; go on with --resume latest\n", r.Step, c.Train.MaxSteps, r.Checkpoint)
+		sayStopped(cmd, c, r)
 		return nil
 	}
+	if err != nil {
+		return advice(err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --out MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)
+	return nil
+}
+
+// sayStopped says how far a run came that was told to stop.
+func sayStopped(cmd *cobra.Command, c configs.Experiment, r train.Result) {
+	text := "stopped before the first step: nothing to save"
+	switch {
+	case r.Checkpoint != "":
+		text = fmt.Sprintf("stopped after step %d of %d and saved in %s; go on with --resume latest", r.Step, c.Train.MaxSteps, r.Checkpoint)
+	case r.Step > 0:
+		text = fmt.Sprintf("stopped after step %d of %d: nothing new to save; go on with --resume latest", r.Step, c.Train.MaxSteps)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), text)
+}
+
+// advice adds the option that helps to an error of a run's beginning.
+func advice(err error) error {
 	switch {
 	case errors.Is(err, train.ErrExists):
 		return fmt.Errorf("%w: --resume latest, or --set run.output=FOLDER", err)
+	case errors.Is(err, train.ErrNoCheckpoint):
+		return fmt.Errorf("%w; --resume auto begins a new run where there is nothing to go on from", err)
 	case errors.Is(err, train.ErrChanged):
 		return fmt.Errorf("%w\n--override goes on nevertheless", err)
 	case errors.Is(err, train.ErrDamaged):
 		return fmt.Errorf("%w\n--fall-back goes on from the checkpoint before", err)
-	case err != nil:
-		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --out MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)
-	return nil
+	return err
 }
 
 func notes(cmd *cobra.Command, e *experiments.Experiment) {
@@ -129,7 +165,7 @@ func trainLines(cmd *cobra.Command, c configs.Experiment) train.Hooks {
 	return train.Hooks{
 		Start: func(_ context.Context, step int) error {
 			if step > 0 {
-				fmt.Fprintf(w, "going on behind step %d of %d\n", step, c.Train.MaxSteps)
+				fmt.Fprintf(w, "going on after step %d of %d\n", step, c.Train.MaxSteps)
 			}
 			return nil
 		},

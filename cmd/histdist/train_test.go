@@ -2,12 +2,15 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,7 +54,11 @@ func TestFromPairsToATranslation(t *testing.T) {
 	says(do(exitOK, args...), "done: step 6")
 	says(do(exitFailed, args...), "--resume latest")
 	says(do(exitFailed, append(args, "--resume", "latest", "--set", "train.lr=5e-4")...), "--override")
-	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "going on behind step 4")
+	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "going on after step 4")
+	says(do(exitFailed, append(args, "--resume", "latest", "--set", "run.output="+filepath.Join(dir, "other"))...), "no checkpoint to go on from")
+	if _, err := os.Stat(filepath.Join(dir, "other")); err == nil {
+		t.Error("a run that has nothing to go on from made its folder")
+	}
 	says(do(exitOK, "config", "print", "--experiment", filepath.Join(output, "experiment.yaml")), "steps: 6")
 	do(exitOK, "export", output, "--out", exported, "--dtype", "float16")
 	says(do(exitFailed, "export", output, "--out", exported), "exist")
@@ -71,6 +78,80 @@ func tinyTraining(t *testing.T, pairs, output string) []string {
 	}
 }
 
+// A run's folder that was moved is where the run goes on, and a copy is a run of its own.
+func TestMovedRunGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	pairs, output, archive := filepath.Join(dir, "pairs"), filepath.Join(dir, "runs", "er"), filepath.Join(dir, "archive")
+	do := func(args ...string) string {
+		t.Helper()
+		var stderr strings.Builder
+		if code := run(t.Context(), args, &stderr, &stderr); code != exitOK {
+			t.Fatalf("%s: exit code %d:\n%s", args[0], code, &stderr)
+		}
+		return stderr.String()
+	}
+	do("data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
+	do(append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...)...)
+	if err := os.CopyFS(archive, os.DirFS(output)); err != nil { // as cp -r
+		t.Fatal(err)
+	}
+	said := do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--override", "--set", "train.steps=8")
+	check(t, "standard error", said, "going on after step 6 of 8")
+	check(t, "standard error", said, "done: step 8, "+filepath.Join(archive, "checkpoint-8"))
+	if _, err := os.Stat(filepath.Join(output, "checkpoint-8")); err == nil {
+		t.Error("the run went on in the old place")
+	}
+	if err := os.RemoveAll(output); err != nil {
+		t.Fatal(err)
+	}
+	said = do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--override", "--set", "train.steps=10")
+	check(t, "standard error", said, "going on after step 8 of 10")
+	if _, err := os.Stat(output); err == nil {
+		t.Error("the old place is there again")
+	}
+}
+
+// countdown is a context that ends when it is asked for the n-th time whether it has.
+type countdown struct {
+	context.Context
+	cancel context.CancelFunc
+	left   *atomic.Int64
+}
+
+func (c countdown) Err() error {
+	if c.left.Add(-1) == 0 {
+		c.cancel()
+	}
+	return c.Context.Err()
+}
+
+// Ctrl-C before the first step, while data, model and programs are opened, is no failure either.
+func TestInterruptedStartIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	pairs := filepath.Join(dir, "pairs")
+	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+		&strings.Builder{}, &strings.Builder{}); code != exitOK {
+		t.Fatal("no pairs")
+	}
+	begun := false
+	for n := int64(1); !begun; n += max(1, n/2) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := countdown{ctx, cancel, &atomic.Int64{}}
+		c.left.Store(n)
+		var stdout, stderr strings.Builder
+		output := filepath.Join(dir, fmt.Sprint(n))
+		code := run(c, append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...), &stdout, &stderr)
+		cancel()
+		begun = strings.Contains(stderr.String(), "step 1 ")
+		if code != exitOK || !begun && !strings.HasSuffix(stderr.String(), "stopped before the first step: nothing to save\n") {
+			t.Errorf("interrupted at look %d: exit code %d:\n%s", n, code, &stderr)
+		}
+		if _, err := os.Stat(filepath.Join(output, "latest")); err == nil && !begun {
+			t.Errorf("interrupted at look %d: there is a checkpoint", n)
+		}
+	}
+}
+
 // A command that is killed at drawn moments, again and again, and resumed each time, ends with the weights of one that was not.
 func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	kills := 4
@@ -85,7 +166,7 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	}
 	// A checkpoint a step, so that kills hit many of them.
 	begin := func(output string) (*exec.Cmd, *bufio.Scanner) {
-		args := append([]string{"train", "demo", "--resume", latest}, tinyTraining(t, pairs, output)...)
+		args := append([]string{"train", "demo", "--resume", auto}, tinyTraining(t, pairs, output)...)
 		cmd := exec.Command(os.Args[0], append(args, "--set", "train.checkpoint-every=1", "--set", "train.validate-every=0", "--set", "train.steps=24")...)
 		cmd.Env = append(os.Environ(), asCommand+"=1")
 		stderr, err := cmd.StderrPipe()
