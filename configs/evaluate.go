@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+
+	"github.com/spf13/pflag"
 
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
@@ -23,8 +26,9 @@ type Evaluate struct {
 	HE     string `key:"he" usage:"folder of the H&E images with the same names: as virtual stains they are the floor"`
 	Output string `key:"output" usage:"folder for the results and what a later run can use again"`
 
-	Model string `key:"model" usage:"translate the images of --he with this model first, instead of --fake; the sampler's options are those of the section translate"`
-	Train string `key:"train" usage:"what the model was trained with: a data set, a folder or a list (.csv); warns where slides are shared"`
+	Model   string `key:"model" usage:"translate the images of --he with this model first, instead of --fake; the sampler's options are those of the section translate"`
+	Variant string `key:"variant" usage:"which weights of --model to read where its folder has several, such as fp16"`
+	Train   string `key:"train" usage:"what the model was trained with: a data set, a folder or a list (.csv); warns where slides are shared"`
 
 	Against        string `key:"against" usage:"folder with the results of another run on the same real images: test the difference"`
 	PatientPattern string `key:"patient-pattern" usage:"regular expression that finds the patient or slide in a name: its first group"`
@@ -68,6 +72,13 @@ func DefaultEvaluate() EvaluateFile {
 			Resamples: s.Resamples, Flips: s.Flips, Seed: int64(s.Seed), Device: "auto", Batch: features.DefaultBatch,
 		},
 	}
+}
+
+// LoadEvaluate is LoadFile for the sections evaluate and translate. measured reports whether the micrometres per pixel were given.
+func LoadEvaluate(f *EvaluateFile, path string, flags map[string]*pflag.Flag) (measured bool, err error) {
+	values, err := LoadFile(f, path, flags)
+	f.Translate.settle(values)
+	return slices.ContainsFunc(values, func(v Value) bool { return v.Key == "evaluate.mpp" && v.Origin != byDefault }), err
 }
 
 // Settings are what the results depend on.

@@ -20,9 +20,12 @@ type Experiment struct {
 
 // Model says what the training begins with.
 type Model struct {
-	Base   string `key:"base" usage:"folder or Hugging Face id of the diffusion model to begin with; a U-Net for text alone is widened"`
-	Phikon string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
-	Prompt string `key:"prompt" usage:"text that describes the H&E to the model"`
+	Base    string  `key:"base" usage:"folder or Hugging Face id of the diffusion model to begin with; a U-Net for text alone is widened"`
+	Phikon  string  `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
+	Prompt  string  `key:"prompt" usage:"text that describes the H&E to the model (default: the base's, or H&E)"`
+	Variant string  `key:"variant" usage:"which weights of the base to read where its folder has several, such as fp16"`
+	Marker  string  `key:"marker" usage:"what the IHC stains show, such as ER: the exported model says so"`
+	MPP     float64 `key:"mpp" usage:"micrometres per pixel of the images, 0 if unknown: the exported model says so"`
 }
 
 // Data says which pairs the training learns from, and how they come.
@@ -66,7 +69,7 @@ type Run struct {
 // DefaultExperiment has the paper's values: 512-pixel crops of at most 4096 pairs in MIST's layout, 300 epochs in batches of 48.
 func DefaultExperiment() Experiment {
 	return Experiment{
-		Model: Model{Base: "stable-diffusion-v1-5/stable-diffusion-v1-5", Prompt: "H&E"},
+		Model: Model{Base: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 		Data: Data{
 			Layout: data.MIST, Split: "train", ValidationSplit: "val", MaxPairs: 4096, Crop: 512, Augment: true, Batch: 48,
 			Corrupt: data.CorruptError, Memory: 1024,
@@ -102,6 +105,7 @@ func (e Experiment) validate() error {
 		}
 	}
 	want(e.Model.Base != "", "model.base", "is missing: want a folder, or an id such as stable-diffusion-v1-5/stable-diffusion-v1-5")
+	want(e.Model.MPP >= 0 && e.Model.MPP <= 1000, "model.mpp", "is %g: want micrometres per pixel, such as 0.5; 0 is unknown", e.Model.MPP)
 	d := e.Data
 	switch d.Layout {
 	case data.Folders:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/pflag"
+
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 )
@@ -15,18 +17,19 @@ type TranslateFile struct {
 
 // Translate is the section translate.
 type Translate struct {
-	Model  string `key:"model" usage:"folder or Hugging Face id of the marker's model"`
-	Phikon string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
-	Input  string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
-	Output string `key:"output" usage:"image to write for one input image, else a folder"`
+	Model   string `key:"model" usage:"folder or Hugging Face id of the marker's model"`
+	Variant string `key:"variant" usage:"which weights to read where a model's folder has several, such as fp16"`
+	Phikon  string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
+	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
+	Output  string `key:"output" usage:"image to write for one input image, else a folder"`
 
 	StepsInversion   int                     `key:"steps-inversion" usage:"steps from the H&E to noise, 2 to 1000"`
 	StepsTranslation int                     `key:"steps-translation" usage:"steps from noise to the IHC stain, 2 to 1000"`
 	Eta              schedule.Eta            `key:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
 	EtaInversion     schedule.Eta            `key:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
 	Normalize        schedule.Normalize      `key:"normalize" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
-	PromptInversion  string                  `key:"prompt-inversion" usage:"text that describes the input to the model"`
-	PredictionType   schedule.PredictionType `key:"prediction-type" usage:"what the model was trained to predict: v_prediction or epsilon"`
+	PromptInversion  string                  `key:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
+	PredictionType   schedule.PredictionType `key:"prediction-type" usage:"what the model was trained to predict: v_prediction or epsilon (default: as its folder says)"`
 	Seed             int64                   `key:"seed" usage:"of the noise: the same seed gives the same picture"`
 	Without          infer.Without           `key:"without" usage:"for ablations, parts to leave out: tokens, concatenation, inversion"`
 
@@ -53,6 +56,25 @@ func DefaultTranslate() TranslateFile {
 		Normalize: s.Normalize, PromptInversion: s.PromptInversion, PredictionType: s.Prediction,
 		Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
 	}}
+}
+
+// noPrompt has the ids of an empty text, for the tokenizer drops spaces, but is not the model's default.
+const noPrompt = " "
+
+// settle tells an empty prompt that was asked for from one that was left out.
+func (t *Translate) settle(values []Value) {
+	for _, v := range values {
+		if v.Key == "translate.prompt-inversion" && v.Origin != byDefault && t.PromptInversion == "" {
+			t.PromptInversion = noPrompt
+		}
+	}
+}
+
+// LoadTranslate is LoadFile for the section translate.
+func LoadTranslate(f *TranslateFile, path string, flags map[string]*pflag.Flag) error {
+	values, err := LoadFile(f, path, flags)
+	f.Translate.settle(values)
+	return err
 }
 
 // Settings are those of the sampler.

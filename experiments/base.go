@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,21 +27,35 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
-	if e.model, err = model.Open(base, model.Options{Phikon: c.Phikon, TextUNet: true}); err != nil {
+	if e.model, err = model.Open(base, model.Options{
+		Phikon: c.Phikon, TextUNet: true, Variant: c.Variant, Prediction: e.Config.Train.Prediction,
+	}); err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
+	e.Notes = append(e.Notes, e.model.Notes...)
+	e.settlePurpose()
 	unet = filepath.Join(e.model.Dir, "unet")
 	channels := 2 * e.model.VAE.LatentChannels
 	if e.model.UNet.InChannels == channels {
 		return unet, nil
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
-	if err := once(wide, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{}) }); err != nil {
+	if err := once(wide, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant}) }); err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
 	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text alone: conv_in is widened from %d to %d channels in %s", e.model.UNet.InChannels, channels, wide))
 	e.model.UNet.InChannels = channels
 	return wide, nil
+}
+
+// settlePurpose takes over what the base was trained for, where the configuration says nothing else.
+func (e *Experiment) settlePurpose() {
+	c, base := &e.Config.Model, e.model.Purpose
+	own := cmp.Or(base.Prompt, model.DefaultPrompt)
+	if c.Prompt != "" && c.Prompt != own && base.Prompt != "" {
+		e.Notes = append(e.Notes, fmt.Sprintf("model.prompt %q, though the base's %s says %q", c.Prompt, model.PurposeFile, own))
+	}
+	c.Prompt = cmp.Or(c.Prompt, own)
 }
 
 // newModel makes a model of a folder of configurations without weights, on disk or built in, and takes a built-in model out of the
@@ -49,7 +64,7 @@ func (e *Experiment) newModel(ctx context.Context, base string) (string, error) 
 	made := filepath.Join(e.Config.Run.Output, baseFolder)
 	folder := os.DirFS(base) // base may be an id, or nothing: model.Open says
 	switch base {
-	case "demo": // the trained model in the binary
+	case demo.Name: // the trained model in the binary
 		return made, demo.Extract(made)
 	case "demo-model": // its configurations alone
 		var err error

@@ -82,12 +82,16 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	if err != nil {
 		return fmt.Errorf("train.prediction-type: %w", err)
 	}
+	if c.Objective == train.Diffusion {
+		e.Notes = append(e.Notes, e.model.Scheduler.Notes(c.Prediction)...)
+	}
 	s, err := schedule.New(noise)
 	if err != nil {
 		return err
 	}
 	e.trainer, err = train.New(c, train.Options{
-		Device: e.device, Peers: e.devices[1:], Group: e.group, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"), Schedule: s,
+		Device: e.device, Peers: e.devices[1:], Group: e.group, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"),
+		Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {
 		return err

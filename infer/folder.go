@@ -189,7 +189,8 @@ type loaded struct {
 // started again. The error is ctx's when that ended.
 func (p *Pipeline) Run(ctx context.Context, jobs []Job, o RunOptions) (Summary, error) {
 	s := Summary{Failed: []Failure{}}
-	if err := o.Settings.Validate(); err != nil {
+	var err error
+	if o.Settings, _, err = p.Resolve(o.Settings); err != nil {
 		return s, err
 	}
 	report := o.Report
@@ -307,10 +308,11 @@ func (o RunOptions) settings() string {
 	return line
 }
 
-// Statements on the model and the precision, which an output depends on.
+// Statements on the model and the precision, which an output depends on, and on what of the model's folder was overridden or left open.
 const (
 	ModelKey     = "histdist.model"
 	PrecisionKey = "histdist.precision"
+	NotesKey     = "histdist.notes"
 )
 
 // translateFiles translates a batch and writes its outputs. What goes wrong with the batch as a whole is every job's error, but for

@@ -104,6 +104,10 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
+	var err error
+	if r.Settings, _, err = p.Resolve(r.Settings); err != nil {
+		return nil, fmt.Errorf("translate: %w", err)
+	}
 	schedules, err := p.schedules(r.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("translate: %w", err)

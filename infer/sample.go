@@ -57,11 +57,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		clear(condition)
 	}
 	latents := slices.Clone(start)
-	up, err := t.schedules.InverseTimesteps(s.StepsInversion)
-	if err != nil {
-		return nil, err
-	}
-	down, err := t.schedules.Timesteps(s.StepsTranslation)
+	up, down, err := timesteps(t.schedules.Config, s)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func newDiffusion(c Config, folder string, s *schedule.Schedule) (*diffusion, er
 	if s == nil || s.Config.PredictionType != c.Prediction {
 		return nil, fmt.Errorf("want a noise schedule for %s", c.Prediction)
 	}
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
 	n, err := unet.ReadConfig(filepath.Join(folder, configFile))
 	if err != nil {
 		return nil, err

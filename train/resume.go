@@ -154,7 +154,7 @@ func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[str
 			if s.part == Averages && each != t {
 				continue // the first device keeps them
 			}
-			if err := each.state.load(filepath.Join(path, from), s.part); err != nil {
+			if err := each.state.load(filepath.Join(path, from), "", s.part); err != nil {
 				return nil, err
 			}
 		}

@@ -78,9 +78,12 @@ func (s *state) close() error {
 	return errors.Join(errs...)
 }
 
-// load fills a part of the state from a file or folder of weights under the parameters' names.
-func (s *state) load(path string, part Part) (err error) {
-	store, err := weights.Open(path, weights.Options{})
+// load fills a part of the state from a file or folder of weights under the parameters' names, from the variant where it has that.
+func (s *state) load(path, variant string, part Part) (err error) {
+	if !weights.HasVariant(path, variant) {
+		variant = ""
+	}
+	store, err := weights.Open(path, weights.Options{Variant: variant})
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,8 @@ type Options struct {
 	// UNet or VAE, by the configuration's objective, is the folder of the network to begin with: config.json and weights in
 	// diffusers' layout.
 	UNet, VAE string
+	// Variant picks the weights to begin with if the folder has it; see weights.Options.
+	Variant string
 	// Schedule is the noise of a U-Net's time steps: schedule.New of the model's scheduler_config.json For the prediction type.
 	Schedule *schedule.Schedule
 	// Profile times the programs' steps one after the other, for Reports. It is slow.
@@ -100,7 +102,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if t.state, err = newState(o.Device, params, c.EMA); err != nil {
 		return nil, err
 	}
-	if err = t.state.load(o.network(c.Objective), Parameters); err != nil {
+	if err = t.state.load(o.network(c.Objective), o.Variant, Parameters); err != nil {
 		return nil, err
 	}
 	if c.EMA {

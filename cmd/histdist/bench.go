@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/experiments/bench"
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/modelbench"
 	"github.com/histdist/histdist/graph/vm"
@@ -16,7 +17,7 @@ import (
 
 func benchCommand() *cobra.Command {
 	var o modelbench.Options
-	var device, precision, folder, newModel string
+	var device, precision, folder, variant, newModel string
 	var threads, steps int
 	var asJSON, profile bool
 	c := &cobra.Command{
@@ -44,6 +45,9 @@ again (training-sparing); --only chooses.`,
 				o.Profile = func(r vm.Report) { fmt.Fprintln(cmd.OutOrStdout(), r) }
 			}
 			run := func(tell func(modelbench.Result)) error { return modelbench.Run(cmd.Context(), o, tell) }
+			if folder, err = demo.Find(folder); err != nil {
+				return err
+			}
 			if folder != "" {
 				run = func(tell func(modelbench.Result)) error {
 					names := o.Only
@@ -51,7 +55,7 @@ again (training-sparing); --only chooses.`,
 						names = bench.Names()
 					}
 					return bench.Run(cmd.Context(), bench.Options{
-						Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Model: folder, Batch: max(1, o.Batch), Size: 512, Steps: steps, Runs: o.Runs,
+						Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, Model: folder, Variant: variant, Batch: max(1, o.Batch), Size: 512, Steps: steps, Runs: o.Runs,
 						Profile: o.Profile,
 					}, names, tell)
 				}
@@ -77,6 +81,7 @@ again (training-sparing); --only chooses.`,
 	c.Flags().StringSliceVar(&o.Only, "only", nil, "names of the networks to time")
 	c.Flags().IntVar(&o.Batch, "batch", 1, "images at once")
 	c.Flags().StringVar(&folder, "model", "", "model's folder: time translation and training with it")
+	c.Flags().StringVar(&variant, "variant", "", variantUsage)
 	c.Flags().StringVar(&newModel, "new-model", "", "folder to write a full-size model of random weights to, for --model; nothing is timed")
 	c.Flags().IntVar(&steps, "steps", 100, "with --model: steps of the inversion and of the translation, each")
 	c.Flags().BoolVar(&profile, "profile", false, "print where the time goes, with the steps timed one by one: their sum is more than a step takes")

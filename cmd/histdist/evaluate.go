@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 )
 
@@ -43,20 +46,24 @@ Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed),
 	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := configs.LoadFile(&c, file, flags); err != nil {
+		measured, err := configs.LoadEvaluate(&c, file, flags)
+		if err != nil {
 			return err
 		}
-		return runEvaluate(cmd, c)
+		return runEvaluate(cmd, c, measured)
 	}
 	return command
 }
 
-// runEvaluate runs the command with its options.
-func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile) (err error) {
-	e := c.Evaluate
-	if err := e.Validate(); err != nil {
+// runEvaluate runs the command with its options. measured says that the micrometres per pixel were given.
+func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err error) {
+	if err := c.Evaluate.Validate(); err != nil {
 		return err
 	}
+	if err := asModel(cmd, &c.Evaluate, measured); err != nil {
+		return err
+	}
+	e := c.Evaluate
 	d, err := devices.Open(e.Device, e.Threads)
 	if err != nil {
 		return fmt.Errorf("--device: %w", err)
@@ -89,6 +96,30 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile) (err error) {
 	return nil
 }
 
+// asModel finds the model and takes over what its folder says of the images.
+func asModel(cmd *cobra.Command, e *configs.Evaluate, measured bool) (err error) {
+	if e.Model == "" {
+		return nil
+	}
+	if e.Model, err = demo.Find(e.Model); err != nil {
+		return err
+	}
+	if e.Model, err = model.Find(e.Model); err != nil {
+		return err
+	}
+	p, err := model.ReadPurpose(e.Model)
+	if err != nil || p.MPP == 0 || p.MPP == e.MPP {
+		return err
+	}
+	if measured {
+		printNotes(cmd, []string{fmt.Sprintf("%g micrometres per pixel, though the model's %s says %g", e.MPP, model.PurposeFile, p.MPP)})
+		return nil
+	}
+	e.MPP = p.MPP
+	printNotes(cmd, []string{fmt.Sprintf("%g micrometres per pixel, as the model's %s says", e.MPP, model.PurposeFile)})
+	return nil
+}
+
 // translateFirst makes the virtual images with a model.
 func translateFirst(cmd *cobra.Command, c configs.EvaluateFile, d device.Device) ([]evaluate.Problem, error) {
 	t := c.Translate
@@ -97,7 +128,8 @@ func translateFirst(cmd *cobra.Command, c configs.EvaluateFile, d device.Device)
 		return nil, fmt.Errorf("translate.precision: %w", err)
 	}
 	return evaluate.Translation{
-		Model: c.Evaluate.Model, Phikon: t.Phikon, HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Device: d,
+		Model: c.Evaluate.Model, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Note: func(notes []string) { printNotes(cmd, notes) },
+		HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Device: d,
 		Precision: precision, LowMemory: t.LowMemory, Batch: t.Batch, Software: "histdist " + version, Report: reporter(cmd.ErrOrStderr()),
 	}.Run(cmd.Context())
 }

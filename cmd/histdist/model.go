@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/weights"
 )
@@ -28,16 +29,22 @@ func modelCommand() *cobra.Command {
 
 func inspectCommand() *cobra.Command {
 	var asJSON bool
+	var o model.Options
 	c := &cobra.Command{
 		Use:   "inspect FOLDER|MODEL",
 		Short: "say what is in a model's folder and what is missing",
 		Long: `Says which networks are in a folder that diffusers or transformers saved, or in Hugging Face's cache under a name such as
-owkin/phikon: parameters, types, bytes, and every tensor that is missing, left over or of another shape. Reads headers only.
+owkin/phikon: parameters, types, bytes, and every tensor that is missing, left over, of another shape or not finite. Everything that
+translate would refuse is found; notes say what else should be known.
 
 Exit code 0: everything can be used. 1: something can't.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := model.Inspect(args[0])
+			folder, err := demo.Find(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := model.Inspect(folder, o)
 			if err != nil {
 				return err
 			}
@@ -55,8 +62,13 @@ Exit code 0: everything can be used. 1: something can't.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&o.Phikon, "phikon", "", "folder or id of the vision transformer, as for translate")
+	c.Flags().StringVar(&o.Variant, "variant", "", variantUsage)
 	return c
 }
+
+// variantUsage is the help for --variant.
+const variantUsage = "which weights to read where a folder has several, such as fp16"
 
 // shownNames is how many tensors of a kind are printed; --json has all.
 const shownNames = 10
@@ -93,6 +105,7 @@ func printReport(out io.Writer, r model.Report) error {
 		printNames(&b, n.Name+": missing", n.Missing)
 		printNames(&b, n.Name+": left over", n.Surplus)
 		printNames(&b, n.Name+": of another shape or type", n.Misshaped)
+		printNames(&b, n.Name+": damaged", n.Damaged)
 		if n.Error != "" {
 			fmt.Fprintf(&b, "%s: %s\n", n.Name, n.Error)
 		}
@@ -101,6 +114,9 @@ func printReport(out io.Writer, r model.Report) error {
 		if o.Error != "" {
 			fmt.Fprintf(&b, "%s: %s\n", o.Name, o.Error)
 		}
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "note: %s\n", note)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -135,7 +151,7 @@ type convertFlags struct {
 func (f *convertFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
 	c.Flags().Int64Var(&f.shardMB, "max-shard-mb", 10_000, "largest size of one file, in 10⁶ bytes")
-	c.Flags().StringVar(&f.variant, "variant", "", "which weights to read where a folder has several, such as fp16")
+	c.Flags().StringVar(&f.variant, "variant", "", variantUsage)
 }
 
 func (f *convertFlags) options() (model.ConvertOptions, error) {
@@ -162,7 +178,11 @@ from .bin or .safetensors; all other files as they are. The new folder appears w
 			if err != nil {
 				return err
 			}
-			return model.Convert(cmd.Context(), args[0], args[1], o)
+			folder, err := demo.Find(args[0])
+			if err != nil {
+				return err
+			}
+			return model.Convert(cmd.Context(), folder, args[1], o)
 		},
 	}
 	f.add(c)
@@ -183,7 +203,11 @@ begin with weights of zero, so that the U-Net gives the same at first; training 
 			if err != nil {
 				return err
 			}
-			return model.Widen(cmd.Context(), args[0], args[1], channels, o)
+			folder, err := demo.Find(args[0])
+			if err != nil {
+				return err
+			}
+			return model.Widen(cmd.Context(), folder, args[1], channels, o)
 		},
 	}
 	f.add(c)

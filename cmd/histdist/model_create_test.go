@@ -17,7 +17,7 @@ func TestModelCreate(t *testing.T) {
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
-	r, err := model.Inspect(out)
+	r, err := model.Inspect(out, model.Options{})
 	if err != nil || !r.Healthy() {
 		t.Fatalf("%+v, %v", r, err)
 	}

@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
@@ -42,7 +44,7 @@ Exit codes: 0 all done, 1 something failed (it is listed), 2 wrong command line.
 	flags := configs.AddFlags(command.Flags(), &c, "translate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := configs.LoadFile(&c, file, flags); err != nil {
+		if err := configs.LoadTranslate(&c, file, flags); err != nil {
 			return err
 		}
 		return translate(cmd, c.Translate)
@@ -63,7 +65,11 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	if err != nil {
 		return fmt.Errorf("--precision: %w", err)
 	}
-	m, err := model.Open(c.Model, model.Options{Phikon: c.Phikon})
+	folder, err := demo.Find(c.Model)
+	if err != nil {
+		return err
+	}
+	m, err := model.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.PredictionType})
 	if err != nil {
 		return err
 	}
@@ -80,8 +86,13 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	p := infer.New(m, infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
 	defer func() { err = errors.Join(err, p.Close()) }()
 
+	settings, notes, err := p.Resolve(c.Settings())
+	if err != nil {
+		return err
+	}
+	printNotes(cmd, notes)
 	o := infer.RunOptions{
-		Settings: c.Settings(), Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
+		Settings: settings, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
 		Report: reporter(cmd.ErrOrStderr()),
 		Provenance: []imagefile.Pair{
 			{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"},
@@ -89,6 +100,9 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 			{Key: infer.ModelKey, Value: fingerprint},
 			{Key: infer.PrecisionKey, Value: c.Precision},
 		},
+	}
+	if len(notes) > 0 {
+		o.Provenance = append(o.Provenance, imagefile.Pair{Key: infer.NotesKey, Value: strings.Join(notes, "; ")})
 	}
 	var recorder *infer.Recorder
 	if c.SaveLatents != "" {
@@ -115,6 +129,13 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 		return fmt.Errorf("%d of %d images failed", n, len(jobs))
 	}
 	return nil
+}
+
+// printNotes prints what a user should know before a run.
+func printNotes(cmd *cobra.Command, notes []string) {
+	for _, n := range notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
+	}
 }
 
 // reporter shows bars on a terminal and writes log lines elsewhere.

@@ -36,7 +36,8 @@ type Options struct {
 	Device    device.Device
 	Precision vm.Precision
 	LowMemory bool
-	Model     string          // a folder; CreateModel makes one
+	Model     string          // a folder or an id; CreateModel makes one
+	Variant   string          // of its weights
 	Batch     int             // images of a training step
 	Size      int             // of an image's side in pixels: 512
 	Steps     int             // of the inversion and of the translation, each: 100
@@ -46,7 +47,7 @@ type Options struct {
 
 // Run measures what is named. Seconds of a result are the median of its runs.
 func Run(ctx context.Context, o Options, names []string, tell func(modelbench.Result)) error {
-	m, err := model.Open(o.Model, model.Options{})
+	m, err := model.Open(o.Model, model.Options{Variant: o.Variant})
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r mod
 		return r, err
 	}
 	before := o.Device.Allocated()
-	t, err := train.New(c, train.Options{Device: o.Device, UNet: filepath.Join(o.Model, "unet"), Schedule: s, Profile: o.Profile != nil})
+	t, err := train.New(c, train.Options{Device: o.Device, UNet: filepath.Join(m.Dir, "unet"), Variant: o.Variant, Schedule: s, Profile: o.Profile != nil})
 	if err != nil {
 		return r, err
 	}

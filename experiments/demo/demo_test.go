@@ -54,7 +54,7 @@ func TestRun(t *testing.T) {
 		if !(r.TrueBrown > 0 && r.TrueBrown < 1 && r.VirtualBrown >= 0 && r.VirtualBrown < 1) {
 			t.Errorf("brown: %g and %g", r.TrueBrown, r.VirtualBrown)
 		}
-		report, err := model.Inspect(r.Model)
+		report, err := model.Inspect(r.Model, model.Options{})
 		if err != nil || !report.Healthy() {
 			t.Errorf("model: %+v, %v", report.Problems, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
@@ -15,6 +16,7 @@ import (
 // Translation says how H&E pictures become the virtual ones of an evaluation.
 type Translation struct {
 	Model, Phikon string // as histdist translate takes them
+	Variant       string // of the weights
 	HE, Output    string // folders
 	Settings      infer.Settings
 	Device        device.Device // stays the caller's
@@ -23,6 +25,7 @@ type Translation struct {
 	Batch         int
 	Software      string
 	Report        infer.Reporter
+	Note          func(notes []string) // is told what of the model's folder is overridden or left open; may be nil
 }
 
 // Run translates what is not there yet. Pictures that fail are problems; an error is that there is nothing to evaluate, or ctx's.
@@ -34,7 +37,7 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := model.Open(t.Model, model.Options{Phikon: t.Phikon})
+	m, err := model.Open(t.Model, model.Options{Phikon: t.Phikon, Variant: t.Variant, Prediction: t.Settings.Prediction})
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +48,21 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 	}
 	p := infer.New(m, infer.Options{Device: t.Device, Precision: t.Precision, LowMemory: t.LowMemory})
 	defer func() { err = errors.Join(err, p.Close()) }()
+	settings, notes, err := p.Resolve(t.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if t.Note != nil {
+		t.Note(notes)
+	}
 	summary, err := p.Run(ctx, jobs, infer.RunOptions{
-		Settings: t.Settings, Batch: t.Batch, Report: t.Report,
+		Settings: settings, Batch: t.Batch, Report: t.Report,
 		Provenance: []imagefile.Pair{
 			{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"},
 			{Key: imagefile.KeySoftware, Value: t.Software},
 			{Key: infer.ModelKey, Value: fingerprint},
 			{Key: infer.PrecisionKey, Value: t.Precision.String()},
+			{Key: infer.NotesKey, Value: strings.Join(notes, "; ")},
 		},
 	})
 	var problems []Problem

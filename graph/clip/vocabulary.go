@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,11 +68,11 @@ func OpenTokenizer(folder string) (*Tokenizer, error) {
 
 // readModel reads vocab.json and merges.txt or else tokenizer.json: the vocabulary and the merges in the order they were learnt.
 func readModel(folder string) (map[string]int32, [][2]string, error) {
-	vocabularyText, vocabularyErr := os.ReadFile(filepath.Join(folder, "vocab.json"))
-	mergesText, mergesErr := os.ReadFile(filepath.Join(folder, "merges.txt"))
+	vocabularyText, vocabularyErr := hfconfig.ReadFile(filepath.Join(folder, "vocab.json"))
+	mergesText, mergesErr := hfconfig.ReadFile(filepath.Join(folder, "merges.txt"))
 	if errors.Is(vocabularyErr, fs.ErrNotExist) && errors.Is(mergesErr, fs.ErrNotExist) {
 		path := filepath.Join(folder, "tokenizer.json")
-		text, err := os.ReadFile(path)
+		text, err := hfconfig.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fmt.Errorf("%s: no tokenizer: want vocab.json and merges.txt, or tokenizer.json: %w", folder, fs.ErrNotExist)
 		}
@@ -232,7 +231,7 @@ func readSettings(folder string) (*settings, error) {
 
 // readOptional parses a file; one that isn't there is passed over.
 func readOptional(path string, parse func(text []byte) error) error {
-	text, err := os.ReadFile(path)
+	text, err := hfconfig.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

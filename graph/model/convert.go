@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // ConvertOptions say how a folder is written.
@@ -34,17 +35,18 @@ type edit struct {
 }
 
 func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *edit) error {
-	src, err := weights.FindModel(name)
+	src, err := Find(name)
 	if err != nil {
 		return err
 	}
 	p, err := weights.ReadPipeline(src)
 	if errors.Is(err, fs.ErrNotExist) {
-		return atomicfile.Folder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change) })
+		return atomicfile.Folder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change, nil) })
 	}
 	if err != nil {
 		return err
 	}
+	v := &variants{wanted: o.Variant}
 	return atomicfile.Folder(dst, func(dir string) error {
 		if err := copyFiles(dir, src, func(string) bool { return true }); err != nil {
 			return err
@@ -57,7 +59,7 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 			from, to := filepath.Join(src, c), filepath.Join(dir, c)
 			var err error
 			if _, unknown := kindOf(from); unknown == nil {
-				err = convertNetwork(ctx, to, from, o, change)
+				err = convertNetwork(ctx, to, from, o, change, v)
 			} else if weights.HasWeights(from) {
 				err = unknown
 			} else {
@@ -67,7 +69,7 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 				return fmt.Errorf("%s: %w", c, err)
 			}
 		}
-		return nil
+		return v.err(src)
 	})
 }
 
@@ -81,10 +83,14 @@ func isWeights(name string) bool {
 	return strings.Contains(name, ".index.")
 }
 
-func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, change *edit) (err error) {
+// convertNetwork writes a network's folder. v, which may be nil, knows in which networks the variant is.
+func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, change *edit, v *variants) (err error) {
 	k, err := kindOf(src)
 	if err != nil {
 		return err
+	}
+	if v != nil {
+		o.Variant = v.of(src)
 	}
 	s, err := weights.Open(src, weights.Options{Variant: o.Variant})
 	if err != nil {
@@ -129,6 +135,9 @@ func tensorsOf(ctx context.Context, s *weights.Store, k kind, change *edit) ([]w
 		}
 		if name != info.Name && len(shape) == 4 && shape[2] == 1 && shape[3] == 1 { // an old linear layer
 			shape = shape[:2]
+		}
+		if err := finite.Check(s.Path()+": "+name, values, finite.Squares); err != nil {
+			return nil, err
 		}
 		if change != nil {
 			if values, shape, err = change.tensor(name, values, shape); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 // copyFiles copies the plain files of src that keep, given a name, wants. dst is made.
@@ -31,7 +32,7 @@ func copyFiles(dst, src string, keep func(name string) bool) error {
 
 // editJSON sets keys of a JSON object in a file and keeps all others, in alphabetical order.
 func editJSON(path string, set map[string]any) error {
-	text, err := os.ReadFile(path)
+	text, err := hfconfig.ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
 	"gorgonia.org/gorgonia"
@@ -144,10 +143,4 @@ func drawn(p *gorgonia.Node, draw func(x []float32)) (weights.Tensor, error) {
 	x := make([]float32, op.Size(p.Shape()))
 	draw(x)
 	return weights.FromValue(p.Name(), tensor.New(tensor.WithShape(p.Shape()...), tensor.WithBacking(x)))
-}
-
-// exists tells whether a file or folder is there.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/histdist/histdist/graph/clip"
-	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/weights"
 )
@@ -21,6 +18,9 @@ type Report struct {
 	Networks []NetworkReport `json:"networks"`
 	Others   []OtherReport   `json:"others,omitempty"` // tokenizer, scheduler, preprocessing
 	Problems []string        `json:"problems,omitempty"`
+	Notes    []string        `json:"notes,omitempty"` // what is no fault but should be known
+
+	errs []error // all that keeps a model from being opened
 }
 
 // NetworkReport says what is in the folder of one network.
@@ -35,7 +35,10 @@ type NetworkReport struct {
 	Missing    []string       `json:"missing,omitempty"`
 	Surplus    []string       `json:"surplus,omitempty"`
 	Misshaped  []string       `json:"misshaped,omitempty"`
+	Damaged    []string       `json:"damaged,omitempty"` // weights that are not finite
 	Error      string         `json:"error,omitempty"`
+
+	store *weights.Store // nil where it can't be opened
 }
 
 // OtherReport is a part without weights.
@@ -56,99 +59,140 @@ func (r Report) Healthy() bool {
 
 // Healthy tells whether the network can be loaded.
 func (n NetworkReport) Healthy() bool {
-	return n.Error == "" && len(n.Missing) == 0 && len(n.Surplus) == 0 && len(n.Misshaped) == 0
+	return n.Error == "" && len(n.Missing) == 0 && len(n.Surplus) == 0 && len(n.Misshaped) == 0 && len(n.Damaged) == 0
 }
 
-// Inspect looks at a pipeline's or a network's folder, or at one by its name in Hugging Face's cache. It reads headers and
-// configurations, no weights. The error is for what is not there at all; what is wrong inside stands in the report.
-func Inspect(name string) (Report, error) {
-	dir, err := weights.FindModel(name)
+// Inspect looks at a pipeline's or a network's folder, or at one by its name in Hugging Face's cache: at all that Open looks at, and at
+// every weight. The error is for what is not there at all; what is wrong inside stands in the report.
+func Inspect(name string, o Options) (Report, error) {
+	dir, err := Find(name)
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Path: dir, Networks: []NetworkReport{}}
-	p, err := weights.ReadPipeline(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.inspectFolder(dir)
-		return r, nil
-	case err != nil:
-		r.Problems = append(r.Problems, err.Error())
-		return r, nil
+	if !exists(filepath.Join(dir, "model_index.json")) && !isFolder(filepath.Join(dir, "unet")) {
+		return inspectFolder(dir, o)
 	}
-	r.Class = p.Class
-	r.inspectPipeline(p)
-	return r, nil
+	m, r := examine(dir, o)
+	p, err := weights.ReadPipeline(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Problems = append(r.Problems, err.Error())
+	}
+	for _, name := range []string{"unet", "vae", "text_encoder"} {
+		if _, missing := p.Folder(name); err == nil && missing != nil {
+			r.Problems = append(r.Problems, "model_index.json has no "+name)
+		}
+	}
+	for i := range r.Networks {
+		r.Networks[i].checkFinite()
+	}
+	r.Notes = append(r.Notes, m.Scheduler.Notes(o.Prediction)...)
+	return *r, m.Close()
 }
 
-// inspectFolder looks at a folder without model_index.json.
-func (r *Report) inspectFolder(dir string) {
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
-		r.Problems = append(r.Problems, "neither model_index.json nor config.json is here: want the folder of a pipeline or of one network, "+
-			"as diffusers or transformers save it")
-		return
+// inspectFolder looks at the folder of one network.
+func inspectFolder(dir string, o Options) (Report, error) {
+	r := Report{Path: dir, Networks: []NetworkReport{}}
+	if !exists(filepath.Join(dir, "config.json")) {
+		r.problem(errors.New("neither model_index.json nor config.json is here: want the folder of a pipeline or of one network, " +
+			"as diffusers or transformers save it"))
+		return r, nil
 	}
-	r.Networks = append(r.Networks, inspectNetwork(filepath.Base(dir), dir))
-	if _, err := os.Stat(filepath.Join(dir, "preprocessor_config.json")); err == nil {
-		_, err := vit.ReadPreprocessor(filepath.Join(dir, "preprocessor_config.json"))
+	k, err := kindOf(dir)
+	v := variants{wanted: o.Variant}
+	s := r.network(filepath.Base(dir), dir, k.class, err, &v)
+	r.problem(v.err(dir))
+	if path := filepath.Join(dir, "preprocessor_config.json"); k.class == vitClass && exists(path) {
+		_, err := vit.ReadPreprocessor(path)
 		r.other("preprocessor", "", err)
 	}
+	r.Networks[0].checkFinite()
+	if s == nil {
+		return r, nil
+	}
+	return r, s.Close()
 }
 
-// inspectPipeline looks at all components of a pipeline, and at a vision transformer beside them.
-func (r *Report) inspectPipeline(p weights.Pipeline) {
-	for _, name := range []string{"unet", "vae", "text_encoder"} {
-		if _, err := p.Folder(name); err != nil {
-			r.Problems = append(r.Problems, fmt.Sprintf("model_index.json has no %s", name))
-			continue
-		}
-		r.Networks = append(r.Networks, inspectNetwork(name, filepath.Join(p.Dir, name)))
+// problem notes an error of the whole folder, if there is one.
+func (r *Report) problem(err error) {
+	if err != nil {
+		r.Problems = append(r.Problems, err.Error())
+		r.errs = append(r.errs, err)
 	}
-	if phikon := filepath.Join(p.Dir, "phikon"); isFolder(phikon) {
-		r.Networks = append(r.Networks, inspectNetwork("phikon", phikon))
-	}
-	_, err := clip.OpenTokenizer(filepath.Join(p.Dir, "tokenizer"))
-	r.other("tokenizer", p.Components["tokenizer"].Class, err)
-	_, err = schedule.ReadConfig(filepath.Join(p.Dir, "scheduler", "scheduler_config.json"))
-	r.other("scheduler", p.Components["scheduler"].Class, err)
 }
+
+// lacks notes what a folder that is fine in itself lacks for a translation.
+func (r *Report) lacks(err error) {
+	r.Notes = append(r.Notes, "not enough to translate with: "+err.Error())
+	r.errs = append(r.errs, err)
+}
+
+// err is everything that keeps a model from being opened.
+func (r *Report) err() error { return errors.Join(r.errs...) }
 
 func (r *Report) other(name, class string, err error) {
 	o := OtherReport{Name: name, Class: class}
 	if err != nil {
 		o.Error = err.Error()
+		r.errs = append(r.errs, fmt.Errorf("%s: %w", name, err))
 	}
 	r.Others = append(r.Others, o)
 }
 
-// inspectNetwork compares the tensors in a folder with the parameters of the network that its config.json describes.
-func inspectNetwork(name, folder string) NetworkReport {
-	n := NetworkReport{Name: name}
-	k, err := kindOf(folder)
+// network opens the weights of a network and compares them with the parameters that its configuration, whose error is given, describes. It
+// returns nil where they can't be opened.
+func (r *Report) network(name, folder, class string, configErr error, v *variants) *weights.Store {
+	n := NetworkReport{Name: name, Class: class}
+	s, err := weights.Open(folder, weights.Options{Variant: v.of(folder)})
 	if err == nil {
-		n.Class = k.class
-	}
-	s, openErr := weights.Open(folder, weights.Options{})
-	if openErr == nil {
-		defer func() { err = errors.Join(err, s.Close()) }()
+		n.store = s
 		n.count(s)
+		if s.Prefix() != "" {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: the tensors' names begin with %q, which is left out", name, s.Prefix()))
+		}
 	}
-	if err := errors.Join(err, openErr); err != nil {
-		n.Error = err.Error()
-		return n
+	if err = errors.Join(configErr, err); err == nil {
+		err = n.compare(folder)
+	}
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+	r.Networks = append(r.Networks, n)
+	var mismatch *weights.MismatchError
+	if err != nil && (!errors.As(err, &mismatch) || mismatch.Prefix != "") {
+		r.Networks[len(r.Networks)-1].Error = err.Error()
+	}
+	return s
+}
+
+// compare finds what is missing, left over or misshaped.
+func (n *NetworkReport) compare(folder string) error {
+	k, err := kindNamed(n.Class)
+	if err != nil {
+		return err
 	}
 	params, err := k.params(filepath.Join(folder, "config.json"))
 	if err != nil {
-		n.Error = err.Error()
-		return n
+		return err
 	}
+	err = n.store.Compare(params, k.mapping)
 	var mismatch *weights.MismatchError
-	if err := s.Compare(params, k.mapping); errors.As(err, &mismatch) {
+	if errors.As(err, &mismatch) {
 		n.Missing, n.Surplus, n.Misshaped = mismatch.Missing, mismatch.Surplus, mismatch.Misshaped
-	} else if err != nil {
-		n.Error = err.Error()
 	}
-	return n
+	return err
+}
+
+// checkFinite looks at every weight.
+func (n *NetworkReport) checkFinite() {
+	if n.store == nil {
+		return
+	}
+	var damaged *weights.DamagedError
+	if errors.As(n.store.CheckFinite(), &damaged) {
+		for _, err := range damaged.Errs {
+			n.Damaged = append(n.Damaged, err.Error())
+		}
+	}
 }
 
 // count adds the tensors up.

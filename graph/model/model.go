@@ -27,8 +27,10 @@ type Options struct {
 	Phikon string
 	// TextUNet also accepts a text-to-image U-Net, which takes noisy latents without a condition; Widen makes one of HistDiST of it.
 	TextUNet bool
-	// Variant picks weights such as fp16; see weights.Options.
+	// Variant picks weights such as fp16 in the networks that have them; see weights.Options.
 	Variant string
+	// Prediction is the prediction type that a user has chosen; "" is what the folder says. See schedule.Config.For.
+	Prediction schedule.PredictionType
 }
 
 // Model is an opened pipeline with its vision transformer.
@@ -40,6 +42,8 @@ type Model struct {
 	Text         clip.Config
 	ViT          vit.Config
 	Scheduler    schedule.Config
+	Purpose      Purpose
+	Notes        []string // what a user should know of the folder
 	Tokenizer    *clip.Tokenizer
 	Preprocessor *vit.Preprocessor
 
@@ -47,100 +51,35 @@ type Model struct {
 }
 
 // Open opens a model's folder, or finds it by its name in Hugging Face's cache, and its vision transformer. Weights are mapped:
-// nothing but headers is read. Everything that is missing or wrong is reported at once.
+// nothing but headers is read. Everything that is missing or wrong is reported at once, by the check that Inspect shows.
 func Open(name string, o Options) (*Model, error) {
-	dir, err := weights.FindModel(name)
+	dir, err := Find(name)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Dir: dir}
-	phikonErr := m.findPhikon(o.Phikon)
-	err = errors.Join(
-		part(dir, "unet", unet.ReadConfig, &m.UNet),
-		part(dir, "vae", vae.ReadConfig, &m.VAE),
-		part(dir, "text_encoder", clip.ReadConfig, &m.Text),
-		m.store(&m.unet, filepath.Join(dir, "unet"), o),
-		m.store(&m.vae, filepath.Join(dir, "vae"), o),
-		m.store(&m.text, filepath.Join(dir, "text_encoder"), o),
-		m.openTokenizer(), m.readScheduler(), phikonErr,
-	)
-	if phikonErr == nil {
-		err = errors.Join(err, m.openPhikon(o))
-	}
-	if err == nil {
-		err = m.fit(o)
-	}
-	if err != nil {
+	m, r := examine(dir, o)
+	if err := r.err(); err != nil {
 		return nil, errors.Join(fmt.Errorf("model %s: %w", dir, err), m.Close())
 	}
+	m.Notes = r.Notes
 	return m, nil
 }
 
-// part reads the configuration of a component.
-func part[C any](dir, component string, read func(string) (C, error), c *C) (err error) {
-	*c, err = read(filepath.Join(dir, component, "config.json"))
-	return err
-}
-
-func (m *Model) store(s **weights.Store, folder string, o Options) (err error) {
-	*s, err = weights.Open(folder, weights.Options{Variant: o.Variant})
-	return err
-}
-
-func (m *Model) openTokenizer() (err error) {
-	m.Tokenizer, err = clip.OpenTokenizer(filepath.Join(m.Dir, "tokenizer"))
-	return err
-}
-
-func (m *Model) readScheduler() (err error) {
-	m.Scheduler, err = schedule.ReadConfig(filepath.Join(m.Dir, "scheduler", "scheduler_config.json"))
-	return err
-}
-
-// findPhikon finds the folder of the vision transformer.
-func (m *Model) findPhikon(name string) (err error) {
-	if name == "" {
-		name = DefaultPhikon
-		if inside := filepath.Join(m.Dir, "phikon"); isFolder(inside) {
-			name = inside
-		}
+// Find returns the folder of a model: see weights.FindModel. A training run's folder is refused.
+func Find(name string) (string, error) {
+	dir, err := weights.FindModel(name)
+	if err != nil {
+		return "", err
 	}
-	if m.PhikonDir, err = weights.FindModel(name); err != nil {
-		return fmt.Errorf("vision transformer: %w", err)
+	has := func(name string) bool { return exists(filepath.Join(dir, name)) }
+	switch {
+	case has("model_index.json"):
+	case has("experiment.yaml"), has("latest"):
+		return "", fmt.Errorf("%s is a training run, not a model: export it first: histdist export %s --out MODEL", name, name)
+	case has("manifest.json") && has("state.json"):
+		return "", fmt.Errorf("%s is a checkpoint of a training run, not a model: export it first: histdist export %s --out MODEL", name, name)
 	}
-	return nil
-}
-
-func (m *Model) openPhikon(o Options) error {
-	err := m.store(&m.vit, m.PhikonDir, Options{})
-	if err != nil && o.Variant != "" {
-		err = m.store(&m.vit, m.PhikonDir, o)
-	}
-	config, configErr := vit.ReadConfig(filepath.Join(m.PhikonDir, "config.json"))
-	preprocessor, preprocessorErr := vit.ReadPreprocessor(filepath.Join(m.PhikonDir, "preprocessor_config.json"))
-	m.ViT, m.Preprocessor = config, preprocessor
-	return errors.Join(err, configErr, preprocessorErr)
-}
-
-// fit checks that the networks go together.
-func (m *Model) fit(o Options) error {
-	var errs []error
-	want := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	latents := m.VAE.LatentChannels
-	want(m.UNet.OutChannels == latents, "unet: out_channels is %d, but vae: latent_channels is %d", m.UNet.OutChannels, latents)
-	want(m.UNet.InChannels == 2*latents || o.TextUNet && m.UNet.InChannels == latents, "unet: in_channels is %d: want %d, the noisy latents and the condition; "+
-		"`histdist model widen` makes it from a text-to-image U-Net", m.UNet.InChannels, 2*latents)
-	want(m.UNet.CrossAttentionDim == m.Text.HiddenSize, "unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",
-		m.UNet.CrossAttentionDim, m.Text.HiddenSize)
-	want(m.UNet.CrossAttentionDim == m.ViT.HiddenSize, "unet: cross_attention_dim is %d, but the vision transformer's hidden_size is %d (%s)",
-		m.UNet.CrossAttentionDim, m.ViT.HiddenSize, m.PhikonDir)
-	want(m.Preprocessor.Height == m.ViT.ImageSize && m.Preprocessor.Width == m.ViT.ImageSize,
-		"vision transformer: preprocessor_config.json resizes to %d×%d, but image_size is %d", m.Preprocessor.Height, m.Preprocessor.Width, m.ViT.ImageSize)
-	return errors.Join(errs...)
+	return dir, nil
 }
 
 // BindUNet gives the parameters of a graph of the U-Net their weights: see weights.Store.Bind.
@@ -176,22 +115,6 @@ func (m *Model) Release(params gorgonia.Nodes) error {
 	return errors.Join(errs...)
 }
 
-// Part is a part of a model with weights: the folder in which a pipeline has it.
-type Part string
-
-// The parts.
-const (
-	UNet        Part = "unet"
-	VAE         Part = "vae"
-	TextEncoder Part = "text_encoder"
-	ViT         Part = "phikon"
-)
-
-// CheckFinite reads all weights of a part and reports those that are not finite: see weights.Store.CheckFinite.
-func (m *Model) CheckFinite(p Part) error {
-	return map[Part]*weights.Store{UNet: m.unet, VAE: m.vae, TextEncoder: m.text, ViT: m.vit}[p].CheckFinite()
-}
-
 // Fingerprint is a short hash that tells this model from others: 16 hexadecimal digits over the names, shapes and first bytes of all
 // tensors.
 func (m *Model) Fingerprint() (string, error) {
@@ -221,6 +144,12 @@ func (m *Model) stores() []*weights.Store {
 		}
 	}
 	return open
+}
+
+// exists tells whether a file or folder is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func isFolder(path string) bool {

@@ -92,7 +92,7 @@ func TestNetworksThatDoNotGoTogether(t *testing.T) {
 }
 
 func TestInspect(t *testing.T) {
-	r, err := model.Inspect(golden.Path(t, "tiny"))
+	r, err := model.Inspect(golden.Path(t, "tiny"), model.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestInspectSick(t *testing.T) {
 			if err := test.damage(dir); err != nil {
 				t.Fatal(err)
 			}
-			r, err := model.Inspect(dir)
+			r, err := model.Inspect(dir, model.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,10 +149,10 @@ func TestInspectSick(t *testing.T) {
 			}
 		})
 	}
-	if r, err := model.Inspect(t.TempDir()); err != nil || r.Healthy() {
+	if r, err := model.Inspect(t.TempDir(), model.Options{}); err != nil || r.Healthy() {
 		t.Errorf("an empty folder: healthy %v, error %v", r.Healthy(), err)
 	}
-	if _, err := model.Inspect(filepath.Join(t.TempDir(), "absent")); err == nil {
+	if _, err := model.Inspect(filepath.Join(t.TempDir(), "absent"), model.Options{}); err == nil {
 		t.Error("a folder that isn't there is no error")
 	}
 }
@@ -181,7 +181,7 @@ func TestConvert(t *testing.T) {
 	if err := model.Convert(t.Context(), tiny, dst, model.ConvertOptions{MaxShardBytes: 100_000}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := model.Inspect(dst); err != nil || !r.Healthy() {
+	if r, err := model.Inspect(dst, model.Options{}); err != nil || !r.Healthy() {
 		t.Errorf("the new folder: %+v, error %v", r, err)
 	}
 	if diff := cmp.Diff(tensors(t, filepath.Join(tiny, "unet")), tensors(t, filepath.Join(dst, "unet"))); diff != "" {
@@ -237,7 +237,7 @@ func TestWiden(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("the configuration differs: %s", diff)
 	}
-	if r, err := model.Inspect(dst); err != nil || !r.Healthy() {
+	if r, err := model.Inspect(filepath.Join(dst, "unet"), model.Options{}); err != nil || !r.Healthy() {
 		t.Errorf("the new folder: %+v, error %v", r, err)
 	}
 	if err := model.Widen(t.Context(), filepath.Join(tiny, "vae"), filepath.Join(t.TempDir(), "vae"), 8, model.ConvertOptions{}); err == nil {

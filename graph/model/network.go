@@ -3,7 +3,6 @@ package model
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 // kind is a class of network that this program builds.
@@ -24,6 +24,22 @@ type kind struct {
 	mapping  weights.Mapping
 	// params makes the network's parameters in a graph of the smallest size, from the config.json at path.
 	params func(path string) (gorgonia.Nodes, error)
+}
+
+// The classes beside unetClass and vaeClass.
+const (
+	textClass = "CLIPTextModel"
+	vitClass  = "ViTModel"
+)
+
+// kindNamed is the kind of a class.
+func kindNamed(class string) (kind, error) {
+	for _, k := range kinds() {
+		if k.class == class {
+			return k, nil
+		}
+	}
+	return kind{}, fmt.Errorf("a network of class %q is not known", class)
 }
 
 // The names of weights' files.
@@ -36,9 +52,9 @@ const (
 func kinds() []kind {
 	return []kind{
 		{unetClass, diffusersBase, weights.Mapping{}, unetParams},
-		{"AutoencoderKL", diffusersBase, weights.Mapping{Rename: vae.Rename}, vaeParams},
-		{"CLIPTextModel", transformersBase, weights.Mapping{Ignore: clip.Ignore}, textParams},
-		{"ViTModel", transformersBase, weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore}, vitParams},
+		{vaeClass, diffusersBase, weights.Mapping{Rename: vae.Rename}, vaeParams},
+		{textClass, transformersBase, weights.Mapping{Ignore: clip.Ignore}, textParams},
+		{vitClass, transformersBase, weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore}, vitParams},
 	}
 }
 
@@ -99,7 +115,7 @@ type identity struct {
 // kindOf reads which class of network a folder holds.
 func kindOf(folder string) (kind, error) {
 	path := filepath.Join(folder, "config.json")
-	text, err := os.ReadFile(path)
+	text, err := hfconfig.ReadFile(path)
 	if err != nil {
 		return kind{}, err
 	}

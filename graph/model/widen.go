@@ -35,7 +35,7 @@ func Widen(ctx context.Context, name, dst string, channels int, o ConvertOptions
 
 // hasUNet tells whether a folder is a U-Net's, or a pipeline's that has one.
 func hasUNet(name string) error {
-	dir, err := weights.FindModel(name)
+	dir, err := Find(name)
 	if err != nil {
 		return err
 	}

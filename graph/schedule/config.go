@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 // PredictionType is what the network's output is.
@@ -70,6 +70,8 @@ type Config struct {
 	DynamicThresholdingRatio float64 // [left out: 0.995]
 	SampleMaxValue           float64 // [left out: 1]
 
+	// Unstated are the keys with a meaning that a file leaves out, sorted; their values above are DDIMScheduler's defaults.
+	Unstated []string
 	// Extra holds the keys that mean nothing here, such as skip_prk_steps, to be written back.
 	Extra map[string]json.RawMessage
 }
@@ -137,8 +139,30 @@ func (c *Config) UnmarshalJSON(text []byte) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if text := keys[key]; (text == nil || string(text) == "null") && read.matters(key) {
+			read.Unstated = append(read.Unstated, key)
+		}
+	}
 	*c = read
 	return nil
+}
+
+// matters reports whether sampling depends on a key, given the others.
+func (c *Config) matters(key string) bool {
+	switch key {
+	case "beta_schedule":
+		return c.TrainedBetas == nil
+	case "beta_start", "beta_end":
+		return c.TrainedBetas == nil && c.BetaSchedule != SquaredCos
+	case "steps_offset":
+		return c.TimestepSpacing == Leading
+	case "clip_sample_range":
+		return c.ClipSample
+	}
+	return slices.Contains([]string{
+		"num_train_timesteps", "rescale_betas_zero_snr", "prediction_type", "timestep_spacing", "set_alpha_to_one", "clip_sample",
+	}, key)
 }
 
 // MarshalJSON writes all keys, those of Extra too, sorted as diffusers sorts them.
@@ -155,7 +179,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 
 // ReadConfig reads a scheduler_config.json.
 func ReadConfig(path string) (Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := hfconfig.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read scheduler configuration: %w", err)
 	}
@@ -176,19 +200,4 @@ func WriteConfig(path string, c Config) error {
 		return fmt.Errorf("write scheduler configuration: %w", err)
 	}
 	return nil
-}
-
-// For is the configuration that HistDiST runs a model of this prediction type with, over the file of the model's folder: a
-// v-prediction model has zero terminal SNR and trailing spacing, an epsilon model what the file says.
-func (c Config) For(p PredictionType) (Config, error) {
-	switch p {
-	case Epsilon:
-	case VPrediction:
-		c.TimestepSpacing = Trailing
-		c.RescaleBetasZeroSNR = true
-	default:
-		return Config{}, fmt.Errorf("prediction type %q: HistDiST has %s and %s", p, VPrediction, Epsilon)
-	}
-	c.PredictionType = p
-	return c, nil
 }

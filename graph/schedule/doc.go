@@ -15,6 +15,7 @@
 // Latents are [N,H,W,C]; all but Standardise takes any layout. Numbers follow diffusers 0.32 in float32, operation by operation.
 //
 //	config.go        scheduler_config.json
+//	resolve.go       which configuration a model runs with, by its folder's file and what a user chose
 //	schedule.go      Schedule: betas and noise levels
 //	timesteps.go     which time steps a run visits
 //	forward.go       noise for training, velocity, signal-to-noise ratio

@@ -23,7 +23,7 @@ type Config struct {
 	NumAttentionHeads   hfconfig.PerLevel `json:"num_attention_heads"`          // null; the number of heads, if it is given
 	CrossAttentionDim   int               `json:"cross_attention_dim"`          // 768
 	UseLinearProjection bool              `json:"use_linear_projection"`        // false; true in Stable Diffusion 2
-	NormNumGroups       int               `json:"norm_num_groups"`              // 32
+	NormNumGroups       int               `json:"norm_num_groups,notnull"`      // 32
 	NormEps             float64           `json:"norm_eps"`                     // 1e-5
 	FlipSinToCos        bool              `json:"flip_sin_to_cos"`              // true
 	FreqShift           float64           `json:"freq_shift"`                   // 0
@@ -49,6 +49,7 @@ var fixed = hfconfig.Fixed{
 	"class_embed_type":                     {nil},
 	"conv_in_kernel":                       {3},
 	"conv_out_kernel":                      {3},
+	"dropout":                              {0},
 	"cross_attention_norm":                 {nil},
 	"dual_cross_attention":                 {false},
 	"encoder_hid_dim":                      {nil},
@@ -57,7 +58,7 @@ var fixed = hfconfig.Fixed{
 	"mid_block_scale_factor":               {1},
 	"mid_block_type":                       {"UNetMidBlock2DCrossAttn"},
 	"num_class_embeds":                     {nil},
-	"only_cross_attention":                 {false},
+	"only_cross_attention":                 {false, []any{false, false, false, false}},
 	"resnet_out_scale_factor":              {1},
 	"resnet_skip_time_act":                 {false},
 	"resnet_time_scale_shift":              {"default"},

@@ -21,7 +21,10 @@ type Preprocessor struct {
 }
 
 // preprocessorFixed are the keys of which only one kind of preprocessor is built. The fast processor resizes with torch.
-var preprocessorFixed = hfconfig.Fixed{"image_processor_type": {"ViTImageProcessor"}, "do_resize": {true}}
+var preprocessorFixed = hfconfig.Fixed{
+	"image_processor_type": {"ViTImageProcessor", nil}, "feature_extractor_type": {"ViTFeatureExtractor", nil},
+	"do_resize": {true}, "do_center_crop": {false, nil}, "do_pad": {false, nil},
+}
 
 // ReadPreprocessor reads a preprocessor_config.json; keys that it leaves out have ViTImageProcessor's defaults. do_rescale and
 // rescale_factor are not read: the reference turns rescaling off in its call. A preprocessor that isn't built here, such as one that keeps

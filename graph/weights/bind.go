@@ -32,6 +32,7 @@ type MismatchError struct {
 	Missing   []string // parameters without a tensor
 	Surplus   []string // tensors without a parameter
 	Misshaped []string // parameters whose tensor has another shape or type, with both
+	Prefix    string   // in front of the names of all that is missing; "" for none
 }
 
 // shown is how many names of each kind an error lists.
@@ -41,6 +42,10 @@ const shown = 10
 func (e *MismatchError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not fit the network", e.Path)
+	if e.Prefix != "" {
+		fmt.Fprintf(&b, ": %q stands in front of the tensors' names: save the network's own state_dict, without what wraps it", e.Prefix)
+		return b.String()
+	}
 	list := func(what string, names []string) {
 		if len(names) == 0 {
 			return
@@ -165,6 +170,7 @@ func (s *Store) match(params gorgonia.Nodes, m Mapping) ([]*stored, error) {
 			e.Surplus = append(e.Surplus, name)
 		}
 	}
+	e.Prefix = unknownPrefix(e.Missing, e.Surplus)
 	if len(e.Missing)+len(e.Surplus)+len(e.Misshaped) > 0 {
 		return nil, e
 	}

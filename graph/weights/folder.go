@@ -58,6 +58,12 @@ func findFile(folder, variant string) (string, error) {
 	return "", notFound(folder, variant, variants)
 }
 
+// HasVariant reports whether a folder has a network's weights in a variant; "" is none.
+func HasVariant(folder, variant string) bool {
+	entries, err := os.ReadDir(folder)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return slices.Contains(candidates(variant), e.Name()) })
+}
+
 // HasWeights tells whether a folder holds the weights of a network, of whatever variant.
 func HasWeights(folder string) bool {
 	entries, err := os.ReadDir(folder)
@@ -70,7 +76,8 @@ func notFound(folder, variant string, variants []string) error {
 	looked := strings.Join(candidates(variant), ", ")
 	switch {
 	case len(variants) > 0 && variant == "":
-		return fmt.Errorf("%s: weights in the variants %s only: choose one (looked for %s)", folder, strings.Join(variants, ", "), looked)
+		return fmt.Errorf("%s: weights in the variants %s only: choose one, such as --variant %s (looked for %s)", folder,
+			strings.Join(variants, ", "), variants[0], looked)
 	case len(variants) > 0:
 		return fmt.Errorf("%s: no weights in the variant %s; there is %s (looked for %s)", folder, variant, strings.Join(variants, ", "), looked)
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 // maxIndex is more than an index of a million tensors takes, in bytes.
@@ -26,7 +28,7 @@ func (s *Store) openIndex(path string) error {
 	if !info.Mode().IsRegular() || info.Size() > maxIndex {
 		return fmt.Errorf("%s: want a file of at most %d bytes", path, maxIndex)
 	}
-	b, err := os.ReadFile(path)
+	b, err := hfconfig.ReadFile(path)
 	if err != nil {
 		return err
 	}

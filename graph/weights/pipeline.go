@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 // Pipeline is what model_index.json says of a folder that diffusers saved a whole pipeline in.
@@ -25,7 +26,7 @@ type Component struct {
 // ReadPipeline reads model_index.json in a folder. The error wraps fs.ErrNotExist where there is none.
 func ReadPipeline(dir string) (Pipeline, error) {
 	path := filepath.Join(dir, "model_index.json")
-	b, err := os.ReadFile(path)
+	b, err := hfconfig.ReadFile(path)
 	if err != nil {
 		return Pipeline{}, fmt.Errorf("read pipeline: %w", err)
 	}

@@ -23,6 +23,7 @@ type Store struct {
 	files    []*mapped
 	tensors  map[string]*stored
 	metadata map[string]string
+	prefix   string // taken off the names: see Prefix
 
 	mu     sync.Mutex
 	bound  map[*gorgonia.Node]*memory
@@ -78,6 +79,9 @@ func Open(path string, o Options) (*Store, error) {
 		err = s.openIndex(file)
 	} else {
 		err = s.openFile(file, nil)
+	}
+	if err == nil {
+		err = s.unwrap()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open weights: %w", err), s.Close())

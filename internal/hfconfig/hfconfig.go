@@ -19,9 +19,23 @@ import (
 // of the values here; nil stands for null.
 type Fixed map[string][]any
 
+// ReadFile reads a text without the byte order mark that some editors put before UTF-8. One in UTF-16 is refused.
+func ReadFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return nil, fmt.Errorf("%s: the text is in UTF-16: save it as UTF-8", path)
+		}
+	}
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+}
+
 // Read decodes a file: see Decode. Its errors begin with the path.
 func Read(path string, config any, fixed Fixed) error {
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -55,7 +69,7 @@ func Positive(numbers map[string]int) error {
 }
 
 // Decode reads a JSON object onto config, a pointer to a struct that holds the defaults. A key that is null leaves its
-// default. Keys that neither config nor fixed knows are passed over, as diffusers does. All errors are reported at once.
+// default, unless the field's tag says notnull: null is another network then. Keys that neither config nor fixed knows are passed over, as diffusers does. All errors are reported at once.
 func Decode(text []byte, config any, fixed Fixed) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
@@ -64,12 +78,12 @@ func Decode(text []byte, config any, fixed Fixed) error {
 	var errs []error
 	v := reflect.ValueOf(config).Elem()
 	for i := range v.NumField() {
-		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		key, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		raw, ok := keys[key]
-		if !ok || bytes.Equal(raw, []byte("null")) {
+		if !ok || bytes.Equal(raw, []byte("null")) && option != "notnull" {
 			continue
 		}
-		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
+		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil || bytes.Equal(raw, []byte("null")) {
 			errs = append(errs, fmt.Errorf("%s: %s: want %s", key, shorten(raw), kindOf(v.Field(i).Type())))
 		}
 	}

@@ -1,0 +1,138 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/histdist/histdist/graph/clip"
+	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/graph/vae"
+	"github.com/histdist/histdist/graph/vit"
+	"github.com/histdist/histdist/graph/weights"
+)
+
+// examine opens all parts of a pipeline's folder and says what is wrong with each, as far as headers and configurations tell: the one
+// check behind Open and Inspect. What could be opened is the model's, which is to be closed.
+func examine(dir string, o Options) (*Model, *Report) {
+	m, r := &Model{Dir: dir}, &Report{Path: dir, Networks: []NetworkReport{}}
+	p, err := weights.ReadPipeline(dir)
+	r.Class = p.Class
+	if !errors.Is(err, fs.ErrNotExist) { // translating needs none
+		r.problem(err)
+	}
+	var configs [4]error // of unet, vae, text_encoder, vision transformer
+	m.UNet, configs[0] = unet.ReadConfig(filepath.Join(dir, "unet", "config.json"))
+	m.VAE, configs[1] = vae.ReadConfig(filepath.Join(dir, "vae", "config.json"))
+	m.Text, configs[2] = clip.ReadConfig(filepath.Join(dir, "text_encoder", "config.json"))
+	v := variants{wanted: o.Variant}
+	m.unet = r.network("unet", filepath.Join(dir, "unet"), unetClass, configs[0], &v)
+	m.vae = r.network("vae", filepath.Join(dir, "vae"), vaeClass, configs[1], &v)
+	m.text = r.network("text_encoder", filepath.Join(dir, "text_encoder"), textClass, configs[2], &v)
+	m.openViT(r, o.Phikon, &configs[3], &v)
+	r.problem(v.err(dir))
+
+	m.Tokenizer, err = clip.OpenTokenizer(filepath.Join(dir, "tokenizer"))
+	r.other("tokenizer", p.Components["tokenizer"].Class, err)
+	m.Scheduler, err = schedule.ReadConfig(filepath.Join(dir, "scheduler", "scheduler_config.json"))
+	if err == nil {
+		_, err = m.Scheduler.For(o.Prediction)
+	}
+	r.other("scheduler", p.Components["scheduler"].Class, err)
+	m.Purpose, err = ReadPurpose(dir)
+	r.problem(err)
+	r.problem(m.fit(o, configs, r))
+	return m, r
+}
+
+// openViT finds and opens the vision transformer. A folder without one is complete, for it is a model of its own, but can't translate.
+func (m *Model) openViT(r *Report, name string, configErr *error, v *variants) {
+	if name == "" {
+		name = DefaultPhikon
+		if inside := filepath.Join(m.Dir, "phikon"); isFolder(inside) {
+			name = inside
+		}
+	}
+	var err error
+	if m.PhikonDir, err = Find(name); err != nil {
+		*configErr = err
+		r.lacks(fmt.Errorf("vision transformer: %w; --phikon says where it is", err))
+		return
+	}
+	m.ViT, *configErr = vit.ReadConfig(filepath.Join(m.PhikonDir, "config.json"))
+	m.vit = r.network("phikon", m.PhikonDir, vitClass, *configErr, v)
+	m.Preprocessor, err = vit.ReadPreprocessor(filepath.Join(m.PhikonDir, "preprocessor_config.json"))
+	r.other("preprocessor", "", err)
+}
+
+// variants picks each network's weights where a variant is wanted: networks without it have those that they have.
+type variants struct {
+	wanted string
+	found  bool
+}
+
+// of is the variant to open in a folder.
+func (v *variants) of(folder string) string {
+	if v.wanted == "" || weights.HasVariant(folder, v.wanted) {
+		v.found = true
+		return v.wanted
+	}
+	return ""
+}
+
+func (v *variants) err(dir string) error {
+	if v.found || v.wanted == "" {
+		return nil
+	}
+	return fmt.Errorf("%s: no network has weights in the variant %s (--variant)", dir, v.wanted)
+}
+
+// fit checks that the networks go together. configs are the errors of their configurations: what could not be read fits nothing.
+func (m *Model) fit(o Options, configs [4]error, r *Report) error {
+	var errs []error
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	unetKnown, vaeKnown, textKnown, vitKnown := configs[0] == nil, configs[1] == nil, configs[2] == nil, configs[3] == nil
+	if vaeKnown {
+		want(m.VAE.InChannels == 3 && m.VAE.OutChannels == 3, "vae: in_channels is %d and out_channels %d: want 3, red, green and blue",
+			m.VAE.InChannels, m.VAE.OutChannels)
+	}
+	if unetKnown && vaeKnown {
+		latents := m.VAE.LatentChannels
+		want(m.UNet.OutChannels == latents, "unet: out_channels is %d, but vae: latent_channels is %d", m.UNet.OutChannels, latents)
+		switch err := fmt.Errorf("unet: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
+			"text-to-image U-Net", m.UNet.InChannels, 2*latents); {
+		case m.UNet.InChannels == 2*latents, o.TextUNet && m.UNet.InChannels == latents:
+		case m.UNet.InChannels == latents:
+			r.lacks(err)
+		default:
+			errs = append(errs, err)
+		}
+	}
+	if unetKnown && textKnown {
+		want(m.UNet.CrossAttentionDim == m.Text.HiddenSize, "unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",
+			m.UNet.CrossAttentionDim, m.Text.HiddenSize)
+	}
+	if unetKnown && vitKnown {
+		want(m.UNet.CrossAttentionDim == m.ViT.HiddenSize, "unet: cross_attention_dim is %d, but the vision transformer's hidden_size is %d (%s)",
+			m.UNet.CrossAttentionDim, m.ViT.HiddenSize, m.PhikonDir)
+	}
+	if t := m.Tokenizer; t != nil && textKnown {
+		want(t.Length() == m.Text.MaxPositionEmbeddings, "tokenizer: model_max_length is %d, but text_encoder: max_position_embeddings is %d",
+			t.Length(), m.Text.MaxPositionEmbeddings)
+		want(t.VocabSize() <= m.Text.VocabSize, "tokenizer: %d ids, but text_encoder: vocab_size is %d", t.VocabSize(), m.Text.VocabSize)
+	}
+	if vitKnown {
+		want(m.ViT.NumChannels == 3, "vision transformer: num_channels is %d: want 3", m.ViT.NumChannels)
+		if p := m.Preprocessor; p != nil {
+			want(p.Height == m.ViT.ImageSize && p.Width == m.ViT.ImageSize,
+				"vision transformer: preprocessor_config.json resizes to %d×%d, but image_size is %d", p.Height, p.Width, m.ViT.ImageSize)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,92 @@
+package weights
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// compiled is the segment that torch.compile puts into the names of a module that it wraps, wherever that is.
+const compiled = "_orig_mod."
+
+// wrappers are what programs that hold a network put in front of all its names: DistributedDataParallel and AveragedModel module,
+// Lightning and others the name of an attribute.
+var wrappers = []string{"module.", "model.", "net.", "network.", "ema_model.", "unet.", "vae.", "text_encoder."}
+
+// averaged is the count that torch's AveragedModel keeps beside the parameters.
+const averaged = "n_averaged"
+
+// unwrap takes known wrappers off the names of all tensors.
+func (s *Store) unwrap() error {
+	names := slices.Sorted(maps.Keys(s.tensors))
+	counted := s.tensors[averaged] != nil && len(names) > 1
+	if counted {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == averaged })
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	inner, prefix := unwrapped(names)
+	if slices.Equal(inner, names) {
+		return nil
+	}
+	tensors := make(map[string]*stored, len(names))
+	for i, name := range names {
+		t := s.tensors[name]
+		if other := tensors[inner[i]]; other != nil {
+			return fmt.Errorf("%s: two tensors are called %q without %q: want one network", s.path, inner[i], prefix)
+		}
+		t.name = inner[i]
+		tensors[inner[i]] = t
+	}
+	s.tensors, s.prefix = tensors, prefix
+	return nil
+}
+
+// unwrapped returns the names without wrappers, and what was taken off the first that had any.
+func unwrapped(names []string) (inner []string, prefix string) {
+	inner = slices.Clone(names)
+	for again := true; again; {
+		again = false
+		for i, name := range inner {
+			bare := strings.ReplaceAll("."+name, "."+compiled, ".")[1:]
+			again = again || bare != name
+			inner[i] = bare
+		}
+		for _, w := range wrappers {
+			if !slices.ContainsFunc(inner, func(name string) bool { return !strings.HasPrefix(name, w) }) {
+				for i := range inner {
+					inner[i] = inner[i][len(w):]
+				}
+				again = true
+			}
+		}
+	}
+	for i, name := range names {
+		if front, ok := strings.CutSuffix(name, inner[i]); ok && front != "" {
+			return inner, front
+		}
+	}
+	return inner, compiled
+}
+
+// Prefix is what stood in front of the tensors' names in the file and was taken off, such as "_orig_mod." of torch.compile; "" for none.
+func (s *Store) Prefix() string { return s.prefix }
+
+// unknownPrefix is what stands in front of the names of all parameters that are missing, "" if nothing is.
+func unknownPrefix(missing, surplus []string) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	for _, name := range surplus {
+		prefix, ok := strings.CutSuffix(name, missing[0])
+		if !ok || !strings.HasSuffix(prefix, ".") {
+			continue
+		}
+		if !slices.ContainsFunc(missing, func(m string) bool { return !slices.Contains(surplus, prefix+m) }) {
+			return prefix
+		}
+	}
+	return ""
+}
