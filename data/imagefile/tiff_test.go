@@ -29,8 +29,8 @@ func tiffFiles(t testing.TB) []string {
 	return paths
 }
 
-// What other tools open is read: separate planes, JPEG inside, grey with alpha, a fourth sample of no meaning, tags out of order,
-// CMYK, and the others of data/tiff/testdata/gen_tiff.py, which has what Pillow and tifffile decode.
+// What other tools open is read: separate planes, JPEG inside, grey with alpha, a fourth sample of no meaning, tags out
+// of order, CMYK, and the others of data/tiff/testdata/gen_tiff.py, which has what Pillow and tifffile decode.
 func TestTIFFsThatOtherToolsOpen(t *testing.T) {
 	for _, path := range tiffFiles(t) {
 		base, _, ok := strings.Cut(path, "--")

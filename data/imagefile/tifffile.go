@@ -30,11 +30,13 @@ func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
 		m.notes = append(m.notes, note)
 	}
 	if page.Ignored > 0 {
-		m.notes = append(m.notes, fmt.Sprintf("ignored %d of %d samples a pixel, which have no stated meaning", page.Ignored, page.Samples))
+		m.notes = append(m.notes,
+			fmt.Sprintf("ignored %d of %d samples a pixel, which have no stated meaning", page.Ignored, page.Samples))
 	}
 	if empty, err := page.EmptyTiles(); err == nil && empty > 0 {
 		columns, rows := page.Tiles()
-		m.notes = append(m.notes, fmt.Sprintf("%d of %d tiles are left out in the file; they are white", empty, columns*rows))
+		m.notes = append(m.notes,
+			fmt.Sprintf("%d of %d tiles are left out in the file; they are white", empty, columns*rows))
 	}
 	if page.Has(tiff.TagICCProfile) {
 		m.icc = page.ICC
@@ -42,8 +44,8 @@ func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	return m, nil
 }
 
-// decodeTIFF decodes a page to RGB [H,W,3], or to the inks of CMYK [H,W,4], on white where it is not opaque, and counts the
-// pixels that are not.
+// decodeTIFF decodes a page to RGB [H,W,3], or to the inks of CMYK [H,W,4], on white where it is not opaque, and counts
+// the pixels that are not.
 func decodeTIFF(page *tiff.Page, inks bool) (pix []uint8, transparent int, err error) {
 	colours, white := 3, uint8(255)
 	if inks {
@@ -51,7 +53,8 @@ func decodeTIFF(page *tiff.Page, inks bool) (pix []uint8, transparent int, err e
 	}
 	channels := page.Channels()
 	raw := make([]uint8, page.Width*page.Height*channels)
-	if err := page.ReadRegion(raw, image.Rect(0, 0, page.Width, page.Height)); err != nil || channels == colours && page.Alpha == tiff.NoAlpha {
+	err = page.ReadRegion(raw, image.Rect(0, 0, page.Width, page.Height))
+	if err != nil || channels == colours && page.Alpha == tiff.NoAlpha {
 		return raw, 0, err
 	}
 	grey := channels < 3

@@ -34,7 +34,8 @@ func (p *Page) readPalette() error {
 // convert makes pixels [n,Channels] of n pixels' samples.
 func (p *Page) convert(out, samples []uint8) {
 	channels := p.Channels()
-	asStored := p.Photometric == BlackIsZero || p.Photometric == RGB || p.inks || p.Photometric == YCbCr && p.ycbcr == nil
+	asStored := p.Photometric == BlackIsZero || p.Photometric == RGB || p.inks ||
+		p.Photometric == YCbCr && p.ycbcr == nil
 	if asStored && channels == p.Samples { // alpha is the last
 		copy(out, samples)
 		return

@@ -96,7 +96,8 @@ func (s *source) directory(offset int64) (*Directory, error) {
 		countSize, entrySize, valueSize = 8, 20, 8
 	}
 	if offset < 8 || !s.within(offset, countSize) {
-		return nil, fmt.Errorf("tiff: a directory should be at byte %d of %d; the file is cut off or damaged", offset, s.size)
+		return nil, fmt.Errorf("tiff: a directory should be at byte %d of %d; the file is cut off or damaged",
+			offset, s.size)
 	}
 	var head [8]byte
 	if _, err := s.file.ReadAt(head[:countSize], offset); err != nil {
@@ -120,7 +121,9 @@ func (s *source) directory(offset int64) (*Directory, error) {
 	} else if int64(n) < length+valueSize {
 		clear(raw[length:])
 	}
-	d := &Directory{source: *s, entries: make(map[Tag]entry, count), bytes: countSize + length, next: s.offset(raw[length:])}
+	d := &Directory{
+		source: *s, entries: make(map[Tag]entry, count), bytes: countSize + length, next: s.offset(raw[length:]),
+	}
 	for ; len(raw) >= int(entrySize); raw = raw[entrySize:] {
 		id := Tag(s.order.Uint16(raw))
 		if _, twice := d.entries[id]; twice {
@@ -161,7 +164,8 @@ func (d *Directory) Bytes(id Tag) ([]byte, error) {
 		return nil, nil
 	}
 	if each := e.kind.size(); each > 0 && e.count > uint64(maxTagBytes/each) {
-		return nil, fmt.Errorf("tiff: tag %d has %d values of %d bytes; at most %d bytes are read", id, e.count, each, maxTagBytes)
+		return nil, fmt.Errorf("tiff: tag %d has %d values of %d bytes; at most %d bytes are read",
+			id, e.count, each, maxTagBytes)
 	}
 	return d.values(id, e, e.count)
 }
@@ -217,7 +221,8 @@ func (s *source) whole(k kind, b []byte) (uint64, bool) {
 	return 0, false
 }
 
-// Number returns a whole number of whatever integer type, the first where the tag has several; false where there is none.
+// Number returns a whole number of whatever integer type, the first where the tag has several; false where there is
+// none.
 func (d *Directory) Number(id Tag) (uint64, bool) {
 	values, err := d.Numbers(id, 1)
 	if err != nil || len(values) == 0 {
@@ -254,7 +259,8 @@ func (d *Directory) Numbers(id Tag, limit int) ([]uint64, error) {
 	return values, nil
 }
 
-// Reals returns the rational, floating-point or whole numbers of a tag, the first limit of them; none where they can't be read.
+// Reals returns the rational, floating-point or whole numbers of a tag, the first limit of them; none where they can't
+// be read.
 func (d *Directory) Reals(id Tag, limit int) []float64 {
 	raw, err := d.Bytes(id)
 	if err != nil || len(raw) == 0 {

@@ -1,22 +1,23 @@
-// Package tiff reads TIFF and BigTIFF files: whole images of ordinary size, and the tiles, regions and levels of slides.
-// It gives 8-bit grey, RGB or either with alpha; what a pixel means beyond that (colour profiles, compositing, orientation)
-// is its caller's. It writes plain RGB.
+// Package tiff reads TIFF and BigTIFF files: whole images of ordinary size, and the tiles, regions and levels of
+// slides. It gives 8-bit grey, RGB or either with alpha; what a pixel means beyond that (colour profiles, compositing,
+// orientation) is its caller's. It writes plain RGB.
 //
-// Open reads the directories alone and lists the pages. Check says whether a page can be decoded and, if not, why in a user's
-// words; every refusal that does not need the compressed data itself is made there, so that a check of headers accepts what
-// decoding accepts. ReadRegion and ReadTile decode. A File may be read by several goroutines at once.
+// Open reads the directories alone and lists the pages. Check says whether a page can be decoded and, if not, why in a
+// user's words; every refusal that does not need the compressed data itself is made there, so that a check of headers
+// accepts what decoding accepts. ReadRegion and ReadTile decode. A File may be read by several goroutines at once.
 //
 // A pixel's way:
 //
 //	file ── file.go, directory.go ──▶ Pages (page.go: which pixels, how stored, what is refused)
-//	     ── segments.go ──▶ where a strip or tile lies in the file
-//	     ── compression.go: none, packbits.go, lzw.go, Deflate, zstd, CCITT ──▶ bytes ── predictor.go ── samples.go ──▶ samples
-//	        jpeg.go, ycbcr.go ────────────────────────────────────────────────────────────────────────▶ samples
+//	     ── layout.go ──▶ where a strip or tile lies in the file
+//	     ── stream.go: none, packbits.go, lzw.go, Deflate, zstd, CCITT ──▶ bytes ── predictor.go ── samples.go ──▶ samples
+//	        jpeg.go; ycbcr.go where chroma is subsampled ──────────────────────────────────────────▶ samples
 //	     ── color.go ──▶ [height,width,channels] in the caller's memory (region.go)
 //
-// Strips and tiles are decoded row by row, except JPEG, whose segments are decoded whole. Memory is bounded by what the file
-// can hold: no row or segment is allocated that the bytes of the file could not fill at its compression's highest ratio.
+// Strips and tiles are decoded row by row, except with JPEG and Zstandard, which decode them whole. Memory is bounded
+// by what the file can hold: no row or segment is allocated that the bytes of the file could not fill at its
+// compression's highest ratio.
 //
-// Sources: TIFF 6.0, the Adobe Photoshop TIFF technical notes, the BigTIFF and libtiff documentation. Where files in use differ
-// from them, libtiff's and Pillow's reading is followed.
+// Sources: TIFF 6.0, the Adobe Photoshop TIFF technical notes, the BigTIFF and libtiff documentation. Where files in
+// use differ from them, libtiff's and Pillow's reading is followed.
 package tiff

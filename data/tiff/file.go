@@ -14,8 +14,8 @@ const maxPages = 1 << 16
 type File struct {
 	Pages []*Page // in the file's order; at least one
 
-	// Damage says why pages after those could not be listed; nil if the list is complete. Readers that look at the first page
-	// alone never notice, and there are such files.
+	// Damage says why pages after those could not be listed; nil if the list is complete. Readers that look at the
+	// first page alone never notice, and there are such files.
 	Damage error
 }
 
@@ -52,7 +52,8 @@ func Open(file io.ReaderAt, size int64) (*File, error) {
 	return nil, f.Damage
 }
 
-// lister reads directories, each once. Those of honest files don't overlap, so they can't be longer than the file together.
+// lister reads directories, each once. Those of honest files don't overlap, so they can't be longer than the file
+// together.
 type lister struct {
 	source
 	directories map[int64]*Directory
@@ -92,9 +93,10 @@ func (l *lister) page(offset int64, withSubs bool) (*Page, error) {
 	return p, nil
 }
 
-// Main returns the image that a reader of single images should show: the first page of full resolution, else the first such
-// sub-image (raw files of cameras keep it there), else the first page. note says which of how many it is; "" where there
-// is one alone. It is an error that there is no image of full resolution where the list is damaged: it may have been cut off.
+// Main returns the image that a reader of single images should show: the first page of full resolution, else the first
+// such sub-image (raw files of cameras keep it there), else the first page. note says which of how many it is; "" where
+// there is one alone. It is an error that there is no image of full resolution where the list is damaged: it may have
+// been cut off.
 func (f *File) Main() (page *Page, note string, err error) {
 	subs, damage := 0, f.Damage
 	for _, p := range f.Pages {
@@ -127,7 +129,8 @@ func (f *File) Main() (page *Page, note string, err error) {
 	case subs == 0:
 		note += fmt.Sprintf("the file has several pages, %d", len(f.Pages))
 	default:
-		note += fmt.Sprintf("the file has several images, %d in its list of pages and %d within them", len(f.Pages), subs)
+		note += fmt.Sprintf("the file has several images, %d in its list of pages and %d within them",
+			len(f.Pages), subs)
 	}
 	return page, note, nil
 }

@@ -14,8 +14,8 @@ type jpegState struct {
 	conversion jpeg.Conversion
 }
 
-// readJPEG refuses what the JPEG decoder lacks. Whether the components are RGB or YCbCr is told by the photometric tag alone:
-// segments of Aperio's files are RGB whatever their Adobe marker says.
+// readJPEG refuses what the JPEG decoder lacks. Whether the components are RGB or YCbCr is told by the photometric tag
+// alone: segments of Aperio's files are RGB whatever their Adobe marker says.
 func (p *Page) readJPEG() error {
 	switch {
 	case p.Bits != 8:
@@ -54,7 +54,7 @@ func (p *Page) checkJPEG() error {
 	if _, err := p.jpegState(); err != nil {
 		return err
 	}
-	all, err := p.segments()
+	all, err := p.layout()
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,8 @@ func (p *Page) checkJPEGHeader(index int, header jpeg.Header) error {
 	want := p.Samples / p.planes()
 	switch {
 	case header.Components != want:
-		return p.segmentError(index, fmt.Errorf("its JPEG data have %d components, the page has %d", header.Components, want))
+		return p.segmentError(index,
+			fmt.Errorf("its JPEG data have %d components, the page has %d", header.Components, want))
 	case header.Width < visible.Dx() || header.Height < visible.Dy():
 		return p.segmentError(index, fmt.Errorf("its JPEG data have %d×%d pixels, the image needs %d×%d there",
 			header.Width, header.Height, visible.Dx(), visible.Dy()))

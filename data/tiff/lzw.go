@@ -15,8 +15,8 @@ const (
 	lzwCodes = 4096
 )
 
-// lzw decodes TIFF's LZW (TIFF 6.0, section 13): codes of 9 to 12 bits from the highest bit on, which grow one code earlier
-// than they must. Files from before 1988 have them from the lowest bit on and growing in time (old).
+// lzw decodes TIFF's LZW (TIFF 6.0, section 13): codes of 9 to 12 bits from the highest bit on, which grow one code
+// earlier than they must. Files from before 1988 have them from the lowest bit on and growing in time (old).
 type lzw struct {
 	in  *bufio.Reader
 	old bool

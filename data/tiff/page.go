@@ -38,7 +38,8 @@ const maxSamples = 64
 type UnsupportedError struct{ What string }
 
 func (e *UnsupportedError) Error() string {
-	return "TIFF with " + e.What + " is not supported; save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
+	return "TIFF with " + e.What +
+		" is not supported; save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
 }
 
 func unsupported(format string, values ...any) error {
@@ -75,7 +76,7 @@ type Page struct {
 	palette   [][3]uint8   // of colours
 	ycbcr     *ycbcrTables // nil unless chroma is to be converted here
 	err       error        // why the page can't be decoded
-	segments  func() (*segments, error)
+	layout    func() (*layout, error)
 	jpegState func() (*jpegState, error)
 	checked   func() error
 }
@@ -83,7 +84,7 @@ type Page struct {
 // newPage interprets a directory. What can't be decoded is kept for Check.
 func newPage(d *Directory) *Page {
 	p := &Page{Directory: d}
-	p.segments = sync.OnceValues(p.loadSegments)
+	p.layout = sync.OnceValues(p.loadLayout)
 	p.jpegState = sync.OnceValues(p.loadJPEG)
 	p.checked = sync.OnceValue(p.check)
 	if subfile, ok := d.Number(TagNewSubfileType); ok {
@@ -102,8 +103,8 @@ func newPage(d *Directory) *Page {
 // full reports whether the page is an image of its own.
 func (p *Page) full() bool { return !p.Reduced && !p.Mask && p.Width > 0 && p.Height > 0 }
 
-// Inks returns the page of CMYK that is decoded to its inks, 255 being all of one, for those who convert them by a colour
-// profile. Of other pages it returns the page itself.
+// Inks returns the page of CMYK that is decoded to its inks, 255 being all of one, for those who convert them by a
+// colour profile. Of other pages it returns the page itself.
 func (p *Page) Inks() *Page {
 	if p.Photometric != Separated {
 		return p
@@ -139,15 +140,15 @@ func (p *Page) Tile(column, row int) image.Rectangle {
 	return image.Rect(x, y, min(x+p.TileWidth, p.Width), min(y+p.TileHeight, p.Height))
 }
 
-// Check reports why the page can't be decoded: an UnsupportedError, or that the file is damaged or cut off. It reads where the
-// strips or tiles lie, and the header of the first where it is JPEG, but no pixels.
+// Check reports why the page can't be decoded: an UnsupportedError, or that the file is damaged or cut off. It reads
+// where the strips or tiles lie, and the header of the first where it is JPEG, but no pixels.
 func (p *Page) Check() error { return p.checked() }
 
 func (p *Page) check() error {
 	if p.err != nil {
 		return p.err
 	}
-	if _, err := p.segments(); err != nil {
+	if _, err := p.layout(); err != nil {
 		return err
 	}
 	if p.Compression == JPEG {
@@ -251,9 +252,10 @@ func (p *Page) readSamples() error {
 }
 
 var photometricNames = map[uint64]string{
-	4: "a transparency mask as its image", 8: "CIE L*a*b* colours", 9: "ICC L*a*b* colours", 10: "ITU L*a*b* colours",
-	32803: "the raw data of a camera's sensor", 32844: "LogL luminance", 32845: "LogLuv colours", 34892: "the raw data of a camera's sensor",
-	51177: "a depth map as its image",
+	4: "a transparency mask as its image",
+	8: "CIE L*a*b* colours", 9: "ICC L*a*b* colours", 10: "ITU L*a*b* colours",
+	32803: "the raw data of a camera's sensor", 34892: "the raw data of a camera's sensor",
+	32844: "LogL luminance", 32845: "LogLuv colours", 51177: "a depth map as its image",
 }
 
 // readColour reads what the samples mean.

@@ -117,8 +117,8 @@ func TestReadEqualsPillow(t *testing.T) {
 	}
 }
 
-// Any region is the part of the whole that it covers, whatever strips or tiles it cuts, and so is each tile; from several
-// goroutines at once.
+// Any region is the part of the whole that it covers, whatever strips or tiles it cuts, and so is each tile; from
+// several goroutines at once.
 func TestRegionsAreCutFromTheWhole(t *testing.T) {
 	for name, data := range fixtures(t, ".tif") {
 		t.Run(name, func(t *testing.T) {
@@ -175,6 +175,7 @@ func TestRefused(t *testing.T) {
 		"short-strip":           "tiff: strip 5 of 5 has 10 bytes, too few for its 37×1 pixels; the file is damaged",
 		"strip-beyond-the-end":  "tiff: strip 1 of 1 lies beyond the end of the file, which is cut off or damaged",
 		"too-few-strips":        "tiff: the file says where 2 strips lie; the image has 5",
+		"all-tiles-left-out":    "tiff: all tiles of the image are left out",
 		"no-width":              "tiff: the file does not say how wide and high the image is",
 		"no-pages":              "tiff: the file has no image",
 		"short-palette":         "tiff: the palette has 30 values; 256 colours need 768",

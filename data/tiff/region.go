@@ -21,8 +21,8 @@ func (p *Page) ReadTile(column, row int) ([]uint8, error) {
 	return pix, p.ReadRegion(pix, r)
 }
 
-// ReadRegion decodes the pixels of a rectangle inside the page into pix, [r.Dy(),r.Dx(),Channels] without gaps. Beside pix it
-// needs memory for some rows, or for JPEG a strip or tile, of the file.
+// ReadRegion decodes the pixels of a rectangle inside the page into pix, [r.Dy(),r.Dx(),Channels] without gaps. Besides
+// pix it needs memory for some rows, or for JPEG a strip or tile, of the file.
 func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -31,7 +31,8 @@ func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 		return fmt.Errorf("tiff: the region %v is not inside the page of %d×%d pixels", r, p.Width, p.Height)
 	}
 	if len(pix) != r.Dx()*r.Dy()*p.Channels() {
-		return fmt.Errorf("tiff: %d values for a region of %d×%d with %d channels", len(pix), r.Dx(), r.Dy(), p.Channels())
+		return fmt.Errorf("tiff: %d values for a region of %d×%d with %d channels",
+			len(pix), r.Dx(), r.Dy(), p.Channels())
 	}
 	if r.Empty() {
 		return nil
@@ -53,7 +54,7 @@ func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 // decoder has the buffers of one ReadRegion.
 type decoder struct {
 	*Page
-	*segments
+	all     *layout
 	columns int
 	samples []uint8   // of a row of a tile
 	plane   []uint8   // of one plane of it
@@ -63,12 +64,12 @@ type decoder struct {
 }
 
 func (p *Page) newDecoder() (*decoder, error) {
-	all, err := p.segments()
+	all, err := p.layout()
 	if err != nil {
 		return nil, err
 	}
 	columns, _ := p.Tiles()
-	return &decoder{Page: p, segments: all, columns: columns, streams: make([]stream, p.planes())}, nil
+	return &decoder{Page: p, all: all, columns: columns, streams: make([]stream, p.planes())}, nil
 }
 
 // nextRow gives the samples of the next row of a plane of a strip or tile.
@@ -84,7 +85,7 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 		start := ((y-r.Min.Y)*r.Dx() + part.Min.X - r.Min.X) * channels
 		return pix[start:][:part.Dx()*channels]
 	}
-	if d.spans[index].length == 0 {
+	if d.all.spans[index].length == 0 {
 		for y := part.Min.Y; y < part.Max.Y; y++ {
 			out := line(y)
 			for i := range out {
@@ -123,7 +124,7 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 				into = d.plane
 			}
 			if err := next(into); err != nil {
-				return d.segmentError(i*d.segments.plane+index, err)
+				return d.segmentError(i*d.all.plane+index, err)
 			}
 			if planes > 1 {
 				for x, v := range into[:tile.Dx()] {
@@ -147,8 +148,8 @@ func (p *Page) wanted(plane int) bool {
 
 // open begins to decode a plane of a strip or tile at one of its rows.
 func (d *decoder) open(plane, index int, tile image.Rectangle, skip int) (nextRow, error) {
-	index += plane * d.segments.plane
-	at := d.spans[index]
+	index += plane * d.all.plane
+	at := d.all.spans[index]
 	if d.Compression == JPEG {
 		pix, stride, err := d.decodeJPEG(index, at)
 		if err != nil {

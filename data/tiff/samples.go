@@ -1,7 +1,7 @@
 package tiff
 
-// unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0 … 255.
-// Indices of a palette stay what they are.
+// unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0
+// … 255. Indices of a palette stay what they are.
 func (p *Page) unpack(samples []uint8, row []byte) {
 	switch {
 	case p.Bits == 8:

@@ -10,8 +10,8 @@ import (
 // writtenRows is how many rows share a strip of a file that is written.
 const writtenRows = 64
 
-// EncodeRGB writes RGB [height,width,3] in strips, each row as differences from left to right, compressed with Deflate. fields
-// are further tags of the image, exif those of an Exif directory.
+// EncodeRGB writes RGB [height,width,3] in strips, each row as differences from left to right, compressed with Deflate.
+// fields are further tags of the image, exif those of an Exif directory.
 func EncodeRGB(pix []uint8, width, height int, fields, exif []Field) ([]byte, error) {
 	var strips bytes.Buffer
 	var starts, lengths []uint32
@@ -38,7 +38,8 @@ func EncodeRGB(pix []uint8, width, height int, fields, exif []Field) ([]byte, er
 		return nil, errors.New("tiff: the image needs more than the 4 GB that a file can have")
 	}
 
-	// The directories' length does not depend on the offsets in them, so they are laid out twice: for it, then with them.
+	// The directories' length does not depend on the offsets in them, so they are laid out twice: for it, then with
+	// them.
 	build := func(stripsAt int) []byte {
 		offsets := make([]uint32, len(starts))
 		for i, start := range starts {

@@ -69,7 +69,8 @@ func (t *ycbcrTables) rgb(y, cb, cr uint8) (r, g, b uint8) {
 	return clamp(luma + t.crRed[cr]), clamp(luma + (t.cbGreen[cb]+t.crGreen[cr])>>16), clamp(luma + t.cbBlue[cb])
 }
 
-// spread makes rows of whole samples [rows][width,3] of a band of units: luma of sub[0]×sub[1] pixels, then their Cb and Cr.
+// spread makes rows of whole samples [rows][width,3] of a band of units: luma of sub[0]×sub[1] pixels, then their Cb
+// and Cr.
 func (p *Page) spread(rows [][]uint8, band []byte) {
 	h, v := p.sub[0], p.sub[1]
 	width := p.TileWidth

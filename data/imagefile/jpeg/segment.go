@@ -2,8 +2,8 @@ package jpeg
 
 import "errors"
 
-// Tables are quantisation and Huffman tables without a picture (T.81, B.5), which the segments of a TIFF file share. They may be
-// used by several goroutines at once.
+// Tables are quantisation and Huffman tables without a picture (T.81, B.5), which the segments of a TIFF file share.
+// They may be used by several goroutines at once.
 type Tables struct{ state decoder }
 
 // ReadTables reads an abbreviated format for table specification.

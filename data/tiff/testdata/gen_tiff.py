@@ -480,6 +480,7 @@ refused("huge-deflate-tile", layout([page(rgb[:4, :4], 2, compression=8, tile=(1
 refused("short-strip", layout([page(rgb, 2, rows=7, t279=(LONG, [7 * W * 3] * 4 + [10]))]))
 refused("strip-beyond-the-end", layout([page(rgb, 2, compression=8, rows=29, t273=(LONG, [1 << 20]))]))
 refused("too-few-strips", layout([page(rgb, 2, rows=7, t273=(LONG, [8, 9]))]))
+refused("all-tiles-left-out", layout([page(rgb, 2, tile=TILE) | {"data": [b""] * 6}]))
 refused("no-width", layout([page(rgb, 2, rows=29, t256=None)]))
 refused("no-pages", b"II*\0\0\0\0\0")
 refused("short-palette", layout([page(index, 3, rows=29, t320=(SHORT, [0] * 30))]))

@@ -1,6 +1,7 @@
 package tiff
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,8 +10,8 @@ import (
 // span is where a strip or tile lies in the file. An empty one stands for a tile that was left out.
 type span struct{ offset, length int64 }
 
-// segments is where the strips or tiles of a page lie: row by row, plane after plane where the samples have their own.
-type segments struct {
+// layout is where the strips or tiles of a page lie: row by row, plane after plane where the samples have their own.
+type layout struct {
 	spans []span
 	plane int // how many a plane has
 	empty int // how many tiles were left out
@@ -42,14 +43,14 @@ func (p *Page) band() (bytes int64, rows int) {
 	return p.rowBytes(), 1
 }
 
-// loadSegments reads where the strips or tiles lie, and checks that they can hold the pixels.
-func (p *Page) loadSegments() (*segments, error) {
+// loadLayout reads where the strips or tiles lie, and checks that they can hold the pixels.
+func (p *Page) loadLayout() (*layout, error) {
 	columns, rows := p.Tiles()
 	planes := p.planes()
 	if int64(columns)*int64(rows) > math.MaxInt32 {
 		return nil, fmt.Errorf("tiff: %d×%d tiles are too many", columns, rows)
 	}
-	s := &segments{plane: columns * rows}
+	s := &layout{plane: columns * rows}
 	want := s.plane * planes
 
 	offsetTag, countTag := TagStripOffsets, TagStripByteCounts
@@ -99,13 +100,17 @@ func (p *Page) loadSegments() (*segments, error) {
 			at.length = p.untilNext(sorted, at.offset)
 		}
 		if at.offset == 0 || !p.within(at.offset, at.length) {
-			return nil, fmt.Errorf("tiff: %s %d of %d lies beyond the end of the file, which is cut off or damaged", name, i+1, want)
+			return nil, fmt.Errorf("tiff: %s %d of %d lies beyond the end of the file, which is cut off or damaged",
+				name, i+1, want)
 		}
 		if at.length == 0 || !p.holds(at.length, bandBytes, bands) {
 			return nil, fmt.Errorf("tiff: %s %d of %d has %d bytes, too few for its %d×%d pixels; the file is damaged",
 				name, i+1, want, at.length, p.TileWidth, visible)
 		}
 		s.spans[i] = at
+	}
+	if s.empty == want {
+		return nil, errors.New("tiff: all tiles of the image are left out")
 	}
 	if s.empty > 0 && planes > 1 {
 		for i := range s.plane {
@@ -130,7 +135,7 @@ func (p *Page) untilNext(sorted []uint64, offset int64) int64 {
 
 // EmptyTiles returns how many tiles the file leaves out. They are decoded as white.
 func (p *Page) EmptyTiles() (int, error) {
-	s, err := p.segments()
+	s, err := p.layout()
 	if err != nil {
 		return 0, err
 	}
