@@ -30,24 +30,32 @@ type Model struct {
 
 // Data says which pairs the training learns from, and how they come.
 type Data struct {
-	Dir                string       `key:"dir" usage:"folder of the pairs; for the layout csv the list"`
+	Dir                string       `key:"dir" usage:"folder of the pairs, or a list of them (.csv), whatever the layout"`
 	Layout             data.Layout  `key:"layout" usage:"mist, bci, combined (H&E left, IHC right in one file), folders or csv"`
 	HE                 string       `key:"he" usage:"folder of H&E images, for the layout folders"`
 	IHC                string       `key:"ihc" usage:"folder of IHC images, for the layout folders"`
-	PatientPattern     string       `key:"patient-pattern" usage:"regular expression that finds the patient in a name"`
+	Suffixes           string       `key:"suffixes" usage:"what tells the names of a pair's H&E and IHC images apart, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched"`
+	PatientPattern     string       `key:"patient-pattern" usage:"regular expression that finds the patient in a name; a list's column patient is stronger"`
 	Split              string       `key:"split" usage:"part to learn from; empty is all"`
 	ValidationSplit    string       `key:"validation-split" usage:"part to validate with"`
 	ValidationFraction float64      `key:"validation-fraction" usage:"instead of validation-split: this share of the pairs, none of whose patients is in the rest"`
 	MaxPairs           int          `key:"max-pairs" usage:"learn from the first pairs only; 0 is all"`
-	Crop               int          `key:"crop" usage:"side of the square crops in pixels; 0 is whole images"`
+	Crop               int          `key:"crop" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
 	Augment            bool         `key:"augment" usage:"draw crop, flip and rotation; else the crop is from the middle"`
 	Batch              int          `key:"batch" usage:"pairs of a micro-step"`
 	Corrupt            data.Corrupt `key:"corrupt" usage:"an image that can't be read: error, or skip the pair"`
+	Fingerprint        string       `key:"fingerprint" usage:"how a resumed run finds replaced images: sampled (size and parts of each file) or full (every byte)"`
 	Workers            int          `key:"workers" usage:"images decoded at a time; 0 is one a processor"`
 	ReadAhead          int          `key:"read-ahead" usage:"batches made ahead; 0 is 2"`
 	Memory             int          `key:"memory-mib" usage:"bound for decoded images and batches, in MiB"`
 	Cache              int          `key:"cache-mib" usage:"keep latents and tokens of crops that come again (whole images have 8 ways to lie), up to so many MiB"`
 }
+
+// Values of data.fingerprint.
+const (
+	FingerprintSampled = "sampled"
+	FingerprintFull    = "full"
+)
 
 // Validation says what is looked at every train.validate-every steps.
 type Validation struct {
@@ -72,7 +80,7 @@ func DefaultExperiment() Experiment {
 		Model: Model{Base: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 		Data: Data{
 			Layout: data.MIST, Split: "train", ValidationSplit: "val", MaxPairs: 4096, Crop: 512, Augment: true, Batch: 48,
-			Corrupt: data.CorruptError, Memory: 1024,
+			Corrupt: data.CorruptError, Fingerprint: FingerprintSampled, Memory: 1024,
 		},
 		Train:      train.Default(),
 		Validation: Validation{Pairs: 8, Translations: 4, StepsInversion: 50, StepsTranslation: 50},
@@ -109,8 +117,12 @@ func (e Experiment) validate() error {
 	d := e.Data
 	switch d.Layout {
 	case data.Folders:
-		want(d.HE != "", "data.he", "is missing: the layout folders wants a folder of H&E images")
-		want(d.IHC != "", "data.ihc", "is missing: the layout folders wants a folder of IHC images")
+		if d.HE != "" || d.IHC != "" || d.Suffixes == "" {
+			want(d.HE != "", "data.he", "is missing: the layout folders wants a folder of H&E images")
+			want(d.IHC != "", "data.ihc", "is missing: the layout folders wants a folder of IHC images")
+		} else {
+			want(d.Dir != "", "data.dir", "is missing: the layout folders wants data.he and data.ihc, or with data.suffixes the folder of both")
+		}
 	case data.MIST, data.BCI, data.Combined, data.CSV:
 		want(d.Dir != "", "data.dir", "is missing: want the folder of the image pairs, or the list of the layout csv; such as --set data.dir=MIST/ER")
 	default:
@@ -118,6 +130,9 @@ func (e Experiment) validate() error {
 	}
 	want(d.Corrupt == data.CorruptError || d.Corrupt == data.CorruptSkip, "data.corrupt", "is %q: want %s or %s", d.Corrupt,
 		data.CorruptError, data.CorruptSkip)
+	want(d.Fingerprint == FingerprintSampled || d.Fingerprint == FingerprintFull, "data.fingerprint", "is %q: want %s or %s", d.Fingerprint,
+		FingerprintSampled, FingerprintFull)
+	want(d.Crop != 0 || !d.Augment, "data.crop", "%v", data.ErrAugmentWhole)
 	want(d.ValidationFraction >= 0 && d.ValidationFraction < 1, "data.validation-fraction", "is %g: want 0 or more and less than 1", d.ValidationFraction)
 	want(d.Batch >= 1, "data.batch", "is %d: want 1 or more", d.Batch)
 	for _, k := range []struct {
@@ -155,5 +170,5 @@ func (e Experiment) Sampler() infer.Settings {
 
 // Location says where the pairs are.
 func (d Data) Location() data.Location {
-	return data.Location{Layout: d.Layout, Root: d.Dir, HE: d.HE, IHC: d.IHC, PatientPattern: d.PatientPattern}
+	return data.Location{Layout: d.Layout, Root: d.Dir, HE: d.HE, IHC: d.IHC, PatientPattern: d.PatientPattern, Suffixes: d.Suffixes}
 }

@@ -20,9 +20,13 @@ type Report struct {
 	Splits     []SplitReport
 	Problems   Problems    // Unreadable has what the headers show
 	Corrupt    []FileError // what only decoding shows
+	Broken     int         // pairs with an image of Problems.Unreadable or Corrupt
 	Duplicates [][]string  // pictures of equal pixels, each group sorted
 	Shared     []Shared    // patients in more than one split
-	Notes      []string    // what reading changed in pictures, such as colour profiles: file: note
+	Notes      []string    // what a user should know of the set
+	Changes    []string    // what reading changed in pictures, such as colour profiles: file: note
+
+	skip bool // files that can't be read
 }
 
 // SplitReport counts what is in a split.
@@ -34,21 +38,41 @@ type SplitReport struct {
 	Grades   map[string]int
 }
 
-// OK reports whether the data set can be used: every picture has a partner of its size and can be decoded. Duplicates and
-// shared patients make its scores doubtful, not its use impossible.
-func (r *Report) OK() bool { return r.Problems.Count() == 0 && len(r.Corrupt) == 0 }
+// OK reports whether the data set can be used: every picture has a partner of its size and can be decoded, or is to be skipped.
+// Duplicates and shared patients make its scores doubtful, not its use impossible.
+func (r *Report) OK() bool {
+	problems := r.Problems.Count()
+	if r.skip {
+		return problems == len(r.Problems.Unreadable) && r.Broken < r.pairs()
+	}
+	return problems == 0 && len(r.Corrupt) == 0
+}
 
-// Check decodes every picture of a location, those of all splits if it names none. An error is only that the check could not
-// be made: no such folder, or ctx ended.
-func Check(ctx context.Context, loc Location, read imagefile.Options) (*Report, error) {
-	found, err := list(loc)
+func (r *Report) pairs() int {
+	n := 0
+	for _, s := range r.Splits {
+		n += s.Pairs
+	}
+	return n
+}
+
+// Check decodes every picture of a location, those of all splits if it names none. An error is that the check could not
+// be made: no such folder, ctx ended, or nothing to check; this wraps ErrNoPairs.
+func Check(ctx context.Context, loc Location, corrupt Corrupt, read imagefile.Options) (*Report, error) {
+	found, err := list(ctx, loc)
 	if err != nil {
 		return nil, err
 	}
 	if err := found.headers(ctx); err != nil {
 		return nil, err
 	}
-	r := &Report{Problems: found.problems, Shared: SharedPatients(found.pairs), Splits: splitReports(found.pairs)}
+	if len(found.pairs) == 0 && found.problems.Count() == 0 {
+		return nil, found.noPairs(ctx, loc)
+	}
+	r := &Report{
+		Problems: found.problems, Shared: SharedPatients(found.pairs), Splits: splitReports(found.pairs), Notes: found.notes,
+		skip: corrupt == CorruptSkip,
+	}
 	unreadable := map[string]bool{}
 	for _, f := range r.Problems.Unreadable {
 		unreadable[f.Path] = true
@@ -67,6 +91,14 @@ func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string
 		sources := []Source{pairs[i].HE, pairs[i].IHC}
 		var file *imagefile.Image
 		var path string
+		broken := unreadable[pairs[i].HE.Path] || unreadable[pairs[i].IHC.Path]
+		defer func() {
+			if broken {
+				lock.Lock()
+				r.Broken++
+				lock.Unlock()
+			}
+		}()
 		for _, source := range sources {
 			if unreadable[source.Path] {
 				continue
@@ -75,13 +107,14 @@ func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string
 				var err error
 				path = source.Path
 				if file, err = imagefile.Read(path, read); err != nil {
+					broken = true
 					lock.Lock()
 					r.Corrupt = append(r.Corrupt, FileError{path, err})
 					lock.Unlock()
 				} else {
 					lock.Lock()
 					for _, note := range file.Notes {
-						r.Notes = append(r.Notes, path+": "+note)
+						r.Changes = append(r.Changes, path+": "+note)
 					}
 					lock.Unlock()
 				}
@@ -111,7 +144,7 @@ func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string
 	}
 	slices.SortFunc(r.Duplicates, slices.Compare)
 	slices.SortFunc(r.Corrupt, func(a, b FileError) int { return strings.Compare(a.Path, b.Path) })
-	slices.Sort(r.Notes)
+	slices.Sort(r.Changes)
 	return err
 }
 
@@ -139,15 +172,15 @@ func splitReports(pairs []Pair) []SplitReport {
 	return reports
 }
 
-// WriteText writes the report for a reader.
-func (r *Report) WriteText(w io.Writer) error {
+// WriteText writes the report for a reader: of messages of one kind the first, or all.
+func (r *Report) WriteText(w io.Writer, all bool) error {
 	var b strings.Builder
 	for _, s := range r.Splits {
 		name := s.Split
 		if name == "" {
 			name = "all"
 		}
-		fmt.Fprintf(&b, "%s: %d pairs", name, s.Pairs)
+		fmt.Fprintf(&b, "%s: %s", name, plural(s.Pairs, "pair"))
 		if s.Patients > 0 {
 			fmt.Fprintf(&b, " of %d patients or slides", s.Patients)
 		}
@@ -159,16 +192,14 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
-	section := func(title string, lines []string) {
-		if len(lines) == 0 {
-			return
+	if r.Broken > 0 {
+		fmt.Fprintf(&b, "%d of %s can't be read", r.Broken, plural(r.pairs(), "pair"))
+		if r.skip {
+			b.WriteString(" and will be skipped")
 		}
-		fmt.Fprintf(&b, "%s (%d):\n\t%s\n", title, len(lines), strings.Join(lines, "\n\t"))
+		b.WriteString("\n")
 	}
-	var corrupt, duplicates, shared []string
-	for _, f := range r.Corrupt {
-		corrupt = append(corrupt, f.String())
-	}
+	var duplicates, shared []string
 	for _, paths := range r.Duplicates {
 		duplicates = append(duplicates, strings.Join(paths, " = "))
 	}
@@ -179,11 +210,20 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		shared = append(shared, fmt.Sprintf("%s: %s", s.Patient, strings.Join(counts, ", ")))
 	}
-	section("problems", r.Problems.lines())
-	section("corrupt", corrupt)
-	section("equal pictures", duplicates)
-	section("patients or slides in more than one split: scores on one will flatter a model trained on another", shared)
-	section("notes", r.Notes)
+	limit := shownLines
+	if all {
+		limit = 0
+	}
+	for _, g := range slices.Concat(r.Problems.groups(), []group{
+		{"corrupt", texts(r.Corrupt)},
+		{"equal pictures", duplicates},
+		{"patients or slides in more than one split: scores on one will flatter a model trained on another", shared},
+		{"changed on reading", r.Changes},
+		{"notes", r.Notes},
+		{"hints", r.Problems.Hints},
+	}) {
+		g.write(&b, "", limit)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -22,7 +22,7 @@ func TestCheck(t *testing.T) {
 	put(t, at("trainA/s4_0.png"), 6, 6, 0) // equals s1_0's
 	put(t, at("trainB/s4_0.png"), 6, 6, 99)
 	corrupted(t, at("valB/s2_0.png"))
-	report, err := data.Check(context.Background(), data.Location{Layout: data.MIST, Root: root}, imagefile.Options{})
+	report, err := data.Check(context.Background(), data.Location{Layout: data.MIST, Root: root}, data.CorruptError, imagefile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("shared (-want +got):\n%s", diff)
 	}
 	var text strings.Builder
-	if err := report.WriteText(&text); err != nil {
+	if err := report.WriteText(&text, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"train: 2 pairs of 2 patients or slides, 2 of 6×6", "has no partner", "corrupt (1)", "s1: 1 in train, 1 in val", "equal pictures (1)"} {
@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckRight(t *testing.T) {
-	report, err := data.Check(context.Background(), folders(t, 3, 5, 4), imagefile.Options{})
+	report, err := data.Check(context.Background(), folders(t, 3, 5, 4), data.CorruptError, imagefile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

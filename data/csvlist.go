@@ -5,7 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,73 +15,149 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
+// listEndings are those of lists: a file of such a name is read as one whatever layout is given, for the others are folders.
+var listEndings = []string{".csv", ".tsv"}
+
+// isList reports whether a path is a list by its name.
+func isList(path string) bool {
+	return slices.Contains(listEndings, strings.ToLower(filepath.Ext(path))) && !isFolder(path)
+}
+
 // csv reads a list. Paths are relative to the list's folder. Where both columns name one file, its halves are the pair, as in
 // Combined.
 func (l *listed) csv(loc Location) error {
-	file, err := os.ReadFile(loc.Root)
+	if loc.Root == "" {
+		return wrong("dir", "is missing: want a list, such as pairs.csv")
+	}
+	if isFolder(loc.Root) {
+		return wrong("dir", "%s is a folder: the layout csv wants the list, a file", loc.Root)
+	}
+	text, err := os.ReadFile(loc.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return wrong("dir", "there is no list %s", loc.Root)
+	}
 	if err != nil {
-		return fmt.Errorf("data: %w", err)
+		return &FieldError{"dir", err}
 	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(file, []byte("\xEF\xBB\xBF")))) // a byte-order mark, from Excel
-	header, err := r.Read()
+	t, err := readTable(text, "he", "ihc")
 	if err != nil {
-		return fmt.Errorf("data: %s: no line of column names: %w", loc.Root, err)
+		return wrong("dir", "%s: %w", loc.Root, err)
 	}
-	he, ihc := slices.Index(header, "he"), slices.Index(header, "ihc")
-	split, patient := slices.Index(header, "split"), slices.Index(header, "patient")
-	if he < 0 || ihc < 0 {
-		return fmt.Errorf("data: %s: columns %q; he and ihc are needed, split and patient are read", loc.Root, header)
-	}
+	split := slices.Index(t.columns, "split")
 	if loc.Split != "" && split < 0 {
-		return fmt.Errorf("data: %s: no column split to take %q from", loc.Root, loc.Split)
+		return wrong("split", "%s has no column split to take %q from", loc.Root, loc.Split)
 	}
-	lines := map[string]int{}
-	splits := map[string]bool{}
-	for {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("data: %s: %w", loc.Root, err)
-		}
-		line, _ := r.FieldPos(0)
-		if row[he] == "" || row[ihc] == "" {
-			return fmt.Errorf("data: %s: line %d lacks a path", loc.Root, line)
-		}
-		pair := Pair{
-			Name: filepath.ToSlash(strings.TrimSuffix(row[he], filepath.Ext(row[he]))),
-			HE:   Source{Path: besides(loc.Root, row[he])}, IHC: Source{Path: besides(loc.Root, row[ihc])},
-		}
-		if pair.HE.Path == pair.IHC.Path {
-			pair.HE.Half, pair.IHC.Half = Left, Right
-		}
-		if split >= 0 {
-			pair.Split = row[split]
-			splits[pair.Split] = true
-		}
-		if patient >= 0 {
-			pair.Patient = row[patient]
-		}
-		if loc.Split != "" && pair.Split != loc.Split {
-			continue
-		}
-		if earlier, ok := lines[pair.Name]; ok {
-			return fmt.Errorf("data: %s: lines %d and %d have the same H&E picture %s", loc.Root, earlier, line, row[he])
-		}
-		lines[pair.Name] = line
-		l.pairs = append(l.pairs, pair)
+	if unread := t.unread("he", "ihc", "split", "patient"); len(unread) > 0 {
+		l.note("columns of %s that are not read: %s", loc.Root, among(unread))
 	}
-	if len(l.pairs) == 0 && loc.Split != "" {
-		return fmt.Errorf("data: %s: no line of split %q; there are %q", loc.Root, loc.Split, sortedKeys(splits))
+	l.patientColumn = slices.Contains(t.columns, "patient")
+	all, err := l.rows(t, loc)
+	if err != nil {
+		return wrong("dir", "%s: %w", loc.Root, err)
+	}
+	counts := map[string]int{}
+	for _, p := range all {
+		counts[p.Split]++
+		if loc.Split == "" || p.Split == loc.Split {
+			l.pairs = append(l.pairs, p)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		l.looked = append(l.looked, loc.Root+": a line of column names and no pair below it")
+	case len(l.pairs) == 0:
+		return wrong("split", "%s has no line of split %q; there are %q", loc.Root, loc.Split, sortedKeys(counts))
+	case split >= 0 && counts[""] > 0:
+		l.note("%s of %s without a split", plural(counts[""], "pair"), loc.Root)
 	}
 	return nil
 }
 
-func besides(list, path string) string {
+// rows makes pairs of a list's rows. All rows that can't be used are in the error.
+func (l *listed) rows(t *table, loc Location) ([]Pair, error) {
+	cell := func(row tableRow, column string) string {
+		i := slices.Index(t.columns, column)
+		if i < 0 {
+			return ""
+		}
+		return row.cells[i]
+	}
+	var pairs []Pair
+	var empty []int
+	var twice []string
+	first := map[string]int{} // the line of an H&E image
+	names := map[string]bool{}
+	for _, row := range t.rows {
+		he, ihc := cell(row, "he"), cell(row, "ihc")
+		if strings.TrimSpace(he) == "" || strings.TrimSpace(ihc) == "" {
+			empty = append(empty, row.line)
+			continue
+		}
+		pair := Pair{
+			HE: Source{Path: find(loc.Root, he)}, IHC: Source{Path: find(loc.Root, ihc)},
+			Split: splitName(cell(row, "split")), Patient: strings.TrimSpace(cell(row, "patient")),
+		}
+		he = filepath.ToSlash(strings.TrimSpace(he))
+		pair.Name = strings.TrimSuffix(he, filepath.Ext(he))
+		if names[pair.Name] { // a.png and a.jpg
+			pair.Name = he
+		}
+		names[pair.Name] = true
+		if pair.HE.Path == pair.IHC.Path {
+			pair.HE.Half, pair.IHC.Half = Left, Right
+		}
+		if earlier, ok := first[pair.HE.Path]; ok {
+			twice = append(twice, fmt.Sprintf("lines %d and %d have the same H&E image %s", earlier, row.line, he))
+			continue
+		}
+		first[pair.HE.Path] = row.line
+		pairs = append(pairs, pair)
+	}
+	var errs []error
+	if len(empty) > 0 {
+		errs = append(errs, fmt.Errorf("%s no path in the columns he and ihc", lines(empty, "has", "have")))
+	}
+	if len(twice) > 0 {
+		var b strings.Builder
+		group{"H&E images that come twice", twice}.write(&b, "", shownLines)
+		errs = append(errs, errors.New(strings.TrimSpace(b.String())))
+	}
+	return pairs, errors.Join(errs...)
+}
+
+// unread lists the named columns that aren't among these.
+func (t *table) unread(read ...string) []string {
+	return slices.DeleteFunc(slices.Clone(t.columns), func(name string) bool { return name == "" || slices.Contains(read, name) })
+}
+
+// splitName is a cell of the column split; train, val and test are known in any case.
+func splitName(cell string) string {
+	cell = strings.TrimSpace(cell)
+	for _, name := range splitNames {
+		if strings.EqualFold(cell, name) {
+			return name
+		}
+	}
+	return cell
+}
+
+// find is the path that a cell means: as it is written or, where there is no such file, without the spaces around it or with the
+// separators of Windows read as ours.
+func find(list, cell string) string {
+	trimmed := strings.TrimSpace(cell)
+	for _, written := range []string{cell, trimmed, strings.ReplaceAll(trimmed, `\`, "/")} {
+		path := relativeTo(list, written)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return relativeTo(list, trimmed)
+}
+
+func relativeTo(list, path string) string {
 	path = filepath.FromSlash(path)
 	if filepath.IsAbs(path) {
-		return path
+		return filepath.Clean(path)
 	}
 	return filepath.Join(filepath.Dir(list), path)
 }

@@ -1,14 +1,18 @@
 package data
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/histdist/histdist/data/walk"
 )
 
 // Layout is how a data set lies on disk.
@@ -28,58 +32,88 @@ var layouts = []Layout{MIST, BCI, Combined, Folders, CSV}
 
 // Location says where a data set is.
 type Location struct {
-	Layout Layout
-	Root   string // its folder; for CSV the list; unused for Folders
-	HE     string // for Folders: the folder of H&E pictures
-	IHC    string // for Folders: the folder of IHC pictures
+	Layout Layout // where Root is a list (.csv, .tsv), CSV whatever this says
+	Root   string // its folder; for CSV the list; for Folders both images' folder where HE and IHC are empty
+	HE     string // for Folders: the folder of H&E images
+	IHC    string // for Folders: the folder of IHC images
 	Split  string // which split; "" takes all
 
 	// PatientPattern, a regular expression, finds the patient in a pair's name: its first group, or all that it matches.
-	// Without one, names of MIST are taken apart and other layouts know no patient, but for the column of a list.
+	// Without one, names of MIST are taken apart and other layouts know no patient. A list's column patient is stronger.
 	PatientPattern string
+
+	// Suffixes are what the names of H&E and IHC images end in where they aren't equal, such as "_HE,_ER". With an asterisk for what
+	// they share, it may be elsewhere: "HE_*,ER_*"; sub-folders are part of the name: "*/HE,*/ER". Sub-folders are searched then.
+	Suffixes string
 
 	MaxPairs int // keep the first pairs in order; 0 keeps all
 }
 
+// layout is the one that holds.
+func (loc Location) layout() Layout {
+	if loc.Layout != Folders && isList(loc.Root) {
+		return CSV
+	}
+	return loc.Layout
+}
+
 // listed is what a layout finds, before any file is opened.
 type listed struct {
-	pairs    []Pair
-	problems Problems
+	pairs         []Pair
+	problems      Problems
+	notes         []string // what a user should know
+	looked        []string // folders and lists without a pair, and what is there instead
+	patientColumn bool     // a list says whose the pairs are
+}
+
+func (l *listed) note(format string, args ...any) {
+	l.notes = append(l.notes, fmt.Sprintf(format, args...))
 }
 
 // list finds the pairs of a location, sorted by split (train first) and name.
-func list(loc Location) (*listed, error) {
+func list(ctx context.Context, loc Location) (*listed, error) {
+	found, err := listAsIs(ctx, loc)
+	if err != nil {
+		var field *FieldError
+		if errors.As(err, &field) && (field.Field == "dir" && loc.Root != "" || field.Field == "ihc" && sameFile(loc.HE, loc.IHC)) {
+			return nil, withHints(err, hints(ctx, loc))
+		}
+		return nil, err
+	}
+	if p := &found.problems; len(p.Orphans) > len(found.pairs) {
+		p.Hints = hints(ctx, loc)
+	}
+	return found, nil
+}
+
+func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	var pattern *regexp.Regexp
 	if loc.PatientPattern != "" {
 		var err error
 		if pattern, err = regexp.Compile(loc.PatientPattern); err != nil {
-			return nil, fmt.Errorf("data: patient pattern: %w", err)
+			return nil, wrong("patient-pattern", "%q is no regular expression: %w", loc.PatientPattern, err)
 		}
 	}
 	found := &listed{}
 	var err error
-	switch loc.Layout {
+	switch loc.layout() {
 	case MIST:
-		err = found.mist(loc)
+		err = found.mist(ctx, loc)
 	case BCI:
-		err = found.bci(loc)
+		err = found.bci(ctx, loc)
 	case Combined:
-		err = found.combined(loc)
+		err = found.combined(ctx, loc)
 	case Folders:
-		err = found.folders(loc)
+		err = found.folders(ctx, loc)
 	case CSV:
 		err = found.csv(loc)
 	default:
-		err = fmt.Errorf("data: layout %q is unknown; there are %q", loc.Layout, layouts)
+		err = wrong("layout", "%q is unknown; there are %q", loc.Layout, layouts)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if pattern != nil {
-		for i := range found.pairs {
-			found.pairs[i].Patient = PatientIn(pattern, found.pairs[i].Name)
-		}
-	}
+	found.patients(pattern, loc)
 	slices.SortStableFunc(found.pairs, func(a, b Pair) int {
 		if c := splitOrder(a.Split) - splitOrder(b.Split); c != 0 {
 			return c
@@ -95,6 +129,39 @@ func list(loc Location) (*listed, error) {
 	return found, nil
 }
 
+// patients finds the patients in the names, unless a list has said whose the pairs are.
+func (l *listed) patients(pattern *regexp.Regexp, loc Location) {
+	if pattern == nil {
+		return
+	}
+	matched, other := 0, 0
+	var example string
+	for i := range l.pairs {
+		p := &l.pairs[i]
+		patient := PatientIn(pattern, p.Name)
+		switch {
+		case !l.patientColumn:
+			p.Patient = patient
+			if patient != "" {
+				matched++
+			} else if example == "" {
+				example = p.Name
+			}
+		case patient != p.Patient:
+			if other++; other == 1 {
+				example = fmt.Sprintf("%s is of %q by the column, of %q by the pattern", p.Name, p.Patient, patient)
+			}
+		}
+	}
+	switch {
+	case l.patientColumn && other > 0:
+		l.note("the column patient of %s holds, not the patient pattern %s, which would have other patients for %d of %d pairs: %s",
+			loc.Root, loc.PatientPattern, other, len(l.pairs), example)
+	case !l.patientColumn && matched < len(l.pairs):
+		l.note("the patient pattern %s finds no patient in %d of %d names, such as %s", loc.PatientPattern, len(l.pairs)-matched, len(l.pairs), example)
+	}
+}
+
 // PatientIn finds the patient in a pair's name: the pattern's first group, or all that it matches; "" where it matches nothing.
 func PatientIn(pattern *regexp.Regexp, name string) string {
 	groups := pattern.FindStringSubmatch(name)
@@ -107,56 +174,78 @@ func PatientIn(pattern *regexp.Regexp, name string) string {
 	return groups[0]
 }
 
+// splitNames are the names that layouts know, in order.
+var splitNames = []string{"train", "val", "test"}
+
 func splitOrder(split string) int {
-	if i := slices.Index([]string{"train", "val", "test"}, split); i >= 0 {
+	if i := slices.Index(splitNames, split); i >= 0 {
 		return i
 	}
-	return 3
+	return len(splitNames)
 }
 
 // mist finds train, val and test (some copies have one) in Root/TrainValAB, or in Root itself.
-func (l *listed) mist(loc Location) error {
+func (l *listed) mist(ctx context.Context, loc Location) error {
 	root := loc.Root
 	if isFolder(filepath.Join(root, "TrainValAB")) {
 		root = filepath.Join(root, "TrainValAB")
 	}
-	folder := func(split, side string) string { return filepath.Join(root, split+side) }
-	return l.splits(loc, func(split string) bool { return isFolder(folder(split, "A")) }, func(split string) error {
-		return l.twoFolders(folder(split, "A"), folder(split, "B"), split, mistPatient)
-	}, filepath.Join(root, "trainA"))
+	side := func(split, letter string) side { return side{filepath.Join(root, split+letter), "dir"} }
+	return l.splits(ctx, loc, func(split string) bool { return isFolder(side(split, "A").folder) }, func(split string) error {
+		return l.twoFolders(ctx, side(split, "A"), side(split, "B"), split, loc.Suffixes, mistPatient)
+	}, side("train", "A").folder)
 }
 
-func (l *listed) bci(loc Location) error {
-	folder := func(side, split string) string { return filepath.Join(loc.Root, side, split) }
+func (l *listed) bci(ctx context.Context, loc Location) error {
+	side := func(stain, split string) side { return side{filepath.Join(loc.Root, stain, split), "dir"} }
 	first := len(l.pairs)
-	err := l.splits(loc, func(split string) bool { return isFolder(folder("HE", split)) }, func(split string) error {
-		return l.twoFolders(folder("HE", split), folder("IHC", split), split, nil)
-	}, folder("HE", "train"))
+	err := l.splits(ctx, loc, func(split string) bool { return isFolder(side("HE", split).folder) }, func(split string) error {
+		return l.twoFolders(ctx, side("HE", split), side("IHC", split), split, loc.Suffixes, nil)
+	}, side("HE", "train").folder)
 	for i := range l.pairs[first:] {
 		l.pairs[first+i].Grade = bciGrade(l.pairs[first+i].Name)
 	}
 	return err
 }
 
-func (l *listed) folders(loc Location) error {
+func (l *listed) folders(ctx context.Context, loc Location) error {
 	if loc.Split != "" {
-		return fmt.Errorf("data: the layout %s has no splits, hence no %q; name the folders of that split", loc.Layout, loc.Split)
+		return wrong("split", "the layout %s has no splits, hence no %q; name the folders of that split", loc.Layout, loc.Split)
 	}
-	return l.twoFolders(loc.HE, loc.IHC, "", nil)
+	he, ihc := loc.sides()
+	return l.twoFolders(ctx, he, ihc, "", loc.Suffixes, nil)
 }
 
-func (l *listed) combined(loc Location) error {
+// sides are the folders of the layout Folders.
+func (loc Location) sides() (he, ihc side) {
+	if loc.HE == "" && loc.IHC == "" && loc.Root != "" {
+		return side{loc.Root, "dir"}, side{loc.Root, "dir"}
+	}
+	return side{loc.HE, "he"}, side{loc.IHC, "ihc"}
+}
+
+func (l *listed) combined(ctx context.Context, loc Location) error {
 	folder := func(split string) string { return filepath.Join(loc.Root, split) }
 	exists := func(split string) bool { return isFolder(folder(split)) }
-	if loc.Split == "" && !exists("train") && !exists("val") && !exists("test") {
-		return l.oneFolder(loc.Root, "")
+	if loc.Split == "" && !slices.ContainsFunc(splitNames, exists) {
+		return l.oneFolder(ctx, loc.Root, "")
 	}
-	return l.splits(loc, exists, func(split string) error { return l.oneFolder(folder(split), split) }, folder("train"))
+	return l.splits(ctx, loc, exists, func(split string) error { return l.oneFolder(ctx, folder(split), split) }, folder("train"))
 }
 
 // splits adds the split that is wanted, or all that exist; example is a folder that would be right.
-func (l *listed) splits(loc Location, exists func(split string) bool, add func(split string) error, example string) error {
-	splits := []string{"train", "val", "test"}
+func (l *listed) splits(ctx context.Context, loc Location, exists func(split string) bool, add func(split string) error, example string) error {
+	if loc.Root == "" {
+		return wrong("dir", "is missing: want the data set's folder")
+	}
+	if info, err := os.Stat(loc.Root); errors.Is(err, fs.ErrNotExist) {
+		return wrong("dir", "there is no folder %s", loc.Root)
+	} else if err != nil {
+		return &FieldError{"dir", err}
+	} else if !info.IsDir() {
+		return wrong("dir", "%s is a file: the layout %s wants a folder", loc.Root, loc.Layout)
+	}
+	splits := splitNames
 	if loc.Split != "" {
 		splits = []string{loc.Split}
 	}
@@ -171,26 +260,76 @@ func (l *listed) splits(loc Location, exists func(split string) bool, add func(s
 		}
 	}
 	if added == 0 {
-		return fmt.Errorf("data: %s has no pictures of split %q in the layout %s, which wants for example %s: %w",
-			loc.Root, strings.Join(splits, "|"), loc.Layout, example, fs.ErrNotExist)
+		return wrong("dir", "%s has no images of split %q in the layout %s, which wants for example %s; it has %s",
+			loc.Root, strings.Join(splits, "|"), loc.Layout, example, contents(ctx, loc.Root))
 	}
 	return nil
 }
 
-// twoFolders pairs the files of two folders by their stems.
-func (l *listed) twoFolders(he, ihc, split string, patient func(name string) string) error {
-	heFiles, err := l.pictures(he)
+// side is a folder of the H&E or the IHC images, and the field of Location that it is from.
+type side struct{ folder, field string }
+
+// files returns the side's images by what they share with their partners' names.
+func (l *listed) files(ctx context.Context, s side, own, other *namePattern, both bool) (map[string]string, error) {
+	files, err := l.images(ctx, s.folder, own != nil)
+	if err != nil {
+		return nil, &FieldError{s.field, err}
+	}
+	if len(files) == 0 {
+		l.looked = append(l.looked, s.folder+": "+contents(ctx, s.folder))
+	}
+	if own == nil {
+		return files, nil
+	}
+	named := map[string]string{}
+	left := 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		shared, ok := own.match(name)
+		if ok && both && other.literal > own.literal { // "*" with "*_ER": the closer one has it
+			_, theirs := other.match(name)
+			ok = !theirs
+		}
+		switch earlier, twice := named[shared]; {
+		case !ok:
+			left++
+		case twice:
+			l.problems.SameName = append(l.problems.SameName, [2]string{earlier, files[name]})
+		default:
+			named[shared] = files[name]
+		}
+	}
+	switch {
+	case len(files) > 0 && len(named) == 0:
+		l.looked = append(l.looked, fmt.Sprintf("%s: %s, but none whose name fits %s", s.folder, plural(len(files), "image"), own.text))
+	case left > 0 && !both:
+		l.note("%d of %d images in %s don't fit %s and are left out", left, len(files), s.folder, own.text)
+	}
+	return named, nil
+}
+
+// twoFolders pairs the files of two folders by their stems, or what these share under suffixes.
+func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes string, patient func(name string) string) error {
+	ofHE, ofIHC, err := parseSuffixes(suffixes)
 	if err != nil {
 		return err
 	}
-	ihcFiles, err := l.pictures(ihc)
+	both := sameFile(he.folder, ihc.folder)
+	if both && (ofHE == nil || ofHE.text == ofIHC.text) {
+		return wrong(ihc.field, "%s is to have both the H&E and the IHC images: name two folders, or suffixes that tell them apart, such as _HE,_ER",
+			ihc.folder)
+	}
+	heFiles, err := l.files(ctx, he, ofHE, ofIHC, both)
+	if err != nil {
+		return err
+	}
+	ihcFiles, err := l.files(ctx, ihc, ofIHC, ofHE, both)
 	if err != nil {
 		return err
 	}
 	for name, path := range heFiles {
 		other, ok := ihcFiles[name]
 		if !ok {
-			l.problems.Orphans = append(l.problems.Orphans, Orphan{path, ihc})
+			l.problems.Orphans = append(l.problems.Orphans, Orphan{path, ihc.folder})
 			continue
 		}
 		pair := Pair{Name: name, Split: split, HE: Source{Path: path}, IHC: Source{Path: other}}
@@ -201,55 +340,56 @@ func (l *listed) twoFolders(he, ihc, split string, patient func(name string) str
 	}
 	for name, path := range ihcFiles {
 		if _, ok := heFiles[name]; !ok {
-			l.problems.Orphans = append(l.problems.Orphans, Orphan{path, he})
+			l.problems.Orphans = append(l.problems.Orphans, Orphan{path, he.folder})
 		}
 	}
 	return nil
 }
 
-func (l *listed) oneFolder(folder, split string) error {
-	files, err := l.pictures(folder)
+func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
+	files, err := l.images(ctx, folder, false)
+	if err != nil {
+		return &FieldError{"dir", err}
+	}
+	if len(files) == 0 {
+		l.looked = append(l.looked, folder+": "+contents(ctx, folder))
+	}
 	for name, path := range files {
 		l.pairs = append(l.pairs, Pair{Name: name, Split: split, HE: Source{path, Left}, IHC: Source{path, Right}})
 	}
-	return err
+	return nil
 }
 
-// pictures returns the files of a folder that are named as pictures, by their stems. Hidden files and others are passed over.
-func (l *listed) pictures(folder string) (map[string]string, error) {
+// images returns the images of a folder by their stems; with deep also those of its sub-folders.
+func (l *listed) images(ctx context.Context, folder string, deep bool) (map[string]string, error) {
 	if folder == "" {
-		return nil, errors.New("data: a folder of pictures is not named")
+		return nil, errors.New("is missing: want a folder of images")
 	}
-	entries, err := os.ReadDir(folder)
+	found, err := walk.Images(ctx, folder, walk.Options{Flat: !deep})
 	if err != nil {
-		return nil, fmt.Errorf("data: %w", err)
+		return nil, err
+	}
+	for _, u := range found.Unreadable {
+		l.problems.Unreadable = append(l.problems.Unreadable, FileError{u.Path, errors.New(u.String())})
+	}
+	byStem, same := found.ByStem()
+	for _, s := range same {
+		l.problems.SameName = append(l.problems.SameName, [2]string{s[0].Path, s[1].Path})
 	}
 	files := map[string]string{}
-	for _, entry := range entries {
-		name := entry.Name()
-		extension := filepath.Ext(name)
-		if entry.IsDir() || strings.HasPrefix(name, ".") || !isPicture(extension) {
-			continue
-		}
-		stem, path := strings.TrimSuffix(name, extension), filepath.Join(folder, name)
-		if other, ok := files[stem]; ok {
-			l.problems.SameName = append(l.problems.SameName, [2]string{other, path})
-			continue
-		}
-		files[stem] = path
+	for stem, f := range byStem {
+		files[stem] = f.Path
 	}
 	return files, nil
-}
-
-func isPicture(extension string) bool {
-	switch strings.ToLower(extension) {
-	case ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp":
-		return true
-	}
-	return false
 }
 
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
+}
+
+func sameFile(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
@@ -55,7 +55,7 @@ type Loader struct {
 
 	lock    sync.Mutex
 	decoded int64
-	skipped int64
+	skipped map[int]bool // pairs, by their places in the data set
 	corrupt map[string]error
 }
 
@@ -97,18 +97,23 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	case n == 0:
 		return nil, errors.New("data: the loader has no pairs")
 	case o.BatchSize < 1:
-		return nil, fmt.Errorf("data: batch size %d; it is at least 1", o.BatchSize)
-	case o.Workers < 1 || o.ReadAhead < 1 || o.Memory < 1 || o.Crop < 0:
-		return nil, fmt.Errorf("data: %d workers, %d batches ahead, %d bytes, crops of %d; none is negative",
-			o.Workers, o.ReadAhead, o.Memory, o.Crop)
+		return nil, wrong("batch", "%d: want 1 or more", o.BatchSize)
+	case o.Workers < 1:
+		return nil, wrong("workers", "%d: want 0 or more", o.Workers)
+	case o.ReadAhead < 1:
+		return nil, wrong("read-ahead", "%d: want 0 or more", o.ReadAhead)
+	case o.Memory < 1:
+		return nil, wrong("memory-mib", "%d bytes: want 0 or more", o.Memory)
+	case o.Crop < 0:
+		return nil, wrong("crop", "%d: want 0 or more", o.Crop)
 	case o.Corrupt != CorruptError && o.Corrupt != CorruptSkip:
-		return nil, fmt.Errorf("data: policy for corrupt pictures %q; there are %q and %q", o.Corrupt, CorruptError, CorruptSkip)
+		return nil, wrong("corrupt", "%q: want %s or %s", o.Corrupt, CorruptError, CorruptSkip)
 	case o.Crop == 0 && o.Augment:
-		return nil, errors.New("data: augmentation needs a crop")
+		return nil, &FieldError{"crop", ErrAugmentWhole}
 	case o.DropLast && n < o.BatchSize:
 		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
 	}
-	l := &Loader{pairs: dataset.Pairs, o: o, slots: make(chan struct{}, o.Workers), corrupt: map[string]error{}}
+	l := &Loader{pairs: dataset.Pairs, o: o, slots: make(chan struct{}, o.Workers), skipped: map[int]bool{}, corrupt: map[string]error{}}
 	l.steps = n / o.BatchSize
 	if n%o.BatchSize != 0 && !o.DropLast {
 		l.steps++
@@ -130,29 +135,54 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	l.reserved = int64(o.Workers)*int64(largest)*decodeBytesPerPixel +
 		int64(o.ReadAhead+1)*int64(min(o.BatchSize, n))*int64(width)*int64(height)*bytesPerPixel
 	if l.reserved > o.Memory {
-		return nil, fmt.Errorf("data: decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
+		return nil, wrong("memory-mib", "decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
 			"raise it, or take fewer workers, less read-ahead or smaller batches",
-			o.Workers, o.ReadAhead+1, o.BatchSize, l.reserved, o.Memory)
+			o.Workers, o.ReadAhead+1, min(o.BatchSize, n), l.reserved, o.Memory)
 	}
 	l.cache = newCache(o.Memory - l.reserved)
 	return l, nil
 }
 
+// ErrAugmentWhole is the error of an augmentation without a crop.
+var ErrAugmentWhole = errors.New("is 0, which takes whole images, but augmentation draws crops: set a crop, or data.augment to false")
+
+// checkSizes reports the pictures that are too small for the crop, or unlike the others where there is none.
 func (l *Loader) checkSizes() error {
-	var wrong []string
+	small, other := map[[2]int]int{}, map[[2]int]int{} // pairs by width and height
+	example, count := "", 0
+	first := &l.pairs[0]
 	for _, p := range l.pairs {
+		size := [2]int{p.Width, p.Height}
 		switch {
 		case l.o.Crop > p.Width || l.o.Crop > p.Height:
-			wrong = append(wrong, fmt.Sprintf("%s has %d×%d pixels, too few for a crop of %d", p.HE, p.Width, p.Height, l.o.Crop))
-		case l.o.Crop == 0 && (p.Width != l.pairs[0].Width || p.Height != l.pairs[0].Height):
-			wrong = append(wrong, fmt.Sprintf("%s has %d×%d pixels, the first pair has %d×%d",
-				p.HE, p.Width, p.Height, l.pairs[0].Width, l.pairs[0].Height))
+			small[size]++
+		case l.o.Crop == 0 && size != [2]int{first.Width, first.Height}:
+			other[size]++
+		default:
+			continue
+		}
+		if count++; count == 1 {
+			example = p.HE.String()
 		}
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("data: %d pairs don't fit:\n\t%s", len(wrong), strings.Join(wrong, "\n\t"))
+	switch {
+	case len(small) > 0:
+		return wrong("crop", "%d: %d of %s are smaller: %s; the first is %s. Set a smaller crop",
+			l.o.Crop, count, plural(len(l.pairs), "pair"), sizes(small), example)
+	case len(other) > 0:
+		return wrong("crop", "0 takes whole images, which must have one size: %s has %d×%d pixels, but %d of %s have another: %s; the first is %s. Set a crop",
+			first.HE, first.Width, first.Height, count, plural(len(l.pairs), "pair"), sizes(other), example)
 	}
 	return nil
+}
+
+// sizes lists counts by width and height.
+func sizes(counts map[[2]int]int) string {
+	var list []string
+	for _, size := range slices.SortedFunc(maps.Keys(counts), func(a, b [2]int) int { return slices.Compare(a[:], b[:]) }) {
+		list = append(list, fmt.Sprintf("%d of %d×%d", counts[size], size[0], size[1]))
+	}
+	return among(list)
 }
 
 // Steps is how many batches an epoch has.
@@ -206,7 +236,7 @@ func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place i
 		}
 		place++
 		l.lock.Lock()
-		l.skipped++
+		l.skipped[index] = true
 		l.lock.Unlock()
 	}
 	return fmt.Errorf("none of the %d pairs can be read; the first: %w", len(order), first)
@@ -276,10 +306,9 @@ func (l *Loader) picture(source Source, pair *Pair) (*imagefile.Image, error) {
 
 // Stats tell what a loader did and holds.
 type Stats struct {
-	Decoded   int64       // files
-	CacheHits int64       // pictures that needed no decoding
-	Skipped   int64       // pairs that others stood in for
-	Corrupt   []FileError // files that could not be read, sorted
+	Decoded   int64   // files
+	CacheHits int64   // pictures that needed no decoding
+	Skipped   Skipped // pairs that others stood in for, each once, however often an epoch came to it
 
 	MemoryLimit    int64 // bytes
 	MemoryReserved int64 // of these, for decoding and batches made ahead
@@ -294,10 +323,9 @@ func (l *Loader) Stats() Stats {
 	l.cache.lock.Unlock()
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	s.Decoded, s.Skipped = l.decoded, l.skipped
+	s.Decoded, s.Skipped.Pairs = l.decoded, len(l.skipped)
 	for path, err := range l.corrupt {
-		s.Corrupt = append(s.Corrupt, FileError{path, err})
+		s.Skipped.add(FileError{path, err})
 	}
-	slices.SortFunc(s.Corrupt, func(a, b FileError) int { return strings.Compare(a.Path, b.Path) })
 	return s
 }

@@ -232,9 +232,11 @@ func TestCorrupt(t *testing.T) {
 	if diff := cmp.Diff([]int{0, 2, 2, 3}, b.Indices); diff != "" {
 		t.Errorf("the next pair stands in (-want +got):\n%s", diff)
 	}
-	stats := l.Stats()
-	if stats.Skipped != 1 || len(stats.Corrupt) != 1 || stats.Corrupt[0].Path != bad {
-		t.Errorf("skipped %d, corrupt %v", stats.Skipped, stats.Corrupt)
+	for range 3 { // epochs
+		batch(t, l, 0)
+	}
+	if s := l.Stats().Skipped; s.Pairs != 1 || len(s.Files) != 1 || s.Files[0].Path != bad {
+		t.Errorf("skipped %+v", s)
 	}
 
 	for i := range 4 {
@@ -252,7 +254,7 @@ func TestCorrupt(t *testing.T) {
 func TestMemory(t *testing.T) {
 	dataset := open(t, folders(t, 6, 10, 10))
 	tight := data.LoaderOptions{BatchSize: 2, Crop: 5, Workers: 1, ReadAhead: 1, Memory: 1}
-	if _, err := data.NewLoader(dataset, tight); err == nil || !strings.Contains(err.Error(), "more than the limit of 1") {
+	if _, err := data.NewLoader(dataset, tight); err == nil || !strings.Contains(err.Error(), "memory-mib") {
 		t.Fatalf("error %v with a limit of one byte", err)
 	}
 	tight.Memory = 1 << 20
@@ -278,13 +280,13 @@ func TestLoaderRefuses(t *testing.T) {
 		want    string
 	}{
 		{"no pairs", &data.Dataset{}, data.LoaderOptions{BatchSize: 1}, "no pairs"},
-		{"batch", dataset, data.LoaderOptions{}, "batch size 0"},
-		{"crop", dataset, data.LoaderOptions{BatchSize: 1, Crop: 7}, "3 pairs don't fit"},
-		{"sizes", mixed, data.LoaderOptions{BatchSize: 1}, "other has 7×8 pixels, the first pair has 6×8"},
-		{"augmentation", dataset, data.LoaderOptions{BatchSize: 1, Augment: true}, "needs a crop"},
+		{"batch", dataset, data.LoaderOptions{}, "batch: 0"},
+		{"crop", dataset, data.LoaderOptions{BatchSize: 1, Crop: 7}, "crop: 7: 3 of 3 pairs are smaller: 3 of 6×8; the first is "},
+		{"sizes", mixed, data.LoaderOptions{BatchSize: 1}, "has 6×8 pixels, but 1 of 4 pairs have another: 1 of 7×8; the first is other"},
+		{"augmentation", dataset, data.LoaderOptions{BatchSize: 1, Augment: true}, "crop: is 0"},
 		{"policy", dataset, data.LoaderOptions{BatchSize: 1, Corrupt: "ignore"}, `"ignore"`},
 		{"drop", dataset, data.LoaderOptions{BatchSize: 4, DropLast: true}, "no whole batch"},
-		{"workers", dataset, data.LoaderOptions{BatchSize: 1, Workers: -1}, "negative"},
+		{"workers", dataset, data.LoaderOptions{BatchSize: 1, Workers: -1}, "workers: -1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if _, err := data.NewLoader(test.dataset, test.o); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
@@ -12,39 +13,51 @@ import (
 
 // Dataset is a checked list of pairs, sorted by split and name.
 type Dataset struct {
-	Pairs []Pair
+	Pairs   []Pair
+	Skipped Skipped  // what CorruptSkip left out
+	Notes   []string // what a user should know, such as columns of a list that nobody reads
 }
 
 // Open finds the pairs of a location and reads the headers of their files. An orphan, an unreadable file or a pair of two
-// sizes is an error of type *Problems, which lists all of them. The pictures themselves are decoded by Check or when they are
-// needed.
-func Open(ctx context.Context, loc Location) (*Dataset, error) {
-	found, err := list(loc)
+// sizes is an error of type *Problems, which lists all of them; with CorruptSkip unreadable files are none, and their pairs are left
+// out. No pair at all is an error that wraps ErrNoPairs; what is wrong with the location itself is a FieldError. The images
+// themselves are decoded by Check or when they are needed.
+func Open(ctx context.Context, loc Location, corrupt Corrupt) (*Dataset, error) {
+	found, err := list(ctx, loc)
 	if err != nil {
 		return nil, err
 	}
 	if err := found.headers(ctx); err != nil {
 		return nil, err
 	}
-	if found.problems.Count() > 0 {
+	var skipped Skipped
+	if corrupt == CorruptSkip {
+		skipped = found.skip()
+	}
+	switch {
+	case found.problems.Count() > 0:
 		return nil, &found.problems
+	case len(found.pairs) == 0 && skipped.Pairs > 0:
+		return nil, fmt.Errorf("data: none of the %d pairs in %s can be read; the first: %w", skipped.Pairs, loc, skipped.Files[0].Err)
+	case len(found.pairs) == 0:
+		return nil, found.noPairs(ctx, loc)
 	}
-	if len(found.pairs) == 0 {
-		return nil, fmt.Errorf("data: no pairs of pictures in %s", loc)
-	}
-	return &Dataset{Pairs: found.pairs}, nil
+	return &Dataset{Pairs: found.pairs, Skipped: skipped, Notes: found.notes}, nil
 }
 
 // String names the place.
 func (loc Location) String() string {
 	place := loc.Root
-	if loc.Layout == Folders {
-		place = loc.HE + " and " + loc.IHC
+	if loc.layout() == Folders {
+		he, ihc := loc.sides()
+		if place = he.folder; ihc.folder != he.folder {
+			place += " and " + ihc.folder
+		}
 	}
 	if loc.Split != "" {
 		place += ", split " + loc.Split
 	}
-	return fmt.Sprintf("%s (%s)", place, loc.Layout)
+	return fmt.Sprintf("%s (%s)", place, loc.layout())
 }
 
 // headers fills in the pairs' sizes. Pairs with a problem stay in the list.
@@ -75,6 +88,21 @@ func (l *listed) headers(ctx context.Context) error {
 		pair.Width, pair.Height = he[0], he[1]
 		return nil
 	})
+}
+
+// skip takes unreadable files out of the problems and their pairs out of the list.
+func (l *listed) skip() Skipped {
+	var s Skipped
+	unreadable := map[string]bool{}
+	for _, f := range l.problems.Unreadable {
+		s.add(f)
+		unreadable[f.Path] = true
+	}
+	l.problems.Unreadable = nil
+	before := len(l.pairs)
+	l.pairs = slices.DeleteFunc(l.pairs, func(p Pair) bool { return unreadable[p.HE.Path] || unreadable[p.IHC.Path] })
+	s.Pairs = before - len(l.pairs)
+	return s
 }
 
 func sizeOf(s Source) (size [2]int, err error) {

@@ -43,7 +43,7 @@ func putBytes(t testing.TB, path, content string) string {
 
 func open(t testing.TB, loc data.Location) *data.Dataset {
 	t.Helper()
-	dataset, err := data.Open(context.Background(), loc)
+	dataset, err := data.Open(context.Background(), loc, data.CorruptError)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestProblems(t *testing.T) {
 	putBytes(t, at("ihc/cut.png"), "\x89PNG\r\n\x1a\n")
 	putBytes(t, at("he/empty.png"), "")
 	putBytes(t, at("ihc/empty.png"), "")
-	_, err := data.Open(context.Background(), data.Location{Layout: data.Folders, HE: at("he"), IHC: at("ihc")})
+	_, err := data.Open(context.Background(), data.Location{Layout: data.Folders, HE: at("he"), IHC: at("ihc")}, data.CorruptError)
 	var problems *data.Problems
 	if !errors.As(err, &problems) {
 		t.Fatalf("error %v, want *Problems", err)
@@ -194,13 +194,13 @@ func TestOpenErrors(t *testing.T) {
 		loc  data.Location
 		want string
 	}{
-		{"layout", data.Location{Layout: "zip"}, `layout "zip" is unknown`},
+		{"layout", data.Location{Layout: "zip"}, `layout: "zip" is unknown`},
 		{"no folder", data.Location{Layout: data.MIST, Root: root}, filepath.Join(root, "trainA")},
 		{"no split", data.Location{Layout: data.BCI, Root: root, Split: "val"}, `split "val"`},
-		{"empty", data.Location{Layout: data.Folders, HE: root, IHC: root}, "no pairs"},
-		{"unnamed", data.Location{Layout: data.Folders, HE: root}, "not named"},
+		{"empty", data.Location{Layout: data.Folders, HE: root, IHC: root}, "ihc: " + root + " is to have both"},
+		{"unnamed", data.Location{Layout: data.Folders, HE: root}, "ihc: is missing"},
 		{"folders have no splits", data.Location{Layout: data.Folders, HE: root, IHC: root, Split: "train"}, "has no splits"},
-		{"pattern", data.Location{Layout: data.Folders, HE: root, IHC: root, PatientPattern: "("}, "patient pattern"},
+		{"pattern", data.Location{Layout: data.Folders, HE: root, IHC: root, PatientPattern: "("}, "patient-pattern: "},
 		{"half", data.Location{Layout: data.Combined, Root: filepath.Join(root, "odd")}, "5 pixels in width have no halves"},
 		{"columns", data.Location{Layout: data.CSV, Root: noColumn}, "he and ihc are needed"},
 		{"twice", data.Location{Layout: data.CSV, Root: twice}, "lines 2 and 3"},
@@ -208,7 +208,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no split column", data.Location{Layout: data.CSV, Root: twice, Split: "val"}, "no column split"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := data.Open(context.Background(), test.loc)
+			_, err := data.Open(context.Background(), test.loc, data.CorruptError)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -221,7 +221,7 @@ func TestOpenCancelled(t *testing.T) {
 	cancel()
 	root := t.TempDir()
 	put(t, filepath.Join(root, "a.png"), 4, 4, 0)
-	if _, err := data.Open(ctx, data.Location{Layout: data.Combined, Root: root}); !errors.Is(err, context.Canceled) {
+	if _, err := data.Open(ctx, data.Location{Layout: data.Combined, Root: root}, data.CorruptError); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }
@@ -234,7 +234,7 @@ func FuzzCSV(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		dataset, err := data.Open(context.Background(), data.Location{Layout: data.CSV, Root: path, MaxPairs: 3})
+		dataset, err := data.Open(context.Background(), data.Location{Layout: data.CSV, Root: path, MaxPairs: 3}, data.CorruptError)
 		if err == nil && len(dataset.Pairs) == 0 {
 			t.Error("no pairs and no error")
 		}

@@ -12,6 +12,7 @@ type Problems struct {
 	SameName   [][2]string // two pictures of one folder with one stem
 	Unreadable []FileError
 	Mismatches []Mismatch
+	Hints      []string // how the location might be read instead, where most images have no partner
 }
 
 // Orphan is a picture without its partner.
@@ -43,28 +44,38 @@ func (p *Problems) Count() int {
 	return len(p.Orphans) + len(p.SameName) + len(p.Unreadable) + len(p.Mismatches)
 }
 
-// Error lists all problems, one a line.
+// Error lists all problems by their kinds; of many of one kind, the first.
 func (p *Problems) Error() string {
-	lines := []string{fmt.Sprintf("data: %d problems", p.Count())}
-	if p.Count() == 1 {
-		lines[0] = "data: 1 problem"
+	var b strings.Builder
+	fmt.Fprintf(&b, "data: %s\n", plural(p.Count(), "problem"))
+	for _, g := range p.groups() {
+		g.write(&b, "\t", shownLines)
 	}
-	return strings.Join(append(lines, p.lines()...), "\n\t")
+	for _, hint := range p.Hints {
+		fmt.Fprintf(&b, "\t%s\n", hint)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func (p *Problems) lines() []string {
-	var lines []string
-	for _, o := range p.Orphans {
-		lines = append(lines, o.String())
+// groups are the problems by their kinds.
+func (p *Problems) groups() []group {
+	list := []group{
+		{"without a partner", texts(p.Orphans)},
+		{"two images of one name", nil},
+		{"unreadable", texts(p.Unreadable)},
+		{"pairs of two sizes", texts(p.Mismatches)},
 	}
 	for _, s := range p.SameName {
-		lines = append(lines, fmt.Sprintf("%s and %s have one name", s[0], s[1]))
+		list[1].lines = append(list[1].lines, fmt.Sprintf("%s and %s have one name", s[0], s[1]))
 	}
-	for _, f := range p.Unreadable {
-		lines = append(lines, f.String())
-	}
-	for _, m := range p.Mismatches {
-		lines = append(lines, m.String())
+	slices.Sort(list[1].lines)
+	return list
+}
+
+func texts[T fmt.Stringer](list []T) []string {
+	var lines []string
+	for _, x := range list {
+		lines = append(lines, x.String())
 	}
 	slices.Sort(lines)
 	return lines

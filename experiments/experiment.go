@@ -33,7 +33,11 @@ type Experiment struct {
 	Pairs  Pairs
 	Notes  []string // what a user should know before the run
 
-	values   []configs.Value
+	values     []configs.Value
+	unreadable data.Skipped   // pairs that were left out: at the opening, and of the validation's
+	splits     map[string]int // pairs by split, used or not
+	contents   contents       // of the images
+
 	device   device.Device   // the first of
 	devices  []device.Device // all
 	group    device.Group    // nil for one device
@@ -138,10 +142,9 @@ func (e *Experiment) Close() error {
 	return errors.Join(errs...)
 }
 
-// Skipped are the images that could not be read so far, where data.corrupt says skip, and how many pairs others stood in for.
-func (e *Experiment) Skipped() (pairs int64, files []data.FileError) {
-	s := e.source.loader.Stats()
-	return s.Skipped, s.Corrupt
+// Skipped are the pairs that could not be read so far, where data.corrupt says skip.
+func (e *Experiment) Skipped() data.Skipped {
+	return e.unreadable.Plus(e.source.loader.Stats().Skipped)
 }
 
 // RunOptions say how a run begins and whom it tells.
@@ -150,6 +153,30 @@ type RunOptions struct {
 	Version string // of the program
 	// Hooks are called beside the experiment's own.
 	Hooks train.Hooks
+}
+
+// Check does all that Run does before the first step, and writes nothing: an error of it is what Run would say.
+func (e *Experiment) Check(ctx context.Context, o RunOptions) error {
+	prepared, err := e.prepare(ctx, o, nil)
+	if err != nil {
+		return err
+	}
+	return train.Check(e.trainer, prepared)
+}
+
+// prepare opens what a run needs beside the experiment.
+func (e *Experiment) prepare(ctx context.Context, o RunOptions, sink train.Sink) (train.RunOptions, error) {
+	if e.Config.Train.ValidateEvery > 0 && o.Hooks.Validate == nil {
+		v, err := e.validation(ctx, sink)
+		if err != nil {
+			return train.RunOptions{}, stopped(ctx, fmt.Errorf("validation: %w", err))
+		}
+		o.Hooks.Validate = v
+	}
+	return train.RunOptions{
+		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Sink: sink, Hooks: o.Hooks,
+		Version: o.Version,
+	}, nil
 }
 
 // Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, panels of the
@@ -187,14 +214,9 @@ func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err
 		}
 		sinks = append(sinks, board)
 	}
-	if e.Config.Train.ValidateEvery > 0 && o.Hooks.Validate == nil {
-		v, err := e.validation(ctx, sinks)
-		if err != nil {
-			return train.Result{}, stopped(ctx, fmt.Errorf("validation: %w", err))
-		}
-		o.Hooks.Validate = v
+	prepared, err := e.prepare(ctx, o, sinks)
+	if err != nil {
+		return train.Result{}, err
 	}
-	return train.Run(ctx, e.trainer, train.RunOptions{
-		Folder: folder, Examples: e.examples, Inputs: e.inputs(), Resume: o.Resume, Sink: sinks, Hooks: o.Hooks, Version: o.Version,
-	})
+	return train.Run(ctx, e.trainer, prepared)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,15 +24,16 @@ type Pairs struct {
 // openPairs finds the pairs, divides them and makes the loader.
 func (e *Experiment) openPairs(ctx context.Context) error {
 	c := e.Config.Data
-	set, err := data.Open(ctx, c.Location())
+	set, err := data.Open(ctx, c.Location(), c.Corrupt)
 	if err != nil {
-		return fmt.Errorf("data.dir: %w", err)
+		return e.dataError(err)
+	}
+	e.Notes = append(e.Notes, set.Notes...)
+	if e.unreadable = set.Skipped; e.unreadable.Pairs > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("left out: %s (data.corrupt is %s)", e.unreadable, c.Corrupt))
 	}
 	if err := e.divide(set.Pairs); err != nil {
 		return err
-	}
-	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
-		e.Pairs.Train = e.Pairs.Train[:c.MaxPairs]
 	}
 	if n := len(e.Pairs.Train); c.Batch > n {
 		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
@@ -41,32 +43,52 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
-		return err
+		return e.dataError(err)
 	}
 	e.source = &batches{loader: l}
 	if n := e.source.Len(); e.Config.Train.Accumulate > n {
 		return fmt.Errorf("train.accumulate is %d: an epoch has %d micro-steps of %d pairs, want as many or fewer", e.Config.Train.Accumulate, n, c.Batch)
 	}
-	return nil
+	return e.openContents(ctx)
+}
+
+// dataError names the key that an error of the package data is about, and where its value comes from.
+func (e *Experiment) dataError(err error) error {
+	keys := []string{"data.dir"}
+	if c := e.Config.Data; c.Layout == data.Folders && (c.HE != "" || c.IHC != "") {
+		keys = []string{"data.he", "data.ihc"}
+	}
+	var field *data.FieldError
+	if errors.As(err, &field) {
+		keys, err = []string{"data." + field.Field}, fmt.Errorf("data.%w", err)
+	} else {
+		err = fmt.Errorf("%s: %w", strings.Join(keys, " and "), err)
+	}
+	for _, v := range e.values {
+		if v.Key == keys[0] && v.Origin != "default" {
+			return fmt.Errorf("%s: %w", v.Origin, err)
+		}
+	}
+	return err
 }
 
 // divide chooses the pairs for training and for validation.
 func (e *Experiment) divide(pairs []data.Pair) (err error) {
 	c := e.Config.Data
+	e.splits = map[string]int{}
+	for _, p := range pairs {
+		e.splits[p.Split]++
+	}
 	switch {
 	case c.ValidationFraction > 0:
 		of := slices.DeleteFunc(slices.Clone(pairs), func(p data.Pair) bool { return c.Split != "" && p.Split != "" && p.Split != c.Split })
-		e.Pairs.Train, e.Pairs.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed)
-		if err != nil {
+		if e.Pairs.Train, e.Pairs.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed); err != nil {
 			return fmt.Errorf("data.validation-fraction: %w", err)
 		}
-		return nil
-	case !slices.ContainsFunc(pairs, func(p data.Pair) bool { return p.Split != "" }): // a layout without splits
+	case len(e.splits) == 1 && e.splits[""] > 0: // a layout without splits
 		e.Pairs.Train = pairs
 	default:
-		counts := map[string]int{}
 		for _, p := range pairs {
-			counts[p.Split]++
 			if c.Split == "" || p.Split == c.Split {
 				e.Pairs.Train = append(e.Pairs.Train, p)
 			}
@@ -75,21 +97,74 @@ func (e *Experiment) divide(pairs []data.Pair) (err error) {
 			}
 		}
 		if len(e.Pairs.Train) == 0 {
-			return fmt.Errorf("data.split is %q: the pairs are in %v", c.Split, counts)
+			return fmt.Errorf("data.split is %q: there are %s", c.Split, e.splitCounts())
 		}
 	}
-	e.noteShared()
+	if unused := len(pairs) - len(e.Pairs.Train) - len(e.Pairs.Validation); unused > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d pairs are in neither part: there are %s", unused, len(pairs), e.splitCounts()))
+	}
+	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
+		e.Pairs.Train = e.Pairs.Train[:c.MaxPairs]
+	}
+	e.noteLeaks()
 	return nil
 }
 
-// noteShared says when patients are in both parts: a validation then shows more than a new patient would.
-func (e *Experiment) noteShared() {
-	shared := data.SharedPatients(slices.Concat(e.Pairs.Train, e.Pairs.Validation))
-	if len(shared) == 0 {
+// splitCounts says how many pairs each split has.
+func (e *Experiment) splitCounts() string {
+	var list []string
+	for _, split := range slices.Sorted(maps.Keys(e.splits)) {
+		if split == "" {
+			list = append(list, fmt.Sprintf("%d pairs without a split", e.splits[split]))
+		} else {
+			list = append(list, fmt.Sprintf("%d pairs of the split %q", e.splits[split], split))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// noteLeaks says what training and validation share: a validation then shows more than a new patient would. It says so too if nothing
+// is shared, or if that can't be known.
+func (e *Experiment) noteLeaks() {
+	if len(e.Pairs.Validation) == 0 {
 		return
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("%d slides, such as %s, are in both %s and %s: scores of the validation flatter the model; "+
-		"data.validation-fraction divides by slide", len(shared), shared[0].Patient, e.Config.Data.Split, e.Config.Data.ValidationSplit))
+	training := map[string]bool{}
+	var all []data.Pair
+	patients := [2]map[string]bool{{}, {}}
+	unknown, twice := 0, 0
+	for i, part := range [][]data.Pair{e.Pairs.Train, e.Pairs.Validation} {
+		for _, p := range part {
+			switch {
+			case i == 0:
+				training[p.HE.Path] = true
+			case training[p.HE.Path]:
+				twice++
+			}
+			if p.Patient == "" {
+				unknown++
+			} else {
+				patients[i][p.Patient] = true
+			}
+			p.Split = [2]string{"training", "validation"}[i]
+			all = append(all, p)
+		}
+	}
+	const flatter = "scores of the validation flatter the model"
+	if twice > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("%d pairs of the validation are in the training too: %s", twice, flatter))
+	}
+	if shared := data.SharedPatients(all); len(shared) > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("patients or slides (%d, such as %s) are in both training and validation: %s; "+
+			"data.validation-fraction divides by patient", len(shared), shared[0].Patient, flatter))
+	} else if unknown < len(all) {
+		e.Notes = append(e.Notes, fmt.Sprintf("no patient or slide that is known is in both training (%d) and validation (%d)",
+			len(patients[0]), len(patients[1])))
+	}
+	if unknown > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the patients of %d of %d pairs are not known, nor whether training and validation share them: "+
+			"data.patient-pattern finds them in names, the column patient of a list names them", unknown, len(all)))
+	}
 }
 
 // inputs name what the examples depend on beside the section train. A run that is resumed must have the same.
@@ -149,23 +224,86 @@ func pairsOf(b *data.Batch) train.Pairs {
 
 // fixed are the first validation pairs, one at a time, cut from the middle: the same each time.
 func (e *Experiment) fixed(ctx context.Context, n int) ([]*data.Batch, error) {
-	pairs := e.Pairs.Validation
-	if len(pairs) == 0 {
-		c := e.Config.Data
-		return nil, fmt.Errorf("no pairs to validate with in the split %q: set data.validation-split or data.validation-fraction, or train.validate-every to 0", c.ValidationSplit)
+	if len(e.Pairs.Validation) == 0 {
+		return nil, fmt.Errorf("no pairs to validate with, for data.validation-split is %q, and there are %s: "+
+			"set data.validation-split or data.validation-fraction, or train.validate-every to 0", e.Config.Data.ValidationSplit, e.splitCounts())
 	}
-	pairs = spread(pairs, n)
-	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Memory: int64(e.Config.Data.Memory) << 20})
+	pairs, err := e.chosen(ctx, n)
 	if err != nil {
 		return nil, err
 	}
+	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Memory: int64(e.Config.Data.Memory) << 20})
+	if err != nil {
+		return nil, e.dataError(err)
+	}
 	var list []*data.Batch
-	var errs []error
 	for i := range pairs {
 		b, err := l.Batch(ctx, i)
-		list, errs = append(list, b), append(errs, err)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, b)
 	}
-	return list, errors.Join(errs...)
+	return list, nil
+}
+
+// chosen are n validation pairs at even distances. Under data.corrupt: skip the next that can be read stands in for one that can't.
+func (e *Experiment) chosen(ctx context.Context, n int) ([]data.Pair, error) {
+	pairs := e.Pairs.Validation
+	places := spread(len(pairs), n)
+	if e.Config.Data.Corrupt == data.CorruptSkip {
+		var err error
+		if places, err = e.readable(ctx, pairs, places); err != nil {
+			return nil, err
+		}
+	}
+	var list []data.Pair
+	for _, at := range places {
+		list = append(list, pairs[at])
+	}
+	return list, nil
+}
+
+// readable replaces places whose pairs can't be read, and counts those in e.unreadable.
+func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []int) ([]int, error) {
+	used := map[int]bool{} // or known to be unreadable
+	for _, at := range places {
+		used[at] = true
+	}
+	next := func(at int) (int, bool) {
+		for i := range pairs {
+			if j := (at + i) % len(pairs); !used[j] {
+				return j, true
+			}
+		}
+		return 0, false
+	}
+	var list []int
+	var bad data.Skipped
+	for _, at := range places {
+		for more := true; more; at, more = next(at) {
+			used[at] = true
+			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Memory: int64(e.Config.Data.Memory) << 20})
+			if err != nil {
+				return nil, e.dataError(err)
+			}
+			if _, err = l.Batch(ctx, 0); err == nil {
+				list = append(list, at)
+				break
+			}
+			files := l.Stats().Skipped.Files
+			if len(files) == 0 { // ctx ended
+				return nil, err
+			}
+			bad = bad.Plus(data.Skipped{Pairs: 1, Files: files})
+		}
+	}
+	slices.Sort(list)
+	e.unreadable = e.unreadable.Plus(bad)
+	if len(list) == 0 {
+		return nil, fmt.Errorf("none of the pairs to validate with can be read: %s", bad)
+	}
+	return list, nil
 }
 
 // crop is the side of what is cut from validation pairs; where training takes whole images, these may be of several sizes.
@@ -181,23 +319,17 @@ func (e *Experiment) crop(pairs []data.Pair) int {
 	return side / k * k
 }
 
-// spread takes n pairs at even distances, so that they are of many slides, or all.
-func spread(pairs []data.Pair, n int) []data.Pair {
-	if len(pairs) <= n {
-		return pairs
-	}
-	list := make([]data.Pair, n)
+// spread are n places of count at even distances, so that their pairs are of many slides, or all.
+func spread(count, n int) []int {
+	n = min(count, n)
+	list := make([]int, n)
 	for i := range list {
-		list[i] = pairs[i*len(pairs)/n]
+		list[i] = i * count / n
 	}
 	return list
 }
 
 // describe is a line on where the pairs are from.
 func describe(c configs.Data, p Pairs) string {
-	place := c.Dir
-	if place == "" {
-		place = strings.Join([]string{c.HE, c.IHC}, " and ")
-	}
-	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), place)
+	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), c.Location())
 }

@@ -16,6 +16,7 @@ import (
 //	unet/           the U-Net in diffusers' layout; vae/ of an autoencoder
 //	unet_ema/       the moving average, likewise, where there is one; vae_ema/
 //	optimizer/      AdamW's moments, exp_avg.safetensors and exp_avg_sq.safetensors, under the parameters' names
+//	source.csv      what the examples were made of, if that is known: see Source
 //	state.json      everything else: see checkpoint
 //	manifest.json   size and SHA-256 of every other file
 //
@@ -25,6 +26,7 @@ const (
 	hiddenPrefix  = ".checkpoint-" // on its way in or out
 	latestFile    = "latest"
 	stateFile     = "state.json"
+	sourceFile    = "source.csv"
 	averageSuffix = "_ema"
 	configFile    = "config.json"
 )
@@ -127,7 +129,7 @@ func (f folder) steps() ([]int, error) {
 }
 
 // save writes a checkpoint of the trainer and makes it the latest. What is in the folder stays valid if it fails.
-func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
+func (f folder) save(t *Trainer, c checkpoint, source Source) (path string, err error) {
 	to := f.path(c.Step)
 	hidden := filepath.Join(string(f), hiddenPrefix+strconv.Itoa(c.Step)+".new")
 	defer func() {
@@ -135,7 +137,7 @@ func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
 			err = errors.Join(fmt.Errorf("save %s: %w", to, err), os.RemoveAll(hidden))
 		}
 	}()
-	if err := fillCheckpoint(hidden, t, c); err != nil {
+	if err := fillCheckpoint(hidden, t, c, source); err != nil {
 		return "", err
 	}
 	if err := f.replace(c.Step, hidden); err != nil {
@@ -151,7 +153,7 @@ func (f folder) save(t *Trainer, c checkpoint) (path string, err error) {
 	return to, syncFolder(string(f))
 }
 
-func fillCheckpoint(dir string, t *Trainer, c checkpoint) error {
+func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -167,6 +169,11 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint) error {
 			if err := writeFile(filepath.Join(path, configFile), t.configJSON); err != nil {
 				return err
 			}
+		}
+	}
+	if source != nil {
+		if err := writeFile(filepath.Join(dir, sourceFile), source.Record()); err != nil {
+			return err
 		}
 	}
 	if err := writeJSON(filepath.Join(dir, stateFile), c); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/histdist/histdist/graph/rng"
@@ -21,6 +22,7 @@ type Examples interface {
 
 // Hooks are called by a run; each may be nil. An error ends the run.
 type Hooks struct {
+	Accepted   func(ctx context.Context, changes []string) error                 // what Resume.AcceptChanges lets pass, a line each
 	Start      func(ctx context.Context, step int) error                         // the run goes on behind step, 0 if it is new
 	Step       func(ctx context.Context, m Metrics) error                        // after every optimisation step
 	Skip       func(ctx context.Context, step int, reason error) error           // a step is left out, because it isn't finite
@@ -37,11 +39,21 @@ type RunOptions struct {
 	Examples Examples
 	// Inputs say what the examples depend on, such as the crop's size and a hash of the pairs, by the names that errors show. A
 	// checkpoint holds them; a run that goes on with others is refused.
-	Inputs  map[string]string
+	Inputs map[string]string
+	// Source says what the examples are made of; nil if nothing is known. Its changes are refused as those of Inputs are.
+	Source  Source
 	Resume  Resume
 	Sink    Sink // may be nil; it stays the caller's
 	Hooks   Hooks
 	Version string // of the program, for checkpoints
+}
+
+// Source describes what examples are made of, such as image files.
+type Source interface {
+	// Record is what checkpoints keep to compare.
+	Record() []byte
+	// Changes says in what the source is another than that of a checkpoint's record, a line each.
+	Changes(record []byte) ([]string, error)
 }
 
 // ErrStopped is the error of a run that was told to stop, and has saved all that it did.
@@ -58,9 +70,6 @@ type Result struct {
 // Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the update that is
 // under way or gives up the gradients since the last, saves what is there, and returns an error that wraps ctx's.
 func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
-	if o.Examples == nil || o.Examples.Len() < 1 {
-		return Result{}, errors.New("training: want at least one example")
-	}
 	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
 		return Result{}, fmt.Errorf("training: %w", err)
 	}
@@ -69,11 +78,11 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 		return Result{}, fmt.Errorf("training: %w", err)
 	}
 	defer func() { err = errors.Join(err, locked.Close()) }()
-	r := &run{RunOptions: o, trainer: t, config: t.config, folder: folder(o.Folder)}
-	if o.Sink == nil {
-		r.Sink = Sinks(nil)
+	r, err := begin(t, o)
+	if err == nil {
+		err = r.open()
 	}
-	if err := r.begin(); err != nil {
+	if err != nil {
 		return r.result, fmt.Errorf("training: %w", err)
 	}
 	err = r.train(ctx)
@@ -89,6 +98,40 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	return r.result, err
 }
 
+// Check begins a run as Run does and ends it before its first step: its error is what Run would say. No file or folder is left of it.
+func Check(t *Trainer, o RunOptions) (err error) {
+	made := missing(o.Folder)
+	defer func() {
+		for _, dir := range made {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	locked, err := lock(o.Folder)
+	if err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	defer func() { err = errors.Join(err, locked.Close()) }()
+	if _, err := begin(t, o); err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	return nil
+}
+
+// missing lists a folder and those around it that have to be made for it, the innermost first.
+func missing(folder string) []string {
+	var list []string
+	for {
+		if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+			return list
+		}
+		list = append(list, folder)
+		folder = filepath.Dir(folder)
+	}
+}
+
 // run is a call of Run.
 type run struct {
 	RunOptions
@@ -97,6 +140,8 @@ type run struct {
 	folder  folder
 	result  Result
 	saved   int // the step of the last checkpoint, or the one that the run went on behind
+
+	accepted []string // changes since the checkpoint
 
 	position     Position // of the next micro-step that is drawn
 	noise, tasks *rng.Torch
@@ -112,31 +157,43 @@ type mark struct {
 	generators generators
 }
 
-// begin starts anew or from a checkpoint.
-func (r *run) begin() error {
-	if err := r.folder.clean(); err != nil {
-		return err
+// begin starts anew or from a checkpoint. It only reads.
+func begin(t *Trainer, o RunOptions) (*run, error) {
+	r := &run{RunOptions: o, trainer: t, config: t.config, folder: folder(o.Folder)}
+	if o.Examples == nil || o.Examples.Len() < 1 {
+		return r, errors.New("want at least one example")
 	}
-	c, err := r.folder.resume(r.trainer, r.Resume, r.Examples.Len(), r.Inputs)
+	if o.Sink == nil {
+		r.Sink = Sinks(nil)
+	}
+	c, changes, err := r.folder.resume(t, o)
 	if err != nil {
-		return err
+		return r, err
 	}
+	r.accepted = changes
 	if c == nil {
 		// The tasks have a generator of their own, so that the noise is the official implementation's.
 		r.noise, r.tasks = rng.NewTorch(r.config.Seed), rng.NewTorch(r.config.Seed+1)
 	} else {
 		if r.noise, err = generator(c.Generators.Noise); err != nil {
-			return err
+			return r, err
 		}
 		if r.tasks, err = generator(c.Generators.Tasks); err != nil {
-			return err
+			return r, err
 		}
 		r.position, r.result.Skipped = c.Position, c.Skipped
 	}
 	r.saved = r.trainer.Step()
 	r.result.Resumed, r.result.Step = r.saved, r.saved
 	r.setMark()
-	r.began = time.Now()
+	return r, nil
+}
+
+// open removes what a run that was killed has left half done, and opens the sink.
+func (r *run) open() error {
+	if err := r.folder.clean(); err != nil {
+		return err
+	}
 	return r.Sink.Begin(r.saved)
 }
 
@@ -151,6 +208,12 @@ func (r *run) here() mark {
 func (r *run) setMark() { r.mark = r.here() }
 
 func (r *run) train(ctx context.Context) error {
+	r.began = time.Now()
+	if len(r.accepted) > 0 {
+		if err := call(ctx, r.Hooks.Accepted, r.accepted); err != nil {
+			return err
+		}
+	}
 	if err := call(ctx, r.Hooks.Start, r.result.Step); err != nil {
 		return err
 	}
@@ -364,7 +427,7 @@ func (r *run) save(ctx context.Context) error {
 		Format: checkpointFormat, Program: r.Version, Machine: r.trainer.options.machine(),
 		Step: step, Position: r.mark.position, EpochLength: r.Examples.Len(), Skipped: r.result.Skipped,
 		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config, Inputs: r.Inputs,
-	})
+	}, r.Source)
 	if err != nil {
 		return err
 	}

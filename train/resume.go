@@ -83,67 +83,74 @@ func (r Resume) Check(folderPath string) error {
 	return nil
 }
 
-// resume fills the trainer from a checkpoint; nil where there is none.
-func (f folder) resume(t *Trainer, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
+// resume fills the trainer from a checkpoint; nil where there is none. It also returns in what the run has changed since, if that is
+// accepted.
+func (f folder) resume(t *Trainer, o RunOptions) (*checkpoint, []string, error) {
+	r := o.Resume
 	if err := r.Check(string(f)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.From != "" {
 		if err := verify(r.From); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return t.restore(r.From, r, epochLength, inputs)
+		return t.restore(r.From, o)
 	}
 	steps, err := f.candidates()
 	if err != nil || len(steps) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	var damaged []error
 	for _, step := range steps {
 		err := verify(f.path(step))
 		if err == nil {
-			return t.restore(f.path(step), r, epochLength, inputs)
+			return t.restore(f.path(step), o)
 		}
 		damaged = append(damaged, err)
 		if !r.FallBack {
 			break
 		}
 	}
-	return nil, errors.Join(damaged...)
+	return nil, nil, errors.Join(damaged...)
 }
 
 // restore fills the trainer from a checkpoint that was verified.
-func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[string]string) (*checkpoint, error) {
+func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, error) {
 	text, err := os.ReadFile(filepath.Join(path, stateFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := &checkpoint{}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(path, stateFile), err)
+		return nil, nil, fmt.Errorf("%s: %w", filepath.Join(path, stateFile), err)
 	}
 	if c.Format != checkpointFormat {
-		return nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
+		return nil, nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
 	}
 	if c.Config.Objective != t.config.Objective {
-		return nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now", path, ErrChanged, c.Config.Objective, t.config.Objective)
+		return nil, nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now", path, ErrChanged, c.Config.Objective, t.config.Objective)
 	}
 	network, err := os.ReadFile(filepath.Join(path, t.config.Objective.folder(), configFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	changes := slices.Concat(
-		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs),
+		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, o.Inputs),
 		differences(flat("", c.Machine), flat("", t.options.machine())),
 	)
 	if !bytes.Equal(network, t.configJSON) {
 		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, t.config.Objective.folder(), configFile)))
 	}
-	if c.EpochLength != epochLength {
-		changes = append(changes, fmt.Sprintf("micro-steps of an epoch: %d in the checkpoint, %d now", c.EpochLength, epochLength))
+	if n := o.Examples.Len(); c.EpochLength != n {
+		changes = append(changes, fmt.Sprintf("micro-steps of an epoch: %d in the checkpoint, %d now", c.EpochLength, n))
 	}
-	if len(changes) > 0 && !r.AcceptChanges {
-		return nil, fmt.Errorf("%s: %w:\n  %s", path, ErrChanged, strings.Join(changes, "\n  "))
+	ofSource, err := sourceChanges(path, o.Source)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes = append(changes, ofSource...)
+	if len(changes) > 0 && !o.Resume.AcceptChanges {
+		return nil, nil, fmt.Errorf("%s: %w:\n  %s", path, ErrChanged, strings.Join(changes, "\n  "))
 	}
 	for _, s := range t.config.savedParts() {
 		from := s.path
@@ -155,12 +162,28 @@ func (t *Trainer) restore(path string, r Resume, epochLength int, inputs map[str
 				continue // the first device keeps them
 			}
 			if err := each.state.load(filepath.Join(path, from), "", s.part); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
 	t.updates = c.Step
-	return c, nil
+	return c, changes, nil
+}
+
+// sourceChanges compares the source with that of a checkpoint. Where either says nothing, nothing has changed.
+func sourceChanges(path string, source Source) ([]string, error) {
+	record, err := os.ReadFile(filepath.Join(path, sourceFile))
+	if errors.Is(err, os.ErrNotExist) || source == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	changes, err := source.Changes(record)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", filepath.Join(path, sourceFile), err)
+	}
+	return changes, err
 }
 
 // free are the keys that may change from one part of a run to the next: they change no bit of the parameters.

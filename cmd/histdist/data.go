@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,58 +58,82 @@ the same files. A run that was interrupted goes on when it is started again.`,
 	return command
 }
 
-// locationFlags say where a data set is.
-type locationFlags struct {
-	loc    data.Location
-	layout string
+// setFlags say where a data set is and what to do with images that can't be read.
+type setFlags struct {
+	loc             data.Location
+	layout, corrupt string
 }
 
-func (l *locationFlags) add(c *cobra.Command) {
+func (s *setFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&l.layout, "layout", string(data.MIST), "mist, bci, combined (H&E left, IHC right in one file), folders or csv")
-	f.StringVar(&l.loc.HE, "he", "", "folder of H&E images, for the layout folders")
-	f.StringVar(&l.loc.IHC, "ihc", "", "folder of IHC images, for the layout folders")
-	f.StringVar(&l.loc.PatientPattern, "patient-pattern", "", "regular expression that finds the patient in a name")
+	f.StringVar(&s.layout, "layout", string(data.MIST), "mist, bci, combined (H&E left, IHC right in one file), folders or csv; a list (.csv) needs none")
+	f.StringVar(&s.loc.HE, "he", "", "folder of H&E images, for the layout folders")
+	f.StringVar(&s.loc.IHC, "ihc", "", "folder of IHC images, for the layout folders")
+	f.StringVar(&s.loc.Suffixes, "suffixes", "",
+		"what tells the names of a pair's H&E and IHC images apart, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched")
+	f.StringVar(&s.loc.PatientPattern, "patient-pattern", "", "regular expression that finds the patient in a name; a list's column patient is stronger")
+	f.StringVar(&s.corrupt, "corrupt", string(data.CorruptError), "an image that can't be read: error, or skip the pair")
 }
 
-// of is the location for the command's arguments.
-func (l *locationFlags) of(args []string) data.Location {
-	loc := l.loc
-	loc.Layout = data.Layout(l.layout)
+// read is where the command's arguments say that the set is, and what happens to what can't be read.
+func (s *setFlags) read(args []string) (data.Location, data.Corrupt, error) {
+	loc, corrupt := s.loc, data.Corrupt(s.corrupt)
+	loc.Layout = data.Layout(s.layout)
 	if len(args) > 0 {
 		loc.Root = args[0]
 	}
-	return loc
+	if corrupt != data.CorruptError && corrupt != data.CorruptSkip {
+		return loc, corrupt, fmt.Errorf("--corrupt is %q: want %s or %s", corrupt, data.CorruptError, data.CorruptSkip)
+	}
+	return loc, corrupt, nil
+}
+
+// named says which flag or argument an error of the package data is about.
+func named(err error) error {
+	var field *data.FieldError
+	switch {
+	case !errors.As(err, &field):
+		return err
+	case field.Field == "dir":
+		return errors.New("FOLDER or LIST.csv: " + strings.TrimPrefix(err.Error(), "dir: ")) // with the hints around it
+	}
+	return fmt.Errorf("--%w", err)
 }
 
 func checkCommand() *cobra.Command {
-	var l locationFlags
+	var s setFlags
+	var all bool
 	c := &cobra.Command{
 		Use:   "check [FOLDER|LIST.csv]",
 		Short: "decode every image of a data set and say what is wrong with it",
 		Long: `Decodes every image and lists images without a partner, pairs of two sizes, what can't be read, duplicates, and patients that are in
-more than one split. Exit code 0: it can be used. 1: it can't.`,
+more than one split. Exit code 0: it can be used. 1: it can't, or there is no pair.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := data.Check(cmd.Context(), l.of(args), imagefile.Options{})
+			loc, corrupt, err := s.read(args)
 			if err != nil {
 				return err
 			}
-			if err := r.WriteText(cmd.OutOrStdout()); err != nil {
+			r, err := data.Check(cmd.Context(), loc, corrupt, imagefile.Options{})
+			if err != nil {
+				return named(err)
+			}
+			if err := r.WriteText(cmd.OutOrStdout(), all); err != nil {
 				return err
 			}
 			if !r.OK() {
-				return fmt.Errorf("%s can't be used as it is", l.of(args))
+				return fmt.Errorf("%s can't be used as it is", loc)
 			}
 			return nil
 		},
 	}
-	l.add(c)
+	s.add(c)
+	c.Flags().BoolVar(&all, "all", false, "list every image, not the first of each kind of message")
 	return c
 }
 
 func splitCommand() *cobra.Command {
-	var l locationFlags
+	var s setFlags
 	var out string
 	var fraction float64
 	var seed int64
@@ -119,9 +145,19 @@ func splitCommand() *cobra.Command {
 			if out == "" {
 				return fmt.Errorf("--out is missing")
 			}
-			set, err := data.Open(cmd.Context(), l.of(args))
+			loc, corrupt, err := s.read(args)
 			if err != nil {
 				return err
+			}
+			set, err := data.Open(cmd.Context(), loc, corrupt)
+			if err != nil {
+				return named(err)
+			}
+			for _, note := range set.Notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+			}
+			if set.Skipped.Pairs > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", set.Skipped)
 			}
 			train, val, err := data.SplitByPatient(set.Pairs, fraction, seed)
 			if err != nil {
@@ -134,7 +170,7 @@ func splitCommand() *cobra.Command {
 			return err
 		},
 	}
-	l.add(c)
+	s.add(c)
 	c.Flags().StringVar(&out, "out", "", "list to write, for the layout csv")
 	c.Flags().Float64Var(&fraction, "fraction", 0.1, "part of the pairs for validation")
 	c.Flags().Int64Var(&seed, "seed", 0, "of the choice of patients")

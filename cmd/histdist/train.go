@@ -59,7 +59,7 @@ lists them all.`,
 				return advice(err)
 			}
 			if dryRun {
-				err := plan(cmd, c, values)
+				err := plan(cmd, c, values, r)
 				if cmd.Context().Err() != nil && errors.Is(err, cmd.Context().Err()) {
 					return errors.New("interrupted: nothing was measured")
 				}
@@ -79,7 +79,7 @@ lists them all.`,
 }
 
 // plan prints what a run would take.
-func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value) (err error) {
+func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resume train.Resume) (err error) {
 	text, err := configs.YAML(values, true)
 	if err != nil {
 		return err
@@ -93,6 +93,9 @@ func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value) (err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	notes(cmd, e)
+	if err := e.Check(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version}); err != nil {
+		return advice(err)
+	}
 	p, err := e.Plan(cmd.Context())
 	if err != nil {
 		return err
@@ -112,8 +115,8 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 	defer func() { err = errors.Join(err, e.Close()) }()
 	notes(cmd, e)
 	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: trainLines(cmd, c)})
-	if n, files := e.Skipped(); n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %d pairs that could not be read, such as %s\n", n, files[0])
+	if s := e.Skipped(); s.Pairs > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", s)
 	}
 	if errors.Is(err, train.ErrStopped) {
 		sayStopped(cmd, c, r)
@@ -163,6 +166,10 @@ func notes(cmd *cobra.Command, e *experiments.Experiment) {
 func trainLines(cmd *cobra.Command, c configs.Experiment) train.Hooks {
 	w := cmd.ErrOrStderr()
 	return train.Hooks{
+		Accepted: func(_ context.Context, changes []string) error {
+			fmt.Fprintf(w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(changes, "\n  "))
+			return nil
+		},
 		Start: func(_ context.Context, step int) error {
 			if step > 0 {
 				fmt.Fprintf(w, "going on after step %d of %d\n", step, c.Train.MaxSteps)

@@ -70,7 +70,7 @@ func TestWriteLayout(t *testing.T) {
 	}
 
 	// The loader of MIST takes it, and finds the patients apart.
-	set, err := data.Open(context.Background(), data.Location{Layout: data.MIST, Root: dir})
+	set, err := data.Open(context.Background(), data.Location{Layout: data.MIST, Root: dir}, data.CorruptError)
 	if err != nil {
 		t.Fatal(err)
 	}

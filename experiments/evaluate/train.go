@@ -19,7 +19,7 @@ type seen struct{ names, patients map[string]bool }
 func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen, error) {
 	s := &seen{map[string]bool{}, map[string]bool{}}
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
-		set, err := data.Open(ctx, data.Location{Layout: data.CSV, Root: path})
+		set, err := data.Open(ctx, data.Location{Layout: data.CSV, Root: path}, data.CorruptError)
 		if err != nil {
 			return nil, err
 		}
@@ -48,14 +48,15 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 	return s, nil
 }
 
+// add adds a picture. Its patient has two names where a list calls him otherwise than the pattern: the pairs that are evaluated have no
+// list, so that the pattern's is theirs.
 func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
 	s.names[filepath.Base(name)] = true
-	if patient == "" && pattern.String() != "" {
-		patient = data.PatientIn(pattern, name)
+	if pattern.String() != "" {
+		s.patients[data.PatientIn(pattern, name)] = true
 	}
-	if patient != "" {
-		s.patients[patient] = true
-	}
+	s.patients[patient] = true
+	delete(s.patients, "")
 }
 
 // warning says what an evaluation's pairs share with a training; "" if nothing.

@@ -1,0 +1,81 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/histdist/histdist/internal/parallel"
+)
+
+// Fingerprint is what a file's content is compared by. Where it lies and when it was written play no part, so that a copy has the same.
+type Fingerprint struct {
+	Bytes   int64
+	Sampled string // hash of the size and of parts of the file; "" for a file that can't be read
+	Full    string // SHA-256 of the whole file, "" if that wasn't asked for
+}
+
+// Parts of a file that Sampled depends on: a file of up to sampleParts×samplePart bytes as a whole, of a longer one as many parts at
+// even distances, the first and the last bytes among them. Compressed images differ in all that follows the first changed pixel.
+const (
+	sampleParts = 4
+	samplePart  = 16 << 10
+)
+
+// Fingerprints reads files, all of each with full, else parts. A file that can't be read has none.
+func Fingerprints(ctx context.Context, paths []string, full bool) ([]Fingerprint, error) {
+	list := make([]Fingerprint, len(paths))
+	err := parallel.Each(ctx, len(paths), 2*runtime.GOMAXPROCS(0), func(i int) error {
+		if f, err := fingerprint(paths[i], full); err == nil {
+			list[i] = f
+		}
+		return nil
+	})
+	return list, err
+}
+
+func fingerprint(path string, full bool) (f Fingerprint, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return f, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return f, err
+	}
+	f.Bytes = info.Size()
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d\n", f.Bytes)
+	if f.Bytes <= sampleParts*samplePart {
+		_, err = io.Copy(sum, io.NewSectionReader(file, 0, f.Bytes))
+	} else {
+		for i := range int64(sampleParts) {
+			at := i * (f.Bytes - samplePart) / (sampleParts - 1)
+			if _, err = io.Copy(sum, io.NewSectionReader(file, at, samplePart)); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return f, err
+	}
+	f.Sampled = hex.EncodeToString(sum.Sum(nil)[:16])
+	if full {
+		sum.Reset()
+		if _, err := io.Copy(sum, file); err != nil {
+			return f, err
+		}
+		f.Full = hex.EncodeToString(sum.Sum(nil))
+	}
+	return f, nil
+}
+
+// Same reports whether two files have the same content, as far as both fingerprints say.
+func (f Fingerprint) Same(o Fingerprint) bool {
+	return f.Bytes == o.Bytes && f.Sampled == o.Sampled && (f.Full == o.Full || f.Full == "" || o.Full == "")
+}
