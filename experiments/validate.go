@@ -141,5 +141,7 @@ func writePanel(path string, panel *imagefile.Image) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return imagefile.Write(path, panel, imagefile.WriteOptions{})
+	return imagefile.Write(path, panel, imagefile.WriteOptions{Provenance: []imagefile.Pair{
+		{Key: imagefile.KeyDescription, Value: infer.DefaultDescription}, {Key: imagefile.KeyKind, Value: string(imagefile.Panel)},
+	}})
 }

@@ -13,7 +13,9 @@
 //	sample.go    the loops: inversion and translation
 //	ablation.go  parts of the method that can be left out
 //	image.go     pixels ↔ values, padding
-//	folder.go    files: what is to be done, what is done, outputs
+//	jobs.go      files: what is to be translated to where
+//	current.go   which outputs and panels are there and current
+//	folder.go    runs over files
 //	panel.go     images side by side
 //	record.go    the latents of every step
 package infer

@@ -1,153 +1,38 @@
 package infer
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
 )
-
-// Job is one file to be translated.
-type Job struct {
-	Input, Output string
-	Reference     string // the true stain, for the panel; "" if there is none
-}
-
-// imageEndings are the files that a folder is searched for.
-var imageEndings = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
-
-func isImage(path string) bool {
-	return slices.Contains(imageEndings, strings.ToLower(filepath.Ext(path)))
-}
-
-// Plan lists the jobs for an input, which is a file, a folder that is searched with its sub-folders, or a pattern such as
-// "slides/*.jpg", and an output, which is a file for one input file, else a folder. Names and sub-folders are kept; ending is
-// the outputs' where output is a folder, such as ".png". reference is a file or a folder with files of the same names, or "".
-func Plan(input, output, ending, reference string) ([]Job, error) {
-	root, files, err := inputs(input)
-	if err != nil {
-		return nil, err
-	}
-	single := root == ""
-	info, statErr := os.Stat(output)
-	toFolder := !single || statErr == nil && info.IsDir() || strings.HasSuffix(output, string(filepath.Separator)) || filepath.Ext(output) == ""
-	if !toFolder {
-		ending = filepath.Ext(output)
-	}
-	if _, err := imagefile.FormatByName("x" + ending); err != nil {
-		return nil, fmt.Errorf("output %s: %w", output, err)
-	}
-	jobs := make([]Job, 0, len(files))
-	of := map[string]string{}
-	for _, f := range files {
-		j := Job{Input: f, Output: output}
-		name := filepath.Base(f)
-		if !single {
-			if name, err = filepath.Rel(root, f); err != nil {
-				return nil, err
-			}
-		}
-		if toFolder {
-			j.Output = filepath.Join(output, strings.TrimSuffix(name, filepath.Ext(name))+ending)
-		}
-		if other, twice := of[j.Output]; twice {
-			return nil, fmt.Errorf("%s and %s would both be written to %s: rename one", other, f, j.Output)
-		}
-		of[j.Output] = f
-		if same(j.Input, j.Output) {
-			return nil, fmt.Errorf("%s: the output is the input: name another", j.Input)
-		}
-		if j.Reference, err = referenceOf(reference, name, single); err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, j)
-	}
-	return jobs, nil
-}
-
-// inputs returns the files of an input and the folder that their names are kept below, "" for a single file.
-func inputs(input string) (root string, files []string, err error) {
-	info, err := os.Stat(input)
-	switch {
-	case err == nil && !info.IsDir():
-		return "", []string{input}, nil
-	case err == nil:
-		err = filepath.WalkDir(input, func(path string, e fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if !e.IsDir() && isImage(path) && !strings.HasPrefix(e.Name(), ".") {
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err == nil && len(files) == 0 {
-			err = fmt.Errorf("%s: no images in the folder (looked for %s)", input, strings.Join(imageEndings, ", "))
-		}
-		return input, files, err
-	case strings.ContainsAny(input, "*?["):
-		files, err := filepath.Glob(input)
-		if err != nil {
-			return "", nil, fmt.Errorf("pattern %q: %w", input, err)
-		}
-		if len(files) == 0 {
-			return "", nil, fmt.Errorf("pattern %q: no file fits", input)
-		}
-		root = input[:strings.IndexAny(input, "*?[")]
-		return filepath.Dir(root + "x"), files, nil
-	}
-	return "", nil, err
-}
-
-// referenceOf finds the true stain of an input whose name, below the input's folder, is given.
-func referenceOf(reference, name string, single bool) (string, error) {
-	if reference == "" {
-		return "", nil
-	}
-	info, err := os.Stat(reference)
-	if err != nil {
-		return "", fmt.Errorf("reference: %w", err)
-	}
-	if !info.IsDir() {
-		if !single {
-			return "", fmt.Errorf("reference %s is a file: want a folder for an input of many", reference)
-		}
-		return reference, nil
-	}
-	stem := filepath.Join(reference, strings.TrimSuffix(name, filepath.Ext(name)))
-	for _, ending := range imageEndings {
-		if _, err := os.Stat(stem + ending); err == nil {
-			return stem + ending, nil
-		}
-	}
-	return "", fmt.Errorf("reference: no image %s.*", stem)
-}
-
-func same(a, b string) bool {
-	x, errA := os.Stat(a)
-	y, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(x, y)
-}
 
 // RunOptions say how files are translated.
 type RunOptions struct {
-	Settings   Settings
-	Batch      int  // images of one size that are translated together; 1 or more
-	Overwrite  bool // also outputs that are there
-	Panel      bool // write NAME-panel.png beside each output
-	Quality    int  // of JPEG; 0 means the format's default
-	Provenance []imagefile.Pair
+	Settings  Settings
+	Batch     int  // images of one size that are translated together; 1 or more
+	Overwrite bool // also outputs that are there, whatever they are
+	// Replace outputs that were made with another model or other settings. Without it they are errors: someone may want both.
+	Replace bool
+	Panel   bool              // write NAME-panel.png beside each output
+	Quality int               // of JPEG; 0 means the format's default
+	Read    imagefile.Options // how inputs and references are read
+
+	Program     string // with its version, for the outputs' statements
+	Description string // of the outputs; "" means DefaultDescription
 	// Latents, which may be nil, gets the states of the latents before each step of each job.
 	Latents func(Job, Event) error
 	// Report, which may be nil, is told of what happens.
 	Report Reporter
 }
+
+// DefaultDescription is what an output says first.
+const DefaultDescription = "virtual stain, research use only"
 
 // Reporter is told how a run goes, by one goroutine.
 type Reporter interface {
@@ -156,19 +41,16 @@ type Reporter interface {
 	Step(jobs []Job, e Event)
 	// Done tells that a job ended: err is nil, ErrSkipped or what went wrong.
 	Done(j Job, err error)
+	// End tells how the run ended.
+	End(s Summary)
 }
-
-// ErrSkipped stands for a job whose output was there, made from the same image with the same settings.
-var ErrSkipped = errors.New("already done")
-
-// errOther stands for an output that was made otherwise.
-var errOther = errors.New("the output is there, made with other settings or by another program: --overwrite replaces it, or name another")
 
 // Summary counts how jobs ended.
 type Summary struct {
-	Done    int       `json:"done"`
-	Skipped int       `json:"skipped"`
-	Failed  []Failure `json:"failed"`
+	Done    int            `json:"done"`
+	Skipped int            `json:"skipped"`          // their outputs are current
+	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel was there, by the reason
+	Failed  []Failure      `json:"failed"`
 }
 
 // Failure is a job that was not done.
@@ -177,43 +59,44 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// loaded is a job with its image, or why there is none.
-type loaded struct {
-	Job
-	image *imagefile.Image
-	err   error
+// run is a call of Run.
+type run struct {
+	p       *Pipeline
+	o       RunOptions
+	model   string   // its fingerprint
+	notes   []string // what of the model's folder is overridden or left open
+	report  Reporter
+	summary Summary
 }
 
-// Run translates files, a batch at a time, while the next images are decoded. A job whose output is there is skipped; one that fails does
-// not end the others. Every output appears as a whole or not at all, so that a run that was stopped goes on where it was when it is
-// started again. The error is ctx's when that ended.
+// Run translates files, a batch at a time, while the next images are decoded. A job whose output is there and current is skipped: see
+// origin.Origin.Since; one that is out of date is made anew. A job that fails does not end the others. Every output appears as a whole or
+// not at all, so that a run that was stopped goes on where it was when it is started again. The error is ctx's when that ended.
 func (p *Pipeline) Run(ctx context.Context, jobs []Job, o RunOptions) (Summary, error) {
-	s := Summary{Failed: []Failure{}}
+	r := &run{p: p, o: o, report: o.Report, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}}}
 	var err error
-	if o.Settings, _, err = p.Resolve(o.Settings); err != nil {
-		return s, err
+	if r.o.Settings, r.notes, err = p.Resolve(o.Settings); err != nil {
+		return r.summary, err
 	}
-	report := o.Report
-	if report == nil {
-		report = silent{}
+	if r.report == nil {
+		r.report = silent{}
 	}
-	report.Begin(len(jobs))
-	done := func(j Job, err error) {
-		switch {
-		case err == nil:
-			s.Done++
-		case errors.Is(err, ErrSkipped):
-			s.Skipped++
-		default:
-			s.Failed = append(s.Failed, Failure{j.Input, err.Error()})
-		}
-		report.Done(j, err)
+	if r.model, err = p.fingerprint(); err != nil {
+		return r.summary, err
 	}
+	r.report.Begin(len(jobs))
+	err = r.all(ctx, jobs)
+	r.report.End(r.summary)
+	return r.summary, err
+}
+
+// all does all jobs.
+func (r *run) all(ctx context.Context, jobs []Job) error {
 	ctx, stop := context.WithCancel(ctx)
-	images := load(ctx, jobs, o)
+	ahead := r.loadAhead(ctx, jobs)
 	defer func() {
 		stop()
-		for range images { // the loader ends
+		for range ahead { // the loader ends
 		}
 	}()
 	var batch []loaded
@@ -221,132 +104,100 @@ func (p *Pipeline) Run(ctx context.Context, jobs []Job, o RunOptions) (Summary, 
 		if len(batch) == 0 {
 			return nil
 		}
-		err := p.translateFiles(ctx, batch, o, report, done)
+		err := r.translate(ctx, batch)
 		batch = batch[:0]
 		return err
 	}
-	for l := range images {
-		if l.err != nil {
-			done(l.Job, l.err)
+	for l := range ahead {
+		switch {
+		case l.err != nil:
+			r.done(l, l.err)
+			continue
+		case l.image == nil:
+			r.done(l, r.writePanel(l))
 			continue
 		}
 		if len(batch) > 0 && (batch[0].image.Width != l.image.Width || batch[0].image.Height != l.image.Height) {
 			if err := flush(); err != nil {
-				return s, err
+				return err
 			}
 		}
-		if batch = append(batch, l); len(batch) >= max(o.Batch, 1) {
+		if batch = append(batch, l); len(batch) >= max(r.o.Batch, 1) {
 			if err := flush(); err != nil {
-				return s, err
+				return err
 			}
 		}
 	}
 	if err := flush(); err != nil {
-		return s, err
+		return err
 	}
-	return s, ctx.Err()
+	return ctx.Err()
 }
 
-// load decodes images ahead of their use: one waits while the ones before it are translated.
-func load(ctx context.Context, jobs []Job, o RunOptions) <-chan loaded {
-	images := make(chan loaded)
+// done counts how a job ended.
+func (r *run) done(l loaded, err error) {
+	switch {
+	case err == nil:
+		r.summary.Done++
+		if l.why != "" {
+			r.summary.Remade[l.why]++
+		}
+	case errors.Is(err, ErrSkipped):
+		r.summary.Skipped++
+	default:
+		r.summary.Failed = append(r.summary.Failed, Failure{l.Input, err.Error()})
+	}
+	r.report.Done(l.Job, err)
+}
+
+// loadAhead loads jobs ahead of their use: one waits while the ones before it are translated.
+func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
+	ahead := make(chan loaded)
 	go func() {
-		defer close(images)
+		defer close(ahead)
 		for _, j := range jobs {
-			l := loaded{Job: j}
-			if l.err = o.skip(j); l.err == nil {
-				l.image, l.err = imagefile.Read(j.Input, imagefile.Options{})
-			}
 			select {
-			case images <- l:
+			case ahead <- r.load(ctx, j):
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return images
+	return ahead
 }
 
-// settingsKey is the statement in an output by which a later run knows what it was made with.
-const settingsKey = "histdist.settings"
-
-// skip says why a job need not or must not be done; nil means that it is to be done.
-func (o RunOptions) skip(j Job) error {
-	if o.Overwrite {
-		return nil
-	}
-	if _, err := os.Stat(j.Output); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	pairs, err := imagefile.ReadProvenance(j.Output)
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.Output, errOther)
-	}
-	for _, pair := range pairs {
-		if pair.Key == settingsKey && pair.Value == o.settings() {
-			return ErrSkipped
-		}
-	}
-	return fmt.Errorf("%s: %w", j.Output, errOther)
-}
-
-// settings is everything that a picture depends on beside its image, in one line.
-func (o RunOptions) settings() string {
-	s := o.Settings
-	line := fmt.Sprintf("steps-inversion=%d steps-translation=%d eta-inversion=%s eta=%s normalize=%s prediction-type=%s prompt-inversion=%q seed=%d",
-		s.StepsInversion, s.StepsTranslation, s.EtaInversion, s.EtaTranslation, s.Normalize, s.Prediction, s.PromptInversion, s.Seed)
-	if s.Without != "" {
-		line += fmt.Sprintf(" without=%s", s.Without)
-	}
-	for _, p := range o.Provenance {
-		if p.Key == ModelKey || p.Key == PrecisionKey {
-			line += " " + strings.TrimPrefix(p.Key, "histdist.") + "=" + p.Value
-		}
-	}
-	return line
-}
-
-// Statements on the model and the precision, which an output depends on, and on what of the model's folder was overridden or left open.
-const (
-	ModelKey     = "histdist.model"
-	PrecisionKey = "histdist.precision"
-	NotesKey     = "histdist.notes"
-)
-
-// translateFiles translates a batch and writes its outputs. What goes wrong with the batch as a whole is every job's error, but for
-// ctx's, which is returned.
-func (p *Pipeline) translateFiles(ctx context.Context, batch []loaded, o RunOptions, report Reporter, done func(Job, error)) error {
+// translate translates a batch and writes its outputs. What goes wrong with the batch as a whole is every job's error, but for ctx's,
+// which is returned.
+func (r *run) translate(ctx context.Context, batch []loaded) error {
 	jobs := make([]Job, len(batch))
-	r := Request{Settings: o.Settings}
+	request := Request{Settings: r.o.Settings}
 	for i, l := range batch {
 		jobs[i] = l.Job
-		r.Images = append(r.Images, l.image)
+		request.Images = append(request.Images, l.image)
 	}
-	r.Observe = func(e Event) error {
-		report.Step(jobs, e)
-		if o.Latents == nil || e.Latents == nil {
+	request.Observe = func(e Event) error {
+		r.report.Step(jobs, e)
+		if r.o.Latents == nil || e.Latents == nil {
 			return nil
 		}
 		n := len(e.Latents) / len(jobs)
 		for i, j := range jobs {
 			one := e
 			one.Latents, one.Shape[0] = e.Latents[i*n:(i+1)*n], 1
-			if err := o.Latents(j, one); err != nil {
+			if err := r.o.Latents(j, one); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	results, err := p.Translate(ctx, r)
+	results, err := r.p.Translate(ctx, request)
 	if ended := ctx.Err(); ended != nil && err != nil {
 		return ended
 	}
 	var bad *NotFiniteError
 	if errors.As(err, &bad) && len(batch) > 1 { // one image takes no other with it
 		for i := range batch {
-			if err := p.translateFiles(ctx, batch[i:i+1], o, report, done); err != nil {
+			if err := r.translate(ctx, batch[i:i+1]); err != nil {
 				return err
 			}
 		}
@@ -354,37 +205,75 @@ func (p *Pipeline) translateFiles(ctx context.Context, batch []loaded, o RunOpti
 	}
 	for i, l := range batch {
 		if err == nil {
-			done(l.Job, o.write(l, results[i]))
+			r.done(l, r.write(l, results[i]))
 		} else {
-			done(l.Job, err)
+			r.done(l, err)
 		}
 	}
 	return nil
 }
 
-// write writes the output of a job, the panel first: a job with an output is a job that is done.
-func (o RunOptions) write(l loaded, r Result) error {
+// write writes the output of a job, and its panel.
+func (r *run) write(l loaded, result Result) error {
 	if err := os.MkdirAll(filepath.Dir(l.Output), 0o777); err != nil {
 		return err
 	}
-	provenance := append(slices.Clone(o.Provenance), imagefile.Pair{Key: settingsKey, Value: o.settings()},
-		imagefile.Pair{Key: "histdist.source", Value: filepath.Base(l.Input)})
-	w := imagefile.WriteOptions{Provenance: provenance, Quality: o.Quality}
-	if o.Panel {
-		images := []*imagefile.Image{l.image, r.Picture}
-		if l.Reference != "" {
-			reference, err := imagefile.Read(l.Reference, imagefile.Options{})
-			if err != nil {
-				return err
-			}
-			images = append(images, reference)
+	statements, err := r.statements(imagefile.VirtualStain, l, l.origin)
+	if err != nil {
+		return err
+	}
+	if err := imagefile.Write(l.Output, result.Picture, imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}); err != nil {
+		return err
+	}
+	if !r.o.Panel {
+		return nil
+	}
+	return r.writePanel(l)
+}
+
+// writePanel writes the panel of a job whose output is written.
+func (r *run) writePanel(l loaded) error {
+	from, err := r.panelOrigin(l)
+	if err != nil {
+		return err
+	}
+	statements, err := r.statements(imagefile.Panel, l, from)
+	if err != nil {
+		return err
+	}
+	var images []*imagefile.Image
+	for _, path := range []string{l.Input, l.Output, l.Reference} {
+		if path == "" {
+			continue
 		}
-		if err := imagefile.Write(PanelName(l.Output), Panel(images...), w); err != nil {
+		m, err := imagefile.Read(path, r.o.Read)
+		if err != nil {
 			return err
 		}
+		images = append(images, m)
 	}
-	return imagefile.Write(l.Output, r.Picture, w)
+	return imagefile.Write(PanelName(l.Output), Panel(images...), imagefile.WriteOptions{Provenance: statements})
 }
+
+// statements are what an output or panel says of itself.
+func (r *run) statements(kind imagefile.Kind, l loaded, from origin.Origin) ([]imagefile.Pair, error) {
+	list := []imagefile.Pair{
+		{Key: imagefile.KeyDescription, Value: cmp.Or(r.o.Description, DefaultDescription)},
+		{Key: imagefile.KeyKind, Value: string(kind)},
+		{Key: KeySource, Value: filepath.Base(l.Input)},
+	}
+	if len(r.notes) > 0 {
+		list = append(list, imagefile.Pair{Key: keyNotes, Value: strings.Join(r.notes, "; ")})
+	}
+	of, err := from.Statements()
+	return append(list, of...), err
+}
+
+// Statements of an output that don't identify it.
+const (
+	KeySource = "histdist.source" // the name of its source
+	keyNotes  = "histdist.notes"
+)
 
 // silent reports nothing.
 type silent struct{}
@@ -392,3 +281,4 @@ type silent struct{}
 func (silent) Begin(int)         {}
 func (silent) Step([]Job, Event) {}
 func (silent) Done(Job, error)   {}
+func (silent) End(Summary)       {}

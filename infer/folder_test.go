@@ -52,6 +52,16 @@ func folder(t *testing.T) string {
 	return dir
 }
 
+// plan lists the jobs of a folder.
+func plan(t *testing.T, in, out string) []infer.Job {
+	t.Helper()
+	jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: out, Ending: ".png"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jobs.List
+}
+
 func files(t *testing.T, dir string) map[string][]byte {
 	all := map[string][]byte{}
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
@@ -81,10 +91,7 @@ func names(m map[string][]byte) []string {
 func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 	p := newPipeline(t, nettest.Open(t, "auto"))
 	in, out := folder(t), filepath.Join(t.TempDir(), "out")
-	jobs, err := infer.Plan(in, out, ".png", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	jobs := plan(t, in, out)
 	o := infer.RunOptions{Settings: quick(), Batch: 2}
 	s, err := p.Run(t.Context(), jobs, o)
 	if err != nil || s.Done != 3 || len(s.Failed) > 0 {
@@ -106,7 +113,7 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 		t.Error("the second run, with other batches, wrote other bytes")
 	}
 	o.Settings.Seed++
-	if s, err = p.Run(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "other settings") {
+	if s, err = p.Run(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "seed 0, now 1") {
 		t.Errorf("with another seed: summary %+v, error %v", s, err)
 	}
 	o.Overwrite = true
@@ -123,10 +130,7 @@ func TestRunGoesOnAfterABadImage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	jobs, err := infer.Plan(in, out, ".png", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	jobs := plan(t, in, out)
 	s, err := p.Run(t.Context(), jobs, infer.RunOptions{Settings: quick()})
 	if err != nil || s.Done != 3 || len(s.Failed) != 3 {
 		t.Fatalf("summary %+v, error %v", s, err)
@@ -149,6 +153,7 @@ type stopping struct {
 
 func (s *stopping) Begin(int)             {}
 func (s *stopping) Done(infer.Job, error) {}
+func (s *stopping) End(infer.Summary)     {}
 func (s *stopping) Step([]infer.Job, infer.Event) {
 	if s.steps--; s.steps == 0 {
 		s.stop()
@@ -160,11 +165,7 @@ func TestStoppedRunGoesOn(t *testing.T) {
 	p := newPipeline(t, nettest.Open(t, "auto"))
 	in := folder(t)
 	run := func(ctx context.Context, out string, r infer.Reporter) error {
-		jobs, err := infer.Plan(in, out, ".png", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = p.Run(ctx, jobs, infer.RunOptions{Settings: quick(), Report: r})
+		_, err := p.Run(ctx, plan(t, in, out), infer.RunOptions{Settings: quick(), Report: r})
 		return err
 	}
 	whole := t.TempDir()
@@ -191,50 +192,6 @@ func TestStoppedRunGoesOn(t *testing.T) {
 	}
 }
 
-func TestPlan(t *testing.T) {
-	in := folder(t)
-	a := filepath.Join(in, "a.png")
-	out := filepath.Join(t.TempDir(), "new")
-	tests := map[string]struct {
-		input, output, reference string
-		want                     []infer.Job
-		err                      string
-	}{
-		"file to file":      {a, out + ".jpg", "", []infer.Job{{Input: a, Output: out + ".jpg"}}, ""},
-		"file to folder":    {a, out, "", []infer.Job{{Input: a, Output: filepath.Join(out, "a.png")}}, ""},
-		"with a reference":  {a, out + ".png", in, []infer.Job{{Input: a, Output: out + ".png", Reference: a}}, ""},
-		"pattern":           {filepath.Join(in, "b*"), out, "", []infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}}, ""},
-		"output is input":   {a, a, "", nil, "the output is the input"},
-		"folder onto it":    {in, in, "", nil, "the output is the input"},
-		"nothing there":     {filepath.Join(in, "absent"), out, "", nil, "absent"},
-		"pattern without":   {filepath.Join(in, "x*"), out, "", nil, "no file fits"},
-		"empty folder":      {t.TempDir(), out, "", nil, "no images"},
-		"unknown ending":    {a, out + ".gif", "", nil, ".gif"},
-		"reference is gone": {a, out + ".png", filepath.Join(in, "sub"), nil, "no image"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			jobs, err := infer.Plan(test.input, test.output, ".png", test.reference)
-			if test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) {
-					t.Errorf("error %v, want one with %q", err, test.err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, jobs); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-	writeImage(t, filepath.Join(in, "a.tif"), picture(16, 16, 3))
-	if _, err := infer.Plan(in, out, ".png", ""); err == nil || !strings.Contains(err.Error(), "both be written") {
-		t.Errorf("two inputs for one output: error %v", err)
-	}
-}
-
 func TestPanelAndProvenance(t *testing.T) {
 	p := newPipeline(t, nettest.Open(t, "auto"))
 	in, out := t.TempDir(), t.TempDir()
@@ -242,8 +199,7 @@ func TestPanelAndProvenance(t *testing.T) {
 	writeImage(t, a, picture(16, 16, 3))
 	job := infer.Job{Input: a, Output: filepath.Join(out, "a.png"), Reference: a}
 	s, err := p.Run(t.Context(), []infer.Job{job}, infer.RunOptions{
-		Settings: quick(), Panel: true,
-		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"}},
+		Settings: quick(), Panel: true, Program: "histdist test",
 	})
 	if err != nil || s.Done != 1 {
 		t.Fatalf("summary %+v, error %v", s, err)
@@ -266,7 +222,7 @@ func TestPanelAndProvenance(t *testing.T) {
 	for _, pair := range pairs {
 		text.WriteString(pair.Key + "=" + pair.Value + "\n")
 	}
-	for _, want := range []string{"research use only", "seed=0", "steps-inversion=2", "a.png"} {
+	for _, want := range []string{"research use only", "histdist test", `"seed":0`, `"steps-inversion":2`, `"prompt-inversion":"H&E"`, `"source":"`, "a.png"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the output does not say %q:\n%s", want, &text)
 		}

@@ -35,6 +35,7 @@ type Pipeline struct {
 	damaged  error // the weights are not finite: no image can be made
 	texts    map[string][]float32
 	programs *programs
+	id       string // the model's fingerprint; "" until it is asked for
 }
 
 // New makes a pipeline from a model, which stays the caller's. Programs are compiled for the first image of each size.
@@ -43,6 +44,14 @@ func New(m *model.Model, o Options) *Pipeline {
 		o.UNet = m.BindUNet
 	}
 	return &Pipeline{model: m, options: o, texts: map[string][]float32{}}
+}
+
+// fingerprint is the model's. All of its weights are read for it once.
+func (p *Pipeline) fingerprint() (id string, err error) {
+	if p.id == "" {
+		p.id, err = p.model.Fingerprint()
+	}
+	return p.id, err
 }
 
 // Close gives the pipeline's memory back.

@@ -10,17 +10,17 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 )
 
-// Settings say how images are translated.
+// Settings say how images are translated. Their JSON is part of what an output says of itself; each field changes the output.
 type Settings struct {
-	StepsInversion   int                     // 2 or more; 100
-	StepsTranslation int                     // 2 or more; 100
-	EtaInversion     schedule.Eta            // zero
-	EtaTranslation   schedule.Eta            // cosine_min_20
-	Normalize        schedule.Normalize      // inversion
-	PromptInversion  string                  // ""; the model's: see Pipeline.Resolve
-	Prediction       schedule.PredictionType // ""; the model's
-	Seed             int64                   // of the noise; each image begins anew with it
-	Without          Without                 // nothing
+	StepsInversion   int                     `json:"steps-inversion"`   // 2 or more; 100
+	StepsTranslation int                     `json:"steps-translation"` // 2 or more; 100
+	EtaInversion     schedule.Eta            `json:"eta-inversion"`     // zero
+	EtaTranslation   schedule.Eta            `json:"eta"`               // cosine_min_20
+	Normalize        schedule.Normalize      `json:"normalize"`         // inversion
+	PromptInversion  string                  `json:"prompt-inversion"`  // ""; the model's: see Pipeline.Resolve
+	Prediction       schedule.PredictionType `json:"prediction-type"`   // ""; the model's
+	Seed             int64                   `json:"seed"`              // of the noise; each image begins anew with it
+	Without          Without                 `json:"without,omitempty"` // nothing
 }
 
 // DefaultSettings are the paper's.

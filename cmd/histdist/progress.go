@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -15,6 +18,7 @@ import (
 
 // bars shows how a run goes on a terminal: one bar for all images, one for the steps of those that are translated now.
 type bars struct {
+	w        io.Writer
 	progress *mpb.Progress
 	images   *mpb.Bar
 	steps    *mpb.Bar
@@ -23,7 +27,7 @@ type bars struct {
 }
 
 func newBars(w io.Writer) *bars {
-	return &bars{progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(64))}
+	return &bars{w: w, progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(64))}
 }
 
 func (b *bars) Begin(jobs int) {
@@ -53,6 +57,8 @@ func (b *bars) Done(infer.Job, error) {
 	}
 }
 
+func (b *bars) End(s infer.Summary) { writeRemade(b.w, s) }
+
 func (b *bars) endSteps() {
 	if b.steps != nil {
 		b.steps.Abort(true)
@@ -60,8 +66,16 @@ func (b *bars) endSteps() {
 	}
 }
 
+// writeRemade says why outputs that were there were made anew.
+func writeRemade(w io.Writer, s infer.Summary) {
+	for _, reason := range slices.Sorted(maps.Keys(s.Remade)) {
+		fmt.Fprintf(w, "made anew: %d (%s)\n", s.Remade[reason], reason)
+	}
+}
+
 // lines writes how a run goes as log lines: one for each image, and for long ones one for each phase.
 type lines struct {
+	w           io.Writer
 	log         *slog.Logger
 	total, done int
 	begin       time.Time
@@ -91,3 +105,5 @@ func (l *lines) Done(j infer.Job, err error) {
 		l.log.Info("written", args...)
 	}
 }
+
+func (l *lines) End(s infer.Summary) { writeRemade(l.w, s) }

@@ -7,13 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/configs"
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/model"
@@ -32,8 +30,10 @@ func translateCommand() *cobra.Command {
   histdist translate --model models/er --input slide.png --output slide-er.png
   histdist translate --model models/er --input slides --output slides-er --panel
 
-A folder is searched with its sub-folders, and names are kept. What is done already is skipped, so that a run that was
-interrupted goes on when it is started again. An image that can't be read does not end the others.
+A folder is searched with its sub-folders, through symbolic links, and names are kept. Hidden files, and stains and panels that this
+program made, are passed over. What is done already is skipped, so that a run that was interrupted goes on when it is started again; an
+output whose image has changed, or that another version made, is made anew. One that was made with another model or other settings is
+an error without --overwrite. An image or folder that can't be read does not end the others.
 
 All options can stand in a YAML file (--config) under translate:, or in the environment: HISTDIST_TRANSLATE_SEED=7.
 The defaults are the paper's.
@@ -57,9 +57,14 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	jobs, err := infer.Plan(c.Input, c.Output, "."+c.Format, c.Reference)
+	jobs, err := infer.Plan(cmd.Context(), infer.PlanOptions{
+		Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
+	})
 	if err != nil {
 		return err
+	}
+	if jobs.Own > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d virtual stains and panels that this program made are among the inputs and are passed over\n", jobs.Own)
 	}
 	precision, err := vm.ParsePrecision(c.Precision)
 	if err != nil {
@@ -74,10 +79,6 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	fingerprint, err := m.Fingerprint()
-	if err != nil {
-		return err
-	}
 	d, err := devices.Open(c.Device, c.Threads)
 	if err != nil {
 		return fmt.Errorf("--device: %w", err)
@@ -86,36 +87,29 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	p := infer.New(m, infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
 	defer func() { err = errors.Join(err, p.Close()) }()
 
-	settings, notes, err := p.Resolve(c.Settings())
+	_, notes, err := p.Resolve(c.Settings())
 	if err != nil {
 		return err
 	}
 	printNotes(cmd, notes)
 	o := infer.RunOptions{
-		Settings: settings, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
-		Report: reporter(cmd.ErrOrStderr()),
-		Provenance: []imagefile.Pair{
-			{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"},
-			{Key: imagefile.KeySoftware, Value: "histdist " + version},
-			{Key: infer.ModelKey, Value: fingerprint},
-			{Key: infer.PrecisionKey, Value: c.Precision},
-		},
-	}
-	if len(notes) > 0 {
-		o.Provenance = append(o.Provenance, imagefile.Pair{Key: infer.NotesKey, Value: strings.Join(notes, "; ")})
+		Settings: c.Settings(), Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
+		Report: reporter(cmd.ErrOrStderr()), Program: "histdist " + version,
 	}
 	var recorder *infer.Recorder
 	if c.SaveLatents != "" {
-		if len(jobs) != 1 {
-			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs))
+		if len(jobs.List) != 1 {
+			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 		}
 		recorder = infer.NewRecorder()
 		o.Latents = recorder.Record
 	}
-	summary, err := p.Run(cmd.Context(), jobs, o)
+	summary, err := p.Run(cmd.Context(), jobs.List, o)
 	if recorder != nil && err == nil && summary.Done == 1 {
 		err = recorder.Save(c.SaveLatents)
 	}
+	failed := len(summary.Failed)
+	summary.Failed = append(summary.Failed, jobs.Unreadable...)
 	if c.JSON {
 		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(summary))
 	}
@@ -125,8 +119,11 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	for _, f := range summary.Failed {
 		fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s: %s\n", f.Input, f.Error)
 	}
-	if n := len(summary.Failed); n > 0 {
-		return fmt.Errorf("%d of %d images failed", n, len(jobs))
+	switch n := len(jobs.Unreadable); {
+	case n > 0:
+		return fmt.Errorf("%d of %d images failed, and %d folders or links could not be read", failed, len(jobs.List), n)
+	case failed > 0:
+		return fmt.Errorf("%d of %d images failed", failed, len(jobs.List))
 	}
 	return nil
 }
@@ -143,5 +140,5 @@ func reporter(w io.Writer) infer.Reporter {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return newBars(w)
 	}
-	return &lines{log: slog.New(slog.NewTextHandler(w, nil))}
+	return &lines{w: w, log: slog.New(slog.NewTextHandler(w, nil))}
 }

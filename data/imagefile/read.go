@@ -14,10 +14,11 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// Options say how pictures are read; the zero value is right for most.
+// Options say how pictures are read; the zero value is right for most. Their JSON has what pixels depend on: it identifies what is made of
+// them.
 type Options struct {
-	MaxPixels int // limit of width × height; 0: DefaultMaxPixels
-	ICC       ICC // what becomes of colour profiles; "": ApplyICC
+	MaxPixels int `json:"-"`   // limit of width × height; 0: DefaultMaxPixels
+	ICC       ICC `json:"icc"` // what becomes of colour profiles; "": ApplyICC
 }
 
 // ICC says what becomes of an embedded colour profile. Its text is the value of --icc.
@@ -49,6 +50,9 @@ func (i *ICC) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q: want %s or %s", text, ApplyICC, IgnoreICC)
 }
+
+// MarshalText is for statements: the default and the choice that it stands for are one.
+func (i ICC) MarshalText() ([]byte, error) { return []byte(i.chosen()), nil }
 
 // chosen is the choice, with its default.
 func (i ICC) chosen() ICC {

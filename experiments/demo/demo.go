@@ -95,7 +95,7 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	summary, err := p.Run(ctx, []infer.Job{{Input: r.HE, Output: r.Virtual, Reference: r.True}}, infer.RunOptions{
 		Settings: settings(cmp.Or(o.Steps, Steps)), Batch: 1, Panel: true, Overwrite: true, Report: o.Report,
-		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "virtual stain of synthetic tissue, a demonstration"}},
+		Description: "virtual stain of synthetic tissue, a demonstration",
 	})
 	if err != nil {
 		return r, err

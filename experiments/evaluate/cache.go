@@ -16,20 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// key names a record of a cache: the hash of everything that its values depend on.
+// key names a record of a cache: origin.Origin.Key of what its values are computed from.
 type key [sha256.Size]byte
-
-// keyOf hashes what a record depends on. Lengths are hashed too, so that ("ab", "c") and ("a", "bc") differ.
-func keyOf(parts ...string) key {
-	h := sha256.New()
-	for _, p := range parts {
-		var length [8]byte
-		binary.LittleEndian.PutUint64(length[:], uint64(len(p)))
-		h.Write(length[:])
-		h.Write([]byte(p))
-	}
-	return key(h.Sum(nil))
-}
 
 // Cache keeps values that were computed in a file, and of them in memory only the places: some hundred bytes a record. Records are only ever
 // appended. A run that was killed leaves at most its last record torn, which is cut off when the file is opened again:

@@ -2,13 +2,17 @@ package evaluate
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/histdist/histdist/data/imagefile"
 )
 
 func openTest(t *testing.T, path string) *Cache {
@@ -19,6 +23,9 @@ func openTest(t *testing.T, path string) *Cache {
 	}
 	return c
 }
+
+// named is the key of a record for tests.
+func named(parts ...string) key { return key(sha256.Sum256([]byte(strings.Join(parts, " ")))) }
 
 // What was put is there after the file was closed and opened, in whatever order and however often.
 func TestCacheKeeps(t *testing.T) {
@@ -33,7 +40,7 @@ func TestCacheKeeps(t *testing.T) {
 			c := openTest(t, path)
 			for _, name := range rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})).Draw(rt, "names") {
 				data := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(rt, "data")
-				if err := c.put(keyOf(name), data); err != nil {
+				if err := c.put(named(name), data); err != nil {
 					rt.Fatal(err)
 				}
 				if _, ok := want[name]; !ok { // the first stays
@@ -41,12 +48,12 @@ func TestCacheKeeps(t *testing.T) {
 				}
 			}
 			for name, data := range want {
-				got, ok, err := c.get(keyOf(name))
+				got, ok, err := c.get(named(name))
 				if err != nil || !ok || !bytes.Equal(got, data) {
 					rt.Fatalf("%s: %v %v %v, want %v", name, got, ok, err, data)
 				}
 			}
-			if _, ok, _ := c.get(keyOf("never")); ok {
+			if _, ok, _ := c.get(named("never")); ok {
 				rt.Fatal("a record that was never put")
 			}
 			if err := c.Close(); err != nil {
@@ -62,7 +69,7 @@ func TestCacheTorn(t *testing.T) {
 	c := openTest(t, path)
 	var ends []int64
 	for i := range 3 {
-		if err := c.putNumbers(keyOf("record", string(rune('a'+i))), []float64{float64(i), 1, 2}); err != nil {
+		if err := c.putNumbers(named("record", string(rune('a'+i))), []float64{float64(i), 1, 2}); err != nil {
 			t.Fatal(err)
 		}
 		ends = append(ends, c.end)
@@ -80,18 +87,18 @@ func TestCacheTorn(t *testing.T) {
 		}
 		c := openTest(t, path)
 		for i, end := range ends {
-			if got := c.has(keyOf("record", string(rune('a'+i)))); got != (int64(length) >= end) {
+			if got := c.has(named("record", string(rune('a'+i)))); got != (int64(length) >= end) {
 				t.Fatalf("%d of %d bytes: record %d there: %v", length, len(whole), i, got)
 			}
 		}
-		if err := c.putNumbers(keyOf("new"), []float64{7}); err != nil {
+		if err := c.putNumbers(named("new"), []float64{7}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
 		c = openTest(t, path)
-		if got, ok, err := c.numbers(keyOf("new")); err != nil || !ok || got[0] != 7 {
+		if got, ok, err := c.numbers(named("new")); err != nil || !ok || got[0] != 7 {
 			t.Fatalf("%d bytes: a record put afterwards: %v %v %v", length, got, ok, err)
 		}
 		if err := c.Close(); err != nil {
@@ -104,7 +111,7 @@ func TestCacheTorn(t *testing.T) {
 func TestCacheDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "values.bin")
 	c := openTest(t, path)
-	if err := c.putNumbers(keyOf("a"), []float64{1}); err != nil {
+	if err := c.putNumbers(named("a"), []float64{1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Close(); err != nil {
@@ -139,19 +146,13 @@ func TestCacheIsOfOneProcess(t *testing.T) {
 	}
 }
 
-func TestKeyOf(t *testing.T) {
-	if keyOf("ab", "c") == keyOf("a", "bc") || keyOf("a") == keyOf("a", "") {
-		t.Error("different parts have one key")
-	}
-}
-
 func FuzzCache(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "seed.bin")
 	c, err := OpenCache(path)
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := c.put(keyOf("a"), []byte("some bytes")); err != nil {
+	if err := c.put(named("a"), []byte("some bytes")); err != nil {
 		f.Fatal(err)
 	}
 	if err := c.Close(); err != nil {
@@ -173,7 +174,7 @@ func FuzzCache(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.put(keyOf("mine"), []byte{1, 2}); err != nil {
+		if err := c.put(named("mine"), []byte{1, 2}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Close(); err != nil {
@@ -183,7 +184,7 @@ func FuzzCache(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if got, ok, err := c.get(keyOf("mine")); err != nil || !ok || len(got) == 0 {
+		if got, ok, err := c.get(named("mine")); err != nil || !ok || len(got) == 0 {
 			t.Fatalf("what was put is gone: %v %v %v", got, ok, err)
 		}
 	})
@@ -224,10 +225,11 @@ func TestSlidePattern(t *testing.T) {
 		}
 	}
 	// A panel beside its picture is none of the set.
-	if err := os.WriteFile(filepath.Join(folder, "fake", "x-panel.png"), nil, 0o666); err != nil {
+	panel := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(imagefile.Panel)}}}
+	if err := imagefile.Write(filepath.Join(folder, "fake", "x-panel.png"), imagefile.New(8, 8), panel); err != nil {
 		t.Fatal(err)
 	}
-	p, err := FindPairs(filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern)
+	p, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,10 +247,10 @@ func TestSlidePattern(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "fake", "x.tif"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FindPairs(filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern); err == nil {
+	if _, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern); err == nil {
 		t.Error("two files of one name are no error")
 	}
-	if _, err := FindPairs(filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", "("); err == nil {
+	if _, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", "("); err == nil {
 		t.Error("a pattern that is none is no error")
 	}
 }

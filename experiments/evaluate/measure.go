@@ -2,8 +2,6 @@ package evaluate
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -12,9 +10,11 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/parallel"
 )
 
@@ -78,14 +78,14 @@ type pictureValues struct {
 
 // measurer measures pictures.
 type measurer struct {
-	settings   Settings
-	separator  *stain.Separator
-	hed        *stain.Separator
-	pictureKey string // everything but the file that a picture's measures depend on
-	cache      *Cache
-	rows       []Row
-	progress   func(done int)
-	problem    func(where string, err error)
+	settings  Settings
+	separator *stain.Separator
+	hed       *stain.Separator
+	origin    origin.Origin // of measures, without the files
+	cache     *Cache
+	rows      []Row
+	progress  func(done int)
+	problem   func(where string, err error)
 }
 
 // measured is the outcome of all pairs.
@@ -124,6 +124,13 @@ func newMeasured(n int) *measured {
 		m.pairs[c] = pairwise{unknowns(n), unknowns(n), unknowns(n), unknowns(n), unknowns(n)}
 	}
 	return m
+}
+
+// key is that of the measures of files with these hashes.
+func (m *measurer) key(files map[string]string) key {
+	o := m.origin
+	o.Sources = files
+	return o.Key()
 }
 
 // pictures measures all pairs, as many at a time as there are workers. half says for each pair to which half its real picture belongs.
@@ -198,7 +205,7 @@ func (p *pairResult) into(out *measured, i, half int) {
 }
 
 // perFile are statements that differ from file to file.
-var perFile = map[string]bool{"histdist.source": true}
+var perFile = map[string]bool{infer.KeySource: true, origin.KeySources: true}
 
 // maxStatements bounds how many different statements are kept.
 const maxStatements = 64
@@ -218,8 +225,7 @@ func open(path string) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	return &picture{path: path, hash: hex.EncodeToString(sum[:]), data: data}, nil
+	return &picture{path: path, hash: origin.HashBytes(data), data: data}, nil
 }
 
 func (p *picture) decode() (*imagefile.Image, error) {
@@ -254,7 +260,7 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		}
 	}
 	if p := pictures[realSet]; p != nil && out.pictures[realSet] != nil {
-		out.realSays = saysVirtual(p.path)
+		out.realSays = imagefile.KindOf(p.path) != imagefile.NotOurs
 	}
 	if p := pictures[virtualSet]; p != nil && out.pictures[virtualSet] != nil {
 		out.origin, _ = imagefile.ReadProvenance(p.path) // a picture without a statement is no problem
@@ -274,12 +280,6 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		out.pairs[c] = values
 	}
 	return out, nil
-}
-
-// saysVirtual reports whether a file says that it is a virtual stain of this program.
-func saysVirtual(path string) bool {
-	origin, err := imagefile.ReadProvenance(path)
-	return err == nil && slices.ContainsFunc(origin, func(p imagefile.Pair) bool { return p.Key == "histdist.settings" })
 }
 
 // detect finds the nuclei of a picture once.
@@ -318,7 +318,7 @@ func (m *measurer) scores(p *picture) ([]float64, error) {
 
 // picture measures one picture. A measure that can't be computed is NaN and a problem; the others are there.
 func (m *measurer) picture(p *picture) (*pictureValues, error) {
-	k := keyOf("picture", measuresVersion, m.pictureKey, p.hash)
+	k := m.key(map[string]string{"picture": p.hash})
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
 		return nil, err
@@ -372,7 +372,7 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 
 // compare measures a pair's likeness: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem; the others are there.
 func (m *measurer) compare(where string, a, b *picture) ([]float64, error) {
-	k := keyOf("pair", measuresVersion, m.pictureKey, a.hash, b.hash)
+	k := m.key(map[string]string{"real": a.hash, "other": b.hash})
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
 		return nil, err

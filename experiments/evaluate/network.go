@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics/features"
 )
 
@@ -84,6 +85,7 @@ func openWeights(kind features.Kind, path, folder string, o features.Options) (*
 
 // extraction is a network's features of sets of pictures: in the cache, by the pictures' hashes.
 type extraction struct {
+	program     string
 	kind        features.Kind
 	layers      []int
 	fingerprint string
@@ -93,7 +95,7 @@ type extraction struct {
 }
 
 func (x *extraction) key(hash string) key {
-	return keyOf("features", string(x.kind), x.fingerprint, hash)
+	return origin.Origin{Program: x.program, Model: string(x.kind) + " " + x.fingerprint, Sources: map[string]string{"picture": hash}}.Key()
 }
 
 // has reports whether there are features of a picture.
@@ -124,13 +126,13 @@ func (x *extraction) rows(hashes []string) ([][]float32, error) {
 type wanted struct{ path, hash string }
 
 // extract computes the features that the cache doesn't have, batch pictures at a time, while the next ones are decoded.
-func extract(ctx context.Context, n Network, pictures []wanted, cache *Cache, batch int, progress func(done int)) (_ *extraction, err error) {
+func extract(ctx context.Context, n Network, program string, pictures []wanted, cache *Cache, batch int, progress func(done int)) (_ *extraction, err error) {
 	network, err := n.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	x := &extraction{kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
+	x := &extraction{program: program, kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
 	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
 	seen := map[string]bool{}
 	var missing []wanted

@@ -1,9 +1,9 @@
 package evaluate
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/walk"
 )
 
 // SlidePattern finds the slide in the name of a patch as MIST names them: what is left without the numbers at the end, which tell the
@@ -28,8 +29,9 @@ type Pair struct {
 
 // Pairs is what two folders have in common.
 type Pairs struct {
-	List    []Pair    // sorted by name
-	Missing []Missing // sorted by path
+	List       []Pair            // sorted by name
+	Missing    []Missing         // sorted by path
+	Unreadable []walk.Unreadable // folders that could not be read, and links that lead nowhere
 }
 
 // Missing is a picture without a partner.
@@ -42,22 +44,29 @@ func (m Missing) String() string { return fmt.Sprintf("%s has no partner in %s",
 
 // FindPairs pairs the pictures of two folders, which are searched with their sub-folders, by their stems; he may be "". pattern is a regular
 // expression that finds the patient in a name: its first group, or all that it matches. Two files of one folder with one stem, and folders
-// without a pair, are errors. Panels that the translation put beside its pictures are passed over.
-func FindPairs(real, fake, he, pattern string) (*Pairs, error) {
+// without a pair, are errors. Panels are passed over.
+func FindPairs(ctx context.Context, real, fake, he, pattern string) (*Pairs, error) {
 	patient, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("patient pattern: %w", err)
 	}
 	sets := [3]map[string]string{}
-	for i, f := range []struct{ flag, folder string }{{"real", real}, {"fake", fake}, {"he", he}} {
+	p := &Pairs{}
+	for i, f := range []struct {
+		flag, folder string
+		// H&E pictures are not this program's; stains of both sets may be, to compare those of two seeds.
+		outputs walk.Outputs
+	}{{"real", real, walk.PassPanels}, {"fake", fake, walk.PassPanels}, {"he", he, walk.PassAll}} {
 		if f.folder == "" && f.flag == "he" {
 			continue
 		}
-		if sets[i], err = stems(f.folder); err != nil {
+		var unreadable []walk.Unreadable
+		o := walk.Options{Outputs: f.outputs, Except: []string{real, fake, he}} // one set may be in a folder of another
+		if sets[i], unreadable, err = stems(ctx, f.folder, o); err != nil {
 			return nil, fmt.Errorf("--%s: %w", f.flag, err)
 		}
+		p.Unreadable = append(p.Unreadable, unreadable...)
 	}
-	p := &Pairs{}
 	for _, name := range slices.Sorted(maps.Keys(sets[0])) {
 		path := sets[0][name]
 		other, ok := sets[1][name]
@@ -90,60 +99,28 @@ func first(files map[string]string) string {
 	return filepath.Base(files[slices.Min(slices.Collect(maps.Keys(files)))])
 }
 
-// panelEnding is that of the panels beside translated pictures.
-const panelEnding = "-panel"
-
-// stems lists the pictures of a folder by their paths below it without endings.
-func stems(folder string) (map[string]string, error) {
+// stems lists the pictures of a folder, with its sub-folders, by their stems.
+func stems(ctx context.Context, folder string, o walk.Options) (map[string]string, []walk.Unreadable, error) {
 	if folder == "" {
-		return nil, errors.New("no folder is named")
+		return nil, nil, errors.New("no folder is named")
 	}
-	files := map[string]string{}
-	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(e.Name(), ".") && path != folder {
-			if e.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if e.IsDir() || !isPicture(path) {
-			return nil
-		}
-		name, err := filepath.Rel(folder, path)
-		if err != nil {
-			return err
-		}
-		stem := filepath.ToSlash(strings.TrimSuffix(name, filepath.Ext(name)))
-		if stem == "." { // the folder is a file
-			return fmt.Errorf("%s is a file: want a folder of pictures", folder)
-		}
-		if other, ok := files[stem]; ok {
-			return fmt.Errorf("%s and %s have one name: remove one", other, path)
-		}
-		files[stem] = path
-		return nil
-	})
+	found, err := walk.Images(ctx, folder, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for stem := range files {
-		if _, ok := files[strings.TrimSuffix(stem, panelEnding)]; ok && strings.HasSuffix(stem, panelEnding) {
-			delete(files, stem)
+	byStem, same := found.ByStem()
+	if len(same) > 0 {
+		return nil, nil, fmt.Errorf("%s and %s have one name: remove one", same[0][0].Path, same[0][1].Path)
+	}
+	if len(byStem) == 0 {
+		for _, u := range found.Unreadable {
+			return nil, nil, fmt.Errorf("%s has no pictures that can be read: %s", folder, u)
 		}
+		return nil, nil, fmt.Errorf("%s has no pictures (%s)", folder, strings.Join(walk.Extensions(), ", "))
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no pictures (.png, .jpg, .tif or .bmp)", folder)
+	files := make(map[string]string, len(byStem))
+	for stem, f := range byStem {
+		files[stem] = f.Path
 	}
-	return files, nil
-}
-
-func isPicture(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp":
-		return true
-	}
-	return false
+	return files, found.Unreadable, nil
 }

@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/rng"
 )
 
@@ -63,7 +65,7 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 	if o.Output == "" {
 		return nil, nil, errors.New("output: no folder is named")
 	}
-	pairs, err := FindPairs(o.Real, o.Fake, o.HE, o.PatientPattern)
+	pairs, err := FindPairs(ctx, o.Real, o.Fake, o.HE, o.PatientPattern)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,6 +110,9 @@ func newEvaluation(o Options, pairs *Pairs, cache *Cache) *evaluation {
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
 		Folders:     Folders{Real: o.Real, Fake: o.Fake, HE: o.HE, Train: o.Train},
 		NotComputed: []NotComputed{}, Warnings: []string{}, Problems: append([]Problem{}, o.Problems...), Missing: append([]Missing{}, pairs.Missing...),
+	}
+	for _, u := range pairs.Unreadable {
+		e.results.Problems = append(e.results.Problems, Problem{u.Path, u.Err.Error()})
 	}
 	for _, p := range pairs.List {
 		e.table.Pairs = append(e.table.Pairs, Row{Pair: p})
@@ -174,11 +179,20 @@ func (e *evaluation) measure(ctx context.Context) error {
 		return err
 	}
 	used := e.results.Stains
+	settings, err := origin.NewSettings(struct {
+		Measures          string
+		Haematoxylin, DAB [3]float64
+		PositiveDAB, MPP  float64
+		NucleiSignal      nuclei.Signal
+	}{measuresVersion, used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP, e.o.Settings.NucleiSignal})
+	if err != nil {
+		return err
+	}
 	n := len(e.table.Pairs)
 	m := &measurer{
 		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Pairs, problem: e.problem,
-		pictureKey: fmt.Sprintf("%v %v %v %v %s", used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP, e.o.Settings.NucleiSignal),
-		progress:   func(done int) { e.progress("measuring pairs", done, n) },
+		origin:   origin.Origin{Program: e.o.Software, Settings: settings},
+		progress: func(done int) { e.progress("measuring pairs", done, n) },
 	}
 	workers := e.o.Workers
 	if workers <= 0 {
@@ -314,7 +328,7 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 	if batch <= 0 {
 		batch = 8
 	}
-	x, err := extract(ctx, n, pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
+	x, err := extract(ctx, n, e.o.Software, pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/walk"
 )
 
 // seen is what a model was trained with: names of pictures and of patients.
@@ -38,7 +39,7 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 			break
 		}
 	}
-	files, err := stems(folder)
+	files, _, err := stems(ctx, folder, walk.Options{})
 	if err != nil {
 		return nil, err
 	}

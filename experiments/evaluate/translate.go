@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
@@ -28,12 +26,12 @@ type Translation struct {
 	Note          func(notes []string) // is told what of the model's folder is overridden or left open; may be nil
 }
 
-// Run translates what is not there yet. Pictures that fail are problems; an error is that there is nothing to evaluate, or ctx's.
+// Run translates what is not there yet, or out of date. Pictures that fail are problems; an error is that there is nothing to evaluate, or ctx's.
 func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 	if t.HE == "" {
 		return nil, errors.New("--model translates the H&E pictures: --he is missing")
 	}
-	jobs, err := infer.Plan(t.HE, t.Output, ".png", "")
+	jobs, err := infer.Plan(ctx, infer.PlanOptions{Input: t.HE, Output: t.Output, Ending: ".png"})
 	if err != nil {
 		return nil, err
 	}
@@ -42,35 +40,25 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	fingerprint, err := m.Fingerprint()
-	if err != nil {
-		return nil, err
-	}
 	p := infer.New(m, infer.Options{Device: t.Device, Precision: t.Precision, LowMemory: t.LowMemory})
 	defer func() { err = errors.Join(err, p.Close()) }()
-	settings, notes, err := p.Resolve(t.Settings)
+	_, notes, err := p.Resolve(t.Settings)
 	if err != nil {
 		return nil, err
 	}
 	if t.Note != nil {
 		t.Note(notes)
 	}
-	summary, err := p.Run(ctx, jobs, infer.RunOptions{
-		Settings: settings, Batch: t.Batch, Report: t.Report,
-		Provenance: []imagefile.Pair{
-			{Key: imagefile.KeyDescription, Value: "virtual stain, research use only"},
-			{Key: imagefile.KeySoftware, Value: t.Software},
-			{Key: infer.ModelKey, Value: fingerprint},
-			{Key: infer.PrecisionKey, Value: t.Precision.String()},
-			{Key: infer.NotesKey, Value: strings.Join(notes, "; ")},
-		},
+	summary, err := p.Run(ctx, jobs.List, infer.RunOptions{
+		Settings: t.Settings, Batch: t.Batch, Report: t.Report, Program: t.Software,
+		Replace: true, // the folder is the evaluation's own
 	})
 	var problems []Problem
-	for _, f := range summary.Failed {
+	for _, f := range append(summary.Failed, jobs.Unreadable...) {
 		problems = append(problems, Problem{f.Input, f.Error})
 	}
-	if err == nil && len(problems) == len(jobs) {
-		err = fmt.Errorf("none of %d pictures could be translated: %s: %s", len(jobs), problems[0].Where, problems[0].Error)
+	if err == nil && len(summary.Failed) == len(jobs.List) {
+		err = fmt.Errorf("none of %d pictures could be translated: %s", len(jobs.List), problems[0])
 	}
 	return problems, err
 }

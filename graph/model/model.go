@@ -1,8 +1,6 @@
 package model
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -113,18 +111,6 @@ func (m *Model) Release(params gorgonia.Nodes) error {
 		errs = append(errs, s.Release(params))
 	}
 	return errors.Join(errs...)
-}
-
-// Fingerprint is a short hash that tells this model from others: 16 hexadecimal digits over the names, shapes and first bytes of all
-// tensors.
-func (m *Model) Fingerprint() (string, error) {
-	h := sha256.New()
-	for _, s := range m.stores() {
-		if err := s.Digest(h); err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
 // Close gives all memory back. Programs with the model's weights are closed first.

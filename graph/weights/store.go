@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device/hostmem"
+	"github.com/histdist/histdist/graph/weights/internal/parallel"
 )
 
 // Store holds the named tensors of one network's files. It is safe for concurrent use.
@@ -153,16 +155,26 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 	return values, slices.Clone(t.shape), nil
 }
 
-// Digest writes what tells this store from others to w, a hash usually: names, types, shapes, and the first 4096 bytes of each tensor.
-// Reading a whole checkpoint would take seconds.
+// Digest writes what tells this store from others to w, a hash usually: the name, type, shape and SHA-256 of each tensor. All bytes are
+// read, by all processors: samples of a checkpoint would not tell one from another in which a few rows of an embedding were trained.
+// Translating one image reads them hundreds of times.
 func (s *Store) Digest(w io.Writer) error {
-	const head = 4096
-	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
-		t := s.tensors[name]
-		if _, err := fmt.Fprintf(w, "%s %s %v\n", name, t.dtype, t.shape); err != nil {
-			return err
+	const chunk = 16 << 20
+	names := slices.Sorted(maps.Keys(s.tensors))
+	sums := make([][][sha256.Size]byte, len(names)) // of the chunks of each tensor
+	var jobs []func()
+	for i, name := range names {
+		data := s.tensors[name].dense()
+		sums[i] = make([][sha256.Size]byte, (len(data)+chunk-1)/chunk)
+		for k := range sums[i] {
+			part := data[k*chunk : min((k+1)*chunk, len(data))]
+			jobs = append(jobs, func() { sums[i][k] = sha256.Sum256(part) })
 		}
-		if _, err := w.Write(t.data[:min(head, len(t.data))]); err != nil {
+	}
+	parallel.Run(jobs)
+	for i, name := range names {
+		t := s.tensors[name]
+		if _, err := fmt.Fprintf(w, "%s %s %v %x\n", name, t.dtype, t.shape, sums[i]); err != nil {
 			return err
 		}
 	}

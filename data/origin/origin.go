@@ -1,0 +1,216 @@
+// Package origin decides whether a result that is there is current: one that would be made of the same, by the same program, in the same
+// way. All commands that keep results ask it, for images with a statement of their origin, and for caches by its key.
+package origin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/histdist/histdist/data/imagefile"
+)
+
+// Origin is everything that a result depends on. Results of equal origin are equal.
+type Origin struct {
+	Program  string            // with its version
+	Model    string            // fingerprint of its content; "" of a result without one
+	Settings Settings          // everything that a user can choose
+	Sources  map[string]string // SHA-256 of every file that it was made of, by its role: see Hash
+}
+
+// Settings are values by their keys, each as JSON.
+type Settings map[string]json.RawMessage
+
+// NewSettings takes the fields of structs: those that encoding/json writes, by its names.
+func NewSettings(structs ...any) (Settings, error) {
+	all := Settings{}
+	for _, s := range structs {
+		text, err := encode(s)
+		if err != nil {
+			return nil, err
+		}
+		var fields Settings
+		if err := json.Unmarshal([]byte(text), &fields); err != nil {
+			return nil, err
+		}
+		maps.Copy(all, fields)
+	}
+	return all, nil
+}
+
+// The keys of the statements in a file.
+const (
+	keyModel    = "histdist.model"
+	keySettings = "histdist.settings"
+	KeySources  = "histdist.sources" // differs from file to file
+)
+
+// Statements say in a file what it is made of; Read finds them.
+func (o Origin) Statements() ([]imagefile.Pair, error) {
+	settings, err := encode(o.Settings)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := encode(o.Sources)
+	if err != nil {
+		return nil, err
+	}
+	return []imagefile.Pair{
+		{Key: imagefile.KeySoftware, Value: o.Program}, {Key: keyModel, Value: o.Model},
+		{Key: keySettings, Value: settings}, {Key: KeySources, Value: sources},
+	}, nil
+}
+
+// Read reads what a file says that it is made of. It is the zero Origin for a file that doesn't say so, as those of earlier versions of
+// this program don't.
+func Read(path string) (Origin, error) {
+	pairs, err := imagefile.ReadProvenance(path)
+	if err != nil {
+		return Origin{}, err
+	}
+	texts := map[string]string{}
+	for _, p := range pairs {
+		texts[p.Key] = p.Value
+	}
+	o := Origin{Program: texts[imagefile.KeySoftware], Model: texts[keyModel]}
+	if json.Unmarshal([]byte(texts[keySettings]), &o.Settings) != nil || json.Unmarshal([]byte(texts[KeySources]), &o.Sources) != nil {
+		return Origin{}, nil
+	}
+	return o, nil
+}
+
+// Key is a hash of the origin: of its fields as JSON with sorted keys.
+func (o Origin) Key() [sha256.Size]byte {
+	text, err := encode(o)
+	if err != nil {
+		panic(fmt.Sprintf("origin: settings that are not JSON: %v", err)) // NewSettings makes JSON only
+	}
+	return sha256.Sum256([]byte(text))
+}
+
+// encode writes JSON with the keys of maps sorted, and H&E as it is.
+func encode(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSpace(b.String()), err
+}
+
+// Change is why a result is not current.
+type Change struct {
+	Kind ChangeKind
+	Text string // in a user's words
+}
+
+// ChangeKind says what has changed.
+type ChangeKind int
+
+// What may have changed.
+const (
+	Unstated ChangeKind = iota // the result doesn't say what it was made of
+	Source                     // a file that it was made of
+	Program
+	Chosen // the model or a setting
+)
+
+// Since returns what has changed since a result of an earlier origin was made, nothing if it is current. It is the one place that decides
+// this.
+func (o Origin) Since(earlier Origin) []Change {
+	if len(earlier.Sources) == 0 {
+		return []Change{{Unstated, "made by an earlier version, which did not record the content of the source"}}
+	}
+	if o.Key() == earlier.Key() {
+		return nil
+	}
+	var changes []Change
+	add := func(kind ChangeKind, format string, args ...any) {
+		changes = append(changes, Change{kind, fmt.Sprintf(format, args...)})
+	}
+	for _, role := range union(o.Sources, earlier.Sources) {
+		switch is, was := o.Sources[role], earlier.Sources[role]; {
+		case is == was:
+		case was == "":
+			add(Source, "made without the %s", role)
+		case is == "":
+			add(Source, "made with a %s", role)
+		default:
+			add(Source, "the %s has changed", role)
+		}
+	}
+	if o.Program != earlier.Program {
+		add(Program, "made by %s", earlier.Program)
+	}
+	if o.Model != earlier.Model {
+		add(Chosen, "made with another model (%s, now %s)", earlier.Model, o.Model)
+	}
+	for _, key := range union(o.Settings, earlier.Settings) {
+		if is, was := o.Settings[key], earlier.Settings[key]; !bytes.Equal(is, was) {
+			add(Chosen, "made with %s %s, now %s", key, text(was), text(is))
+		}
+	}
+	return changes
+}
+
+// Text lists changes.
+func Text(changes []Change) string {
+	var list []string
+	for _, c := range changes {
+		list = append(list, c.Text)
+	}
+	return strings.Join(list, "; ")
+}
+
+func text(value json.RawMessage) string {
+	if value == nil {
+		return "unset"
+	}
+	return string(value)
+}
+
+// union are the keys of two maps, sorted.
+func union[V any](a, b map[string]V) []string {
+	return slices.Compact(slices.Sorted(func(yield func(string) bool) {
+		for _, m := range []map[string]V{a, b} {
+			for key := range m {
+				if !yield(key) {
+					return
+				}
+			}
+		}
+	}))
+}
+
+// Hash is the SHA-256 of a file's content, in hexadecimal digits.
+func Hash(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() { // a pipe would be waited for
+		return "", fmt.Errorf("%s: not a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// HashBytes is the SHA-256 of a file that has these bytes.
+func HashBytes(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}

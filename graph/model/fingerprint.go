@@ -1,0 +1,57 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Fingerprint is a short hash of everything that a model's images depend on: 16 hexadecimal digits over all weights, the configurations of
+// the networks, the noise schedule, the tokenizer and the image preprocessing. All weights are read for it.
+func (m *Model) Fingerprint() (string, error) {
+	h := sha256.New()
+	for _, s := range m.stores() {
+		if err := s.Digest(h); err != nil {
+			return "", err
+		}
+	}
+	settings, err := m.settingsFiles()
+	if err != nil {
+		return "", err
+	}
+	for _, path := range settings {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // what opening needs is there
+		}
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %x\n", filepath.Base(path), sha256.Sum256(text))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+}
+
+// settingsFiles are the files of a model but its weights, in a fixed order.
+func (m *Model) settingsFiles() ([]string, error) {
+	files := []string{
+		filepath.Join(m.Dir, "unet", "config.json"), filepath.Join(m.Dir, "vae", "config.json"), filepath.Join(m.Dir, "text_encoder", "config.json"),
+		filepath.Join(m.Dir, "scheduler", "scheduler_config.json"),
+		filepath.Join(m.PhikonDir, "config.json"), filepath.Join(m.PhikonDir, "preprocessor_config.json"),
+	}
+	tokenizer, err := os.ReadDir(filepath.Join(m.Dir, "tokenizer")) // sorted
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range tokenizer {
+		switch filepath.Ext(e.Name()) {
+		case ".json", ".txt":
+			files = append(files, filepath.Join(m.Dir, "tokenizer", e.Name()))
+		}
+	}
+	return files, nil
+}

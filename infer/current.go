@@ -1,0 +1,125 @@
+package infer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
+)
+
+// ErrSkipped stands for a job whose output is there and current.
+var ErrSkipped = errors.New("already done")
+
+// The roles of the files that outputs and panels are made of.
+const (
+	roleSource    = "source"    // the H&E
+	roleReference = "reference" // the true stain
+	roleStain     = "stain"     // the output, in its panel
+)
+
+// loaded is a job with what is known of it before it is translated.
+type loaded struct {
+	Job
+	origin origin.Origin    // of the output
+	image  *imagefile.Image // nil if the output is current and only its panel is to be made
+	why    string           // what is there is made anew; "" if nothing is there
+	err    error            // ErrSkipped, or what is wrong with the job
+}
+
+// load finds out what a job needs, and reads its image if it is to be translated.
+func (r *run) load(ctx context.Context, j Job) loaded {
+	l := loaded{Job: j}
+	// Before the image is read: if the file changes in between, the next run finds another hash and translates it again.
+	hash, err := origin.Hash(j.Input)
+	if err != nil {
+		l.err = err
+		return l
+	}
+	if l.origin, l.err = r.origin(j, hash); l.err != nil {
+		return l
+	}
+	l.why, l.err = r.due(j.Output, l.origin)
+	switch {
+	case l.err == nil:
+		l.image, l.err = imagefile.Read(j.Input, r.o.Read)
+	case errors.Is(l.err, ErrSkipped) && r.o.Panel:
+		l.why, l.err = r.panelDue(l)
+	}
+	return l
+}
+
+// panelDue is due for the panel of a job whose output is current.
+func (r *run) panelDue(l loaded) (why string, err error) {
+	want, err := r.panelOrigin(l)
+	if err != nil {
+		return "", err
+	}
+	why, err = r.due(PanelName(l.Output), want)
+	return "panel: " + cmp.Or(why, "was missing"), err
+}
+
+// origin is that of a job's output, whose input has the hash.
+func (r *run) origin(j Job, hash string) (origin.Origin, error) {
+	extra := struct {
+		Precision string `json:"precision"`
+		Quality   int    `json:"quality,omitempty"`
+	}{Precision: r.p.options.Precision.String()}
+	if format, err := imagefile.FormatByName(j.Output); err == nil && format == imagefile.JPEG {
+		extra.Quality = cmp.Or(r.o.Quality, imagefile.DefaultQuality)
+	}
+	settings, err := origin.NewSettings(r.o.Settings, r.o.Read, extra)
+	return origin.Origin{Program: r.o.Program, Model: r.model, Settings: settings, Sources: map[string]string{roleSource: hash}}, err
+}
+
+// panelOrigin is that of the panel of a job whose output is there.
+func (r *run) panelOrigin(l loaded) (origin.Origin, error) {
+	o := origin.Origin{Program: r.o.Program, Sources: map[string]string{roleSource: l.origin.Sources[roleSource]}}
+	var err error
+	if o.Settings, err = origin.NewSettings(r.o.Read); err != nil {
+		return o, err
+	}
+	for role, path := range map[string]string{roleStain: l.Output, roleReference: l.Reference} {
+		if path == "" {
+			continue
+		}
+		if o.Sources[role], err = origin.Hash(path); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// due reports whether a file is to be made: nil, with the reason if it is there; ErrSkipped if it is current; else why it must not be
+// made.
+func (r *run) due(path string, want origin.Origin) (why string, err error) {
+	_, err = os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
+	case r.o.Overwrite:
+		return "", nil
+	case imagefile.KindOf(path) == imagefile.NotOurs:
+		return "", fmt.Errorf("%s: the file is there, and not made by this program: --overwrite replaces it, or name another output", path)
+	}
+	earlier, err := origin.Read(path)
+	if err != nil {
+		return "", err
+	}
+	changes := want.Since(earlier)
+	if len(changes) == 0 && r.o.Latents == nil {
+		return "", ErrSkipped
+	}
+	for _, c := range changes {
+		if c.Kind == origin.Chosen && !r.o.Replace {
+			return "", fmt.Errorf("%s: the output is there, %s: --overwrite replaces it, or name another", path, origin.Text(changes))
+		}
+	}
+	return cmp.Or(origin.Text(changes), "its latents are asked for"), nil
+}

@@ -1,0 +1,191 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/walk"
+)
+
+// Job is one file to be translated.
+type Job struct {
+	Input, Output string
+	Reference     string // the true stain, for the panel; "" if there is none
+}
+
+// Jobs are what there is to be translated.
+type Jobs struct {
+	List       []Job
+	Unreadable []Failure // folders that could not be read, and links that lead nowhere
+	Own        int       // images among the inputs that this program made; they are no jobs
+}
+
+// PlanOptions say what is translated to where.
+type PlanOptions struct {
+	// Input is a file, a folder that is searched with its sub-folders, or a pattern such as "slides/*.jpg": see package walk.
+	Input string
+	// Output is a file for one input file, else a folder, in which names and sub-folders are kept.
+	Output    string
+	Ending    string // of the outputs where Output is a folder, such as ".png"
+	Reference string // a file or a folder with files of the same names; "" is none
+	Panel     bool   // panels will be written beside the outputs
+}
+
+// Plan lists the jobs for an input and an output. Virtual stains and panels that this program made are no input, wherever they are.
+func Plan(ctx context.Context, o PlanOptions) (*Jobs, error) {
+	files, single, jobs, err := o.inputs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, statErr := os.Stat(o.Output)
+	toFolder := !single || statErr == nil && info.IsDir() || strings.HasSuffix(o.Output, string(filepath.Separator)) || filepath.Ext(o.Output) == ""
+	ending := o.Ending
+	if !toFolder {
+		ending = filepath.Ext(o.Output)
+	}
+	if _, err := imagefile.FormatByName("x" + ending); err != nil {
+		return nil, fmt.Errorf("output %s: %w", o.Output, err)
+	}
+	references, err := o.references(ctx, single)
+	if err != nil {
+		return nil, err
+	}
+	written := outputs{}
+	for _, f := range files {
+		j := Job{Input: f.Path, Output: o.Output}
+		if toFolder {
+			name := filepath.FromSlash(f.Name)
+			j.Output = filepath.Join(o.Output, strings.TrimSuffix(name, filepath.Ext(name))+ending)
+		}
+		if same(j.Input, j.Output) {
+			return nil, fmt.Errorf("%s: the output is the input: name another", j.Input)
+		}
+		if err := written.add(j.Output, j.Input); err != nil {
+			return nil, err
+		}
+		if o.Panel {
+			if err := written.add(PanelName(j.Output), j.Input); err != nil {
+				return nil, err
+			}
+		}
+		if references != nil {
+			if j.Reference, err = references(f.Stem); err != nil {
+				return nil, err
+			}
+		}
+		jobs.List = append(jobs.List, j)
+	}
+	return jobs, nil
+}
+
+// inputs returns the input files, and whether the input is a single file that was named.
+func (o PlanOptions) inputs(ctx context.Context) (files []walk.File, single bool, jobs *Jobs, err error) {
+	info, err := os.Stat(o.Input)
+	var found *walk.Listing
+	switch {
+	case err == nil && !info.IsDir():
+		if kind := imagefile.KindOf(o.Input); kind != imagefile.NotOurs {
+			return nil, false, nil, fmt.Errorf("%s is a %s that this program made: name the H&E image", o.Input, kind)
+		}
+		name := filepath.Base(o.Input)
+		return []walk.File{{Path: o.Input, Name: name, Stem: walk.Stem(name)}}, true, &Jobs{}, nil
+	case err == nil:
+		found, err = walk.Images(ctx, o.Input, walk.Options{Outputs: walk.PassAll})
+	case walk.IsPattern(o.Input):
+		found, err = walk.Pattern(ctx, o.Input, walk.Options{Outputs: walk.PassAll})
+	}
+	if err != nil {
+		return nil, false, nil, err
+	}
+	jobs = &Jobs{Own: len(found.Passed)}
+	for _, u := range found.Unreadable {
+		jobs.Unreadable = append(jobs.Unreadable, Failure{Input: u.Path, Error: u.Err.Error()})
+	}
+	if len(found.Files) == 0 {
+		return nil, false, nil, o.nothing(found)
+	}
+	return found.Files, false, jobs, nil
+}
+
+// nothing is the error of an input without images.
+func (o PlanOptions) nothing(found *walk.Listing) error {
+	text := fmt.Sprintf("%s: no images (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
+	if walk.IsPattern(o.Input) && found.Root != o.Input {
+		text = fmt.Sprintf("pattern %q: no image fits (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
+	}
+	if n := len(found.Passed); n > 0 {
+		text += fmt.Sprintf("; %d virtual stains and panels that this program made are no input", n)
+	}
+	for _, u := range found.Unreadable {
+		text += "; could not be read: " + u.String()
+	}
+	return errors.New(text)
+}
+
+// references returns how to find the true stain of an input of a stem below the input's folder; nil without references.
+func (o PlanOptions) references(ctx context.Context, single bool) (func(stem string) (string, error), error) {
+	if o.Reference == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(o.Reference)
+	if err != nil {
+		return nil, fmt.Errorf("reference: %w", err)
+	}
+	if !info.IsDir() {
+		if !single {
+			return nil, fmt.Errorf("reference %s is a file: want a folder for an input of many", o.Reference)
+		}
+		return func(string) (string, error) { return o.Reference, nil }, nil
+	}
+	found, err := walk.Images(ctx, o.Reference, walk.Options{Flat: single})
+	if err != nil {
+		return nil, fmt.Errorf("reference: %w", err)
+	}
+	files, twice := found.ByStem()
+	return func(stem string) (string, error) {
+		for _, t := range twice {
+			if t[0].Stem == stem {
+				return "", fmt.Errorf("reference: %s and %s have one name: remove one", t[0].Path, t[1].Path)
+			}
+		}
+		if f, ok := files[stem]; ok {
+			return f.Path, nil
+		}
+		err := fmt.Errorf("reference: no image %s.*", filepath.Join(o.Reference, filepath.FromSlash(stem)))
+		for _, u := range found.Unreadable {
+			err = fmt.Errorf("%w; could not be read: %s", err, u)
+		}
+		return "", err
+	}, nil
+}
+
+// outputs are the files that jobs write, as file systems that ignore case and normal forms know them, with path and input of the first.
+type outputs map[string][2]string
+
+// add refuses a second file of one name.
+func (w outputs) add(path, input string) error {
+	folded := strings.ToLower(norm.NFC.String(filepath.Clean(path)))
+	first, twice := w[folded]
+	switch {
+	case !twice:
+		w[folded] = [2]string{path, input}
+		return nil
+	case first[0] == path:
+		return fmt.Errorf("%s and %s would both be written to %s: rename one", first[1], input, path)
+	}
+	return fmt.Errorf("%s and %s would be written to %s and %s, which is one file where capitals or the form of accents don't count: rename one",
+		first[1], input, first[0], path)
+}
+
+func same(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
+}
