@@ -61,6 +61,8 @@ func (p *Page) readCompression() error {
 			return unsupported("CCITT compression of more than black and white")
 		case p.Compression == Group3 && p.number(TagT4Options, 0)&1 != 0:
 			return unsupported("two-dimensional CCITT Group 3 compression")
+		case p.Compression == Group3 && p.number(TagT4Options, 0)&4 != 0:
+			return unsupported("CCITT Group 3 compression whose lines end at whole bytes")
 		case p.TileWidth > maxFaxWidth:
 			return unsupported("CCITT rows of %d pixels", p.TileWidth)
 		}

@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		"int8": "signed samples of 8 bits", "lab": "CIE L*a*b* colours", "mixed-depths": "samples of different depths (5 and 6 bits)",
 		"channels": "5 grey channels that have no stated meaning", "other-inks": "inks other than cyan, magenta, yellow and black",
 		"jpeg-12-bits": "JPEG compression of 12 bits a sample", "predictor-4-bits": "a predictor on samples of 4 bits",
-		"group3-2d": "two-dimensional CCITT Group 3 compression",
+		"group3-whole-bytes": "CCITT Group 3 compression whose lines end at whole bytes", "group3-2d": "two-dimensional CCITT Group 3 compression",
 
 		"jpeg-other-components": "tiff: the data of strip 1 are damaged (its JPEG data have 1 components, the page has 3)",
 		"huge":                  "tiff: strip 1 of 1 lies beyond the end of the file, which is cut off or damaged",
