@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/train"
 )
 
@@ -61,30 +61,15 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		}
 		o.Latents = &s
 	}
-	o.Phikon = e.model.PhikonDir
-	if o.DType == weights.Float32 {
-		return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
+	o.Phikon, o.Variant = e.model.PhikonDir, e.Config.Model.Variant
+	o.Purpose = model.Purpose{
+		Marker: cmp.Or(e.Config.Model.Marker, e.model.Purpose.Marker), MPP: cmp.Or(e.Config.Model.MPP, e.model.Purpose.MPP),
+		Prompt: e.Config.Model.Prompt,
 	}
-	return convertedExport(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
-}
-
-// convertedExport exports in float32 beside dst and converts all networks of that, not the trained one alone.
-func convertedExport(ctx context.Context, checkpoint, base, dst string, o train.ExportOptions) (err error) {
-	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+	if o.Card, err = e.card(checkpoint, o); err != nil {
 		return err
 	}
-	between, err := os.MkdirTemp(filepath.Dir(dst), ".export-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(between)) }()
-	convert := model.ConvertOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}
-	o.DType, o.MaxShardBytes = weights.Float32, 0
-	whole := filepath.Join(between, "model")
-	if err := train.Export(ctx, checkpoint, base, whole, o); err != nil {
-		return err
-	}
-	return model.Convert(ctx, whole, dst, convert)
+	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
 }
 
 // findCheckpoint is the checkpoint that a path means: itself, or the latest of a run.

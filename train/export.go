@@ -8,11 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // ExportOptions say how a trained network is written.
@@ -25,76 +25,123 @@ type ExportOptions struct {
 	Latents *model.LatentStatistics
 	// Phikon is the folder of the vision transformer to put beside the other networks where base has none; "" is none.
 	Phikon string
+	// Variant is that of the base's weights, in the networks that have it.
+	Variant string
+	// Card is the text of the model's README.md: the base's tells of another model. nil is none.
+	Card []byte
+	// Purpose is what histdist.json says, if anything.
+	Purpose model.Purpose
 }
 
-// Export writes a pipeline's folder in diffusers' layout: the folder base with the network of a checkpoint in its place. With a U-Net
-// goes the noise schedule that it was trained for. dst must not exist; it appears when it is complete.
+// Export writes a pipeline's folder in diffusers' layout: the networks of the folder base, with that of a checkpoint in its place, all in
+// one type and under the names that diffusers looks for. With a U-Net goes the noise schedule that it was trained for. dst must not exist;
+// it appears when it is complete.
 func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOptions) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("export %s: %w", checkpointDir, err)
 		}
 	}()
-	if _, err := weights.ReadPipeline(base); err != nil {
-		return err
-	}
 	network, c, err := checkpointNetwork(checkpointDir, o.EMA)
 	if err != nil {
 		return err
 	}
-	if o.Latents != nil && c.Objective != Autoencoder {
-		return fmt.Errorf("statistics of latents are for an %s: this is a checkpoint of a %s", Autoencoder, c.Objective)
+	if o.Latents != nil && c.Config.Objective != Autoencoder {
+		return fmt.Errorf("statistics of latents are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
 	}
-	part := c.Objective.folder()
-	convert := model.ConvertOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}
-	return atomicfile.Folder(dst, func(dir string) error {
-		if err := copyTree(ctx, dir, base, part); err != nil {
-			return err
-		}
-		phikon := filepath.Join(dir, "phikon")
-		if _, err := os.Stat(phikon); o.Phikon != "" && errors.Is(err, fs.ErrNotExist) {
-			if err := copyTree(ctx, phikon, o.Phikon, ""); err != nil {
+	part := c.Config.Objective.folder()
+	convert := model.ConvertOptions{
+		DType: o.DType, MaxShardBytes: o.MaxShardBytes, Variant: o.Variant, Replace: map[string]string{part: network},
+		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon"},
+	}
+	if _, err := os.Stat(filepath.Join(base, "phikon")); o.Phikon != "" && errors.Is(err, fs.ErrNotExist) {
+		convert.Replace["phikon"] = o.Phikon
+	}
+	one := model.ConvertOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes}
+	if o.Latents != nil {
+		convert.Components = slices.DeleteFunc(convert.Components, func(c string) bool { return c == part })
+	}
+	convert.Finish = func(dir string) error {
+		if o.Latents != nil {
+			if err := model.RescaleLatents(ctx, network, filepath.Join(dir, part), *o.Latents, one); err != nil {
 				return err
 			}
 		}
-		if o.Latents != nil {
-			return model.RescaleLatents(ctx, network, filepath.Join(dir, part), *o.Latents, convert)
+		if c.Config.Objective == Diffusion {
+			if err := exportScheduler(dir, c.Config.Prediction); err != nil {
+				return err
+			}
 		}
-		if err := model.Convert(ctx, network, filepath.Join(dir, part), convert); err != nil {
+		return describe(dir, o)
+	}
+	return model.Convert(ctx, base, dst, convert)
+}
+
+// describe writes what tells of the model, in place of what tells of the base.
+func describe(dir string, o ExportOptions) error {
+	readme := filepath.Join(dir, "README.md")
+	if err := os.Remove(readme); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if o.Card != nil {
+		if err := os.WriteFile(readme, o.Card, 0o644); err != nil {
 			return err
 		}
-		if c.Objective != Diffusion {
-			return nil
-		}
-		return exportScheduler(filepath.Join(dir, "scheduler", "scheduler_config.json"), c.Prediction)
-	})
+	}
+	if o.Purpose == (model.Purpose{}) {
+		return nil
+	}
+	return model.WritePurpose(dir, o.Purpose)
+}
+
+// Description is what a checkpoint says of its run.
+type Description struct {
+	Step    int
+	Config  Config
+	Inputs  map[string]string // RunOptions.Inputs
+	Program string            // the version that wrote it
+}
+
+// Describe reads what a checkpoint says of its run.
+func Describe(checkpointDir string) (Description, error) {
+	c, err := readState(checkpointDir)
+	return Description{c.Step, c.Config, c.Inputs, c.Program}, err
+}
+
+func readState(checkpointDir string) (checkpoint, error) {
+	var c checkpoint
+	text, err := os.ReadFile(filepath.Join(checkpointDir, stateFile))
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", filepath.Join(checkpointDir, stateFile), err)
+	}
+	return c, nil
 }
 
 // checkpointNetwork is the folder of a checkpoint's network, the parameters' or their average's, when the checkpoint is whole.
-func checkpointNetwork(checkpointDir string, average bool) (string, Config, error) {
+func checkpointNetwork(checkpointDir string, average bool) (string, checkpoint, error) {
 	if err := verify(checkpointDir); err != nil {
-		return "", Config{}, err
+		return "", checkpoint{}, err
 	}
-	text, err := os.ReadFile(filepath.Join(checkpointDir, stateFile))
+	c, err := readState(checkpointDir)
 	if err != nil {
-		return "", Config{}, err
-	}
-	var c checkpoint
-	if err := json.Unmarshal(text, &c); err != nil {
-		return "", Config{}, fmt.Errorf("%s: %w", stateFile, err)
+		return "", c, err
 	}
 	network := filepath.Join(checkpointDir, c.Config.Objective.folder())
 	if average {
 		if !c.Config.EMA {
-			return "", c.Config, errors.New("the run kept no moving average: export the parameters, or train with ema")
+			return "", c, errors.New("the run kept no moving average: export the parameters, or train with ema")
 		}
 		network += averageSuffix
 	}
-	return network, c.Config, nil
+	return network, c, nil
 }
 
-// exportScheduler sets what a noise schedule is for.
-func exportScheduler(path string, p schedule.PredictionType) error {
+// exportScheduler writes what a noise schedule is for, as a DDIMScheduler's, which has all its keys.
+func exportScheduler(dir string, p schedule.PredictionType) error {
+	path := filepath.Join(dir, "scheduler", "scheduler_config.json")
 	c, err := schedule.ReadConfig(path)
 	if err != nil {
 		return err
@@ -102,32 +149,9 @@ func exportScheduler(path string, p schedule.PredictionType) error {
 	if c, err = c.For(p); err != nil {
 		return err
 	}
-	return schedule.WriteConfig(path, c)
-}
-
-// copyTree copies a folder but the one below it that is left out.
-func copyTree(ctx context.Context, dst, src, leaveOut string) error {
-	return filepath.WalkDir(src, func(path string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(src, path)
-		if err != nil {
-			return err
-		}
-		// A model in Hugging Face's cache is links to files elsewhere.
-		info, err := os.Stat(path)
-		switch {
-		case err != nil:
-			return err
-		case name == leaveOut:
-			return fs.SkipDir
-		case info.IsDir():
-			return os.MkdirAll(filepath.Join(dst, name), 0o755)
-		}
-		return atomicfile.Copy(filepath.Join(dst, name), path)
-	})
+	c.ClassName = "DDIMScheduler"
+	if err := schedule.WriteConfig(path, c); err != nil {
+		return err
+	}
+	return model.MakeTranslating(dir, c.ClassName)
 }

@@ -1,6 +1,7 @@
 package train_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,8 +46,11 @@ func TestExport(t *testing.T) {
 			from = "unet_ema"
 		}
 		equalWeights(t, filepath.Join(dst, "unet"), filepath.Join(checkpoint, from))
+		equalWeights(t, filepath.Join(dst, "vae"), filepath.Join(base, "vae"))
+		equalWeights(t, filepath.Join(dst, "text_encoder"), filepath.Join(base, "text_encoder"))
 		for name, text := range files(t, base) {
-			if strings.HasPrefix(name, "unet"+string(filepath.Separator)) || strings.HasPrefix(name, "scheduler") {
+			if strings.HasPrefix(name, "unet"+string(filepath.Separator)) || strings.HasPrefix(name, "scheduler") || name == "model_index.json" ||
+				filepath.Ext(name) == ".safetensors" {
 				continue
 			}
 			if got := string(mustRead(t, filepath.Join(dst, name))); got != text {
@@ -57,6 +61,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("onto a folder that exists: %v", err)
 		}
 	}
+	oneTypeAndNaming(t, checkpoint, base)
 	// A damaged checkpoint leaves nothing behind.
 	path := filepath.Join(checkpoint, "unet", "diffusion_pytorch_model.safetensors")
 	if err := os.Truncate(path, 5000); err != nil {
@@ -69,6 +74,58 @@ func TestExport(t *testing.T) {
 	}
 	if left := files(t, parent); len(left) != 0 {
 		t.Errorf("left behind: %d files", len(left))
+	}
+}
+
+// oneTypeAndNaming exports onto a base whose weights are in files of a variant alone: diffusers finds all networks of an export in one type
+// under their plain names, and nothing of the base's card or safety checker is left.
+func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
+	half := filepath.Join(t.TempDir(), "half")
+	if err := model.Convert(t.Context(), base, half, model.ConvertOptions{DType: weights.Float16}); err != nil {
+		t.Fatal(err)
+	}
+	for part, name := range map[string]string{"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"} {
+		path := filepath.Join(half, part, name)
+		if err := os.Rename(path+".safetensors", path+".fp16.safetensors"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(half, "README.md"), []byte("no real image was used"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, dtype := range []weights.DType{weights.Float32, weights.Float16} {
+		dst := filepath.Join(t.TempDir(), "model")
+		o := train.ExportOptions{DType: dtype, Phikon: golden.Path(t, "tiny-phikon"), Variant: "fp16", Purpose: model.Purpose{Marker: "ER", MPP: 0.5}}
+		if err := train.Export(t.Context(), checkpoint, half, dst, o); err != nil {
+			t.Fatal(err)
+		}
+		r, err := model.Inspect(dst, model.Options{})
+		if err != nil || !r.Healthy() || len(r.Notes) > 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		for _, n := range r.Networks {
+			want := map[weights.DType]string{weights.Float32: "F32", weights.Float16: "F16"}[dtype]
+			name := filepath.Base(n.File)
+			if len(n.DTypes) != 1 || n.DTypes[want] == 0 || name != "model.safetensors" && name != "diffusion_pytorch_model.safetensors" {
+				t.Errorf("%s: %v in %s, want all %s under the plain name", n.Name, n.DTypes, name, want)
+			}
+		}
+		var index struct {
+			Scheduler []string `json:"scheduler"`
+			Safety    []any    `json:"safety_checker"`
+		}
+		if err := json.Unmarshal([]byte(mustRead(t, filepath.Join(dst, "model_index.json"))), &index); err != nil {
+			t.Fatal(err)
+		}
+		if len(index.Scheduler) != 2 || index.Scheduler[1] != "DDIMScheduler" || len(index.Safety) != 2 || index.Safety[0] != nil {
+			t.Errorf("model_index.json: %+v", index)
+		}
+		if p, err := model.ReadPurpose(dst); err != nil || p != o.Purpose {
+			t.Errorf("purpose %+v, %v", p, err)
+		}
+		if _, err := os.Stat(filepath.Join(dst, "README.md")); err == nil {
+			t.Error("the base's card is the export's")
+		}
 	}
 }
 

@@ -32,8 +32,8 @@ func MeasureLatents(ctx context.Context, checkpointDir string, average bool, d d
 	if err != nil {
 		return none, err
 	}
-	if c.Objective != Autoencoder {
-		return none, fmt.Errorf("a checkpoint of a %s: want one of an %s", c.Objective, Autoencoder)
+	if c.Config.Objective != Autoencoder {
+		return none, fmt.Errorf("a checkpoint of a %s: want one of an %s", c.Config.Objective, Autoencoder)
 	}
 	e, err := openEncoder(network, d)
 	if err != nil {

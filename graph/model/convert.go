@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,14 @@ import (
 type ConvertOptions struct {
 	DType         weights.DType
 	MaxShardBytes int64  // of one file; 0 means 10 GB
-	Variant       string // of the weights that are read
+	Variant       string // of the weights that are read, in the networks that have it
+
+	// Components of a pipeline that are written; nil means all.
+	Components []string
+	// Replace names folders that take the place of components, or are added to them.
+	Replace map[string]string
+	// Finish, which may be nil, completes the folder before it appears.
+	Finish func(dir string) error
 }
 
 // Convert writes a pipeline's or a network's folder again: the weights as safetensors, under today's names, in another type and in
@@ -46,31 +54,50 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 	if err != nil {
 		return err
 	}
-	v := &variants{wanted: o.Variant}
 	return atomicfile.Folder(dst, func(dir string) error {
 		if err := copyFiles(dir, src, func(string) bool { return true }); err != nil {
 			return err
 		}
-		components := p.Names()
-		if isFolder(filepath.Join(src, "phikon")) {
-			components = append(components, "phikon")
-		}
-		for _, c := range components {
-			from, to := filepath.Join(src, c), filepath.Join(dir, c)
-			var err error
-			if _, unknown := kindOf(from); unknown == nil {
-				err = convertNetwork(ctx, to, from, o, change, v)
-			} else if weights.HasWeights(from) {
-				err = unknown
-			} else {
-				err = copyFiles(to, from, func(string) bool { return true })
-			}
-			if err != nil {
+		v := &variants{wanted: o.Variant}
+		for _, c := range o.components(p) {
+			from := cmp.Or(o.Replace[c], filepath.Join(src, c))
+			if err := convertComponent(ctx, filepath.Join(dir, c), from, o, change, v); err != nil {
 				return fmt.Errorf("%s: %w", c, err)
 			}
 		}
-		return v.err(src)
+		if err := v.err(src); err != nil && o.Replace == nil {
+			return err
+		}
+		if o.Finish == nil {
+			return nil
+		}
+		return o.Finish(dir)
 	})
+}
+
+// components lists the folders that are written of a pipeline.
+func (o ConvertOptions) components(p weights.Pipeline) []string {
+	list := p.Names()
+	if isFolder(filepath.Join(p.Dir, "phikon")) {
+		list = append(list, "phikon")
+	}
+	for c := range o.Replace {
+		list = append(list, c)
+	}
+	slices.Sort(list)
+	return slices.DeleteFunc(slices.Compact(list), func(c string) bool { return o.Components != nil && !slices.Contains(o.Components, c) })
+}
+
+// convertComponent writes a pipeline's folder: a network, or what has no weights. A network that isn't known stays as it is, but under
+// the name that readers look for.
+func convertComponent(ctx context.Context, dst, src string, o ConvertOptions, change *edit, v *variants) error {
+	if _, unknown := kindOf(src); unknown == nil {
+		return convertNetwork(ctx, dst, src, o, change, v)
+	}
+	if weights.HasWeights(src) && !weights.HasVariant(src, "") {
+		return fmt.Errorf("%s: an unknown network with weights of variants alone: convert it with the library that made it", src)
+	}
+	return copyFiles(dst, src, func(string) bool { return true })
 }
 
 // isWeights tells whether a file of a network's folder holds weights, which are written anew, or their index.

@@ -152,6 +152,16 @@ func createIndex(dir, like string) error {
 	})
 }
 
+// MakeTranslating changes model_index.json in a folder such that diffusers loads it as the pipeline for U-Nets which take an image beside
+// the latents, with a scheduler of that class and without a safety checker.
+func MakeTranslating(dir, scheduler string) error {
+	none := []any{nil, nil}
+	return editJSON(filepath.Join(dir, "model_index.json"), map[string]any{
+		"_class_name": "StableDiffusionInstructPix2PixPipeline", "scheduler": []string{"diffusers", scheduler},
+		"feature_extractor": none, "image_encoder": none, "safety_checker": none, "requires_safety_checker": false,
+	})
+}
+
 // writeUnlessThere writes a JSON file if there is none.
 func writeUnlessThere(path string, content any) error {
 	if exists(path) {
