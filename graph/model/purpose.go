@@ -58,9 +58,12 @@ func WritePurpose(dir string, p Purpose) error {
 	if err := p.validate(path); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // H&E
+	e.SetIndent("", "  ")
+	if err := e.Encode(p); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, append(text, '\n'))
+	return atomicfile.Write(path, text.Bytes())
 }
