@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
@@ -57,6 +58,8 @@ type Evaluate struct {
 	Threads int    `key:"threads" usage:"processor threads; 0 is all"`
 	Batch   int    `key:"batch" usage:"images that go through a network together"`
 
+	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+
 	JSON     bool `key:"json" usage:"print the results as JSON"`
 	Markdown bool `key:"markdown" usage:"print the results as Markdown"`
 }
@@ -86,7 +89,7 @@ func (e Evaluate) Settings() evaluate.Settings {
 	return evaluate.Settings{
 		Vectors: evaluate.Vectors(e.Vectors), PositiveDAB: e.PositiveDAB, MPP: e.MPP, NucleiSignal: nuclei.Signal(e.NucleiSignal),
 		PHVThreshold: e.PHVThreshold, KIDSubsets: e.KIDSubsets, KIDSubsetSize: e.KIDSubsetSize, Level: e.Level, Resamples: e.Resamples,
-		Flips: e.Flips, Seed: uint32(e.Seed),
+		Flips: e.Flips, Seed: uint32(e.Seed), ICC: e.ICC,
 	}
 }
 

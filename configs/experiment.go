@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/train"
 )
@@ -30,25 +31,26 @@ type Model struct {
 
 // Data says which pairs the training learns from, and how they come.
 type Data struct {
-	Dir                string       `key:"dir" usage:"folder of the pairs, or a list of them (.csv), whatever the layout"`
-	Layout             data.Layout  `key:"layout" usage:"mist, bci, combined (H&E left, IHC right in one file), folders or csv"`
-	HE                 string       `key:"he" usage:"folder of H&E images, for the layout folders"`
-	IHC                string       `key:"ihc" usage:"folder of IHC images, for the layout folders"`
-	Suffixes           string       `key:"suffixes" usage:"what tells the names of a pair's H&E and IHC images apart, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched"`
-	PatientPattern     string       `key:"patient-pattern" usage:"regular expression that finds the patient in a name; a list's column patient is stronger"`
-	Split              string       `key:"split" usage:"part to learn from; empty is all"`
-	ValidationSplit    string       `key:"validation-split" usage:"part to validate with"`
-	ValidationFraction float64      `key:"validation-fraction" usage:"instead of validation-split: this share of the pairs, none of whose patients is in the rest"`
-	MaxPairs           int          `key:"max-pairs" usage:"learn from the first pairs only; 0 is all"`
-	Crop               int          `key:"crop" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
-	Augment            bool         `key:"augment" usage:"draw crop, flip and rotation; else the crop is from the middle"`
-	Batch              int          `key:"batch" usage:"pairs of a micro-step"`
-	Corrupt            data.Corrupt `key:"corrupt" usage:"an image that can't be read: error, or skip the pair"`
-	Fingerprint        string       `key:"fingerprint" usage:"how a resumed run finds replaced images: sampled (size and parts of each file) or full (every byte)"`
-	Workers            int          `key:"workers" usage:"images decoded at a time; 0 is one a processor"`
-	ReadAhead          int          `key:"read-ahead" usage:"batches made ahead; 0 is 2"`
-	Memory             int          `key:"memory-mib" usage:"bound for decoded images and batches, in MiB"`
-	Cache              int          `key:"cache-mib" usage:"keep latents and tokens of crops that come again (whole images have 8 ways to lie), up to so many MiB"`
+	Dir                string        `key:"dir" usage:"folder of the pairs, or a list of them (.csv), whatever the layout"`
+	Layout             data.Layout   `key:"layout" usage:"mist, bci, combined (H&E left, IHC right in one file), folders or csv"`
+	HE                 string        `key:"he" usage:"folder of H&E images, for the layout folders"`
+	IHC                string        `key:"ihc" usage:"folder of IHC images, for the layout folders"`
+	Suffixes           string        `key:"suffixes" usage:"what tells the names of a pair's H&E and IHC images apart, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched"`
+	PatientPattern     string        `key:"patient-pattern" usage:"regular expression that finds the patient in a name; a list's column patient is stronger"`
+	Split              string        `key:"split" usage:"part to learn from; empty is all"`
+	ValidationSplit    string        `key:"validation-split" usage:"part to validate with"`
+	ValidationFraction float64       `key:"validation-fraction" usage:"instead of validation-split: this share of the pairs, none of whose patients is in the rest"`
+	MaxPairs           int           `key:"max-pairs" usage:"learn from the first pairs only; 0 is all"`
+	Crop               int           `key:"crop" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
+	Augment            bool          `key:"augment" usage:"draw crop, flip and rotation; else the crop is from the middle"`
+	Batch              int           `key:"batch" usage:"pairs of a micro-step"`
+	Corrupt            data.Corrupt  `key:"corrupt" usage:"an image that can't be read: error, or skip the pair"`
+	ICC                imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+	Fingerprint        string        `key:"fingerprint" usage:"how a resumed run finds replaced images: sampled (size and parts of each file) or full (every byte)"`
+	Workers            int           `key:"workers" usage:"images decoded at a time; 0 is one a processor"`
+	ReadAhead          int           `key:"read-ahead" usage:"batches made ahead; 0 is 2"`
+	Memory             int           `key:"memory-mib" usage:"bound for decoded images and batches, in MiB"`
+	Cache              int           `key:"cache-mib" usage:"keep latents and tokens of crops that come again (whole images have 8 ways to lie), up to so many MiB"`
 }
 
 // Values of data.fingerprint.
@@ -167,6 +169,9 @@ func (e Experiment) Sampler() infer.Settings {
 	s.PromptInversion, s.Prediction = e.Model.Prompt, e.Train.Prediction
 	return s
 }
+
+// Read says how images are read.
+func (d Data) Read() imagefile.Options { return imagefile.Options{ICC: d.ICC} }
 
 // Location says where the pairs are.
 func (d Data) Location() data.Location {

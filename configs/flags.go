@@ -47,6 +47,9 @@ func (f *flag) Set(text string) error {
 
 // Type names the kind of value in the help.
 func (f *flag) Type() string {
+	if isText(f.key.field) {
+		return reflect.String.String()
+	}
 	switch kind := f.key.field.Kind(); kind {
 	case reflect.Bool, reflect.Int64, reflect.Float64:
 		return kind.String()

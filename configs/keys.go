@@ -32,8 +32,7 @@ func keysOf(config any) []key {
 			if name == "" {
 				continue
 			}
-			_, isText := v.Field(i).Addr().Interface().(encoding.TextUnmarshaler)
-			if f.Type.Kind() == reflect.Struct && !isText {
+			if f.Type.Kind() == reflect.Struct && !isText(v.Field(i)) {
 				walk(v.Field(i), prefix+name+".")
 				continue
 			}
@@ -42,6 +41,11 @@ func keysOf(config any) []key {
 	}
 	walk(reflect.ValueOf(config).Elem(), "")
 	return keys
+}
+
+// isText reports whether a field is written as a text, whatever it is inside.
+func isText(field reflect.Value) bool {
+	return reflect.PointerTo(field.Type()).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 // text is the field's value as it is written in a file.
@@ -62,6 +66,9 @@ func (k key) plain() any {
 
 // kind names what a value must be, in errors.
 func (k key) kind() string {
+	if isText(k.field) {
+		return "a text"
+	}
 	switch k.field.Kind() {
 	case reflect.Bool:
 		return "true or false"

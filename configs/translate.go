@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 )
@@ -38,6 +39,8 @@ type Translate struct {
 	Threads   int    `key:"threads" usage:"processor threads; 0 is all"`
 	LowMemory bool   `key:"low-memory" usage:"use less memory, in more time"`
 	Batch     int    `key:"batch" usage:"images of one size that are translated together"`
+
+	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
 
 	Format      string `key:"format" usage:"of outputs in a folder: png, jpg or tif"`
 	Quality     int    `key:"quality" usage:"of JPEG outputs, 1 to 100"`

@@ -39,7 +39,7 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
 	}
 	l, err := data.NewLoader(&data.Dataset{Pairs: e.Pairs.Train}, data.LoaderOptions{
-		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt,
+		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt, Read: c.Read(),
 		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
@@ -232,7 +232,7 @@ func (e *Experiment) fixed(ctx context.Context, n int) ([]*data.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Memory: int64(e.Config.Data.Memory) << 20})
+	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Read: e.Config.Data.Read(), Memory: int64(e.Config.Data.Memory) << 20})
 	if err != nil {
 		return nil, e.dataError(err)
 	}
@@ -283,7 +283,7 @@ func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []i
 	for _, at := range places {
 		for more := true; more; at, more = next(at) {
 			used[at] = true
-			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Memory: int64(e.Config.Data.Memory) << 20})
+			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Read: e.Config.Data.Read(), Memory: int64(e.Config.Data.Memory) << 20})
 			if err != nil {
 				return nil, e.dataError(err)
 			}

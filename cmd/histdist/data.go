@@ -102,6 +102,7 @@ func named(err error) error {
 
 func checkCommand() *cobra.Command {
 	var s setFlags
+	var read imagefile.Options
 	var all bool
 	c := &cobra.Command{
 		Use:   "check [FOLDER|LIST.csv]",
@@ -114,7 +115,7 @@ more than one split. Exit code 0: it can be used. 1: it can't, or there is no pa
 			if err != nil {
 				return err
 			}
-			r, err := data.Check(cmd.Context(), loc, corrupt, imagefile.Options{})
+			r, err := data.Check(cmd.Context(), loc, corrupt, read)
 			if err != nil {
 				return named(err)
 			}
@@ -128,6 +129,7 @@ more than one split. Exit code 0: it can be used. 1: it can't, or there is no pa
 		},
 	}
 	s.add(c)
+	c.Flags().Var(&read.ICC, "icc", imagefile.ICCUsage)
 	c.Flags().BoolVar(&all, "all", false, "list every image, not the first of each kind of message")
 	return c
 }

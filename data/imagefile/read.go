@@ -17,49 +17,8 @@ import (
 // Options say how pictures are read; the zero value is right for most. Their JSON has what pixels depend on: it identifies what is made of
 // them.
 type Options struct {
-	MaxPixels int `json:"-"`   // limit of width × height; 0: DefaultMaxPixels
-	ICC       ICC `json:"icc"` // what becomes of colour profiles; "": ApplyICC
-}
-
-// ICC says what becomes of an embedded colour profile. Its text is the value of --icc.
-type ICC string
-
-// The choices.
-const (
-	ApplyICC  ICC = "apply"  // colours are converted to sRGB
-	IgnoreICC ICC = "ignore" // the numbers are taken as sRGB, as Pillow does
-)
-
-// ICCUsage describes the option, which has one name wherever images are read.
-const ICCUsage = "colour profiles in images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"
-
-// Set and the other methods make it a flag; UnmarshalText is for YAML files.
-func (i *ICC) Set(text string) error { return i.UnmarshalText([]byte(text)) }
-
-func (i *ICC) String() string { return string(i.chosen()) }
-
-// Type is what --help shows.
-func (i *ICC) Type() string { return "apply|ignore" }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (i *ICC) UnmarshalText(text []byte) error {
-	switch v := ICC(text); v {
-	case ApplyICC, IgnoreICC:
-		*i = v
-		return nil
-	}
-	return fmt.Errorf("%q: want %s or %s", text, ApplyICC, IgnoreICC)
-}
-
-// MarshalText is for statements: the default and the choice that it stands for are one.
-func (i ICC) MarshalText() ([]byte, error) { return []byte(i.chosen()), nil }
-
-// chosen is the choice, with its default.
-func (i ICC) chosen() ICC {
-	if i == "" {
-		return ApplyICC
-	}
-	return i
+	MaxPixels int `json:"-"`             // limit of width × height; 0: DefaultMaxPixels
+	ICC       ICC `json:"icc,omitempty"` // what becomes of colour profiles
 }
 
 // Read reads a picture. Errors name the file and are or wrap ErrFormat, ErrTooLarge or those of package os where that fits.
@@ -119,13 +78,13 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 	// The profile first: a file that is refused for it need not be decoded.
 	var profile *icc.Profile
 	var convert *icc.Transform
-	if m.icc != nil && o.ICC.chosen() == ApplyICC {
+	if m.icc != nil && o.ICC == ApplyICC {
 		raw, err := m.icc()
 		if err == nil {
 			profile, convert, err = transform(raw, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; convert the image to sRGB, or take its numbers as sRGB with --icc ignore (icc: ignore)", err)
+			return nil, fmt.Errorf("%w; convert the image to sRGB, or have its profile ignored: --icc ignore, in a file icc: ignore", err)
 		}
 	}
 

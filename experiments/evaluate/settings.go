@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
@@ -23,9 +24,10 @@ const macenkoPictures = 64
 
 // Settings are what results depend on beside the pictures and the networks' weights.
 type Settings struct {
-	Vectors     Vectors `json:"vectors"`
-	PositiveDAB float64 `json:"positive_dab"` // optical density from which on a pixel is positive
-	MPP         float64 `json:"mpp"`          // micrometres per pixel, for nuclei
+	ICC         imagefile.ICC `json:"icc"` // of the pictures' colour profiles
+	Vectors     Vectors       `json:"vectors"`
+	PositiveDAB float64       `json:"positive_dab"` // optical density from which on a pixel is positive
+	MPP         float64       `json:"mpp"`          // micrometres per pixel, for nuclei
 	// NucleiSignal is what nuclei stand out in: red for markers of nuclei, haematoxylin for those of membranes.
 	NucleiSignal  nuclei.Signal `json:"nuclei_signal"`
 	PHVThreshold  float64       `json:"phv_threshold"`   // difference of a channel's means from which on it counts
