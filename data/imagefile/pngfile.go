@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"image"
+	"image/png"
 	"io"
 	"strings"
 	"unicode"
@@ -18,50 +20,137 @@ const pngSignature = "\x89PNG\r\n\x1a\n"
 // maxInflated bounds what a compressed text or profile grows to.
 const maxInflated = 16 << 20
 
-// pngMetadata walks over the chunks up to the end, reading those that matter.
-func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
-	var m metadata
-	var texts [][]byte // the chunks' types and data
+// A pngChunk is where a chunk of a PNG file is.
+type pngChunk struct {
+	kind string
+	at   int64 // of the data
+	size int64
+}
+
+// pngChunks lists the chunks up to the end. A file that ends with a whole chunk of pixels may be whole: Pillow reads it, too.
+func pngChunks(file io.ReaderAt, size int64) ([]pngChunk, error) {
+	cutOff := errors.New("png: the file is cut off")
+	var list []pngChunk
+	pixels := false
 	for at := int64(len(pngSignature)); ; {
 		var head [8]byte
 		if _, err := file.ReadAt(head[:], at); err != nil {
-			return m, errors.New("png: the file is cut off")
-		}
-		length, kind := int64(binary.BigEndian.Uint32(head[:])), string(head[4:])
-		if at+12+length > size {
-			return m, errors.New("png: the file is cut off")
-		}
-		switch kind {
-		case "IHDR", "eXIf", "iCCP", "tEXt", "zTXt", "iTXt":
-			if length > maxTagBytes {
-				return m, fmt.Errorf("png: a chunk %s of %d bytes; at most %d are read", kind, length, maxTagBytes)
+			if pixels {
+				return list, nil
 			}
-			data := make([]byte, length)
-			if _, err := file.ReadAt(data, at+8); err != nil {
-				return m, err
-			}
-			switch kind {
-			case "IHDR":
-				if length != 13 {
-					return m, errors.New("png: the header has a wrong length")
-				}
-				m.width, m.height = int(binary.BigEndian.Uint32(data)), int(binary.BigEndian.Uint32(data[4:]))
-				m.grey = data[9]&2 == 0
-			case "eXIf":
-				if tags, err := readIFD(bytes.NewReader(data)); err == nil { // as with JPEG: damaged Exif data is passed over
-					m.orientation = tags.orientation()
-				}
-			case "iCCP":
-				m.icc = func() ([]byte, error) { return pngProfile(data) }
-			default:
-				texts = append(texts, append([]byte(kind), data...))
-				m.text = func() ([]Pair, error) { return pngTexts(texts) }
-			}
-		case "IEND":
-			return m, nil
+			return nil, cutOff
 		}
-		at += 12 + length
+		c := pngChunk{string(head[4:]), at + 8, int64(binary.BigEndian.Uint32(head[:]))}
+		if c.kind == "IEND" {
+			return list, nil
+		}
+		if at += 12 + c.size; at > size {
+			return nil, cutOff
+		}
+		pixels = pixels || c.kind == "IDAT"
+		list = append(list, c)
 	}
+}
+
+// read reads a chunk's data and reports whether they are as they were written.
+func (c pngChunk) read(file io.ReaderAt) (data []byte, intact bool, err error) {
+	if c.size > maxTagBytes {
+		return nil, false, fmt.Errorf("png: a chunk %s of %d bytes; at most %d are read", c.kind, c.size, maxTagBytes)
+	}
+	data = make([]byte, c.size+4)
+	if _, err := file.ReadAt(data, c.at); err != nil {
+		return nil, false, err
+	}
+	data, sum := data[:c.size], binary.BigEndian.Uint32(data[c.size:])
+	return data, crc32.Update(crc32.ChecksumIEEE([]byte(c.kind)), crc32.IEEETable, data) == sum, nil
+}
+
+// pngMetadata reads the chunks that matter beside the pixels, whatever their order.
+func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
+	var m metadata
+	chunks, err := pngChunks(file, size)
+	if err != nil {
+		return m, err
+	}
+	if len(chunks) == 0 || chunks[0].kind != "IHDR" || chunks[0].size != 13 {
+		return m, errors.New("png: the header is missing or has a wrong length")
+	}
+	var texts [][]byte // the chunks' types and data
+	for _, c := range chunks {
+		switch c.kind {
+		case "IHDR", "eXIf", "iCCP", "tEXt", "zTXt", "iTXt":
+		default:
+			continue
+		}
+		data, intact, err := c.read(file)
+		switch {
+		case err != nil:
+			return m, err
+		case c.kind == "IHDR":
+			m.width, m.height = int(binary.BigEndian.Uint32(data)), int(binary.BigEndian.Uint32(data[4:]))
+			m.grey = data[9]&2 == 0
+		case c.kind == "iCCP" && !intact:
+			m.icc = func() ([]byte, error) { return nil, errors.New("png: the colour profile is damaged") }
+		case c.kind == "iCCP":
+			m.icc = func() ([]byte, error) { return pngProfile(data) }
+		case !intact: // passed over, as damaged Exif data of JPEG files are
+		case c.kind == "eXIf":
+			if tags, err := readIFD(bytes.NewReader(data)); err == nil {
+				m.orientation = tags.orientation()
+			}
+		default:
+			texts = append(texts, append([]byte(c.kind), data...))
+			m.text = func() ([]Pair, error) { return pngTexts(texts) }
+		}
+	}
+	return m, nil
+}
+
+// decodePNG decodes the pixels. The standard library's decoder wants chunks in their order, each where it may be and no longer than it may
+// be; it gets a file of those that pixels depend on, in that order.
+func decodePNG(data []byte) (image.Image, error) {
+	file := bytes.NewReader(data)
+	chunks, err := pngChunks(file, int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]byte{}
+	var pixels [][]byte
+	for _, c := range chunks {
+		switch c.kind {
+		case "IDAT":
+			pixels = append(pixels, data[c.at:c.at+c.size]) // zlib has a checksum of its own
+		case "IHDR", "PLTE", "tRNS":
+			value, intact, err := c.read(file)
+			if err == nil && !intact {
+				err = fmt.Errorf("png: the chunk %s is damaged", c.kind)
+			}
+			if err != nil {
+				return nil, err
+			}
+			found[c.kind] = value
+		}
+	}
+	header := found["IHDR"]
+	out := appendChunk(append(make([]byte, 0, len(data)+12), pngSignature...), "IHDR", header)
+	const colorPalette, colorMask, colorAlpha = 3, 2, 4
+	kind, longest := header[9], 2
+	switch {
+	case kind == colorPalette:
+		longest = min(256, 1<<min(header[8], 8))
+		colors := found["PLTE"]
+		out = appendChunk(out, "PLTE", colors[:min(len(colors)/3, longest)*3])
+		longest = min(longest, len(colors)/3)
+	case kind&colorMask != 0:
+		longest = 6
+	}
+	if alpha := found["tRNS"]; alpha != nil && kind&colorAlpha == 0 {
+		out = appendChunk(out, "tRNS", alpha[:min(len(alpha), longest)])
+	}
+	for _, p := range pixels {
+		out = appendChunk(out, "IDAT", p)
+	}
+	return png.Decode(bytes.NewReader(appendChunk(out, "IEND", nil)))
 }
 
 // pngProfile is the profile in a chunk iCCP: a name, a zero, the method 0, zlib.
@@ -152,9 +241,9 @@ func withTexts(file []byte, pairs []Pair) ([]byte, error) {
 			return nil, fmt.Errorf("png: the text of %q is not UTF-8 without zeros", p.Key)
 		}
 		if isASCII(p.Value) {
-			out = appendChunk(out, "tEXt", p.Key+"\x00"+p.Value)
+			out = appendChunk(out, "tEXt", []byte(p.Key+"\x00"+p.Value))
 		} else {
-			out = appendChunk(out, "iTXt", p.Key+"\x00\x00\x00\x00\x00"+p.Value)
+			out = appendChunk(out, "iTXt", []byte(p.Key+"\x00\x00\x00\x00\x00"+p.Value))
 		}
 	}
 	return append(out, file[headerEnd:]...), nil
@@ -182,7 +271,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-func appendChunk(out []byte, kind, data string) []byte {
+func appendChunk(out []byte, kind string, data []byte) []byte {
 	out = binary.BigEndian.AppendUint32(out, uint32(len(data)))
 	start := len(out)
 	out = append(append(out, kind...), data...)

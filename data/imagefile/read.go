@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/png"
 	"io"
 
 	"golang.org/x/image/bmp"
@@ -176,12 +175,11 @@ func (img *Image) noteTransparent(pixels int) {
 }
 
 func decodeOther(data []byte, format Format) (img image.Image, err error) {
-	r := bytes.NewReader(data)
 	switch format {
 	case PNG:
-		img, err = png.Decode(r)
+		img, err = decodePNG(data)
 	default:
-		img, err = bmp.Decode(r)
+		img, err = bmp.Decode(bytes.NewReader(data))
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: the file is cut off", format)

@@ -10,6 +10,15 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 	bounds := img.Bounds()
 	width, height := bounds.Dx(), bounds.Dy()
 	pix = make([]uint8, 3*width*height)
+	var palette [256]color.NRGBA // black where an index has no colour
+	if img, ok := img.(*image.Paletted); ok {
+		for i := range palette {
+			palette[i].A = 255
+		}
+		for i, c := range img.Palette[:min(len(img.Palette), len(palette))] {
+			palette[i] = color.NRGBAModel.Convert(c).(color.NRGBA)
+		}
+	}
 	for y := range height {
 		out := pix[3*width*y:][:3*width]
 		switch img := img.(type) {
@@ -46,7 +55,16 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 					out[3*x+i] = composite(p[i], p[3], 255, false)
 				}
 			}
-		default: // 16 bits with alpha, palettes
+		case *image.Paletted:
+			for x, index := range img.Pix[y*img.Stride:][:width] {
+				c := palette[index]
+				onWhite := func(v uint8) uint8 { return composite(v, c.A, 255, false) }
+				if c.A != 255 {
+					transparent++
+				}
+				out[3*x], out[3*x+1], out[3*x+2] = onWhite(c.R), onWhite(c.G), onWhite(c.B)
+			}
+		default: // 16 bits with alpha
 			for x := range width {
 				c := color.NRGBA64Model.Convert(img.At(bounds.Min.X+x, bounds.Min.Y+y)).(color.NRGBA64)
 				a := uint32(c.A)

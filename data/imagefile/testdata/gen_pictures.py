@@ -47,6 +47,53 @@ def png(header, rows, chunks=b""):
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunks + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+
+# Orders and oddities of chunks that programs write and Pillow reads.
+def chunk(kind, data, crc=None):
+    import zlib
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) if crc is None else crc)
+
+
+def odd(name, header, rows, before=b"", after=b"", end=chunk(b"IEND", b""), split=False):
+    import zlib
+
+    pixels = zlib.compress(rows)
+    pixels = chunk(b"IDAT", pixels[:9]) + chunk(b"IDAT", b"") + chunk(b"IDAT", pixels[9:]) if split else chunk(b"IDAT", pixels)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + before + pixels + after + end
+    (OUT / f"odd-{name}.png").write_bytes(data)
+    try:
+        image = Image.open(io.BytesIO(data)).convert("RGBA")
+    except OSError:  # Pillow refuses wrong checksums before the pixels; libpng passes over what it needs not
+        image = Image.open(io.BytesIO(data.replace(before, b"", 1))).convert("RGBA")
+    image = np.asarray(image).astype(int)
+    a = image[..., 3:]
+    want(f"odd-{name}", ((image[..., :3] * a + 255 * (255 - a) + 127) // 255).astype(np.uint8))
+
+
+lines = lambda v: b"".join(b"\0" + row.tobytes() for row in v)
+truecolor, greys, indexed = (17, 13, 8, 2, 0, 0, 0), (17, 13, 8, 0, 0, 0, 0), (17, 13, 8, 3, 0, 0, 0)
+key = struct.pack(">3H", *rgb[4, 5])
+colours, alphas = bytes(range(60)), bytes([0, 128, 255, 40])
+odd("trns-before-plte", truecolor, lines(rgb), chunk(b"tRNS", key) + chunk(b"PLTE", colours))
+odd("palette-trns-before-plte", indexed, lines(rgb[..., 0] % 20), chunk(b"tRNS", alphas) + chunk(b"PLTE", colours))
+odd("palette-long", (17, 13, 4, 3, 0, 0, 0), lines(np.packbits(np.unpackbits((np.pad(rgb[..., 0], ((0, 0), (0, 1))) % 16)[..., None], axis=-1)[..., 4:].reshape(13, -1), axis=-1)), chunk(b"PLTE", colours) + chunk(b"tRNS", bytes(range(0, 200, 10))))
+odd("grey-trns", greys, lines(rgb[..., 0]), chunk(b"tRNS", struct.pack(">H", rgb[4, 5, 0])))
+odd("grey-plte", greys, lines(rgb[..., 0]), chunk(b"PLTE", colours))
+odd("alpha-trns", (17, 13, 8, 6, 0, 0, 0), lines(np.concatenate([rgb, np.full((13, 17, 1), 255, np.uint8)], -1)), chunk(b"tRNS", key))
+odd("plte-after-idat", truecolor, lines(rgb), after=chunk(b"PLTE", colours))
+odd("gamma-after-plte", truecolor, lines(rgb), chunk(b"PLTE", colours) + chunk(b"gAMA", struct.pack(">I", 45455)) + chunk(b"sRGB", b"\0") + chunk(b"zzZz", b"?"))
+odd("unknown-everywhere", truecolor, lines(rgb), chunk(b"abCd", b"1") + chunk(b"tIME", b"\0" * 7), chunk(b"efGh", b"2") + chunk(b"sRGB", b"\0"))
+odd("wrong-checksum", truecolor, lines(rgb), chunk(b"tEXt", b"Comment\0damaged", 1) + chunk(b"eXIf", b"II*\0damaged", 2))
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+odd("interlaced", (17, 13, 8, 2, 0, 0, 1), b"".join(lines(rgb[y::dy, x::dx]) for x, y, dx, dy in ADAM7))
+bits_of = lambda v, n: np.packbits(np.unpackbits((v >> (8 - n))[..., None], axis=-1)[..., 8 - n:].reshape(len(v), -1), axis=-1)
+for n in (1, 2, 4):
+    odd(f"grey{n}", (17, 13, n, 0, 0, 0, 0), lines(bits_of(rgb[..., 0], n)))
+odd("split", truecolor, lines(rgb), split=True)
+odd("garbage-at-the-end", truecolor, lines(rgb), end=chunk(b"IEND", b"") + b"garbage" * 9)
+odd("no-end", truecolor, lines(rgb), end=b"")
+odd("half-a-chunk-at-the-end", truecolor, lines(rgb), end=b"\0\0\0")
+
 wide = r.randint(0, 65536, (9, 11, 3)).astype(">u2")
 rows = b"".join(b"\0" + row.tobytes() for row in wide)
 (OUT / "rgb16.png").write_bytes(png(struct.pack(">IIBBBBB", 11, 9, 16, 2, 0, 0, 0), rows))
