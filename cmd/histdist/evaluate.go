@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/evaluate/report"
@@ -129,7 +130,7 @@ func translateFirst(cmd *cobra.Command, c configs.EvaluateFile, d device.Device)
 	}
 	return evaluate.Translation{
 		Model: c.Evaluate.Model, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Note: func(notes []string) { printNotes(cmd, notes) },
-		HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Device: d,
+		HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Read: imagefile.Options{ICC: c.Evaluate.ICC}, Device: d,
 		Precision: precision, LowMemory: t.LowMemory, Batch: t.Batch, Software: "histdist " + version, Report: reporter(cmd.ErrOrStderr()),
 	}.Run(cmd.Context())
 }

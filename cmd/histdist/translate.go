@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/devices"
 	"github.com/histdist/histdist/graph/model"
@@ -93,7 +94,7 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	}
 	printNotes(cmd, notes)
 	o := infer.RunOptions{
-		Settings: c.Settings(), Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
+		Settings: c.Settings(), Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
 		Report: reporter(cmd.ErrOrStderr()), Program: "histdist " + version,
 	}
 	var recorder *infer.Recorder

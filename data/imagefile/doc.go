@@ -10,14 +10,14 @@
 //     note. (Pillow's convert("RGB") drops it and shows whatever colour lies beneath.)
 //   - CMYK becomes RGB by Pillow's formula.
 //   - The Exif orientation is carried out, with a note.
-//   - A colour profile that is sRGB changes nothing; one made of a matrix and curves, or a grey curve, is converted to sRGB,
-//     with a note. Other profiles are refused, for numbers of an unknown colour space would pass for stains.
-//     Options.IgnoreProfile takes the numbers as they are, which is what Pillow does.
+//   - A colour profile that is sRGB changes nothing; others are converted to sRGB (package icc), with a note. What can't be
+//     converted is refused, for numbers of an unknown colour space would pass for stains. Options.ICC can have the numbers
+//     taken as they are, which is what Pillow does.
 //
 // A value's way:
 //
 //	file ── metadata.go: format.go (magic), jpegfile.go, pngfile.go, tifffile.go, bmpfile.go ──▶ size, checked against a limit
-//	     ── read.go (decoder) ── rgb.go (8 bits, alpha) ── icc.go ── orientation.go ──▶ Image
+//	     ── read.go (decoder) ── rgb.go (8 bits, alpha) ── package icc ── orientation.go ──▶ Image
 //	Image ── write.go: png, jpeg, tiff, with provenance.go ──▶ a temporary file, renamed
 //
 // There is no cgo here, hence no libvips: JPEG 2000, WebP and slide formats are refused by name.

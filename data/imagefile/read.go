@@ -16,8 +16,8 @@ import (
 // Options say how pictures are read; the zero value is right for most. Their JSON has what pixels depend on: it identifies what is made of
 // them.
 type Options struct {
-	MaxPixels int `json:"-"`             // limit of width × height; 0: DefaultMaxPixels
-	ICC       ICC `json:"icc,omitempty"` // what becomes of colour profiles
+	MaxPixels int `json:"-"`   // limit of width × height; 0: DefaultMaxPixels
+	ICC       ICC `json:"icc"` // what becomes of colour profiles
 }
 
 // Read reads a picture. Errors name the file and are or wrap ErrFormat, ErrTooLarge or those of package os where that fits.

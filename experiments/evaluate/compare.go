@@ -186,7 +186,14 @@ func (e *evaluation) incomparable(other *Results) func(id string) bool {
 			e.warn("features of %s are not compared with %s: they are of other weights, another device or another version", n.Name, e.o.Against)
 		}
 	}
+	profiles := a.ICC != b.ICC
+	if profiles {
+		e.warn("nothing is compared with %s: colour profiles were treated in another way there (icc: %s)", e.o.Against, b.ICC)
+	}
 	return func(id string) bool {
+		if profiles {
+			return true
+		}
 		network, rank := strings.CutPrefix(id, "rank_")
 		switch {
 		case rank:

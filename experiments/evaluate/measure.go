@@ -213,6 +213,7 @@ const maxStatements = 64
 // picture is a picture that is decoded when its pixels are needed.
 type picture struct {
 	path, hash string
+	read       imagefile.Options
 	data       []byte
 	image      *imagefile.Image
 	nuclei     *nuclei.Detection
@@ -220,17 +221,17 @@ type picture struct {
 }
 
 // open reads and hashes a file.
-func open(path string) (*picture, error) {
+func open(path string, read imagefile.Options) (*picture, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return &picture{path: path, hash: origin.HashBytes(data), data: data}, nil
+	return &picture{path: path, hash: origin.HashBytes(data), read: read, data: data}, nil
 }
 
 func (p *picture) decode() (*imagefile.Image, error) {
 	if p.image == nil && p.err == nil {
-		if p.image, p.err = imagefile.Decode(p.data, imagefile.Options{}); p.err != nil {
+		if p.image, p.err = imagefile.Decode(p.data, p.read); p.err != nil {
 			p.err = fmt.Errorf("%s: %w", p.path, p.err)
 		}
 	}
@@ -246,7 +247,7 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		if path == "" {
 			continue
 		}
-		p, err := open(path)
+		p, err := open(path, m.settings.read())
 		if err != nil {
 			m.problem(path, err)
 			continue

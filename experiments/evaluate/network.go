@@ -87,6 +87,7 @@ func openWeights(kind features.Kind, path, folder string, o features.Options) (*
 type extraction struct {
 	program     string
 	kind        features.Kind
+	read        imagefile.Options
 	layers      []int
 	fingerprint string
 	cache       *Cache
@@ -95,7 +96,8 @@ type extraction struct {
 }
 
 func (x *extraction) key(hash string) key {
-	return origin.Origin{Program: x.program, Model: string(x.kind) + " " + x.fingerprint, Sources: map[string]string{"picture": hash}}.Key()
+	model := fmt.Sprintf("%s %s icc=%s", x.kind, x.fingerprint, x.read.ICC)
+	return origin.Origin{Program: x.program, Model: model, Sources: map[string]string{"picture": hash}}.Key()
 }
 
 // has reports whether there are features of a picture.
@@ -126,13 +128,13 @@ func (x *extraction) rows(hashes []string) ([][]float32, error) {
 type wanted struct{ path, hash string }
 
 // extract computes the features that the cache doesn't have, batch pictures at a time, while the next ones are decoded.
-func extract(ctx context.Context, n Network, program string, pictures []wanted, cache *Cache, batch int, progress func(done int)) (_ *extraction, err error) {
+func extract(ctx context.Context, n Network, program string, read imagefile.Options, pictures []wanted, cache *Cache, batch int, progress func(done int)) (_ *extraction, err error) {
 	network, err := n.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	x := &extraction{program: program, kind: n.Kind, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
+	x := &extraction{program: program, kind: n.Kind, read: read, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
 	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
 	seen := map[string]bool{}
 	var missing []wanted
@@ -148,7 +150,7 @@ func extract(ctx context.Context, n Network, program string, pictures []wanted, 
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
-	images := decodeAhead(ctx, missing)
+	images := decodeAhead(ctx, missing, read)
 	defer func() {
 		stop()
 		for range images { // the decoder ends
@@ -239,14 +241,14 @@ type decoded struct {
 }
 
 // decodeAhead decodes pictures in order: two wait while the ones before them go through the network.
-func decodeAhead(ctx context.Context, pictures []wanted) <-chan decoded {
+func decodeAhead(ctx context.Context, pictures []wanted, read imagefile.Options) <-chan decoded {
 	images := make(chan decoded, 2)
 	go func() {
 		defer close(images)
 		for _, p := range pictures {
 			d := decoded{wanted: p}
 			// The measures of this run are of these bytes, and so must the features be.
-			file, err := open(p.path)
+			file, err := open(p.path, read)
 			if err == nil && file.hash != p.hash {
 				err = fmt.Errorf("%s: the file has changed during the evaluation", p.path)
 			}

@@ -179,7 +179,7 @@ func (e *evaluation) measure(ctx context.Context) error {
 		return err
 	}
 	used := e.results.Stains
-	settings, err := origin.NewSettings(struct {
+	settings, err := origin.NewSettings(e.o.Settings.read(), struct {
 		Measures          string
 		Haematoxylin, DAB [3]float64
 		PositiveDAB, MPP  float64
@@ -328,7 +328,7 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 	if batch <= 0 {
 		batch = 8
 	}
-	x, err := extract(ctx, n, e.o.Software, pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
+	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
 	if err != nil {
 		return nil, err
 	}

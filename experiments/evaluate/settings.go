@@ -50,6 +50,9 @@ func DefaultSettings() Settings {
 	}
 }
 
+// read says how pictures are read.
+func (s Settings) read() imagefile.Options { return imagefile.Options{ICC: s.ICC} }
+
 // Validate reports everything that is wrong with the settings.
 func (s Settings) Validate() error {
 	var errs []error

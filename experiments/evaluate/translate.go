@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
@@ -17,6 +18,7 @@ type Translation struct {
 	Variant       string // of the weights
 	HE, Output    string // folders
 	Settings      infer.Settings
+	Read          imagefile.Options
 	Device        device.Device // stays the caller's
 	Precision     vm.Precision
 	LowMemory     bool
@@ -50,7 +52,7 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 		t.Note(notes)
 	}
 	summary, err := p.Run(ctx, jobs.List, infer.RunOptions{
-		Settings: t.Settings, Batch: t.Batch, Report: t.Report, Program: t.Software,
+		Settings: t.Settings, Read: t.Read, Batch: t.Batch, Report: t.Report, Program: t.Software,
 		Replace: true, // the folder is the evaluation's own
 	})
 	var problems []Problem

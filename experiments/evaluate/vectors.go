@@ -44,7 +44,7 @@ func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 			return out, 0, ctx.Err()
 		}
 		e.progress("estimating stain vectors", i, len(rows))
-		img, err := imagefile.Read(row.Real, imagefile.Options{})
+		img, err := imagefile.Read(row.Real, e.o.Settings.read())
 		if err != nil {
 			continue // told as a problem when it is measured
 		}

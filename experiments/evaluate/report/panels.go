@@ -45,7 +45,7 @@ type thumb struct {
 }
 
 // galleries shows the worst, median and best pairs by SSIM, and by how far the strongest DAB is off.
-func galleries(t *evaluate.Table) []gallery {
+func galleries(t *evaluate.Table, read imagefile.Options) []gallery {
 	off := make([]float64, len(t.Pairs))
 	x, y := t.Values("real_dab90"), t.Values("virtual_dab90")
 	for i := range off {
@@ -60,7 +60,7 @@ func galleries(t *evaluate.Table) []gallery {
 		values []float64
 		higher bool // is better
 	}{{"By SSIM", t.Values("ssim"), true}, {"By the error of DAB90, |virtual − real|", off, false}} {
-		if panels := choose(t, g.values, g.higher); len(panels) > 0 {
+		if panels := choose(t, read, g.values, g.higher); len(panels) > 0 {
 			list = append(list, gallery{g.title, panels})
 		}
 	}
@@ -68,7 +68,7 @@ func galleries(t *evaluate.Table) []gallery {
 }
 
 // choose makes the panels of the pairs at the ends and in the middle of an order.
-func choose(t *evaluate.Table, values []float64, higher bool) []panel {
+func choose(t *evaluate.Table, read imagefile.Options, values []float64, higher bool) []panel {
 	var order []int
 	for i, v := range values {
 		if !math.IsNaN(v) {
@@ -88,7 +88,7 @@ func choose(t *evaluate.Table, values []float64, higher bool) []panel {
 		for k := max(from, 0); k < min(to, n); k++ {
 			if !shown[k] {
 				shown[k] = true
-				panels = append(panels, newPanel(t, order[k], fmt.Sprintf("%s (%d of %d)", rank, k+1, n)))
+				panels = append(panels, newPanel(t, read, order[k], fmt.Sprintf("%s (%d of %d)", rank, k+1, n)))
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func choose(t *evaluate.Table, values []float64, higher bool) []panel {
 	return panels
 }
 
-func newPanel(t *evaluate.Table, i int, rank string) panel {
+func newPanel(t *evaluate.Table, read imagefile.Options, i int, rank string) panel {
 	p := t.Pairs[i]
 	out := panel{Rank: rank, Name: p.Name}
 	value := func(id string, decimals int) string {
@@ -111,15 +111,15 @@ func newPanel(t *evaluate.Table, i int, rank string) panel {
 		value("real_dab90", 3), value("virtual_dab90", 3), value("real_ki67_index", 1), value("virtual_ki67_index", 1))
 	for _, s := range []struct{ label, path string }{{"H&E", p.HE}, {"virtual", p.Fake}, {"real", p.Real}} {
 		if s.path != "" {
-			out.Pictures = append(out.Pictures, newThumb(s.label, s.path))
+			out.Pictures = append(out.Pictures, newThumb(s.label, s.path, read))
 		}
 	}
 	return out
 }
 
-func newThumb(label, path string) thumb {
+func newThumb(label, path string, read imagefile.Options) thumb {
 	t := thumb{Label: label}
-	uri, width, height, err := small(path)
+	uri, width, height, err := small(path, read)
 	if err != nil {
 		t.Error = err.Error()
 		return t
@@ -130,8 +130,8 @@ func newThumb(label, path string) thumb {
 }
 
 // small is a picture as a data URI.
-func small(path string) (uri string, width, height int, err error) {
-	img, err := imagefile.Read(path, imagefile.Options{})
+func small(path string, read imagefile.Options) (uri string, width, height int, err error) {
+	img, err := imagefile.Read(path, read)
 	if err != nil {
 		return "", 0, 0, err
 	}

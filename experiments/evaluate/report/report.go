@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
@@ -101,7 +102,7 @@ func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.
 	if len(p.Failures) > maxShown {
 		p.More, p.Failures = len(p.Failures)-maxShown, p.Failures[:maxShown]
 	}
-	if p.Galleries = galleries(t); ctx.Err() != nil {
+	if p.Galleries = galleries(t, imagefile.Options{ICC: r.Settings.ICC}); ctx.Err() != nil {
 		return ctx.Err()
 	}
 	body, err := fill(p)
@@ -171,6 +172,7 @@ func describer() func(m evaluate.Metric) string {
 func settings(r *evaluate.Results) []setting {
 	s := r.Settings
 	return []setting{
+		{"colour profiles (icc)", s.ICC.String()},
 		{"stain vectors", r.Stains.Source},
 		{"DAB counts as positive from", fmt.Sprintf("%g OD", s.PositiveDAB)},
 		{"micrometres per pixel", fmt.Sprintf("%g", s.MPP)},
