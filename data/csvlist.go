@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -95,7 +97,7 @@ func (l *listed) rows(t *table, loc Location) ([]Pair, error) {
 		}
 		pair := Pair{
 			HE: Source{Path: find(loc.Root, he)}, IHC: Source{Path: find(loc.Root, ihc)},
-			Split: splitName(cell(row, "split")), Patient: strings.TrimSpace(cell(row, "patient")),
+			Split: splitName(cell(row, "split")), Patient: norm.NFC.String(strings.TrimSpace(cell(row, "patient"))),
 		}
 		he = filepath.ToSlash(strings.TrimSpace(he))
 		pair.Name = strings.TrimSuffix(he, filepath.Ext(he))
@@ -141,11 +143,13 @@ func splitName(cell string) string {
 	return cell
 }
 
-// find is the path that a cell means: as it is written or, where there is no such file, without the spaces around it or with the
-// separators of Windows read as ours.
+// find is the path that a cell means: as it is written or, where there is no such file, without the spaces around it, in Unicode's other
+// form (an ä may be one character or two), or with the separators of Windows read as ours.
 func find(list, cell string) string {
 	trimmed := strings.TrimSpace(cell)
-	for _, written := range []string{cell, trimmed, strings.ReplaceAll(trimmed, `\`, "/")} {
+	for _, written := range []string{
+		cell, trimmed, norm.NFC.String(trimmed), norm.NFD.String(trimmed), strings.ReplaceAll(trimmed, `\`, "/"),
+	} {
 		path := relativeTo(list, written)
 		if _, err := os.Stat(path); err == nil {
 			return path

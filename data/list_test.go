@@ -73,6 +73,17 @@ func TestListAsSpreadsheetsWriteIt(t *testing.T) {
 	}
 }
 
+// An ä in a list is the ä of the file's name, in whichever of Unicode's forms either is written.
+func TestListInOtherUnicodeForm(t *testing.T) {
+	root := pairFolders(t)
+	put(t, filepath.Join(root, "a", "\u00e4.png"), 4, 4, 9)
+	put(t, filepath.Join(root, "b", "a\u0308.png"), 4, 4, 10)
+	path := putBytes(t, filepath.Join(root, "list.csv"), "he,ihc,patient\na/a\u0308.png,b/\u00e4.png,\u00e4\na/1.png,b/1.png,a\u0308\n")
+	if pairs := open(t, data.Location{Root: path}).Pairs; len(pairs) != 2 || pairs[0].Patient != pairs[1].Patient {
+		t.Errorf("pairs %+v", pairs)
+	}
+}
+
 // What a list has wrong is said in a user's words, all lines at once.
 func TestListRefused(t *testing.T) {
 	root := pairFolders(t)

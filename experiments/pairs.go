@@ -100,7 +100,11 @@ func (e *Experiment) divide(pairs []data.Pair) (err error) {
 			return fmt.Errorf("data.split is %q: there are %s", c.Split, e.splitCounts())
 		}
 	}
-	if unused := len(pairs) - len(e.Pairs.Train) - len(e.Pairs.Validation); unused > 0 {
+	used := map[string]bool{}
+	for _, p := range slices.Concat(e.Pairs.Train, e.Pairs.Validation) {
+		used[p.HE.Path] = true
+	}
+	if unused := len(pairs) - len(used); unused > 0 {
 		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d pairs are in neither part: there are %s", unused, len(pairs), e.splitCounts()))
 	}
 	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
