@@ -11,18 +11,18 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/device/hostmem"
 	"github.com/histdist/histdist/graph/op"
 )
 
 // Options choose threads and instruction set; the zero value is the best of the machine.
 type Options struct {
-	Threads int // 0: one for each processor that the process may use
+	Threads int // 0: as many as hostinfo.DefaultThreads
 	// ISA is one of InstructionSets; "" takes the best.
 	ISA string
 }
@@ -43,7 +43,7 @@ func New(o Options) (*Device, error) {
 		return nil, fmt.Errorf("cpu: %d threads: want at least 1, or 0 for all processors", o.Threads)
 	}
 	if o.Threads == 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
+		o.Threads = hostinfo.DefaultThreads().Count
 	}
 	table, isa, err := kernels(o.ISA)
 	if err != nil {

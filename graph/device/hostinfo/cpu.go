@@ -9,8 +9,8 @@ import (
 // CPU describes the processor.
 type CPU struct {
 	Model    string // as the operating system names it; "" where it doesn't
-	Cores    int    // logical processors that this process may run on
-	Used     int    // of these, how many Go uses (GOMAXPROCS, a container's quota)
+	Cores    int    // logical processors that this process may run on: the machine's, or fewer by its affinity (taskset, cpusets)
+	Threads  Threads
 	Features []Feature
 }
 
@@ -61,7 +61,7 @@ func (c CPU) has(names ...string) bool {
 
 // readCPU lists the features on amd64 alone: elsewhere the kernels are plain C, and there is nothing to choose.
 func readCPU() CPU {
-	c := CPU{Model: cpuModel(), Cores: runtime.NumCPU(), Used: runtime.GOMAXPROCS(0)}
+	c := CPU{Model: cpuModel(), Cores: runtime.NumCPU(), Threads: DefaultThreads()}
 	if runtime.GOARCH == "amd64" {
 		c.Features = []Feature{
 			{avx2, cpu.X86.HasAVX2},

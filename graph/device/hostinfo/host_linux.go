@@ -1,9 +1,7 @@
 package hostinfo
 
 import (
-	"bytes"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,18 +21,11 @@ func cpuModel() string {
 	return ""
 }
 
-// readMemory takes the container's limit from version 2 of cgroups, whose root a container sees as its own group.
 func readMemory() Memory {
-	var m Memory
+	m := Memory{Limit: MemoryLimit(os.DirFS("/"))}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.Physical = uint64(info.Totalram) * uint64(info.Unit)
-	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		// "max", which is no number, means that there is no limit.
-		if limit, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64); err == nil {
-			m.Limit = limit
-		}
 	}
 	return m
 }

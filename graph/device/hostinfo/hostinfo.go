@@ -65,7 +65,8 @@ func (i Info) String() string {
 	if i.CPU.Model != "" {
 		line("processor", "%s", i.CPU.Model)
 	}
-	line("cores", "%d usable, %d used", i.CPU.Cores, i.CPU.Used)
+	line("cores", "%d usable", i.CPU.Cores)
+	line("threads", "%d, %s", i.CPU.Threads.Count, i.CPU.Threads.Reason)
 	for _, f := range i.CPU.Features {
 		line(f.Name, "%s", yesNo(f.Present))
 	}

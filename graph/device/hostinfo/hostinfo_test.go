@@ -42,13 +42,14 @@ func TestKernels(t *testing.T) {
 func TestReport(t *testing.T) {
 	info := hostinfo.Info{
 		Go: "go1.26.8", OS: "linux", Arch: "amd64", Cgo: true,
-		CPU:    hostinfo.CPU{Model: "A processor", Cores: 8, Used: 4, Features: features("AVX2", "FMA")},
+		CPU:    hostinfo.CPU{Model: "A processor", Cores: 8, Threads: hostinfo.Threads{Count: 4, Reason: "from GOMAXPROCS"}, Features: features("AVX2", "FMA")},
 		Memory: hostinfo.Memory{Physical: 24 << 30, Limit: 6 << 30},
 	}
 	want := `Go             go1.26.8 linux/amd64
 C (cgo)        yes
 processor      A processor
-cores          8 usable, 4 used
+cores          8 usable
+threads        4, from GOMAXPROCS
 AVX2           yes
 FMA            yes
 memory         24.0 GiB, limited to 6.0 GiB
@@ -60,10 +61,11 @@ device cpu     yes: C kernels (avx2)
 	}
 
 	// What is unknown or missing is said, never left out or made up.
-	bare := hostinfo.Info{Go: "go1.26.8", OS: "plan9", Arch: "arm", CPU: hostinfo.CPU{Cores: 1, Used: 1}}
+	bare := hostinfo.Info{Go: "go1.26.8", OS: "plan9", Arch: "arm", CPU: hostinfo.CPU{Cores: 1, Threads: hostinfo.Threads{Count: 1, Reason: "one for each core"}}}
 	want = `Go             go1.26.8 plan9/arm
 C (cgo)        no
-cores          1 usable, 1 used
+cores          1 usable
+threads        1, one for each core
 memory         unknown
 device ref     yes: plain Go: slow, written to be read and to check the others
 device cpu     no: left out: this build was made without C (CGO_ENABLED=0, or no C compiler)
@@ -75,7 +77,7 @@ device cpu     no: left out: this build was made without C (CGO_ENABLED=0, or no
 
 func TestRead(t *testing.T) {
 	info := hostinfo.Read()
-	if info.Go != runtime.Version() || info.CPU.Cores < 1 || info.CPU.Used < 1 {
+	if info.Go != runtime.Version() || info.CPU.Cores < 1 || info.CPU.Threads.Count < 1 {
 		t.Errorf("got %+v", info)
 	}
 	if runtime.GOOS == "linux" && info.Memory.Physical < 1<<20 {
