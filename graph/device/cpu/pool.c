@@ -1,12 +1,27 @@
 #include "pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
-// Workers spin this many rounds before they sleep: about 50 µs, the usual gap between two kernels of a program.
-enum { SPIN = 20000 };
+#include "futex.h"
+
+// How long a thread looks for work, or for the end of others' tasks, before it sleeps. It is longer than the gap between two
+// kernels of a program, and short against the milliseconds for which the system suspends a thread.
+enum { SPIN_NS = 50000 };
+
+// A ticket is the number of a loop and how many of its tasks have not been handed out.
+#define TASKS_LEFT ((UINT64_C(1) << 31) - 1)
+
+// With the number of unfinished tasks: the caller has gone to sleep until there are none.
+#define CALLER_SLEEPS (UINT32_C(1) << 31)
+
+// testdata/pool_stress.c delays threads at random here.
+#ifndef HD_POOL_PAUSE
+#define HD_POOL_PAUSE()
+#endif
 
 struct hd_pool {
 	int threads;
@@ -16,15 +31,19 @@ struct hd_pool {
 		int index;
 	} *args;
 	pthread_mutex_t caller; // held for a loop
-	pthread_mutex_t mutex;
-	pthread_cond_t wake;
-	atomic_ulong generation; // counts loops; a change wakes the workers
-	atomic_long next;        // next task to hand out
-	atomic_int running;      // workers that have not finished the current loop
+
+	// The loop. Whoever takes the ticket from one value to the next has task n - (what was left), and until that task has ended
+	// the other fields don't change.
+	_Alignas(64) _Atomic uint64_t ticket;
+	_Atomic(hd_task) task;
+	_Atomic(void *) arg;
+	_Atomic long n;
+
+	_Alignas(64) hd_word unfinished; // tasks that have not ended, and CALLER_SLEEPS
+
+	_Alignas(64) hd_word bell; // changes when sleeping workers are to look at the ticket
+	atomic_int sleepers;       // how many workers the bell may have to wake, or more
 	atomic_int quit;
-	long n;
-	hd_task task;
-	void *arg;
 };
 
 static inline void relax(void) {
@@ -35,56 +54,79 @@ static inline void relax(void) {
 #endif
 }
 
-static void drain(hd_pool *p, int thread) {
-	for (;;) {
-		long i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-		if (i >= p->n)
-			return;
-		p->task(p->arg, i, thread);
+static int64_t now_ns(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// Waits in a loop: says after round 0, 1, … whether to go on. Asks the clock seldom: a pause takes 10 to 50 ns.
+static inline int spin(int round, int64_t *end) {
+	if (round == 0)
+		*end = now_ns() + SPIN_NS;
+	relax();
+	return round % 16 || now_ns() < *end;
+}
+
+// Runs tasks until all are handed out; returns the ticket that said so.
+static uint64_t drain(hd_pool *p, int thread) {
+	uint64_t ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
+	while (ticket & TASKS_LEFT) {
+		// If these are of another loop than the ticket, then the ticket has changed since.
+		hd_task task = atomic_load_explicit(&p->task, memory_order_acquire);
+		void *arg = atomic_load_explicit(&p->arg, memory_order_acquire);
+		long i = atomic_load_explicit(&p->n, memory_order_acquire) - (long)(ticket & TASKS_LEFT);
+		HD_POOL_PAUSE();
+		if (!atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel, memory_order_acquire))
+			continue;
+		task(arg, i, thread);
+		if (atomic_fetch_sub_explicit(&p->unfinished, 1, memory_order_acq_rel) == (CALLER_SLEEPS | 1))
+			hd_wake(&p->unfinished, 1);
+		ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
 	}
+	return ticket;
 }
 
 static void *work(void *arg) {
 	struct worker *w = arg;
 	hd_pool *p = w->pool;
-	unsigned long seen = 0;
-	for (;;) {
-		unsigned long g = atomic_load_explicit(&p->generation, memory_order_acquire);
-		for (int i = 0; g == seen && i < SPIN; i++) {
-			relax();
-			g = atomic_load_explicit(&p->generation, memory_order_acquire);
-		}
-		if (g == seen) {
-			pthread_mutex_lock(&p->mutex);
-			while ((g = atomic_load_explicit(&p->generation, memory_order_acquire)) == seen)
-				pthread_cond_wait(&p->wake, &p->mutex);
-			pthread_mutex_unlock(&p->mutex);
-		}
-		seen = g;
-		if (atomic_load_explicit(&p->quit, memory_order_acquire))
-			return NULL;
-		drain(p, w->index);
-		atomic_fetch_sub_explicit(&p->running, 1, memory_order_release);
+	while (!atomic_load(&p->quit)) {
+		uint64_t seen = drain(p, w->index);
+		int64_t end;
+		int round = 0;
+		while (atomic_load_explicit(&p->ticket, memory_order_acquire) == seen && spin(round, &end))
+			round++;
+		uint32_t bell = atomic_load(&p->bell);
+		HD_POOL_PAUSE();
+		if (atomic_load_explicit(&p->ticket, memory_order_acquire) != seen)
+			continue;
+		atomic_fetch_add(&p->sleepers, 1);
+		if (atomic_load(&p->ticket) == seen && !atomic_load(&p->quit))
+			hd_sleep(&p->bell, bell);
 	}
+	return NULL;
 }
 
-static void start_loop(hd_pool *p) {
-	pthread_mutex_lock(&p->mutex);
-	atomic_fetch_add_explicit(&p->generation, 1, memory_order_release);
-	pthread_cond_broadcast(&p->wake);
-	pthread_mutex_unlock(&p->mutex);
+// Wakes up to most sleeping workers.
+static void ring(hd_pool *p, int most) {
+	int n = atomic_load(&p->sleepers);
+	if (n > most)
+		n = most;
+	if (n > 0) {
+		atomic_fetch_sub(&p->sleepers, n);
+		atomic_fetch_add(&p->bell, 1);
+		hd_wake(&p->bell, n);
+	}
 }
 
 hd_pool *hd_pool_new(int threads) {
 	if (threads < 1)
 		threads = 1;
-	hd_pool *p = calloc(1, sizeof *p);
+	hd_pool *p = aligned_alloc(_Alignof(hd_pool), sizeof *p);
 	if (!p)
 		return NULL;
+	*p = (hd_pool){.threads = 1};
 	pthread_mutex_init(&p->caller, NULL);
-	pthread_mutex_init(&p->mutex, NULL);
-	pthread_cond_init(&p->wake, NULL);
-	p->threads = 1;
 	p->workers = calloc(threads, sizeof *p->workers);
 	p->args = calloc(threads, sizeof *p->args);
 	if (!p->workers || !p->args) {
@@ -106,13 +148,12 @@ hd_pool *hd_pool_new(int threads) {
 void hd_pool_free(hd_pool *p) {
 	if (!p)
 		return;
-	atomic_store_explicit(&p->quit, 1, memory_order_release);
-	start_loop(p);
+	atomic_store(&p->quit, 1);
+	atomic_fetch_add(&p->bell, 1);
+	hd_wake(&p->bell, p->threads);
 	for (int i = 0; i < p->threads - 1; i++)
 		pthread_join(p->workers[i], NULL);
 	pthread_mutex_destroy(&p->caller);
-	pthread_mutex_destroy(&p->mutex);
-	pthread_cond_destroy(&p->wake);
 	free(p->workers);
 	free(p->args);
 	free(p);
@@ -129,18 +170,25 @@ void hd_pool_for(hd_pool *p, long n, hd_task task, void *arg) {
 		return;
 	}
 	pthread_mutex_lock(&p->caller);
-	p->n = n;
-	p->task = task;
-	p->arg = arg;
-	atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-	atomic_store_explicit(&p->running, p->threads - 1, memory_order_relaxed);
-	start_loop(p);
+	uint64_t last = atomic_load_explicit(&p->ticket, memory_order_relaxed); // with no tasks left
+	atomic_store_explicit(&p->task, task, memory_order_release);
+	atomic_store_explicit(&p->arg, arg, memory_order_release);
+	atomic_store_explicit(&p->n, n, memory_order_release);
+	atomic_store_explicit(&p->unfinished, (uint32_t)n, memory_order_relaxed);
+	atomic_store(&p->ticket, last + TASKS_LEFT + 1 + n);
+	ring(p, n < p->threads ? n - 1 : p->threads - 1);
 	drain(p, 0);
-	for (int i = 0; atomic_load_explicit(&p->running, memory_order_acquire) > 0; i++) {
-		if (i < SPIN)
-			relax();
-		else
-			sched_yield(); // a worker was descheduled in its last task
+
+	int64_t end;
+	int round = 0;
+	while (atomic_load_explicit(&p->unfinished, memory_order_acquire) && spin(round, &end))
+		round++;
+	if (atomic_load_explicit(&p->unfinished, memory_order_acquire)) {
+		uint32_t left = atomic_fetch_or(&p->unfinished, CALLER_SLEEPS) | CALLER_SLEEPS;
+		while (left != CALLER_SLEEPS) {
+			hd_sleep(&p->unfinished, left);
+			left = atomic_load_explicit(&p->unfinished, memory_order_acquire);
+		}
 	}
 	pthread_mutex_unlock(&p->caller);
 }
