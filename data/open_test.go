@@ -229,6 +229,8 @@ func TestOpenCancelled(t *testing.T) {
 func FuzzCSV(f *testing.F) {
 	f.Add("he,ihc,split,patient\na,b,train,P\n")
 	f.Add("\xEF\xBB\xBFihc,he\n\"a\nb\",c\n")
+	f.Add("sep=;\r\nhe ; ihc;x\r a;b;;\r\n;;;\r\"a;b\n")
+	f.Add("he\tihc\n\tb\nhe,ihc|\x00")
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(t.TempDir(), "list.csv")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

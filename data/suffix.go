@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -26,6 +27,9 @@ func parseSuffixes(text string) (he, ihc *namePattern, err error) {
 	if len(parts) != 2 {
 		return nil, nil, wrong("suffixes", "%q: want two, that of the H&E images first, such as _HE,_ER", text)
 	}
+	if !utf8.ValidString(text) {
+		return nil, nil, wrong("suffixes", "%q is not in UTF-8", text)
+	}
 	he, ihc = newNamePattern(parts[0]), newNamePattern(parts[1])
 	if strings.Count(he.text, "*") != strings.Count(ihc.text, "*") {
 		return nil, nil, wrong("suffixes", "%q: the two have different numbers of asterisks", text)
@@ -42,7 +46,7 @@ func newNamePattern(text string) *namePattern {
 		text = "*" + text
 	}
 	text = norm.NFC.String(text)
-	expression := "^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, "(.+)") + "$"
+	expression := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, "(.+)") + "$"
 	return &namePattern{text, regexp.MustCompile(expression), len(text) - strings.Count(text, "*")}
 }
 

@@ -82,6 +82,7 @@ func TestSuffixesRefused(t *testing.T) {
 	for suffixes, want := range map[string]string{
 		"_HE":       `suffixes: "_HE": want two, that of the H&E images first, such as _HE,_ER`,
 		"a,b,c":     `suffixes: "a,b,c": want two, that of the H&E images first, such as _HE,_ER`,
+		"\xff,_ER":  `suffixes: "\xff,_ER" is not in UTF-8`,
 		"*_HE,*_*E": `suffixes: "*_HE,*_*E": the two have different numbers of asterisks`,
 	} {
 		_, err := data.Open(context.Background(), data.Location{Layout: data.Folders, Root: root, Suffixes: suffixes}, data.CorruptError)
