@@ -16,6 +16,22 @@ type key struct {
 	field reflect.Value
 }
 
+// Key is a key of a configuration, as a user sees it.
+type Key struct {
+	Name  string // train.steps
+	Usage string
+	Bool  bool
+}
+
+// Keys lists the keys of a pointer to a configuration.
+func Keys(config any) []Key {
+	var list []Key
+	for _, k := range keysOf(config) {
+		list = append(list, Key{k.name, k.usage, k.field.Kind() == reflect.Bool})
+	}
+	return list
+}
+
 // keysOf lists the fields of a pointer to a struct. A field's tag `key`, or `json` in structs that checkpoints hold too, is its name, a
 // nested struct's a section's. Fields of an embedded struct belong to the struct around it.
 func keysOf(config any) []key {

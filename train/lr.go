@@ -26,6 +26,9 @@ const polynomialEnd = 1e-7
 
 var lrSchedules = []LRSchedule{Constant, ConstantWithWarmup, Linear, Cosine, CosineWithRestarts, Polynomial}
 
+// LRSchedules lists all schedules.
+func LRSchedules() []LRSchedule { return slices.Clone(lrSchedules) }
+
 // LearningRate is the learning rate of every step of a run.
 type LearningRate struct {
 	Schedule LRSchedule `json:"lr-schedule" usage:"constant, constant_with_warmup, linear, cosine, cosine_with_restarts or polynomial"`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -67,7 +68,8 @@ again (training-sparing); --only chooses.`,
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 10, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(w, "network\tbatch\tseconds\tGFLOP/s\tof GEMM peak\tcompile s\tarena MB\tkernels MB\tpeak resident MB\t")
 			err = run(func(r modelbench.Result) {
-				fmt.Fprintf(w, "%s\t%d\t%.4f\t%.1f\t%.0f%%\t%.2f\t%d\t%d\t%d\t\n", r.Name, r.Batch, r.Seconds, r.GFLOPS, 100*r.Share, r.Compile, r.Arena>>20, r.Kernels>>20, r.PeakRSS>>20)
+				fmt.Fprintf(w, "%s\t%d\t%.4f\t%s\t%s\t%.2f\t%d\t%s\t%d\t\n", r.Name, r.Batch, r.Seconds, known("%.1f", r.GFLOPS), known("%.0f%%", 100*r.Share),
+					r.Compile, r.Arena>>20, known("%.0f", float64(r.Kernels>>20)), r.PeakRSS>>20)
 			})
 			return errors.Join(err, w.Flush())
 		},
@@ -78,7 +80,7 @@ again (training-sparing); --only chooses.`,
 	c.Flags().BoolVar(&o.LowMemory, "low-memory", false, "use less memory, in more time")
 	c.Flags().BoolVar(&o.Training, "training", false, "also a training step at 32×32 latents")
 	c.Flags().IntVar(&o.Runs, "runs", 2, "runs of each; the fastest counts, with --model the median")
-	c.Flags().StringSliceVar(&o.Only, "only", nil, "names of the networks to time")
+	c.Flags().StringSliceVar(&o.Only, "only", nil, "what to time: "+strings.Join(modelbench.Names(), ", ")+"; with --model: "+strings.Join(bench.Names(), ", "))
 	c.Flags().IntVar(&o.Batch, "batch", 1, "images at once")
 	c.Flags().StringVar(&folder, "model", "", "model's folder: time translation and training with it")
 	c.Flags().StringVar(&variant, "variant", "", variantUsage)
@@ -87,4 +89,12 @@ again (training-sparing); --only chooses.`,
 	c.Flags().BoolVar(&profile, "profile", false, "print where the time goes, with the steps timed one by one: their sum is more than a step takes")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each network")
 	return c
+}
+
+// known is a number that was measured; 0 is one that wasn't.
+func known(format string, v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, v)
 }

@@ -54,6 +54,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetErr(stderr)
 	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), demoCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
 
+	completeFlags(root)
+
 	command, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -17,7 +18,23 @@ func manCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o777); err != nil {
 				return err
 			}
+			preformat(cmd.Root())
 			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "HISTDIST", Section: "1", Source: "histdist " + version}, args[0])
 		},
+	}
+}
+
+// preformat indents the examples in the texts of all commands as Markdown wants it, of which the pages are made; else their lines would run
+// into each other.
+func preformat(c *cobra.Command) {
+	lines := strings.Split(c.Long, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "  ") {
+			lines[i] = "  " + line
+		}
+	}
+	c.Long = strings.Join(lines, "\n")
+	for _, sub := range c.Commands() {
+		preformat(sub)
 	}
 }

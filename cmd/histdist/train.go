@@ -42,7 +42,8 @@ experiment.yaml is.
 
 Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAIN_LR=1e-4. 'histdist config print --experiment FILE'
 lists them all.`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeExperiments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if on != "" {
 				set = append(set, "run.device="+on)
