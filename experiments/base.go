@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/schedule"
 )
 
 // Folders in a run's folder with what its beginning was made into.
@@ -29,7 +30,9 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	}
 	if e.model, err = model.Open(base, model.Options{
 		Phikon: c.Phikon, TextUNet: true, Variant: c.Variant, Prediction: e.Config.Train.Prediction,
-	}); err != nil {
+	}); errors.Is(err, schedule.ErrZeroSNR) {
+		return "", fmt.Errorf("train.prediction-type %s over this model.base: %w", e.Config.Train.Prediction, err)
+	} else if err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
 	e.Notes = append(e.Notes, e.model.Notes...)

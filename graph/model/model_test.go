@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/finite"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/nettest"
 )
 
 // copyOf copies a folder so that a test may damage it.
@@ -154,6 +157,35 @@ func TestInspectSick(t *testing.T) {
 	}
 	if _, err := model.Inspect(filepath.Join(t.TempDir(), "absent"), model.Options{}); err == nil {
 		t.Error("a folder that isn't there is no error")
+	}
+}
+
+// Inspect reads all weights, and neither it nor a conversion lets one through that is no number.
+func TestEveryWeightIsLookedAt(t *testing.T) {
+	for name, value := range map[string]float32{"NaN: not finite": float32(math.NaN()), "1e+30: too large": 1e30} {
+		dir := copyOf(t, golden.Path(t, "tiny"))
+		nettest.Plant(t, filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), "decoder.conv_out.bias", 1, value)
+		r, err := model.Inspect(dir, model.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var damaged []string
+		for _, n := range r.Networks {
+			damaged = append(damaged, n.Damaged...)
+		}
+		if diff := cmp.Diff([]string{"decoder.conv_out.bias: value 1 is " + name}, damaged); diff != "" || r.Healthy() {
+			t.Errorf("healthy %v: %s", r.Healthy(), diff)
+		}
+		dst := filepath.Join(t.TempDir(), "out")
+		if err := model.Convert(t.Context(), dir, dst, model.ConvertOptions{}); !errors.Is(err, finite.Err) {
+			t.Errorf("converted: error %v", err)
+		}
+		if err := model.Widen(t.Context(), dir, dst, 12, model.ConvertOptions{}); !errors.Is(err, finite.Err) {
+			t.Errorf("widened: error %v", err)
+		}
+		if _, err := os.Stat(dst); err == nil {
+			t.Error("a folder was made")
+		}
 	}
 }
 
