@@ -61,8 +61,9 @@ const (
 
 // Validation says what is looked at every train.validate-every steps.
 type Validation struct {
+	AtStart          bool  `key:"at-start" usage:"also before the first step of a new run"`
 	Pairs            int   `key:"pairs" usage:"pairs for the loss with fixed noise"`
-	Translations     int   `key:"translations" usage:"pairs that are translated for panels, SSIM and PSNR"`
+	Translations     int   `key:"translations" usage:"pairs that are translated, or by an autoencoder given back, for panels, SSIM and PSNR"`
 	StepsInversion   int   `key:"steps-inversion" usage:"steps from the H&E to noise"`
 	StepsTranslation int   `key:"steps-translation" usage:"steps from noise to the IHC stain"`
 	Seed             int64 `key:"seed" usage:"of the noise"`
@@ -85,7 +86,7 @@ func DefaultExperiment() Experiment {
 			Corrupt: data.CorruptError, Fingerprint: FingerprintSampled, Memory: 1024,
 		},
 		Train:      train.Default(),
-		Validation: Validation{Pairs: 8, Translations: 4, StepsInversion: 50, StepsTranslation: 50},
+		Validation: Validation{AtStart: true, Pairs: 8, Translations: 4, StepsInversion: 50, StepsTranslation: 50},
 		Run:        Run{Device: "auto", TensorBoard: true},
 	}
 }

@@ -175,7 +175,7 @@ func (e *Experiment) prepare(ctx context.Context, o RunOptions, sink train.Sink)
 	}
 	return train.RunOptions{
 		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Sink: sink, Hooks: o.Hooks,
-		Version: o.Version,
+		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
 	}, nil
 }
 

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
@@ -90,14 +93,15 @@ func open(t *testing.T, output string, set ...string) *experiments.Experiment {
 	return e
 }
 
-// A run that is interrupted and resumed ends with the bytes of one that was not, images and all.
+// A run that is interrupted and resumed ends with the bytes of one that was not, images and all. Validation changes none of them.
 func TestResumedRunsAreEqual(t *testing.T) {
 	whole, broken := t.TempDir(), t.TempDir()
 	if _, err := open(t, whole).Run(t.Context(), experiments.RunOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := open(t, broken).Run(ctx, experiments.RunOptions{Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+	validated := []string{"train.validate-every=2", "validation.translations=0"}
+	_, err := open(t, broken, validated...).Run(ctx, experiments.RunOptions{Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
 		if m.Step == 3 {
 			cancel()
 		}
@@ -106,7 +110,7 @@ func TestResumedRunsAreEqual(t *testing.T) {
 	if !errors.Is(err, train.ErrStopped) {
 		t.Fatalf("error %v, want %v", err, train.ErrStopped)
 	}
-	r, err := open(t, broken).Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+	r, err := open(t, broken, validated...).Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +172,8 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 			t.Errorf("%s is %g", name, x)
 		}
 	}
-	panels, err := filepath.Glob(filepath.Join(run, "validation", "step-6", "*.png"))
-	if err != nil || len(panels) != 1 {
-		t.Fatalf("panels %v, %v", panels, err)
-	}
+	panels := panelsOf(t, run, 6)
+	panelsOf(t, run, 0) // before the first step, too
 	panel, err := imagefile.Read(panels[0], imagefile.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -207,6 +209,16 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	}
 }
 
+// panelsOf is the only panel of a step's validation.
+func panelsOf(t *testing.T, run string, step int) []string {
+	t.Helper()
+	panels, err := filepath.Glob(filepath.Join(run, "validation", fmt.Sprintf("step-%d", step), "*.png"))
+	if err != nil || len(panels) != 1 {
+		t.Fatalf("panels of step %d: %v, %v", step, panels, err)
+	}
+	return panels
+}
+
 // rowsBegin tells whether the rows of a picture begin with those of another.
 func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 	n := len(pix) / rows
@@ -218,18 +230,38 @@ func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 	return true
 }
 
-// An autoencoder's run: validation by its loss, an export with latents of the scale that diffusion wants.
+// An autoencoder's run: validation by its loss and by what it gives back, an export with latents of the scale that diffusion wants.
 func TestAutoencoder(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
-	loss := 0.0
-	_, err := open(t, run, "train.objective=autoencoder", "train.validate-every=6").Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
-		Validated: func(_ context.Context, _ int, s []train.Scalar) error { loss = s[0].Value; return nil },
+	scores := map[string]float64{}
+	var steps []int
+	e := open(t, run, "train.objective=autoencoder", "train.validate-every=6", "validation.at-start=false")
+	_, err := e.Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
+		Validated: func(_ context.Context, step int, s []train.Scalar) error {
+			steps = append(steps, step)
+			for _, x := range s {
+				scores[x.Name] = x.Value
+			}
+			return nil
+		},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !(loss > 0) {
-		t.Errorf("validation loss %g", loss)
+	if diff := cmp.Diff([]int{6}, steps); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range []string{"validation/loss", "validation/loss_ema", "validation/psnr"} {
+		if x := scores[name]; !(x > 0) {
+			t.Errorf("%s is %g", name, x)
+		}
+	}
+	panel, err := imagefile.Read(panelsOf(t, run, 6)[0], imagefile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if panel.Width < 4*64 || panel.Height != 64 {
+		t.Errorf("panel of %d×%d: want H&E and IHC of 64 pixels, each with what it is made into", panel.Width, panel.Height)
 	}
 	d, err := devices.Open("auto", 0)
 	if err != nil {

@@ -32,7 +32,7 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	c := e.Config.Train
 	p := Plan{
 		Device: e.device.Name(), Available: e.device.Available(), Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
-		Epochs: float64(c.MaxSteps*c.Accumulate) / float64(e.source.Len()), BatchImages: e.Config.Data.Batch,
+		Epochs: e.epochs(), BatchImages: e.Config.Data.Batch,
 	}
 	if !e.device.HostMemory() && p.Available > 0 { // the state is there already, all of it
 		p.Available += e.device.Allocated()

@@ -20,7 +20,8 @@ import (
 )
 
 // validation makes what a run does every train.validate-every steps: the loss on fixed pairs with fixed noise, and translations of
-// some of them by the sampler of `histdist translate`, with the weights of that moment or their moving average.
+// some of them by the sampler of `histdist translate`, or what an autoencoder makes of them, with the weights of that moment or their
+// moving average.
 func (e *Experiment) validation(ctx context.Context, sink train.Sink) (func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error) {
 	v := e.Config.Validation
 	n := max(v.Pairs, v.Translations)
@@ -45,10 +46,14 @@ func (e *Experiment) validation(ctx context.Context, sink train.Sink) (func(cont
 			}
 			scores = losses
 		}
-		if len(translate) == 0 || e.Config.Train.Objective != train.Diffusion {
+		if len(translate) == 0 {
 			return scores, nil
 		}
-		more, err := e.translate(ctx, t, step, translate, sink)
+		show := e.translate
+		if e.Config.Train.Objective == train.Autoencoder {
+			show = e.reconstruct
+		}
+		more, err := show(ctx, t, step, translate, sink)
 		return append(scores, more...), err
 	}, nil
 }
@@ -79,10 +84,6 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 
 // translate makes panels of H&E, translation and true stain, and their mean SSIM and PSNR.
 func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, sink train.Sink) (_ []train.Scalar, err error) {
-	part := train.Parameters
-	if e.Config.Train.EMA {
-		part = train.Averages
-	}
 	precision, err := vm.ParsePrecision(e.Config.Train.Precision)
 	if err != nil {
 		return nil, err
@@ -90,10 +91,10 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 	// Compiled anew each time, for the weights are others: seconds, against minutes of sampling.
 	p := infer.New(e.model, infer.Options{
 		Device: e.device, Precision: precision, LowMemory: true,
-		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, part) },
+		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, e.shown()) },
 	})
 	defer func() { err = errors.Join(err, p.Close()) }()
-	var ssim, psnr float64
+	mean := likeness{pairs: len(pairs)}
 	for _, b := range pairs {
 		he, ihc := picture(b.HEPixels, b), picture(b.IHCPixels, b)
 		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: e.Config.Sampler()})
@@ -101,25 +102,81 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 			return nil, fmt.Errorf("%s: %w", b.Names[0], err)
 		}
 		stain := results[0].Picture
-		s, err := metrics.SSIM(stain, ihc)
-		if err != nil {
+		if err := mean.add(stain, ihc); err != nil {
 			return nil, err
 		}
-		r, err := metrics.PSNR(stain, ihc)
-		if err != nil {
-			return nil, err
-		}
-		ssim, psnr = ssim+s/float64(len(pairs)), psnr+r/float64(len(pairs))
-		panel := infer.Panel(he, stain, ihc)
-		path := filepath.Join(e.Config.Run.Output, validationFolder, fmt.Sprintf("step-%d", step), filepath.Base(b.Names[0])+".png")
-		if err := writePanel(path, panel); err != nil {
-			return nil, err
-		}
-		if err := sink.Image(step, "validation/"+b.Names[0], rgba(panel)); err != nil {
+		if err := e.show(step, b.Names[0], infer.Panel(he, stain, ihc), sink); err != nil {
 			return nil, err
 		}
 	}
-	return []train.Scalar{{Name: "validation/ssim", Value: ssim}, {Name: "validation/psnr", Value: psnr}}, nil
+	return mean.scores(), nil
+}
+
+// reconstruct makes panels of H&E and IHC, each with what the autoencoder makes of it, and the mean SSIM and PSNR of these.
+func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, sink train.Sink) ([]train.Scalar, error) {
+	mean := likeness{pairs: 2 * len(pairs)}
+	for _, b := range pairs {
+		x, err := train.ImagesOf(pairsOf(b))
+		if err != nil {
+			return nil, err
+		}
+		values, err := t.Reconstruct(ctx, x, e.shown())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Names[0], err)
+		}
+		var panel []*imagefile.Image
+		for i, pix := range [][]uint8{b.HEPixels, b.IHCPixels} {
+			real, made := picture(pix, b), infer.FromValues(values[i*len(pix):(i+1)*len(pix)], b.Width, b.Height)
+			if err := mean.add(made, real); err != nil {
+				return nil, err
+			}
+			panel = append(panel, real, made)
+		}
+		if err := e.show(step, b.Names[0], infer.Panel(panel...), sink); err != nil {
+			return nil, err
+		}
+	}
+	return mean.scores(), nil
+}
+
+// shown are the weights that images are made with.
+func (e *Experiment) shown() train.Part {
+	if e.Config.Train.EMA {
+		return train.Averages
+	}
+	return train.Parameters
+}
+
+// likeness is the mean SSIM and PSNR of images and what they should be.
+type likeness struct {
+	pairs      int
+	ssim, psnr float64
+}
+
+func (l *likeness) add(made, real *imagefile.Image) error {
+	s, err := metrics.SSIM(made, real)
+	if err != nil {
+		return err
+	}
+	p, err := metrics.PSNR(made, real)
+	if err != nil {
+		return err
+	}
+	l.ssim, l.psnr = l.ssim+s/float64(l.pairs), l.psnr+p/float64(l.pairs)
+	return nil
+}
+
+func (l *likeness) scores() []train.Scalar {
+	return []train.Scalar{{Name: "validation/ssim", Value: l.ssim}, {Name: "validation/psnr", Value: l.psnr}}
+}
+
+// show writes a panel into the run's folder and to the sink.
+func (e *Experiment) show(step int, name string, panel *imagefile.Image, sink train.Sink) error {
+	path := filepath.Join(e.Config.Run.Output, validationFolder, fmt.Sprintf("step-%d", step), filepath.Base(name)+".png")
+	if err := writePanel(path, panel); err != nil {
+		return err
+	}
+	return sink.Image(step, "validation/"+name, rgba(panel))
 }
 
 // picture is the only image of a batch.

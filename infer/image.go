@@ -46,6 +46,11 @@ func values(dst []float32, m *imagefile.Image, height, width int) {
 	}
 }
 
+// FromValues turns values [height,width,3] that an autoencoder decoded, in about [−1,1], into an image.
+func FromValues(values []float32, width, height int) *imagefile.Image {
+	return picture(values, width, &imagefile.Image{Width: width, Height: height})
+}
+
 // picture turns decoded values [height,width,3] in about [−1,1] into an image and cuts the padding off:
 // round(clip(x/2 + 0.5, 0, 1)·255), halves to even.
 func picture(values []float32, width int, size *imagefile.Image) *imagefile.Image {

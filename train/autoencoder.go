@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/finite"
 )
 
 // autoencoder trains an autoencoder to give images back through latents that a normal distribution describes (Kingma and Welling
@@ -50,7 +53,7 @@ func (a *autoencoder) params() (gorgonia.Nodes, error) {
 func (a *autoencoder) size(e Example, d Draws) (size, error) {
 	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
 	k := a.network.Factor()
-	latents := n * (h / k) * (w / k) * a.network.LatentChannels
+	latents := a.latents(e)
 	switch {
 	case n < 1 || h < k || w < k || h%k != 0 || w%k != 0 || c != a.network.InChannels:
 		return size{}, fmt.Errorf("images %v: want [N,H,W,%d], H and W multiples of %d", e.Shape, a.network.InChannels, k)
@@ -60,6 +63,12 @@ func (a *autoencoder) size(e Example, d Draws) (size, error) {
 		return size{}, fmt.Errorf("%d draws: want %d for images %v", len(d.Noise), latents, e.Shape)
 	}
 	return size{batch: n, height: h, width: w}, nil
+}
+
+// latents is how many numbers the latents of an example's images are.
+func (a *autoencoder) latents(e Example) int {
+	k := a.network.Factor()
+	return e.Shape[0] * (e.Shape[1] / k) * (e.Shape[2] / k) * a.network.LatentChannels
 }
 
 func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
@@ -98,6 +107,42 @@ func (a *autoencoder) draw(g *rng.Torch, e Example) (Draws, error) {
 		return d, fmt.Errorf("noise: %w", err)
 	}
 	return d, nil
+}
+
+// Reconstruct returns what an autoencoder under training makes of an example's images through the mean of their latents, by its parameters
+// or their average: values as Example.Images has them, [N,H,W,3]. It changes nothing.
+func (t *Trainer) Reconstruct(ctx context.Context, e Example, part Part) (_ []float32, err error) {
+	a, ok := t.objective.(*autoencoder)
+	if !ok {
+		return nil, fmt.Errorf("reconstruction: a %s has none: want an %s", t.config.Objective, Autoencoder)
+	}
+	draws := Draws{Noise: make([]float32, a.latents(e))} // the mean
+	z, err := a.size(e, draws)
+	if err != nil {
+		return nil, err
+	}
+	s := op.NewScope("vae")
+	image := s.Input("image", z.batch, z.height, z.width, a.network.InChannels)
+	k := a.network.Factor()
+	noise := s.Input("noise", z.batch, z.height/k, z.width/k, a.network.LatentChannels)
+	decoded := vae.Decode(s, vae.Sample(s, vae.Encode(s, image, a.network), noise), a.network)
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if err := t.state.bind(s.Params(), part); err != nil {
+		return nil, err
+	}
+	p, err := t.compile(s, gorgonia.Nodes{decoded}, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	out, err := p.Run(ctx, vm.Feeds{image: dense(e.Images, image.Shape()...), noise: dense(draws.Noise, noise.Shape()...)})
+	if err != nil {
+		return nil, err
+	}
+	values := slices.Clone(out[0].Float32s())
+	return values, finite.Check("reconstruction", values, finite.Any)
 }
 
 func (a *autoencoder) title(Task) string { return string(Autoencoder) }

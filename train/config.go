@@ -45,6 +45,8 @@ type Config struct {
 	KeepEvery       int  `json:"keep-every" usage:"also keep those of steps that this number divides; 0 is none"`
 	ContinueUnsaved bool `json:"continue-unsaved" usage:"go on when a checkpoint can't be written, for lack of space say"`
 	ValidateEvery   int  `json:"validate-every" usage:"steps; 0 is never"`
+
+	LogEvery int `json:"-" key:"log-every" usage:"steps from one line of the log to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead"`
 }
 
 // AdamW holds the optimiser's constants.
@@ -108,6 +110,7 @@ func (c Config) Validate() error {
 	least("keep-last", c.KeepLast, 0)
 	least("keep-every", c.KeepEvery, 0)
 	least("validate-every", c.ValidateEvery, 0)
+	least("log-every", c.LogEvery, 0)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}

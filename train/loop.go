@@ -41,11 +41,13 @@ type RunOptions struct {
 	// checkpoint holds them; a run that goes on with others is refused.
 	Inputs map[string]string
 	// Source says what the examples are made of; nil if nothing is known. Its changes are refused as those of Inputs are.
-	Source  Source
-	Resume  Resume
-	Sink    Sink // may be nil; it stays the caller's
-	Hooks   Hooks
-	Version string // of the program, for checkpoints
+	Source Source
+	Resume Resume
+	Sink   Sink // may be nil; it stays the caller's
+	Hooks  Hooks
+	// ValidateFirst also validates a new run before its first step, if Config.ValidateEvery isn't 0.
+	ValidateFirst bool
+	Version       string // of the program, for checkpoints
 }
 
 // Source describes what examples are made of, such as image files.
@@ -149,6 +151,7 @@ type run struct {
 	mark         mark // behind the last update
 
 	began time.Time
+	means running
 }
 
 // mark is where a run stands between two optimisation steps: what checkpoints save.
@@ -159,7 +162,7 @@ type mark struct {
 
 // begin starts anew or from a checkpoint. It only reads.
 func begin(t *Trainer, o RunOptions) (*run, error) {
-	r := &run{RunOptions: o, trainer: t, config: t.config, folder: folder(o.Folder)}
+	r := &run{RunOptions: o, trainer: t, config: t.config, folder: folder(o.Folder), means: running{}}
 	if o.Examples == nil || o.Examples.Len() < 1 {
 		return r, errors.New("want at least one example")
 	}
@@ -208,7 +211,6 @@ func (r *run) here() mark {
 func (r *run) setMark() { r.mark = r.here() }
 
 func (r *run) train(ctx context.Context) error {
-	r.began = time.Now()
 	if len(r.accepted) > 0 {
 		if err := call(ctx, r.Hooks.Accepted, r.accepted); err != nil {
 			return err
@@ -217,6 +219,12 @@ func (r *run) train(ctx context.Context) error {
 	if err := call(ctx, r.Hooks.Start, r.result.Step); err != nil {
 		return err
 	}
+	if r.result.Step == 0 && r.ValidateFirst && r.config.ValidateEvery > 0 {
+		if err := r.validate(ctx, 0); err != nil {
+			return err
+		}
+	}
+	r.began = time.Now()
 	for r.trainer.Step() < r.config.MaxSteps {
 		m, err := r.step(ctx)
 		var bad *notFiniteError
@@ -272,7 +280,7 @@ func (r *run) notFiniteError(micro []drawn, reason error) error {
 func (r *run) step(ctx context.Context) (Metrics, error) {
 	defer r.settle()
 	begin, flop, images := time.Now(), r.trainer.operations(), 0
-	m := Metrics{Step: r.trainer.Step() + 1, Epoch: r.at().Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
+	m := Metrics{Step: r.trainer.Step() + 1, Steps: r.config.MaxSteps, Epoch: r.at().Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
 	counts := map[string]float64{}
 	var group []drawn
 	for len(group) < r.config.Accumulate && r.at().Epoch == m.Epoch {
@@ -311,6 +319,7 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 	for name, n := range counts {
 		m.Losses[name] /= n
 	}
+	m.Means = r.means.add(m.Losses)
 	m.GradientNorm, m.LearningRate, m.EMADecay = u.GradientNorm, u.LearningRate, u.EMADecay
 	m.Seconds = time.Since(begin).Seconds()
 	m.ImagesPerSecond = float64(images) / m.Seconds
@@ -356,7 +365,7 @@ func (r *run) notFinite(ctx context.Context, err error) error {
 	if errors.As(err, &bad) {
 		for _, d := range bad.micro {
 			if traced := r.trainer.Trace(ctx, d.example, d.draws); traced != nil {
-				err = fmt.Errorf("%w; %w", err, traced)
+				err = fmt.Errorf("%w\nfirst in %w", err, traced)
 				break
 			}
 		}
@@ -371,9 +380,9 @@ func (r *run) withCheckpoint(err error) error {
 	case failed != nil:
 		return err
 	case len(steps) == 0:
-		return fmt.Errorf("%w (no checkpoint was written)", err)
+		return fmt.Errorf("%w\nno checkpoint was written", err)
 	}
-	return fmt.Errorf("%w (the last good checkpoint is %s)", err, r.folder.path(steps[0]))
+	return fmt.Errorf("%w\nthe last good checkpoint is %s", err, r.folder.path(steps[0]))
 }
 
 // after reports a step, and validates and saves where it is time.
@@ -384,18 +393,9 @@ func (r *run) after(ctx context.Context, m Metrics) error {
 	if err := call(ctx, r.Hooks.Step, m); err != nil {
 		return err
 	}
-	if due(m.Step, r.config.ValidateEvery) && r.Hooks.Validate != nil {
-		scores, err := r.Hooks.Validate(ctx, r.trainer, m.Step)
-		if err != nil {
-			return fmt.Errorf("validation: %w", err)
-		}
-		if err := r.Sink.Scalars(m.Step, scores); err != nil {
+	if due(m.Step, r.config.ValidateEvery) {
+		if err := r.validate(ctx, m.Step); err != nil {
 			return err
-		}
-		if r.Hooks.Validated != nil {
-			if err := r.Hooks.Validated(ctx, m.Step, scores); err != nil {
-				return err
-			}
 		}
 	}
 	if due(m.Step, r.config.CheckpointEvery) {
@@ -407,6 +407,23 @@ func (r *run) after(ctx context.Context, m Metrics) error {
 		return call(ctx, r.Hooks.Epoch, m.Epoch)
 	}
 	return nil
+}
+
+func (r *run) validate(ctx context.Context, step int) error {
+	if r.Hooks.Validate == nil {
+		return nil
+	}
+	scores, err := r.Hooks.Validate(ctx, r.trainer, step)
+	if err != nil {
+		return fmt.Errorf("validation: %w", err)
+	}
+	if err := r.Sink.Scalars(step, scores); err != nil {
+		return err
+	}
+	if r.Hooks.Validated == nil {
+		return nil
+	}
+	return r.Hooks.Validated(ctx, step, scores)
 }
 
 func due(step, every int) bool { return every > 0 && step%every == 0 }

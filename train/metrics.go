@@ -12,15 +12,18 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Metrics are the numbers of an optimisation step.
 type Metrics struct {
 	Step            int // counted from 1
+	Steps           int // of the run
 	Epoch           int // counted from 0, of the step's last micro-step
 	Loss            float64
 	Losses          map[string]float64 // of a U-Net's tasks, of an autoencoder's loss its reconstruction and its divergence
+	Means           map[string]float64 // of Losses, over the last meanOf steps that have them, since the run began or went on
 	GradientNorm    float64            // before clipping
 	LearningRate    float64
 	EMADecay        float64
@@ -46,10 +49,51 @@ func (m Metrics) Scalars() []Scalar {
 	)
 }
 
-// String is a line for a terminal.
+// String is a line for a terminal. A loss that the step doesn't have, as where tasks alternate, is shown by its mean alone.
 func (m Metrics) String() string {
-	return fmt.Sprintf("step %d  loss %.4f  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB  %s left",
-		m.Step, m.Loss, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30), m.Left.Round(time.Second))
+	var losses strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(m.Means)) {
+		now := "-"
+		if x, ok := m.Losses[name]; ok {
+			now = fmt.Sprintf("%.4f", x)
+		}
+		fmt.Fprintf(&losses, "  %s %s (mean %.4f)", name, now, m.Means[name])
+	}
+	return fmt.Sprintf("step %d/%d%s  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB  %s left",
+		m.Step, m.Steps, &losses, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30), m.Left.Round(time.Second))
+}
+
+// Brief is String without what hardly changes, for a line that is drawn again and again.
+func (m Metrics) Brief() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(m.Means)) {
+		fmt.Fprintf(&b, "%s %.4f  ", name, m.Means[name])
+	}
+	fmt.Fprintf(&b, "lr %.3g  %.2f images/s  %s left", m.LearningRate, m.ImagesPerSecond, m.Left.Round(time.Second))
+	return b.String()
+}
+
+// meanOf is how many values a running mean is of at most.
+const meanOf = 100
+
+// running are the last values of losses by name.
+type running map[string][]float64
+
+// add takes the losses of a step and returns the means of all that there were.
+func (r running) add(losses map[string]float64) map[string]float64 {
+	for name, x := range losses {
+		r[name] = append(r[name], x)
+		if len(r[name]) > meanOf {
+			r[name] = slices.Delete(r[name], 0, 1)
+		}
+	}
+	means := map[string]float64{}
+	for name, values := range r {
+		for _, x := range values {
+			means[name] += x / float64(len(values))
+		}
+	}
+	return means
 }
 
 // Scalar is a number with its name, such as train/loss.

@@ -2,11 +2,16 @@ package train_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/train"
 )
@@ -43,4 +48,37 @@ func FuzzJSONLinesBegin(f *testing.F) {
 			t.Errorf("last line %q", last)
 		}
 	})
+}
+
+// Where tasks alternate, a line has both: the one of the step, and of both the running mean.
+func TestLinesNameBothTasks(t *testing.T) {
+	c := tinyRun()
+	c.MaxSteps, c.Accumulate = 3, 1
+	var lines []string
+	var means []map[string]float64
+	o := train.RunOptions{Folder: t.TempDir(), Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+		means = append(means, m.Means)
+		for name, x := range m.Losses {
+			lines = append(lines, fmt.Sprintf("%s %.4f", name, x))
+		}
+		m.GradientNorm, m.ImagesPerSecond, m.TFLOPS, m.Memory, m.Left = 1, 2, 3, 1<<30, time.Minute
+		lines = append(lines, m.String())
+		return nil
+	}}}
+	if _, err := runTiny(t.Context(), c, network(t), o); err != nil {
+		t.Fatal(err)
+	}
+	first, second, third := lines[0][len("generation "):], lines[2][len("translation "):], lines[4][len("generation "):]
+	mean := fmt.Sprintf("%.4f", means[2]["generation"])
+	rest := func(lr string) string {
+		return "  norm 1.000  lr " + lr + "  2.00 images/s  3.000 TFLOP/s  1.0 GiB  1m0s left"
+	}
+	want := []string{
+		"generation " + first, "step 1/3  generation " + first + " (mean " + first + ")" + rest("0"),
+		"translation " + second, "step 2/3  generation - (mean " + first + ")  translation " + second + " (mean " + second + ")" + rest("0.00025"),
+		"generation " + third, "step 3/3  generation " + third + " (mean " + mean + ")  translation - (mean " + second + ")" + rest("0.0005"),
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Error(diff)
+	}
 }

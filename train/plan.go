@@ -38,16 +38,22 @@ func (p Plan) Memory() int64 {
 	return p.Weights + p.Gradients + p.Optimiser + p.Average + p.Activations + p.Kernels
 }
 
+// Parameters is how many numbers the network has.
+func (t *Trainer) Parameters() int64 {
+	n := int64(0)
+	for _, a := range t.state.arrays {
+		n += int64(op.Size(a.shape))
+	}
+	return n
+}
+
 // Plan compiles the programs for examples, one of each kind that a run has, and takes a step with each to measure it. It spoils the
 // parameters: the trainer is of no use for a run afterwards.
 func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (Plan, error) {
 	if len(examples) == 0 || len(examples) != len(draws) {
 		return Plan{}, errors.New("training: a plan wants examples with their draws")
 	}
-	p := Plan{}
-	for _, a := range t.state.arrays {
-		p.Parameters += int64(op.Size(a.shape))
-	}
+	p := Plan{Parameters: t.Parameters()}
 	p.Weights, p.Gradients, p.Optimiser = 4*p.Parameters, 4*p.Parameters, 8*p.Parameters
 	if t.config.EMA {
 		p.Average = 4 * p.Parameters

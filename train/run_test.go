@@ -419,7 +419,7 @@ func TestFullDisk(t *testing.T) {
 	}{{"stop", "error: training: save ", true}, {"continue", "unsaved: save ", true}} {
 		dir := t.TempDir()
 		out, err := child(t, dir, net, childLimit+"="+test.limit).CombinedOutput()
-		last := "(the last good checkpoint is " + filepath.Join(dir, "checkpoint-4") + ")"
+		last := "\nthe last good checkpoint is " + filepath.Join(dir, "checkpoint-4") + "\n"
 		if (err != nil) != test.fails || !bytes.Contains(out, []byte(test.want)) || !bytes.Contains(out, []byte(last)) {
 			t.Errorf("%s: %v\n%s", test.limit, err, out)
 		}
@@ -507,7 +507,7 @@ func TestRunReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	var steps, epochs []int
-	o := train.RunOptions{Folder: dir, Sink: sink, Hooks: train.Hooks{
+	o := train.RunOptions{Folder: dir, Sink: sink, ValidateFirst: true, Hooks: train.Hooks{
 		Step: func(_ context.Context, m train.Metrics) error {
 			steps = append(steps, m.Step)
 			if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.Losses) == 0 {
@@ -543,7 +543,7 @@ func TestRunReports(t *testing.T) {
 		return lines
 	}
 	lines := read()
-	if len(lines) != 10 || lines[0]["step"] != 1 || lines[4]["validation/loss_ema"] <= 0 {
+	if len(lines) != 11 || lines[0]["step"] != 0 || lines[0]["validation/loss"] <= 0 || lines[1]["step"] != 1 || lines[5]["validation/loss_ema"] <= 0 {
 		t.Errorf("%d lines: %v", len(lines), lines)
 	}
 	// A crash in a line, and a run that goes on after step 6.
@@ -554,7 +554,7 @@ func TestRunReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := mustRead(t, path)
-	if !bytes.HasSuffix(text, []byte("\n{\"step\":7,\"x\":null}\n")) || bytes.Count(text, []byte("\n")) != 8 {
+	if !bytes.HasSuffix(text, []byte("\n{\"step\":7,\"x\":null}\n")) || bytes.Count(text, []byte("\n")) != 9 {
 		t.Errorf("%s", text)
 	}
 }

@@ -23,15 +23,18 @@ func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, 
 			if err != nil {
 				return nil, err
 			}
-			for part, sum := range map[Part]*Scalar{Parameters: &loss, Averages: &average} {
-				if part == Averages && !t.config.EMA {
+			for _, of := range []struct {
+				part Part
+				sum  *Scalar
+			}{{Parameters, &loss}, {Averages, &average}} {
+				if of.part == Averages && !t.config.EMA {
 					continue
 				}
-				x, err := t.Loss(ctx, e, d, part)
+				x, err := t.Loss(ctx, e, d, of.part)
 				if err != nil {
 					return nil, fmt.Errorf("example %d: %w", i, err)
 				}
-				sum.Value += x / float64(len(examples))
+				of.sum.Value += x / float64(len(examples))
 			}
 		}
 		if !t.config.EMA {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +21,7 @@ const (
 
 func trainCommand() *cobra.Command {
 	var set []string
-	var resume, on string
+	var resume, on, every string
 	var override, fallBack, dryRun bool
 	command := &cobra.Command{
 		Use:   "train EXPERIMENT.yaml",
@@ -47,6 +45,9 @@ lists them all.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if on != "" {
 				set = append(set, "run.device="+on)
+			}
+			if cmd.Flags().Changed("log-every") {
+				set = append(set, "train.log-every="+every)
 			}
 			c, values, err := experiments.Load(args[0], set)
 			if err != nil {
@@ -72,6 +73,7 @@ lists them all.`,
 	f := command.Flags()
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
 	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+devices.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
+	f.StringVar(&every, "log-every", "0", "short for --set train.log-every=N: steps from one line to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead")
 	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, auto (latest, or a new run where there is none), or the checkpoint's folder")
 	f.BoolVar(&override, "override", false, "with --resume: go on under a changed configuration")
 	f.BoolVar(&fallBack, "fall-back", false, "with --resume latest: go on from the checkpoint before if the latest is damaged")
@@ -115,7 +117,12 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	notes(cmd, e)
-	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: trainLines(cmd, c)})
+	if err := e.WriteHeader(cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	log := newTrainLog(cmd.ErrOrStderr(), c)
+	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: log.hooks()})
+	log.close()
 	if s := e.Skipped(); s.Pairs > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", s)
 	}
@@ -160,46 +167,5 @@ func advice(err error) error {
 func notes(cmd *cobra.Command, e *experiments.Experiment) {
 	for _, n := range e.Notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
-	}
-}
-
-// trainLines tell of a run, a line an event.
-func trainLines(cmd *cobra.Command, c configs.Experiment) train.Hooks {
-	w := cmd.ErrOrStderr()
-	return train.Hooks{
-		Accepted: func(_ context.Context, changes []string) error {
-			fmt.Fprintf(w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(changes, "\n  "))
-			return nil
-		},
-		Start: func(_ context.Context, step int) error {
-			if step > 0 {
-				fmt.Fprintf(w, "going on after step %d of %d\n", step, c.Train.MaxSteps)
-			}
-			return nil
-		},
-		Step: func(_ context.Context, m train.Metrics) error {
-			fmt.Fprintln(w, m)
-			return nil
-		},
-		Skip: func(_ context.Context, step int, reason error) error {
-			fmt.Fprintf(w, "step %d is left out: %v\n", step, reason)
-			return nil
-		},
-		Validated: func(_ context.Context, step int, scores []train.Scalar) error {
-			fmt.Fprintf(w, "step %d", step)
-			for _, s := range scores {
-				fmt.Fprintf(w, "  %s %.4f", s.Name, s.Value)
-			}
-			fmt.Fprintln(w)
-			return nil
-		},
-		Checkpoint: func(_ context.Context, path string) error {
-			fmt.Fprintln(w, "saved "+filepath.Clean(path))
-			return nil
-		},
-		Unsaved: func(_ context.Context, reason error) error {
-			fmt.Fprintf(w, "a checkpoint could not be written, the run goes on without: %v\n", reason)
-			return nil
-		},
 	}
 }

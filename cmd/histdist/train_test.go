@@ -142,7 +142,7 @@ func TestInterruptedStartIsNoFailure(t *testing.T) {
 		output := filepath.Join(dir, fmt.Sprint(n))
 		code := run(c, append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...), &stdout, &stderr)
 		cancel()
-		begun = strings.Contains(stderr.String(), "step 1 ")
+		begun = strings.Contains(stderr.String(), "step 1/")
 		if code != exitOK || !begun && !strings.HasSuffix(stderr.String(), "stopped before the first step: nothing to save\n") {
 			t.Errorf("interrupted at look %d: exit code %d:\n%s", n, code, &stderr)
 		}

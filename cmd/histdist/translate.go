@@ -138,8 +138,13 @@ func printNotes(cmd *cobra.Command, notes []string) {
 
 // reporter shows bars on a terminal and writes log lines elsewhere.
 func reporter(w io.Writer) infer.Reporter {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(w) {
 		return newBars(w)
 	}
 	return &lines{w: w, log: slog.New(slog.NewTextHandler(w, nil))}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -14,7 +14,7 @@ import (
 var ErrNotFinite = finite.Err
 
 // checkFinite looks at a step's result. The error names the step's node and gives the ranges of its inputs, as they are
-// after the step: an input whose memory the result took over is left out.
+// after the step, a line for each; an input whose memory the result took over is left out.
 func (p *Program) checkFinite(s *step) error {
 	if err := p.device.Synchronize(); err != nil {
 		return err
@@ -23,8 +23,13 @@ func (p *Program) checkFinite(s *step) error {
 	if err != nil || out.bad == 0 {
 		return err
 	}
+	const most = 4 // lines on inputs
 	var in []string
 	for i, v := range s.in {
+		if i == most {
+			in = append(in, fmt.Sprintf("and %d more", len(s.in)-most))
+			break
+		}
 		if v.root == s.out.root {
 			in = append(in, fmt.Sprintf("input %d %s %v overwritten", i, v.name, []int(v.shape)))
 			continue
@@ -35,7 +40,7 @@ func (p *Program) checkFinite(s *step) error {
 		}
 		in = append(in, fmt.Sprintf("input %d %s %v %s", i, v.name, []int(v.shape), r))
 	}
-	return fmt.Errorf("result %v %s: %w; %s", []int(s.out.shape), out, ErrNotFinite, strings.Join(in, ", "))
+	return fmt.Errorf("result %v %s: %w\n  %s", []int(s.out.shape), out, ErrNotFinite, strings.Join(in, "\n  "))
 }
 
 // span is the range of the finite elements of a value and the number of the others.

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/train"
+)
+
+// trainLog tells how a training goes: in lines, and on a terminal with a bar below them.
+type trainLog struct {
+	w     io.Writer
+	every int // steps from one line to the next; 0 is none
+	total int
+	first bool       // no step was told of
+	bar   *statusBar // nil without a terminal
+}
+
+func newTrainLog(w io.Writer, c configs.Experiment) *trainLog {
+	l := &trainLog{w: w, every: c.Train.LogEvery, total: c.Train.MaxSteps, first: true}
+	switch {
+	case isTerminal(w):
+		l.bar = &statusBar{w: w, width: func() int {
+			width, _, err := term.GetSize(int(w.(*os.File).Fd()))
+			if err != nil || width < 1 {
+				return 80
+			}
+			return width
+		}}
+		l.w = l.bar // its lines go above the bar
+	case l.every == 0:
+		l.every = spacing(l.total)
+	}
+	return l
+}
+
+// spacing is the smallest of 1, 2, 5, 10, 20 … steps that makes about 1000 lines of a run at most.
+func spacing(steps int) int {
+	for unit := 1; ; unit *= 10 {
+		for _, n := range []int{unit, 2 * unit, 5 * unit} {
+			if steps/n <= 1000 {
+				return n
+			}
+		}
+	}
+}
+
+// close takes the bar away, so that what follows is written in its place.
+func (l *trainLog) close() {
+	if l.bar != nil {
+		l.bar.set("")
+	}
+}
+
+func (l *trainLog) hooks() train.Hooks {
+	return train.Hooks{
+		Accepted: func(_ context.Context, changes []string) error {
+			fmt.Fprintf(l.w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(changes, "\n  "))
+			return nil
+		},
+		Start: func(_ context.Context, step int) error {
+			if step > 0 {
+				fmt.Fprintf(l.w, "going on after step %d of %d\n", step, l.total)
+			}
+			return nil
+		},
+		Step: func(_ context.Context, m train.Metrics) error {
+			l.step(m)
+			return nil
+		},
+		Skip: func(_ context.Context, step int, reason error) error {
+			fmt.Fprintf(l.w, "step %d is left out: %v\n", step, reason)
+			return nil
+		},
+		Validated: func(_ context.Context, step int, scores []train.Scalar) error {
+			text := fmt.Sprintf("step %d", step)
+			for _, s := range scores {
+				text += fmt.Sprintf("  %s %.4f", s.Name, s.Value)
+			}
+			fmt.Fprintln(l.w, text)
+			return nil
+		},
+		Checkpoint: func(_ context.Context, path string) error {
+			fmt.Fprintln(l.w, "saved "+filepath.Clean(path))
+			return nil
+		},
+		Unsaved: func(_ context.Context, reason error) error {
+			fmt.Fprintf(l.w, "a checkpoint could not be written, the run goes on without: %v\n", reason)
+			return nil
+		},
+	}
+}
+
+// step tells of a step: the first, the last, and those that are due.
+func (l *trainLog) step(m train.Metrics) {
+	if l.bar != nil {
+		const cells = 30
+		full := m.Step * cells / l.total
+		l.bar.set(fmt.Sprintf("step %d/%d [%s%s]  %s", m.Step, l.total, strings.Repeat("=", full), strings.Repeat(" ", cells-full), m.Brief()))
+	}
+	if l.every > 0 && (l.first || m.Step%l.every == 0 || m.Step == l.total) {
+		fmt.Fprintln(l.w, m)
+	}
+	l.first = false
+}
+
+// statusBar is a line at the end of a terminal that stays below what is written to it.
+type statusBar struct {
+	w     io.Writer
+	width func() int // of the terminal, in characters
+	text  string
+}
+
+// clearLine moves to the beginning of the terminal's line and empties it.
+const clearLine = "\r\x1b[K"
+
+// set shows another text, cut to the terminal's width.
+func (b *statusBar) set(text string) {
+	if runes := []rune(text); len(runes) >= b.width() {
+		text = string(runes[:b.width()-1])
+	}
+	b.text = text
+	fmt.Fprint(b.w, clearLine+text)
+}
+
+// Write writes whole lines above the bar.
+func (b *statusBar) Write(lines []byte) (int, error) {
+	if _, err := fmt.Fprintf(b.w, "%s%s%s", clearLine, lines, b.text); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
+}

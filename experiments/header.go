@@ -1,0 +1,93 @@
+package experiments
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/train"
+)
+
+// WriteHeader says in a few lines what a run is about to do, and with what.
+func (e *Experiment) WriteHeader(w io.Writer) error {
+	c := e.Config
+	images := "whole images"
+	if c.Data.Crop > 0 {
+		images = fmt.Sprintf("crops of %d pixels", c.Data.Crop)
+	}
+	if c.Data.Augment {
+		images += ", augmented"
+	}
+	network := fmt.Sprintf("U-Net of %d parameters, %s", e.trainer.Parameters(), c.Train.Prediction)
+	if c.Train.Objective == train.Autoencoder {
+		network = fmt.Sprintf("autoencoder of %d parameters", e.trainer.Parameters())
+	}
+	if c.Train.EMA {
+		network += ", with its moving average"
+	}
+	var devices []string
+	for _, d := range e.devices {
+		devices = append(devices, d.Name())
+	}
+	device := strings.Join(devices, ", ")
+	if d, ok := e.device.(interface{ Threads() int }); ok {
+		device += ", " + plural(d.Threads(), "thread")
+	}
+	each := c.Data.Batch * c.Train.Accumulate
+	_, err := fmt.Fprintf(w, `data        %s; %s
+model       %s: %s
+device      %s, %s
+training    %d steps of %s of %s: effective batch %d, %.1f epochs; learning rate %g, %s
+validation  %s
+output      %s
+`, describe(c.Data, e.Pairs), images, c.Model.Base, network, device, c.Train.Precision,
+		c.Train.MaxSteps, plural(c.Train.Accumulate, "micro-step"), plural(c.Data.Batch, "pair"), each, e.epochs(), c.Train.Base,
+		warmup(c.Train), e.describeValidation(), c.Run.Output)
+	return err
+}
+
+// epochs is how often a run sees every pair.
+func (e *Experiment) epochs() float64 {
+	c := e.Config.Train
+	updates := (e.source.Len() + c.Accumulate - 1) / c.Accumulate // the last of an epoch may have fewer micro-steps
+	return float64(c.MaxSteps) / float64(updates)
+}
+
+func warmup(c train.Config) string {
+	text := string(c.Schedule)
+	if c.Schedule != train.Constant && c.Warmup > 0 {
+		text += fmt.Sprintf(" after %d steps of warm-up", c.Warmup)
+	}
+	if c.Schedule != train.Constant && c.Warmup >= c.MaxSteps {
+		text += ", longer than the run"
+	}
+	return text
+}
+
+func (e *Experiment) describeValidation() string {
+	c := e.Config
+	if c.Train.ValidateEvery == 0 {
+		return "none"
+	}
+	when := fmt.Sprintf("every %s", plural(c.Train.ValidateEvery, "step"))
+	if c.Validation.AtStart {
+		when += " and before the first"
+	}
+	n := len(e.Pairs.Validation)
+	return fmt.Sprintf("%s: loss of %s, %s", when, plural(min(c.Validation.Pairs, n), "pair"), shownAs(c, min(c.Validation.Translations, n)))
+}
+
+func shownAs(c configs.Experiment, n int) string {
+	if c.Train.Objective == train.Autoencoder {
+		return "reconstructions of " + plural(n, "pair")
+	}
+	return fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), c.Validation.StepsInversion, c.Validation.StepsTranslation)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
