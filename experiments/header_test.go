@@ -19,7 +19,7 @@ func TestHeader(t *testing.T) {
 		text = strings.ReplaceAll(text, old, stable)
 	}
 	// Three micro-steps an epoch are two updates, the second of one micro-step.
-	want := `data        6 pairs for training, 2 for validation, in DATA; crops of 64 pixels, augmented
+	want := `data        6 pairs for training, 2 for validation, in DATA (mist); crops of 64 pixels, augmented
 model       MODEL: U-Net of N parameters, v_prediction, with its moving average
 device      ref, float32
 training    6 steps of 2 micro-steps of 2 pairs: effective batch 4, 3.0 epochs; learning rate 0.001, cosine after 6 steps of warm-up, longer than the run

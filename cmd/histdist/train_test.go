@@ -133,6 +133,13 @@ func TestInterruptedStartIsNoFailure(t *testing.T) {
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr strings.Builder
+	if code := run(ended, append([]string{"train", "demo", "--dry-run"}, tinyTraining(t, pairs, filepath.Join(dir, "dry"))...), &stdout, &stderr); code != exitFailed {
+		t.Errorf("dry run: exit code %d, want %d", code, exitFailed)
+	}
+	check(t, "standard error", stderr.String(), "histdist train: interrupted: nothing was measured\n")
 	begun := false
 	for n := int64(1); !begun; n += max(1, n/2) {
 		ctx, cancel := context.WithCancel(t.Context())
