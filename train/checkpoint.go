@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // A checkpoint is a folder checkpoint-STEP:
@@ -150,7 +152,7 @@ func (f folder) save(t *Trainer, c checkpoint, source Source) (path string, err 
 	if err := os.Rename(latest+".new", latest); err != nil {
 		return "", err
 	}
-	return to, syncFolder(string(f))
+	return to, atomicfile.SyncFolder(string(f))
 }
 
 func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
@@ -184,7 +186,7 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 	}
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() {
-			err = syncFolder(path)
+			err = atomicfile.SyncFolder(path)
 		}
 		return err
 	})
@@ -199,7 +201,7 @@ func (f folder) replace(step int, hidden string) error {
 	if err := os.Rename(hidden, path); err != nil {
 		return err
 	}
-	if err := syncFolder(string(f)); err != nil {
+	if err := atomicfile.SyncFolder(string(f)); err != nil {
 		return err
 	}
 	return os.RemoveAll(old)

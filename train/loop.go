@@ -31,6 +31,7 @@ type Hooks struct {
 	Validated  func(ctx context.Context, step int, scores []Scalar) error        // what Validate returned is in the sink
 	Checkpoint func(ctx context.Context, path string) error                      // a checkpoint is complete
 	Unsaved    func(ctx context.Context, reason error) error                     // a checkpoint failed; the run goes on without
+	Note       func(ctx context.Context, text string) error                      // what a user should know of the folder
 }
 
 // RunOptions say what a run learns from and where it writes.
@@ -80,6 +81,11 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 		return Result{}, fmt.Errorf("training: %w", err)
 	}
 	defer func() { err = errors.Join(err, locked.Close()) }()
+	if locked.Note != "" {
+		if err := call(ctx, o.Hooks.Note, locked.Note); err != nil {
+			return Result{}, fmt.Errorf("training: %w", err)
+		}
+	}
 	r, err := begin(t, o)
 	if err == nil {
 		err = r.open()

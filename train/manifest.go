@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 const manifestFile = "manifest.json"
@@ -131,7 +133,7 @@ func writeFile(path string, text []byte) error {
 		return err
 	}
 	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, atomicfile.Sync(f), f.Close())
 }
 
 func writeJSON(path string, v any) error {
@@ -140,13 +142,4 @@ func writeJSON(path string, v any) error {
 		return err
 	}
 	return writeFile(path, append(text, '\n'))
-}
-
-// syncFolder waits until the disk has a folder's names.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -81,6 +81,7 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err
 		PatientPattern: e.PatientPattern, Settings: e.Settings(), Problems: earlier,
 		Networks: evaluate.Networks(e.Paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
 		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Progress: stages(cmd.ErrOrStderr()),
+		Note: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text) },
 	})
 	if err != nil {
 		return err

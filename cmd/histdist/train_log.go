@@ -95,6 +95,10 @@ func (l *trainLog) hooks() train.Hooks {
 			fmt.Fprintf(l.w, "a checkpoint could not be written, the run goes on without: %v\n", reason)
 			return nil
 		},
+		Note: func(_ context.Context, text string) error {
+			fmt.Fprintln(l.w, "note: "+text)
+			return nil
+		},
 	}
 }
 

@@ -2,7 +2,7 @@
 // their files here, so that one rule holds for all:
 //
 //   - An image file is one with an image's extension, in capitals or not: see Extensions. It is not opened.
-//   - Symbolic links to files and folders are followed. A folder is not entered from inside itself, whatever the links: cycles end.
+//   - Symbolic links to files and folders are followed. A folder is not entered from inside itself, whatever the links, nor one that it is in: cycles end.
 //   - Hidden files and folders and those of systems and programs are passed over: see Hidden.
 //   - Panels that this program made are passed over, and all images that it made where that is asked for: see Outputs.
 //   - A folder that can't be read and a link that leads nowhere don't end the search; they are listed.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -36,7 +37,11 @@ func Pattern(ctx context.Context, pattern string, o Options) (*Listing, error) {
 	}
 	elements := strings.Split(norm.NFC.String(filepath.ToSlash(rest)), "/")
 	w := newWalker(ctx, root, o)
-	return w.finish(w.match(place{path: root, chain: []fs.FileInfo{info}}, elements))
+	start, err := w.start(info)
+	if err != nil {
+		return nil, plain(err)
+	}
+	return w.finish(w.match(start, elements))
 }
 
 // match visits what fits the elements of a pattern below a folder.
@@ -67,7 +72,10 @@ func (w *walker) match(p place, elements []string) error {
 		if err != nil || !info.IsDir() {
 			continue
 		}
-		inside.chain = append(inside.chain, append(p.chain, info)...)
+		if inside.real, err = filepath.EvalSymlinks(filepath.Join(p.real, name)); err != nil {
+			continue
+		}
+		inside.chain = append(slices.Clip(p.chain), folder{inside.real, info})
 		if err := w.match(inside, elements[1:]); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Options say what is found; the zero value finds everything below a folder but panels.
@@ -92,7 +93,20 @@ func (w *walker) images() (*Listing, error) {
 	if err != nil && len(entries) == 0 {
 		return nil, plain(err)
 	}
-	return w.finish(w.enter(place{path: w.l.Root, chain: []fs.FileInfo{info}}, entries, err))
+	start, realErr := w.start(info)
+	if realErr != nil {
+		return nil, plain(realErr)
+	}
+	return w.finish(w.enter(start, entries, err))
+}
+
+// start is the root as a place.
+func (w *walker) start(info fs.FileInfo) (place, error) {
+	real, err := filepath.EvalSymlinks(w.l.Root)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	return place{path: w.l.Root, real: real, chain: []folder{{real, info}}}, err
 }
 
 // finish sorts what was found and passes over the program's own images.
@@ -109,10 +123,22 @@ func (w *walker) finish(err error) (*Listing, error) {
 // place is a folder on the way of a search.
 type place struct {
 	path, name string
-	chain      []fs.FileInfo // the folders from the root to this one
+	real       string   // path without links
+	chain      []folder // those from the root to this one
 	// linked are the folders that links led to, since the first link on the way from the root; nil before it. Inside a linked folder,
 	// links lead to every folder once: where folders are linked to each other, the ways through them are more than can be walked.
 	linked *[]fs.FileInfo
+}
+
+// folder is one that is being walked.
+type folder struct {
+	real string // path without links
+	info fs.FileInfo
+}
+
+// isIn reports whether a folder is this one, or this one is in it.
+func (f folder) isIn(real string, info fs.FileInfo) bool {
+	return os.SameFile(f.info, info) || strings.HasPrefix(f.real, strings.TrimSuffix(real, string(filepath.Separator))+string(filepath.Separator))
 }
 
 func (w *walker) enter(p place, entries []fs.DirEntry, err error) error {
@@ -164,10 +190,17 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 		return nil
 	}
 	is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
-	if slices.ContainsFunc(p.chain, is) || slices.ContainsFunc(w.except, is) {
+	real := filepath.Join(p.real, name)
+	if link {
+		if real, err = filepath.EvalSymlinks(real); err != nil {
+			w.unreadable(path, err)
+			return nil
+		}
+	}
+	if slices.ContainsFunc(p.chain, func(f folder) bool { return f.isIn(real, info) }) || slices.ContainsFunc(w.except, is) {
 		return nil
 	}
-	inside := place{path: path, name: below, chain: append(slices.Clip(p.chain), info), linked: p.linked}
+	inside := place{path: path, name: below, real: real, chain: append(slices.Clip(p.chain), folder{real, info}), linked: p.linked}
 	if link {
 		if inside.linked == nil {
 			inside.linked = new([]fs.FileInfo)

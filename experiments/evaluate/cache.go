@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"github.com/histdist/histdist/internal/lockfile"
 )
 
 // key names a record of a cache: origin.Origin.Key of what its values are computed from.
@@ -27,6 +27,9 @@ type key [sha256.Size]byte
 //
 // It may be used by several goroutines, and by one process.
 type Cache struct {
+	Note string // what a user should know of its lock; ""
+
+	lock   *lockfile.Lock
 	mu     sync.Mutex
 	file   *os.File
 	end    int64
@@ -63,13 +66,20 @@ func OpenCache(path string) (c *Cache, err error) {
 			err = errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 		}
 	}()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errInUse
+	lock, err := lockfile.Acquire(path + ".lock")
+	if err != nil {
+		var held *lockfile.HeldError
+		if errors.As(err, &held) {
+			err = fmt.Errorf("%w: %w", errInUse, held)
 		}
 		return nil, err
 	}
-	c = &Cache{file: f, places: map[key]place{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	c = &Cache{Note: lock.Note, lock: lock, file: f, places: map[key]place{}}
 	if err := c.scan(); err != nil {
 		return nil, err
 	}
@@ -195,7 +205,7 @@ func (c *Cache) put(k key, data []byte) error {
 }
 
 // Close closes the file, which ends its lock.
-func (c *Cache) Close() error { return c.file.Close() }
+func (c *Cache) Close() error { return errors.Join(c.file.Close(), c.lock.Close()) }
 
 // numbers reads a record of float64 values.
 func (c *Cache) numbers(k key) ([]float64, bool, error) {

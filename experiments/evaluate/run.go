@@ -35,6 +35,8 @@ type Options struct {
 
 	Software string    // of the results
 	Problems []Problem // of what went before, such as a translation
+	// Note, which may be nil, is told what a user should know of the folder.
+	Note func(text string)
 	// Progress, which may be nil, is told how many of how many pictures or pairs of a stage are done, by one goroutine at a time.
 	Progress func(stage string, done, total int)
 }
@@ -74,6 +76,9 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
+	if cache.Note != "" && o.Note != nil {
+		o.Note(cache.Note)
+	}
 
 	e := newEvaluation(o, pairs, cache)
 	if err := e.train(ctx); err != nil {

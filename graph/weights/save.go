@@ -18,6 +18,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/histdist/histdist/graph/weights/internal/parallel"
+	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/finite"
 )
 
@@ -187,7 +188,7 @@ func (w *writer) create(name string, fill func(*bufio.Writer) error) error {
 	if err := fill(b); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if err := errors.Join(b.Flush(), f.Sync()); err != nil {
+	if err := errors.Join(b.Flush(), atomicfile.Sync(f)); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	return f.Close()
@@ -220,7 +221,7 @@ func (w *writer) publish() error {
 			return err
 		}
 	}
-	return w.sync()
+	return atomicfile.SyncFolder(w.folder)
 }
 
 func (w *writer) exists(name string) bool {
@@ -280,16 +281,7 @@ func (w *writer) writeIndex(rename func(string) string) error {
 	if err := os.Rename(filepath.Join(w.folder, fresh(name)), filepath.Join(w.folder, name)); err != nil {
 		return err
 	}
-	return w.sync()
-}
-
-// sync waits until the disk has the folder's names.
-func (w *writer) sync() error {
-	d, err := os.Open(w.folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return atomicfile.SyncFolder(w.folder)
 }
 
 // removeNew removes what an unsuccessful save has written.

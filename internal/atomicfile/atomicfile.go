@@ -11,12 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Write writes a file in one step, in place of one that is there. Errors name the path.
 func Write(path string, data []byte) (err error) {
-	folder, name := filepath.Split(path)
-	temporary := filepath.Join(folder, "."+name+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
+	folder, name := filepath.Dir(path), filepath.Base(path)
+	temporary := filepath.Join(folder, hidden(name)+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -31,7 +32,7 @@ func Write(path string, data []byte) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := Sync(f); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
@@ -40,21 +41,17 @@ func Write(path string, data []byte) (err error) {
 	if err := os.Rename(temporary, path); err != nil {
 		return err
 	}
-	return syncFolder(folder)
+	return SyncFolder(folder)
 }
 
-// syncFolder makes a renaming last. Systems that can't sync folders are left to themselves.
-func syncFolder(folder string) error {
-	if folder == "" {
-		folder = "."
+// hidden begins the name of what is written beside its place: a dot and as much of the name as leaves room, for file systems allow
+// names of 255 bytes, or fewer.
+func hidden(name string) string {
+	const longest = 60
+	if len(name) > longest {
+		name = strings.ToValidUTF8(name[:longest], "")
 	}
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_ = f.Sync() // not every file system can
-	return nil
+	return "." + name
 }
 
 // Folder makes the folder path, which must not exist, of what fill writes into a new folder beside it.
@@ -68,7 +65,7 @@ func Folder(path string, fill func(dir string) error) (err error) {
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(parent, "."+filepath.Base(path)+".new-")
+	dir, err := os.MkdirTemp(parent, hidden(filepath.Base(path))+".new-")
 	if err != nil {
 		return err
 	}
@@ -83,7 +80,10 @@ func Folder(path string, fill func(dir string) error) (err error) {
 	if err := fill(dir); err != nil {
 		return err
 	}
-	return os.Rename(dir, path)
+	if err := os.Rename(dir, path); err != nil {
+		return err
+	}
+	return SyncFolder(parent)
 }
 
 // Copy copies a file into a folder that Folder fills, and waits until the disk has it.
@@ -98,5 +98,5 @@ func Copy(dst, src string) error {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	return errors.Join(err, to.Sync(), to.Close())
+	return errors.Join(err, Sync(to), to.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/histdist/histdist/internal/atomicfile"
@@ -62,4 +63,24 @@ func TestFolder(t *testing.T) {
 		t.Error("a folder that exists was made again")
 	}
 	only(t, filepath.Dir(path), "made")
+}
+
+// Names of 255 bytes are the longest that most file systems allow: what is written beside them has a shorter one.
+func TestLongNames(t *testing.T) {
+	for _, name := range []string{strings.Repeat("x", 255), strings.Repeat("ä", 127), strings.Repeat("日", 85)} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := atomicfile.Write(path, []byte("text")); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "text" {
+			t.Errorf("%q, %v", text, err)
+		}
+		folder := filepath.Join(t.TempDir(), name)
+		if err := atomicfile.Folder(folder, func(string) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		if err := atomicfile.SyncFolder(folder); err != nil {
+			t.Error(err)
+		}
+	}
 }
