@@ -19,7 +19,7 @@ BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./gr
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models bench-busy man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ bench-unet: ## time a full-size U-Net step and a training step (20 GB of memory)
 bench-models: build ## time the networks at full size (HISTDIST_TORCH_PYTHON: a Python with diffusers to compare with)
 	bin/histdist bench --training
 	@if [ -n "$(HISTDIST_TORCH_PYTHON)" ]; then $(HISTDIST_TORCH_PYTHON) scripts/bench_models_torch.py --training; fi
+
+# BEFORE: another build of the program to compare with.
+bench-busy: build ## time a translation next to other processes that compute (BEFORE=…/histdist to compare)
+	scripts/bench_busy.sh $(BEFORE) bin/histdist
 
 man: build ## write manual pages into man/
 	bin/histdist man man

@@ -55,7 +55,7 @@ type Evaluate struct {
 	Seed      int64   `key:"seed" usage:"of all that is drawn: resamples, subsets, halves; 0 to 4294967295"`
 
 	Device  string `key:"device" usage:"for the networks: auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
-	Threads int    `key:"threads" usage:"processor threads; 0 is all"`
+	Threads int    `key:"threads" usage:"processor threads; 0 is one for each core that may be used"`
 	Batch   int    `key:"batch" usage:"images that go through a network together"`
 
 	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`

@@ -73,7 +73,7 @@ type Validation struct {
 type Run struct {
 	Output      string `key:"output" usage:"folder of checkpoints, metrics and panels"`
 	Device      string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …; several, such as cuda:0,cuda:1, share the micro-steps of a step (train.accumulate)"`
-	Threads     int    `key:"threads" usage:"processor threads; 0 is all"`
+	Threads     int    `key:"threads" usage:"processor threads; 0 is one for each core that may be used"`
 	TensorBoard bool   `key:"tensorboard" usage:"write event files for TensorBoard"`
 }
 

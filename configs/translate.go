@@ -36,7 +36,7 @@ type Translate struct {
 
 	Precision string `key:"precision" usage:"float32, or bfloat16 for less memory"`
 	Device    string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
-	Threads   int    `key:"threads" usage:"processor threads; 0 is all"`
+	Threads   int    `key:"threads" usage:"processor threads; 0 is one for each core that may be used"`
 	LowMemory bool   `key:"low-memory" usage:"use less memory, in more time"`
 	Batch     int    `key:"batch" usage:"images of one size that are translated together"`
 

@@ -76,7 +76,7 @@ again (training-sparing); --only chooses.`,
 	}
 	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
 	c.Flags().StringVar(&precision, "precision", "float32", "float32 or bfloat16")
-	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is all")
+	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
 	c.Flags().BoolVar(&o.LowMemory, "low-memory", false, "use less memory, in more time")
 	c.Flags().BoolVar(&o.Training, "training", false, "also a training step at 32×32 latents")
 	c.Flags().IntVar(&o.Runs, "runs", 2, "runs of each; the fastest counts, with --model the median")

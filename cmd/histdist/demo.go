@@ -52,7 +52,7 @@ It took %.1f s. The model is small and knows synthetic tissue alone. With a mode
 	}
 	c.Flags().StringVar(&out, "out", "demo", "folder to write")
 	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
-	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is all")
+	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
 	c.AddCommand(demoMeasureCommand())
 	return c
 }
