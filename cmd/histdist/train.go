@@ -121,6 +121,7 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 		return err
 	}
 	log := newTrainLog(cmd.ErrOrStderr(), c)
+	log.resumes = resume.Allowed
 	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: log.hooks()})
 	log.close()
 	if s := e.Skipped(); s.Pairs > 0 {

@@ -21,6 +21,8 @@ type trainLog struct {
 	total int
 	first bool       // no step was told of
 	bar   *statusBar // nil without a terminal
+
+	resumes bool // the run goes on where it can
 }
 
 func newTrainLog(w io.Writer, c configs.Experiment) *trainLog {
@@ -68,6 +70,8 @@ func (l *trainLog) hooks() train.Hooks {
 		Start: func(_ context.Context, step int) error {
 			if step > 0 {
 				fmt.Fprintf(l.w, "going on after step %d of %d\n", step, l.total)
+			} else if l.resumes {
+				fmt.Fprintln(l.w, "no checkpoint to go on from: a new run begins")
 			}
 			return nil
 		},

@@ -91,7 +91,8 @@ func TestMovedRunGoesOn(t *testing.T) {
 		return stderr.String()
 	}
 	do("data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
-	do(append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...)...)
+	check(t, "standard error", do(append([]string{"train", "demo", "--set", "run.threads=1", "--resume", auto}, tinyTraining(t, pairs, output)...)...),
+		"no checkpoint to go on from: a new run begins")
 	if err := os.CopyFS(archive, os.DirFS(output)); err != nil { // as cp -r
 		t.Fatal(err)
 	}
