@@ -270,8 +270,8 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 type side struct{ folder, field string }
 
 // files returns the side's images by what they share with their partners' names.
-func (l *listed) files(ctx context.Context, s side, own, other *namePattern, both bool) (map[string]string, error) {
-	files, err := l.images(ctx, s.folder, own != nil)
+func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, other *namePattern, both bool) (map[string]string, error) {
+	files, err := l.images(ctx, s.folder, walk.Options{Flat: own == nil, Outputs: outputs})
 	if err != nil {
 		return nil, &FieldError{s.field, err}
 	}
@@ -318,11 +318,12 @@ func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes s
 		return wrong(ihc.field, "%s is to have both the H&E and the IHC images: name two folders, or suffixes that tell them apart, such as _HE,_ER",
 			ihc.folder)
 	}
-	heFiles, err := l.files(ctx, he, ofHE, ofIHC, both)
+	// No H&E image is this program's; an IHC image may be.
+	heFiles, err := l.files(ctx, he, walk.PassAll, ofHE, ofIHC, both)
 	if err != nil {
 		return err
 	}
-	ihcFiles, err := l.files(ctx, ihc, ofIHC, ofHE, both)
+	ihcFiles, err := l.files(ctx, ihc, walk.PassPanels, ofIHC, ofHE, both)
 	if err != nil {
 		return err
 	}
@@ -347,7 +348,7 @@ func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes s
 }
 
 func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
-	files, err := l.images(ctx, folder, false)
+	files, err := l.images(ctx, folder, walk.Options{Flat: true})
 	if err != nil {
 		return &FieldError{"dir", err}
 	}
@@ -360,12 +361,12 @@ func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
 	return nil
 }
 
-// images returns the images of a folder by their stems; with deep also those of its sub-folders.
-func (l *listed) images(ctx context.Context, folder string, deep bool) (map[string]string, error) {
+// images returns the images of a folder by their stems.
+func (l *listed) images(ctx context.Context, folder string, o walk.Options) (map[string]string, error) {
 	if folder == "" {
 		return nil, errors.New("is missing: want a folder of images")
 	}
-	found, err := walk.Images(ctx, folder, walk.Options{Flat: !deep})
+	found, err := walk.Images(ctx, folder, o)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // Folders in a run's folder with what its beginning was made into.
@@ -37,13 +39,20 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	}
 	e.Notes = append(e.Notes, e.model.Notes...)
 	e.settlePurpose()
+	if e.base, err = e.model.Fingerprint(); err != nil {
+		return "", fmt.Errorf("model.base: %w", err)
+	}
 	unet = filepath.Join(e.model.Dir, "unet")
 	channels := 2 * e.model.VAE.LatentChannels
 	if e.model.UNet.InChannels == channels {
 		return unet, nil
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
-	if err := once(wide, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant}) }); err != nil {
+	settings, err := origin.NewSettings(map[string]any{"channels": channels, "variant": c.Variant})
+	if err != nil {
+		return "", err
+	}
+	if err := once(wide, origin.Origin{Model: e.base, Settings: settings}, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant}) }); err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
 	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text alone: conv_in is widened from %d to %d channels in %s", e.model.UNet.InChannels, channels, wide))
@@ -79,7 +88,15 @@ func (e *Experiment) newModel(ctx context.Context, base string) (string, error) 
 		return base, nil
 	}
 	e.Notes = append(e.Notes, fmt.Sprintf("a new model like %s, untrained, in %s", base, made))
-	return made, once(made, func() (err error) {
+	settings, err := origin.NewSettings(map[string]any{"seed": e.Config.Train.Seed})
+	if err != nil {
+		return "", err
+	}
+	of := origin.Origin{Settings: settings}
+	if of.Sources, err = origin.HashFS(folder); err != nil {
+		return "", err
+	}
+	return made, once(made, of, func() (err error) {
 		like, err := os.MkdirTemp("", "histdist-")
 		if err != nil {
 			return err
@@ -102,12 +119,24 @@ func hasWeights(model fs.FS) bool {
 	return false
 }
 
-// once makes a folder that a run which was interrupted may have made already.
-func once(path string, create func() error) error {
+// once makes a folder that a run which was interrupted may have made already. A file beside it says what of: a run that began with
+// something else must not go on from it.
+func once(path string, of origin.Origin, create func() error) error {
+	record, want := path+".origin", fmt.Sprintf("%x\n", of.Key())
 	if _, err := os.Stat(path); err == nil {
-		return nil
+		was, err := os.ReadFile(record)
+		if errors.Is(err, fs.ErrNotExist) { // an earlier version made it
+			return nil
+		}
+		if err == nil && string(was) != want {
+			err = fmt.Errorf("%s was made of another base, or with another seed or variant: remove it, or name another run.output", path)
+		}
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(record, []byte(want)); err != nil {
 		return err
 	}
 	return create()

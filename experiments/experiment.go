@@ -37,6 +37,7 @@ type Experiment struct {
 	unreadable data.Skipped   // pairs that were left out: at the opening, and of the validation's
 	splits     map[string]int // pairs by split, used or not
 	contents   contents       // of the images
+	base       string         // fingerprint of the model to begin with
 
 	device   device.Device   // the first of
 	devices  []device.Device // all

@@ -185,6 +185,7 @@ func (e *Experiment) inputs() map[string]string {
 		"data.batch":   strconv.Itoa(c.Batch),
 		"data.corrupt": string(c.Corrupt),
 		"model.prompt": e.Config.Model.Prompt,
+		"model.base":   e.base,
 	}
 }
 

@@ -134,8 +134,13 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 	if err != nil {
 		return nil, nil, err
 	}
+	inputs := maps.Clone(o.Inputs)
+	maps.DeleteFunc(inputs, func(key, _ string) bool { // of which an earlier version says nothing
+		_, known := c.Inputs[key]
+		return !known
+	})
 	changes := slices.Concat(
-		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, o.Inputs),
+		differences(flat("", c.Config), flat("", t.config)), differences(c.Inputs, inputs),
 		differences(flat("", c.Machine), flat("", t.options.machine())),
 	)
 	if !bytes.Equal(network, t.configJSON) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -207,6 +208,20 @@ func Hash(path string) (string, error) {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// HashFS returns the SHA-256 of all files of a file system by their paths, such as Origin.Sources.
+func HashFS(fsys fs.FS) (map[string]string, error) {
+	hashes := map[string]string{}
+	err := fs.WalkDir(fsys, ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(fsys, path)
+		hashes[path] = HashBytes(content)
+		return err
+	})
+	return hashes, err
 }
 
 // HashBytes is the SHA-256 of a file that has these bytes.

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/device"
@@ -114,10 +117,27 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	return r, err
 }
 
-// Extract takes the model out of the binary, unless the folder is there, which appears when it is complete.
+// Extract takes the model out of the binary, unless it is in the folder, which appears when it is complete. The model of another version,
+// which has the same files, is replaced; a folder with anything else is an error.
 func Extract(folder string) error {
 	if _, err := os.Stat(folder); err == nil {
-		return nil
+		there, err := origin.HashFS(os.DirFS(folder))
+		if err != nil {
+			return err
+		}
+		ours, err := origin.HashFS(Model())
+		if err != nil {
+			return err
+		}
+		if maps.Equal(there, ours) {
+			return nil
+		}
+		if !slices.Equal(slices.Sorted(maps.Keys(there)), slices.Sorted(maps.Keys(ours))) {
+			return fmt.Errorf("%s: the folder is there, and is not the demonstration's model: remove it, or name another", folder)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			return err
+		}
 	}
 	return atomicfile.Folder(folder, func(dir string) error { return os.CopyFS(dir, Model()) })
 }

@@ -3,6 +3,7 @@ package demo_test
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +30,32 @@ func TestModel(t *testing.T) {
 	}
 	if size > 8_000_000 {
 		t.Errorf("the model has %d bytes, want at most 8 MB", size)
+	}
+}
+
+// The model of another version is replaced; a folder of something else stays.
+func TestExtract(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "model")
+	card := filepath.Join(folder, "README.md")
+	for range 2 {
+		if err := demo.Extract(folder); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(card); err != nil || string(text) == "other" {
+			t.Errorf("%q, %v", text, err)
+		}
+		if err := os.WriteFile(card, []byte("other"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "mine"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := demo.Extract(folder); err == nil || !strings.Contains(err.Error(), folder) {
+		t.Errorf("error %v", err)
+	}
+	if text, err := os.ReadFile(card); err != nil || string(text) != "other" {
+		t.Errorf("the folder was changed: %q, %v", text, err)
 	}
 }
 
