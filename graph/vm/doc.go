@@ -1,20 +1,28 @@
 // Package vm compiles a Gorgonia graph of our operations (graph/op) into a program for a device (graph/device) and runs it.
 //
-// Compile works in stages, one a file:
+// Compile runs the passes that compile.go lists, in this order, most of them a file:
 //
-//	lower.go      what the outputs need, as steps and values; dead code stays behind
-//	recompute.go  segments marked with op.Scope.Segment are computed again in the backward pass instead of kept
-//	fuse.go       an activation or a sum behind a matrix product moves into its kernel
-//	order.go      an order that frees memory early
-//	plan.go       lifetimes, in-place reuse, workspaces
-//	pack.go       one arena with an offset for every value
-//	compile.go    all of it in a row, and the kernels
+//	lower      what the outputs need, as steps and values (ir.go); the rest of the graph is left out
+//	recompute  segments marked with op.Scope.Segment are computed again in the backward pass instead of kept
+//	fuse       an activation, a sum or a cast that follows a matrix product moves into its kernel
+//	hoist      what depends on an invariant input alone moves into a prelude
+//	sort       an order of the steps that frees memory early (order.go)
+//	views      a value that is part of another one lies in its memory (liveness.go)
+//	liveness   the steps from which and up to which a value is held
+//	reuse      an operation works in place where nothing reads its input afterwards
+//	kernels    parameters are bound, and the device compiles a kernel for each step
+//	arena      one allocation with an offset for every value and workspace (pack.go)
+//
+// Program.Dump prints what each of them makes of a program, and testdata/passes specifies them by examples.
+//
+// Three kinds of state are kept apart. A graph (ir.go) lives while Compile runs. A Program has calls, whose operands lie in
+// numbered spaces (address.go), and the memory that stays where it is. A frame says where all spaces lie in one run.
 //
 // Parameters are read and updated where they lie: in the process's memory, or as a device.Value in the memory of a device that does not
-// compute there. Other values are copied to such a device, one copy for all programs, and as long as a kernel reads them. Where a device can, record.go
-// hands it a whole run at once.
+// compute there. Other values are copied to such a device, one copy for all programs, and as long as a kernel reads them. Where a device can,
+// record.go hands it a whole run at once. kept.go keeps what preludes computed.
 //
-// program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN.
+// program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN, dump.go prints programs.
 //
 // What it is not: there is no fallback from one device to another, no data-dependent control flow and no allocation in Run
 // but for the results that must be converted.

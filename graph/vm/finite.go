@@ -13,34 +13,34 @@ import (
 // ErrNotFinite is the error of a run with Options.CheckFinite that met a NaN or an infinity.
 var ErrNotFinite = finite.Err
 
-// checkFinite looks at a step's result. The error names the step's node and gives the ranges of its inputs, as they are
-// after the step, a line for each; an input whose memory the result took over is left out.
-func (p *Program) checkFinite(s *step) error {
+// checkFinite looks at a call's result. The error names the call's place and gives the ranges of its inputs, as they are
+// after the call, a line for each; an input whose memory the result took over is left out.
+func (p *Program) checkFinite(c *call, run *run) error {
 	if err := p.device.Synchronize(); err != nil {
 		return err
 	}
-	out, err := p.rangeOf(s.out)
+	out, err := p.rangeOf(c.out, run)
 	if err != nil || out.bad == 0 {
 		return err
 	}
 	const most = 4 // lines on inputs
 	var in []string
-	for i, v := range s.in {
+	for i, v := range c.in {
 		if i == most {
-			in = append(in, fmt.Sprintf("and %d more", len(s.in)-most))
+			in = append(in, fmt.Sprintf("and %d more", len(c.in)-most))
 			break
 		}
-		if v.root == s.out.root {
+		if v.overlaps(c.out) {
 			in = append(in, fmt.Sprintf("input %d %s %v overwritten", i, v.name, []int(v.shape)))
 			continue
 		}
-		r, err := p.rangeOf(v)
+		r, err := p.rangeOf(v, run)
 		if err != nil {
 			return err
 		}
 		in = append(in, fmt.Sprintf("input %d %s %v %s", i, v.name, []int(v.shape), r))
 	}
-	return fmt.Errorf("result %v %s: %w\n  %s", []int(s.out.shape), out, ErrNotFinite, strings.Join(in, "\n  "))
+	return fmt.Errorf("result %v %s: %w\n  %s", []int(c.out.shape), out, ErrNotFinite, strings.Join(in, "\n  "))
 }
 
 // span is the range of the finite elements of a value and the number of the others.
@@ -60,12 +60,12 @@ func (r span) String() string {
 	return s
 }
 
-func (p *Program) rangeOf(v *value) (span, error) {
+func (p *Program) rangeOf(v operand, run *run) (span, error) {
 	r := span{low: math.Inf(1), high: math.Inf(-1), all: op.Size(v.shape)}
 	if v.dtype == device.Int32 {
 		return span{}, nil
 	}
-	h, err := p.download(v, !p.device.HostMemory())
+	h, err := p.download(v, run, !p.device.HostMemory())
 	if err != nil {
 		return r, err
 	}

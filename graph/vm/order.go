@@ -17,11 +17,11 @@ func (g *graph) sort() error {
 	readers := g.readers()
 	for _, s := range g.steps {
 		for _, v := range s.in {
-			if v.prod != nil {
-				before(v.prod, s)
+			if v.producer != nil {
+				before(v.producer, s)
 			}
 		}
-		for _, i := range updates(s.spec) {
+		for _, i := range s.updates() {
 			for _, r := range readers[s.in[i]] {
 				if r != s {
 					before(r, s)
@@ -49,7 +49,7 @@ func (g *graph) sort() error {
 	}
 	if len(sorted) < len(g.steps) {
 		for _, s := range g.steps {
-			if waits[s] > 0 && len(updates(s.spec)) > 0 {
+			if waits[s] > 0 && len(s.updates()) > 0 {
 				return fmt.Errorf("%s: what it updates is updated by another operation too, or read by one that needs the result", s.place)
 			}
 		}
@@ -61,7 +61,7 @@ func (g *graph) sort() error {
 type byKey []*step
 
 func (b byKey) Len() int           { return len(b) }
-func (b byKey) Less(i, j int) bool { return b[i].key.less(b[j].key) }
+func (b byKey) Less(i, j int) bool { return b[i].key.compare(b[j].key) < 0 }
 func (b byKey) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
 func (b *byKey) Push(s any)        { *b = append(*b, s.(*step)) }
 func (b *byKey) Pop() any {

@@ -119,7 +119,7 @@ func TestArenaOfUNetSize(t *testing.T) {
 					}
 				}()
 				m := p.Report().Memory
-				t.Logf("%d steps, arena %s, lower bound %s", len(p.steps), formatBytes(m.Arena), formatBytes(m.LowerBound))
+				t.Logf("%d calls, arena %s, lower bound %s", len(p.calls), formatBytes(m.Arena), formatBytes(m.LowerBound))
 				if float64(m.Arena) > 1.10*float64(m.LowerBound) {
 					t.Errorf("arena of %d bytes is %.3f× its lower bound", m.Arena, float64(m.Arena)/float64(m.LowerBound))
 				}

@@ -15,7 +15,6 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/op"
 )
 
 // Feeds are the values of the inputs for one run: a *tensor.Dense of the node's shape, float32 or float64 for features, int32 for
@@ -26,19 +25,48 @@ type Feeds map[*gorgonia.Node]gorgonia.Value
 type Program struct {
 	device   device.Device
 	options  Options
-	graph    *graph
-	steps    []*step
+	outputs  gorgonia.Nodes
+	inputs   []*input
+	params   []*param
+	calls    []*call // in the order of running
+	results  []result
 	preludes []*prelude
-	arena    *device.Memory
-	inputs   map[*value]device.Memory // what fed values are converted or copied to
-	// converted are fed values in the process's memory, in the element type that they have on the device.
-	converted map[*value]host
-	record    recorder
-	updated   map[*value]bool // parameters that the program writes
-	memory    MemoryReport
-	runs      int
-	mu        sync.Mutex
-	closed    bool
+	base     frame // where the spaces lie that stay where they are; nil for the others
+	arena    device.Memory
+	memory   MemoryReport
+	record   recorder
+	runs     int
+	mu       sync.Mutex
+	closed   bool
+	run      run // reused by each Run
+}
+
+// input is a leaf that each run is fed with.
+type input struct {
+	operand
+	node      *gorgonia.Node
+	memory    device.Memory // what fed values are converted or copied to, if one had to be
+	converted host          // the last one in the process's memory, in the element type that it has on the device
+}
+
+// result is an output.
+type result struct {
+	operand
+	fed     bool // it is an input, or a view of one
+	updated bool // it is a parameter that the program writes
+}
+
+// run is the state of one Run.
+type run struct {
+	frame frame
+	feeds []host           // of the program's inputs
+	args  []device.Pointer // of the call that is running
+}
+
+// newSpace numbers a space that lies nowhere so far.
+func (p *Program) newSpace() space {
+	p.base = append(p.base, nil)
+	return space(len(p.base) - 1)
 }
 
 // ErrBusy and ErrClosed are errors of Run.
@@ -60,18 +88,20 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 		return nil, ErrClosed
 	}
 	defer runtime.KeepAlive(feeds)
-	fits, err := p.check(feeds)
-	if err != nil {
+	r := &p.run
+	r.frame = append(r.frame[:0], p.base...)
+	defer func() { clear(r.feeds) }()
+	if err := p.check(feeds); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.abandon()) }()
-	if err := p.prepare(fits); err != nil {
+	if err := p.prepare(r); err != nil {
 		return nil, err
 	}
-	if err := p.feed(fits); err != nil {
+	if err := p.feed(r); err != nil {
 		return nil, err
 	}
-	if err := p.compute(ctx); err != nil {
+	if err := p.compute(ctx, r); err != nil {
 		return nil, err
 	}
 	if err := p.keep(); err != nil {
@@ -84,44 +114,41 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 		pre.ready = true
 	}
 	p.runs++
-	return p.results()
+	return p.fetch(r)
 }
 
-// compute runs the steps, all at once where they are recorded.
-func (p *Program) compute(ctx context.Context) error {
-	if done, err := p.replay(ctx); done || err != nil {
+// compute runs the calls, all at once where they are recorded.
+func (p *Program) compute(ctx context.Context, r *run) error {
+	if done, err := p.replay(ctx, r); done || err != nil {
 		return err
 	}
-	for _, s := range p.steps {
-		if s.kernel == nil || s.prelude != nil && s.prelude.ready {
+	for _, c := range p.calls {
+		if c.prelude != nil && c.prelude.ready {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return errors.Join(fmt.Errorf("stopped before %s: %w", s.place, err), p.device.Synchronize())
+			return errors.Join(fmt.Errorf("stopped before %s: %w", c.place, err), p.device.Synchronize())
 		}
-		if err := p.runStep(s); err != nil {
-			return fmt.Errorf("%s: %w", s.place, err)
+		if err := p.runCall(c, r); err != nil {
+			return fmt.Errorf("%s: %w", c.place, err)
 		}
 	}
 	return nil
 }
 
-// call is the step's kernel with its addresses.
-func (s *step) call() device.Call {
-	for i, v := range s.in {
-		s.args[i] = v.address()
+// located is the call with its addresses in this run; those of its inputs are overwritten by the next call.
+func (r *run) located(c *call) device.Call {
+	r.args = r.args[:0]
+	for _, o := range c.in {
+		r.args = append(r.args, r.frame.address(o.at))
 	}
-	c := device.Call{Kernel: s.kernel, Out: s.out.address(), In: s.args}
-	if s.workspace != nil {
-		c.Workspace = s.workspace.ptr
-	}
-	return c
+	return device.Call{Kernel: c.kernel, Out: r.frame.address(c.out.at), In: r.args, Workspace: r.frame.address(c.workspace)}
 }
 
-func (p *Program) runStep(s *step) error {
-	c := s.call()
+func (p *Program) runCall(c *call, r *run) error {
+	l := r.located(c)
 	begin := time.Now()
-	if err := c.Kernel.Run(c.Out, c.In, c.Workspace); err != nil {
+	if err := l.Kernel.Run(l.Out, l.In, l.Workspace); err != nil {
 		return err
 	}
 	if p.options.Profile {
@@ -129,65 +156,64 @@ func (p *Program) runStep(s *step) error {
 			return err
 		}
 	}
-	s.stats.time += time.Since(begin)
+	c.stats.time += time.Since(begin)
 	if p.options.CheckFinite {
-		return p.checkFinite(s)
+		return p.checkFinite(c, r)
 	}
 	return nil
 }
 
-// address is where the value lies now.
-func (v *value) address() device.Pointer {
-	if v.root.ptr == nil { // a parameter that no kernel reads
-		return nil
-	}
-	return offset(v.root.ptr, v.offset)
-}
-
-// check tells whether the feeds are the program's inputs, and returns them by their leaves.
-func (p *Program) check(feeds Feeds) (map[*value]host, error) {
+// check reads the feeds, if they are the program's inputs.
+func (p *Program) check(feeds Feeds) error {
+	r := &p.run
+	r.feeds = r.feeds[:0]
 	var missing []string
-	fits := map[*value]host{}
-	for _, v := range p.graph.leaves {
-		if v.source != fed {
-			continue
+	known := 0
+	for _, in := range p.inputs {
+		t, ok := feeds[in.node]
+		if ok {
+			known++
 		}
-		t := feeds[v.node]
 		if t == nil || t == (*tensor.Dense)(nil) {
-			missing = append(missing, fmt.Sprintf("%s %v", v.name, []int(v.shape)))
+			missing = append(missing, fmt.Sprintf("%s %v", in.name, []int(in.shape)))
 			continue
 		}
 		h, err := denseOf(t)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("feed %s: %w", v.name, err)
-		case !v.takes(h):
-			return nil, fmt.Errorf("feed %s: shape %v, want %v", v.name, []int(h.shape), []int(v.shape))
-		case (h.dtype == device.Int32) != (v.dtype == device.Int32):
-			return nil, fmt.Errorf("feed %s: %v, want %v", v.name, h.dtype, v.dtype)
+			return fmt.Errorf("feed %s: %w", in.name, err)
+		case !in.takes(h):
+			return fmt.Errorf("feed %s: shape %v, want %v", in.name, []int(h.shape), []int(in.shape))
+		case (h.dtype == device.Int32) != (in.dtype == device.Int32):
+			return fmt.Errorf("feed %s: %v, want %v", in.name, h.dtype, in.dtype)
 		}
-		fits[v] = h
+		r.feeds = append(r.feeds, h)
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("missing feeds: %s", strings.Join(missing, ", "))
+		return fmt.Errorf("missing feeds: %s", strings.Join(missing, ", "))
 	}
-	for n := range feeds {
-		if v := p.graph.values[n]; v == nil || v.source != fed || v.prod != nil {
-			return nil, fmt.Errorf("feed %s: not an input of this program, which takes %s", nodeName(n), p.inputNames())
+	if known < len(feeds) {
+		inputs := p.Inputs()
+		for n := range feeds {
+			if !slices.Contains(inputs, n) {
+				return fmt.Errorf("feed %s: not an input of this program, which takes %s", nodeName(n), p.inputNames())
+			}
 		}
 	}
-	return fits, nil
+	return nil
 }
 
-// feed gives the fed leaves their values. What a run does not read, because it was kept from an earlier one, is not copied.
-func (p *Program) feed(feeds map[*value]host) error {
-	for _, v := range p.graph.leaves {
-		if v.source != fed || p.needless(v) {
+// feed gives the inputs their values. What a run does not read, because it was kept from an earlier one, is not copied.
+func (p *Program) feed(r *run) error {
+	for i, in := range p.inputs {
+		if p.needless(i) {
 			continue
 		}
-		if err := p.feedOne(v, feeds[v]); err != nil {
-			return fmt.Errorf("feed %s: %w", v.name, err)
+		at, err := p.feedOne(in, r.feeds[i])
+		if err != nil {
+			return fmt.Errorf("feed %s: %w", in.name, err)
 		}
+		r.frame[in.at.space] = at
 	}
 	return nil
 }
@@ -211,54 +237,47 @@ func (p *Program) inputNames() string {
 	return strings.Join(names, ", ")
 }
 
-// takes tells whether h has the value's shape; for a scalar, any shape of one element is right.
-func (v *value) takes(h host) bool {
-	return slices.Equal(h.shape, v.shape) || len(v.shape) == 0 && op.Size(h.shape) == 1
-}
-
-func (p *Program) feedOne(v *value, h host) error {
-	if p.inPlace(h, v) {
-		v.ptr = h.ptr
-		return nil
+// feedOne returns where kernels read a fed value: in its place, or in a copy.
+func (p *Program) feedOne(in *input, h host) (device.Pointer, error) {
+	if p.inPlace(h, in.dtype) {
+		return h.ptr, nil
 	}
 	h, err := h.local()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, ok := p.inputs[v]
-	if !ok {
-		if m, err = p.device.Alloc(v.bytes()); err != nil {
-			return fmt.Errorf("%w: %w", ErrMemory, err)
+	if in.memory.Ptr == nil {
+		if in.memory, err = p.device.Alloc(in.bytes()); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
 		}
-		p.inputs[v] = m
 	}
-	v.ptr = m.Ptr
-	if h.dtype != v.dtype {
-		h = h.as(v.dtype, p.converted[v])
-		p.converted[v] = h
+	if h.dtype != in.dtype {
+		in.converted = h.as(in.dtype, in.converted)
+		h = in.converted
 	}
-	return p.upload(v, h)
+	return in.memory.Ptr, p.upload(in.memory.Ptr, in.dtype, h)
 }
 
-// upload copies a value of the process to the device, converted to v's element type.
-func (p *Program) upload(v *value, h host) error {
-	if h.dtype != v.dtype {
-		h = h.as(v.dtype, host{})
+// upload copies a value of the process to the device, converted to an element type.
+func (p *Program) upload(to device.Pointer, t device.DType, h host) error {
+	if h.dtype != t {
+		h = h.as(t, host{})
 	}
-	err := p.device.Upload(v.ptr, h.raw())
+	err := p.device.Upload(to, h.raw())
 	runtime.KeepAlive(h)
 	return err
 }
 
-func (p *Program) results() ([]*tensor.Dense, error) {
-	out := make([]*tensor.Dense, len(p.graph.outputs))
-	for i, v := range p.graph.outputs {
-		if p.updated[v.root] && !p.device.HostMemory() {
+// fetch returns the outputs.
+func (p *Program) fetch(r *run) ([]*tensor.Dense, error) {
+	out := make([]*tensor.Dense, len(p.results))
+	for i, o := range p.results {
+		if o.updated && !p.device.HostMemory() {
 			continue
 		}
-		h, err := p.download(v, !p.device.HostMemory() || v.root.source == fed)
+		h, err := p.download(o.operand, r, !p.device.HostMemory() || o.fed)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v.name, err)
+			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
 		out[i] = h.dense()
 	}
@@ -266,10 +285,10 @@ func (p *Program) results() ([]*tensor.Dense, error) {
 }
 
 // download returns a value in the process's memory, bfloat16 as float32. Without copying it is a view of the program's.
-func (p *Program) download(v *value, copying bool) (host, error) {
-	h := host{shape: v.shape, dtype: v.dtype, ptr: v.address(), bytes: v.bytes()}
+func (p *Program) download(o operand, r *run, copying bool) (host, error) {
+	h := host{shape: o.shape, dtype: o.dtype, ptr: r.frame.address(o.at), bytes: o.bytes()}
 	if copying {
-		b := buffer(v.shape, v.dtype)
+		b := buffer(o.shape, o.dtype)
 		if err := p.device.Download(b.raw(), h.ptr); err != nil {
 			return h, err
 		}
@@ -281,7 +300,7 @@ func (p *Program) download(v *value, copying bool) (host, error) {
 	return h, nil
 }
 
-// Close gives back the program's memory. Results of Run must not be used afterwards. Closing twice is no error.
+// Close frees the program's memory. Results of Run must not be used afterwards. Closing twice is no error.
 func (p *Program) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -290,20 +309,22 @@ func (p *Program) Close() error {
 	}
 	p.closed = true
 	errs := []error{p.record.forget()}
-	for _, s := range p.steps {
-		if s.kernel != nil {
-			errs = append(errs, s.kernel.Close())
+	for _, c := range p.calls {
+		errs = append(errs, c.kernel.Close())
+	}
+	for _, pre := range p.preludes {
+		errs = append(errs, pre.close(p.device))
+	}
+	for _, in := range p.inputs {
+		if in.memory.Ptr != nil {
+			errs = append(errs, p.device.Free(in.memory))
 		}
 	}
-	errs = append(errs, p.closePreludes())
-	for _, m := range p.inputs {
-		errs = append(errs, p.device.Free(m))
+	if p.arena.Ptr != nil {
+		errs = append(errs, p.device.Free(p.arena))
 	}
-	if p.arena != nil {
-		errs = append(errs, p.device.Free(*p.arena))
-	}
-	for _, v := range p.graph.leaves {
-		errs = append(errs, p.uncopy(v))
+	for _, b := range p.params {
+		errs = append(errs, p.uncopy(b))
 	}
 	return errors.Join(errs...)
 }
@@ -311,10 +332,8 @@ func (p *Program) Close() error {
 // Inputs returns the leaves that each run must be fed with.
 func (p *Program) Inputs() gorgonia.Nodes {
 	var in gorgonia.Nodes
-	for _, v := range p.graph.leaves {
-		if v.source == fed {
-			in = append(in, v.node)
-		}
+	for _, i := range p.inputs {
+		in = append(in, i.node)
 	}
 	return in
 }

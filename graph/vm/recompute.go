@@ -1,6 +1,9 @@
 package vm
 
-import "math"
+import (
+	"cmp"
+	"slices"
+)
 
 // recompute makes the backward pass compute the inside of segments again instead of reading what the forward pass left
 // (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A value that a later part of the forward pass
@@ -9,7 +12,7 @@ func (g *graph) recompute() {
 	kept := map[*value]bool{}
 	for _, s := range g.steps {
 		for _, v := range s.in {
-			if p := v.prod; p != nil && !s.backward && p.segment != s.segment {
+			if p := v.producer; p != nil && !s.backward && p.segment != s.segment {
 				kept[v] = true
 			}
 		}
@@ -17,7 +20,9 @@ func (g *graph) recompute() {
 	for _, v := range g.outputs {
 		kept[v] = true
 	}
-	inside := func(v *value) bool { return v.prod != nil && v.prod.segment != 0 && !v.prod.backward && !kept[v] }
+	inside := func(v *value) bool {
+		return v.producer != nil && v.producer.segment != 0 && !v.producer.backward && !kept[v]
+	}
 
 	copies := map[*value]*value{}
 	var again []*step
@@ -29,13 +34,13 @@ func (g *graph) recompute() {
 		if c, ok := copies[v]; ok {
 			return c
 		}
-		p := v.prod
-		s := &step{spec: p.spec, place: p.place + " (again)", key: key{minor: p.key.major, after: p.key.after}, backward: true, again: true}
+		p := v.producer
+		s := &step{spec: p.spec, place: p.place + " (again)", key: key{copied: true, of: p.key.node, after: p.key.after}, backward: true, again: true}
 		for _, in := range p.in {
 			s.in = append(s.in, copied(in))
 		}
 		s.out = g.newValue(s.place, v.shape, v.kind)
-		s.out.prod = s
+		s.out.producer = s
 		copies[v] = s.out
 		again = append(again, s)
 		return s.out
@@ -54,12 +59,9 @@ func (g *graph) recompute() {
 	g.steps = steps
 	// A copy runs with the earliest of its readers; copies read by copies come after them here.
 	readers := g.readers()
-	for i := len(g.steps) - 1; i >= 0; i-- {
-		if s := g.steps[i]; s.again {
-			s.key.major = math.MaxInt64
-			for _, r := range readers[s.out] {
-				s.key.major = min(s.key.major, r.key.major)
-			}
+	for _, s := range slices.Backward(g.steps) {
+		if s.again {
+			s.key.node = slices.MinFunc(readers[s.out], func(a, b *step) int { return cmp.Compare(a.key.node, b.key.node) }).key.node
 		}
 	}
 }

@@ -18,7 +18,7 @@ type recorder struct {
 
 // replay does a run at once. It is for runs in which nothing but the steps themselves is to be done; the first run goes step by step, so
 // that kernels get ready.
-func (p *Program) replay(ctx context.Context) (done bool, err error) {
+func (p *Program) replay(ctx context.Context, r *run) (done bool, err error) {
 	d, ok := p.device.(device.Recorder)
 	if !ok || p.runs == 0 || p.options.CheckFinite || p.options.Profile {
 		return false, nil
@@ -32,23 +32,21 @@ func (p *Program) replay(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("stopped before the first step: %w", err)
 	}
 	var addresses []device.Pointer
-	for _, v := range p.graph.leaves {
-		if v.source == fed {
-			addresses = append(addresses, v.ptr)
-		}
+	for _, in := range p.inputs {
+		addresses = append(addresses, r.frame[in.at.space])
 	}
-	if r := &p.record; r.recording != nil && !slices.Equal(r.fed, addresses) {
-		if err := r.forget(); err != nil {
+	if old := &p.record; old.recording != nil && !slices.Equal(old.fed, addresses) {
+		if err := old.forget(); err != nil {
 			return false, err
 		}
 	}
 	if p.record.recording == nil {
 		var calls []device.Call
-		for _, s := range p.steps {
-			if s.kernel != nil && s.prelude == nil {
-				c := s.call()
-				c.In = slices.Clone(c.In)
-				calls = append(calls, c)
+		for _, c := range p.calls {
+			if c.prelude == nil {
+				l := r.located(c)
+				l.In = slices.Clone(l.In)
+				calls = append(calls, l)
 			}
 		}
 		if p.record.recording, err = d.Record(calls); err != nil {

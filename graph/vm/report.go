@@ -58,14 +58,11 @@ func (p *Program) Report() Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := Report{Device: p.device.Name(), Precision: p.options.Precision, Runs: p.runs, Memory: p.memory}
-	for _, s := range p.steps {
-		if s.kernel == nil {
-			continue
-		}
-		t := s.stats.time / time.Duration(max(p.runs, 1))
+	for _, c := range p.calls {
+		t := c.stats.time / time.Duration(max(p.runs, 1))
 		r.Time += t
 		r.Steps = append(r.Steps, StepReport{
-			Place: s.place, Op: s.spec.Name(), Algorithm: s.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: s.stats.flops, Bytes: s.stats.bytes,
+			Place: c.place, Op: c.spec.Name(), Algorithm: c.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: c.stats.flops, Bytes: c.stats.bytes,
 		})
 	}
 	return r
@@ -76,8 +73,8 @@ func (p *Program) ResetTimes() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.runs = 0
-	for _, s := range p.steps {
-		s.stats.time = 0
+	for _, c := range p.calls {
+		c.stats.time = 0
 	}
 }
 
