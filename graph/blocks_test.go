@@ -77,17 +77,20 @@ func tokens(x golden.Tensor[float32]) golden.Tensor[float32] {
 // layer builds the case's layer from its inputs.
 func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *gorgonia.Node {
 	x := in["x"]
-	norm := nn.ResnetConfig{Groups: int(b.number(t, `(?:groups |GroupNorm\()(\d+)`, 0)), Eps: b.number(t, `eps[ =](\S+?)[,);]`, 1e-5)}
+	norm := nn.NormConfig{Groups: int(b.number(t, `(?:groups |GroupNorm\()(\d+)`, 0)), Eps: b.number(t, `eps[ =](\S+?)[,);]`, 1e-5)}
 	eps := b.number(t, `eps[ =]([0-9.e-]+)`, 1e-5)
 	norm.Eps = eps
 	heads := int(b.number(t, `(\d+) heads? of`, 1))
 	switch kind := b.name; {
 	case strings.HasPrefix(kind, "groupnorm"):
-		return nn.GroupNorm(s, x, norm.Groups, eps, strings.Contains(b.info, "SiLU"))
+		if strings.Contains(b.info, "SiLU") {
+			return nn.GroupNormSiLU(s, x, norm)
+		}
+		return nn.GroupNorm(s, x, norm)
 	case strings.HasPrefix(kind, "layernorm"):
 		return nn.LayerNorm(s, x, eps)
 	case strings.HasPrefix(kind, "resnet"):
-		return nn.Resnet(s, x, in["temb"], b.out[3], norm)
+		return nn.Resnet(s, x, in["temb"], nn.ResnetConfig{Out: b.out[3], Norm: norm})
 	case kind == "transformer_block":
 		return nn.TransformerBlock(s, x, in["context"], heads)
 	case strings.HasPrefix(kind, "transformer2d"):
@@ -103,10 +106,10 @@ func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *g
 		if in["context"] != nil {
 			context = in["context"]
 		}
-		return nn.Attention(s, x, context, nn.AttentionConfig{Heads: heads, HeadDim: b.int(t, `heads? of (\d+)`)}, nil)
+		return nn.Attention(s, x, context, nn.AttentionConfig{Heads: heads, HeadDim: b.int(t, `heads? of (\d+)`)})
 	case strings.HasPrefix(kind, "sdpa"):
 		h := b.file.Shape(t, b.name+"/in/q")[1]
-		return op.Attend(s, in["q"], in["k"], in["v"], h, strings.Contains(b.info, "causal"))
+		return op.Attention{Heads: h, Causal: strings.Contains(b.info, "causal")}.Apply(s, in["q"], in["k"], in["v"])
 	case kind == "downsample_vae":
 		return nn.DownsampleRight(s, x)
 	case strings.HasPrefix(kind, "downsample"):
@@ -114,21 +117,21 @@ func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *g
 	case strings.HasPrefix(kind, "upsample"):
 		return nn.Upsample(s, x, b.out[1], b.out[2])
 	case strings.HasPrefix(b.info, "Conv2d("):
-		return nn.Conv(s, x, b.out[3], b.int(t, `Conv2d\(\d+, \d+, (\d+)`), b.int(t, `stride (\d+)`), b.int(t, `padding (\d+)`), nil)
+		return nn.Conv(s, x, nn.ConvConfig{Out: b.out[3], Kernel: b.int(t, `Conv2d\(\d+, \d+, (\d+)`), Stride: b.int(t, `stride (\d+)`), Pad: op.Pad(b.int(t, `padding (\d+)`))})
 	case kind == "linear":
-		return nn.Linear(s, x, b.out[len(b.out)-1], b.file.Has(b.name+"/param/bias"), nil)
+		return nn.Linear(s, x, nn.LinearConfig{Out: b.out[len(b.out)-1], NoBias: !b.file.Has(b.name + "/param/bias")})
 	case kind == "time_embedding":
 		return nn.TimestepEmbedding(s, x, b.out[1])
 	case kind == "silu":
-		return op.Activate(s, x, op.SiLUAct)
+		return op.SiLU.Apply(s, x)
 	case kind == "gelu":
-		return op.Activate(s, x, op.GELUAct)
+		return op.GELU.Apply(s, x)
 	case kind == "quick_gelu":
-		return op.Activate(s, x, op.QuickGELUAct)
+		return op.QuickGELU.Apply(s, x)
 	case strings.HasPrefix(kind, "softmax"):
-		return op.Normalized(s, x)
+		return op.Softmax{}.Apply(s, x)
 	case kind == "mse":
-		return op.MeanSquaredError(s, x, in["y"], nil)
+		return op.MSE{}.Apply(s, x, in["y"], nil)
 	}
 	t.Fatalf("%s: no layer for %q", b.name, b.info)
 	return nil
@@ -349,7 +352,7 @@ func TestTimestepsEqualDiffusers(t *testing.T) {
 				in, want, exact := f.Int64(t, c+"/in/t"), f.Float32(t, c+"/out"), f.Float64(t, c+"/out64")
 				s := op.NewScope(c)
 				x := s.Input("t", in.Shape...)
-				out := op.EmbedTimestep(s, x, op.TimestepEmbedding{Channels: want.Shape[1], CosFirst: true})
+				out := op.TimestepEmbedding{Channels: want.Shape[1], CosFirst: true}.Apply(s, x)
 				if err := s.Err(); err != nil {
 					t.Fatal(err)
 				}

@@ -21,10 +21,10 @@ import (
 
 // smallNet is a convolution, a GroupNorm with SiLU, attention with a residual and a convolution: x [2,8,8,4] → [2,8,8,4].
 func smallNet(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
-	h := nn.Conv(s.Sub("conv_in"), x, 16, 3, 1, 1, nil)
-	h = op.View(s, nn.GroupNorm(s.Sub("norm"), h, 4, 1e-5, true), 2, 64, 16)
-	h = nn.Attention(s.Sub("attn"), h, h, nn.AttentionConfig{Heads: 2, HeadDim: 8}, h)
-	return nn.Conv(s.Sub("conv_out"), op.View(s, h, 2, 8, 8, 16), 4, 3, 1, 1, nil)
+	h := nn.Conv3x3(s.Sub("conv_in"), x, 16)
+	h = op.View{2, 64, 16}.Apply(s, nn.GroupNormSiLU(s.Sub("norm"), h, nn.NormConfig{Groups: 4, Eps: 1e-5}))
+	h = nn.Attention(s.Sub("attn"), h, h, nn.AttentionConfig{Heads: 2, HeadDim: 8, Residual: h})
+	return nn.Conv3x3(s.Sub("conv_out"), op.View{2, 8, 8, 16}.Apply(s, h), 4)
 }
 
 // trainer is a compiled training step of smallNet with AdamW.
@@ -39,7 +39,7 @@ var adamw = op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay:
 func newTrainer(d device.Device) (*trainer, error) {
 	s := op.NewScope("example")
 	t := &trainer{x: s.Input("x", 2, 8, 8, 4), target: s.Input("target", 2, 8, 8, 4), hyper: s.Input("hyper", 7)}
-	loss := op.MeanSquaredError(s, smallNet(s, t.x), t.target, nil)
+	loss := op.MSE{}.Apply(s, smallNet(s, t.x), t.target, nil)
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func newTrainer(d device.Device) (*trainer, error) {
 				return nil, err
 			}
 		}
-		outputs = append(outputs, op.StepAdamW(state, p, grads[i], m, v, t.hyper, nil))
+		outputs = append(outputs, op.AdamW{}.Apply(state, op.AdamWOperands{Param: p, Gradient: grads[i], ExpAvg: m, ExpAvgSq: v, Hyper: t.hyper}))
 	}
 	if err := s.Err(); err != nil {
 		return nil, err

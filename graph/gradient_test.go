@@ -24,7 +24,7 @@ type leafFunc = func(shape ...int) *gorgonia.Node
 
 // operations lists every operation that has a gradient, in all its forms.
 func operations() []differentiated {
-	conv := func(shape, weight []int, bias, residual bool, c op.ConvConfig) func(*op.Scope, leafFunc) *gorgonia.Node {
+	conv := func(shape, weight []int, bias, residual bool, c op.Conv2D) func(*op.Scope, leafFunc) *gorgonia.Node {
 		return func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			x, w := leaf(shape...), leaf(weight...)
 			var b, r *gorgonia.Node
@@ -36,74 +36,80 @@ func operations() []differentiated {
 				h, wd := g.Out(shape[1], shape[2])
 				r = leaf(shape[0], h, wd, weight[3])
 			}
-			return op.Convolve(s, x, w, b, r, c)
+			return c.Apply(s, x, w, b, r)
 		}
 	}
 	list := []differentiated{
-		{"Conv2D 3x3", conv([]int{2, 5, 4, 3}, []int{3, 3, 3, 2}, true, true, op.ConvConfig{Pad: op.Pad(1)})},
-		{"Conv2D 1x1", conv([]int{2, 3, 2, 4}, []int{1, 1, 4, 3}, true, true, op.ConvConfig{})},
-		{"Conv2D stride 2", conv([]int{1, 6, 5, 2}, []int{3, 3, 2, 3}, true, false, op.ConvConfig{Stride: 2, Pad: op.Pad(1)})},
-		{"Conv2D padded at the end", conv([]int{1, 6, 4, 2}, []int{3, 3, 2, 2}, false, false, op.ConvConfig{Stride: 2, Pad: op.Padding{Bottom: 1, Right: 1}})},
-		{"Conv2D patches", conv([]int{1, 6, 9, 2}, []int{3, 3, 2, 2}, true, false, op.ConvConfig{Stride: 3})},
-		{"Conv2D 1x4", conv([]int{1, 3, 6, 2}, []int{1, 4, 2, 3}, true, false, op.ConvConfig{Pad: op.Padding{Left: 3, Right: 0}})},
-		{"Conv2D resized", conv([]int{1, 2, 3, 2}, []int{3, 3, 2, 2}, true, false, op.ConvConfig{Pad: op.Pad(1), ResizeH: 4, ResizeW: 5})},
+		{"Conv2D 3x3", conv([]int{2, 5, 4, 3}, []int{3, 3, 3, 2}, true, true, op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}})},
+		{"Conv2D 1x1", conv([]int{2, 3, 2, 4}, []int{1, 1, 4, 3}, true, true, op.Conv2D{})},
+		{"Conv2D stride 2", conv([]int{1, 6, 5, 2}, []int{3, 3, 2, 3}, true, false, op.Conv2D{Geometry: op.Geometry{Stride: 2, Pad: op.Pad(1)}})},
+		{"Conv2D padded at the end", conv([]int{1, 6, 4, 2}, []int{3, 3, 2, 2}, false, false, op.Conv2D{Geometry: op.Geometry{Stride: 2, Pad: op.Padding{Bottom: 1, Right: 1}}})},
+		{"Conv2D patches", conv([]int{1, 6, 9, 2}, []int{3, 3, 2, 2}, true, false, op.Conv2D{Geometry: op.Geometry{Stride: 3}})},
+		{"Conv2D 1x4", conv([]int{1, 3, 6, 2}, []int{1, 4, 2, 3}, true, false, op.Conv2D{Geometry: op.Geometry{Pad: op.Padding{Left: 3, Right: 0}}})},
+		{"Conv2D resized", conv([]int{1, 2, 3, 2}, []int{3, 3, 2, 2}, true, false, op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}, ResizeH: 4, ResizeW: 5})},
 		{"Linear", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.Affine(s, leaf(2, 3, 5), leaf(4, 5), leaf(4), leaf(2, 3, 4))
+			return op.Linear{}.Apply(s, leaf(2, 3, 5), leaf(4, 5), leaf(4), leaf(2, 3, 4))
 		}},
 		{"LayerNorm", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.LayerNormalize(s, leaf(3, 7), leaf(7), leaf(7), 1e-5)
+			return op.LayerNorm{Eps: 1e-5}.Apply(s, leaf(3, 7), leaf(7), leaf(7))
 		}},
-		{"GEGLU", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.GateGELU(s, leaf(3, 8)) }},
-		{"Softmax", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Normalized(s, leaf(3, 6)) }},
-		{"Add", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Sum(s, leaf(3, 4), leaf(3, 4)) }},
-		{"Mul", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Product(s, leaf(3, 4), leaf(3, 4)) }},
-		{"Scale", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Scaled(s, leaf(3, 4), -1.7) }},
+		{"GEGLU", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.GEGLU{}.Apply(s, leaf(3, 8)) }},
+		{"Softmax", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Softmax{}.Apply(s, leaf(3, 6)) }},
+		{"Add", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Add{}.Apply(s, leaf(3, 4), leaf(3, 4)) }},
+		{"Mul", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Mul{}.Apply(s, leaf(3, 4), leaf(3, 4)) }},
+		{"Scale", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Scale{Factor: -1.7}.Apply(s, leaf(3, 4)) }},
 		{"AddChannels", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.SumChannels(s, leaf(2, 3, 2, 4), leaf(2, 4))
+			return op.AddChannels{}.Apply(s, leaf(2, 3, 2, 4), leaf(2, 4))
 		}},
-		{"AddBatch", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.SumBroadcast(s, leaf(3, 2, 4), leaf(2, 4)) }},
+		{"AddBatch", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.AddBatch{}.Apply(s, leaf(3, 2, 4), leaf(2, 4))
+		}},
 		{"Concat channels", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.ConcatChannels(s, leaf(2, 3, 2), leaf(2, 3, 1), leaf(2, 3, 4))
 		}},
 		{"Concat tokens", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			return op.ConcatTokens(s, leaf(2, 1, 3), leaf(2, 4, 3))
 		}},
-		{"Slice", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Cut(s, leaf(2, 5, 3), 1, 1, 3) }},
+		{"Slice", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.Slice{Axis: 1, Offset: 1, Length: 3}.Apply(s, leaf(2, 5, 3))
+		}},
 		{"ZeroPad", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			// The gradient of a slice, differentiated once more, is a slice of a padded value.
-			return op.Cut(s, op.Cut(s, leaf(2, 6, 3), 1, 1, 4), 1, 0, 2)
+			return op.Slice{Axis: 1, Offset: 0, Length: 2}.Apply(s, op.Slice{Axis: 1, Offset: 1, Length: 4}.Apply(s, leaf(2, 6, 3)))
 		}},
-		{"Upsample", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.Resize(s, leaf(1, 2, 3, 2), 5, 6) }},
-		{"Reshape", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.View(s, leaf(2, 6), 3, 4) }},
+		{"Upsample", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
+			return op.Upsample{H: 5, W: 6}.Apply(s, leaf(1, 2, 3, 2))
+		}},
+		{"Reshape", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.View{3, 4}.Apply(s, leaf(2, 6)) }},
 		{"MSE", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.MeanSquaredError(s, leaf(3, 4), leaf(3, 4), nil)
+			return op.MSE{}.Apply(s, leaf(3, 4), leaf(3, 4), nil)
 		}},
 		{"MSE weighted", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.MeanSquaredError(s, leaf(3, 4), leaf(3, 4), s.Input("weights", 3))
+			return op.MSE{}.Apply(s, leaf(3, 4), leaf(3, 4), s.Input("weights", 3))
 		}},
 		{"SamplePosterior", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.SamplePosterior(s, leaf(2, 3, 2, 6), s.Input("noise", 2, 3, 2, 3))
+			return op.PosteriorSample{}.Apply(s, leaf(2, 3, 2, 6), s.Input("noise", 2, 3, 2, 3))
 		}},
 		{"SamplePosterior beyond the clamp", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.SamplePosterior(s, op.Scaled(s, leaf(1, 4, 6), 40), s.Input("noise", 1, 4, 3))
+			return op.PosteriorSample{}.Apply(s, op.Scale{Factor: 40}.Apply(s, leaf(1, 4, 6)), s.Input("noise", 1, 4, 3))
 		}},
-		{"PosteriorKL", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.PosteriorKL(s, leaf(2, 3, 2, 6)) }},
+		{"PosteriorKL", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.KLDivergence{}.Apply(s, leaf(2, 3, 2, 6)) }},
 		{"MaxPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.MaxPool(s, leaf(2, 5, 6, 3), op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Padding{Top: 1, Right: 1}})
+			return op.MaxPool2D{Geometry: op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Padding{Top: 1, Right: 1}}}.Apply(s, leaf(2, 5, 6, 3))
 		}},
 		{"AvgPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.AvgPool(s, leaf(2, 5, 6, 3), op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}, false)
+			return op.AvgPool2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}}.Apply(s, leaf(2, 5, 6, 3))
 		}},
 		{"AvgPool of padding", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.AvgPool(s, leaf(1, 5, 6, 2), op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Pad(1)}, true)
+			return op.AvgPool2D{Geometry: op.Geometry{KH: 3, KW: 2, Stride: 2, Pad: op.Pad(1)}, CountIncludePad: true}.Apply(s, leaf(1, 5, 6, 2))
 		}},
 		{"GlobalAvgPool", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.GlobalAvgPool(s, leaf(2, 3, 5, 4)) }},
 		{"Embedding", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.Lookup(s, s.IndexInput("ids", 2, 3), leaf(5, 4))
+			return op.Embedding{}.Apply(s, s.IndexInput("ids", 2, 3), leaf(5, 4))
 		}},
 		{"a value used three times", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			x := leaf(2, 4, 4)
-			return op.Sum(s, op.Attend(s, x, x, x, 2, false), op.Product(s, x, x))
+			return op.Add{}.Apply(s, op.Attention{Heads: 2}.Apply(s, x, x, x), op.Mul{}.Apply(s, x, x))
 		}},
 	}
 	for _, silu := range []bool{false, true} {
@@ -112,12 +118,12 @@ func operations() []differentiated {
 			name += " SiLU"
 		}
 		list = append(list, differentiated{name, func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.GroupNormalize(s, leaf(2, 3, 2, 6), leaf(6), leaf(6), 3, 1e-5, silu)
+			return op.GroupNorm{Groups: 3, SiLU: silu}.Apply(s, leaf(2, 3, 2, 6), leaf(6), leaf(6), 1e-5)
 		}})
 	}
-	for _, act := range []op.Act{op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct} {
+	for _, act := range []op.Act{op.SiLU, op.GELU, op.QuickGELU, op.ReLU} {
 		list = append(list, differentiated{act.String(), func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.Activate(s, leaf(4, 5), act)
+			return act.Apply(s, leaf(4, 5))
 		}})
 	}
 	for _, causal := range []bool{false, true} {
@@ -126,7 +132,7 @@ func operations() []differentiated {
 			name, keys = "Attention causal", 4
 		}
 		list = append(list, differentiated{name, func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
-			return op.Attend(s, leaf(2, 4, 6), leaf(2, keys, 6), leaf(2, keys, 6), 3, causal)
+			return op.Attention{Heads: 3, Causal: causal}.Apply(s, leaf(2, 4, 6), leaf(2, keys, 6), leaf(2, keys, 6))
 		}})
 	}
 	return list
@@ -252,8 +258,8 @@ func float64s(shape tensor.Shape, seed uint64) *tensor.Dense {
 func TestGradientErrors(t *testing.T) {
 	s := op.NewScope("test")
 	x, w, unused := s.Input("x", 2, 3), s.Param("w", 4, 3), s.Param("unused", 4)
-	y := op.Affine(s, x, w, nil, nil)
-	loss := op.MeanSquaredError(s, y, s.Input("target", 2, 4), nil)
+	y := op.Linear{}.Apply(s, x, w, nil, nil)
+	loss := op.MSE{}.Apply(s, y, s.Input("target", 2, 4), nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -79,11 +79,11 @@ func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
 	k := a.network.Factor()
 	noise := s.Input("noise", z.batch, z.height/k, z.width/k, a.network.LatentChannels)
 	decoded := vae.Decode(s, vae.Sample(s, moments, noise), a.network)
-	reconstruction, divergence := op.MeanSquaredError(s, decoded, image, weights), op.PosteriorKL(s, moments)
+	reconstruction, divergence := op.MSE{}.Apply(s, decoded, image, weights), op.KLDivergence{}.Apply(s, moments)
 	weight := a.weight * share / float64(z.height*z.width*a.network.InChannels)
 	loss := reconstruction
 	if weight > 0 {
-		loss = op.Sum(s, reconstruction, op.Scaled(s, divergence, weight))
+		loss = op.Add{}.Apply(s, reconstruction, op.Scale{Factor: weight}.Apply(s, divergence))
 	}
 	l := &lesson{scope: s, values: gorgonia.Nodes{loss, reconstruction, divergence}}
 	shares := make([]float32, z.batch)

@@ -64,7 +64,7 @@ func (f *diffusion) lesson(z size, share float64) (*lesson, error) {
 	s := n.Scope
 	target := s.Input("target", z.batch, z.height, z.width, f.network.OutChannels)
 	weights := s.Input("weights", z.batch)
-	l := &lesson{scope: s, values: gorgonia.Nodes{op.MeanSquaredError(s, n.Output, target, weights)}}
+	l := &lesson{scope: s, values: gorgonia.Nodes{op.MSE{}.Apply(s, n.Output, target, weights)}}
 	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
 		x, err := f.config.diffuse(f.schedule, e, d)
 		if err != nil {

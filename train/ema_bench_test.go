@@ -31,7 +31,7 @@ func BenchmarkMovingAverage(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		outputs = append(outputs, op.Average(s, average, p, weight))
+		outputs = append(outputs, op.MovingAverage{}.Apply(s, average, p, weight))
 	}
 	if err := s.Err(); err != nil {
 		b.Fatal(err)

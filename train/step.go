@@ -161,7 +161,7 @@ func (t *Trainer) compileUpdate() error {
 	}
 	for _, part := range parts {
 		for _, a := range t.state.arrays {
-			leaves[part] = append(leaves[part], s.Sub("%s", string(part)).Input(a.name, a.shape...))
+			leaves[part] = append(leaves[part], s.Sub(string(part)).Input(a.name, a.shape...))
 		}
 		if err := s.Err(); err != nil {
 			return err
@@ -173,13 +173,13 @@ func (t *Trainer) compileUpdate() error {
 	sums := leaves[Gradients]
 	var outputs gorgonia.Nodes
 	for i, p := range leaves[Parameters] {
-		p = op.StepAdamW(s, p, sums[i], leaves[ExpAvg][i], leaves[ExpAvgSq][i], u.hyper, u.scale)
+		p = op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: sums[i], ExpAvg: leaves[ExpAvg][i], ExpAvgSq: leaves[ExpAvgSq][i], Hyper: u.hyper, Scale: u.scale})
 		outputs = append(outputs, p)
 		if t.config.EMA {
-			outputs = append(outputs, op.Average(s, leaves[Averages][i], p, u.weight))
+			outputs = append(outputs, op.MovingAverage{}.Apply(s, leaves[Averages][i], p, u.weight))
 		}
 	}
-	norm := op.NormOf(s, sums...)
+	norm := op.GlobalNorm{}.Apply(s, sums...)
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	for i, p := range params {
 		sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
 		sums = append(sums, sum)
-		m.outputs = append(m.outputs, op.AddInto(s, sum, grads[i], m.keep))
+		m.outputs = append(m.outputs, op.Accumulate{}.Apply(s, sum, grads[i], m.keep))
 	}
 	if err := s.Err(); err != nil {
 		return nil, err

@@ -29,10 +29,10 @@ func Build(c Config, batch, tokens int) (*Network, error) {
 	s := root.Sub("text_model")
 
 	e := s.Sub("embeddings")
-	h := op.Lookup(e, n.IDs, e.Sub("token_embedding").Param("weight", c.VocabSize, c.HiddenSize))
-	h = e.Mark(op.SumBroadcast(e, h, e.Sub("position_embedding").Param("weight", tokens, c.HiddenSize)))
+	h := op.Embedding{}.Apply(e, n.IDs, e.Sub("token_embedding").Param("weight", c.VocabSize, c.HiddenSize))
+	h = e.Mark(op.AddBatch{}.Apply(e, h, e.Sub("position_embedding").Param("weight", tokens, c.HiddenSize)))
 	for i := range c.NumHiddenLayers {
-		h = c.layer(s.Sub("encoder.layers.%d", i), h)
+		h = c.layer(s.Index("encoder.layers", i), h)
 	}
 	n.LastHiddenState = nn.LayerNorm(s.Sub("final_layer_norm"), h, c.LayerNormEps)
 	return n, root.Err()
@@ -48,13 +48,13 @@ func (c Config) layer(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 	}
 	a := s.Sub("self_attn")
 	project := func(name string, h, residual *gorgonia.Node) *gorgonia.Node {
-		return nn.Linear(a.Sub("%s", name), h, c.HiddenSize, true, residual)
+		return nn.Linear(a.Sub(name), h, nn.LinearConfig{Out: c.HiddenSize, Residual: residual})
 	}
 	h := nn.LayerNorm(s.Sub("layer_norm1"), x, c.LayerNormEps)
-	h = op.Attend(a, project("q_proj", h, nil), project("k_proj", h, nil), project("v_proj", h, nil), c.NumAttentionHeads, true)
+	h = op.Attention{Heads: c.NumAttentionHeads, Causal: true}.Apply(a, project("q_proj", h, nil), project("k_proj", h, nil), project("v_proj", h, nil))
 	x = project("out_proj", h, x)
 
 	h = nn.LayerNorm(s.Sub("layer_norm2"), x, c.LayerNormEps)
-	h = op.Activate(s, nn.Linear(s.Sub("mlp.fc1"), h, c.IntermediateSize, true, nil), act)
-	return s.Mark(nn.Linear(s.Sub("mlp.fc2"), h, c.HiddenSize, true, x))
+	h = act.Apply(s, nn.Linear(s.Sub("mlp.fc1"), h, nn.LinearConfig{Out: c.IntermediateSize}))
+	return s.Mark(nn.Linear(s.Sub("mlp.fc2"), h, nn.LinearConfig{Out: c.HiddenSize, Residual: x}))
 }

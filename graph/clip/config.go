@@ -60,9 +60,9 @@ func (c Config) Validate() error {
 func (c Config) activation() (op.Act, error) {
 	switch c.HiddenAct {
 	case "quick_gelu":
-		return op.QuickGELUAct, nil
+		return op.QuickGELU, nil
 	case "gelu":
-		return op.GELUAct, nil
+		return op.GELU, nil
 	}
 	return op.NoAct, fmt.Errorf("hidden_act: %q is not supported: want quick_gelu or gelu", c.HiddenAct)
 }

@@ -121,23 +121,23 @@ func (l layer) build(s *op.Scope) (out *gorgonia.Node, in gorgonia.Nodes) {
 	switch l.kind {
 	case "conv":
 		x := input("x", d[0], d[2], d[3], d[1])
-		out = nn.Conv(s, x, d[4], d[5], d[6], d[7], nil)
+		out = nn.Conv(s, x, nn.ConvConfig{Out: d[4], Kernel: d[5], Stride: d[6], Pad: op.Pad(d[7])})
 	case "linear":
-		out = nn.Linear(s, input("x", d[0], d[1]), d[2], d[3] != 0, nil)
+		out = nn.Linear(s, input("x", d[0], d[1]), nn.LinearConfig{Out: d[2], NoBias: !(d[3] != 0)})
 	case "gn":
 		x := []int{d[0]}
 		x = append(append(x, d[2:]...), d[1])
-		out = nn.GroupNorm(s, input("x", x...), 32, 1e-5, true)
+		out = nn.GroupNormSiLU(s, input("x", x...), nn.NormConfig{Groups: 32, Eps: 1e-5})
 	case "ln":
 		out = nn.LayerNorm(s, input("x", d...), 1e-5)
 	case "sdpa":
 		q := input("q", 1, d[1], d[0]*d[3])
 		k, v := input("k", 1, d[2], d[0]*d[3]), input("v", 1, d[2], d[0]*d[3])
-		out = op.Attend(s, q, k, v, d[0], false)
+		out = op.Attention{Heads: d[0]}.Apply(s, q, k, v)
 	case "geglu":
-		out = op.GateGELU(s, input("x", d...))
+		out = op.GEGLU{}.Apply(s, input("x", d...))
 	case "silu":
-		out = op.Activate(s, input("x", d...), op.SiLUAct)
+		out = op.SiLU.Apply(s, input("x", d...))
 	}
 	return out, in
 }

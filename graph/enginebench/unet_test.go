@@ -38,13 +38,13 @@ func TestBenchUNet(t *testing.T) {
 		return
 	}
 	s, out = UNet(1, 32)
-	loss := op.MeanSquaredError(s, out, s.Input("target", 1, 32, 32, 4), nil)
+	loss := op.MSE{}.Apply(s, out, s.Input("target", 1, 32, 32, 4), nil)
 	grads, err := graph.Gradients(loss, s.Params()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hyper := s.Input("hyper", 7)
-	scale := op.ScaleToClip(s, op.NormOf(s, grads...), 1)
+	scale := op.ClipScale{Max: 1}.Apply(s, op.GlobalNorm{}.Apply(s, grads...))
 	outputs := gorgonia.Nodes{loss}
 	moments := s.Sub("adamw")
 	var state gorgonia.Nodes
@@ -54,7 +54,7 @@ func TestBenchUNet(t *testing.T) {
 		}
 		m, v := moments.Input(n.Name()+".m", n.Shape()...), moments.Input(n.Name()+".v", n.Shape()...)
 		state = append(state, m, v)
-		outputs = append(outputs, op.StepAdamW(s, n, grads[i], m, v, hyper, scale))
+		outputs = append(outputs, op.AdamW{}.Apply(s, op.AdamWOperands{Param: n, Gradient: grads[i], ExpAvg: m, ExpAvgSq: v, Hyper: hyper, Scale: scale}))
 	}
 	if err := s.Err(); err != nil {
 		t.Fatal(err)

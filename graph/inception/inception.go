@@ -57,11 +57,11 @@ func Build(v Variant, batch int) (*Network, error) {
 	x := b.conv(s.Sub("Conv2d_1a_3x3"), n.Pixels, 32, op.Geometry{KH: 3, KW: 3, Stride: 2})
 	x = b.conv(s.Sub("Conv2d_2a_3x3"), x, 32, op.Geometry{KH: 3, KW: 3, Stride: 1})
 	x = b.conv(s.Sub("Conv2d_2b_3x3"), x, 64, same(3, 3))
-	x = op.MaxPool(s, x, op.Geometry{KH: 3, KW: 3, Stride: 2})
+	x = op.MaxPool2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 2}}.Apply(s, x)
 	n.Blocks[0] = x
 	x = b.conv(s.Sub("Conv2d_3b_1x1"), x, 80, same(1, 1))
 	x = b.conv(s.Sub("Conv2d_4a_3x3"), x, 192, op.Geometry{KH: 3, KW: 3, Stride: 1})
-	x = op.MaxPool(s, x, op.Geometry{KH: 3, KW: 3, Stride: 2})
+	x = op.MaxPool2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 2}}.Apply(s, x)
 	n.Blocks[1] = x
 	x = b.mixedA(s.Sub("Mixed_5b"), x, 32)
 	x = b.mixedA(s.Sub("Mixed_5c"), x, 64)
@@ -89,5 +89,5 @@ func same(kh, kw int) op.Geometry {
 
 // conv is BasicConv2d: convolution, BatchNorm, ReLU: x [N,H,W,I] → [N,H',W',out].
 func (b builder) conv(s *op.Scope, x *gorgonia.Node, out int, g op.Geometry) *gorgonia.Node {
-	return op.Activate(s, b.folds.ConvNorm(s.Sub("conv"), s.Sub("bn"), x, out, g, eps, nil), op.ReLUAct)
+	return op.ReLU.Apply(s, b.folds.ConvNorm(s.Sub("conv"), s.Sub("bn"), x, out, g, eps, nil))
 }

@@ -16,7 +16,7 @@ type layer struct {
 // branch is a chain of convolutions.
 func (b builder) branch(s *op.Scope, x *gorgonia.Node, layers ...layer) *gorgonia.Node {
 	for _, l := range layers {
-		x = b.conv(s.Sub("%s", l.name), x, l.out, l.g)
+		x = b.conv(s.Sub(l.name), x, l.out, l.g)
 	}
 	return x
 }
@@ -28,9 +28,9 @@ func halving() op.Geometry { return op.Geometry{KH: 3, KW: 3, Stride: 2} }
 func (b builder) pooled(s *op.Scope, x *gorgonia.Node, out int, largest bool) *gorgonia.Node {
 	var p *gorgonia.Node
 	if largest {
-		p = op.MaxPool(s, x, same(3, 3))
+		p = op.MaxPool2D{Geometry: same(3, 3)}.Apply(s, x)
 	} else {
-		p = op.AvgPool(s, x, same(3, 3), !b.fid)
+		p = op.AvgPool2D{Geometry: same(3, 3), CountIncludePad: !b.fid}.Apply(s, x)
 	}
 	return b.branch(s, p, layer{"branch_pool", out, same(1, 1)})
 }
@@ -52,7 +52,7 @@ func (b builder) mixedB(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 		s,
 		b.branch(s, x, layer{"branch3x3", 384, halving()}),
 		b.branch(s, x, layer{"branch3x3dbl_1", 64, same(1, 1)}, layer{"branch3x3dbl_2", 96, same(3, 3)}, layer{"branch3x3dbl_3", 96, halving()}),
-		op.MaxPool(s, x, halving()),
+		op.MaxPool2D{Geometry: halving()}.Apply(s, x),
 	)
 }
 
@@ -75,7 +75,7 @@ func (b builder) mixedD(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 		b.branch(s, x, layer{"branch3x3_1", 192, same(1, 1)}, layer{"branch3x3_2", 320, halving()}),
 		b.branch(s, x, layer{"branch7x7x3_1", 192, same(1, 1)}, layer{"branch7x7x3_2", 192, same(1, 7)},
 			layer{"branch7x7x3_3", 192, same(7, 1)}, layer{"branch7x7x3_4", 192, halving()}),
-		op.MaxPool(s, x, halving()),
+		op.MaxPool2D{Geometry: halving()}.Apply(s, x),
 	)
 }
 

@@ -77,7 +77,7 @@ func vaeParams(path string) (gorgonia.Nodes, error) {
 	}
 	s := op.NewScope("vae")
 	moments := vae.Encode(s, s.Input("image", 1, c.Factor(), c.Factor(), c.InChannels), c)
-	vae.Decode(s, op.Cut(s, moments, 3, 0, c.LatentChannels), c)
+	vae.Decode(s, op.Slice{Axis: 3, Offset: 0, Length: c.LatentChannels}.Apply(s, moments), c)
 	return s.Params(), s.Err()
 }
 

@@ -158,16 +158,16 @@ func Peak(ctx context.Context, o Options) (float64, error) {
 		x, w := s.Param("x", side, side), s.Param("weight", side, side)
 		out := x
 		for range products {
-			out = op.Affine(s, out, w, nil, nil)
+			out = op.Linear{}.Apply(s, out, w, nil, nil)
 		}
-		r, err := run(ctx, o, s, gorgonia.Nodes{op.MeanSquaredError(s, out, x, nil)}, 4)
+		r, err := run(ctx, o, s, gorgonia.Nodes{op.MSE{}.Apply(s, out, x, nil)}, 4)
 		return r.GFLOPS, err
 	}
 	best := 0.0
 	for _, z := range [][3]int{{2048, 2048, 2048}, {4096, 1280, 1280}} {
 		s := op.NewScope("peak")
 		x, w := s.Input("x", z[0], z[1]), s.Param("weight", z[2], z[1])
-		out := op.Affine(s, x, w, nil, nil)
+		out := op.Linear{}.Apply(s, x, w, nil, nil)
 		r, err := run(ctx, o, s, gorgonia.Nodes{out}, 4)
 		if err != nil {
 			return 0, err
@@ -199,7 +199,7 @@ func measure(ctx context.Context, o Options, n network) (Result, error) {
 
 // trainingStep adds the loss, its gradients, clipping and AdamW to a network.
 func trainingStep(s *op.Scope, out *gorgonia.Node) (gorgonia.Nodes, error) {
-	loss := op.MeanSquaredError(s, out, s.Input("target", out.Shape()...), nil)
+	loss := op.MSE{}.Apply(s, out, s.Input("target", out.Shape()...), nil)
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
@@ -209,12 +209,12 @@ func trainingStep(s *op.Scope, out *gorgonia.Node) (gorgonia.Nodes, error) {
 		return nil, err
 	}
 	hyper := s.Input("hyper", 7)
-	scale := op.ScaleToClip(s, op.NormOf(s, grads...), 1)
+	scale := op.ClipScale{Max: 1}.Apply(s, op.GlobalNorm{}.Apply(s, grads...))
 	outputs := gorgonia.Nodes{loss}
 	state := s.Sub("adamw")
 	for i, p := range params {
 		m, v := state.Param(p.Name()+".m", p.Shape()...), state.Param(p.Name()+".v", p.Shape()...)
-		outputs = append(outputs, op.StepAdamW(s, p, grads[i], m, v, hyper, scale))
+		outputs = append(outputs, op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: grads[i], ExpAvg: m, ExpAvgSq: v, Hyper: hyper, Scale: scale}))
 	}
 	return outputs, s.Err()
 }

@@ -12,7 +12,7 @@ import (
 func TestTrainingStep(t *testing.T) {
 	test := func(t *testing.T, d device.Device) {
 		s := op.NewScope("net")
-		out := op.Affine(s, s.Input("x", 3, 8), s.Param("weight", 8, 8), s.Param("bias", 8), nil)
+		out := op.Linear{}.Apply(s, s.Input("x", 3, 8), s.Param("weight", 8, 8), s.Param("bias", 8), nil)
 		outputs, err := trainingStep(s, out)
 		if err != nil {
 			t.Fatal(err)

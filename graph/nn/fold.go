@@ -62,7 +62,7 @@ func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.G
 		},
 	}
 	f.add(conv, layer)
-	return op.Convolve(conv, x, layer.weight, layer.bias, residual, op.ConvConfig{Stride: g.Stride, Pad: g.Pad})
+	return op.Conv2D{Geometry: op.Geometry{Stride: g.Stride, Pad: g.Pad}}.Apply(conv, x, layer.weight, layer.bias, residual)
 }
 
 // ScaledLinear is torch.nn.Linear with a bias and timm's LayerScale behind it: x […,K] → […,out]. linear has the linear layer's
@@ -86,7 +86,7 @@ func (f *Folds) ScaledLinear(linear, scale *op.Scope, x *gorgonia.Node, out int,
 	}
 	layer.params = gorgonia.Nodes{layer.from, layer.add, gamma}
 	f.add(linear, layer)
-	return op.Affine(linear, x, layer.weight, layer.bias, residual)
+	return op.Linear{}.Apply(linear, x, layer.weight, layer.bias, residual)
 }
 
 // add remembers a layer; after an error in the network there is none.

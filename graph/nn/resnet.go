@@ -6,26 +6,26 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// ResnetConfig holds what the resnet blocks of one network have in common.
+// ResnetConfig is the shape of a residual block.
 type ResnetConfig struct {
-	Groups int     // norm_num_groups, 32
-	Eps    float64 // 1e-5 in the U-Net, 1e-6 in the VAE
+	Out  int // channels
+	Norm NormConfig
 }
 
-// Resnet is diffusers' ResnetBlock2D: x [N,H,W,C] → [N,H,W,out]. temb [N,T], the time embedding, may be nil.
+// Resnet is diffusers' ResnetBlock2D: x [N,H,W,C] → [N,H,W,Out]. temb [N,T], the time embedding, may be nil.
 //
-//	norm1 → SiLU → conv1 → + time_emb_proj(SiLU(temb)) → norm2 → SiLU → conv2 → + x, through conv_shortcut if C ≠ out
-func Resnet(s *op.Scope, x, temb *gorgonia.Node, out int, c ResnetConfig) *gorgonia.Node {
-	h := GroupNorm(s.Sub("norm1"), x, c.Groups, c.Eps, true)
-	h = Conv(s.Sub("conv1"), h, out, 3, 1, 1, nil)
+//	norm1 → SiLU → conv1 → + time_emb_proj(SiLU(temb)) → norm2 → SiLU → conv2 → + x, through conv_shortcut if C ≠ Out
+func Resnet(s *op.Scope, x, temb *gorgonia.Node, c ResnetConfig) *gorgonia.Node {
+	h := GroupNormSiLU(s.Sub("norm1"), x, c.Norm)
+	h = Conv3x3(s.Sub("conv1"), h, c.Out)
 	if temb != nil {
-		t := Linear(s.Sub("time_emb_proj"), op.Activate(s, temb, op.SiLUAct), out, true, nil)
-		h = op.SumChannels(s, h, t)
+		t := Linear(s.Sub("time_emb_proj"), op.SiLU.Apply(s, temb), LinearConfig{Out: c.Out})
+		h = op.AddChannels{}.Apply(s, h, t)
 	}
-	h = GroupNorm(s.Sub("norm2"), h, c.Groups, c.Eps, true)
+	h = GroupNormSiLU(s.Sub("norm2"), h, c.Norm)
 	shortcut := x
-	if channels(x) != out {
-		shortcut = Conv(s.Sub("conv_shortcut"), x, out, 1, 1, 0, nil)
+	if channels(x) != c.Out {
+		shortcut = Conv1x1(s.Sub("conv_shortcut"), x, c.Out)
 	}
-	return Conv(s.Sub("conv2"), h, out, 3, 1, 1, shortcut)
+	return Conv(s.Sub("conv2"), h, ConvConfig{Out: c.Out, Kernel: 3, Pad: op.Pad(1), Residual: shortcut})
 }

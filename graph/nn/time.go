@@ -9,6 +9,6 @@ import (
 // TimestepEmbedding is diffusers' TimestepEmbedding: the sinusoids x [N,C] → [N,out] through two linear layers with a SiLU
 // between them.
 func TimestepEmbedding(s *op.Scope, x *gorgonia.Node, out int) *gorgonia.Node {
-	h := op.Activate(s, Linear(s.Sub("linear_1"), x, out, true, nil), op.SiLUAct)
-	return Linear(s.Sub("linear_2"), h, out, true, nil)
+	h := op.SiLU.Apply(s, Linear(s.Sub("linear_1"), x, LinearConfig{Out: out}))
+	return s.Mark(Linear(s.Sub("linear_2"), h, LinearConfig{Out: out}))
 }

@@ -14,17 +14,17 @@ const layerNormEps = 1e-5
 //	x + attn1(norm1(x)) → + attn2(norm2(·), context) → + ff(norm3(·)), ff being a GEGLU of four times the width
 func TransformerBlock(s *op.Scope, x, context *gorgonia.Node, heads int) *gorgonia.Node {
 	c := channels(x)
-	a := AttentionConfig{Heads: heads, HeadDim: c / heads}
 	h := LayerNorm(s.Sub("norm1"), x, layerNormEps)
-	x = Attention(s.Sub("attn1"), h, h, a, x)
-	x = Attention(s.Sub("attn2"), LayerNorm(s.Sub("norm2"), x, layerNormEps), context, a, x)
+	x = Attention(s.Sub("attn1"), h, h, AttentionConfig{Heads: heads, HeadDim: c / heads, Residual: x})
+	h = LayerNorm(s.Sub("norm2"), x, layerNormEps)
+	x = Attention(s.Sub("attn2"), h, context, AttentionConfig{Heads: heads, HeadDim: c / heads, Residual: x})
 	h = GEGLU(s.Sub("ff.net.0"), LayerNorm(s.Sub("norm3"), x, layerNormEps), 4*c)
-	return Linear(s.Sub("ff.net.2"), h, c, true, x)
+	return Linear(s.Sub("ff.net.2"), h, LinearConfig{Out: c, Residual: x})
 }
 
 // GEGLU is diffusers' GEGLU: x […,C] → […,out].
 func GEGLU(s *op.Scope, x *gorgonia.Node, out int) *gorgonia.Node {
-	return op.GateGELU(s, Linear(s.Sub("proj"), x, 2*out, true, nil))
+	return op.GEGLU{}.Apply(s, Linear(s.Sub("proj"), x, LinearConfig{Out: 2 * out}))
 }
 
 // Transformer2DConfig is the shape of a spatial transformer.
@@ -40,25 +40,22 @@ type Transformer2DConfig struct {
 //
 //	norm → proj_in → transformer_blocks over the pixels → proj_out → + x
 func Transformer2D(s *op.Scope, x, context *gorgonia.Node, c Transformer2DConfig) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
-	shape := x.Shape()
-	n, l, ch := shape[0], shape[1]*shape[2], shape[3]
+	n, height, width, ch := op.NHWC(x)
+	image, tokens := op.View{n, height, width, ch}, op.View{n, height * width, ch}
 	project := func(name string, h, residual *gorgonia.Node) *gorgonia.Node {
 		if c.LinearProjection {
-			return Linear(s.Sub("%s", name), h, ch, true, residual)
+			return Linear(s.Sub(name), h, LinearConfig{Out: ch, Residual: residual})
 		}
-		h = op.View(s, h, shape...)
+		h = image.Apply(s, h)
 		if residual != nil {
-			residual = op.View(s, residual, shape...)
+			residual = image.Apply(s, residual)
 		}
-		return op.View(s, Conv(s.Sub("%s", name), h, ch, 1, 1, 0, residual), n, l, ch)
+		return tokens.Apply(s, Conv(s.Sub(name), h, ConvConfig{Out: ch, Kernel: 1, Residual: residual}))
 	}
-	pixels := op.View(s, x, n, l, ch)
-	h := project("proj_in", GroupNorm(s.Sub("norm"), pixels, c.Groups, c.Eps, false), nil)
+	pixels := tokens.Apply(s, x)
+	h := project("proj_in", GroupNorm(s.Sub("norm"), pixels, NormConfig{Groups: c.Groups, Eps: c.Eps}), nil)
 	for i := range c.Layers {
-		h = TransformerBlock(s.Sub("transformer_blocks.%d", i), h, context, c.Heads)
+		h = TransformerBlock(s.Index("transformer_blocks", i), h, context, c.Heads)
 	}
-	return op.View(s, project("proj_out", h, pixels), shape...)
+	return image.Apply(s, project("proj_out", h, pixels))
 }

@@ -9,10 +9,10 @@ import (
 // total, keep·total + x, written into total. Where keep is 0 the old total is not read: a NaN in it is gone.
 type Accumulate struct{}
 
-// AddInto makes the sum of total, a leaf, and x in total. keep is an input [1] that each run is fed with: 0 begins a sum, 1 goes
+// Apply makes the sum of total, a leaf, and x in total. keep is an input [1] that each run is fed with: 0 begins a sum, 1 goes
 // on with it.
-func AddInto(s *Scope, total, x, keep *gorgonia.Node) *gorgonia.Node {
-	return s.apply(Accumulate{}, total, x, keep)
+func (a Accumulate) Apply(s *Scope, total, x, keep *gorgonia.Node) *gorgonia.Node {
+	return s.apply(a, total, x, keep)
 }
 
 // Name returns "Accumulate".

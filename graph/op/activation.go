@@ -8,8 +8,8 @@ import (
 // Activation applies a function to each element: x → the same shape.
 type Activation struct{ Act Act }
 
-// Activate applies act to each element of x.
-func Activate(s *Scope, x *gorgonia.Node, act Act) *gorgonia.Node {
+// Apply applies the function to each element of x: x → the same shape.
+func (act Act) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
 	return s.apply(Activation{Act: act}, x)
 }
 
@@ -18,7 +18,7 @@ func (a Activation) Name() string { return "Activation" }
 
 // Infer returns x's shape.
 func (a Activation) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if a.Act == NoAct || a.Act > ReLUAct {
+	if a.Act == NoAct || a.Act > ReLU {
 		return nil, errorf("unknown function %d", a.Act)
 	}
 	return sameShape(in, 1)
@@ -69,8 +69,8 @@ func (a ActivationGrad) InPlace(int) []int { return []int{1, 0} }
 // GEGLU is x […,2F] → […,F]: the first half times the GELU of the second (Shazeer 2020; diffusers' GEGLU).
 type GEGLU struct{}
 
-// GateGELU applies GEGLU: x […,2F] → […,F].
-func GateGELU(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(GEGLU{}, x) }
+// Apply makes the node: x […,2F] → […,F].
+func (g GEGLU) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(g, x) }
 
 // Name returns "GEGLU".
 func (GEGLU) Name() string { return "GEGLU" }

@@ -13,9 +13,9 @@ type Attention struct {
 	Causal bool
 }
 
-// Attend applies scaled dot-product attention: q [N,Lq,heads·d], k and v [N,Lk,heads·d] → [N,Lq,heads·d].
-func Attend(s *Scope, q, k, v *gorgonia.Node, heads int, causal bool) *gorgonia.Node {
-	return s.apply(Attention{Heads: heads, Causal: causal}, q, k, v)
+// Apply makes the node: q [N,Lq,H·d], k and v [N,Lk,H·d] → [N,Lq,H·d].
+func (a Attention) Apply(s *Scope, q, k, v *gorgonia.Node) *gorgonia.Node {
+	return s.apply(a, q, k, v)
 }
 
 // Name returns "Attention".

@@ -69,9 +69,9 @@ func (c Concat) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia
 // Slice is the part [Offset, Offset+Length) of x along an axis.
 type Slice struct{ Axis, Offset, Length int }
 
-// Cut returns the part [offset, offset+length) of x along an axis.
-func Cut(s *Scope, x *gorgonia.Node, axis, offset, length int) *gorgonia.Node {
-	return s.apply(Slice{Axis: axis, Offset: offset, Length: length}, x)
+// Apply returns that part of x.
+func (c Slice) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.apply(c, x)
 }
 
 // Name returns "Slice".
@@ -105,9 +105,9 @@ func (c Slice) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.
 // ZeroPad puts x between zeros along an axis: Before of them first, Size in all.
 type ZeroPad struct{ Axis, Before, Size int }
 
-// ZeroPadded puts x between zeros along an axis: before of them first, size in all.
-func ZeroPadded(s *Scope, x *gorgonia.Node, axis, before, size int) *gorgonia.Node {
-	return s.apply(ZeroPad{Axis: axis, Before: before, Size: size}, x)
+// Apply returns x between zeros.
+func (c ZeroPad) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.apply(c, x)
 }
 
 // Name returns "ZeroPad".

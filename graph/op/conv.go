@@ -10,11 +10,11 @@ type Act uint8
 
 // The activation functions.
 const (
-	NoAct        Act = iota
-	SiLUAct          // x·sigmoid(x)
-	GELUAct          // x·Φ(x), exact with erf
-	QuickGELUAct     // x·sigmoid(1.702 x)
-	ReLUAct          // max(x, 0)
+	NoAct     Act = iota
+	SiLU          // x·sigmoid(x)
+	GELU          // x·Φ(x), exact with erf
+	QuickGELU     // x·sigmoid(1.702 x)
+	ReLU          // max(x, 0)
 )
 
 // String returns the function's name.
@@ -59,30 +59,19 @@ type Conv2D struct {
 	Store            Kind // of the output: Exact, but where the compiler fuses an Activation or a Cast
 }
 
-// ConvConfig says how Convolve walks over the image; the zero value is stride 1 without padding.
-type ConvConfig struct {
-	Stride           int // 0 means 1
-	Pad              Padding
-	ResizeH, ResizeW int // nearest-neighbour resize of the input before the convolution; 0: none
-}
-
-// Convolve applies torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual, which is added
-// to the result and has its shape, may be nil.
-func Convolve(s *Scope, x, weight, bias, residual *gorgonia.Node, c ConvConfig) *gorgonia.Node {
+// Apply makes torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual, which is added
+// to the result and has its shape, may be nil. The kernel's size is the weight's, and a stride of 0 is 1: the zero value is a
+// convolution without padding.
+func (c Conv2D) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
 	if s.Err() != nil {
 		return nil
 	}
-	if c.Stride == 0 {
-		c.Stride = 1
-	}
-	spec := Conv2D{
-		Geometry: Geometry{Stride: c.Stride, Pad: c.Pad}, ResizeH: c.ResizeH, ResizeW: c.ResizeW,
-		Bias: bias != nil, Residual: residual != nil, Store: Exact,
-	}
+	c.Stride = max(c.Stride, 1)
+	c.Bias, c.Residual, c.Store = bias != nil, residual != nil, Exact
 	if weight != nil && weight.Dims() == 4 {
-		spec.KH, spec.KW = weight.Shape()[0], weight.Shape()[1]
+		c.KH, c.KW = weight.Shape()[0], weight.Shape()[1]
 	}
-	return s.apply(spec, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
+	return s.apply(c, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
 }
 
 // optional appends those of more that are there.

@@ -8,7 +8,7 @@
 //
 // The way of a call:
 //
-//	op.Linear(scope, x, w, b)       checks the shapes and names the culprit: scope.Err()
+//	op.Linear{}.Apply(scope, x, w, b, nil)   checks the shapes and names the culprit: scope.Err()
 //	  → scope.apply(Linear{…}, …)   makes the node through gorgonia.ApplyOp and guards against merged nodes
 //	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec plus place
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again

@@ -8,8 +8,8 @@ import (
 // Add is a + b of one shape.
 type Add struct{}
 
-// Sum returns a + b.
-func Sum(s *Scope, a, b *gorgonia.Node) *gorgonia.Node { return s.apply(Add{}, a, b) }
+// Apply returns a + b.
+func (o Add) Apply(s *Scope, a, b *gorgonia.Node) *gorgonia.Node { return s.apply(o, a, b) }
 
 // Name returns "Add".
 func (Add) Name() string { return "Add" }
@@ -34,8 +34,8 @@ func (Add) InPlace(int) []int { return []int{0, 1} }
 // Mul is a·b, element by element.
 type Mul struct{}
 
-// Product returns a·b, element by element.
-func Product(s *Scope, a, b *gorgonia.Node) *gorgonia.Node { return s.apply(Mul{}, a, b) }
+// Apply returns a·b.
+func (o Mul) Apply(s *Scope, a, b *gorgonia.Node) *gorgonia.Node { return s.apply(o, a, b) }
 
 // Name returns "Mul".
 func (Mul) Name() string { return "Mul" }
@@ -60,10 +60,8 @@ func (Mul) InPlace(int) []int { return []int{0, 1} }
 // Scale is factor·x.
 type Scale struct{ Factor float64 }
 
-// Scaled returns factor·x.
-func Scaled(s *Scope, x *gorgonia.Node, factor float64) *gorgonia.Node {
-	return s.apply(Scale{Factor: factor}, x)
-}
+// Apply returns factor·x.
+func (c Scale) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(c, x) }
 
 // Name returns "Scale".
 func (c Scale) Name() string { return "Scale" }
@@ -89,8 +87,8 @@ func (c Scale) InPlace(int) []int { return []int{0} }
 // block takes its time embedding.
 type AddChannels struct{}
 
-// SumChannels returns x [N,…,C] + t [N,C], the same for all pixels.
-func SumChannels(s *Scope, x, t *gorgonia.Node) *gorgonia.Node { return s.apply(AddChannels{}, x, t) }
+// Apply returns x [N,…,C] + t [N,C], the same for all pixels.
+func (a AddChannels) Apply(s *Scope, x, t *gorgonia.Node) *gorgonia.Node { return s.apply(a, x, t) }
 
 // Name returns "AddChannels".
 func (AddChannels) Name() string { return "AddChannels" }
@@ -144,8 +142,8 @@ func (SumPixels) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 // AddBatch adds one value to every sample: x [N,…], p […] → [N,…]. It is how position embeddings are added.
 type AddBatch struct{}
 
-// SumBroadcast returns x [N,…] + p […], the same for all samples.
-func SumBroadcast(s *Scope, x, p *gorgonia.Node) *gorgonia.Node { return s.apply(AddBatch{}, x, p) }
+// Apply returns x [N,…] + p […], the same for all samples.
+func (a AddBatch) Apply(s *Scope, x, p *gorgonia.Node) *gorgonia.Node { return s.apply(a, x, p) }
 
 // Name returns "AddBatch".
 func (AddBatch) Name() string { return "AddBatch" }

@@ -8,9 +8,9 @@ import (
 // Embedding looks rows of a table up: ids […] int32 in [0,V), table [V,C] → […,C].
 type Embedding struct{}
 
-// Lookup returns the rows of table [V,C] that ids […] name: […,C]. A run ends with an error if an id is not in [0,V).
-func Lookup(s *Scope, ids, table *gorgonia.Node) *gorgonia.Node {
-	return s.apply(Embedding{}, ids, table)
+// Apply returns the rows of table [V,C] that ids […] name: […,C]. A run ends with an error if an id is not in [0,V).
+func (e Embedding) Apply(s *Scope, ids, table *gorgonia.Node) *gorgonia.Node {
+	return s.apply(e, ids, table)
 }
 
 // Name returns "Embedding".

@@ -14,14 +14,14 @@ type Linear struct {
 	Store Kind
 }
 
-// Affine applies torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual, which is added to the result and
+// Apply makes torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual, which is added to the result and
 // has its shape, may be nil.
-func Affine(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
-	spec := Linear{Bias: bias != nil, Residual: residual != nil}
-	if spec.Residual {
-		spec.Store = Exact
+func (l Linear) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
+	l.Bias, l.Residual = bias != nil, residual != nil
+	if l.Residual {
+		l.Store = Exact
 	}
-	return s.apply(spec, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
+	return s.apply(l, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
 }
 
 // Name returns "Linear".

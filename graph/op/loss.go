@@ -9,10 +9,11 @@ import (
 // Σₙ wₙ Σ (prediction − target)² / elements.
 type MSE struct{ Weighted bool }
 
-// MeanSquaredError is torch.nn.functional.mse_loss, or with weights [N] its min-SNR form, the mean over the samples of
+// Apply is torch.nn.functional.mse_loss, or with weights [N] its min-SNR form, the mean over the samples of
 // weight times the sample's mean: prediction [N,…], target [N,…] → scalar. weights may be nil.
-func MeanSquaredError(s *Scope, prediction, target, weights *gorgonia.Node) *gorgonia.Node {
-	return s.apply(MSE{Weighted: weights != nil}, optional(gorgonia.Nodes{prediction, target}, weights)...)
+func (m MSE) Apply(s *Scope, prediction, target, weights *gorgonia.Node) *gorgonia.Node {
+	m.Weighted = weights != nil
+	return s.apply(m, optional(gorgonia.Nodes{prediction, target}, weights)...)
 }
 
 // Name returns "MSE".

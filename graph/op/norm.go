@@ -11,11 +11,11 @@ type GroupNorm struct {
 	SiLU   bool
 }
 
-// GroupNormalize applies torch.nn.GroupNorm(groups, C, eps), then SiLU if silu: x [N,…,C], gamma and beta [C] → [N,…,C].
+// Apply makes torch.nn.GroupNorm(Groups, C, eps), then SiLU if it is set: x [N,…,C], gamma and beta [C] → [N,…,C].
 // The statistics are a node of their own, which the backward pass uses again.
-func GroupNormalize(s *Scope, x, gamma, beta *gorgonia.Node, groups int, eps float64, silu bool) *gorgonia.Node {
-	stats := s.apply(GroupNormStats{Groups: groups, Eps: eps}, x)
-	return s.apply(GroupNorm{Groups: groups, SiLU: silu}, x, stats, gamma, beta)
+func (g GroupNorm) Apply(s *Scope, x, gamma, beta *gorgonia.Node, eps float64) *gorgonia.Node {
+	stats := s.apply(GroupNormStats{Groups: g.Groups, Eps: eps}, x)
+	return s.apply(g, x, stats, gamma, beta)
 }
 
 // Name returns "GroupNorm".
@@ -167,9 +167,9 @@ func (g GroupNormGradInput) InPlace(int) []int { return []int{4} }
 // LayerNorm is torch.nn.LayerNorm over the channels: x […,C], gamma [C], beta [C] → […,C].
 type LayerNorm struct{ Eps float64 }
 
-// LayerNormalize applies torch.nn.LayerNorm(C, eps): x […,C], gamma and beta [C] → […,C].
-func LayerNormalize(s *Scope, x, gamma, beta *gorgonia.Node, eps float64) *gorgonia.Node {
-	return s.apply(LayerNorm{Eps: eps}, x, gamma, beta)
+// Apply makes the node: x […,C], gamma and beta [C] → […,C].
+func (l LayerNorm) Apply(s *Scope, x, gamma, beta *gorgonia.Node) *gorgonia.Node {
+	return s.apply(l, x, gamma, beta)
 }
 
 // Name returns "LayerNorm".

@@ -23,10 +23,18 @@ type AdamWConfig struct {
 	WeightDecay float64 // 1e-2
 }
 
-// StepAdamW makes the update of p by its gradient with the moments m and v, all of one shape; p, m and v are leaves. hyper
-// is an input [7] that each run is fed with. scale, which may be nil, multiplies the gradient: see ClipScale.
-func StepAdamW(s *Scope, p, gradient, m, v, hyper, scale *gorgonia.Node) *gorgonia.Node {
-	return s.apply(AdamW{Scaled: scale != nil}, optional(gorgonia.Nodes{p, gradient, m, v, hyper}, scale)...)
+// AdamWOperands are what a step reads and updates. Param, Gradient, ExpAvg and ExpAvgSq have one shape; all but the gradient are leaves.
+type AdamWOperands struct {
+	Param, Gradient  *gorgonia.Node
+	ExpAvg, ExpAvgSq *gorgonia.Node // the moments, with PyTorch's names
+	Hyper            *gorgonia.Node // an input [7] that each run is fed with; see AdamWConfig.Hyper
+	Scale            *gorgonia.Node // multiplies the gradient, see ClipScale; nil for none
+}
+
+// Apply makes the update of a parameter and its moments; its result is the parameter.
+func (a AdamW) Apply(s *Scope, o AdamWOperands) *gorgonia.Node {
+	a.Scaled = o.Scale != nil
+	return s.apply(a, optional(gorgonia.Nodes{o.Param, o.Gradient, o.ExpAvg, o.ExpAvgSq, o.Hyper}, o.Scale)...)
 }
 
 // Name returns "AdamW".
@@ -61,9 +69,9 @@ func (a AdamW) Updates() []int { return []int{0, 2, 3} }
 // device: the bytes are the same everywhere.
 type MovingAverage struct{}
 
-// Average makes the update of an average, a leaf, by p. weight is an input [1] that each run is fed with.
-func Average(s *Scope, average, p, weight *gorgonia.Node) *gorgonia.Node {
-	return s.apply(MovingAverage{}, average, p, weight)
+// Apply makes the update of an average, a leaf, by p. weight is an input [1] that each run is fed with.
+func (m MovingAverage) Apply(s *Scope, average, p, weight *gorgonia.Node) *gorgonia.Node {
+	return s.apply(m, average, p, weight)
 }
 
 // Name returns "MovingAverage".
@@ -92,9 +100,9 @@ func (MovingAverage) Updates() []int { return []int{0} }
 // GlobalNorm is the L2 norm over all inputs together → scalar (torch.nn.utils.clip_grad_norm_'s total_norm).
 type GlobalNorm struct{}
 
-// NormOf returns the L2 norm of all gradients together.
-func NormOf(s *Scope, gradients ...*gorgonia.Node) *gorgonia.Node {
-	return s.apply(GlobalNorm{}, gradients...)
+// Apply returns the L2 norm of all gradients together.
+func (g GlobalNorm) Apply(s *Scope, gradients ...*gorgonia.Node) *gorgonia.Node {
+	return s.apply(g, gradients...)
 }
 
 // Name returns "GlobalNorm".
@@ -114,9 +122,9 @@ func (GlobalNorm) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 // ClipScale is norm → min(1, Max/(norm + 1e-6)), the factor of torch.nn.utils.clip_grad_norm_.
 type ClipScale struct{ Max float64 }
 
-// ScaleToClip returns the factor that brings gradients of the given global norm down to max.
-func ScaleToClip(s *Scope, norm *gorgonia.Node, max float64) *gorgonia.Node {
-	return s.apply(ClipScale{Max: max}, norm)
+// Apply returns the factor that brings gradients of the given global norm down to Max.
+func (c ClipScale) Apply(s *Scope, norm *gorgonia.Node) *gorgonia.Node {
+	return s.apply(c, norm)
 }
 
 // Factor returns the scale for a norm.

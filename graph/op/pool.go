@@ -8,9 +8,9 @@ import (
 // MaxPool2D is the largest value below each window, channel by channel: x [N,H,W,C] → [N,H',W',C]. Padding never wins.
 type MaxPool2D struct{ Geometry }
 
-// MaxPool applies torch.nn.MaxPool2d with ceil_mode=False: x [N,H,W,C] → [N,H',W',C].
-func MaxPool(s *Scope, x *gorgonia.Node, window Geometry) *gorgonia.Node {
-	return s.apply(MaxPool2D{window}, x)
+// Apply makes torch.nn.MaxPool2d with ceil_mode=False: x [N,H,W,C] → [N,H',W',C].
+func (p MaxPool2D) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.apply(p, x)
 }
 
 // Name returns "MaxPool2D".
@@ -81,10 +81,10 @@ type AvgPool2D struct {
 	CountIncludePad bool // the sum is divided by KH·KW everywhere; otherwise by the number of pixels without padding
 }
 
-// AvgPool applies torch.nn.AvgPool2d with ceil_mode=False: x [N,H,W,C] → [N,H',W',C]. With countIncludePad, PyTorch's default,
+// Apply makes torch.nn.AvgPool2d with ceil_mode=False: x [N,H,W,C] → [N,H',W',C]. With CountIncludePad, PyTorch's default,
 // padding counts as zeros.
-func AvgPool(s *Scope, x *gorgonia.Node, window Geometry, countIncludePad bool) *gorgonia.Node {
-	return s.apply(AvgPool2D{Geometry: window, CountIncludePad: countIncludePad}, x)
+func (p AvgPool2D) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.apply(p, x)
 }
 
 // GlobalAvgPool returns the mean over all pixels, torch.nn.AdaptiveAvgPool2d(1): x [N,H,W,C] → [N,C].
@@ -93,11 +93,11 @@ func GlobalAvgPool(s *Scope, x *gorgonia.Node) *gorgonia.Node {
 	if x != nil && x.Dims() == 4 {
 		window.KH, window.KW = x.Shape()[1], x.Shape()[2]
 	}
-	y := AvgPool(s, x, window, false)
+	y := AvgPool2D{Geometry: window}.Apply(s, x)
 	if y == nil {
 		return nil
 	}
-	return View(s, y, y.Shape()[0], y.Shape()[3])
+	return View{y.Shape()[0], y.Shape()[3]}.Apply(s, y)
 }
 
 // Name returns "AvgPool2D".

@@ -16,11 +16,11 @@ const (
 // channels are the means, the second the logarithms of the variances.
 type PosteriorSample struct{}
 
-// SamplePosterior draws from the distribution that an autoencoder's encoder gives for an image, diffusers'
+// Apply draws from the distribution that an autoencoder's encoder gives for an image, diffusers'
 // DiagonalGaussianDistribution.sample: moments [N,h,w,2C], standard normal noise [N,h,w,C] → [N,h,w,C]. The gradient flows to
 // the moments (Kingma and Welling 2014, section 2.4).
-func SamplePosterior(s *Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
-	return s.apply(PosteriorSample{}, moments, noise)
+func (p PosteriorSample) Apply(s *Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
+	return s.apply(p, moments, noise)
 }
 
 // Name returns "PosteriorSample".
@@ -94,11 +94,11 @@ func (PosteriorSampleGrad) InPlace(int) []int { return []int{0} }
 // KLDivergence is moments [N,…,2C] → scalar, Σ (mean² + exp(logvar) − 1 − logvar)/2 over all elements, divided by N.
 type KLDivergence struct{}
 
-// PosteriorKL is the Kullback-Leibler divergence of the distribution with these moments from the standard normal
+// Apply is the Kullback-Leibler divergence of the distribution with these moments from the standard normal
 // distribution, summed over an image and averaged over the images: the mean of diffusers' DiagonalGaussianDistribution.kl.
 // moments [N,h,w,2C] → scalar.
-func PosteriorKL(s *Scope, moments *gorgonia.Node) *gorgonia.Node {
-	return s.apply(KLDivergence{}, moments)
+func (k KLDivergence) Apply(s *Scope, moments *gorgonia.Node) *gorgonia.Node {
+	return s.apply(k, moments)
 }
 
 // Name returns "KLDivergence".

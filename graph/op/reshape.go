@@ -5,43 +5,41 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Reshape is the same bytes under another shape.
-type Reshape struct{ Shape tensor.Shape }
+// View is the same bytes under another shape, which it is: View{2, 64, 16}. Nothing is copied.
+type View tensor.Shape
 
-// View returns x under another shape with as many elements; nothing is copied.
-func View(s *Scope, x *gorgonia.Node, shape ...int) *gorgonia.Node {
-	return s.apply(Reshape{Shape: shape}, x)
-}
+// Apply returns x under the shape, which has as many elements.
+func (r View) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(r, x) }
 
-// Name returns "Reshape".
-func (r Reshape) Name() string { return "Reshape" }
+// Name returns "View".
+func (r View) Name() string { return "View" }
 
-// Infer returns Shape.
-func (r Reshape) Infer(in []tensor.Shape) (tensor.Shape, error) {
+// Infer returns the shape.
+func (r View) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	if err := arity(in, 1); err != nil {
 		return nil, err
 	}
-	if err := positive(r.Shape); err != nil {
+	if err := positive(tensor.Shape(r)); err != nil {
 		return nil, err
 	}
-	if Size(in[0]) != Size(r.Shape) {
-		return nil, errorf("input %v has %d elements, %v has %d", in[0], Size(in[0]), r.Shape, Size(r.Shape))
+	if shape := tensor.Shape(r); Size(in[0]) != Size(shape) {
+		return nil, errorf("input %v has %d elements, %v has %d", in[0], Size(in[0]), shape, Size(shape))
 	}
-	return r.Shape.Clone(), nil
+	return tensor.Shape(r).Clone(), nil
 }
 
 // Kinds returns features.
-func (r Reshape) Kinds(n int) ([]Kind, Kind) { return features(n) }
+func (r View) Kinds(n int) ([]Kind, Kind) { return features(n) }
 
 // ViewOffset is 0.
-func (r Reshape) ViewOffset() int { return 0 }
+func (r View) ViewOffset() int { return 0 }
 
 // Diff is true.
-func (r Reshape) Diff(n int) []bool { return all(n) }
+func (r View) Diff(n int) []bool { return all(n) }
 
 // Grad views dy under x's shape.
-func (r Reshape) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
-	return gorgonia.Nodes{s.apply(Reshape{Shape: in[0].Shape()}, dy)}
+func (r View) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	return gorgonia.Nodes{s.apply(View(in[0].Shape()), dy)}
 }
 
 // Pick is a stretch of a packed result, such as the gradient of one input among several that are computed together.

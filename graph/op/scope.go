@@ -3,6 +3,7 @@ package op
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -41,12 +42,15 @@ func NewScope(name string) *Scope {
 	return &Scope{build: b, err: &b.err}
 }
 
-// Sub returns a place below s; parameter names get the formatted part as a further element of their dotted name.
-func (s *Scope) Sub(format string, args ...any) *Scope {
+// Sub returns a place below s; parameter names get name as a further element of their dotted name.
+func (s *Scope) Sub(name string) *Scope {
 	t := *s
-	t.path = join(s.path, fmt.Sprintf(format, args...))
+	t.path = join(s.path, name)
 	return &t
 }
+
+// Index returns place i of a list below s: Index("resnets", 1) is Sub("resnets.1").
+func (s *Scope) Index(name string, i int) *Scope { return s.Sub(name + "." + strconv.Itoa(i)) }
 
 // Segment returns a place like s whose nodes belong to a recomputation segment of their own (gradient checkpointing): what
 // is inside it is not kept for the backward pass but computed again there, if the program is compiled to do so. Values
@@ -70,7 +74,8 @@ func (s *Scope) Params() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.b
 // Leaf returns the input or parameter of a full name, nil if there is none.
 func (s *Scope) Leaf(name string) *gorgonia.Node { return s.build.leaves[name] }
 
-// Mark remembers n as the result of the part of the network at s, such as a block, and returns it. See Marked.
+// Mark remembers n as the result of the part of the network at s and returns it. Layers mark their results, networks those of
+// their blocks. See Marked.
 func (s *Scope) Mark(n *gorgonia.Node) *gorgonia.Node {
 	if n != nil {
 		s.build.marked[s.path] = n

@@ -3,6 +3,7 @@ package op
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,9 +12,9 @@ import (
 
 func TestErrorsCarryThePlace(t *testing.T) {
 	s := NewScope("unet")
-	at := s.Sub("down_blocks.%d", 1).Sub("attentions.0")
+	at := s.Index("down_blocks", 1).Sub("attentions.0")
 	x, w := at.Input("hidden_states", 1, 4096, 320), at.Param("to_k.weight", 640, 768)
-	Affine(at, x, w, nil, nil)
+	Linear{}.Apply(at, x, w, nil, nil)
 	want := "unet: down_blocks.1.attentions.0: Linear: input [1 4096 320] does not match weight [640 768]"
 	if err := s.Err(); err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
@@ -24,35 +25,37 @@ func TestErrorsCarryThePlace(t *testing.T) {
 func constructors() map[string]func(s *Scope, x *gorgonia.Node) *gorgonia.Node {
 	type node = *gorgonia.Node
 	return map[string]func(*Scope, node) node{
-		"Activate":            func(s *Scope, x node) node { return Activate(s, x, SiLUAct) },
-		"GateGELU":            GateGELU,
-		"Attend":              func(s *Scope, x node) node { return Attend(s, x, x, x, 1, false) },
-		"ConcatChannels":      func(s *Scope, x node) node { return ConcatChannels(s, x, x) },
-		"ConcatTokens":        func(s *Scope, x node) node { return ConcatTokens(s, x, x) },
-		"Cut":                 func(s *Scope, x node) node { return Cut(s, x, 0, 0, 1) },
-		"Convolve":            func(s *Scope, x node) node { return Convolve(s, x, x, x, x, ConvConfig{}) },
-		"Sum":                 func(s *Scope, x node) node { return Sum(s, x, x) },
-		"Product":             func(s *Scope, x node) node { return Product(s, x, x) },
-		"Scaled":              func(s *Scope, x node) node { return Scaled(s, x, 2) },
-		"SumChannels":         func(s *Scope, x node) node { return SumChannels(s, x, x) },
-		"SumBroadcast":        func(s *Scope, x node) node { return SumBroadcast(s, x, x) },
-		"Lookup":              func(s *Scope, x node) node { return Lookup(s, x, x) },
-		"Affine":              func(s *Scope, x node) node { return Affine(s, x, x, x, x) },
-		"MeanSquaredError":    func(s *Scope, x node) node { return MeanSquaredError(s, x, x, x) },
-		"GroupNormalize":      func(s *Scope, x node) node { return GroupNormalize(s, x, x, x, 1, 1e-5, true) },
-		"LayerNormalize":      func(s *Scope, x node) node { return LayerNormalize(s, x, x, x, 1e-5) },
-		"AddInto":             func(s *Scope, x node) node { return AddInto(s, x, x, x) },
-		"StepAdamW":           func(s *Scope, x node) node { return StepAdamW(s, x, x, x, x, x, x) },
-		"NormOf":              func(s *Scope, x node) node { return NormOf(s, x) },
-		"ScaleToClip":         func(s *Scope, x node) node { return ScaleToClip(s, x, 1) },
-		"View":                func(s *Scope, x node) node { return View(s, x, 1) },
-		"Normalized":          Normalized,
-		"EmbedTimestep":       func(s *Scope, x node) node { return EmbedTimestep(s, x, TimestepEmbedding{Channels: 4}) },
-		"Resize":              func(s *Scope, x node) node { return Resize(s, x, 4, 4) },
+		"SiLU":           func(s *Scope, x node) node { return SiLU.Apply(s, x) },
+		"GEGLU":          func(s *Scope, x node) node { return GEGLU{}.Apply(s, x) },
+		"Attention":      func(s *Scope, x node) node { return Attention{Heads: 1}.Apply(s, x, x, x) },
+		"ConcatChannels": func(s *Scope, x node) node { return ConcatChannels(s, x, x) },
+		"ConcatTokens":   func(s *Scope, x node) node { return ConcatTokens(s, x, x) },
+		"Slice":          func(s *Scope, x node) node { return Slice{Axis: 0, Offset: 0, Length: 1}.Apply(s, x) },
+		"Conv2D":         func(s *Scope, x node) node { return Conv2D{}.Apply(s, x, x, x, x) },
+		"Add":            func(s *Scope, x node) node { return Add{}.Apply(s, x, x) },
+		"Mul":            func(s *Scope, x node) node { return Mul{}.Apply(s, x, x) },
+		"Scale":          func(s *Scope, x node) node { return Scale{Factor: 2}.Apply(s, x) },
+		"AddChannels":    func(s *Scope, x node) node { return AddChannels{}.Apply(s, x, x) },
+		"AddBatch":       func(s *Scope, x node) node { return AddBatch{}.Apply(s, x, x) },
+		"Embedding":      func(s *Scope, x node) node { return Embedding{}.Apply(s, x, x) },
+		"Linear":         func(s *Scope, x node) node { return Linear{}.Apply(s, x, x, x, x) },
+		"MSE":            func(s *Scope, x node) node { return MSE{}.Apply(s, x, x, x) },
+		"GroupNorm":      func(s *Scope, x node) node { return GroupNorm{Groups: 1, SiLU: true}.Apply(s, x, x, x, 1e-5) },
+		"LayerNorm":      func(s *Scope, x node) node { return LayerNorm{Eps: 1e-5}.Apply(s, x, x, x) },
+		"Accumulate":     func(s *Scope, x node) node { return Accumulate{}.Apply(s, x, x, x) },
+		"AdamW": func(s *Scope, x node) node {
+			return AdamW{}.Apply(s, AdamWOperands{Param: x, Gradient: x, ExpAvg: x, ExpAvgSq: x, Hyper: x, Scale: x})
+		},
+		"GlobalNorm":          func(s *Scope, x node) node { return GlobalNorm{}.Apply(s, x) },
+		"ClipScale":           func(s *Scope, x node) node { return ClipScale{Max: 1}.Apply(s, x) },
+		"View":                func(s *Scope, x node) node { return View{1}.Apply(s, x) },
+		"Softmax":             func(s *Scope, x node) node { return Softmax{}.Apply(s, x) },
+		"TimestepEmbedding":   func(s *Scope, x node) node { return TimestepEmbedding{Channels: 4}.Apply(s, x) },
+		"Upsample":            func(s *Scope, x node) node { return Upsample{H: 4, W: 4}.Apply(s, x) },
 		"Input":               func(s *Scope, _ node) node { return s.Input("more", 1) },
 		"ConcatChannels of 0": func(s *Scope, _ node) node { return ConcatChannels(s) },
 		"ConcatTokens of 0":   func(s *Scope, _ node) node { return ConcatTokens(s) },
-		"NormOf 0":            func(s *Scope, _ node) node { return NormOf(s) },
+		"NormOf 0":            func(s *Scope, _ node) node { return GlobalNorm{}.Apply(s) },
 	}
 }
 
@@ -73,7 +76,7 @@ func TestBuildingGoesOnAfterAnError(t *testing.T) {
 	for name, construct := range constructors() {
 		s := NewScope("net")
 		x := s.Input("x", 1, 2, 2, 4)
-		bad := Affine(s, x, s.Param("w", 3, 5), nil, nil)
+		bad := Linear{}.Apply(s, x, s.Param("w", 3, 5), nil, nil)
 		first, nodes := s.Err(), len(s.Graph().AllNodes())
 		for _, n := range []*gorgonia.Node{x, bad} {
 			if got := construct(s.Sub("later"), n); got != nil {
@@ -126,12 +129,12 @@ func TestLeavesThatAreRefused(t *testing.T) {
 func TestInputsThatAreRefused(t *testing.T) {
 	s := NewScope("net")
 	ids := s.IndexInput("ids", 2, 3)
-	Activate(s, ids, SiLUAct)
+	SiLU.Apply(s, ids)
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "Activation: input 0 (ids) is int32, want float32") {
 		t.Errorf("ids as a feature: %v", err)
 	}
 	s = NewScope("net")
-	Sum(s, s.Input("x", 2, 3), NewScope("other").Input("y", 2, 3))
+	Add{}.Apply(s, s.Input("x", 2, 3), NewScope("other").Input("y", 2, 3))
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "input 1 (y) belongs to another graph") {
 		t.Errorf("another graph: %v", err)
 	}
@@ -145,10 +148,10 @@ func TestNothingMerges(t *testing.T) {
 	seen := map[*gorgonia.Node]bool{x: true}
 	chain := x
 	for i := range n {
-		again := Activate(s, x, SiLUAct)
-		chain = Activate(s, chain, SiLUAct)
-		sum := Sum(s.Sub("%d", i), again, again)
-		leaf := s.Sub("%d", i).Input("x", 2, 3)
+		again := SiLU.Apply(s, x)
+		chain = SiLU.Apply(s, chain)
+		sum := Add{}.Apply(s.Sub(strconv.Itoa(i)), again, again)
+		leaf := s.Sub(strconv.Itoa(i)).Input("x", 2, 3)
 		for _, m := range []*gorgonia.Node{again, chain, sum, leaf} {
 			if m == nil || seen[m] {
 				t.Fatalf("%d: node %v is an old one; error %v", i, m, s.Err())
@@ -170,8 +173,8 @@ func TestNothingMerges(t *testing.T) {
 func TestNodesOfAGradientDoNotMerge(t *testing.T) {
 	s := NewScope("net")
 	x, y, target := s.Input("x", 2, 3), s.Input("y", 2, 3), s.Input("target", 2, 3)
-	a, b := Activate(s, x, SiLUAct), Activate(s, y, SiLUAct)
-	loss := MeanSquaredError(s, Sum(s, Product(s, a, a), b), target, nil)
+	a, b := SiLU.Apply(s, x), SiLU.Apply(s, y)
+	loss := MSE{}.Apply(s, Add{}.Apply(s, Mul{}.Apply(s, a, a), b), target, nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +210,7 @@ func TestConstantsOfAGradient(t *testing.T) {
 		}
 		s, in, loss := e.build(t)
 		if !loss.IsScalar() {
-			loss = MeanSquaredError(s, loss, s.Input("target", loss.Shape()...), nil)
+			loss = MSE{}.Apply(s, loss, s.Input("target", loss.Shape()...), nil)
 		}
 		if s.Err() != nil {
 			t.Fatal(s.Err())
@@ -232,12 +235,12 @@ func TestAHashCollisionIsFound(t *testing.T) {
 	if s.Err() != nil || a == b || a.Hashcode() != b.Hashcode() {
 		t.Fatalf("leaves %s and %s: hashes %d and %d, error %v", first, second, a.Hashcode(), b.Hashcode(), s.Err())
 	}
-	one, other := Activate(s, a, SiLUAct), Activate(s, b, SiLUAct)
+	one, other := SiLU.Apply(s, a), SiLU.Apply(s, b)
 	if s.Err() != nil || one == other || Children(other)[0] != b {
 		t.Fatalf("the salt does not keep %v and %v apart; error %v", one, other, s.Err())
 	}
 	s.build.salt = 0 // as of the first application
-	if n := Activate(s.Sub("block"), b, SiLUAct); n != nil {
+	if n := SiLU.Apply(s.Sub("block"), b); n != nil {
 		t.Errorf("merged: input %v, want %v", Children(n), b)
 	}
 	if err := s.Err(); !errors.Is(err, ErrMerged) || !strings.HasPrefix(err.Error(), "net: block: Activation: ") {
@@ -262,8 +265,8 @@ func TestSegments(t *testing.T) {
 	s := NewScope("net")
 	x := s.Input("x", 2, 3)
 	first, second := s.Segment(), s.Sub("block").Segment()
-	a, b := Activate(first, x, SiLUAct), Activate(second.Sub("deeper"), x, SiLUAct)
-	outside := Activate(s, x, SiLUAct)
+	a, b := SiLU.Apply(first, x), SiLU.Apply(second.Sub("deeper"), x)
+	outside := SiLU.Apply(s, x)
 	if s.Err() != nil {
 		t.Fatal(s.Err())
 	}

@@ -8,8 +8,8 @@ import (
 // Softmax is taken over the last axis: x […,C] → […,C].
 type Softmax struct{}
 
-// Normalized returns the softmax of x […,C] over the last axis.
-func Normalized(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(Softmax{}, x) }
+// Apply makes the node: x […,C] → […,C].
+func (m Softmax) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node { return s.apply(m, x) }
 
 // Name returns "Softmax".
 func (Softmax) Name() string { return "Softmax" }

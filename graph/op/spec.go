@@ -85,6 +85,16 @@ func Size(s tensor.Shape) int {
 	return n
 }
 
+// NHWC returns the sizes of images x [N,H,W,C]. After an error in the network, when x is nil or no image, all are 1, so that
+// building can go on without a check.
+func NHWC(x *gorgonia.Node) (n, h, w, c int) {
+	if x == nil || x.Dims() != 4 {
+		return 1, 1, 1, 1
+	}
+	s := x.Shape()
+	return s[0], s[1], s[2], s[3]
+}
+
 // lastDim is the number of channels.
 func lastDim(s tensor.Shape) int { return s[len(s)-1] }
 

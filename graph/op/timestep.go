@@ -16,9 +16,9 @@ type TimestepEmbedding struct {
 	FreqShift float64 // downscale_freq_shift
 }
 
-// EmbedTimestep applies diffusers' Timesteps: t [N] → [N,channels].
-func EmbedTimestep(s *Scope, t *gorgonia.Node, spec TimestepEmbedding) *gorgonia.Node {
-	return s.apply(spec, t)
+// Apply makes diffusers' Timesteps: t [N] → [N,channels].
+func (e TimestepEmbedding) Apply(s *Scope, t *gorgonia.Node) *gorgonia.Node {
+	return s.apply(e, t)
 }
 
 // Name returns "TimestepEmbedding".

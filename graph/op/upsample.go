@@ -9,10 +9,9 @@ import (
 // quotients h/H and w/W and the products in float32, as torch.nn.functional.interpolate(mode="nearest") has them.
 type Upsample struct{ H, W int }
 
-// Resize resizes by nearest neighbour: x [N,h,w,C] → [N,height,width,C]. A convolution behind it can do that itself: see
-// ConvConfig.
-func Resize(s *Scope, x *gorgonia.Node, height, width int) *gorgonia.Node {
-	return s.apply(Upsample{H: height, W: width}, x)
+// Apply resizes by nearest neighbour: x [N,h,w,C] → [N,H,W,C]. A convolution that follows can do that itself: see Conv2D.
+func (u Upsample) Apply(s *Scope, x *gorgonia.Node) *gorgonia.Node {
+	return s.apply(u, x)
 }
 
 // Name returns "Upsample".

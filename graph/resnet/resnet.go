@@ -2,6 +2,7 @@ package resnet
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gorgonia.org/gorgonia"
@@ -44,16 +45,16 @@ func Build(batch, height, width int) (*Network, error) {
 	s := op.NewScope("resnet50")
 	n := &Network{Scope: s, Folds: &nn.Folds{}, Pixels: s.Input("pixels", batch, height, width, 3)}
 	x := n.Folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), n.Pixels, 64, op.Geometry{KH: 7, KW: 7, Stride: 2, Pad: op.Pad(3)}, eps, nil)
-	x = op.MaxPool(s, op.Activate(s, x, op.ReLUAct), op.Geometry{KH: 3, KW: 3, Stride: 2, Pad: op.Pad(1)})
+	x = op.MaxPool2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 2, Pad: op.Pad(1)}}.Apply(s, op.ReLU.Apply(s, x))
 	means := make([]*gorgonia.Node, 0, len(n.Layers))
 	for i, count := range blocks() {
-		layer := s.Sub("layer%d", i+1)
+		layer := s.Sub("layer" + strconv.Itoa(i+1))
 		for j := range count {
 			stride := 1
 			if i > 0 && j == 0 {
 				stride = 2
 			}
-			x = n.bottleneck(layer.Sub("%d", j), x, Channels()[i], stride, j == 0)
+			x = n.bottleneck(layer.Sub(strconv.Itoa(j)), x, Channels()[i], stride, j == 0)
 		}
 		n.Layers[i] = layer.Mark(x)
 		means = append(means, channelMeans(layer, x))
@@ -71,22 +72,20 @@ func Build(batch, height, width int) (*Network, error) {
 func (n *Network) bottleneck(s *op.Scope, x *gorgonia.Node, out, stride int, project bool) *gorgonia.Node {
 	inner := out / expansion
 	one := op.Geometry{KH: 1, KW: 1, Stride: 1}
-	h := op.Activate(s, n.Folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), x, inner, one, eps, nil), op.ReLUAct)
+	h := op.ReLU.Apply(s, n.Folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), x, inner, one, eps, nil))
 	three := op.Geometry{KH: 3, KW: 3, Stride: stride, Pad: op.Pad(1)}
-	h = op.Activate(s, n.Folds.ConvNorm(s.Sub("conv2"), s.Sub("bn2"), h, inner, three, eps, nil), op.ReLUAct)
+	h = op.ReLU.Apply(s, n.Folds.ConvNorm(s.Sub("conv2"), s.Sub("bn2"), h, inner, three, eps, nil))
 	if project {
 		d := s.Sub("downsample")
 		x = n.Folds.ConvNorm(d.Sub("0"), d.Sub("1"), x, out, op.Geometry{KH: 1, KW: 1, Stride: stride}, eps, nil)
 	}
-	return op.Activate(s, n.Folds.ConvNorm(s.Sub("conv3"), s.Sub("bn3"), h, out, one, eps, x), op.ReLUAct)
+	return op.ReLU.Apply(s, n.Folds.ConvNorm(s.Sub("conv3"), s.Sub("bn3"), h, out, one, eps, x))
 }
 
 // channelMeans is the mean over all pixels: x [N,H,W,C] → [N,C]. Columns first, then their means: a sum of H·W float32 numbers in a row
 // would lose digits in large images, and the threshold of a perceptual hash is small.
 func channelMeans(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
-	columns := op.AvgPool(s, x, op.Geometry{KH: x.Shape()[1], KW: 1, Stride: 1}, false)
+	_, height, _, _ := op.NHWC(x)
+	columns := op.AvgPool2D{Geometry: op.Geometry{KH: height, KW: 1, Stride: 1}}.Apply(s, x)
 	return op.GlobalAvgPool(s, columns)
 }

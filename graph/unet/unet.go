@@ -31,7 +31,7 @@ const transformerEps = 1e-6
 // builder is what the blocks of one network share.
 type builder struct {
 	Config
-	resnets       nn.ResnetConfig
+	norm          nn.NormConfig
 	temb, context *gorgonia.Node
 	skips         gorgonia.Nodes
 }
@@ -49,24 +49,24 @@ func Build(c Config, size Size) (*Network, error) {
 		Timesteps: s.Input("timesteps", size.Batch),
 		Context:   s.Input("context", size.Batch, size.Tokens, c.CrossAttentionDim),
 	}
-	b := &builder{Config: c, resnets: nn.ResnetConfig{Groups: c.NormNumGroups, Eps: c.NormEps}, context: n.Context}
+	b := &builder{Config: c, norm: nn.NormConfig{Groups: c.NormNumGroups, Eps: c.NormEps}, context: n.Context}
 	channels, levels := c.BlockOutChannels, len(c.BlockOutChannels)
 
 	sinusoids := op.TimestepEmbedding{Channels: channels[0], CosFirst: c.FlipSinToCos, FreqShift: c.FreqShift}
-	t := s.Sub("time_proj").Mark(op.EmbedTimestep(s, n.Timesteps, sinusoids))
-	b.temb = s.Sub("time_embedding").Mark(nn.TimestepEmbedding(s.Sub("time_embedding"), t, 4*channels[0]))
+	t := s.Sub("time_proj").Mark(sinusoids.Apply(s, n.Timesteps))
+	b.temb = nn.TimestepEmbedding(s.Sub("time_embedding"), t, 4*channels[0])
 
-	h := s.Sub("conv_in").Mark(nn.Conv(s.Sub("conv_in"), n.Sample, channels[0], 3, 1, 1, nil))
+	h := nn.Conv3x3(s.Sub("conv_in"), n.Sample, channels[0])
 	b.skips = gorgonia.Nodes{h}
 	for i := range levels {
-		h = b.down(s.Sub("down_blocks.%d", i), h, i)
+		h = b.down(s.Index("down_blocks", i), h, i)
 	}
 	h = b.mid(s.Sub("mid_block"), h)
 	for i := range levels {
-		h = b.up(s.Sub("up_blocks.%d", i), h, i)
+		h = b.up(s.Index("up_blocks", i), h, i)
 	}
-	h = nn.GroupNorm(s.Sub("conv_norm_out"), h, c.NormNumGroups, c.NormEps, true)
-	n.Output = nn.Conv(s.Sub("conv_out"), h, c.OutChannels, 3, 1, 1, nil)
+	h = nn.GroupNormSiLU(s.Sub("conv_norm_out"), h, b.norm)
+	n.Output = nn.Conv3x3(s.Sub("conv_out"), h, c.OutChannels)
 	return n, s.Err()
 }
 
@@ -106,19 +106,19 @@ func (b *builder) up(s *op.Scope, h *gorgonia.Node, i int) *gorgonia.Node {
 			h = b.transformer(s, j, h, level)
 		}
 	}
-	if level > 0 && s.Err() == nil {
-		next := b.skips[len(b.skips)-1].Shape()
-		h = nn.Upsample(s.Sub("upsamplers.0"), h, next[1], next[2])
+	if level > 0 {
+		_, height, width, _ := op.NHWC(b.skips[len(b.skips)-1])
+		h = nn.Upsample(s.Sub("upsamplers.0"), h, height, width)
 	}
 	return s.Mark(h)
 }
 
 func (b *builder) resnet(s *op.Scope, j int, h *gorgonia.Node, level int) *gorgonia.Node {
-	return nn.Resnet(s.Sub("resnets.%d", j).Segment(), h, b.temb, b.BlockOutChannels[level], b.resnets)
+	return nn.Resnet(s.Index("resnets", j).Segment(), h, b.temb, nn.ResnetConfig{Out: b.BlockOutChannels[level], Norm: b.norm})
 }
 
 func (b *builder) transformer(s *op.Scope, j int, h *gorgonia.Node, level int) *gorgonia.Node {
-	return nn.Transformer2D(s.Sub("attentions.%d", j).Segment(), h, b.context, nn.Transformer2DConfig{
+	return nn.Transformer2D(s.Index("attentions", j).Segment(), h, b.context, nn.Transformer2DConfig{
 		Heads: b.heads(level), Groups: b.NormNumGroups, Eps: transformerEps,
 		Layers: b.TransformerLayers.At(level), LinearProjection: b.UseLinearProjection,
 	})

@@ -113,7 +113,7 @@ func TestGradientsEqualDiffusers(t *testing.T) {
 					target := c.want(t, "target")
 					goal := c.Scope.Input("target", target.Shape...)
 					c.feeds[goal] = nettest.Dense(target)
-					loss := op.MeanSquaredError(c.Scope, c.Output, goal, nil)
+					loss := op.MSE{}.Apply(c.Scope, c.Output, goal, nil)
 					if err := c.Scope.Err(); err != nil {
 						t.Fatal(err)
 					}
@@ -195,7 +195,7 @@ func TestWiden(t *testing.T) {
 		x := s.Input("sample", sample.Shape...)
 		kernel := golden.HWIO(golden.Tensor[float32]{Shape: shape, Data: weight})
 		w, b := s.Input("weight", kernel.Shape...), s.Input("bias", kernel.Shape[3])
-		out := op.Convolve(s, x, w, b, nil, op.ConvConfig{Pad: op.Pad(1)})
+		out := op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}.Apply(s, x, w, b, nil)
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}

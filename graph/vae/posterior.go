@@ -11,7 +11,7 @@ import (
 // Sample draws latents from the posterior, DiagonalGaussianDistribution.sample: moments [N,h,w,2·latent_channels], standard
 // normal noise [N,h,w,latent_channels] → [N,h,w,latent_channels], not multiplied by scaling_factor.
 func Sample(root *op.Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
-	return op.SamplePosterior(root.Sub("posterior"), moments, noise)
+	return op.PosteriorSample{}.Apply(root.Sub("posterior"), moments, noise)
 }
 
 // Moments takes an encoder's result apart as DiagonalGaussianDistribution does: moments [N,h,w,2·channels] → the mean, the

@@ -98,7 +98,7 @@ func TestDivergence(t *testing.T) {
 				images, channels := moments.Shape[0], mean.Shape[3]
 				s := op.NewScope("vae")
 				m := s.Input("moments", moments.Shape...)
-				kl := op.PosteriorKL(s, m)
+				kl := op.KLDivergence{}.Apply(s, m)
 				if err := s.Err(); err != nil {
 					t.Fatal(err)
 				}

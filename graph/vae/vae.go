@@ -37,16 +37,16 @@ func NewEncoder(c Config, size Size) (*Encoder, error) {
 	root := op.NewScope("vae")
 	e := &Encoder{Scope: root, Image: root.Input("image", size.Batch, size.Height, size.Width, c.InChannels)}
 	e.Moments = Encode(root, e.Image, c)
-	e.Mode = op.Cut(root, e.Moments, 3, 0, c.LatentChannels)
+	e.Mode = op.Slice{Axis: 3, Offset: 0, Length: c.LatentChannels}.Apply(root, e.Moments)
 	return e, root.Err()
 }
 
 // Encode is AutoencoderKL.encode: image [N,H,W,in_channels] → moments [N,h,w,2·latent_channels].
 func Encode(root *op.Scope, image *gorgonia.Node, c Config) *gorgonia.Node {
 	s, channels := root.Sub("encoder"), c.BlockOutChannels
-	h := s.Sub("conv_in").Mark(nn.Conv(s.Sub("conv_in"), image, channels[0], 3, 1, 1, nil))
+	h := nn.Conv3x3(s.Sub("conv_in"), image, channels[0])
 	for i, ch := range channels {
-		b := s.Sub("down_blocks.%d", i)
+		b := s.Index("down_blocks", i)
 		for j := range c.LayersPerBlock {
 			h = c.resnet(b, j, h, ch)
 		}
@@ -56,10 +56,10 @@ func Encode(root *op.Scope, image *gorgonia.Node, c Config) *gorgonia.Node {
 		b.Mark(h)
 	}
 	h = c.mid(s.Sub("mid_block"), h, channels[len(channels)-1])
-	h = nn.GroupNorm(s.Sub("conv_norm_out"), h, c.NormNumGroups, eps, true)
-	h = s.Sub("conv_out").Mark(nn.Conv(s.Sub("conv_out"), h, 2*c.LatentChannels, 3, 1, 1, nil))
+	h = nn.GroupNormSiLU(s.Sub("conv_norm_out"), h, c.norm())
+	h = nn.Conv3x3(s.Sub("conv_out"), h, 2*c.LatentChannels)
 	if c.UseQuantConv {
-		h = nn.Conv(root.Sub("quant_conv"), h, 2*c.LatentChannels, 1, 1, 0, nil)
+		h = nn.Conv1x1(root.Sub("quant_conv"), h, 2*c.LatentChannels)
 	}
 	return h
 }
@@ -88,22 +88,23 @@ func Decode(root *op.Scope, latents *gorgonia.Node, c Config) *gorgonia.Node {
 	top := len(channels) - 1
 	h := latents
 	if c.UsePostQuantConv {
-		h = root.Sub("post_quant_conv").Mark(nn.Conv(root.Sub("post_quant_conv"), h, c.LatentChannels, 1, 1, 0, nil))
+		h = nn.Conv1x1(root.Sub("post_quant_conv"), h, c.LatentChannels)
 	}
-	h = s.Sub("conv_in").Mark(nn.Conv(s.Sub("conv_in"), h, channels[top], 3, 1, 1, nil))
+	h = nn.Conv3x3(s.Sub("conv_in"), h, channels[top])
 	h = c.mid(s.Sub("mid_block"), h, channels[top])
 	for i := range channels {
-		b := s.Sub("up_blocks.%d", i)
+		b := s.Index("up_blocks", i)
 		for j := range c.LayersPerBlock + 1 {
 			h = c.resnet(b, j, h, channels[top-i])
 		}
-		if i < top && s.Err() == nil {
-			h = nn.Upsample(b.Sub("upsamplers.0"), h, 2*h.Shape()[1], 2*h.Shape()[2])
+		if i < top {
+			_, height, width, _ := op.NHWC(h)
+			h = nn.Upsample(b.Sub("upsamplers.0"), h, 2*height, 2*width)
 		}
 		b.Mark(h)
 	}
-	h = nn.GroupNorm(s.Sub("conv_norm_out"), h, c.NormNumGroups, eps, true)
-	return nn.Conv(s.Sub("conv_out"), h, c.OutChannels, 3, 1, 1, nil)
+	h = nn.GroupNormSiLU(s.Sub("conv_norm_out"), h, c.norm())
+	return nn.Conv3x3(s.Sub("conv_out"), h, c.OutChannels)
 }
 
 func check(c Config) error {
@@ -114,7 +115,7 @@ func check(c Config) error {
 }
 
 func (c Config) resnet(s *op.Scope, j int, h *gorgonia.Node, out int) *gorgonia.Node {
-	return nn.Resnet(s.Sub("resnets.%d", j).Segment(), h, nil, out, c.norm())
+	return nn.Resnet(s.Index("resnets", j).Segment(), h, nil, nn.ResnetConfig{Out: out, Norm: c.norm()})
 }
 
 // mid is a UNetMidBlock2D: resnet, attention over the pixels, resnet.
@@ -126,4 +127,4 @@ func (c Config) mid(s *op.Scope, h *gorgonia.Node, channels int) *gorgonia.Node 
 	return s.Mark(c.resnet(s, 1, h, channels))
 }
 
-func (c Config) norm() nn.ResnetConfig { return nn.ResnetConfig{Groups: c.NormNumGroups, Eps: eps} }
+func (c Config) norm() nn.NormConfig { return nn.NormConfig{Groups: c.NormNumGroups, Eps: eps} }

@@ -153,8 +153,8 @@ func TestGradients(t *testing.T) {
 		s := op.NewScope("vae")
 		in := s.Input("image", x.Shape...)
 		moments := vae.Encode(s, in, c)
-		image := vae.Decode(s, op.Cut(s, moments, 3, 0, c.LatentChannels), c)
-		loss := op.MeanSquaredError(s, image, in, nil)
+		image := vae.Decode(s, op.Slice{Axis: 3, Offset: 0, Length: c.LatentChannels}.Apply(s, moments), c)
+		loss := op.MSE{}.Apply(s, image, in, nil)
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -89,13 +89,13 @@ func BuildTimm(c TimmConfig, batch int) (*TimmNetwork, error) {
 	s := op.NewScope("vit")
 	n := &TimmNetwork{Scope: s, Folds: &nn.Folds{}, Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels)}
 	class, positions := s.Param("cls_token", 1, 1, c.EmbedDim), s.Param("pos_embed", 1, c.Tokens(), c.EmbedDim)
-	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels, c.EmbedDim, c.PatchSize, c.PatchSize, 0, nil)
+	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels, nn.ConvConfig{Out: c.EmbedDim, Kernel: c.PatchSize, Stride: c.PatchSize})
 	h := sequence(s, patches, class, positions)
 	for i := range c.Depth {
-		h = n.block(s.Sub("blocks.%d", i), h, c)
+		h = n.block(s.Index("blocks", i), h, c)
 	}
 	n.Tokens = nn.LayerNorm(s.Sub("norm"), h, timmEps)
-	n.Class = op.View(s, op.Cut(s, n.Tokens, 1, 0, 1), batch, c.EmbedDim)
+	n.Class = op.View{batch, c.EmbedDim}.Apply(s, op.Slice{Axis: 1, Offset: 0, Length: 1}.Apply(s, n.Tokens))
 	return n, s.Err()
 }
 
@@ -106,21 +106,23 @@ func (n *TimmNetwork) block(s *op.Scope, x *gorgonia.Node, c TimmConfig) *gorgon
 	// residual adds the last layer of a branch, with its LayerScale if there is one.
 	residual := func(linear, scale string, h *gorgonia.Node) *gorgonia.Node {
 		if c.LayerScale {
-			return n.Folds.ScaledLinear(s.Sub("%s", linear), s.Sub("%s", scale), h, c.EmbedDim, x)
+			return n.Folds.ScaledLinear(s.Sub(linear), s.Sub(scale), h, c.EmbedDim, x)
 		}
-		return nn.Linear(s.Sub("%s", linear), h, c.EmbedDim, true, x)
+		return nn.Linear(s.Sub(linear), h, nn.LinearConfig{Out: c.EmbedDim, Residual: x})
 	}
 	h := nn.LayerNorm(s.Sub("norm1"), x, timmEps)
-	qkv := nn.Linear(s.Sub("attn.qkv"), h, 3*c.EmbedDim, true, nil)
-	part := func(i int) *gorgonia.Node { return op.Cut(s, qkv, 2, i*c.EmbedDim, c.EmbedDim) }
-	x = residual("attn.proj", "ls1", op.Attend(s.Sub("attn"), part(0), part(1), part(2), c.NumHeads, false))
+	qkv := nn.Linear(s.Sub("attn.qkv"), h, nn.LinearConfig{Out: 3 * c.EmbedDim})
+	part := func(i int) *gorgonia.Node {
+		return op.Slice{Axis: 2, Offset: i * c.EmbedDim, Length: c.EmbedDim}.Apply(s, qkv)
+	}
+	x = residual("attn.proj", "ls1", op.Attention{Heads: c.NumHeads}.Apply(s.Sub("attn"), part(0), part(1), part(2)))
 
-	h = nn.Linear(s.Sub("mlp.fc1"), nn.LayerNorm(s.Sub("norm2"), x, timmEps), c.Hidden, true, nil)
+	h = nn.Linear(s.Sub("mlp.fc1"), nn.LayerNorm(s.Sub("norm2"), x, timmEps), nn.LinearConfig{Out: c.Hidden})
 	if c.SwiGLU { // SwiGLUPacked: silu of the first half times the second
-		gate := op.Activate(s, op.Cut(s, h, 2, 0, c.Hidden/2), op.SiLUAct)
-		h = op.Product(s, gate, op.Cut(s, h, 2, c.Hidden/2, c.Hidden/2))
+		gate := op.SiLU.Apply(s, op.Slice{Axis: 2, Offset: 0, Length: c.Hidden / 2}.Apply(s, h))
+		h = op.Mul{}.Apply(s, gate, op.Slice{Axis: 2, Offset: c.Hidden / 2, Length: c.Hidden / 2}.Apply(s, h))
 	} else {
-		h = op.Activate(s, h, op.GELUAct)
+		h = op.GELU.Apply(s, h)
 	}
 	return s.Mark(residual("mlp.fc2", "ls2", h))
 }

@@ -25,7 +25,7 @@ func Build(c Config, batch int) (*Network, error) {
 	n := &Network{Scope: s, Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, c.NumChannels)}
 	h := c.embed(s.Sub("embeddings"), n.Pixels)
 	for i := range c.NumHiddenLayers {
-		h = c.layer(s.Sub("encoder.layer.%d", i), h)
+		h = c.layer(s.Index("encoder.layer", i), h)
 	}
 	n.LastHiddenState = nn.LayerNorm(s.Sub("layernorm"), h, c.LayerNormEps)
 	return n, s.Err()
@@ -33,27 +33,21 @@ func Build(c Config, batch int) (*Network, error) {
 
 // embed is ViTEmbeddings: pixels [N,H,W,3] → [N,1+patches,C]: the class token and the patches, with their positions added.
 func (c Config) embed(s *op.Scope, pixels *gorgonia.Node) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
 	class := s.Param("cls_token", 1, 1, c.HiddenSize)
 	positions := s.Param("position_embeddings", 1, c.Tokens(), c.HiddenSize)
-	patches := nn.Conv(s.Sub("patch_embeddings.projection"), pixels, c.HiddenSize, c.PatchSize, c.PatchSize, 0, nil)
+	patches := nn.Conv(s.Sub("patch_embeddings.projection"), pixels, nn.ConvConfig{Out: c.HiddenSize, Kernel: c.PatchSize, Stride: c.PatchSize})
 	return s.Mark(sequence(s, patches, class, positions))
 }
 
 // sequence puts the class token [1,1,C] before the patches [N,H,W,C] and adds the positions [1,1+H·W,C]: [N,1+H·W,C].
 func sequence(s *op.Scope, patches, class, positions *gorgonia.Node) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
-	shape := patches.Shape()
-	batch, tokens, channels := shape[0], 1+shape[1]*shape[2], shape[3]
+	batch, height, width, channels := op.NHWC(patches)
+	tokens := 1 + height*width
 	// Zeros make room for the class token in each sample, and it is added like a position.
-	h := op.ZeroPadded(s, op.View(s, patches, batch, tokens-1, channels), 1, 1, tokens)
-	h = op.SumBroadcast(s, h, op.View(s, positions, tokens, channels))
-	first := op.ZeroPadded(s, op.View(s, class, 1, channels), 0, 0, tokens)
-	return op.SumBroadcast(s, h, first)
+	h := op.ZeroPad{Axis: 1, Before: 1, Size: tokens}.Apply(s, op.View{batch, tokens - 1, channels}.Apply(s, patches))
+	h = op.AddBatch{}.Apply(s, h, op.View{tokens, channels}.Apply(s, positions))
+	first := op.ZeroPad{Axis: 0, Before: 0, Size: tokens}.Apply(s, op.View{1, channels}.Apply(s, class))
+	return op.AddBatch{}.Apply(s, h, first)
 }
 
 // layer is a ViTLayer: x [N,L,C] → [N,L,C].
@@ -62,13 +56,13 @@ func sequence(s *op.Scope, patches, class, positions *gorgonia.Node) *gorgonia.N
 func (c Config) layer(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 	a := s.Sub("attention.attention")
 	project := func(name string, h *gorgonia.Node) *gorgonia.Node {
-		return nn.Linear(a.Sub("%s", name), h, c.HiddenSize, c.QKVBias, nil)
+		return nn.Linear(a.Sub(name), h, nn.LinearConfig{Out: c.HiddenSize, NoBias: !c.QKVBias})
 	}
 	h := nn.LayerNorm(s.Sub("layernorm_before"), x, c.LayerNormEps)
-	h = op.Attend(a, project("query", h), project("key", h), project("value", h), c.NumAttentionHeads, false)
-	x = nn.Linear(s.Sub("attention.output.dense"), h, c.HiddenSize, true, x)
+	h = op.Attention{Heads: c.NumAttentionHeads}.Apply(a, project("query", h), project("key", h), project("value", h))
+	x = nn.Linear(s.Sub("attention.output.dense"), h, nn.LinearConfig{Out: c.HiddenSize, Residual: x})
 
 	h = nn.LayerNorm(s.Sub("layernorm_after"), x, c.LayerNormEps)
-	h = op.Activate(s, nn.Linear(s.Sub("intermediate.dense"), h, c.IntermediateSize, true, nil), op.GELUAct)
-	return s.Mark(nn.Linear(s.Sub("output.dense"), h, c.HiddenSize, true, x))
+	h = op.GELU.Apply(s, nn.Linear(s.Sub("intermediate.dense"), h, nn.LinearConfig{Out: c.IntermediateSize}))
+	return s.Mark(nn.Linear(s.Sub("output.dense"), h, nn.LinearConfig{Out: c.HiddenSize, Residual: x}))
 }

@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"strconv"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -15,10 +16,10 @@ import (
 // perceptron is two layers on rows of 16 numbers. Its second weight is read by two kernels.
 func perceptron(t *testing.T, rows int, bind func(gorgonia.Nodes)) (out *gorgonia.Node, s *op.Scope) {
 	s = op.NewScope("net")
-	h := op.Activate(s, nn.Linear(s.Sub("first"), s.Input("x", rows, 16), 32, true, nil), op.SiLUAct)
+	h := op.SiLU.Apply(s, nn.Linear(s.Sub("first"), s.Input("x", rows, 16), nn.LinearConfig{Out: 32}))
 	w := s.Sub("second").Param("weight", 32, 32)
-	h = op.Affine(s, op.Activate(s, op.Affine(s, h, w, nil, nil), op.SiLUAct), w, nil, nil)
-	out = nn.Linear(s.Sub("last"), h, 16, false, nil)
+	h = op.Linear{}.Apply(s, op.SiLU.Apply(s, op.Linear{}.Apply(s, h, w, nil, nil)), w, nil, nil)
+	out = nn.Linear(s.Sub("last"), h, nn.LinearConfig{Out: 16, NoBias: true})
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func TestCopiesComeAndGo(t *testing.T) {
 	h := s.Input("x", 4, 64)
 	const layers = 8
 	for i := range layers {
-		h = nn.Linear(s.Sub("%d", i), h, 64, false, nil)
+		h = nn.Linear(s.Sub(strconv.Itoa(i)), h, nn.LinearConfig{Out: 64, NoBias: true})
 	}
 	bindFilled(t)(s.Params())
 	d := &watched{Device: open(t, nettest.Remote())}

@@ -24,8 +24,8 @@ type sampler struct {
 func newSampler(t *testing.T) sampler {
 	s := op.NewScope("sampler")
 	n := sampler{x: s.Input("x", 1, 6, 5, 8), timesteps: s.Input("timesteps", 1), context: s.Input("context", 1, 7, 6)}
-	temb := nn.TimestepEmbedding(s.Sub("time"), op.EmbedTimestep(s, n.timesteps, op.TimestepEmbedding{Channels: 8}), 16)
-	h := nn.Resnet(s.Sub("resnet"), n.x, temb, 8, nn.ResnetConfig{Groups: 4, Eps: 1e-5})
+	temb := nn.TimestepEmbedding(s.Sub("time"), op.TimestepEmbedding{Channels: 8}.Apply(s, n.timesteps), 16)
+	h := nn.Resnet(s.Sub("resnet"), n.x, temb, nn.ResnetConfig{Out: 8, Norm: nn.NormConfig{Groups: 4, Eps: 1e-5}})
 	n.out = nn.Transformer2D(s.Sub("attention"), h, n.context, nn.Transformer2DConfig{Heads: 2, Groups: 4, Eps: 1e-6, Layers: 1})
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
@@ -130,8 +130,8 @@ func TestInvariantsAreBounded(t *testing.T) {
 		o := vm.Options{Device: d, Precision: precision}
 		s := op.NewScope("wide")
 		x, context := s.Input("x", 1, 1, 1<<12), s.Input("context", 1, 1<<10, 4)
-		k := nn.Linear(s.Sub("k"), context, 1<<12, false, nil) // 16 MB
-		out := op.Attend(s, x, k, k, 1, false)
+		k := nn.Linear(s.Sub("k"), context, nn.LinearConfig{Out: 1 << 12, NoBias: true}) // 16 MB
+		out := op.Attention{Heads: 1}.Apply(s, x, k, k)
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -147,7 +147,7 @@ func (s *script) statement(words []string) error {
 }
 
 func (s *script) node(name, operation string, args []string) (*gorgonia.Node, error) {
-	at := s.scope.Sub("%s", name)
+	at := s.scope.Sub(name)
 	in := s.named(args)
 	switch operation {
 	case "input":
@@ -157,23 +157,23 @@ func (s *script) node(name, operation string, args []string) (*gorgonia.Node, er
 		shape := tensor.Shape(integers(args))
 		return n, gorgonia.Let(n, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(make([]float32, op.Size(shape)))))
 	case "linear":
-		return op.Affine(at, in[0], in[1], nil, nil), nil
+		return op.Linear{}.Apply(at, in[0], in[1], nil, nil), nil
 	case "conv":
-		return op.Convolve(at, in[0], in[1], nil, nil, op.ConvConfig{Pad: op.Padding{Top: 1, Bottom: 1, Left: 1, Right: 1}}), nil
+		return op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}.Apply(at, in[0], in[1], nil, nil), nil
 	case "silu":
-		return op.Activate(at, in[0], op.SiLUAct), nil
+		return op.SiLU.Apply(at, in[0]), nil
 	case "add":
-		return op.Sum(at, in[0], in[1]), nil
+		return op.Add{}.Apply(at, in[0], in[1]), nil
 	case "mul":
-		return op.Product(at, in[0], in[1]), nil
+		return op.Mul{}.Apply(at, in[0], in[1]), nil
 	case "norm":
-		return op.LayerNormalize(at, in[0], in[1], in[2], 1e-5), nil
+		return op.LayerNorm{Eps: 1e-5}.Apply(at, in[0], in[1], in[2]), nil
 	case "view":
-		return op.View(at, in[0], integers(args[1:])...), nil
+		return op.View(integers(args[1:])).Apply(at, in[0]), nil
 	case "mse":
-		return op.MeanSquaredError(at, in[0], in[1], nil), nil
+		return op.MSE{}.Apply(at, in[0], in[1], nil), nil
 	case "adamw":
-		return op.StepAdamW(at, in[0], in[1], in[2], in[3], in[4], nil), nil
+		return op.AdamW{}.Apply(at, op.AdamWOperands{Param: in[0], Gradient: in[1], ExpAvg: in[2], ExpAvgSq: in[3], Hyper: in[4]}), nil
 	}
 	return nil, fmt.Errorf("unknown operation %s", operation)
 }

@@ -73,7 +73,7 @@ func (noKernel) Run(device.Pointer, []device.Pointer, device.Pointer) error {
 // trainingStep returns the loss and the gradients of all parameters.
 func trainingStep(t testing.TB, batch, side int) gorgonia.Nodes {
 	s, out := enginebench.UNet(batch, side)
-	loss := op.MeanSquaredError(s, out, s.Input("target", batch, side, side, 4), nil)
+	loss := op.MSE{}.Apply(s, out, s.Input("target", batch, side, side, 4), nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}

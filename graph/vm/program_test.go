@@ -37,14 +37,14 @@ type network struct {
 func newNetwork(t testing.TB) *network {
 	s := op.NewScope("net")
 	n := &network{scope: s, x: s.Input("x", 2, 7, 5, 8), target: s.Input("target", 2, 7, 5, 8)}
-	c := nn.ResnetConfig{Groups: 4, Eps: 1e-5}
-	h := nn.Conv(s.Sub("conv_in"), n.x, 16, 3, 1, 1, nil)
-	h = nn.Resnet(s.Sub("resnets.0").Segment(), h, nil, 24, c)
+	c := nn.NormConfig{Groups: 4, Eps: 1e-5}
+	h := nn.Conv3x3(s.Sub("conv_in"), n.x, 16)
+	h = nn.Resnet(s.Sub("resnets.0").Segment(), h, nil, nn.ResnetConfig{Out: 24, Norm: c})
 	h = nn.Transformer2D(s.Sub("attentions.0").Segment(), h, s.Input("context", 2, 3, 6),
 		nn.Transformer2DConfig{Heads: 3, Groups: 4, Eps: 1e-6, Layers: 1})
-	h = nn.Resnet(s.Sub("resnets.1").Segment(), h, nil, 16, c)
-	n.out = nn.Conv(s.Sub("conv_out"), h, 8, 3, 1, 1, nil)
-	n.loss = op.MeanSquaredError(s, n.out, n.target, nil)
+	h = nn.Resnet(s.Sub("resnets.1").Segment(), h, nil, nn.ResnetConfig{Out: 16, Norm: c})
+	n.out = nn.Conv3x3(s.Sub("conv_out"), h, 8)
+	n.loss = op.MSE{}.Apply(s, n.out, n.target, nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestTwoUpdatesOfOneParameter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		outputs = append(outputs, op.StepAdamW(s, p, g, m, v, hyper, nil))
+		outputs = append(outputs, op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: g, ExpAvg: m, ExpAvgSq: v, Hyper: hyper}))
 	}
 	if err := gorgonia.Let(p, filled(p.Shape(), 1, 0, 1)); err != nil {
 		t.Fatal(err)

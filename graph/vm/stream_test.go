@@ -19,12 +19,12 @@ func TestSumsAreNotRounded(t *testing.T) {
 		s := op.NewScope("block")
 		x, embedding := s.Input("x", 1, 4, 4, 8), s.Input("embedding", 1, 6)
 		norm := func(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
-			return op.GroupNormalize(s, x, s.Param("gamma", 8), s.Param("beta", 8), 2, 1e-5, true)
+			return op.GroupNorm{Groups: 2, SiLU: true}.Apply(s, x, s.Param("gamma", 8), s.Param("beta", 8), 1e-5)
 		}
-		same := op.ConvConfig{Pad: op.Pad(1)}
-		h := op.Convolve(s, norm(s.Sub("norm1"), x), s.Param("conv1", 3, 3, 8, 8), nil, nil, same)
-		h = op.SumChannels(s, h, op.Affine(s, embedding, s.Param("time", 8, 6), nil, nil))
-		out := op.Convolve(s, norm(s.Sub("norm2"), h), s.Param("conv2", 3, 3, 8, 8), nil, x, same)
+		same := op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}
+		h := same.Apply(s, norm(s.Sub("norm1"), x), s.Param("conv1", 3, 3, 8, 8), nil, nil)
+		h = op.AddChannels{}.Apply(s, h, op.Linear{}.Apply(s, embedding, s.Param("time", 8, 6), nil, nil))
+		out := same.Apply(s, norm(s.Sub("norm2"), h), s.Param("conv2", 3, 3, 8, 8), nil, x)
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}

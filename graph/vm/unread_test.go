@@ -70,8 +70,8 @@ func TestUnread(t *testing.T) {
 	}
 	s := op.NewScope("net")
 	x := s.Input("x", 5, 16)
-	h := nn.Linear(s.Sub("first"), x, 16, true, nil)
-	out := nn.Linear(s.Sub("last"), op.Activate(s, h, op.SiLUAct), 16, false, nil)
+	h := nn.Linear(s.Sub("first"), x, nn.LinearConfig{Out: 16})
+	out := nn.Linear(s.Sub("last"), op.SiLU.Apply(s, h), nn.LinearConfig{Out: 16, NoBias: true})
 	bind(s)
 	weight := s.Leaf("last.weight")
 
@@ -105,8 +105,8 @@ func TestUnread(t *testing.T) {
 func TestUnreadOfSharedMemory(t *testing.T) {
 	s := op.NewScope("net")
 	table := s.Param("table", 6, 4)
-	h := op.Lookup(s, s.IndexInput("ids", 1, 3), table)
-	out := nn.Linear(s.Sub("head"), h, 6, false, nil)
+	h := op.Embedding{}.Apply(s, s.IndexInput("ids", 1, 3), table)
+	out := nn.Linear(s.Sub("head"), h, nn.LinearConfig{Out: 6, NoBias: true})
 	shared := filled(tensor.Shape{6, 4}, 1, 0, 1)
 	for _, p := range s.Params() {
 		if err := gorgonia.Let(p, shared); err != nil {

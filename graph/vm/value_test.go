@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -59,13 +60,13 @@ func TestValues(t *testing.T) {
 				params = append(params, value(p.Value().(*tensor.Dense)))
 				sums = append(sums, value(filled(p.Shape(), 0, 0, 0)))
 				sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
-				outputs = append(outputs, op.AddInto(s, sum, grads[i], keep))
+				outputs = append(outputs, op.Accumulate{}.Apply(s, sum, grads[i], keep))
 				var args gorgonia.Nodes
 				for j, v := range []gorgonia.Value{params[i], sums[i], value(filled(p.Shape(), 0, 0, 0)), value(filled(p.Shape(), 0, 0, 0))} {
-					args = append(args, u.Sub("%d", j).Input(p.Name(), p.Shape()...))
+					args = append(args, u.Sub(strconv.Itoa(j)).Input(p.Name(), p.Shape()...))
 					let(t, args[j], v)
 				}
-				updates = append(updates, op.StepAdamW(u, args[0], args[1], args[2], args[3], hyper, nil))
+				updates = append(updates, op.AdamW{}.Apply(u, op.AdamWOperands{Param: args[0], Gradient: args[1], ExpAvg: args[2], ExpAvgSq: args[3], Hyper: hyper}))
 				let(t, p, params[i])
 				let(t, sum, sums[i])
 			}
@@ -161,7 +162,7 @@ func TestValuesOutOfPlace(t *testing.T) {
 			s := op.NewScope("net")
 			total := s.Param("total", 3)
 			let(t, total, c.value())
-			_, err := vm.Compile(gorgonia.Nodes{op.AddInto(s, total, s.Input("x", 3), s.Input("keep", 1))}, vm.Options{Device: d})
+			_, err := vm.Compile(gorgonia.Nodes{op.Accumulate{}.Apply(s, total, s.Input("x", 3), s.Input("keep", 1))}, vm.Options{Device: d})
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "total") {
 				t.Errorf("got %v, want the name and %q", err, c.want)
 			}

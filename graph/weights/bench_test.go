@@ -3,6 +3,7 @@ package weights_test
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -17,7 +18,7 @@ func gigabyte(b *testing.B) gorgonia.Nodes {
 	b.Helper()
 	s := op.NewScope("network")
 	for i := range 9 {
-		r := s.Sub("%d", i)
+		r := s.Sub(strconv.Itoa(i))
 		r.Param("conv1.weight", 3, 3, 1280, 1280)
 		r.Param("conv1.bias", 1280)
 		r.Param("proj_in.weight", 1, 1, 1280, 1280)

@@ -191,7 +191,7 @@ func phikonRecipe() *recipe {
 				if err != nil {
 					return network{}, err
 				}
-				class := op.View(n.Scope, op.Cut(n.Scope, n.LastHiddenState, 1, 0, 1), batch, c.HiddenSize)
+				class := op.View{batch, c.HiddenSize}.Apply(n.Scope, op.Slice{Axis: 1, Offset: 0, Length: 1}.Apply(n.Scope, n.LastHiddenState))
 				return network{n.Scope, &nn.Folds{}, n.Pixels, class}, n.Scope.Err()
 			}
 			r.prepare = func(i *imagefile.Image) (prepared, error) {

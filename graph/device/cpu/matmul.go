@@ -60,8 +60,8 @@ func pointwise(g op.Geometry) bool {
 
 func activationOf(a op.Act) C.hd_act {
 	return [...]C.hd_act{
-		op.NoAct: C.HD_ACT_NONE, op.SiLUAct: C.HD_ACT_SILU, op.GELUAct: C.HD_ACT_GELU, op.QuickGELUAct: C.HD_ACT_QUICK_GELU,
-		op.ReLUAct: C.HD_ACT_RELU,
+		op.NoAct: C.HD_ACT_NONE, op.SiLU: C.HD_ACT_SILU, op.GELU: C.HD_ACT_GELU, op.QuickGELU: C.HD_ACT_QUICK_GELU,
+		op.ReLU: C.HD_ACT_RELU,
 	}[a]
 }
 

@@ -208,7 +208,7 @@ func (b *builder) scratchOf(n int, t device.DType) value {
 }
 
 // fused is what cuDNN adds to a product as we define it. Its GELU would do too, but no network has one there.
-var fused = map[op.Act]C.int32_t{op.NoAct: C.DNN_POINTWISE_IDENTITY, op.SiLUAct: C.DNN_POINTWISE_SWISH_FWD, op.ReLUAct: C.DNN_POINTWISE_RELU_FWD}
+var fused = map[op.Act]C.int32_t{op.NoAct: C.DNN_POINTWISE_IDENTITY, op.SiLU: C.DNN_POINTWISE_SWISH_FWD, op.ReLU: C.DNN_POINTWISE_RELU_FWD}
 
 // product finds a plan for g, whose result is tensor y, with what follows it: all of it in one, else the product alone and a launch of ours.
 func (c *convolver) product(g C.hd_dnn_convolution, y int, bias, residual bool, act op.Act) {

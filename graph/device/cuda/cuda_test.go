@@ -158,16 +158,16 @@ func network(t *testing.T) (outputs gorgonia.Nodes, feeds vm.Feeds) {
 		return p
 	}
 	x := s.Input("x", 2, 6, 6, 16)
-	h := op.GroupNormalize(s, x, param("norm.weight", 1, 0.4, 16), param("norm.bias", 0, 0.4, 16), 4, 1e-5, true)
-	h = op.Convolve(s, h, param("conv.weight", 0, 0.3, 3, 3, 16, 16), param("conv.bias", 0, 0.3, 16), x, op.ConvConfig{Pad: op.Pad(1)})
-	tokens := op.View(s, h, 2, 36, 16)
-	n := op.LayerNormalize(s, tokens, param("layer.weight", 1, 0.4, 16), param("layer.bias", 0, 0.4, 16), 1e-5)
-	q := op.Affine(s, n, param("q", 0, 0.8, 16, 16), nil, nil)
-	k := op.Affine(s, n, param("k", 0, 0.8, 16, 16), nil, nil)
-	v := op.Affine(s, n, param("v", 0, 0.8, 16, 16), nil, nil)
-	tokens = op.Affine(s, op.Attend(s, q, k, v, 2, false), param("out", 0, 0.8, 16, 16), param("out.bias", 0, 0.3, 16), tokens)
+	h := op.GroupNorm{Groups: 4, SiLU: true}.Apply(s, x, param("norm.weight", 1, 0.4, 16), param("norm.bias", 0, 0.4, 16), 1e-5)
+	h = op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}.Apply(s, h, param("conv.weight", 0, 0.3, 3, 3, 16, 16), param("conv.bias", 0, 0.3, 16), x)
+	tokens := op.View{2, 36, 16}.Apply(s, h)
+	n := op.LayerNorm{Eps: 1e-5}.Apply(s, tokens, param("layer.weight", 1, 0.4, 16), param("layer.bias", 0, 0.4, 16))
+	q := op.Linear{}.Apply(s, n, param("q", 0, 0.8, 16, 16), nil, nil)
+	k := op.Linear{}.Apply(s, n, param("k", 0, 0.8, 16, 16), nil, nil)
+	v := op.Linear{}.Apply(s, n, param("v", 0, 0.8, 16, 16), nil, nil)
+	tokens = op.Linear{}.Apply(s, op.Attention{Heads: 2}.Apply(s, q, k, v), param("out", 0, 0.8, 16, 16), param("out.bias", 0, 0.3, 16), tokens)
 	target := s.Input("target", 2, 36, 16)
-	loss := op.MeanSquaredError(s, tokens, target, nil)
+	loss := op.MSE{}.Apply(s, tokens, target, nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}

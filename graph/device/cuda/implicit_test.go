@@ -26,13 +26,13 @@ func TestConvolutionTiles(t *testing.T) {
 		name   string
 		x      tensor.Shape
 		out    int
-		config op.ConvConfig
+		config op.Conv2D
 		want   []string
 	}{
-		{"large tiles", tensor.Shape{1, 82, 80, 8}, 392, op.ConvConfig{Pad: op.Pad(1)}, []string{"launch implicit_large 52 4 1 "}},
-		{"large tiles of a resized image", tensor.Shape{2, 29, 33, 24}, 264, op.ConvConfig{Pad: op.Pad(1), ResizeH: 58, ResizeW: 66}, []string{"launch implicit_large 60 3 1 "}},
-		{"small tiles", tensor.Shape{3, 20, 20, 40}, 72, op.ConvConfig{Stride: 2, Pad: op.Pad(1)}, []string{"launch implicit_small 5 2 1 "}},
-		{"parts", tensor.Shape{1, 8, 9, 248}, 72, op.ConvConfig{Pad: op.Pad(1)}, []string{"launch implicit_small 2 2 8 ", "launch implicit_sum "}},
+		{"large tiles", tensor.Shape{1, 82, 80, 8}, 392, op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}, []string{"launch implicit_large 52 4 1 "}},
+		{"large tiles of a resized image", tensor.Shape{2, 29, 33, 24}, 264, op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}, ResizeH: 58, ResizeW: 66}, []string{"launch implicit_large 60 3 1 "}},
+		{"small tiles", tensor.Shape{3, 20, 20, 40}, 72, op.Conv2D{Geometry: op.Geometry{Stride: 2, Pad: op.Pad(1)}}, []string{"launch implicit_small 5 2 1 "}},
+		{"parts", tensor.Shape{1, 8, 9, 248}, 72, op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}, []string{"launch implicit_small 2 2 8 ", "launch implicit_sum "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := op.NewScope("convolution")
@@ -44,7 +44,7 @@ func TestConvolutionTiles(t *testing.T) {
 				return p
 			}
 			x := s.Input("x", c.x...)
-			y := op.Convolve(s, x, param("weight", 0.3, 3, 3, c.x[3], c.out), param("bias", 1, c.out), nil, c.config)
+			y := c.config.Apply(s, x, param("weight", 0.3, 3, 3, c.x[3], c.out), param("bias", 1, c.out), nil)
 			if err := s.Err(); err != nil {
 				t.Fatal(err)
 			}

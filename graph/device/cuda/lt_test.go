@@ -125,12 +125,12 @@ func TestProducts(t *testing.T) {
 		{"linear", op.Linear{}, f32, true, 0, []tensor.Shape{x, w}, []string{lt}, "cuBLASLt", nil},
 		{"bias", op.Linear{Bias: true}, f32, true, 0, []tensor.Shape{x, w, bias}, []string{lt}, "cuBLASLt", nil},
 		{"bias, residual", op.Linear{Bias: true, Residual: true}, f32, false, 0, []tensor.Shape{x, w, bias, y}, []string{lt}, "cuBLASLt", nil},
-		{"activation", op.Linear{Bias: true, Act: op.GELUAct}, f32, false, 0, []tensor.Shape{x, w, bias}, []string{lt, finish}, "cuBLASLt", nil},
-		{"shifted", op.Linear{Bias: true, Act: op.GELUAct}, f32, false, 1, []tensor.Shape{x, w, bias}, []string{own}, "cuBLASLt", nil},
+		{"activation", op.Linear{Bias: true, Act: op.GELU}, f32, false, 0, []tensor.Shape{x, w, bias}, []string{lt, finish}, "cuBLASLt", nil},
+		{"shifted", op.Linear{Bias: true, Act: op.GELU}, f32, false, 1, []tensor.Shape{x, w, bias}, []string{own}, "cuBLASLt", nil},
 		{"bf16", op.Linear{Bias: true}, bf16, true, 0, []tensor.Shape{x, w, bias}, []string{lt}, "cuBLASLt", []int{1}},
 		{"bf16, shifted", op.Linear{Bias: true}, bf16, true, 1, []tensor.Shape{x, w, bias}, []string{own}, "cuBLASLt", []int{1}},
 		{"bf16, varying", op.Linear{Bias: true}, bf16, false, 0, []tensor.Shape{x, w, bias}, []string{round, round, lt}, "cuBLASLt", nil},
-		{"bf16, activation", op.Linear{Bias: true, Act: op.SiLUAct}, bf16, true, 0, []tensor.Shape{x, w, bias}, []string{lt, finish}, "cuBLASLt", []int{1}},
+		{"bf16, activation", op.Linear{Bias: true, Act: op.SiLU}, bf16, true, 0, []tensor.Shape{x, w, bias}, []string{lt, finish}, "cuBLASLt", []int{1}},
 		{
 			"bf16, residual stream",
 			op.Linear{Bias: true, Residual: true, Store: op.Exact},
@@ -257,7 +257,7 @@ func TestWeightsAreHeldOnce(t *testing.T) {
 		if err := gorgonia.Let(w, filled(w.Shape(), uint64(i), 0, 0.3)); err != nil {
 			t.Fatal(err)
 		}
-		y = op.Affine(s, op.Affine(s, y, w, nil, nil), w, nil, nil)
+		y = op.Linear{}.Apply(s, op.Linear{}.Apply(s, y, w, nil, nil), w, nil, nil)
 	}
 	if err := s.Err(); err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func norm(b *builder) bool {
 func (b *builder) grouped(s op.GroupNorm) structure {
 	act := op.NoAct
 	if s.SiLU {
-		act = op.SiLUAct
+		act = op.SiLU
 	}
 	x := b.request.In[0]
 	return structure{b.in(0), b.in(1).pointer, b.in(2).pointer, b.in(3).pointer, pixels(x), channels(x), s.Groups, act}

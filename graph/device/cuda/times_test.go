@@ -46,7 +46,7 @@ func layers(n, places, c int) []timed {
 		{op.LayerNormGradParams{Eps: eps}, []tensor.Shape{x, x}},
 		{op.GEGLU{}, []tensor.Shape{wide}},
 		{op.GEGLUGrad{}, []tensor.Shape{wide, half}},
-		{op.Activation{Act: op.SiLUAct}, []tensor.Shape{x}},
+		{op.Activation{Act: op.SiLU}, []tensor.Shape{x}},
 		{op.Cast{From: op.Exact, To: op.Feature}, []tensor.Shape{x}},
 		{op.Add{}, []tensor.Shape{x, x}},
 		{op.AddChannels{}, []tensor.Shape{x, {n, c}}},

@@ -79,7 +79,7 @@ func conv() family {
 		},
 		"ConvWeightGrad": func(t *rapid.T) testCase { return oddLayer(t).weightGrad() },
 	}}
-	acts := []op.Act{op.NoAct, op.SiLUAct, op.NoAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct, op.ReLUAct}
+	acts := []op.Act{op.NoAct, op.SiLU, op.NoAct, op.GELU, op.QuickGELU, op.ReLU, op.ReLU}
 	for i, l := range convLayers() {
 		// Every combination of bias, residual, activation and how the result is stored comes in some layer.
 		store := stores[i%len(stores)]

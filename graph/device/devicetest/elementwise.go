@@ -13,7 +13,7 @@ func elementwise() family {
 	f := family{name: "elementwise", odd: map[string]func(*rapid.T) testCase{}}
 	// Both tails of the functions and the way between them.
 	wide := map[int]fill{0: normal(0, 4)}
-	acts := []op.Act{op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct}
+	acts := []op.Act{op.SiLU, op.GELU, op.QuickGELU, op.ReLU}
 	for _, a := range acts {
 		x := tensor.Shape{2, 50, 320}
 		f.cases = append(f.cases,

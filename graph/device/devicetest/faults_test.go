@@ -40,7 +40,7 @@ func (k faultyKernel) Run(out device.Pointer, in []device.Pointer, workspace dev
 func TestFaultsAreFound(t *testing.T) {
 	softmax := testCase{spec: op.Softmax{}, in: []tensor.Shape{{50, 40}}}
 	sums := testCase{spec: op.LayerNormGradParams{Eps: normEps}, in: []tensor.Shape{{5, 40}, {5, 40}}}
-	dense := product{rows: tensor.Shape{9}, k: 40, o: 50}.forward(true, true, op.GELUAct, op.Feature)
+	dense := product{rows: tensor.Shape{9}, k: 40, o: 50}.forward(true, true, op.GELU, op.Feature)
 	runs := 0
 	for _, test := range []struct {
 		name  string

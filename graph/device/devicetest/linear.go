@@ -26,7 +26,7 @@ func linear() family {
 		},
 		"LinearWeightGrad": func(t *rapid.T) testCase { return oddProduct(t).weightGrad() },
 	}}
-	acts := []op.Act{op.NoAct, op.GELUAct, op.QuickGELUAct, op.SiLUAct, op.ReLUAct}
+	acts := []op.Act{op.NoAct, op.GELU, op.QuickGELU, op.SiLU, op.ReLU}
 	for i, p := range []product{
 		{name: "unet to_q", rows: tensor.Shape{1, 256}, k: 320, o: 320},
 		{name: "unet to_k of text", rows: tensor.Shape{2, 77}, k: 768, o: 320},

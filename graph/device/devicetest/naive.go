@@ -82,13 +82,13 @@ func finish(out []float64, c int, more [][]float64, bias, residual bool, act op.
 
 func activate(x float64, act op.Act) float64 {
 	switch act {
-	case op.SiLUAct:
+	case op.SiLU:
 		return x / (1 + math.Exp(-x))
-	case op.GELUAct:
+	case op.GELU:
 		return x * (1 + math.Erf(x/math.Sqrt2)) / 2
-	case op.QuickGELUAct:
+	case op.QuickGELU:
 		return x / (1 + math.Exp(-1.702*x))
-	case op.ReLUAct:
+	case op.ReLU:
 		return max(x, 0)
 	}
 	return x

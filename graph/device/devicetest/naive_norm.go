@@ -43,7 +43,7 @@ func naiveGroupNorm(s op.GroupNorm, shape tensor.Shape, data [][]float64) []floa
 	c := last(shape)
 	act := op.NoAct
 	if s.SiLU {
-		act = op.SiLUAct
+		act = op.SiLU
 	}
 	out := make([]float64, len(x))
 	eachGroup(s.Groups, shape, func(b, g int, elements []int) {

@@ -74,7 +74,7 @@ func divisor(t *rapid.T, label string, n int) int {
 
 // activation draws one of the functions or none.
 func activation(t *rapid.T) op.Act {
-	return rapid.SampledFrom([]op.Act{op.NoAct, op.SiLUAct, op.GELUAct, op.QuickGELUAct, op.ReLUAct}).Draw(t, "act")
+	return rapid.SampledFrom([]op.Act{op.NoAct, op.SiLU, op.GELU, op.QuickGELU, op.ReLU}).Draw(t, "act")
 }
 
 // stores are the kinds that a product's operands are stored as, so that both come with and without a residual.

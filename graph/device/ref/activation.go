@@ -13,13 +13,13 @@ const quickGELU = 1.702
 // activate applies an activation function.
 func activate(x float64, act op.Act) float64 {
 	switch act {
-	case op.SiLUAct:
+	case op.SiLU:
 		return x * sigmoid(x)
-	case op.GELUAct:
+	case op.GELU:
 		return x * normalCDF(x)
-	case op.QuickGELUAct:
+	case op.QuickGELU:
 		return x * sigmoid(quickGELU*x)
-	case op.ReLUAct:
+	case op.ReLU:
 		return max(x, 0)
 	}
 	return x
@@ -28,15 +28,15 @@ func activate(x float64, act op.Act) float64 {
 // derivative is that of an activation function at x.
 func derivative(x float64, act op.Act) float64 {
 	switch act {
-	case op.SiLUAct:
+	case op.SiLU:
 		s := sigmoid(x)
 		return s * (1 + x*(1-s))
-	case op.GELUAct:
+	case op.GELU:
 		return normalCDF(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
-	case op.QuickGELUAct:
+	case op.QuickGELU:
 		s := sigmoid(quickGELU * x)
 		return s * (1 + quickGELU*x*(1-s))
-	case op.ReLUAct:
+	case op.ReLU:
 		if x <= 0 { // at 0 too, as in PyTorch
 			return 0
 		}
@@ -63,7 +63,7 @@ func geglu[T Float](r device.Request) *kernel[T] {
 		each(m, func(i int) {
 			x, out := row(o.in[0], i, 2*n), row(o.out, i, n)
 			for c := range out {
-				out[c] = T(float64(x[c]) * activate(float64(x[n+c]), op.GELUAct))
+				out[c] = T(float64(x[c]) * activate(float64(x[n+c]), op.GELU))
 			}
 		})
 	})
@@ -76,8 +76,8 @@ func gegluGrad[T Float](r device.Request) *kernel[T] {
 			x, dy, out := row(o.in[0], i, 2*n), row(o.in[1], i, n), row(o.out, i, 2*n)
 			for c := range dy {
 				value, gate, d := float64(x[c]), float64(x[n+c]), float64(dy[c])
-				out[c] = T(d * activate(gate, op.GELUAct))
-				out[n+c] = T(d * value * derivative(gate, op.GELUAct))
+				out[c] = T(d * activate(gate, op.GELU))
+				out[n+c] = T(d * value * derivative(gate, op.GELU))
 			}
 		})
 	})

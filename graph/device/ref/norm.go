@@ -63,7 +63,7 @@ func (a affine) before(act op.Act, x, dy float64) float64 {
 // activationBehind is SiLU or nothing.
 func activationBehind(silu bool) op.Act {
 	if silu {
-		return op.SiLUAct
+		return op.SiLU
 	}
 	return op.NoAct
 }

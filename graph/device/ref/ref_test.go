@@ -124,7 +124,7 @@ func TestExamples(t *testing.T) {
 	for _, x := range []example{
 		// conv.go: one padded row and column, at the bottom and on the right.
 		{
-			name: "bias, residual and SiLU", spec: op.Conv2D{Geometry: corner, Bias: true, Residual: true, Act: op.SiLUAct},
+			name: "bias, residual and SiLU", spec: op.Conv2D{Geometry: corner, Bias: true, Residual: true, Act: op.SiLU},
 			in:   []value{image, of(1, 0, 0, -1)(2, 2, 1, 1), of(1)(1), of(0, 1, 2, 3)(1, 2, 2, 1)},
 			want: []float64{silu(1 - 5 + 1 + 0), silu(3 + 1 + 1), silu(7 + 1 + 2), silu(9 + 1 + 3)},
 		},
@@ -189,7 +189,7 @@ func TestExamples(t *testing.T) {
 		},
 		// linear.go
 		{
-			name: "bias, residual and SiLU", spec: op.Linear{Bias: true, Residual: true, Act: op.SiLUAct},
+			name: "bias, residual and SiLU", spec: op.Linear{Bias: true, Residual: true, Act: op.SiLU},
 			in:   []value{of(1, 2)(1, 2), of(1, 0, 0, 1, 1, 1)(3, 2), of(1, 2, 3)(3), of(10, 20, 30)(1, 3)},
 			want: []float64{silu(12), silu(24), silu(36)},
 		},
@@ -256,14 +256,14 @@ func TestExamples(t *testing.T) {
 		},
 
 		// activation.go
-		{spec: op.Activation{Act: op.SiLUAct}, in: []value{of(0, 1, -1000)(3)}, want: []float64{0, e / (e + 1), 0}},
-		{spec: op.Activation{Act: op.GELUAct}, in: []value{of(0, 1, -1, -1000)(4)}, want: []float64{0, gelu1, gelu1 - 1, 0}},
-		{spec: op.Activation{Act: op.QuickGELUAct}, in: []value{of(0, 1/1.702)(2)}, want: []float64{0, e / (e + 1) / 1.702}},
-		{spec: op.ActivationGrad{Act: op.SiLUAct}, in: []value{of(0, -1000)(2), of(2, 1)(2)}, want: []float64{1, 0}},
-		{spec: op.ActivationGrad{Act: op.GELUAct}, in: []value{of(0, 1)(2), of(2, 10)(2)}, want: []float64{1, 10 * dgelu1}},
-		{spec: op.ActivationGrad{Act: op.QuickGELUAct}, in: []value{of(0)(1), of(2)(1)}, want: []float64{1}},
-		{spec: op.Activation{Act: op.ReLUAct}, in: []value{of(0, 2, -3)(3)}, want: []float64{0, 2, 0}},
-		{spec: op.ActivationGrad{Act: op.ReLUAct}, in: []value{of(0, 2, -3)(3), of(5, 6, 7)(3)}, want: []float64{0, 6, 0}},
+		{spec: op.Activation{Act: op.SiLU}, in: []value{of(0, 1, -1000)(3)}, want: []float64{0, e / (e + 1), 0}},
+		{spec: op.Activation{Act: op.GELU}, in: []value{of(0, 1, -1, -1000)(4)}, want: []float64{0, gelu1, gelu1 - 1, 0}},
+		{spec: op.Activation{Act: op.QuickGELU}, in: []value{of(0, 1/1.702)(2)}, want: []float64{0, e / (e + 1) / 1.702}},
+		{spec: op.ActivationGrad{Act: op.SiLU}, in: []value{of(0, -1000)(2), of(2, 1)(2)}, want: []float64{1, 0}},
+		{spec: op.ActivationGrad{Act: op.GELU}, in: []value{of(0, 1)(2), of(2, 10)(2)}, want: []float64{1, 10 * dgelu1}},
+		{spec: op.ActivationGrad{Act: op.QuickGELU}, in: []value{of(0)(1), of(2)(1)}, want: []float64{1}},
+		{spec: op.Activation{Act: op.ReLU}, in: []value{of(0, 2, -3)(3)}, want: []float64{0, 2, 0}},
+		{spec: op.ActivationGrad{Act: op.ReLU}, in: []value{of(0, 2, -3)(3), of(5, 6, 7)(3)}, want: []float64{0, 6, 0}},
 		{spec: op.GEGLU{}, in: []value{of(2, 3, 1, 0)(1, 4)}, want: []float64{2 * gelu1, 0}},
 		{
 			spec: op.GEGLUGrad{}, in: []value{of(2, 3, 1, 0)(1, 4), of(10, 100)(1, 2)},
