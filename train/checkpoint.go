@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -64,11 +65,11 @@ func (o Options) machine() machine {
 	if n := len(o.devices()); n > 1 {
 		m.Devices = n
 	}
-	if d, ok := d.(interface{ Threads() int }); ok {
+	if d, ok := d.(device.Threader); ok {
 		m.Threads = d.Threads()
 	}
-	if d, ok := d.(interface{ ISA() string }); ok {
-		m.InstructionSet = d.ISA()
+	if d, ok := d.(device.Describer); ok {
+		m.InstructionSet = d.Fingerprint()
 	}
 	return m
 }

@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options, names []string, tell func(modelbench.Re
 
 // busy is how long a GPU has worked; 0 of other devices.
 func busy(d device.Device) time.Duration {
-	if g, ok := d.(interface{ Busy() time.Duration }); ok {
+	if g, ok := d.(device.Timer); ok {
 		return g.Busy()
 	}
 	return 0

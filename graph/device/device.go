@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"gorgonia.org/tensor"
@@ -109,6 +110,26 @@ type Device interface {
 	Synchronize() error
 	// Close releases the device. All memory must have been freed.
 	Close() error
+}
+
+// Describer is a Device whose results depend on more than its name says.
+type Describer interface {
+	Device
+	// Fingerprint names all that the bytes of results depend on: the instruction set, or the GPU, its driver and its libraries.
+	Fingerprint() string
+}
+
+// Threader is a Device that computes with threads of the process; the bytes of results depend on their number.
+type Threader interface {
+	Device
+	Threads() int
+}
+
+// Timer is a Device that knows how long its kernels have run.
+type Timer interface {
+	Device
+	// Busy is the time for which kernels have run since the device was opened.
+	Busy() time.Duration
 }
 
 // Call is a kernel with the addresses it is run on: see Kernel.Run.

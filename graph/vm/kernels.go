@@ -16,12 +16,12 @@ import (
 type param struct {
 	operand
 	node     *gorgonia.Node
-	identity device.Pointer // where the value lies; see device.Operand
-	updated  bool           // the program writes it
-	varies   bool           // its bytes may change between runs
-	read     bool           // by a kernel, or because it is an output
-	copied   device.Memory  // the device's copy; zero where the value is read in place
-	shared   []byte         // what the copy is of, if it is the device's for all programs
+	identity device.Pointer                // where the value lies; see device.Operand
+	updated  bool                          // the program writes it
+	varies   bool                          // its bytes may change between runs
+	read     bool                          // by a kernel, or because it is an output
+	copied   device.Memory                 // the device's copy; zero where the value is read in place
+	shared   *device.Held[device.Constant] // the copy, if it is the device's for all programs; else nil
 }
 
 // call is a step that a device runs.
@@ -207,10 +207,14 @@ func (p *Program) bind(b *param, held gorgonia.Value) error {
 		return err
 	}
 	if s, ok := p.device.(device.Sharer); ok && d.dtype == b.dtype {
-		if b.copied, err = s.Constants().Hold(p.device, d.raw()); err != nil {
+		src := d.raw()
+		b.shared, err = s.Constants().Hold(p.device, device.ConstantOf(src), b.bytes(), func(m device.Memory) error {
+			return p.device.Upload(m.Ptr, src)
+		})
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrMemory, err)
 		}
-		b.shared = d.raw()
+		b.copied = b.shared.Memory
 	} else if b.copied, err = p.device.Alloc(b.bytes()); err != nil {
 		return fmt.Errorf("%w: %w", ErrMemory, err)
 	}
@@ -235,8 +239,9 @@ func (p *Program) uncopy(b *param) error {
 	}
 	b.copied, p.base[b.at.space] = device.Memory{}, nil
 	p.memory.Copies -= m.Bytes
-	if b.shared != nil {
-		return p.device.(device.Sharer).Constants().Drop(p.device, b.shared)
+	if held := b.shared; held != nil {
+		b.shared = nil
+		return p.device.(device.Sharer).Constants().Drop(p.device, held)
 	}
 	return p.device.Free(m)
 }

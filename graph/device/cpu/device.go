@@ -33,7 +33,7 @@ type Device struct {
 	ctx     *C.hd_ctx
 	isa     string
 	threads int
-	packs   packs
+	packs   device.Shared[packKey]
 	closed  atomic.Bool
 }
 
@@ -61,8 +61,8 @@ func New(o Options) (*Device, error) {
 // Name is "cpu".
 func (d *Device) Name() string { return "cpu" }
 
-// ISA is the instruction set in use.
-func (d *Device) ISA() string { return d.isa }
+// Fingerprint is the instruction set in use, one of InstructionSets.
+func (d *Device) Fingerprint() string { return d.isa }
 
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.threads }

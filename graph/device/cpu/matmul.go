@@ -79,7 +79,7 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 	if w := r.In[1].Const; w != nil && !r.LowMemory {
 		n := int64(C.hd_matmul_gemm_packed_bytes(d.ctx, &g))
 		var err error
-		k.packed, err = d.packs.get(packKey{r.In[1].Identity, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, d, func(p device.Pointer) {
+		k.packed, err = d.pack(packKey{r.In[1].Identity, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, func(p device.Pointer) {
 			C.hd_matmul_gemm_pack(d.ctx, &g, w, (*C.float)(p))
 		})
 		if err != nil {
@@ -93,7 +93,7 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 		b, res := epilogue(in, bias, residual)
 		w := in[1]
 		if k.packed != nil {
-			w = k.packed.memory.Ptr
+			w = k.packed.Ptr
 		}
 		C.hd_matmul_gemm(d.ctx, &g, in[0], w, b, res, out, ws)
 		return nil
@@ -165,8 +165,8 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	pack := w.Const != nil && !r.LowMemory && bytes > 0
 	if pack {
 		var err error
-		k.packed, err = d.packs.get(packKey{w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
-			bytes, d, func(p device.Pointer) {
+		k.packed, err = d.pack(packKey{w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
+			bytes, func(p device.Pointer) {
 				C.hd_matmul_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
 			})
 		if err != nil {
@@ -178,7 +178,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 		b, res := epilogue(in, s.Bias, s.Residual)
 		weight, packed := in[1], device.Pointer(nil)
 		if k.packed != nil {
-			weight, packed = nil, k.packed.memory.Ptr
+			weight, packed = nil, k.packed.Ptr
 		}
 		C.hd_matmul_conv(d.ctx, &v, in[0], (*C.float)(weight), (*C.float)(packed), b, res, out, ws)
 		return nil

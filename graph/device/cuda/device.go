@@ -52,7 +52,7 @@ type Device struct {
 	pool            pool
 	constants       device.Constants
 	lt              lt
-	copies          copies
+	copies          device.Shared[copyKey]
 	dnn             dnn
 
 	busy    busy       // guarded by order

@@ -81,9 +81,9 @@ func readGPU(ordinal int) (g GPU, err error) {
 	return g, err
 }
 
-// ISA is what the bytes of results depend on beside the inputs: the GPU's model, the driver, and NVIDIA's libraries. A training that goes on
+// Fingerprint is what the bytes of results depend on besides the inputs: the GPU's model, the driver, and NVIDIA's libraries. A training that goes on
 // compares it.
-func (d *Device) ISA() string {
+func (d *Device) Fingerprint() string {
 	parts := []string{fmt.Sprintf("GPU %d", d.ordinal), "CUDA " + versionText(d.version)}
 	if g, err := readGPU(d.ordinal); err == nil {
 		parts[0] = fmt.Sprintf("%s (%s)", g.Name, g.Capability)

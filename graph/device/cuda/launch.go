@@ -28,7 +28,7 @@ type kernel struct {
 	shared    int64 // where the part of the workspace begins that cuBLASLt's products take in turn
 	launches  []launch
 	products  []*product
-	held      []*copied
+	held      []*device.Held[copyKey]
 	unread    []int
 }
 
@@ -129,7 +129,7 @@ func (k *kernel) Close() error {
 	}
 	var errs []error
 	for _, c := range k.held {
-		errs = append(errs, k.device.copies.release(c, k.device))
+		errs = append(errs, k.device.copies.Drop(k.device, c))
 	}
 	k.products, k.held = nil, nil
 	return errors.Join(errs...)
@@ -185,8 +185,8 @@ type builder struct {
 	before    string // what Algorithm names before the products
 	gemms     int    // how many products there are, products of them cuBLASLt's
 	products  []*product
-	shared    int64     // the most that one of the products takes
-	held      []*copied // of weights
+	shared    int64                   // the most that one of the products takes
+	held      []*device.Held[copyKey] // of weights
 	unread    []int
 	err       error
 }
