@@ -103,4 +103,23 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 	t.Setenv("HISTDIST_TRANSLATE_SEED", "1")
 	_, said = scores(kept)
 	check(t, "standard error with another seed", said, "made anew: 3 (made with seed 0, now 1)")
+	// What can't be translated again, or is gone, is not scored by an earlier stain.
+	if err := os.WriteFile(list[0], []byte("no image"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(list[1]); err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr strings.Builder
+	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", kept, "--resamples", "100", "--json"}
+	if code := run(t.Context(), args, &out, &stderr); code != exitFailed {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	var r evaluate.Results
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Metric("ssim").N; n != 1 {
+		t.Errorf("%d pairs were scored, want the one whose image is there", n)
+	}
 }

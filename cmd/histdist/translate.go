@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -120,11 +121,15 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	for _, f := range summary.Failed {
 		fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s: %s\n", f.Input, f.Error)
 	}
-	switch n := len(jobs.Unreadable); {
-	case n > 0:
-		return fmt.Errorf("%d of %d images failed, and %d folders or links could not be read", failed, len(jobs.List), n)
-	case failed > 0:
-		return fmt.Errorf("%d of %d images failed", failed, len(jobs.List))
+	var wrong []string
+	if failed > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d of %d images failed", failed, len(jobs.List)))
+	}
+	if n := len(jobs.Unreadable); n > 0 {
+		wrong = append(wrong, fmt.Sprintf("folders or links that could not be read: %d", n))
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
 	}
 	return nil
 }

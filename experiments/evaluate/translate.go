@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/walk"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
@@ -55,6 +59,9 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 		Settings: t.Settings, Read: t.Read, Batch: t.Batch, Report: t.Report, Program: t.Software,
 		Replace: true, // the folder is the evaluation's own
 	})
+	if err == nil {
+		err = t.removeOthers(ctx, jobs.List, summary.Failed)
+	}
 	var problems []Problem
 	for _, f := range append(summary.Failed, jobs.Unreadable...) {
 		problems = append(problems, Problem{f.Input, f.Error})
@@ -63,4 +70,29 @@ func (t Translation) Run(ctx context.Context) (_ []Problem, err error) {
 		err = fmt.Errorf("none of %d pictures could be translated: %s", len(jobs.List), problems[0])
 	}
 	return problems, err
+}
+
+// removeOthers removes virtual stains that an earlier run made of pictures that are gone, or that could not be translated again: they would
+// be evaluated as if they were of today's.
+func (t Translation) removeOthers(ctx context.Context, jobs []infer.Job, failed []infer.Failure) error {
+	current := map[string]bool{}
+	for _, j := range jobs {
+		current[j.Output] = !slices.ContainsFunc(failed, func(f infer.Failure) bool { return f.Input == j.Input })
+	}
+	there, err := walk.Images(ctx, t.Output, walk.Options{Outputs: walk.PassAll})
+	if errors.Is(err, fs.ErrNotExist) { // nothing was translated
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range there.Passed {
+		if current[f.Path] {
+			continue
+		}
+		if err := os.Remove(f.Path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
