@@ -1,6 +1,10 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // sched_getcpu
+#endif
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,6 +22,9 @@ enum { SPIN_NS = 50000 };
 // With the number of unfinished tasks: the caller has gone to sleep until there are none.
 #define CALLER_SLEEPS (UINT32_C(1) << 31)
 
+// How often a worker may leave the caller's processor.
+enum { PART_NS = 1000000 };
+
 // testdata/pool_stress.c delays threads at random here.
 #ifndef HD_POOL_PAUSE
 #define HD_POOL_PAUSE()
@@ -29,6 +36,8 @@ struct hd_pool {
 	struct worker {
 		hd_pool *pool;
 		int index;
+		int of;         // the threads that the pool is to have
+		int64_t parted; // when it last left the caller's processor
 	} *args;
 	pthread_mutex_t caller; // held for a loop
 
@@ -38,6 +47,7 @@ struct hd_pool {
 	_Atomic(hd_task) task;
 	_Atomic(void *) arg;
 	_Atomic long n;
+	atomic_int processor; // where the caller began the loop
 
 	_Alignas(64) hd_word unfinished; // tasks that have not ended, and CALLER_SLEEPS
 
@@ -87,10 +97,36 @@ static uint64_t drain(hd_pool *p, int thread) {
 	return ticket;
 }
 
+// Moves a worker away from the caller's processor. Where other processes compute, the system tends to wake a worker there, since the
+// caller has just rung: then the two take turns on one processor, and the other process has another one for itself. Two threads on two
+// cores took 1.91× their idle time next to one other process without this, and take 1.53×.
+static void part(struct worker *w) {
+#ifdef __linux__
+	int here = sched_getcpu();
+	if (here < 0 || here != atomic_load_explicit(&w->pool->processor, memory_order_relaxed))
+		return;
+	int64_t now = now_ns();
+	if (now - w->parted < PART_NS)
+		return;
+	w->parted = now;
+	cpu_set_t all, others;
+	if (sched_getaffinity(0, sizeof all, &all))
+		return;
+	others = all;
+	CPU_CLR(here, &others);
+	if (CPU_COUNT(&others) + 1 >= w->of && !sched_setaffinity(0, sizeof others, &others))
+		sched_setaffinity(0, sizeof all, &all);
+#else
+	(void)w;
+#endif
+}
+
 static void *work(void *arg) {
 	struct worker *w = arg;
 	hd_pool *p = w->pool;
 	while (!atomic_load(&p->quit)) {
+		if (atomic_load_explicit(&p->ticket, memory_order_relaxed) & TASKS_LEFT)
+			part(w);
 		uint64_t seen = drain(p, w->index);
 		int64_t end;
 		int round = 0;
@@ -137,6 +173,7 @@ hd_pool *hd_pool_new(int threads) {
 		struct worker *w = &p->args[p->threads - 1];
 		w->pool = p;
 		w->index = p->threads;
+		w->of = threads;
 		if (pthread_create(&p->workers[p->threads - 1], NULL, work, w)) {
 			hd_pool_free(p);
 			return NULL;
@@ -170,6 +207,9 @@ void hd_pool_for(hd_pool *p, long n, hd_task task, void *arg) {
 		return;
 	}
 	pthread_mutex_lock(&p->caller);
+#ifdef __linux__
+	atomic_store_explicit(&p->processor, sched_getcpu(), memory_order_relaxed);
+#endif
 	uint64_t last = atomic_load_explicit(&p->ticket, memory_order_relaxed); // with no tasks left
 	atomic_store_explicit(&p->task, task, memory_order_release);
 	atomic_store_explicit(&p->arg, arg, memory_order_release);

@@ -1,5 +1,6 @@
 // Runs the thread pool where its threads are late, suspended, or slow. TestPool compiles and starts it: pool_stress CASE [SEED].
 // It exits with 0, or prints what was wrong; a thread that is never woken shows as a run without end.
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
