@@ -177,33 +177,45 @@ func TestNoPairs(t *testing.T) {
 		want  string        // ROOT stands for the root
 	}{
 		{
-			"a folder a slide", []string{"he/s1/1.png", "ihc/s1/1.png", "he/s2/2.png", "ihc/s2/2.png"}, data.Location{Layout: data.Folders, HE: "he", IHC: "ihc"},
+			"a folder a slide",
+			[]string{"he/s1/1.png", "ihc/s1/1.png", "he/s2/2.png", "ihc/s2/2.png"},
+			data.Location{Layout: data.Folders, HE: "he", IHC: "ihc"},
 			"data: no pairs of images in ROOT/he and ROOT/ihc (folders)" + looked + "ROOT/he: the folders s1, s2 with 2 images, such as s1/1\n\t" +
 				"ROOT/ihc: the folders s1, s2 with 2 images, such as s1/1\n\t" +
 				"by their names 2 pairs could belong together, such as s1/1 and s1/1: --suffixes '*,*' (data.suffixes)",
 		},
 		{
-			"empty folders", []string{"he/.hidden.png", "ihc/notes.txt", "ihc/a.svs", "ihc/b.svs"}, data.Location{Layout: data.Folders, HE: "he", IHC: "ihc"},
+			"empty folders",
+			[]string{"he/.hidden.png", "ihc/notes.txt", "ihc/a.svs", "ihc/b.svs"},
+			data.Location{Layout: data.Folders, HE: "he", IHC: "ihc"},
 			"data: no pairs of images in ROOT/he and ROOT/ihc (folders)" + looked + "ROOT/he: nothing\n\tROOT/ihc: 2 .svs files, 1 .txt file",
 		},
 		{"an empty folder", nil, data.Location{Layout: data.Combined}, "data: no pairs of images in ROOT (combined)" + looked + "ROOT: nothing"},
 		{
-			"empty folders of MIST", []string{"trainA/.x", "trainB/.x"}, data.Location{Layout: data.MIST},
+			"empty folders of MIST",
+			[]string{"trainA/.x", "trainB/.x"},
+			data.Location{Layout: data.MIST},
 			"data: no pairs of images in ROOT (mist)" + looked + "ROOT/trainA: nothing\n\tROOT/trainB: nothing",
 		},
 		{
-			"another layout", []string{"HE/train/1.png", "IHC/train/1.png"}, data.Location{Layout: data.MIST},
+			"another layout",
+			[]string{"HE/train/1.png", "IHC/train/1.png"},
+			data.Location{Layout: data.MIST},
 			"dir: ROOT has no images of split \"train|val|test\" in the layout mist, which wants for example ROOT/trainA; it has the folders HE, IHC " +
 				"with 2 images, such as HE/train/1\n\tthe layout bci finds 1 pair (--layout bci, data.layout)",
 		},
 		{
-			"suffixes in one folder", []string{"c1_HE.png", "c1_ER.png", "c2_HE.png", "c2_ER.png"}, data.Location{Layout: data.MIST},
+			"suffixes in one folder",
+			[]string{"c1_HE.png", "c1_ER.png", "c2_HE.png", "c2_ER.png"},
+			data.Location{Layout: data.MIST},
 			"dir: ROOT has no images of split \"train|val|test\" in the layout mist, which wants for example ROOT/trainA; it has 4 .png files\n\t" +
 				"by their names 2 pairs could belong together, such as c1_HE and c1_ER: --layout folders --suffixes _HE,_ER (data.layout, data.suffixes)",
 		},
 		{"no folder", nil, data.Location{Layout: data.BCI, Root: "nowhere"}, "dir: there is no folder ROOT/nowhere"},
 		{
-			"a list of names only", []string{"list.csv"}, data.Location{Layout: data.CSV, Root: "list.csv"},
+			"a list of names only",
+			[]string{"list.csv"},
+			data.Location{Layout: data.CSV, Root: "list.csv"},
 			"data: no pairs of images in ROOT/list.csv (csv)\n\tROOT/list.csv: a line of column names and no pair below it",
 		},
 		{"no list", nil, data.Location{Layout: data.MIST, Root: "list.csv"}, "dir: there is no list ROOT/list.csv"},

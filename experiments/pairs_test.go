@@ -202,7 +202,9 @@ func TestPatientsInBothPartsAreReported(t *testing.T) {
 	}{
 		{"shared", nil, patients("a", "b", "a", "c", "c", "d"), []string{"patients or slides (1, such as a) are in both training and validation" + flatter}},
 		{
-			"shared, with a pattern", []string{`data.patient-pattern=P\d+_\d+_\d+`}, patients("a", "b", "a", "c", "c", "d"),
+			"shared, with a pattern",
+			[]string{`data.patient-pattern=P\d+_\d+_\d+`},
+			patients("a", "b", "a", "c", "c", "d"),
 			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter},
 		},
 		{"none", nil, patients("a", "a", "b", "c", "c", "d"), []string{"no patient or slide that is known is in both training (2) and validation (2)"}},

@@ -64,8 +64,10 @@ func (o Origin) Statements() ([]imagefile.Pair, error) {
 		return nil, err
 	}
 	return []imagefile.Pair{
-		{Key: imagefile.KeySoftware, Value: o.Program}, {Key: keyModel, Value: o.Model},
-		{Key: keySettings, Value: settings}, {Key: KeySources, Value: sources},
+		{Key: imagefile.KeySoftware, Value: o.Program},
+		{Key: keyModel, Value: o.Model},
+		{Key: keySettings, Value: settings},
+		{Key: KeySources, Value: sources},
 	}, nil
 }
 

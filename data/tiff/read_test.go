@@ -2,6 +2,7 @@ package tiff_test
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"image/color"
 	"image/png"
@@ -192,7 +193,7 @@ func TestRefused(t *testing.T) {
 			}
 		}
 		got[name] = err.Error()
-		if missing, ok := err.(*tiff.UnsupportedError); ok {
+		if missing := (*tiff.UnsupportedError)(nil); errors.As(err, &missing) {
 			got[name] = missing.What
 		}
 	}

@@ -3,10 +3,10 @@ package tiff
 // unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0
 // … 255. Indices of a palette stay what they are.
 func (p *Page) unpack(samples []uint8, row []byte) {
-	switch {
-	case p.Bits == 8:
+	switch p.Bits {
+	case 8:
 		copy(samples, row)
-	case p.Bits == 16:
+	case 16:
 		high := 0
 		if p.order.Uint16([]byte{1, 0}) == 1 { // little-endian
 			high = 1

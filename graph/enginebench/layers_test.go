@@ -123,7 +123,7 @@ func (l layer) build(s *op.Scope) (out *gorgonia.Node, in gorgonia.Nodes) {
 		x := input("x", d[0], d[2], d[3], d[1])
 		out = nn.Conv(s, x, nn.ConvConfig{Out: d[4], Kernel: d[5], Stride: d[6], Pad: op.Pad(d[7])})
 	case "linear":
-		out = nn.Linear(s, input("x", d[0], d[1]), nn.LinearConfig{Out: d[2], NoBias: !(d[3] != 0)})
+		out = nn.Linear(s, input("x", d[0], d[1]), nn.LinearConfig{Out: d[2], NoBias: d[3] == 0})
 	case "gn":
 		x := []int{d[0]}
 		x = append(append(x, d[2:]...), d[1])

@@ -16,7 +16,10 @@ type Fusible interface {
 
 // follows reports whether f can follow what a kernel does already: one residual, then one activation.
 func (f Fusion) follows(residual bool, act Act) bool {
-	return act == NoAct && !(f.Residual && residual) || f.Act == NoAct && !f.Residual
+	if f.Act == NoAct && !f.Residual {
+		return true
+	}
+	return act == NoAct && (!f.Residual || !residual)
 }
 
 // Fuse takes a residual, then an activation.

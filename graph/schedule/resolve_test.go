@@ -114,12 +114,18 @@ func TestSchedulesThatCanNotBeSampled(t *testing.T) {
 		"epsilon with betas up to 1":     {`{"prediction_type": "epsilon", "num_train_timesteps": 2, "trained_betas": [0.5, 1]}`, "", schedule.ErrZeroSNR.Error()},
 		"sample":                         {`{"prediction_type": "sample"}`, "", `prediction_type is "sample": HistDiST has v_prediction and epsilon`},
 		"unknown":                        {`{"prediction_type": "flow"}`, "", `prediction_type is "flow": HistDiST has v_prediction and epsilon`},
-		"linspace": {`{"prediction_type": "epsilon", "timestep_spacing": "linspace"}`, "",
-			"timestep_spacing is linspace, which has no inversion: want leading or trailing"},
-		"flow matching": {`{"_class_name": "FlowMatchEulerDiscreteScheduler"}`, "",
-			"_class_name is FlowMatchEulerDiscreteScheduler, which is another kind of diffusion: want DDIMScheduler, PNDMScheduler or the like"},
-		"thresholding": {`{"prediction_type": "epsilon", "thresholding": true}`, "",
-			"noise schedule: thresholding is true, but dynamic thresholding is for models of pixels, not of latents"},
+		"linspace": {
+			`{"prediction_type": "epsilon", "timestep_spacing": "linspace"}`, "",
+			"timestep_spacing is linspace, which has no inversion: want leading or trailing",
+		},
+		"flow matching": {
+			`{"_class_name": "FlowMatchEulerDiscreteScheduler"}`, "",
+			"_class_name is FlowMatchEulerDiscreteScheduler, which is another kind of diffusion: want DDIMScheduler, PNDMScheduler or the like",
+		},
+		"thresholding": {
+			`{"prediction_type": "epsilon", "thresholding": true}`, "",
+			"noise schedule: thresholding is true, but dynamic thresholding is for models of pixels, not of latents",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

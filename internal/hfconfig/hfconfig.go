@@ -69,7 +69,8 @@ func Positive(numbers map[string]int) error {
 }
 
 // Decode reads a JSON object onto config, a pointer to a struct that holds the defaults. A key that is null leaves its
-// default, unless the field's tag says notnull: null is another network then. Keys that neither config nor fixed knows are passed over, as diffusers does. All errors are reported at once.
+// default, unless the field's tag says null:"refused": null is another network then. Keys that neither config nor fixed
+// knows are passed over, as diffusers does. All errors are reported at once.
 func Decode(text []byte, config any, fixed Fixed) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
@@ -78,9 +79,10 @@ func Decode(text []byte, config any, fixed Fixed) error {
 	var errs []error
 	v := reflect.ValueOf(config).Elem()
 	for i := range v.NumField() {
-		key, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		tag := v.Type().Field(i).Tag
+		key, _, _ := strings.Cut(tag.Get("json"), ",")
 		raw, ok := keys[key]
-		if !ok || bytes.Equal(raw, []byte("null")) && option != "notnull" {
+		if !ok || bytes.Equal(raw, []byte("null")) && tag.Get("null") != "refused" {
 			continue
 		}
 		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil || bytes.Equal(raw, []byte("null")) {
