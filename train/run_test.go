@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -17,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -201,6 +199,7 @@ const (
 	childFolder  = "HISTDIST_TRAIN_TEST_FOLDER"
 	childNetwork = "HISTDIST_TRAIN_TEST_NETWORK"
 	childLimit   = "HISTDIST_TRAIN_TEST_LIMIT"
+	childDeath   = "HISTDIST_TRAIN_TEST_DEATH"
 )
 
 // TestChild is a run in a process of its own, for the tests that kill it or take its disk away.
@@ -223,6 +222,13 @@ func TestChild(t *testing.T) {
 		o.Hooks.Unsaved = func(_ context.Context, err error) error { _, e := fmt.Println("unsaved:", err); return e }
 		c.ContinueUnsaved = os.Getenv(childLimit) == "continue"
 	}
+	if text := os.Getenv(childDeath); text != "" {
+		var d death
+		if err := json.Unmarshal([]byte(text), &d); err != nil {
+			t.Fatal(err)
+		}
+		d.hook(&o.Hooks)
+	}
 	if _, err := runTiny(t.Context(), c, os.Getenv(childNetwork), o); err != nil {
 		fmt.Println("error:", err)
 		os.Exit(3)
@@ -235,46 +241,114 @@ func child(t *testing.T, folder, network string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestKilledRunsEndWithTheSameBytes kills a run again and again, at moments that are drawn, in the middle of checkpoints too, and
-// resumes it until it is done.
+// death is where a process kills itself.
+type death struct {
+	Step  int // after this step, before its checkpoint is written
+	Saved int // after this step's checkpoint is complete
+}
+
+// hook has a run die.
+func (d death) hook(h *train.Hooks) {
+	die := func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) }
+	h.Step = func(_ context.Context, m train.Metrics) error {
+		if m.Step == d.Step {
+			return die()
+		}
+		return nil
+	}
+	h.Checkpoint = func(_ context.Context, path string) error {
+		if filepath.Base(path) == fmt.Sprintf("checkpoint-%d", d.Saved) {
+			return die()
+		}
+		return nil
+	}
+}
+
+// TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
 func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
 	net, whole, broken := network(t), t.TempDir(), t.TempDir()
 	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	kills, inCheckpoint := 0, 0
-	for done := false; !done; {
-		cmd := child(t, broken, net)
-		out, err := cmd.StdoutPipe()
+	for _, d := range []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}} {
+		text, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// Kill behind a number of lines that lets the run come to its next checkpoint most of the time.
-		lines, limit := 0, 3+r.IntN(6)
-		scanner := bufio.NewScanner(out)
-		for scanner.Scan() {
-			if lines++; lines == limit && kills < 12 {
-				time.Sleep(time.Duration(r.IntN(8000)) * time.Microsecond)
-				if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-					t.Fatal(err)
-				}
-				kills++
-			}
-		}
-		done = cmd.Wait() == nil
-		if left, err := filepath.Glob(filepath.Join(broken, ".checkpoint-*")); err != nil {
-			t.Fatal(err)
-		} else if len(left) > 0 {
-			inCheckpoint++
+		cmd := child(t, broken, net, childDeath+"="+string(text))
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+			t.Fatalf("%+v: not killed: %v\n%s", d, err, out)
 		}
 	}
-	t.Logf("killed %d times, %d of them while a checkpoint was written", kills, inCheckpoint)
+	if out, err := child(t, broken, net).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	last := fmt.Sprintf("checkpoint-%d", tinyRun().MaxSteps)
 	same(t, filepath.Join(broken, last), filepath.Join(whole, last))
+}
+
+// TestTornFoldersGoOn brings a finished run's folder into the states that a run may leave which was killed while it saved a
+// checkpoint or removed an old one.
+func TestTornFoldersGoOn(t *testing.T) {
+	net, whole := network(t), t.TempDir()
+	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) func(dir string) error {
+		return func(dir string) error { return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644) }
+	}
+	rename := func(from, to string) func(dir string) error {
+		return func(dir string) error { return os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)) }
+	}
+	copyOf := func(from, to string) func(dir string) error {
+		return func(dir string) error { return os.CopyFS(filepath.Join(dir, to), os.DirFS(filepath.Join(dir, from))) }
+	}
+	remove := func(name string) func(dir string) error {
+		return func(dir string) error { return os.RemoveAll(filepath.Join(dir, name)) }
+	}
+	cut := func(name string) func(dir string) error {
+		return func(dir string) error {
+			info, err := os.Stat(filepath.Join(dir, name))
+			if err != nil {
+				return err
+			}
+			return os.Truncate(filepath.Join(dir, name), info.Size()/2)
+		}
+	}
+	back := write("latest", "checkpoint-36\n")
+	const weights = "unet/diffusion_pytorch_model.safetensors"
+	for name, tear := range map[string][]func(dir string) error{
+		"nothing of it written":        {remove("checkpoint-40"), write(".checkpoint-40.new", ""), back},
+		"half of its weights written":  {rename("checkpoint-40", ".checkpoint-40.new"), cut(".checkpoint-40.new/" + weights), back},
+		"half of its files written":    {rename("checkpoint-40", ".checkpoint-40.new"), remove(".checkpoint-40.new/optimizer"), back},
+		"complete, not renamed":        {rename("checkpoint-40", ".checkpoint-40.new"), back},
+		"renamed, not the latest":      {back},
+		"half the name of the latest":  {back, write("latest.new", "check")},
+		"the one before it put aside":  {copyOf("checkpoint-40", ".checkpoint-40.new"), rename("checkpoint-40", ".checkpoint-40.old"), back},
+		"replaced, not yet removed":    {copyOf("checkpoint-40", ".checkpoint-40.old"), back},
+		"an old one is half removed":   {copyOf("checkpoint-36/optimizer", ".checkpoint-32.old/optimizer")},
+		"an old one is not yet hidden": {copyOf("checkpoint-36", "checkpoint-32")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range tear {
+				if err := step(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}}
+			if _, err := runTiny(t.Context(), tinyRun(), net, o); err != nil {
+				t.Fatal(err)
+			}
+			same(t, filepath.Join(dir, "checkpoint-40"), filepath.Join(whole, "checkpoint-40"))
+			if left, err := filepath.Glob(filepath.Join(dir, ".checkpoint-*")); err != nil || len(left) > 0 {
+				t.Errorf("left %v, %v", left, err)
+			}
+		})
+	}
 }
 
 // TestInterruptedRunsEndWithTheSameBytes cancels the context in the middle of steps.
