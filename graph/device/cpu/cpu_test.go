@@ -30,8 +30,9 @@ func open(t testing.TB, o cpu.Options) *cpu.Device {
 	return d
 }
 
-// TestConformance tests all instruction sets of the machine. The plain C of the generic ones is the same source as that of the others,
-// compiled for narrower vectors: unless it is the best the machine has it gets the odd shapes alone.
+// TestConformance tests all instruction sets of the machine. The plain C of the generic ones is the same source as
+// that of the others, compiled for narrower vectors: unless it is the best the machine has it gets the odd shapes
+// alone.
 func TestConformance(t *testing.T) {
 	var subjects []devicetest.Subject
 	sets := cpu.InstructionSets()
