@@ -166,26 +166,40 @@ func read[T any](t testing.TB, f *File, name string, dtype safetensors.DType, de
 // set and has it, else in testdata/golden. Where neither has it the test is skipped.
 func Path(t testing.TB, name string) string {
 	t.Helper()
-	var folders []string
+	path, ok := Find(t, name)
+	if !ok {
+		t.Skipf("golden: no %s in %q; HISTDIST_GOLDEN may name a folder that has it", name, folders(t))
+	}
+	return path
+}
+
+// Find is Path for a file that a test can do without.
+func Find(t testing.TB, name string) (path string, ok bool) {
+	t.Helper()
+	for _, folder := range folders(t) {
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		if _, err := os.Stat(path); err == nil {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// folders are where golden data may be, the first one first.
+func folders(t testing.TB) []string {
+	t.Helper()
+	var list []string
 	if folder := os.Getenv("HISTDIST_GOLDEN"); folder != "" {
 		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 			t.Fatalf("golden: HISTDIST_GOLDEN=%s is not a folder", folder)
 		}
-		folders = append(folders, folder)
+		list = append(list, folder)
 	}
 	root, err := repository()
 	if err != nil {
 		t.Fatalf("golden: %v", err)
 	}
-	folders = append(folders, filepath.Join(root, "testdata", "golden"))
-	for _, folder := range folders {
-		path := filepath.Join(folder, filepath.FromSlash(name))
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Skipf("golden: no %s in %q; HISTDIST_GOLDEN may name a folder that has it", name, folders)
-	return ""
+	return append(list, filepath.Join(root, "testdata", "golden"))
 }
 
 // repository returns the folder of go.mod at or above the working directory, which for a test is its package's folder.

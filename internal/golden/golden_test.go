@@ -103,6 +103,15 @@ func TestOpenReadsEveryType(t *testing.T) {
 	check(f.Tolerance(t, "f32 out"), golden.Tolerance{MaxAbs: 1e-7, MaxRel: 2e-7, Atol: 5e-7, Rtol: 1e-6})
 }
 
+// A tensor that is not of the file has the tolerance of its kind relative to its own size.
+func TestToleranceOfAnotherTensor(t *testing.T) {
+	write(t)
+	want := golden.Tolerance{MaxAbs: 1e-7, MaxRel: 2e-7, Atol: 4e-6, Rtol: 1e-6}
+	if diff := cmp.Diff(want, golden.ToleranceOf(t, "made", "f32 out", []float32{1, -4, 2})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // The test data of the engine are in the repository, so that nothing is skipped in a fresh clone.
 func TestRepositoryHasBlocks(t *testing.T) {
 	t.Setenv("HISTDIST_GOLDEN", "")

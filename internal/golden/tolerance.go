@@ -10,9 +10,10 @@ import (
 	"testing"
 )
 
-// Tolerance says how far a float32 implementation may lie from a golden quantity. It comes from the same computation in
-// float32 and in float64: Atol is max(4 × MaxAbs, 1e-6 × max|want|) rounded up to 1, 2 or 5 × 10ⁿ, and Rtol the same relative to
-// max|want| of the tensor (for gradients, relative to the larger of that and 1/100 of the largest gradient of the case).
+// Tolerance says how far a float32 implementation may lie from a golden quantity. It comes from the same computation
+// in float32 and in float64: Atol is max(4 × MaxAbs, 1e-6 × max|want|) rounded up to 1, 2 or 5 × 10ⁿ, and Rtol the
+// same relative to max|want| of the tensor (for gradients, relative to the larger of that and 1/100 of the largest
+// gradient of the case).
 type Tolerance struct {
 	MaxAbs float64 `json:"max_abs"`
 	MaxRel float64 `json:"max_rel"`
@@ -20,11 +21,13 @@ type Tolerance struct {
 	Rtol   float64 `json:"rtol"`
 }
 
-// gpu is how much further than a processor a GPU may lie: its products are summed in another order by libraries that promise none, and
-// its exponentials, roots and divisions are off by up to two units in the last place where a processor's are exact to one half.
+// gpu is how much further than a processor a GPU may lie: its products are summed in another order by libraries that
+// promise none, and its exponentials, roots and divisions are off by up to two units in the last place where a
+// processor's are exact to one half.
 const gpu = 4
 
-// Allowed is what a subtest's device may be off by where a processor may be off by atol: nettest.EachDevice names subtests by their device.
+// Allowed is what a subtest's device may be off by where a processor may be off by atol: nettest.EachDevice names
+// subtests by their device.
 func Allowed(t testing.TB, atol float64) float64 {
 	if strings.Contains(t.Name()+"/", "/cuda:") {
 		return gpu * atol
@@ -32,11 +35,29 @@ func Allowed(t testing.TB, atol float64) float64 {
 	return atol
 }
 
-// Tolerance returns the tolerance of a quantity of this file, such as "resnet out", for the device of the subtest: the entry of the tolerances.json
-// beside the file, so that data and tolerance are always of one set.
+// Tolerance returns the tolerance of a quantity of this file, such as "resnet out", for the device of the subtest: the
+// entry of the tolerances.json beside the file, so that data and tolerance are always of one set.
 func (f *File) Tolerance(t testing.TB, quantity string) Tolerance {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(f.path), "tolerances.json")
+	name := strings.TrimSuffix(filepath.Base(f.path), ".safetensors")
+	return entry(t, filepath.Join(filepath.Dir(f.path), "tolerances.json"), name, quantity)
+}
+
+// ToleranceOf is the tolerance of a quantity of a golden file for another tensor of its kind, want, such as the states
+// of another text: relative to its own largest value.
+func ToleranceOf(t testing.TB, file, quantity string, want []float32) Tolerance {
+	t.Helper()
+	tolerance := entry(t, Path(t, "tolerances.json"), file, quantity)
+	largest := 0.0
+	for _, v := range want {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	tolerance.Atol = tolerance.Rtol * largest
+	return tolerance
+}
+
+func entry(t testing.TB, path, golden, quantity string) Tolerance {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("golden: %v", err)
@@ -45,7 +66,6 @@ func (f *File) Tolerance(t testing.TB, quantity string) Tolerance {
 	if err := json.Unmarshal(text, &table); err != nil {
 		t.Fatalf("golden: %s: %v", path, err)
 	}
-	golden := strings.TrimSuffix(filepath.Base(f.path), ".safetensors")
 	tolerance, ok := table[golden][quantity]
 	if !ok {
 		t.Fatalf("golden: %s: no quantity %q under %q", path, quantity, golden)
@@ -62,8 +82,9 @@ func Within[T float32 | float64](t testing.TB, got, want []T, tolerance Toleranc
 	}
 }
 
-// WithinElementwise reports an error unless |got − want| ≤ Atol × max(1, |want|) for each element. The tolerances of silu,
-// gelu and quick_gelu are measured so: these functions of single numbers keep their relative accuracy where they are large.
+// WithinElementwise reports an error unless |got − want| ≤ Atol × max(1, |want|) for each element. The tolerances of
+// silu, gelu and quick_gelu are measured so: these functions of single numbers keep their relative accuracy where they
+// are large.
 func WithinElementwise[T float32 | float64](t testing.TB, got, want []T, tolerance Tolerance) {
 	t.Helper()
 	if err := within(got, want, tolerance, func(want T) float64 { return max(1, math.Abs(float64(want))) }); err != nil {
