@@ -20,7 +20,7 @@ func benchCommand() *cobra.Command {
 	var o modelbench.Options
 	var device, precision, folder, variant, newModel string
 	var threads, steps int
-	var asJSON, profile bool
+	var asJSON, profile, dump bool
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "time the networks at full size on this machine",
@@ -44,6 +44,9 @@ again (training-sparing); --only chooses.`,
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
 			if profile {
 				o.Profile = func(r vm.Report) { fmt.Fprintln(cmd.OutOrStdout(), r) }
+			}
+			if dump {
+				o.Dump = cmd.OutOrStdout()
 			}
 			run := func(tell func(modelbench.Result)) error { return modelbench.Run(cmd.Context(), o, tell) }
 			if folder, err = demo.Find(folder); err != nil {
@@ -87,7 +90,10 @@ again (training-sparing); --only chooses.`,
 	c.Flags().StringVar(&newModel, "new-model", "", "folder to write a full-size model of random weights to, for --model; nothing is timed")
 	c.Flags().IntVar(&steps, "steps", 100, "with --model: steps of the inversion and of the translation, each")
 	c.Flags().BoolVar(&profile, "profile", false, "print where the time goes, with the steps timed one by one: their sum is more than a step takes")
+	c.Flags().BoolVar(&dump, "dump", false, "print what each pass of the compiler makes of the networks' programs: steps, values, lifetimes, places in memory")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each network")
+	c.MarkFlagsMutuallyExclusive("dump", "model")
+	c.MarkFlagsMutuallyExclusive("dump", "json")
 	return c
 }
 

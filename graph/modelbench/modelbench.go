@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,7 @@ type Options struct {
 	Batch     int  // images, but for the training step; 0 means 1
 	Only      []string
 	Profile   func(vm.Report) // gets each network's steps, timed one after the other; nil for none
+	Dump      io.Writer       // gets each network's program as text, after each pass of the compiler; nil for none
 }
 
 // network is a graph to be timed.
@@ -252,6 +254,11 @@ func run(ctx context.Context, o Options, s *op.Scope, outputs gorgonia.Nodes, ru
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	r.Compile = time.Since(begin).Seconds()
+	if o.Dump != nil {
+		if err := p.Dump(o.Dump); err != nil {
+			return r, err
+		}
+	}
 	feeds := inputs(p)
 	best := time.Duration(1 << 62)
 	var all []float64

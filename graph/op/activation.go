@@ -5,6 +5,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// Act is an activation function.
+type Act uint8
+
+// The activation functions.
+const (
+	NoAct     Act = iota
+	SiLU          // x·sigmoid(x)
+	GELU          // x·Φ(x), exact with erf
+	QuickGELU     // x·sigmoid(1.702 x)
+	ReLU          // max(x, 0)
+)
+
+// String returns the function's name.
+func (a Act) String() string { return [...]string{"none", "silu", "gelu", "quick_gelu", "relu"}[a] }
+
 // Activation applies a function to each element: x → the same shape.
 type Activation struct{ Act Act }
 
