@@ -46,7 +46,7 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 # CUDA_TESTS: with -short it is what every change must pass, in about two minutes.
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
-	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda
+	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda/...
 	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^Test(LostGPU|TwoGPUs)$$' ./cmd/histdist)
 
 gpu-lint: $(GOLANGCI) ## run golangci-lint on the device for NVIDIA GPUs

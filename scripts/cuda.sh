@@ -3,10 +3,10 @@
 #
 #   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
 #   scripts/cuda.sh fake     builds the fake driver and libraries of the tests, which run the kernels on the processor
-#   scripts/cuda.sh check    tells whether graph/device/cuda/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
+#   scripts/cuda.sh check    reports whether ptx/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
 #   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz where neither xz nor Python's lzma is there
 #   scripts/cuda.sh fetch    fetches all that the others need; exit code 3: it can't be fetched
-#   scripts/cuda.sh kernels  makes graph/device/cuda/gen_FAMILY.ptx from each kernels/FAMILY.cu
+#   scripts/cuda.sh kernels  makes ptx/gen_FAMILY.ptx from each FAMILY.cu in graph/device/cuda/internal/kernels
 #
 # Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
 # the kernels is always the pinned one from there: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX (g++).
@@ -17,7 +17,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 release=12.1.105
 out=$PWD/bin/cuda
 packages=$out/packages-$release
-source=graph/device/cuda
+source=graph/device/cuda/internal
+kernels=$source/kernels ptx=$source/kernels/ptx fake=$source/fakegpu
 
 say() { echo "cuda: $*" >&2; }
 
@@ -54,17 +55,17 @@ headers() {
 	include=$packages/nvidia/cuda_runtime/include
 }
 
-# driver makes bin/cuda/libcuda.a, with which programs are linked in place of NVIDIA's driver: see libcuda/trampoline.c.
+# driver makes bin/cuda/libcuda.a, with which programs are linked in place of NVIDIA's driver: see driver/libcuda/trampoline.c.
 driver() {
 	headers
 	local stamp
-	stamp="$include $(sha256sum "$source/libcuda/trampoline.c" "$include/cuda.h" | sha256sum)"
+	stamp="$include $(sha256sum "$source/driver/libcuda/trampoline.c" "$include/cuda.h" | sha256sum)"
 	if [ -e "$out/libcuda.a" ] && [ "$(cat "$out/libcuda.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
 	local work cc=${CC:-gcc}
 	work=$(mktemp -d)
 	echo '#include <cuda.h>' | $cc -E -P -I"$include" - | tr '\n' ' ' | grep -oE 'CUresult +cu[A-Za-z0-9_]+ *\(' |
 		sed -E 's/CUresult +([A-Za-z0-9_]+).*/FUNCTION(\1)/' | sort -u >"$work/functions.h"
-	$cc -O2 -Wall -fPIC -I"$work" -c -o "$work/trampoline.o" "$source/libcuda/trampoline.c"
+	$cc -O2 -Wall -fPIC -I"$work" -c -o "$work/trampoline.o" "$source/driver/libcuda/trampoline.c"
 	rm -f "$out/libcuda.a"
 	ar rcs "$out/libcuda.a" "$work/trampoline.o"
 	rm -rf "$work"
@@ -80,7 +81,7 @@ fake() {
 	fi
 	mkdir -p "$out/fake"
 	local f=$out/fake/libcuda.so.1
-	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -e "$out/fake/libnccl.so.2" ] && [ -z "$(find "$source/fake" "$source/kernels" -newer "$f")" ]; then return; fi
+	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -e "$out/fake/libnccl.so.2" ] && [ -z "$(find "$fake" "$kernels"/*.cu "$kernels"/*.cuh -newer "$f")" ]; then return; fi
 	local family object stamp=$out/fake/begun
 	touch "$stamp.new"
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.
@@ -90,33 +91,33 @@ fake() {
 		object=$out/fake/$family.o
 		objects+=("$object")
 		# A family is compiled again when it, or what all of them include, has changed.
-		if [ -e "$object" ] && [ -z "$(find "$source/fake" "$source/kernels/$family.cu" "$source"/kernels/*.cuh -newer "$object" -type f)" ]; then continue; fi
-		$cxx "$@" -DFAMILY="\"../kernels/$family.cu\"" -c -o "$object.new" "$source/fake/kernels.cc"
+		if [ -e "$object" ] && [ -z "$(find "$fake" "$kernels/$family.cu" "$kernels"/*.cuh -newer "$object" -type f)" ]; then continue; fi
+		$cxx "$@" -DFAMILY="\"../kernels/$family.cu\"" -c -o "$object.new" "$fake/kernels.cc"
 		touch -r "$stamp.new" "$object.new"
 		mv "$object.new" "$object"
 	done
-	$cxx "$@" -shared -o "$f.new" "${objects[@]}" "$source/fake/blocks.cc" "$source/fake/driver.cc"
+	$cxx "$@" -shared -o "$f.new" "${objects[@]}" "$fake/blocks.cc" "$fake/driver.cc"
 	touch -r "$stamp.new" "$f.new"
 	mv "$f.new" "$f"
 	# NVIDIA's libraries beside the driver, which give the driver's stand-in their work.
 	local library
 	for library in cublasLt.so.12 cudnn.so.9 nccl.so.2; do
-		$cxx "$@" -shared -o "$out/fake/lib$library.new" "$source/fake/$(echo "${library%%.*}" | tr A-Z a-z).cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
+		$cxx "$@" -shared -o "$out/fake/lib$library.new" "$fake/$(echo "${library%%.*}" | tr A-Z a-z).cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
 		mv "$out/fake/lib$library.new" "$out/fake/lib$library"
 	done
 	rm -f "$stamp.new"
 }
 
 # families lists the kernels' files.
-families() { (cd "$source/kernels" && printf '%s\n' *.cu | sed 's/\.cu$//'); }
+families() { (cd "$kernels" && printf '%s\n' *.cu | sed 's/\.cu$//'); }
 
 # compile FOLDER makes the kernels' PTX there.
 compile() {
 	package nvidia-cuda-nvrtc-cu12
 	local family nvrtc=$packages/nvidia/cuda_nvrtc/lib
-	${CC:-gcc} -O1 -o "$out/ptx" "$source/kernels/ptx.c" -ldl
+	${CC:-gcc} -O1 -o "$out/ptxc" "$kernels/ptxc/main.c" -ldl
 	for family in $(families); do
-		(cd "$source/kernels" && LD_LIBRARY_PATH=$nvrtc "$out/ptx" "$nvrtc/libnvrtc.so.12" "$family.cu" "$1/gen_$family.ptx.new" \
+		(cd "$kernels" && LD_LIBRARY_PATH=$nvrtc "$out/ptxc" "$nvrtc/libnvrtc.so.12" "$family.cu" "$1/gen_$family.ptx.new" \
 			--gpu-architecture=compute_80 --std=c++17)
 		mv "$1/gen_$family.ptx.new" "$1/gen_$family.ptx"
 	done
@@ -127,9 +128,9 @@ check() {
 	mkdir -p "$out/check"
 	compile "$out/check"
 	local made
-	made=$(cd "$source" && for f in gen_*.ptx; do cmp -s "$f" "$out/check/$f" || echo "$f"; done; cd "$out/check" && for f in *; do [ -e "$OLDPWD/$f" ] || echo "$f"; done)
+	made=$(cd "$ptx" && for f in gen_*.ptx; do cmp -s "$f" "$out/check/$f" || echo "$f"; done; cd "$out/check" && for f in *; do [ -e "$OLDPWD/$f" ] || echo "$f"; done)
 	if [ -n "$made" ]; then
-		say "$source/gen_*.ptx are not those of the sources: make them with scripts/cuda.sh kernels"
+		say "$ptx/gen_*.ptx are not those of the sources: make them with scripts/cuda.sh kernels"
 		exit 1
 	fi
 	package nvidia-cuda-nvcc-cu12
@@ -137,7 +138,7 @@ check() {
 	chmod +x "$ptxas"
 	for arch in sm_80 sm_90; do
 		for family in $(families); do
-			"$ptxas" -arch=$arch -o "$out/check/$family-$arch.cubin" "$source/gen_$family.ptx"
+			"$ptxas" -arch=$arch -o "$out/check/$family-$arch.cubin" "$ptx/gen_$family.ptx"
 		done
 		say "the kernels assemble for $arch: $(cat "$out"/check/*-$arch.cubin | wc -c) bytes"
 	done
@@ -180,8 +181,8 @@ fetch) (headers && package nvidia-cuda-nvrtc-cu12 && package nvidia-cuda-nvcc-cu
 check) check ;;
 pack) pack "$2" "$3" ;;
 kernels)
-	rm -f "$source"/gen_*.ptx
-	compile "$PWD/$source"
+	rm -f "$ptx"/gen_*.ptx
+	compile "$PWD/$ptx"
 	;;
 *)
 	say "usage: scripts/cuda.sh env|fake|check|kernels|pack|fetch"

@@ -31,20 +31,13 @@ import (
 // driver is the library that the tests open: the fake one that `make gpu` builds, or with -driver="" NVIDIA's.
 var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/fake/libcuda.so.1"), "the driver's library; \"\" is NVIDIA's")
 
-// libraries are the folders of NVIDIA's libraries: with the fake driver those of the fake ones.
-func libraries() string {
-	if *driver == "" {
-		return ""
-	}
-	return filepath.Dir(*driver)
-}
+// libraries is the environment variable that names the folders of NVIDIA's libraries. With the fake driver they are the fake ones:
+// see TestMain.
+const libraries = "HISTDIST_CUDA_LIBRARIES"
 
 func open(t testing.TB, o cuda.Options) *cuda.Device {
 	t.Helper()
 	o.Driver = *driver
-	if o.Libraries == "" {
-		o.Libraries = libraries()
-	}
 	d, err := cuda.New(o)
 	if err != nil {
 		t.Fatalf("%v (`make gpu` builds the fake driver of the tests)", err)
@@ -70,7 +63,7 @@ func TestConvolutionsByCuDNN(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	open(t, cuda.Options{}) // the process's driver
-	if _, err := cuda.New(cuda.Options{Driver: *driver, Libraries: libraries(), Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
+	if _, err := cuda.New(cuda.Options{Driver: *driver, Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
 		t.Errorf("GPU 1000: error %v, want the number of GPUs", err)
 	}
 }
@@ -129,7 +122,7 @@ func TestCopiesLargerThanTheirBuffers(t *testing.T) {
 
 // TestClosedWithMemory also shows that a device can be opened again after another one.
 func TestClosedWithMemory(t *testing.T) {
-	d, err := cuda.New(cuda.Options{Driver: *driver, Libraries: libraries()})
+	d, err := cuda.New(cuda.Options{Driver: *driver})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,16 +211,19 @@ func TestProgram(t *testing.T) {
 		return all
 	}
 	want := run(t, ref.New())
-	for _, libraries := range []string{"", "none"} {
-		t.Run("libraries="+libraries, func(t *testing.T) {
-			d := open(t, cuda.Options{Libraries: libraries})
+	for _, without := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without libraries=%v", without), func(t *testing.T) {
+			if without {
+				t.Setenv(libraries, "none")
+			}
+			d := open(t, cuda.Options{})
 			l, missing := d.Libraries()
 			for _, err := range missing {
 				if !errors.Is(err, cuda.ErrNoLibrary) {
 					t.Errorf("error %v, want ErrNoLibrary", err)
 				}
 			}
-			if libraries == "none" && len(l) > 0 || libraries == "" && *driver != "" && len(missing) > 0 {
+			if without && len(l) > 0 || !without && *driver != "" && len(missing) > 0 {
 				t.Fatalf("libraries %v, missing %v", l, missing)
 			}
 			got := run(t, d)
@@ -291,11 +287,15 @@ func calls(t *testing.T) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// TestMain names the fake driver's log before anything opens the driver.
+// TestMain names the fake driver's log before anything opens the driver, and the fake libraries.
 func TestMain(m *testing.M) {
+	flag.Parse()
 	folder, err := os.MkdirTemp("", "cuda")
 	if err == nil {
 		err = os.Setenv("HISTDIST_FAKE_CUDA_LOG", filepath.Join(folder, "log"))
+	}
+	if err == nil && *driver != "" {
+		err = os.Setenv(libraries, filepath.Dir(*driver))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,15 +10,13 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // Options choose a GPU; the zero value is the first one.
 type Options struct {
 	Ordinal int    // as nvidia-smi counts, but for CUDA_VISIBLE_DEVICES
 	Driver  string // the driver's library; "" is NVIDIA's
-	// Libraries are the folders of NVIDIA's libraries beside the driver, separated as in PATH; "none" is to do without them. "" takes the
-	// environment variable HISTDIST_CUDA_LIBRARIES, which says the same, and without it the places where they usually lie.
-	Libraries string
 	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
 	// enough, some queries are done after the others. For gradients by cuDNN, whose matrix is that of the scores' gradients, 0 is 512 MiB, and
 	// some samples are done after the others.
@@ -43,7 +41,6 @@ type Device struct {
 	probabilities   int64
 	matrix          int64 // Options.Probabilities for cuDNN
 	patches         int64
-	folders         string // Options.Libraries
 	gpu             cu.Device
 	context         cu.CUContext
 	stream          cu.Stream
@@ -87,7 +84,7 @@ func New(o Options) (*Device, error) {
 	if o.Ordinal < 0 || o.Ordinal >= n {
 		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, scores: o.Scores, folders: o.Libraries}
+	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, scores: o.Scores}
 	if d.matrix = d.probabilities; d.probabilities <= 0 {
 		d.probabilities, d.matrix = 128<<20, sdpaMatrix
 	}
@@ -142,8 +139,8 @@ func (d *Device) begin() (err error) {
 	}
 	d.fault = (*fault)(p)
 	*d.fault = fault{}
-	d.lt.begin(d.version, d.folders)
-	d.dnn.begin(d.version, d.folders)
+	d.lt.begin(d.version)
+	d.dnn.begin(d.version)
 	return nil
 }
 
@@ -237,3 +234,6 @@ func (b *builder) finished() (queued, error) {
 	}
 	return b.kernel(), nil
 }
+
+// ErrNoLibrary is the error where one of NVIDIA's libraries is missing or can't be used.
+var ErrNoLibrary = nvlib.ErrNoLibrary

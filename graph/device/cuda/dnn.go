@@ -2,8 +2,7 @@
 
 package cuda
 
-// #include "dnn.h"
-// #include "libraries.h"
+// #include "internal/cudnn/dnn.h"
 import "C"
 
 import (
@@ -13,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // dnnWorkspace is the most that cuDNN may take for one convolution, in bytes.
@@ -23,7 +23,7 @@ const dnnAlignment = 16
 
 // dnn is cuDNN on a device.
 type dnn struct {
-	library *Library // nil: there is none
+	library *nvlib.Library // nil: there is none
 	missing error    // why
 
 	mu    sync.Mutex // guards the rest
@@ -39,15 +39,13 @@ type plan struct {
 }
 
 // begin opens cuDNN. Where there is none, convolutions take our own kernels: Device.Libraries and the kernels' Algorithm tell.
-func (n *dnn) begin(driver int, folders string) {
-	if n.library, n.missing = cuDNN.open(driver, folders); n.missing != nil {
+func (n *dnn) begin(driver int) {
+	if n.library, n.missing = nvlib.CuDNN.Open(driver); n.missing != nil {
 		return
 	}
 	// It ends the process where it doesn't find cuBLASLt of the CUDA that it was made for. Once that is open, it finds it.
-	cuda := C.hd_library_version(n.library.handle, cString("cudnnGetCudartVersion\x00")) / 1000
-	blas := cublasLt
-	blas.files = func(int) []string { return []string{fmt.Sprintf("libcublasLt.so.%d", cuda)} }
-	if _, err := blas.open(driver, folders); err != nil {
+	blas := nvlib.CUBLASLtOf(n.library.Number("cudnnGetCudartVersion") / 1000)
+	if _, err := blas.Open(driver); err != nil {
 		n.library, n.missing = nil, fmt.Errorf("%v wants %w", n.library, err)
 	}
 }
@@ -59,11 +57,11 @@ func (n *dnn) use(d *Device) error {
 	}
 	text := make([]byte, 1024)
 	err := d.within(func() error {
-		n.dnn = C.hd_dnn_open(n.library.handle, contextOf(d.context), streamOf(d.stream), (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
+		n.dnn = C.hd_dnn_open(n.library.Handle, contextOf(d.context), streamOf(d.stream), (*C.char)(unsafe.Pointer(&text[0])), C.size_t(len(text)))
 		return nil
 	})
 	if n.dnn == nil && err == nil {
-		err = fmt.Errorf("%v: %w: %s", n.library, ErrNoLibrary, textOf(text))
+		err = fmt.Errorf("%v: %w: %s", n.library, nvlib.ErrNoLibrary, textOf(text))
 	}
 	if err != nil {
 		n.library, n.missing = nil, err

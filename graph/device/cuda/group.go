@@ -12,12 +12,13 @@ import (
 	"unsafe"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // Group is GPUs of one machine that add up what each of them holds, by NCCL.
 type Group struct {
 	members   []*Device
-	library   *Library
+	library   *nvlib.Library
 	functions C.hd_nccl
 	comms     []unsafe.Pointer
 }
@@ -29,7 +30,7 @@ func NewGroup(members []*Device) (*Group, error) {
 	if len(members) == 0 {
 		return nil, errors.New("cuda: a group of no GPUs")
 	}
-	l, err := nccl.open(members[0].version, members[0].folders)
+	l, err := nvlib.NCCL.Open(members[0].version)
 	if err != nil {
 		return nil, fmt.Errorf("cuda: several GPUs: %w", err)
 	}
@@ -42,7 +43,7 @@ func NewGroup(members []*Device) (*Group, error) {
 		"ncclCommDestroy":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.destroy)),
 		"ncclGetErrorString": (*unsafe.Pointer)(unsafe.Pointer(&g.functions.error_string)),
 	} {
-		if *to, err = l.symbol(name); err != nil {
+		if *to, err = l.Symbol(name); err != nil {
 			return nil, err
 		}
 	}

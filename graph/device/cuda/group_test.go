@@ -79,8 +79,8 @@ func TestGroupSaysWhatIsMissing(t *testing.T) {
 	if _, err := cuda.NewGroup([]*cuda.Device{d, d}); err == nil || !strings.Contains(err.Error(), "join the GPUs") {
 		t.Errorf("one GPU twice: error %v", err)
 	}
-	without := open(t, cuda.Options{Libraries: "none"})
-	if _, err := cuda.NewGroup([]*cuda.Device{without}); !errors.Is(err, cuda.ErrNoLibrary) {
+	t.Setenv(libraries, "none")
+	if _, err := cuda.NewGroup([]*cuda.Device{d}); !errors.Is(err, cuda.ErrNoLibrary) {
 		t.Errorf("no library: error %v, want ErrNoLibrary", err)
 	}
 }

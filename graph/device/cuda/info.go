@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gorgonia.org/cu"
+
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // Info is what a machine has for this device.
@@ -45,17 +47,17 @@ func Read(driver string) (Info, error) {
 		}
 		i.GPUs = append(i.GPUs, g)
 	}
-	for _, s := range []sought{cublasLt, cuDNN, nccl} {
-		i.Libraries = append(i.Libraries, s.line(version))
+	for _, s := range []nvlib.LibrarySpec{nvlib.CUBLASLt, nvlib.CuDNN, nvlib.NCCL} {
+		i.Libraries = append(i.Libraries, libraryLine(s, version))
 	}
 	return i, nil
 }
 
-// line opens the library and says which it is.
-func (p sought) line(driver int) string {
-	l, err := p.open(driver, "")
+// libraryLine opens a library and says which it is.
+func libraryLine(s nvlib.LibrarySpec, driver int) string {
+	l, err := s.Open(driver)
 	if err != nil {
-		return fmt.Sprintf("no %v: %s", err, p.without)
+		return fmt.Sprintf("no %v: %s", err, s.FallbackNote)
 	}
 	return fmt.Sprintf("%v: %s", l, l.Why)
 }
@@ -88,11 +90,11 @@ func (d *Device) Fingerprint() string {
 	if g, err := readGPU(d.ordinal); err == nil {
 		parts[0] = fmt.Sprintf("%s (%s)", g.Name, g.Capability)
 	}
-	for _, s := range []sought{cublasLt, cuDNN} {
-		if l, err := s.open(d.version, d.folders); err == nil {
+	for _, s := range []nvlib.LibrarySpec{nvlib.CUBLASLt, nvlib.CuDNN} {
+		if l, err := s.Open(d.version); err == nil {
 			parts = append(parts, l.Name+" "+l.Version)
 		} else {
-			parts = append(parts, "no "+s.name)
+			parts = append(parts, "no "+s.Name)
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -15,6 +15,7 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 	"github.com/histdist/histdist/graph/op"
 )
 
@@ -208,9 +209,9 @@ func (b *builder) kernel() *kernel {
 		case 0:
 			k.algorithm = ownAlgorithm
 		case b.gemms:
-			k.algorithm = cublasLt.name
+			k.algorithm = nvlib.CUBLASLt.Name
 		default:
-			k.algorithm = cublasLt.name + ", " + ownAlgorithm
+			k.algorithm = nvlib.CUBLASLt.Name + ", " + ownAlgorithm
 		}
 		k.algorithm = b.before + k.algorithm
 	}

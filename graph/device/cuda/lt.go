@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // ltWorkspace is the most that cuBLASLt may take for one product: what NVIDIA recommends for Hopper.
@@ -23,7 +24,7 @@ const ltAlignment = 16
 
 // lt is cuBLASLt on a device.
 type lt struct {
-	library *Library // nil: there is none
+	library *nvlib.Library // nil: there is none
 	missing error    // why
 	handle  *C.hd_lt
 	mu      sync.Mutex // guards the choice of algorithms
@@ -31,14 +32,14 @@ type lt struct {
 
 // begin opens cuBLASLt, in the device's context. Where there is none, products take our own kernels: Device.Libraries and the kernels'
 // Algorithm tell.
-func (l *lt) begin(driver int, folders string) {
-	if l.library, l.missing = cublasLt.open(driver, folders); l.missing != nil {
+func (l *lt) begin(driver int) {
+	if l.library, l.missing = nvlib.CUBLASLt.Open(driver); l.missing != nil {
 		return
 	}
 	text := make([]byte, 512)
 	at := (*C.char)(unsafe.Pointer(&text[0]))
-	if l.handle = C.hd_lt_open(l.library.handle, at, C.size_t(len(text))); l.handle == nil {
-		l.missing = fmt.Errorf("%v: %w: %s: is it for this driver's CUDA %s?", l.library, ErrNoLibrary, C.GoString(at), versionText(driver))
+	if l.handle = C.hd_lt_open(l.library.Handle, at, C.size_t(len(text))); l.handle == nil {
+		l.missing = fmt.Errorf("%v: %w: %s: is it for this driver's CUDA %s?", l.library, nvlib.ErrNoLibrary, C.GoString(at), versionText(driver))
 		l.library = nil
 	}
 }
@@ -224,9 +225,9 @@ func (p *product) free() {
 }
 
 // Libraries are those of NVIDIA's that the device computes with, and what it does without one as an error.
-func (d *Device) Libraries() (open []*Library, missing []error) {
+func (d *Device) Libraries() (open []*nvlib.Library, missing []error) {
 	for _, l := range []struct {
-		library *Library
+		library *nvlib.Library
 		missing error
 	}{{d.lt.library, d.lt.missing}, {d.dnn.library, d.dnn.missing}} {
 		if l.library != nil {

@@ -1,7 +1,7 @@
 // What dnn.c and sdpa.c make cuDNN's descriptors and plans with. All is static, for the names are short.
 #pragma once
 
-#include "dnn.h"
+#include "internal/cudnn/dnn.h"
 
 #include <stdio.h>
 #include <string.h>

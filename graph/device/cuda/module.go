@@ -7,20 +7,14 @@ package cuda
 import "C"
 
 import (
-	"embed"
 	"fmt"
-	"regexp"
 	"sync"
 	"unsafe"
 
 	"gorgonia.org/cu"
-)
 
-// ptx is a file for each family of kernels, kernels/FAMILY.cu compiled by scripts/cuda.sh with NVIDIA's compiler for GPUs of compute
-// capability 8.0 and newer.
-//
-//go:embed gen_*.ptx
-var ptx embed.FS
+	"github.com/histdist/histdist/graph/device/cuda/internal/kernels"
+)
 
 // modules are the families of kernels. The driver compiles one for its GPU when the first of its kernels is asked for.
 type modules struct {
@@ -31,29 +25,18 @@ type modules struct {
 	functions map[string]cu.Function
 }
 
-// entry is the head of a kernel in PTX.
-var entry = regexp.MustCompile(`\.entry (\w+)\(`)
-
 // read finds out which file has which kernel.
 func (m *modules) read() error {
 	m.texts, m.files = map[string]string{}, map[string]string{}
 	m.loaded, m.functions = map[string]cu.Module{}, map[string]cu.Function{}
-	files, err := ptx.ReadDir(".")
+	families, err := kernels.Families()
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		text, err := ptx.ReadFile(f.Name())
-		if err != nil {
-			return err
-		}
-		m.texts[f.Name()] = string(text)
-		for _, e := range entry.FindAllSubmatch(text, -1) {
-			kernel := string(e[1])
-			if other, twice := m.files[kernel]; twice {
-				return fmt.Errorf("kernel %s is in %s and %s: want one name for one kernel", kernel, other, f.Name())
-			}
-			m.files[kernel] = f.Name()
+	for _, f := range families {
+		m.texts[f.File] = f.PTX
+		for _, kernel := range f.Kernels {
+			m.files[kernel] = f.File
 		}
 	}
 	return nil

@@ -2,7 +2,7 @@
 
 package cuda
 
-// #include "dnn.h"
+// #include "internal/cudnn/dnn.h"
 import "C"
 
 import (

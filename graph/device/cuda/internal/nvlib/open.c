@@ -1,7 +1,7 @@
 //go:build gpu
 
 #define _GNU_SOURCE
-#include "libraries.h"
+#include "open.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -27,8 +27,8 @@ size_t hd_library_version(void *library, const char *name) {
   return f != NULL ? f() : 0;
 }
 
-int hd_library_nccl_version(void *library) {
+int hd_library_version_by_pointer(void *library, const char *name) {
   int version = 0;
-  int (*f)(int *) = (int (*)(int *))dlsym(library, "ncclGetVersion");
+  int (*f)(int *) = (int (*)(int *))dlsym(library, name);
   return f != NULL && f(&version) == 0 ? version : 0;
 }

@@ -1,6 +1,6 @@
 // Compiles CUDA C++ to PTX with NVIDIA's run-time compiler, which comes as one library: no compiler driver, no headers, no GPU.
 //
-//   ptx libnvrtc.so.12 in.cu out.ptx option...
+//   ptxc libnvrtc.so.12 in.cu out.ptx option...
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ static void *library;
 static void *symbol(const char *name) {
   void *s = dlsym(library, name);
   if (s == NULL) {
-    fprintf(stderr, "ptx: %s\n", dlerror());
+    fprintf(stderr, "ptxc: %s\n", dlerror());
     exit(1);
   }
   return s;
@@ -38,12 +38,12 @@ static char *read_file(const char *path) {
 
 int main(int argc, char **argv) {
   if (argc < 4) {
-    fprintf(stderr, "usage: ptx libnvrtc.so.12 in.cu out.ptx option...\n");
+    fprintf(stderr, "usage: ptxc libnvrtc.so.12 in.cu out.ptx option...\n");
     return 2;
   }
   library = dlopen(argv[1], RTLD_NOW);
   if (library == NULL) {
-    fprintf(stderr, "ptx: %s\n", dlerror());
+    fprintf(stderr, "ptxc: %s\n", dlerror());
     return 1;
   }
   int (*create)(program *, const char *, const char *, int, const char *const *, const char *const *) = symbol("nvrtcCreateProgram");
@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
 
   program p;
   if (create(&p, read_file(argv[2]), argv[2], 0, NULL, NULL) != 0) {
-    fprintf(stderr, "ptx: nvrtcCreateProgram failed\n");
+    fprintf(stderr, "ptxc: nvrtcCreateProgram failed\n");
     return 1;
   }
   int failed = compile(p, argc - 4, (const char *const *)argv + 4);
@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
     fputs(log, stderr);
   }
   if (failed) {
-    fprintf(stderr, "ptx: %s: error %d of nvrtcCompileProgram\n", argv[2], failed);
+    fprintf(stderr, "ptxc: %s: error %d of nvrtcCompileProgram\n", argv[2], failed);
     return 1;
   }
   if (ptx_size(p, &n) != 0) return 1;

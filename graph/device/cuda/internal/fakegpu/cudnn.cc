@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "../dnn.h"
+#include "../cudnn/dnn.h"
 #include "work.h"
 
 namespace {

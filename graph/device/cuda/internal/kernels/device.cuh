@@ -1,6 +1,6 @@
 // What all kernels share: how values lie in memory, activations, sums over a block.
 //
-// The sources are CUDA C++ without any header, and at the same time C++ for the processor: ../fake/shim.h gives __syncthreads and
+// The sources are CUDA C++ without any header, and at the same time C++ for the processor: ../fakegpu/shim.h gives __syncthreads and
 // the rest their meaning there, so that the arithmetic of indices is tested where there is no GPU.
 #pragma once
 
@@ -9,7 +9,7 @@
 // ROW_KERNEL has blocks of ROW threads, and more registers for each.
 #define ROW_KERNEL(name, ...) extern "C" __global__ void __launch_bounds__(128, 2) name(__VA_ARGS__)
 #else
-#include "../fake/shim.h"
+#include "../fakegpu/shim.h"
 #endif
 
 typedef long long i64;

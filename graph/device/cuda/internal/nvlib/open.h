@@ -10,5 +10,5 @@ void *hd_library_symbol(void *library, const char *name);
 // hd_library_version calls size_t name(void); 0 if there is none.
 size_t hd_library_version(void *library, const char *name);
 
-// hd_library_nccl_version is ncclGetVersion's; 0 if it fails.
-int hd_library_nccl_version(void *library);
+// hd_library_version_by_pointer calls int name(int *version); 0 if there is none or it fails.
+int hd_library_version_by_pointer(void *library, const char *name);

@@ -91,7 +91,7 @@ __device__ inline float power2(float x) {
 }
 
 #else
-#include "../fake/warp.h"
+#include "../fakegpu/warp.h"
 #endif
 
 __device__ inline int lane() { return threadIdx.x % 32; }
