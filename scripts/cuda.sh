@@ -81,7 +81,7 @@ fake() {
 	fi
 	mkdir -p "$out/fake"
 	local f=$out/fake/libcuda.so.1
-	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -e "$out/fake/libnccl.so.2" ] && [ -z "$(find "$fake" "$kernels"/*.cu "$kernels"/*.cuh -newer "$f")" ]; then return; fi
+	if [ -e "$f" ] && [ -e "$out/fake/libcublasLt.so.12" ] && [ -e "$out/fake/libnccl.so.2" ] && [ -z "$(find "$fake" "$source/cudnn/dnn.h" "$kernels"/*.cu "$kernels"/*.cuh -newer "$f")" ]; then return; fi
 	local family object stamp=$out/fake/begun
 	touch "$stamp.new"
 	# Products and sums stay apart, as the code has them: what the GPU fuses is for the GPU to show.

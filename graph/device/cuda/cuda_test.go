@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,19 +27,24 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// driver is the library that the tests open: the fake one that `make gpu` builds, or with -driver="" NVIDIA's.
-var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/fake/libcuda.so.1"), "the driver's library; \"\" is NVIDIA's")
+// driver is the library that the tests open: the fake one that `make gpu-test` builds, or with -driver="" NVIDIA's.
+var driver = flag.String("driver", filepath.FromSlash("../../../bin/cuda/fake/libcuda.so.1"),
+	"the driver's library; \"\" is NVIDIA's")
 
-// libraries is the environment variable that names the folders of NVIDIA's libraries. With the fake driver they are the fake ones:
-// see TestMain.
+// libraries is the environment variable that names the folders of NVIDIA's libraries. With the fake driver they are
+// the fake ones: see TestMain.
 const libraries = "HISTDIST_CUDA_LIBRARIES"
 
-func open(t testing.TB, o cuda.Options) *cuda.Device {
+func open(t testing.TB, l cuda.Limits) *cuda.Device {
 	t.Helper()
-	o.Driver = *driver
-	d, err := cuda.New(o)
+	return openGPU(t, 0, l)
+}
+
+func openGPU(t testing.TB, ordinal int, l cuda.Limits) *cuda.Device {
+	t.Helper()
+	d, err := cuda.NewLimited(ordinal, l)
 	if err != nil {
-		t.Fatalf("%v (`make gpu` builds the fake driver of the tests)", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
@@ -50,26 +54,26 @@ func open(t testing.TB, o cuda.Options) *cuda.Device {
 	return d
 }
 
-// TestConformance gives attention and patches so little memory that some cases are done in several parts and others at once. Products are cuBLASLt's, but
-// for those of unaligned operands, which are our own kernels'.
+// TestConformance gives attention and patches so little memory that some cases are done in several parts and others
+// at once. Products are cuBLASLt's, but for those of unaligned operands, which are our own kernels'.
 func TestConformance(t *testing.T) {
-	devicetest.Run(t, open(t, cuda.Options{Probabilities: 512 << 10, Patches: 64 << 10}))
+	devicetest.Run(t, open(t, cuda.Limits{Probabilities: 512 << 10, Patches: 64 << 10}))
 }
 
-// TestConvolutionsByCuDNN has the suite's convolutions in bfloat16, which are small, done by cuDNN as if they were large.
+// TestConvolutionsByCuDNN has the suite's convolutions in bfloat16, which are small, done by cuDNN as if they were
+// large.
 func TestConvolutionsByCuDNN(t *testing.T) {
-	devicetest.Run(t, open(t, cuda.Options{Patches: -1}), "conv")
+	devicetest.Run(t, open(t, cuda.Limits{Patches: -1}), "conv")
 }
 
 func TestOpenErrors(t *testing.T) {
-	open(t, cuda.Options{}) // the process's driver
-	if _, err := cuda.New(cuda.Options{Driver: *driver, Ordinal: 1000}); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
+	if _, err := cuda.New(1000); err == nil || !strings.Contains(err.Error(), "cuda:1000: there are") {
 		t.Errorf("GPU 1000: error %v, want the number of GPUs", err)
 	}
 }
 
 func TestRead(t *testing.T) {
-	i, err := cuda.Read(*driver)
+	i, err := cuda.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,32 +81,15 @@ func TestRead(t *testing.T) {
 		t.Fatalf("no GPUs in %q", i)
 	}
 	for n, g := range i.GPUs {
-		if want := fmt.Sprintf("cuda:%d %s, compute capability %s", n, g.Name, g.Capability); g.Bytes == 0 || !strings.Contains(i.String(), want) {
+		want := fmt.Sprintf("cuda:%d %s, compute capability %s", n, g.Name, g.Capability)
+		if g.Bytes == 0 || !strings.Contains(i.String(), want) {
 			t.Errorf("%+v is told as %q", g, i)
 		}
 	}
 }
 
-// TestDriverIsMissing needs a process that has opened no driver yet.
-func TestDriverIsMissing(t *testing.T) {
-	if os.Getenv("HISTDIST_TEST_DRIVER") != "" {
-		_, err := cuda.New(cuda.Options{Driver: os.Getenv("HISTDIST_TEST_DRIVER")})
-		if !errors.Is(err, cuda.ErrNoDriver) || !strings.Contains(err.Error(), "install NVIDIA's driver") {
-			t.Errorf("error %v, want ErrNoDriver that says what to install", err)
-		}
-		return
-	}
-	for _, library := range []string{"libcuda-of-nobody.so.1", "libm.so.6"} {
-		c := exec.Command(os.Args[0], "-test.run=^TestDriverIsMissing$")
-		c.Env = append(os.Environ(), "HISTDIST_TEST_DRIVER="+library)
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", library, err, out)
-		}
-	}
-}
-
 func TestCopiesLargerThanTheirBuffers(t *testing.T) {
-	d := open(t, cuda.Options{})
+	d := open(t, cuda.Limits{})
 	want := make([]byte, 19<<20)
 	for i := range want {
 		want[i] = byte(i>>16 ^ i)
@@ -122,7 +109,7 @@ func TestCopiesLargerThanTheirBuffers(t *testing.T) {
 
 // TestClosedWithMemory also shows that a device can be opened again after another one.
 func TestClosedWithMemory(t *testing.T) {
-	d, err := cuda.New(cuda.Options{Driver: *driver})
+	d, err := cuda.New(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,14 +138,17 @@ func network(t *testing.T) (outputs gorgonia.Nodes, feeds vm.Feeds) {
 		return p
 	}
 	x := s.Input("x", 2, 6, 6, 16)
-	h := op.GroupNorm{Groups: 4, SiLU: true}.Apply(s, x, param("norm.weight", 1, 0.4, 16), param("norm.bias", 0, 0.4, 16), 1e-5)
-	h = op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}.Apply(s, h, param("conv.weight", 0, 0.3, 3, 3, 16, 16), param("conv.bias", 0, 0.3, 16), x)
+	h := op.GroupNorm{Groups: 4, SiLU: true}.
+		Apply(s, x, param("norm.weight", 1, 0.4, 16), param("norm.bias", 0, 0.4, 16), 1e-5)
+	h = op.Conv2D{Geometry: op.Geometry{Pad: op.Pad(1)}}.
+		Apply(s, h, param("conv.weight", 0, 0.3, 3, 3, 16, 16), param("conv.bias", 0, 0.3, 16), x)
 	tokens := op.View{2, 36, 16}.Apply(s, h)
 	n := op.LayerNorm{Eps: 1e-5}.Apply(s, tokens, param("layer.weight", 1, 0.4, 16), param("layer.bias", 0, 0.4, 16))
 	q := op.Linear{}.Apply(s, n, param("q", 0, 0.8, 16, 16), nil, nil)
 	k := op.Linear{}.Apply(s, n, param("k", 0, 0.8, 16, 16), nil, nil)
 	v := op.Linear{}.Apply(s, n, param("v", 0, 0.8, 16, 16), nil, nil)
-	tokens = op.Linear{}.Apply(s, op.Attention{Heads: 2}.Apply(s, q, k, v), param("out", 0, 0.8, 16, 16), param("out.bias", 0, 0.3, 16), tokens)
+	a := op.Attention{Heads: 2}.Apply(s, q, k, v)
+	tokens = op.Linear{}.Apply(s, a, param("out", 0, 0.8, 16, 16), param("out.bias", 0, 0.3, 16), tokens)
 	target := s.Input("target", 2, 36, 16)
 	loss := op.MSE{}.Apply(s, tokens, target, nil)
 	if err := s.Err(); err != nil {
@@ -168,7 +158,8 @@ func network(t *testing.T) (outputs gorgonia.Nodes, feeds vm.Feeds) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(gorgonia.Nodes{loss, tokens}, grads...), vm.Feeds{x: filled(x.Shape(), 101, 0, 2), target: filled(target.Shape(), 102, 0, 2)}
+	feeds = vm.Feeds{x: filled(x.Shape(), 101, 0, 2), target: filled(target.Shape(), 102, 0, 2)}
+	return append(gorgonia.Nodes{loss, tokens}, grads...), feeds
 }
 
 // filled is base plus uniform noise of a seed in ±scale/2.
@@ -195,8 +186,9 @@ func compile(t *testing.T, outputs gorgonia.Nodes, d device.Device) *vm.Program 
 	return p
 }
 
-// TestProgram compares a program with the same on the reference device, with NVIDIA's libraries and without them. The bound is for some twenty roundings of float32 behind one
-// another, each of sums of up to 144 terms (devicetest's is u·(8 + √144) = 1.2e-6 for one of them).
+// TestProgram compares a program with the same on the reference device, with NVIDIA's libraries and without them. The
+// bound is for some twenty roundings of float32 one after the other, each of sums of up to 144 terms (devicetest's is
+// u·(8 + √144) = 1.2e-6 for one of them).
 func TestProgram(t *testing.T) {
 	outputs, feeds := network(t)
 	run := func(t *testing.T, d device.Device) [][]float32 {
@@ -216,7 +208,7 @@ func TestProgram(t *testing.T) {
 			if without {
 				t.Setenv(libraries, "none")
 			}
-			d := open(t, cuda.Options{})
+			d := open(t, cuda.Limits{})
 			l, missing := d.Libraries()
 			for _, err := range missing {
 				if !errors.Is(err, cuda.ErrNoLibrary) {
@@ -241,16 +233,21 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestStepsOnlyLaunch reads what the driver was asked to do: the first run launches kernel after kernel, the second one records them, and
-// from then on a run is one call. Nothing is allocated, copied or waited for between the kernels. Only the fake driver keeps a log.
+// TestStepsOnlyLaunch reads what the driver was asked to do: the first run launches kernel after kernel, the second
+// one records them, and from then on a run is one call. Nothing is allocated, copied or waited for between the
+// kernels. Only the fake driver keeps a log.
 func TestStepsOnlyLaunch(t *testing.T) {
 	if *driver == "" {
 		t.Skip("NVIDIA's driver keeps no log: run it under nsys")
 	}
 	outputs, feeds := network(t)
-	p := compile(t, outputs, open(t, cuda.Options{}))
+	p := compile(t, outputs, open(t, cuda.Limits{}))
 	var results [][]float32
-	for run, want := range [][]string{{"upload", "launch", "synchronize", "download"}, {"upload", "capture", "launch", "replay", "synchronize", "download"}, {"upload", "replay", "synchronize", "download"}} {
+	for run, want := range [][]string{
+		{"upload", "launch", "synchronize", "download"},
+		{"upload", "capture", "launch", "replay", "synchronize", "download"},
+		{"upload", "replay", "synchronize", "download"},
+	} {
 		before := len(calls(t))
 		values, err := p.Run(t.Context(), feeds)
 		if err != nil {
@@ -287,7 +284,8 @@ func calls(t *testing.T) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// TestMain names the fake driver's log before anything opens the driver, and the fake libraries.
+// TestMain opens the driver, which stays the process's. It names the fake driver's log before that, and the fake
+// libraries.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "cuda")
@@ -296,6 +294,11 @@ func TestMain(m *testing.M) {
 	}
 	if err == nil && *driver != "" {
 		err = os.Setenv(libraries, filepath.Dir(*driver))
+	}
+	if err == nil {
+		if err = cuda.OpenDriver(*driver); err != nil {
+			err = fmt.Errorf("%w (scripts/cuda.sh fake builds the fake driver of the tests)", err)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

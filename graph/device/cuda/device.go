@@ -7,54 +7,31 @@ import (
 	"fmt"
 	"sync"
 
-	"gorgonia.org/cu"
-
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/driver"
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
+	"github.com/histdist/histdist/graph/device/cuda/internal/ops"
 )
 
-// Options choose a GPU; the zero value is the first one.
-type Options struct {
-	Ordinal int    // as nvidia-smi counts, but for CUDA_VISIBLE_DEVICES
-	Driver  string // the driver's library; "" is NVIDIA's
-	// Probabilities is the most that attention may take for its matrix of probabilities, in bytes; 0 is 128 MiB. Where it is not
-	// enough, some queries are done after the others. For gradients by cuDNN, whose matrix is that of the scores' gradients, 0 is 512 MiB, and
-	// some samples are done after the others.
-	Probabilities int64
-	// Patches is the same for what convolutions' kernels see, where a convolution is a product of matrices; 0 is 256 MiB, and less leaves all
-	// convolutions, but not their weights' gradients, to cuDNN.
-	Patches int64
-	// Scores is from how many scores, queries × keys, on an attention of bfloat16 or its gradients are cuDNN's, where it has a plan; 0 is
-	// 1<<18, and less leaves all of them to the package's own kernels.
-	Scores int
-	// Implicit has the package's own kernels for tensor cores do those convolutions of bfloat16 programs that they can, even where there is cuDNN.
-	Implicit bool
-}
+// ErrNoDriver is the error where NVIDIA's driver is missing, too old or finds no GPU.
+var ErrNoDriver = driver.ErrNoDriver
+
+// ErrNoLibrary is the error where one of NVIDIA's libraries is missing or can't be used.
+var ErrNoLibrary = nvlib.ErrNoLibrary
 
 // Device computes on one GPU. All its work goes through one stream, in the order of the calls.
 type Device struct {
-	ordinal         int
-	version         int
-	multiprocessors int
-	implicit        bool // Options.Implicit
-	scores          int  // Options.Scores
-	probabilities   int64
-	matrix          int64 // Options.Probabilities for cuDNN
-	patches         int64
-	gpu             cu.Device
-	context         cu.CUContext
-	stream          cu.Stream
-	modules         modules
-	fault           *fault
-	pool            pool
-	constants       device.Constants
-	lt              lt
-	copies          device.Shared[copyKey]
-	dnn             dnn
+	ordinal int
+	version int // of CUDA, that the driver knows
+	stream  *driver.Stream
+	ops     ops.GPU
+	fault   *fault
 
-	busy    busy       // guarded by order
-	order   sync.Mutex // held by what puts work into the stream, and by a recording until it is done
-	copying sync.Mutex // guards stages and turn; taken before order
+	pool      pool
+	constants device.Constants
+	busy      busy // guarded by ops.Order
+
+	copying sync.Mutex // guards stages and turn; taken before ops.Order
 	stages  [stages]stage
 	turn    int
 
@@ -62,8 +39,10 @@ type Device struct {
 }
 
 var (
-	_ device.Recorder = (*Device)(nil)
-	_ device.Sharer   = (*Device)(nil)
+	_ device.Recorder  = (*Device)(nil)
+	_ device.Sharer    = (*Device)(nil)
+	_ device.Describer = (*Device)(nil)
+	_ device.Timer     = (*Device)(nil)
 )
 
 var errClosed = errors.New("cuda: the device is closed")
@@ -71,76 +50,65 @@ var errClosed = errors.New("cuda: the device is closed")
 // minMajor is the compute capability that the kernels are compiled for: Ampere.
 const minMajor = 8
 
-// New opens a GPU: its driver and a context.
-func New(o Options) (*Device, error) {
-	version, err := openDriver(o.Driver)
+// New opens a GPU by its number, counted as nvidia-smi does, except for CUDA_VISIBLE_DEVICES: its driver and a context.
+func New(ordinal int) (*Device, error) { return open(ordinal, ops.Limits{}) }
+
+func open(ordinal int, limits ops.Limits) (*Device, error) {
+	version, err := driver.Open("")
 	if err != nil {
 		return nil, err
 	}
-	n, err := cu.NumDevices()
+	n, err := driver.Count()
 	if err != nil {
-		return nil, fmt.Errorf("cuda: %w: %w", ErrNoDriver, explain(err))
+		return nil, err
 	}
-	if o.Ordinal < 0 || o.Ordinal >= n {
-		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", o.Ordinal, n)
+	if ordinal < 0 || ordinal >= n {
+		return nil, fmt.Errorf("cuda:%d: there are %d GPUs, counted from 0", ordinal, n)
 	}
-	d := &Device{ordinal: o.Ordinal, version: version, probabilities: o.Probabilities, patches: o.Patches, implicit: o.Implicit, scores: o.Scores}
-	if d.matrix = d.probabilities; d.probabilities <= 0 {
-		d.probabilities, d.matrix = 128<<20, sdpaMatrix
-	}
-	if d.patches == 0 {
-		d.patches = 256 << 20
-	}
-	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]cu.DevicePtr{}
-	if d.gpu, err = cu.GetDevice(o.Ordinal); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
-	}
-	major, err := d.gpu.Attribute(cu.ComputeCapabilityMajor)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
-	}
-	if major < minMajor {
-		return nil, fmt.Errorf("%s: a GPU of compute capability %d.x: want %d.0 (Ampere) or newer", d.Name(), major, minMajor)
-	}
-	if d.multiprocessors, err = d.gpu.Attribute(cu.MultiprocessorCount); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
-	}
-	if d.context, err = d.gpu.RetainPrimaryCtx(); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.Name(), explain(err))
-	}
-	if err := d.within(d.begin); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", d.Name(), err), explain(d.gpu.ReleasePrimaryCtx()))
+	d := &Device{ordinal: ordinal, version: version}
+	d.pool.live, d.pool.kept = map[device.Pointer]int64{}, map[int64][]device.Pointer{}
+	d.ops.Name, d.ops.Memory, d.ops.Limits = d.Name(), d, limits
+	if err := d.begin(); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.Name(), err)
 	}
 	return d, nil
 }
 
 // begin makes what lives as long as the device.
-func (d *Device) begin() (err error) {
-	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
-		return err
-	}
-	if err = d.modules.read(); err != nil {
-		return err
-	}
-	for i := range d.stages {
-		if d.stages[i].memory, err = pinned(stageBytes); err != nil {
-			return err
-		}
-		if d.stages[i].copied, err = cu.MakeEvent(cu.DisableTiming); err != nil {
-			return err
-		}
-	}
-	if err := d.busy.make(); err != nil {
-		return err
-	}
-	p, err := pinned(64)
+func (d *Device) begin() error {
+	gpu, err := driver.Get(d.ordinal)
 	if err != nil {
 		return err
 	}
-	d.fault = (*fault)(p)
-	*d.fault = fault{}
-	d.lt.begin(d.version)
-	d.dnn.begin(d.version)
+	major, _, err := gpu.Capability()
+	if err != nil {
+		return err
+	}
+	if major < minMajor {
+		return fmt.Errorf("a GPU of compute capability %d.x: want %d.0 (Ampere) or newer", major, minMajor)
+	}
+	if d.ops.Multiprocessors, err = gpu.Multiprocessors(); err != nil {
+		return err
+	}
+	if d.stream, err = gpu.NewStream(); err != nil {
+		return err
+	}
+	d.ops.Stream = d.stream
+	err = d.stream.Within(func() error {
+		if err := errors.Join(d.makeStages(), d.busy.make()); err != nil {
+			return err
+		}
+		p, err := driver.AllocPinned(64)
+		if err != nil {
+			return err
+		}
+		d.fault, d.ops.Fault = (*fault)(p), p
+		*d.fault = fault{}
+		return d.ops.Begin(d.version)
+	})
+	if err != nil {
+		return errors.Join(err, d.stream.Close())
+	}
 	return nil
 }
 
@@ -156,7 +124,7 @@ func (d *Device) HostMemory() bool { return false }
 // Constants are the weights that programs share.
 func (d *Device) Constants() *device.Constants { return &d.constants }
 
-// Close gives everything back. Closing twice is no error.
+// Close releases the GPU. Closing twice is no error.
 func (d *Device) Close() error {
 	d.pool.mu.Lock()
 	defer d.pool.mu.Unlock()
@@ -164,16 +132,11 @@ func (d *Device) Close() error {
 		return nil
 	}
 	d.closed = true
-	err := d.within(func() error {
-		errs := []error{explain(d.stream.Synchronize()), d.dnn.close(d), d.lt.close(), explain(d.giveBack())}
-		for i := range d.stages {
-			errs = append(errs, explain(cu.MemFreeHost(d.stages[i].memory)), explain(cu.DestroyEvent(&d.stages[i].copied)))
-		}
-		errs = append(errs, d.busy.close(), explain(cu.MemFreeHost(device.Pointer(d.fault))), explain(d.stream.Destroy()))
-		errs = append(errs, d.modules.unload()...)
-		return errors.Join(errs...)
+	err := d.stream.Within(func() error {
+		return errors.Join(d.stream.Synchronize(), d.ops.Close(), d.pool.release(), d.freeStages(), d.busy.close(),
+			driver.FreePinned(device.Pointer(d.fault)))
 	})
-	err = errors.Join(unlessLost(err), unlessLost(explain(d.gpu.ReleasePrimaryCtx())))
+	err = errors.Join(driver.IgnoreIfLost(err), driver.IgnoreIfLost(d.stream.Close()))
 	if n := d.pool.allocated; n != 0 {
 		err = errors.Join(err, fmt.Errorf("%s: closed with %d bytes allocated", d.Name(), n))
 	}
@@ -187,53 +150,35 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			return nil, device.Unsupported(d.Name(), r)
 		}
 	}
-	k, err := d.compile(r)
+	k, err := d.ops.Compile(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.Name(), err)
 	}
 	if k == nil {
 		return nil, device.Unsupported(d.Name(), r)
 	}
-	return &ordered{d, k}, nil
+	return k, nil
 }
 
-// compile asks, one after the other, what is best at an operation: products of patches, cuDNN, and the families of launches, whose products are
-// cuBLASLt's where it can.
-func (d *Device) compile(r device.Request) (queued, error) {
-	b := &builder{device: d, request: r}
-	if d.implicit && implicit(b) || patched(b) {
-		return b.finished()
-	}
-	convolution, why := d.convolve(r)
-	if convolution != nil {
-		return convolution, nil
-	}
-	if why == nil {
-		var attention *sdpa
-		if attention, why = d.attend(r); attention != nil {
-			return attention, nil
+// fault is what a kernel reports, in memory of the host that the GPU reaches: Fault of arrange.cu.
+type fault struct{ set, id, at, limit int32 }
+
+// Synchronize waits until all kernels have finished, and returns what they could not do.
+func (d *Device) Synchronize() error {
+	d.ops.Order.Lock()
+	err := d.stream.Within(func() error {
+		if err := d.stream.Synchronize(); err != nil {
+			return err
 		}
+		return d.busy.add()
+	})
+	d.ops.Order.Unlock()
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Name(), err)
 	}
-	for _, family := range []func(*builder) bool{
-		implicit, matmul, attention, norm, elementwise, arrange, reduce, pooling, posterior, optimizer,
-	} {
-		if family(b) {
-			if why != nil && b.algorithm == ownAlgorithm && d.dnn.library != nil {
-				b.algorithm = fmt.Sprintf("%s (cuDNN: %v)", ownAlgorithm, why)
-			}
-			return b.finished()
-		}
+	if f := *d.fault; f.set != 0 {
+		*d.fault = fault{}
+		return fmt.Errorf("%s: id %d at %d: want one in [0,%d)", d.Name(), f.id, f.at, f.limit)
 	}
-	return nil, nil
+	return nil
 }
-
-// finished is the kernel of what was collected, or what went wrong.
-func (b *builder) finished() (queued, error) {
-	if b.err != nil {
-		return nil, errors.Join(b.err, b.close())
-	}
-	return b.kernel(), nil
-}
-
-// ErrNoLibrary is the error where one of NVIDIA's libraries is missing or can't be used.
-var ErrNoLibrary = nvlib.ErrNoLibrary

@@ -12,16 +12,16 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda"
 )
 
-// TestGroup sums two tensors over two GPUs behind copies that still wait, and looks at both.
+// TestGroup sums two tensors over two GPUs after copies that still wait, and looks at both.
 func TestGroup(t *testing.T) {
-	i, err := cuda.Read(*driver)
+	i, err := cuda.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(i.GPUs) < 2 {
 		t.Skip("one GPU")
 	}
-	members := []*cuda.Device{open(t, cuda.Options{}), open(t, cuda.Options{Ordinal: 1})}
+	members := []*cuda.Device{open(t, cuda.Limits{}), openGPU(t, 1, cuda.Limits{})}
 	g, err := cuda.NewGroup(members)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestGroup(t *testing.T) {
 
 // TestGroupSaysWhatIsMissing: without NCCL, and with NCCL's refusal.
 func TestGroupSaysWhatIsMissing(t *testing.T) {
-	d := open(t, cuda.Options{})
+	d := open(t, cuda.Limits{})
 	if _, err := cuda.NewGroup([]*cuda.Device{d, d}); err == nil || !strings.Contains(err.Error(), "join the GPUs") {
 		t.Errorf("one GPU twice: error %v", err)
 	}

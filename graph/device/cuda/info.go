@@ -7,17 +7,16 @@ import (
 	"os"
 	"strings"
 
-	"gorgonia.org/cu"
-
+	"github.com/histdist/histdist/graph/device/cuda/internal/driver"
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
 // Info is what a machine has for this device.
 type Info struct {
-	Driver string // NVIDIA's words on its version; "" if the system doesn't tell
+	Driver string // its version in NVIDIA's words; "" if unknown
 	CUDA   string // the version that the driver knows, such as "12.4"
 	GPUs   []GPU
-	// Libraries has a line for each of NVIDIA's libraries beside the driver: its version, its path and why it was taken, or where it was
+	// Libraries has a line for each of NVIDIA's libraries: its version, its path and why it was taken, or where it was
 	// looked for and what is lost without it.
 	Libraries []string
 }
@@ -29,21 +28,21 @@ type GPU struct {
 	Bytes      int64  // of memory
 }
 
-// Read looks for the driver (its library, or "" for NVIDIA's) and GPUs. It makes no context.
-func Read(driver string) (Info, error) {
-	version, err := openDriver(driver)
+// Read looks for the driver and GPUs. It makes no context.
+func Read() (Info, error) {
+	version, err := driver.Open("")
 	if err != nil {
 		return Info{}, err
 	}
-	i := Info{CUDA: versionText(version), Driver: driverVersion()}
-	n, err := cu.NumDevices()
+	i := Info{CUDA: driver.VersionText(version), Driver: driverVersion()}
+	n, err := driver.Count()
 	if err != nil {
-		return i, fmt.Errorf("cuda: %w: %w", ErrNoDriver, explain(err))
+		return i, err
 	}
 	for ordinal := range n {
 		g, err := readGPU(ordinal)
 		if err != nil {
-			return i, fmt.Errorf("cuda:%d: %w", ordinal, explain(err))
+			return i, fmt.Errorf("cuda:%d: %w", ordinal, err)
 		}
 		i.GPUs = append(i.GPUs, g)
 	}
@@ -54,8 +53,8 @@ func Read(driver string) (Info, error) {
 }
 
 // libraryLine opens a library and says which it is.
-func libraryLine(s nvlib.LibrarySpec, driver int) string {
-	l, err := s.Open(driver)
+func libraryLine(s nvlib.LibrarySpec, version int) string {
+	l, err := s.Open(version)
 	if err != nil {
 		return fmt.Sprintf("no %v: %s", err, s.FallbackNote)
 	}
@@ -63,30 +62,26 @@ func libraryLine(s nvlib.LibrarySpec, driver int) string {
 }
 
 func readGPU(ordinal int) (g GPU, err error) {
-	d, err := cu.GetDevice(ordinal)
+	d, err := driver.Get(ordinal)
 	if err != nil {
 		return g, err
 	}
 	if g.Name, err = d.Name(); err != nil {
 		return g, err
 	}
-	major, err := d.Attribute(cu.ComputeCapabilityMajor)
-	if err != nil {
-		return g, err
-	}
-	minor, err := d.Attribute(cu.ComputeCapabilityMinor)
+	major, minor, err := d.Capability()
 	if err != nil {
 		return g, err
 	}
 	g.Capability = fmt.Sprintf("%d.%d", major, minor)
-	g.Bytes, err = d.TotalMem()
+	g.Bytes, err = d.Memory()
 	return g, err
 }
 
-// Fingerprint is what the bytes of results depend on besides the inputs: the GPU's model, the driver, and NVIDIA's libraries. A training that goes on
-// compares it.
+// Fingerprint names what the bytes of results depend on besides the inputs: the GPU's model, the driver, and NVIDIA's
+// libraries. A training run that is resumed compares it.
 func (d *Device) Fingerprint() string {
-	parts := []string{fmt.Sprintf("GPU %d", d.ordinal), "CUDA " + versionText(d.version)}
+	parts := []string{fmt.Sprintf("GPU %d", d.ordinal), "CUDA " + driver.VersionText(d.version)}
 	if g, err := readGPU(d.ordinal); err == nil {
 		parts[0] = fmt.Sprintf("%s (%s)", g.Name, g.Capability)
 	}
@@ -117,7 +112,8 @@ func (i Info) String() string {
 		parts[0] += ", driver " + i.Driver
 	}
 	for n, g := range i.GPUs {
-		parts = append(parts, fmt.Sprintf("cuda:%d %s, compute capability %s, %.1f GiB", n, g.Name, g.Capability, float64(g.Bytes)/(1<<30)))
+		gib := float64(g.Bytes) / (1 << 30)
+		parts = append(parts, fmt.Sprintf("cuda:%d %s, compute capability %s, %.1f GiB", n, g.Name, g.Capability, gib))
 	}
 	if len(i.GPUs) == 0 {
 		parts = append(parts, "no GPU")

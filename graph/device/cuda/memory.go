@@ -5,16 +5,14 @@ package cuda
 import (
 	"fmt"
 	"sync"
-	"unsafe"
-
-	"gorgonia.org/cu"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/cuda/internal/driver"
 )
 
-// Freed memory of small values is kept for the next value of the same size, for the driver's own functions wait for the whole device,
-// and programs are fed with values of the same sizes again and again. Everything happens in the order of one stream, so that what used
-// the memory has ended when it is used again.
+// Freed memory of small values is kept for the next value of the same size, because the driver's own functions wait
+// for the whole device, and programs are fed with values of the same sizes again and again. Everything happens in the
+// order of one stream, so that what used the memory has ended when it is used again.
 const (
 	keptBytes = 64 << 20  // of one value
 	keptTotal = 512 << 20 // of all
@@ -22,14 +20,14 @@ const (
 
 type pool struct {
 	mu        sync.Mutex
-	live      map[unsafe.Pointer]int64 // the sizes that were asked for
-	kept      map[int64][]cu.DevicePtr // by size in the device's memory
+	live      map[device.Pointer]int64   // the sizes that were asked for
+	kept      map[int64][]device.Pointer // by size in the device's memory
 	keptBytes int64
 	allocated int64
 }
 
-// rounded is the size that is taken from the device, for which something kept may serve.
-func rounded(bytes int64) int64 { return (max(bytes, 1) + 255) / 256 * 256 }
+// blockSize is the size that is taken from the device, for which something kept may serve.
+func blockSize(bytes int64) int64 { return (max(bytes, 1) + 255) / 256 * 256 }
 
 // Alloc returns zeros.
 func (d *Device) Alloc(bytes int64) (device.Memory, error) {
@@ -41,41 +39,37 @@ func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	if d.closed {
 		return device.Memory{}, errClosed
 	}
-	size := rounded(bytes)
-	var p cu.DevicePtr
-	d.order.Lock()
-	defer d.order.Unlock()
-	err := d.within(func() (err error) {
+	size := blockSize(bytes)
+	var p device.Pointer
+	d.ops.Order.Lock()
+	defer d.ops.Order.Unlock()
+	err := d.stream.Within(func() (err error) {
 		if list := d.pool.kept[size]; len(list) > 0 {
 			p = list[len(list)-1]
 			d.pool.kept[size] = list[:len(list)-1]
 			d.pool.keptBytes -= size
-		} else if p, err = cu.MemAlloc(size); err != nil {
-			if !full(explain(err)) || d.pool.keptBytes == 0 {
+		} else if p, err = driver.Alloc(size); err != nil {
+			if !driver.OutOfMemory(err) || d.pool.keptBytes == 0 {
 				return err
 			}
-			if err = d.giveBack(); err != nil {
+			if err = d.pool.release(); err != nil {
 				return err
 			}
-			if p, err = cu.MemAlloc(size); err != nil {
+			if p, err = driver.Alloc(size); err != nil {
 				return err
 			}
 		}
-		return cu.MemsetD8Async(p, 0, size, d.stream)
+		return d.stream.Zero(p, size)
 	})
 	if err != nil {
 		return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: %w", d.Name(), bytes, err)
 	}
-	at := pointerOf(p)
-	d.pool.live[at] = bytes
+	d.pool.live[p] = bytes
 	d.pool.allocated += bytes
-	return device.Memory{Ptr: at, Bytes: bytes}, nil
+	return device.Memory{Ptr: p, Bytes: bytes}, nil
 }
 
-// pointerOf takes an address of the device for one of the process. Nothing reads through it here.
-func pointerOf(p cu.DevicePtr) device.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
-
-// Free gives memory back; it must come from Alloc.
+// Free frees memory of Alloc.
 func (d *Device) Free(m device.Memory) error {
 	d.pool.mu.Lock()
 	defer d.pool.mu.Unlock()
@@ -85,28 +79,28 @@ func (d *Device) Free(m device.Memory) error {
 	}
 	delete(d.pool.live, m.Ptr)
 	d.pool.allocated -= bytes
-	size := rounded(bytes)
+	size := blockSize(bytes)
 	if size <= keptBytes && d.pool.keptBytes+size <= keptTotal {
-		d.pool.kept[size] = append(d.pool.kept[size], address(m.Ptr))
+		d.pool.kept[size] = append(d.pool.kept[size], m.Ptr)
 		d.pool.keptBytes += size
 		return nil
 	}
-	d.order.Lock()
-	defer d.order.Unlock()
-	return unlessLost(d.within(func() error { return cu.MemFree(address(m.Ptr)) }))
+	d.ops.Order.Lock()
+	defer d.ops.Order.Unlock()
+	return driver.IgnoreIfLost(d.stream.Within(func() error { return driver.Free(m.Ptr) }))
 }
 
-// giveBack returns what is kept to the driver.
-func (d *Device) giveBack() error {
-	for size, list := range d.pool.kept {
-		for _, p := range list {
-			if err := cu.MemFree(p); err != nil {
+// release returns what is kept to the driver.
+func (p *pool) release() error {
+	for size, list := range p.kept {
+		for _, m := range list {
+			if err := driver.Free(m); err != nil {
 				return err
 			}
 		}
-		delete(d.pool.kept, size)
+		delete(p.kept, size)
 	}
-	d.pool.keptBytes = 0
+	p.keptBytes = 0
 	return nil
 }
 
@@ -117,12 +111,12 @@ func (d *Device) Allocated() int64 {
 	return d.pool.allocated
 }
 
-// Available is what the GPU has free, what other processes hold taken off; 0 if the driver doesn't say.
+// Available is what the GPU has free, other processes' memory not counted; 0 if the driver doesn't say.
 func (d *Device) Available() int64 {
 	d.pool.mu.Lock()
 	defer d.pool.mu.Unlock()
 	var free int64
-	if err := d.within(func() (err error) { free, _, err = cu.MemInfo(); return err }); err != nil {
+	if err := d.stream.Within(func() (err error) { free, err = driver.Available(); return err }); err != nil {
 		return 0
 	}
 	return free + d.pool.keptBytes

@@ -68,7 +68,7 @@ func (s *steps) call(spec op.Spec, n int, in ...device.Pointer) {
 	s.calls = append(s.calls, device.Call{Kernel: k, Out: in[0], In: in})
 }
 
-// read returns all tensors, the one behind the other.
+// read returns all tensors, one after the other.
 func (s *steps) read() []byte {
 	s.t.Helper()
 	var all []byte
@@ -97,7 +97,7 @@ func (s *steps) close() {
 
 // TestUpdatesTogether records many calls, which become a few launches, and wants the bytes of one after the other.
 func TestUpdatesTogether(t *testing.T) {
-	d := open(t, cuda.Options{})
+	d := open(t, cuda.Limits{})
 	sizes := []int{1, 3, 4, 5, 8, 20, 64, 320, 1000, 4096, 5000, 40000}
 	tests := map[string]func(s *steps){
 		"AdamW": func(s *steps) {
@@ -145,7 +145,10 @@ func TestUpdatesTogether(t *testing.T) {
 			s.call(op.Accumulate{}, 64, first, second, keep)
 		},
 	}
-	launches := map[string]int{"AdamW": 3, "scaled AdamW": 1, "one parameter twice": 3, "other constants": 4, "Accumulate": 2, "MovingAverage": 2, "a sum is added to another": 3}
+	launches := map[string]int{
+		"AdamW": 3, "scaled AdamW": 1, "one parameter twice": 3, "other constants": 4, "Accumulate": 2, "MovingAverage": 2,
+		"a sum is added to another": 3,
+	}
 	for name, build := range tests {
 		t.Run(name, func(t *testing.T) {
 			begin := func() *steps {

@@ -19,11 +19,13 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-var times = flag.Int("bench-kernels", 0, "time each kernel that waits for memory, attention, convolutions and products, over so many runs; 50 says enough")
+var times = flag.Int("bench-kernels", 0,
+	"time each kernel that waits for memory, attention, convolutions and products, over so many runs; 50 says enough")
 
 var ownAttention = flag.Bool("own-attention", false, "with -bench-kernels: our own attention even where there is cuDNN")
 
-var ownConvolutions = flag.Bool("implicit", false, "with -bench-kernels: our own convolutions even where there is cuDNN")
+var ownConvolutions = flag.Bool("implicit", false,
+	"with -bench-kernels: our own convolutions even where there is cuDNN")
 
 // timed is an operation with the shapes of its inputs.
 type timed struct {
@@ -31,7 +33,8 @@ type timed struct {
 	in   []tensor.Shape
 }
 
-// layers are the operations of a U-Net's level of n samples with c channels at some places that move more bytes than they compute.
+// layers are the operations of a U-Net's level of n samples with c channels at some places that move more bytes than
+// they compute.
 func layers(n, places, c int) []timed {
 	x, w, stats := tensor.Shape{n, places, c}, tensor.Shape{c}, tensor.Shape{n, 32, 2}
 	wide, half := tensor.Shape{n, places, 8 * c}, tensor.Shape{n, places, 4 * c}
@@ -95,7 +98,8 @@ func convolutions() (list []timed) {
 	} {
 		n, side, in, out := c[0], c[1], c[2], c[3]
 		g := op.Geometry{KH: 3, KW: 3, Stride: 1, Pad: op.Pad(1)}
-		list = append(list, timed{op.Conv2D{Geometry: g, Bias: true}, []tensor.Shape{{n, side, side, in}, {3, 3, in, out}, {out}}})
+		shapes := []tensor.Shape{{n, side, side, in}, {3, 3, in, out}, {out}}
+		list = append(list, timed{op.Conv2D{Geometry: g, Bias: true}, shapes})
 	}
 	return list
 }
@@ -125,9 +129,10 @@ func products() (list []timed) {
 	return list
 }
 
-// TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with -bench-kernels only. "again" has
-// the same memory in each run, which a GPU's cache may hold, and "fresh" as much in turn as no cache holds, but for what computes more than it
-// reads: attention, convolutions and products, in bfloat16, with constant weights.
+// TestTimes prints how long kernels take and how many bytes of inputs and output a second that is; with
+// -bench-kernels only. "again" has the same memory in each run, which a GPU's cache may hold, and "fresh" as much in
+// turn as no cache holds, but for what computes more than it reads: attention, convolutions and products, in
+// bfloat16, with constant weights.
 func TestTimes(t *testing.T) {
 	if *times == 0 {
 		t.Skip("-bench-kernels is not given")
@@ -136,7 +141,7 @@ func TestTimes(t *testing.T) {
 	if *ownAttention {
 		scores = -1
 	}
-	d := open(t, cuda.Options{Implicit: *ownConvolutions, Scores: scores})
+	d := open(t, cuda.Limits{Implicit: *ownConvolutions, Scores: scores})
 	list := map[string][]timed{}
 	order := []string{}
 	add := func(name string, l []timed) { list[name], order = l, append(order, name) }
@@ -197,7 +202,8 @@ const turns = 256 << 20
 
 func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err error) {
 	r, differs, err := c.request(precision)
-	if _, cast := c.spec.(op.Cast); err != nil || precision != device.Float32 && !differs || cast && precision == device.Float32 {
+	_, cast := c.spec.(op.Cast)
+	if err != nil || precision != device.Float32 && !differs || cast && precision == device.Float32 {
 		return err
 	}
 	work, computes := c.spec.(interface {
@@ -230,7 +236,8 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	bytes := r.Out.Bytes()
 	for i, o := range r.In {
 		bytes += o.Bytes()
-		if computes && i > 0 && o.DType == device.Float32 && len(o.Shape) != len(r.Out.Shape) || computes && i == 1 && o.DType == device.Float32 { // a weight or a bias
+		weight := i == 1 || i > 0 && len(o.Shape) != len(r.Out.Shape) // or a bias
+		if computes && weight && o.DType == device.Float32 {
 			p := alloc(o.Bytes())
 			if p == nil {
 				return err
@@ -283,10 +290,13 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 		return err
 	}
 	if computes {
-		rate = fmt.Sprintf("   %6.1f TFLOP/s, second input %v: %s", float64(work.FLOPs(c.in, r.Out.Shape))/fresh/1e12, c.in[1], k.Algorithm())
+		teraflops := float64(work.FLOPs(c.in, r.Out.Shape)) / fresh / 1e12
+		rate = fmt.Sprintf("   %6.1f TFLOP/s, second input %v: %s", teraflops, c.in[1], k.Algorithm())
 	}
-	_, err = fmt.Fprintf(t.Output(), "%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s   %s\n", c.spec.Name(), c.in[0], precision,
-		float64(bytes)/1e6, again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate, k.Algorithm())
+	_, err = fmt.Fprintf(t.Output(),
+		"%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s   %s\n",
+		c.spec.Name(), c.in[0], precision, float64(bytes)/1e6,
+		again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate, k.Algorithm())
 	return err
 }
 

@@ -9,7 +9,7 @@ import (
 
 // GPUs says which GPUs this build can use, or why it can't: a line for `histdist doctor`.
 func GPUs() string {
-	i, err := cuda.Read("")
+	i, err := cuda.Read()
 	if err != nil {
 		return "no: " + err.Error()
 	}
@@ -18,7 +18,7 @@ func GPUs() string {
 
 // GPULibraries has a line for each of NVIDIA's libraries that GPUs are fast with.
 func GPULibraries() []string {
-	i, err := cuda.Read("")
+	i, err := cuda.Read()
 	if err != nil {
 		return nil // GPUs says it
 	}
@@ -28,7 +28,7 @@ func GPULibraries() []string {
 func gpus() []string { return []string{"cuda:0, cuda:1, …"} }
 
 func openCUDA(ordinal int) (device.Device, error) {
-	d, err := cuda.New(cuda.Options{Ordinal: ordinal})
+	d, err := cuda.New(ordinal)
 	if err != nil {
 		return nil, err
 	}

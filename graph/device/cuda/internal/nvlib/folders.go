@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// loaderVariable names folders in which the system's loader looks before all others: whoever sets it wants what lies there.
+// loaderVariable names folders in which the system's loader looks before all others: whoever sets it wants what lies
+// there.
 const loaderVariable = "LD_LIBRARY_PATH"
 
 func loaderFolders(env func(string) string) []string {
 	return strings.FieldsFunc(env(loaderVariable), func(r rune) bool { return r == ':' || r == ';' })
 }
 
-// usualFolders lists the folders of this machine in which NVIDIA's libraries may lie: toolkits, the system's packages, Python
-// environments. It runs no program.
+// usualFolders lists the folders of this machine in which NVIDIA's libraries may lie: toolkits, the system's
+// packages, Python environments. It runs no program.
 func usualFolders(env func(string) string, glob func(string) ([]string, error)) []string {
 	var folders []string
 	add := func(patterns ...string) {
@@ -42,7 +43,9 @@ func usualFolders(env func(string) string, glob func(string) ([]string, error)) 
 	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
 	add("/usr/lib/"+arch+"-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 	for _, root := range pythons(env, glob) {
-		for _, site := range []string{"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib64/python3*/site-packages"} {
+		for _, site := range []string{
+			"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib64/python3*/site-packages",
+		} {
 			// nvidia/cu13/lib has what is of CUDA 13, nvidia/cublas/lib, nvidia/cudnn/lib … the rest.
 			add(root + site + "/nvidia/*/lib")
 		}
@@ -54,8 +57,8 @@ func usualFolders(env func(string) string, glob func(string) ([]string, error)) 
 	return folders
 }
 
-// pythons lists the folders of Python environments: the active one, that of the python3 on the path, the system's, and those usual
-// in container images for machine learning.
+// pythons lists the folders of Python environments: the active one, that of the python3 on the path, the system's,
+// and those usual in container images for machine learning.
 func pythons(env func(string) string, glob func(string) ([]string, error)) []string {
 	var roots []string
 	for _, variable := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
@@ -68,7 +71,8 @@ func pythons(env func(string) string, glob func(string) ([]string, error)) []str
 		if _, err := os.Stat(program); err != nil {
 			continue
 		}
-		// The python3 of an environment is a link to the one that it was made from, and may itself be linked to: each has its packages.
+		// The python3 of an environment is a link to the one that it was made from, and may itself be linked to: each has
+		// its packages.
 		for range 16 {
 			roots = append(roots, filepath.Dir(filepath.Dir(program)))
 			to, err := os.Readlink(program)

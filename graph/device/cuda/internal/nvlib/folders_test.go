@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestUsualFolders has a machine whose python3 on the path is a link into an environment, as in images for machine learning.
+// TestUsualFolders has a machine whose python3 on the path is a link into an environment, as in images for machine
+// learning.
 func TestUsualFolders(t *testing.T) {
 	root := t.TempDir()
 	venv, home := filepath.Join(root, "torch", ".venv"), filepath.Join(root, "home")
@@ -20,7 +21,8 @@ func TestUsualFolders(t *testing.T) {
 	active := filepath.Join(root, "active", "lib", "python3.10", "site-packages", "nvidia", "cudnn", "lib")
 	toolkit := filepath.Join(root, "toolkit", "lib64")
 	for _, folder := range []string{
-		filepath.Join(site, "cu13", "lib"), filepath.Join(site, "cudnn", "lib"), filepath.Join(base, "nccl", "lib"), active, toolkit,
+		filepath.Join(site, "cu13", "lib"), filepath.Join(site, "cudnn", "lib"), filepath.Join(base, "nccl", "lib"),
+		active, toolkit,
 		filepath.Join(root, "python", "bin"), filepath.Join(venv, "bin"), filepath.Join(root, "bin"), home,
 	} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -41,7 +43,10 @@ func TestUsualFolders(t *testing.T) {
 	}
 	got := usualFolders(func(name string) string { return env[name] }, filepath.Glob)
 	got = slices.DeleteFunc(got, func(f string) bool { return !strings.HasPrefix(f, root) })
-	want := []string{toolkit, active, filepath.Join(site, "cudnn", "lib"), filepath.Join(site, "cu13", "lib"), filepath.Join(base, "nccl", "lib")}
+	want := []string{
+		toolkit, active,
+		filepath.Join(site, "cudnn", "lib"), filepath.Join(site, "cu13", "lib"), filepath.Join(base, "nccl", "lib"),
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("folders (-want +got):\n%s", d)
 	}

@@ -31,7 +31,8 @@ type Library struct {
 
 // loader opens libraries: the system's, in open.go, or a test's.
 type loader interface {
-	// open returns the library's handle and where it lies. With global, libraries that are opened later find its functions.
+	// open returns the library's handle and where it lies. With global, libraries that are opened later find its
+	// functions.
 	open(name string, global bool) (handle unsafe.Pointer, path string, err error)
 	// version calls a function that returns a version; it is 0 if there is none.
 	version(handle unsafe.Pointer, f versionFunction) int
@@ -66,7 +67,8 @@ func (p LibrarySpec) openIn(l loader, s search, driver int) (*Library, error) {
 	return nil, p.missing(driver, s, failed)
 }
 
-// prepare opens what a library will look for by name. What is missing is the library's to complain about, when it needs it.
+// prepare opens what a library will look for by name. What is missing is the library's to complain about, when it
+// needs it.
 func (p LibrarySpec) prepare(l loader, c candidate, s search, driver int) {
 	for _, component := range p.components {
 		if filepath.IsAbs(c.path) {
@@ -78,8 +80,9 @@ func (p LibrarySpec) prepare(l loader, c candidate, s search, driver int) {
 	}
 }
 
-// openFor opens a library that another one, the user, opens by name while it works: the one in the user's own environment, for they
-// were released together; else one no newer than the driver, to which a newer one's code might mean nothing; else any.
+// openFor opens a library that another one, the user, opens by name while it works: the one in the user's own
+// environment, for they were released together; else one no newer than the driver, to which a newer one's code might
+// mean nothing; else any.
 func (p LibrarySpec) openFor(l loader, user candidate, s search, driver int) {
 	all := s.candidates(p, driver)
 	slices.SortStableFunc(all, func(a, b candidate) int {

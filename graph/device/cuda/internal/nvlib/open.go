@@ -10,7 +10,8 @@ import (
 	"unsafe"
 )
 
-// Open finds and opens the library for a driver that knows CUDA version driver, counted as cuDriverGetVersion does: 12040 is 12.4.
+// Open finds and opens the library for a driver that knows CUDA version driver, counted as cuDriverGetVersion does:
+// 12040 is 12.4.
 func (p LibrarySpec) Open(driver int) (*Library, error) { return p.openWith(system{}, driver) }
 
 // system is the system's loader.

@@ -26,7 +26,8 @@ func build(t *testing.T, path, source string) {
 // TestOpen opens libraries with the system's loader.
 func TestOpen(t *testing.T) {
 	folder := t.TempDir()
-	cudnn, nccl, graph := filepath.Join(folder, "libcudnn.so.9"), filepath.Join(folder, "libnccl.so.2"), filepath.Join(folder, "libcudnn_graph.so.9")
+	cudnn, graph := filepath.Join(folder, "libcudnn.so.9"), filepath.Join(folder, "libcudnn_graph.so.9")
+	nccl := filepath.Join(folder, "libnccl.so.2")
 	build(t, cudnn, "#include <stddef.h>\nsize_t cudnnGetVersion(void) { return 92801; }")
 	build(t, graph, "int nothing;")
 	build(t, nccl, "int ncclGetVersion(int *v) { *v = 23203; return 0; }")
@@ -57,12 +58,12 @@ func TestOpen(t *testing.T) {
 		t.Errorf("%s is not open", graph)
 	}
 
-	broken := t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, "libcudnn.so.9"), []byte("no library"), 0o644); err != nil {
+	broken := filepath.Join(t.TempDir(), "libcudnn.so.9")
+	if err := os.WriteFile(broken, []byte("no library"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(FoldersVariable, broken)
-	if _, err := CuDNN.Open(13000); !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), filepath.Join(broken, "libcudnn.so.9")) {
+	t.Setenv(FoldersVariable, filepath.Dir(broken))
+	if _, err := CuDNN.Open(13000); !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), broken) {
 		t.Errorf("error %v, want ErrNoLibrary with the file", err)
 	}
 }

@@ -47,9 +47,10 @@ type candidate struct {
 	by      string // how it was found, unless as the newest one
 }
 
-// candidates lists the files that there are of a library, the best first: those of folders that the user named, in their order; then
-// the newest. Which one is best must be known before any is opened, because an open library stays in the process. Files of one folder
-// come in the order of LibrarySpec.files. What the system's loader may find elsewhere comes last.
+// candidates lists the files that there are of a library, the best first: those of folders that the user named, in
+// their order; then the newest. Which one is best must be known before any is opened, because an open library stays
+// in the process. Files of one folder come in the order of LibrarySpec.files. What the system's loader may find
+// elsewhere comes last.
 func (s search) candidates(p LibrarySpec, driver int) []candidate {
 	seen := map[string]bool{}
 	look := func(folders []string, by string) (found []candidate) {
@@ -87,8 +88,9 @@ func (s search) candidates(p LibrarySpec, driver int) []candidate {
 	return all
 }
 
-// candidate reads the version of a library from the name of its file, as in libcudnn.so.9.14.0, or from the Python package that it is
-// part of: site-packages/nvidia/cudnn/lib/libcudnn.so.9 next to site-packages/nvidia_cudnn_cu13-9.19.0.56.dist-info.
+// candidate reads the version of a library from the name of its file, as in libcudnn.so.9.14.0, or from the Python
+// package that it is part of: site-packages/nvidia/cudnn/lib/libcudnn.so.9 next to
+// site-packages/nvidia_cudnn_cu13-9.19.0.56.dist-info.
 func (p LibrarySpec) candidate(path, real string) candidate {
 	c := candidate{path: path}
 	_, suffix, _ := strings.Cut(filepath.Base(real), ".so.")

@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// files is a loader of text files: a line "FUNCTION NUMBER" is a function that returns the number, and a file without any doesn't open.
+// files is a loader of text files: a line "FUNCTION NUMBER" is a function that returns the number, and a file without
+// any doesn't open.
 type files struct {
 	opened []string // paths, with "global " before them where that was asked for
 	text   map[unsafe.Pointer]string
@@ -113,7 +114,8 @@ func TestLibraries(t *testing.T) {
 		broken := t.TempDir()
 		write(t, filepath.Join(broken, "libcudnn.so.9"), "broken")
 		in(t, broken)
-		if _, err := CuDNN.openWith(&files{}, 13000); !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), filepath.Join(broken, "libcudnn.so.9")) {
+		_, err := CuDNN.openWith(&files{}, 13000)
+		if !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), filepath.Join(broken, "libcudnn.so.9")) {
 			t.Errorf("error %v, want ErrNoLibrary with the file", err)
 		}
 		in(t, broken, second)
@@ -139,13 +141,15 @@ func TestLibraries(t *testing.T) {
 	})
 	t.Run("switched off", func(t *testing.T) {
 		in(t, NoLibraries)
-		if _, err := NCCL.openWith(&files{}, 13000); !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), "switched off") {
+		_, err := NCCL.openWith(&files{}, 13000)
+		if !errors.Is(err, ErrNoLibrary) || !strings.Contains(err.Error(), "switched off") {
 			t.Errorf("error %v, want that it is switched off", err)
 		}
 	})
 }
 
-// TestNewestLibrary has a system with cuDNN 9.14 and cuBLASLt 13.0, an environment of Python with later ones of CUDA 13, and one of CUDA 12.
+// TestNewestLibrary has a system with cuDNN 9.14 and cuBLASLt 13.0, an environment of Python with later ones of CUDA
+// 13, and one of CUDA 12.
 func TestNewestLibrary(t *testing.T) {
 	root := t.TempDir()
 	library := func(version int) string { return fmt.Sprintf("cudnnGetVersion %d\ncublasLtGetVersion %[1]d", version) }
@@ -171,7 +175,8 @@ func TestNewestLibrary(t *testing.T) {
 	cudnn12 := wheel("site12", "cudnn", "libcudnn.so.9", "nvidia_cudnn_cu12-9.2.1.18.dist-info", 90201)
 	blas12 := wheel("site12", "cublas", "libcublasLt.so.12", "nvidia_cublas_cu12-12.8.4.1.dist-info", 120804)
 	unknown := wheel("site", "cudnn", "libcudnn.so.9", "nvidia_nccl_cu13-2.30.7.dist-info", 99999)
-	s := search{folders: []string{filepath.Join(root, "nothing"), unknown, system, cudnn12, cudnn13, blas12, blas13}, loader: true}
+	nothing := filepath.Join(root, "nothing")
+	s := search{folders: []string{nothing, unknown, system, cudnn12, cudnn13, blas12, blas13}, loader: true}
 
 	for _, c := range []struct {
 		spec    LibrarySpec
@@ -194,7 +199,7 @@ func TestNewestLibrary(t *testing.T) {
 	}
 	t.Run("a folder that the user names is first", func(t *testing.T) {
 		s := s
-		s.named, s.by = []string{filepath.Join(root, "nothing"), cudnn12, cudnn13}, loaderVariable
+		s.named, s.by = []string{nothing, cudnn12, cudnn13}, loaderVariable
 		l, err := CuDNN.openIn(&files{}, s, 13000)
 		if err != nil {
 			t.Fatal(err)
@@ -221,8 +226,8 @@ func TestNewestLibrary(t *testing.T) {
 	})
 }
 
-// TestComponentsAndDependenciesAreOpenedFirst: cuDNN opens its components by name, and NVIDIA's run-time compiler while it works. The
-// system's loader must not take them from elsewhere.
+// TestComponentsAndDependenciesAreOpenedFirst: cuDNN opens its components by name, and NVIDIA's run-time compiler
+// while it works. The system's loader must not take them from elsewhere.
 func TestComponentsAndDependenciesAreOpenedFirst(t *testing.T) {
 	root := t.TempDir()
 	place := func(site, folder, file string) string {

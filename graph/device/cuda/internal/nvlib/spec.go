@@ -13,7 +13,7 @@ type LibrarySpec struct {
 
 	files       func(driver int) []string // its files' names, the best first, for a driver that knows CUDA version driver
 	components  []string                  // files that it opens by name: opened first, from its own folder
-	runtimeDeps []LibrarySpec             // libraries that it opens by name while it works: opened first, where they are found
+	runtimeDeps []LibrarySpec             // libraries that it opens by name while it works: opened first, if found
 	version     versionFunction
 	wheels      [2]string // Python packages that contain it, for CUDA 12 and 13
 	packages    string    // other sources of it
@@ -25,7 +25,8 @@ type versionFunction struct {
 	byPointer bool // int name(int *version) instead of size_t name(void)
 }
 
-// CUBLASLt multiplies matrices. That of CUDA 13 needs a driver that knows CUDA 13; that of CUDA 12 runs on newer drivers too.
+// CUBLASLt multiplies matrices. That of CUDA 13 needs a driver that knows CUDA 13; that of CUDA 12 runs on newer
+// drivers too.
 var CUBLASLt = LibrarySpec{
 	Name: "cuBLASLt",
 	files: func(driver int) []string {
@@ -39,8 +40,8 @@ var CUBLASLt = LibrarySpec{
 	FallbackNote: "matrix products take kernels of our own, which are slower",
 }
 
-// CuDNN has one file name for CUDA 12 and 13. It opens its components and NVIDIA's run-time compiler itself, from its own folder or
-// where the system's loader looks.
+// CuDNN has one file name for CUDA 12 and 13. It opens its components and NVIDIA's run-time compiler itself, from its
+// own folder or where the system's loader looks.
 var CuDNN = LibrarySpec{
 	Name:        "cuDNN",
 	files:       func(int) []string { return []string{"libcudnn.so.9"} },
