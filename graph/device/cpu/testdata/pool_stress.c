@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void delay(void);
 static int late_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
@@ -36,10 +37,17 @@ static unsigned long draw(unsigned long n) {
 	random_state ^= random_state << 17;
 	return random_state % n;
 }
-// At times lets all other threads run first.
+// At times waits, so that other threads come first: a little, and so many times until the system has let all others run, which takes
+// milliseconds where other processes compute.
+enum { YIELDS = 300 };
+static atomic_int yields;
 static void delay(void) {
-	if (draw(8) == 0)
+	if (draw(8))
+		return;
+	if (draw(50) == 0 && atomic_fetch_add(&yields, 1) < YIELDS)
 		sched_yield();
+	for (unsigned long spins = draw(2000); spins > 0; spins--)
+		__asm__ volatile("");
 }
 
 // While the gate is shut, new threads do not get to their function.
@@ -105,8 +113,7 @@ static void *caller(void *pool) {
 		struct loop l = {.n = sizes[draw(sizeof sizes / sizeof *sizes)], .uneven = draw(2)};
 		check_loop(pool, &l);
 		if (draw(50) == 0) // long enough for the workers to fall asleep
-			for (int i = 0; i < 300; i++)
-				sched_yield();
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	}
 	return NULL;
 }
@@ -139,8 +146,7 @@ int main(int argc, char **argv) {
 	} else if (!strcmp(name, "idle")) { // pools that are closed before, while and after their threads fall asleep
 		for (int k = 0; k < 200; k++) {
 			hd_pool *p = open_pool(THREADS);
-			for (unsigned long i = draw(500); i > 0; i--)
-				sched_yield();
+			nanosleep(&(struct timespec){.tv_nsec = (long)draw(200000)}, NULL);
 			if (draw(2))
 				check_loop(p, &(struct loop){.n = 1 + (long)draw(20)});
 			hd_pool_free(p);
