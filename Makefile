@@ -58,8 +58,8 @@ test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than tes
 test-nocgo: ## run the tests of a build without C
 	@CGO_ENABLED=0 $(MAKE) --no-print-directory test
 
-test-full: ## run every test, the long ones too (HISTDIST_FULL=1)
-	@$(CGO) HISTDIST_FULL=1 $(GO) test -timeout 120m -count=1 ./...
+test-full: ## run every test, the long ones too, a package at a time: some take 8 GB (HISTDIST_FULL=1)
+	@$(CGO) HISTDIST_FULL=1 $(GO) test -p 1 -timeout 120m -count=1 ./...
 
 race: ## run the compiler's and the executor's tests under the race detector
 	@$(CGO) if [ "$$cgo" = 0 ]; then echo "make race: the race detector needs a C compiler" >&2; exit 1; fi; \
