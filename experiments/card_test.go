@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/train"
 )
@@ -42,7 +42,7 @@ func TestCardIsOfTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := devices.Open(e.Config.Run.Device, 0)
+	d, err := catalog.Open(e.Config.Run.Device, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
@@ -62,7 +62,7 @@ func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ 
 	if err := e.openPairs(ctx); err != nil {
 		return nil, err
 	}
-	if e.devices, e.group, err = devices.OpenAll(c.Run.Device, c.Run.Threads); err != nil {
+	if e.devices, e.group, err = catalog.OpenAll(c.Run.Device, c.Run.Threads); err != nil {
 		return nil, fmt.Errorf("run.device: %w", err)
 	}
 	e.device = e.devices[0]

@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
@@ -179,7 +179,7 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	d, err := devices.Open(e.Config.Run.Device, 0)
+	d, err := catalog.Open(e.Config.Run.Device, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestAutoencoder(t *testing.T) {
 	if panel.Width < 4*64 || panel.Height != 64 {
 		t.Errorf("panel of %d×%d: want H&E and IHC of 64 pixels, each with what it is made into", panel.Width, panel.Height)
 	}
-	d, err := devices.Open("auto", 0)
+	d, err := catalog.Open("auto", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

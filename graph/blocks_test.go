@@ -17,7 +17,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // block is one case of blocks.safetensors: a layer of the reference with its inputs, parameters, output and gradients.
@@ -256,7 +256,7 @@ func maximum(x []float32) float64 {
 
 func TestBlocksEqualPyTorch(t *testing.T) {
 	list := blocks(t)
-	for _, name := range nettest.Names() {
+	for _, name := range networktest.Names() {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, name)
 			for _, b := range list {
@@ -291,7 +291,7 @@ const (
 const bfloat16KeyBias = 7e-2
 
 func TestBlocksInBFloat16(t *testing.T) {
-	for _, name := range nettest.Names() {
+	for _, name := range networktest.Names() {
 		d := open(t, name)
 		if !d.Has(device.BFloat16) {
 			continue
@@ -342,7 +342,7 @@ func TestTimestepsEqualDiffusers(t *testing.T) {
 	f := golden.Open(t, "blocks.safetensors")
 	var info map[string]string
 	f.MetadataJSON(t, "cases", &info)
-	for _, name := range nettest.Names() {
+	for _, name := range networktest.Names() {
 		d := open(t, name)
 		for c := range info {
 			if !strings.HasPrefix(c, "timesteps") {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
@@ -81,7 +81,7 @@ func (t *trainer) step(ctx context.Context, step int) (float32, error) {
 // Example builds, differentiates, compiles and trains a small network for 50 steps. The test beside it compares all
 // losses with PyTorch's.
 func Example() {
-	d, err := devices.Open("auto", 0)
+	d, err := catalog.Open("auto", 0)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -158,7 +158,7 @@ func zeros(shape tensor.Shape) *tensor.Dense {
 }
 
 func TestExampleEqualsPyTorch(t *testing.T) {
-	for _, name := range devices.Names() {
+	for _, name := range catalog.Names() {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, name)
 			trainer, err := newTrainer(d)
@@ -185,7 +185,7 @@ func TestExampleEqualsPyTorch(t *testing.T) {
 
 // open returns a device that is closed when the test ends.
 func open(t testing.TB, name string) device.Device {
-	d, err := devices.Open(name, 0)
+	d, err := catalog.Open(name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

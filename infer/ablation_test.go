@@ -6,12 +6,12 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // TestAblations: without all three parts nothing of the H&E is left in a result; without one of them the result is another.
 func TestAblations(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	latents := func(without infer.Without, m *imagefile.Image) []float32 {
 		s := quick()
 		s.Without = without

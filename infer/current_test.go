@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // outcome is what a run did with the jobs of a folder.
@@ -25,7 +25,7 @@ type outcome struct {
 
 // runner returns a function that translates a folder.
 func runner(t *testing.T, in, out string) func(change func(*infer.RunOptions)) outcome {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	return func(change func(*infer.RunOptions)) outcome {
 		t.Helper()
 		o := infer.RunOptions{Settings: quick(), Program: "histdist test"}
@@ -115,7 +115,7 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 	he, reference := filepath.Join(in, "a.png"), filepath.Join(ref, "a.PNG")
 	writeImage(t, he, picture(16, 16, 3))
 	writeImage(t, reference, picture(16, 16, 7))
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	run := func(reference string, panel bool) outcome {
 		t.Helper()
 		jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: out, Ending: ".png", Reference: reference, Panel: panel})
@@ -171,7 +171,7 @@ func remove(t *testing.T, path string) {
 func TestOutputsBelowTheInputAreNoInput(t *testing.T) {
 	in := folder(t)
 	out := filepath.Join(in, "out")
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, output := range []string{out, out, t.TempDir()} {
 		jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: output, Ending: ".jpg", Panel: true})
 		if err != nil {
@@ -210,7 +210,7 @@ func TestEverySettingIsPartOfTheOrigin(t *testing.T) {
 func TestQualityIsPartOfAJPEG(t *testing.T) {
 	in, out := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "a.jpg")
 	writeImage(t, in, picture(16, 16, 3))
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, step := range []struct{ quality, done int }{{90, 1}, {90, 0}, {40, 1}} {
 		s, err := p.Run(t.Context(), []infer.Job{{Input: in, Output: out}}, infer.RunOptions{Settings: quick(), Quality: step.quality, Replace: true})
 		if err != nil || s.Done != step.done {

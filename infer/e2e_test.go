@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // e2eCase is an entry of e2e.json.
@@ -103,7 +103,7 @@ func stored(t *testing.T, f *golden.File, name string) infer.Noise {
 func TestEqualsTheOfficialImplementation(t *testing.T) {
 	f := golden.Open(t, "e2e.safetensors")
 	cases := readCases(t)
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		p := newPipeline(t, d)
 		for name, c := range cases {
 			if d.Name() == "ref" && c.StepsInversion+c.StepsTranslation > 60 && os.Getenv("HISTDIST_FULL") == "" {

@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // damagedModel is a copy of the golden model, with its vision transformer, in which one weight has another value.
@@ -30,7 +30,7 @@ func damagedModel(t *testing.T, file, tensor string, value float32) string {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	nettest.Plant(t, path, tensor, 0, value)
+	networktest.Plant(t, path, tensor, 0, value)
 	return dir
 }
 
@@ -61,7 +61,7 @@ func TestDamagedWeightsMakeNoImage(t *testing.T) {
 		"text NaN":         {text, "text_model.final_layer_norm.bias", nan, "text encoder: " + damaged(text, "text_model.final_layer_norm.bias", "NaN: not finite")},
 		"ViT 1e30":         {image, "layernorm.bias", 1e30, "vision transformer: " + damaged(image, "layernorm.bias", "1e+30: too large")},
 	}
-	d, err := devices.Open("auto", 1)
+	d, err := catalog.Open("auto", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // quick are settings for tests of what is around the sampler.
@@ -89,7 +89,7 @@ func names(m map[string][]byte) []string {
 }
 
 func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := folder(t), filepath.Join(t.TempDir(), "out")
 	jobs := plan(t, in, out)
 	o := infer.RunOptions{Settings: quick(), Batch: 2}
@@ -123,7 +123,7 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 }
 
 func TestRunGoesOnAfterABadImage(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := folder(t), t.TempDir()
 	for name, text := range map[string]string{"empty.png": "", "text.jpg": "no image", "zz.tif": "II*\x00"} {
 		if err := os.WriteFile(filepath.Join(in, name), []byte(text), 0o644); err != nil {
@@ -162,7 +162,7 @@ func (s *stopping) Step([]infer.Job, infer.Event) {
 
 // A run that is stopped anywhere and started again gives what one gives that was not.
 func TestStoppedRunGoesOn(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	in := folder(t)
 	run := func(ctx context.Context, out string, r infer.Reporter) error {
 		_, err := p.Run(ctx, plan(t, in, out), infer.RunOptions{Settings: quick(), Report: r})
@@ -193,7 +193,7 @@ func TestStoppedRunGoesOn(t *testing.T) {
 }
 
 func TestPanelAndProvenance(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := t.TempDir(), t.TempDir()
 	a := filepath.Join(in, "a.png")
 	writeImage(t, a, picture(16, 16, 3))
@@ -231,7 +231,7 @@ func TestPanelAndProvenance(t *testing.T) {
 
 // Sizes that the VAE's strides don't divide are padded and cut back; those that they divide are as they are.
 func TestAnySize(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, size := range [][2]int{{16, 16}, {17, 9}, {8, 31}, {1, 40}} {
 		r, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{picture(size[0], size[1], 3)}, Settings: quick()})
 		if err != nil {
@@ -244,7 +244,7 @@ func TestAnySize(t *testing.T) {
 }
 
 func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
-	p := infer.New(openModel(t), infer.Options{Device: nettest.Open(t, "auto"), MemoryLimit: 16 << 20})
+	p := infer.New(openModel(t), infer.Options{Device: networktest.Open(t, "auto"), MemoryLimit: 16 << 20})
 	defer p.Close()
 	started := false
 	_, err := p.Translate(t.Context(), infer.Request{
@@ -260,7 +260,7 @@ func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	one := picture(16, 16, 3)
 	once := quick()
 	once.StepsInversion = 1
@@ -306,7 +306,7 @@ func notANumber(dst []float32, _, _, _ int) error {
 // The golden picture comes out of files as well.
 func TestFilesGiveTheOfficialPicture(t *testing.T) {
 	f := golden.Open(t, "e2e.safetensors")
-	p := newPipeline(t, nettest.Open(t, "auto"))
+	p := newPipeline(t, networktest.Open(t, "auto"))
 	for name, c := range readCases(t) {
 		if c.StepsInversion+c.StepsTranslation > 60 {
 			continue

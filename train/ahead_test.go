@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
-	"github.com/histdist/histdist/internal/remote"
+	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/train"
 )
 
@@ -22,12 +22,12 @@ func TestDrawnAhead(t *testing.T) {
 		var members []device.Device
 		var err error
 		for range n {
-			d, err := devices.Open("auto", 1)
+			d, err := catalog.Open("auto", 1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if far {
-				if d, err = remote.New(d); err != nil {
+				if d, err = walled.New(d); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -40,7 +40,7 @@ func TestDrawnAhead(t *testing.T) {
 		}
 		options.Device, options.Peers = members[0], members[1:]
 		if n > 1 {
-			if options.Group, err = devices.Group(members); err != nil {
+			if options.Group, err = catalog.Group(members); err != nil {
 				t.Fatal(err)
 			}
 		}

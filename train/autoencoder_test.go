@@ -19,7 +19,7 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -74,7 +74,7 @@ func untrained(t *testing.T) string {
 }
 
 func runAutoencoder(ctx context.Context, c train.Config, base string, threads int, o train.RunOptions) (train.Result, error) {
-	d, err := nettest.Fastest(threads)
+	d, err := networktest.Fastest(threads)
 	if err != nil {
 		return train.Result{}, err
 	}
@@ -94,7 +94,7 @@ func TestAutoencoderLoss(t *testing.T) {
 	const weight = 1e-3
 	m := openTiny(t)
 	c := m.VAE
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		config := autoencoderRun()
 		config.KLWeight, config.EMA, config.Accumulate = weight, false, 1
 		trainer, err := train.New(config, train.Options{Device: d, VAE: golden.Path(t, "tiny/vae")})
@@ -150,7 +150,7 @@ func TestAutoencoderLoss(t *testing.T) {
 
 // TestAutoencoderGradients compares the change of the loss along the gradient with the gradient's length.
 func TestAutoencoderGradients(t *testing.T) {
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		c := autoencoderRun()
 		// Plain descent: AdamW with beta2 = 0 and a large epsilon steps by lr/epsilon times the gradient.
 		const stepSize = 1e-3
@@ -230,7 +230,7 @@ func TestAutoencoderRun(t *testing.T) {
 		t.Errorf("validation %v", scores)
 	}
 
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	for _, ema := range []bool{false, true} {
 		s, err := train.MeasureLatents(t.Context(), result.Checkpoint, ema, d, source, 100)
 		if err != nil {
@@ -291,7 +291,7 @@ func latentsOf(t *testing.T, d device.Device, m *model.Model, s painted) (means,
 			t.Fatal(err)
 		}
 		in := tensor.New(tensor.WithShape(x.Shape[0], s.side, s.side, 3), tensor.WithBacking(x.Images))
-		out := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{e.Moments}, vm.Feeds{e.Image: in})[0]
+		out := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{e.Moments}, vm.Feeds{e.Image: in})[0]
 		mean, _, deviation := vae.Moments(out.Data, c)
 		for j, a := range mean {
 			means[j%c] += float64(a)
@@ -343,14 +343,14 @@ func TestResumeElsewhere(t *testing.T) {
 	}
 	c.KeepLast = 3
 	resume := train.Resume{Allowed: true}
-	if nettest.Names()[0] != "cpu" {
+	if networktest.Names()[0] != "cpu" {
 		t.Skip("a build with one device, or a test of another one")
 	}
 	_, err := runAutoencoder(t.Context(), c, base, 2, train.RunOptions{Folder: dir, Resume: resume})
 	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), "threads: 1 in the checkpoint, 2 now") {
 		t.Errorf("other threads: %v", err)
 	}
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	trainer, err := train.New(c, train.Options{Device: d, VAE: filepath.Join(base, "vae")})
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func TestResumeElsewhere(t *testing.T) {
 }
 
 func TestImagesThatDoNotFit(t *testing.T) {
-	trainer, err := train.New(autoencoderRun(), train.Options{Device: nettest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
+	trainer, err := train.New(autoencoderRun(), train.Options{Device: networktest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
 	if err != nil {
 		t.Fatal(err)
 	}

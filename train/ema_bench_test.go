@@ -6,14 +6,14 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 )
 
 // BenchmarkMovingAverage reports the bytes that the average reads and writes a second: 12 for a parameter.
 func BenchmarkMovingAverage(b *testing.B) {
-	d, err := devices.Open("auto", 0)
+	d, err := catalog.Open("auto", 0)
 	if err != nil {
 		b.Fatal(err)
 	}

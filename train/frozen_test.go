@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -43,7 +43,7 @@ func compute(t *testing.T, d device.Device, bind func(gorgonia.Nodes) error, par
 	if err := bind(params); err != nil {
 		t.Fatal(err)
 	}
-	return nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, vm.Feeds{in: x})[0].Data
+	return networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, vm.Feeds{in: x})[0].Data
 }
 
 // trainStep are the numbers that PyTorch draws for a training step after a seed, in training.py's order.
@@ -62,7 +62,7 @@ func trainStep(t *testing.T) (seed int64, f *golden.File, prefix string, shape [
 // TestFrozen compares each value of an example with its network, run by itself, and every number that is drawn with PyTorch's.
 func TestFrozen(t *testing.T) {
 	seed, draws, prefix, shape := trainStep(t)
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		m := openTiny(t)
 		f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Device: d, Prompt: "H&E", CacheBytes: 1 << 20})
 		if err != nil {
@@ -174,7 +174,7 @@ func visionStates(t *testing.T, d device.Device, m *model.Model, p train.Pairs) 
 
 func TestFrozenRefusesImages(t *testing.T) {
 	m := openTiny(t)
-	f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Device: nettest.Open(t, "ref"), Prompt: "H&E"})
+	f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Device: networktest.Open(t, "ref"), Prompt: "H&E"})
 	if err != nil {
 		t.Fatal(err)
 	}

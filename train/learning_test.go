@@ -7,7 +7,7 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -21,7 +21,7 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trainer, err := train.New(c, train.Options{Device: nettest.Open(t, nettest.Names()[0]), UNet: folder, Schedule: sdSchedule(t, c.Prediction)})
+	trainer, err := train.New(c, train.Options{Device: networktest.Open(t, networktest.Names()[0]), UNet: folder, Schedule: sdSchedule(t, c.Prediction)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -28,7 +28,7 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 	t.Helper()
 	members := make([]device.Device, n)
 	for i := range members {
-		d, err := nettest.Fastest(1)
+		d, err := networktest.Fastest(1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 	}
 	options := train.Options{Device: members[0], Peers: members[1:], UNet: network(t), Schedule: sdSchedule(t, c.Prediction)}
 	if n > 1 {
-		g, err := devices.Group(members)
+		g, err := catalog.Group(members)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,9 +105,9 @@ func TestDevicesResume(t *testing.T) {
 }
 
 func TestDevicesThatAreTooMany(t *testing.T) {
-	d := nettest.Open(t, "ref")
-	other := nettest.Open(t, "ref")
-	g, err := devices.Group([]device.Device{d, other})
+	d := networktest.Open(t, "ref")
+	other := networktest.Open(t, "ref")
+	g, err := catalog.Group([]device.Device{d, other})
 	if err != nil {
 		t.Fatal(err)
 	}

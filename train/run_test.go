@@ -27,7 +27,7 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -122,7 +122,7 @@ func tinyRun() train.Config {
 
 // setup is a trainer of the tiny network on a device.
 func setup(c train.Config, network string) (d device.Device, t *train.Trainer, err error) {
-	if d, err = nettest.Fastest(1); err != nil {
+	if d, err = networktest.Fastest(1); err != nil {
 		return nil, nil, err
 	}
 	t, err = setupOn(d, c, network)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -67,7 +67,7 @@ func accumulate(t *testing.T, trainer *train.Trainer, i int, g *rng.Torch) float
 
 // TestRecomputationChangesNoBit is why a run may be resumed with or without it.
 func TestRecomputationChangesNoBit(t *testing.T) {
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		c := tinyRun()
 		c.Accumulate = 1
 		_, want := trained(t, d, c, 6)
@@ -83,7 +83,7 @@ func TestRecomputationChangesNoBit(t *testing.T) {
 
 // TestBFloat16 follows the float32 run: 8 bits of precision are 0.4 % a rounding, of which a loss has many.
 func TestBFloat16(t *testing.T) {
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		if !d.Has(device.BFloat16) {
 			t.Skip("no bfloat16 here")
 		}
@@ -112,7 +112,7 @@ func TestBFloat16(t *testing.T) {
 
 // TestGradientsAddUp: halves of two equal micro-steps are the gradients of one, and what was discarded does not count.
 func TestGradientsAddUp(t *testing.T) {
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		c := tinyRun()
 		c.Accumulate = 1
 		one := tinyTrainer(t, d, c)
@@ -133,7 +133,7 @@ func TestGradientsAddUp(t *testing.T) {
 }
 
 func TestLossChangesNothing(t *testing.T) {
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	trainer := tinyTrainer(t, d, tinyRun())
 	e, err := noisy{length: 1}.Example(t.Context(), train.Position{}, train.Translation, rng.NewTorch(1))
 	if err != nil {
@@ -154,7 +154,7 @@ func TestLossChangesNothing(t *testing.T) {
 }
 
 func TestNewNamesWhatIsWrong(t *testing.T) {
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	net := network(t)
 	for name, test := range map[string]struct {
 		change func(*train.Config, *train.Options)
@@ -174,7 +174,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestExamplesThatDoNotFit(t *testing.T) {
-	trainer := tinyTrainer(t, nettest.Open(t, "ref"), tinyRun())
+	trainer := tinyTrainer(t, networktest.Open(t, "ref"), tinyRun())
 	for name, spoil := range map[string]func(*train.Example, *train.Draws){
 		"latents":   func(e *train.Example, _ *train.Draws) { e.Latents = e.Latents[1:] },
 		"condition": func(e *train.Example, _ *train.Draws) { e.Condition = e.Condition[1:] },
@@ -246,7 +246,7 @@ func (r recorded) Example(ctx context.Context, at train.Position, task train.Tas
 }
 
 func TestUpdateIsWhole(t *testing.T) {
-	trainer := tinyTrainer(t, nettest.Open(t, "ref"), tinyRun())
+	trainer := tinyTrainer(t, networktest.Open(t, "ref"), tinyRun())
 	accumulate(t, trainer, 0, rng.NewTorch(1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -60,7 +60,7 @@ func TestTrainingEqualsPyTorch(t *testing.T) {
 				}
 				return measureSensitivity(t, v, data, f)
 			})
-			nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+			networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 				got := record(t, d, v, data, f)
 				determined := allowance*moved()["parameters/1"] <= v.Steps[0].LRUsed
 				if !determined {
@@ -224,7 +224,7 @@ func sensitivity(t *testing.T, seed int64, variant string) map[string]float64 {
 // measureSensitivity is the same of this program, on the device that rounds as the reference does: a fast device's
 // algorithms must not widen what it is allowed.
 func measureSensitivity(t *testing.T, v variant, data references, f *golden.File) map[string]float64 {
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	still, moved := record(t, d, v, data, f), map[string]float64{}
 	for i := range nudges {
 		for quantity, tensors := range record(t, d, v, data.nudged(uint64(i)), f) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/experiments/demo"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/modelbench"
 	"github.com/histdist/histdist/graph/vm"
 )
@@ -38,7 +38,7 @@ again (training-sparing); --only chooses.`,
 			if o.Precision, err = vm.ParsePrecision(precision); err != nil {
 				return fmt.Errorf("--precision: %w", err)
 			}
-			if o.Device, err = devices.Open(device, threads); err != nil {
+			if o.Device, err = catalog.Open(device, threads); err != nil {
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
@@ -77,7 +77,7 @@ again (training-sparing); --only chooses.`,
 			return errors.Join(err, w.Flush())
 		},
 	}
-	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
+	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
 	c.Flags().StringVar(&precision, "precision", "float32", "float32 or bfloat16")
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
 	c.Flags().BoolVar(&o.LowMemory, "low-memory", false, "use less memory, in more time")

@@ -15,7 +15,7 @@ import (
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/modelbench"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/train"
@@ -23,7 +23,7 @@ import (
 
 // choices are the values that a shell offers for a flag, and for a key of an experiment, by the last part of its name. Some take others too.
 func choices() map[string][]string {
-	onDevice := slices.DeleteFunc(strings.Split(devices.Usage(), ", "), func(s string) bool { return s == "…" })
+	onDevice := slices.DeleteFunc(strings.Split(catalog.Usage(), ", "), func(s string) bool { return s == "…" })
 	eta := []string{"zero", "constant:", "linear", "cosine_min_10", "cosine_min_20", "cosine_min_30"}
 	return map[string][]string{
 		"device": onDevice, "devices": onDevice,

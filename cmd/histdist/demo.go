@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/experiments/demo"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -25,7 +25,7 @@ tissue alone, and puts the true stain beside it. Needs nothing and downloads not
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
-			d, err := devices.Open(device, threads)
+			d, err := catalog.Open(device, threads)
 			if err != nil {
 				return fmt.Errorf("--device: %w", err)
 			}
@@ -51,7 +51,7 @@ It took %.1f s. The model is small and knows synthetic tissue alone. With a mode
 		},
 	}
 	c.Flags().StringVar(&out, "out", "demo", "folder to write")
-	c.Flags().StringVar(&device, "device", "auto", devices.Usage())
+	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
 	c.AddCommand(demoMeasureCommand())
 	return c
@@ -65,7 +65,7 @@ func demoMeasureCommand() *cobra.Command {
 		Short: "measure how good the model in the binary is on tissue that it has not seen",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Device, err = devices.Open(device, 0); err != nil {
+			if o.Device, err = catalog.Open(device, 0); err != nil {
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
@@ -87,7 +87,7 @@ func demoMeasureCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&out, "out", "demo-eval", "folder to write")
-	f.StringVar(&device, "device", "auto", devices.Usage())
+	f.StringVar(&device, "device", "auto", catalog.Usage())
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")
 	f.IntVar(&o.Steps, "steps", demo.Steps, "of inversion and translation each")

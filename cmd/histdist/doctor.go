@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/modelbench"
@@ -28,8 +28,8 @@ second, how long an image takes. Put its output into a report of a problem.`,
 			if _, err := fmt.Fprintf(out, "%-14s %s\n%s", "histdist", version, hostinfo.Read()); err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "%-14s %s\n", "device cuda", devices.GPUs())
-			for _, line := range devices.GPULibraries() {
+			fmt.Fprintf(out, "%-14s %s\n", "device cuda", catalog.GPUs())
+			for _, line := range catalog.GPULibraries() {
 				fmt.Fprintf(out, "%-14s %s\n", "cuda library", line)
 			}
 			phikon, err := weights.FindModel(model.DefaultPhikon)
@@ -61,7 +61,7 @@ const (
 )
 
 func estimate(cmd *cobra.Command) (rate float64, tile time.Duration, err error) {
-	d, err := devices.Open("auto", 0)
+	d, err := catalog.Open("auto", 0)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 )
@@ -65,7 +65,7 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err
 		return err
 	}
 	e := c.Evaluate
-	d, err := devices.Open(e.Device, e.Threads)
+	d, err := catalog.Open(e.Device, e.Threads)
 	if err != nil {
 		return fmt.Errorf("--device: %w", err)
 	}

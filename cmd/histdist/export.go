@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/weights"
 )
 
@@ -34,7 +34,7 @@ networks of the model that it began with. 'histdist translate --model FOLDER' an
 				return fmt.Errorf("--max-shard-mib is %d: want 0 or more", shard)
 			}
 			o.MaxShardBytes = shard << 20
-			if o.Device, err = devices.Open("auto", 0); err != nil {
+			if o.Device, err = catalog.Open("auto", 0); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/train"
 )
 
@@ -72,7 +72,7 @@ lists them all.`,
 	}
 	f := command.Flags()
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
-	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+devices.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
+	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
 	f.StringVar(&every, "log-every", "0", "short for --set train.log-every=N: steps from one line to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead")
 	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, auto (latest, or a new run where there is none), or the checkpoint's folder")
 	f.BoolVar(&override, "override", false, "with --resume: go on under a changed configuration")

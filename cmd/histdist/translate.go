@@ -15,7 +15,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
@@ -81,7 +81,7 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	d, err := devices.Open(c.Device, c.Threads)
+	d, err := catalog.Open(c.Device, c.Threads)
 	if err != nil {
 		return fmt.Errorf("--device: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/modelbench"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 func TestRun(t *testing.T) {
@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	o := bench.Options{Device: nettest.Open(t, "auto"), Model: folder, Batch: 2, Size: 64, Steps: 2, Runs: 1}
+	o := bench.Options{Device: networktest.Open(t, "auto"), Model: folder, Batch: 2, Size: 64, Steps: 2, Runs: 1}
 	err := bench.Run(t.Context(), o, bench.Names(), func(r modelbench.Result) {
 		names = append(names, r.Name)
 		if !(r.Seconds > 0 && r.Compile > 0) || r.Arena <= 0 || r.Batch < 1 {

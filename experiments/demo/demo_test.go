@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // The model in the binary is whole, and small.
@@ -62,7 +62,7 @@ func TestExtract(t *testing.T) {
 // A demonstration makes its files, the same ones each time, and a model that can be inspected.
 func TestRun(t *testing.T) {
 	folder := t.TempDir()
-	d := nettest.Open(t, "auto")
+	d := networktest.Open(t, "auto")
 	var made [2][]byte
 	for i := range made {
 		r, err := demo.Run(t.Context(), folder, demo.Options{Device: d, Steps: 2})
@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 
 // A copy of the H&E is nothing like the stain, and the mean colour has no structure; that much is so whatever the model.
 func TestMeasure(t *testing.T) {
-	o := demo.MeasureOptions{Pieces: 3, Ablation: 2, Steps: 2, Device: nettest.Open(t, "auto")}
+	o := demo.MeasureOptions{Pieces: 3, Ablation: 2, Steps: 2, Device: networktest.Open(t, "auto")}
 	folder := filepath.Join(t.TempDir(), "eval")
 	rows, err := demo.Measure(t.Context(), folder, o)
 	if err != nil {

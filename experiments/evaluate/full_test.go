@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // The networks of the paper at full size, with weights by formula in files of the published names: equal pictures are perfect, a copy of the
@@ -20,7 +20,7 @@ func TestFullNetworks(t *testing.T) {
 	if os.Getenv("HISTDIST_FULL") == "" {
 		t.Skip("minutes: HISTDIST_FULL=1 runs it")
 	}
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	files := t.TempDir()
 	for network, name := range map[string]string{
 		"fid_inception": "pt_inception-2015-12-05-6726825d.safetensors",
@@ -39,7 +39,7 @@ func TestFullNetworks(t *testing.T) {
 	t.Setenv("HF_HOME", t.TempDir())
 	folder, _ := tissue(t, 10, 96)
 	networks := func() []evaluate.Network {
-		return evaluate.Networks(map[features.Kind]string{features.Phikon: golden.Path(t, "tiny-phikon")}, files, features.Options{Device: nettest.Open(t, "auto")})
+		return evaluate.Networks(map[features.Kind]string{features.Phikon: golden.Path(t, "tiny-phikon")}, files, features.Options{Device: networktest.Open(t, "auto")})
 	}
 	for set, test := range map[string]func(*testing.T, *evaluate.Results){"real": perfect, "he": floor} {
 		o := options(t, folder, filepath.Join(folder, set))

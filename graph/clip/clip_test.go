@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 func newNetwork(t *testing.T, ids golden.Tensor[int64]) *clip.Network {
@@ -23,14 +23,14 @@ func newNetwork(t *testing.T, ids golden.Tensor[int64]) *clip.Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nettest.Bind(t, n.Scope.Params(), "tiny/text_encoder", weights.Mapping{Ignore: clip.Ignore})
+	networktest.Bind(t, n.Scope.Params(), "tiny/text_encoder", weights.Mapping{Ignore: clip.Ignore})
 	return n
 }
 
 func TestHiddenStatesEqualTransformers(t *testing.T) {
 	f := golden.Open(t, "text.safetensors")
 	ids := f.Int64(t, "ids")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n := newNetwork(t, ids)
 		outputs, names := gorgonia.Nodes{n.LastHiddenState}, []string{"last_hidden_state"}
 		for _, name := range f.Names() {
@@ -38,7 +38,7 @@ func TestHiddenStatesEqualTransformers(t *testing.T) {
 				outputs, names = append(outputs, n.Scope.Marked(tap)), append(names, name)
 			}
 		}
-		got := nettest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.IDs: nettest.IDs(ids)})
+		got := networktest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.IDs: networktest.IDs(ids)})
 		for i, name := range names {
 			t.Run(name, func(t *testing.T) {
 				golden.Within(t, got[i].Data, f.Float32(t, name).Data, f.Tolerance(t, strings.TrimPrefix(name, "tap/")))
@@ -50,12 +50,12 @@ func TestHiddenStatesEqualTransformers(t *testing.T) {
 func TestBFloat16(t *testing.T) {
 	f := golden.Open(t, "text.safetensors")
 	ids := f.Int64(t, "ids")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		if !d.Has(device.BFloat16) {
 			t.Skip("the device has no bfloat16")
 		}
 		n := newNetwork(t, ids)
-		nettest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, vm.Feeds{n.IDs: nettest.IDs(ids)}, f.Float32(t, "last_hidden_state").Data)
+		networktest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)}, f.Float32(t, "last_hidden_state").Data)
 	})
 }
 
@@ -63,14 +63,14 @@ func TestIDsOutsideTheVocabulary(t *testing.T) {
 	f := golden.Open(t, "text.safetensors")
 	ids := f.Int64(t, "ids")
 	ids.Data[0] = 1 << 30
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n := newNetwork(t, ids)
 		p, err := vm.Compile(gorgonia.Nodes{n.LastHiddenState}, vm.Options{Device: d})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		if _, err := p.Run(t.Context(), vm.Feeds{n.IDs: nettest.IDs(ids)}); err == nil {
+		if _, err := p.Run(t.Context(), vm.Feeds{n.IDs: networktest.IDs(ids)}); err == nil {
 			t.Error("an id outside the vocabulary is no error")
 		}
 	})

@@ -19,7 +19,7 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 )
@@ -74,7 +74,7 @@ func open(t *testing.T) (device.Device, vm.Precision) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := devices.Open(*deviceName, 0)
+	d, err := catalog.Open(*deviceName, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/vm"
 )
 
@@ -21,11 +21,11 @@ func TestFullSizeUNet(t *testing.T) {
 	}
 	// Float32 rounding, of Winograd F(4×4) in the 3×3 convolutions, through some 250 layers that each keep the scale.
 	const tolerance = 5e-5
-	names := devices.Names()
+	names := catalog.Names()
 	var values []*tensor.Dense
 	var want []float32
 	for i := len(names) - 1; i >= 0; i-- { // ref is the last name
-		d, err := devices.Open(names[i], 0)
+		d, err := catalog.Open(names[i], 0)
 		if err != nil {
 			t.Fatal(err)
 		}

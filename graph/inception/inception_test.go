@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/interpolate"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // variants names the networks of the golden file.
@@ -21,9 +21,9 @@ func variants() map[string]inception.Variant {
 
 // TestFeaturesEqualPyTorch compares both variants with pytorch_fid's and torchvision's networks, block by block.
 func TestFeaturesEqualPyTorch(t *testing.T) {
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	x := pixels(t, f.Uint8(t, "images"))
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for name, variant := range variants() {
 			t.Run(name, func(t *testing.T) {
 				n, err := inception.Build(variant, x.Shape[0])
@@ -35,7 +35,7 @@ func TestFeaturesEqualPyTorch(t *testing.T) {
 					t.Fatal(err)
 				}
 				outputs := append(gorgonia.Nodes{n.Pool3}, n.Blocks[:]...)
-				got := nettest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.Pixels: nettest.Dense(x)})
+				got := networktest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.Pixels: networktest.Dense(x)})
 				f.Compare(t, name, "pool3_2048", got[0].Data)
 				for i, quantity := range []string{"block0_channel_means", "block1_channel_means", "block2_channel_means"} {
 					f.Compare(t, name, quantity, channelMeans(got[i+1]))
@@ -74,9 +74,9 @@ func channelMeans(x golden.Tensor[float32]) []float32 {
 }
 
 func TestBFloat16(t *testing.T) {
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	x := pixels(t, f.Uint8(t, "images"))
-	d := nettest.Open(t, "auto")
+	d := networktest.Open(t, "auto")
 	if !d.Has(device.BFloat16) {
 		t.Skip("the device has no bfloat16")
 	}
@@ -89,8 +89,8 @@ func TestBFloat16(t *testing.T) {
 	if err := n.Folds.Fold(); err != nil {
 		t.Fatal(err)
 	}
-	got := nettest.Compute(t, vm.Options{Device: d, Precision: vm.BFloat16}, gorgonia.Nodes{n.Pool3}, vm.Feeds{n.Pixels: nettest.Dense(x)})
-	if off := nettest.Relative(t, got[0].Data, f.Float32(t, name+"/pool3_2048").Data); !(off <= 2e-2) {
+	got := networktest.Compute(t, vm.Options{Device: d, Precision: vm.BFloat16}, gorgonia.Nodes{n.Pool3}, vm.Feeds{n.Pixels: networktest.Dense(x)})
+	if off := networktest.Relative(t, got[0].Data, f.Float32(t, name+"/pool3_2048").Data); !(off <= 2e-2) {
 		t.Errorf("relative difference %.3g, want at most 2e-2", off)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // configurations is a folder with nothing but the configurations of the reference's tiny networks.
@@ -224,7 +224,7 @@ func TestRescaleLatents(t *testing.T) {
 	if err != nil || scaled.ScalingFactor != model.ScalingFactor {
 		t.Errorf("scaling_factor %g, %v", scaled.ScalingFactor, err)
 	}
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	side := 4 * c.Factor()
 	g := rng.NewTorch(1)
 	image, latents := normal(g, 1, side, side, c.InChannels), normal(g, 1, 4, 4, n)
@@ -282,7 +282,7 @@ func encodeWith(t *testing.T, d device.Device, folder string, c vae.Config, imag
 	if err := store.Bind(e.Scope.Params(), weights.Mapping{Ignore: vae.IsDecoder}); err != nil {
 		t.Fatal(err)
 	}
-	return nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{e.Moments}, vm.Feeds{e.Image: image})[0].Data
+	return networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{e.Moments}, vm.Feeds{e.Image: image})[0].Data
 }
 
 func decodeWith(t *testing.T, d device.Device, folder string, c vae.Config, latents *tensor.Dense) []float32 {
@@ -300,7 +300,7 @@ func decodeWith(t *testing.T, d device.Device, folder string, c vae.Config, late
 	if err := store.Bind(n.Scope.Params(), weights.Mapping{Ignore: func(name string) bool { return !vae.IsDecoder(name) }}); err != nil {
 		t.Fatal(err)
 	}
-	return nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Image}, vm.Feeds{n.Latents: latents})[0].Data
+	return networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Image}, vm.Feeds{n.Latents: latents})[0].Data
 }
 
 // byteIDs are transformers' ids of texts.

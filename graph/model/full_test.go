@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights/formula"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // full is the golden file of the networks at full size, whose weights and inputs are made by formula.
@@ -79,7 +79,7 @@ func (f *full) compute(t *testing.T, d device.Device, model string, s *op.Scope,
 		t.Fatal(err)
 	}
 	defer m.Close()
-	return nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, feeds)[0]
+	return networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, feeds)[0]
 }
 
 func (f *full) compare(t *testing.T, name string, got golden.Tensor[float32]) {
@@ -108,15 +108,15 @@ func TestFullSize(t *testing.T) {
 	f := openFull(t)
 	root3 := math.Sqrt(3)
 	// ref takes minutes at this size and is compared at the small one.
-	d := nettest.Open(t, "auto")
+	d := networktest.Open(t, "auto")
 	runUNet := func(t *testing.T, sample, context golden.Tensor[float32], timestep float32) golden.Tensor[float32] {
 		n, err := unet.Build(unet.SD15(), unet.Size{Batch: 1, Height: sample.Shape[1], Width: sample.Shape[2], Tokens: context.Shape[1]})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f.compute(t, d, "unet", n.Scope, n.Output, vm.Feeds{
-			n.Sample: nettest.Dense(sample), n.Context: nettest.Dense(context),
-			n.Timesteps: nettest.Dense(golden.Tensor[float32]{Shape: []int{1}, Data: []float32{timestep}}),
+			n.Sample: networktest.Dense(sample), n.Context: networktest.Dense(context),
+			n.Timesteps: networktest.Dense(golden.Tensor[float32]{Shape: []int{1}, Data: []float32{timestep}}),
 		})
 	}
 	t.Run("unet 16", func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestFullSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.compare(t, "vae/moments", f.compute(t, d, "vae", e.Scope, e.Moments, vm.Feeds{e.Image: nettest.Dense(x)}))
+		f.compare(t, "vae/moments", f.compute(t, d, "vae", e.Scope, e.Moments, vm.Feeds{e.Image: networktest.Dense(x)}))
 	})
 	t.Run("vae decoder", func(t *testing.T) {
 		x := f.input("latent", root3, 1, 4, 16, 16)
@@ -142,7 +142,7 @@ func TestFullSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.compare(t, "vae/decoded", f.compute(t, d, "vae", n.Scope, n.Image, vm.Feeds{n.Latents: nettest.Dense(x)}))
+		f.compare(t, "vae/decoded", f.compute(t, d, "vae", n.Scope, n.Image, vm.Feeds{n.Latents: networktest.Dense(x)}))
 	})
 	t.Run("vit", func(t *testing.T) {
 		n, err := vit.Build(vit.Phikon(), 1)
@@ -150,7 +150,7 @@ func TestFullSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		x := f.input("pixels", root3, 1, 3, 224, 224)
-		f.compare(t, "vit/last_hidden_state", f.compute(t, d, "vit", n.Scope, n.LastHiddenState, vm.Feeds{n.Pixels: nettest.Dense(x)}))
+		f.compare(t, "vit/last_hidden_state", f.compute(t, d, "vit", n.Scope, n.LastHiddenState, vm.Feeds{n.Pixels: networktest.Dense(x)}))
 	})
 	t.Run("text", func(t *testing.T) {
 		ids := f.Int64(t, "text/input_ids")
@@ -158,6 +158,6 @@ func TestFullSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.compare(t, "text/last_hidden_state", f.compute(t, d, "text", n.Scope, n.LastHiddenState, vm.Feeds{n.IDs: nettest.IDs(ids)}))
+		f.compare(t, "text/last_hidden_state", f.compute(t, d, "text", n.Scope, n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)}))
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/finite"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // copyOf copies a folder so that a test may damage it.
@@ -164,7 +164,7 @@ func TestInspectSick(t *testing.T) {
 func TestEveryWeightIsLookedAt(t *testing.T) {
 	for name, value := range map[string]float32{"NaN: not finite": float32(math.NaN()), "1e+30: too large": 1e30} {
 		dir := copyOf(t, golden.Path(t, "tiny"))
-		nettest.Plant(t, filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), "decoder.conv_out.bias", 1, value)
+		networktest.Plant(t, filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), "decoder.conv_out.bias", 1, value)
 		r, err := model.Inspect(dir, model.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -4,11 +4,11 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/graph/modelbench"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 func TestRun(t *testing.T) {
-	o := modelbench.Options{Device: nettest.Open(t, "auto"), Only: []string{"vit"}, Runs: 1}
+	o := modelbench.Options{Device: networktest.Open(t, "auto"), Only: []string{"vit"}, Runs: 1}
 	if o.Device.Name() == "ref" {
 		t.Skip("takes minutes in plain Go")
 	}

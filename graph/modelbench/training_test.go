@@ -5,7 +5,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // TestTrainingStep runs a training step of a small network in the process's memory and outside of it.
@@ -25,6 +25,6 @@ func TestTrainingStep(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
-	nettest.EachDevice(t, test)
-	t.Run("remote", func(t *testing.T) { test(t, nettest.Open(t, nettest.Remote())) })
+	networktest.EachDevice(t, test)
+	t.Run("walled", func(t *testing.T) { test(t, networktest.Open(t, networktest.Walled())) })
 }

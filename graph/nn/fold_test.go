@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 func let(t testing.TB, n *gorgonia.Node, values ...float32) {
@@ -25,7 +25,7 @@ func let(t testing.TB, n *gorgonia.Node, values ...float32) {
 
 // TestConvNormByDefinition compares with (w·x − mean)/√(variance + eps)·weight + bias, for one channel and one pixel.
 func TestConvNormByDefinition(t *testing.T) {
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	rapid.Check(t, func(r *rapid.T) {
 		draw := func(name string, low, high float32) float32 { return rapid.Float32Range(low, high).Draw(r, name) }
 		x, w := draw("x", -4, 4), draw("w", -4, 4)
@@ -36,7 +36,7 @@ func TestConvNormByDefinition(t *testing.T) {
 			in, more := s.Input("x", 1, 1, 1, 1), s.Input("residual", 1, 1, 1, 1)
 			y := folds.ConvNorm(s.Sub("conv"), s.Sub("bn"), in, 1, op.Geometry{KH: 1, KW: 1, Stride: 1}, eps, more)
 			one := func(v float32) *tensor.Dense {
-				return nettest.Dense(golden.Tensor[float32]{Shape: []int{1, 1, 1, 1}, Data: []float32{v}})
+				return networktest.Dense(golden.Tensor[float32]{Shape: []int{1, 1, 1, 1}, Data: []float32{v}})
 			}
 			return s, folds, y, vm.Feeds{in: one(x), more: one(residual)}
 		}
@@ -50,7 +50,7 @@ func TestConvNormByDefinition(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := (float64(w)*float64(x)-float64(mean))/math.Sqrt(float64(variance)+eps)*float64(gamma) + float64(beta) + float64(residual)
-		got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{y}, feeds)[0].Data[0]
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{y}, feeds)[0].Data[0]
 		if math.Abs(float64(got)-want) > 1e-6*(16+math.Abs(float64(gamma))*20/math.Sqrt(float64(variance)+eps)) {
 			r.Fatalf("%v, want %v", got, want)
 		}
@@ -58,7 +58,7 @@ func TestConvNormByDefinition(t *testing.T) {
 		if err := other.Share(folds); err != nil {
 			t.Fatal(err)
 		}
-		if shared := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{y}, feeds)[0].Data[0]; shared != got {
+		if shared := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{y}, feeds)[0].Data[0]; shared != got {
 			r.Fatalf("%v with shared values, want %v", shared, got)
 		}
 	})
@@ -74,8 +74,8 @@ func TestScaledLinearByDefinition(t *testing.T) {
 	if err := folds.Fold(); err != nil {
 		t.Fatal(err)
 	}
-	got := nettest.Compute(t, vm.Options{Device: nettest.Open(t, "ref")}, gorgonia.Nodes{y},
-		vm.Feeds{x: nettest.Dense(golden.Tensor[float32]{Shape: []int{1, 2}, Data: []float32{1, 10}})})[0].Data
+	got := networktest.Compute(t, vm.Options{Device: networktest.Open(t, "ref")}, gorgonia.Nodes{y},
+		vm.Feeds{x: networktest.Dense(golden.Tensor[float32]{Shape: []int{1, 2}, Data: []float32{1, 10}})})[0].Data
 	golden.Within(t, got, []float32{0.5 * (1 + 20 + 10), -2 * (3 + 40 + 20)}, golden.Tolerance{})
 }
 

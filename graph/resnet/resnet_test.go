@@ -10,15 +10,15 @@ import (
 	"github.com/histdist/histdist/graph/resnet"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // TestMeansEqualTorchvision compares the channel means of all four stages with torchvision's ResNet-50.
 func TestMeansEqualTorchvision(t *testing.T) {
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	images := f.Uint8(t, "images")
 	x := golden.Tensor[float32]{Shape: images.Shape, Data: resnet.PreprocessPHV(images.Data)}
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n, err := resnet.Build(x.Shape[0], x.Shape[1], x.Shape[2])
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func TestMeansEqualTorchvision(t *testing.T) {
 		if err := n.Folds.Fold(); err != nil {
 			t.Fatal(err)
 		}
-		got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Means}, vm.Feeds{n.Pixels: nettest.Dense(x)})[0]
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Means}, vm.Feeds{n.Pixels: networktest.Dense(x)})[0]
 		at := 0
 		for i, channels := range resnet.Channels() {
 			var layer []float32

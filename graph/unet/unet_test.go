@@ -15,7 +15,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // goldenCase is a network built for one case of the golden file, with its weights and feeds.
@@ -36,9 +36,9 @@ func newCase(t *testing.T, f *golden.File, name string) goldenCase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nettest.Bind(t, n.Scope.Params(), "tiny/unet", weights.Mapping{})
+	networktest.Bind(t, n.Scope.Params(), "tiny/unet", weights.Mapping{})
 	return goldenCase{Network: n, file: f, name: name, feeds: vm.Feeds{
-		n.Sample: nettest.Dense(sample), n.Context: nettest.Dense(context), n.Timesteps: nettest.Numbers(f.Int64(t, name+"/timesteps")),
+		n.Sample: networktest.Dense(sample), n.Context: networktest.Dense(context), n.Timesteps: networktest.Numbers(f.Int64(t, name+"/timesteps")),
 	}}
 }
 
@@ -66,7 +66,7 @@ func (c goldenCase) want(t *testing.T, quantity string) golden.Tensor[float32] {
 
 func TestOutputsEqualDiffusers(t *testing.T) {
 	f := golden.Open(t, "unet.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for _, name := range cases(f) {
 			t.Run(name, func(t *testing.T) {
 				c := newCase(t, f, name)
@@ -83,7 +83,7 @@ func TestOutputsEqualDiffusers(t *testing.T) {
 					}
 					outputs, quantities = append(outputs, marked), append(quantities, "tap/"+tap)
 				}
-				got := nettest.Compute(t, vm.Options{Device: d}, outputs, c.feeds)
+				got := networktest.Compute(t, vm.Options{Device: d}, outputs, c.feeds)
 				for i, q := range quantities {
 					tolerance := "output " + name
 					if tap, ok := strings.CutPrefix(q, "tap/"); ok {
@@ -102,7 +102,7 @@ func TestGradientsEqualDiffusers(t *testing.T) {
 	f := golden.Open(t, "unet.safetensors")
 	var parameters []string
 	f.MetadataJSON(t, "parameters", &parameters)
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for _, name := range cases(f) {
 			if !f.Has(name + "/loss") {
 				continue
@@ -112,7 +112,7 @@ func TestGradientsEqualDiffusers(t *testing.T) {
 					c := newCase(t, f, name)
 					target := c.want(t, "target")
 					goal := c.Scope.Input("target", target.Shape...)
-					c.feeds[goal] = nettest.Dense(target)
+					c.feeds[goal] = networktest.Dense(target)
 					loss := op.MSE{}.Apply(c.Scope, c.Output, goal, nil)
 					if err := c.Scope.Err(); err != nil {
 						t.Fatal(err)
@@ -125,7 +125,7 @@ func TestGradientsEqualDiffusers(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got := nettest.Compute(t, vm.Options{Device: d, Recompute: recompute}, append(gorgonia.Nodes{loss}, grads...), c.feeds)
+					got := networktest.Compute(t, vm.Options{Device: d, Recompute: recompute}, append(gorgonia.Nodes{loss}, grads...), c.feeds)
 					compareGradients(t, c, parameters, got)
 				})
 			}
@@ -162,14 +162,14 @@ func compareGradients(t *testing.T, c goldenCase, parameters []string, got []gol
 
 func TestBFloat16(t *testing.T) {
 	f := golden.Open(t, "unet.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		if !d.Has(device.BFloat16) {
 			t.Skip("the device has no bfloat16")
 		}
 		for _, name := range cases(f) {
 			t.Run(name, func(t *testing.T) {
 				c := newCase(t, f, name)
-				nettest.BFloat16(t, d, c.Scope.Params(), c.Output, c.feeds, c.want(t, "output").Data)
+				networktest.BFloat16(t, d, c.Scope.Params(), c.Output, c.feeds, c.want(t, "output").Data)
 			})
 		}
 	})
@@ -183,7 +183,7 @@ func TestWiden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Within(t, weight, after.Data, golden.Tolerance{})
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		sample := golden.NHWC(f.Float32(t, "sample"))
 		s := op.NewScope("conv_in")
 		x := s.Input("sample", sample.Shape...)
@@ -193,8 +193,8 @@ func TestWiden(t *testing.T) {
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}
-		got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, vm.Feeds{
-			x: nettest.Dense(sample), w: nettest.Dense(kernel), b: nettest.Dense(f.Float32(t, "before/bias")),
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{out}, vm.Feeds{
+			x: networktest.Dense(sample), w: networktest.Dense(kernel), b: networktest.Dense(f.Float32(t, "before/bias")),
 		})
 		golden.Within(t, got[0].Data, golden.NHWC(f.Float32(t, "output")).Data, f.Tolerance(t, "conv_in output"))
 	})

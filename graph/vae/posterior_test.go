@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // posteriors lists the cases with a sample: the images, and moments beyond the clamp.
@@ -64,7 +64,7 @@ func TestMomentsEqualDiffusers(t *testing.T) {
 
 func TestSampleEqualsDiffusers(t *testing.T) {
 	f := golden.Open(t, "vae.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for _, name := range posteriors(f) {
 			t.Run(name, func(t *testing.T) {
 				moments, noise := golden.NHWC(f.Float32(t, name+"/moments")), golden.NHWC(f.Float32(t, name+"/noise"))
@@ -74,8 +74,8 @@ func TestSampleEqualsDiffusers(t *testing.T) {
 				if err := s.Err(); err != nil {
 					t.Fatal(err)
 				}
-				got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{sample},
-					vm.Feeds{m: nettest.Dense(moments), n: nettest.Dense(noise)})[0]
+				got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{sample},
+					vm.Feeds{m: networktest.Dense(moments), n: networktest.Dense(noise)})[0]
 				want := golden.NHWC(f.Float32(t, name+"/sample"))
 				mean, _, std := vae.Moments(moments.Data, noise.Shape[3])
 				closely(t, got.Data, want.Data, func(i int) float64 {
@@ -90,7 +90,7 @@ func TestSampleEqualsDiffusers(t *testing.T) {
 // (variance − 1)/2N where the logarithm is not clamped.
 func TestDivergence(t *testing.T) {
 	f := golden.Open(t, "vae.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for _, name := range posteriors(f) {
 			t.Run(name, func(t *testing.T) {
 				moments := golden.NHWC(f.Float32(t, name+"/moments"))
@@ -106,7 +106,7 @@ func TestDivergence(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := nettest.Compute(t, vm.Options{Device: d}, append(gorgonia.Nodes{kl}, grads...), vm.Feeds{m: nettest.Dense(moments)})
+				got := networktest.Compute(t, vm.Options{Device: d}, append(gorgonia.Nodes{kl}, grads...), vm.Feeds{m: networktest.Dense(moments)})
 				want := 0.0
 				for i := range mean.Data {
 					a, v := float64(mean.Data[i]), float64(logvar.Data[i])

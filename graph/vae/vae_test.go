@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // folders are one autoencoder, as diffusers saves it today and as it did before 0.12.
@@ -60,7 +60,7 @@ func decoder(t *testing.T, c vae.Config, latents golden.Tensor[float32]) half {
 
 // check compares all outputs, and the marked values that the file has, with the file's.
 func (h half) check(t *testing.T, d device.Device, f *golden.File, folder, image string, in golden.Tensor[float32]) {
-	nettest.Bind(t, h.scope.Params(), folder, weights.Mapping{Rename: vae.Rename, Ignore: h.leftover})
+	networktest.Bind(t, h.scope.Params(), folder, weights.Mapping{Rename: vae.Rename, Ignore: h.leftover})
 	for _, name := range f.Names() {
 		tap, ok := strings.CutPrefix(name, image+"/tap/")
 		if ok && !strings.HasSuffix(tap, "conv_norm_out") { // is behind its SiLU in our graph
@@ -69,7 +69,7 @@ func (h half) check(t *testing.T, d device.Device, f *golden.File, folder, image
 			}
 		}
 	}
-	got := nettest.Compute(t, vm.Options{Device: d}, h.outputs, vm.Feeds{h.in: nettest.Dense(in)})
+	got := networktest.Compute(t, vm.Options{Device: d}, h.outputs, vm.Feeds{h.in: networktest.Dense(in)})
 	for i, name := range h.names {
 		t.Run(name, func(t *testing.T) {
 			want := golden.NHWC(f.Float32(t, image+"/"+name))
@@ -103,7 +103,7 @@ func scaled(latents golden.Tensor[float32], c vae.Config) golden.Tensor[float32]
 
 func TestEqualsDiffusers(t *testing.T) {
 	f := golden.Open(t, "vae.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		for _, folder := range folders {
 			c := config(t, folder)
 			for _, image := range images(f) {
@@ -123,7 +123,7 @@ func TestEqualsDiffusers(t *testing.T) {
 func TestBFloat16(t *testing.T) {
 	f := golden.Open(t, "vae.safetensors")
 	c := config(t, folders[0])
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		if !d.Has(device.BFloat16) {
 			t.Skip("the device has no bfloat16")
 		}
@@ -132,10 +132,10 @@ func TestBFloat16(t *testing.T) {
 			half
 			in golden.Tensor[float32]
 		}{{encoder(t, c, x), x}, {decoder(t, c, z), z}} {
-			nettest.Bind(t, h.scope.Params(), folders[0], weights.Mapping{Ignore: h.leftover})
+			networktest.Bind(t, h.scope.Params(), folders[0], weights.Mapping{Ignore: h.leftover})
 			t.Run(h.names[0], func(t *testing.T) {
-				feeds := vm.Feeds{h.half.in: nettest.Dense(h.in)}
-				nettest.BFloat16(t, d, h.scope.Params(), h.outputs[0], feeds, golden.NHWC(f.Float32(t, "0/"+h.names[0])).Data)
+				feeds := vm.Feeds{h.half.in: networktest.Dense(h.in)}
+				networktest.BFloat16(t, d, h.scope.Params(), h.outputs[0], feeds, golden.NHWC(f.Float32(t, "0/"+h.names[0])).Data)
 			})
 		}
 	})
@@ -146,7 +146,7 @@ func TestGradients(t *testing.T) {
 	f := golden.Open(t, "vae.safetensors")
 	c := config(t, folders[0])
 	var first []golden.Tensor[float32]
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		x := golden.NHWC(f.Float32(t, "0/image"))
 		s := op.NewScope("vae")
 		in := s.Input("image", x.Shape...)
@@ -156,19 +156,19 @@ func TestGradients(t *testing.T) {
 		if err := s.Err(); err != nil {
 			t.Fatal(err)
 		}
-		nettest.Bind(t, s.Params(), folders[0], weights.Mapping{})
+		networktest.Bind(t, s.Params(), folders[0], weights.Mapping{})
 		grads, err := graph.Gradients(loss, s.Params()...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := nettest.Compute(t, vm.Options{Device: d, Recompute: true}, grads, vm.Feeds{in: nettest.Dense(x)})
+		got := networktest.Compute(t, vm.Options{Device: d, Recompute: true}, grads, vm.Feeds{in: networktest.Dense(x)})
 		if first == nil {
 			first = got
 			return
 		}
 		for i, p := range s.Params() {
 			// 100 times float32's rounding, and for gradients that are 0 in theory 1e-6 of the largest that occur.
-			if off := nettest.Relative(t, got[i].Data, first[i].Data); !(off <= 1e-4) && !small(first[i].Data) {
+			if off := networktest.Relative(t, got[i].Data, first[i].Data); !(off <= 1e-4) && !small(first[i].Data) {
 				t.Errorf("gradient of %s: relative difference %.3g between devices", p.Name(), off)
 			}
 		}

@@ -17,22 +17,22 @@ import (
 	"github.com/histdist/histdist/graph/weights/formula"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/interpolate"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // TestTimmBaseEqualsTimm compares with timm's vit_base_patch16_224.
 func TestTimmBaseEqualsTimm(t *testing.T) {
 	const name = "vit_base_timm"
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	c := vit.TimmBase()
 	x := timmPixels(t, f.Uint8(t, "images"), c.ImageSize)
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n, err := vit.BuildTimm(c, x.Shape[0])
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Bind(t, name, n.Scope, nil)
-		got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class, n.Tokens}, vm.Feeds{n.Pixels: nettest.Dense(x)})
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class, n.Tokens}, vm.Feeds{n.Pixels: networktest.Dense(x)})
 		f.Compare(t, name, "pooled", got[0].Data)
 		first := f.Shape(t, name+"/tokens_first4")[1]
 		var tokens []float32
@@ -112,7 +112,7 @@ func TestGigaPathKindEqualsTimm(t *testing.T) {
 	x := golden.NHWC(golden.Tensor[float32]{
 		Shape: shape, Data: formula.Tensor(r.Seed, "input/pixels", tensor.Shape(shape).TotalSize(), float32(r.InputAmplitude), 0),
 	})
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n, err := vit.BuildTimm(c, shape[0])
 		if err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestGigaPathKindEqualsTimm(t *testing.T) {
 		if err := n.Folds.Fold(); err != nil {
 			t.Fatal(err)
 		}
-		got := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Tokens, n.Class}, vm.Feeds{n.Pixels: nettest.Dense(x)})
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Tokens, n.Class}, vm.Feeds{n.Pixels: networktest.Dense(x)})
 		golden.Within(t, got[0].Data, r.Tokens.Data, golden.Tolerance{Atol: golden.Allowed(t, r.Tolerance)})
 		golden.Within(t, got[1].Data, r.Pooled.Data, golden.Tolerance{Atol: golden.Allowed(t, r.Tolerance)})
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 func newNetwork(t *testing.T) *vit.Network {
@@ -25,7 +25,7 @@ func newNetwork(t *testing.T) *vit.Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nettest.Bind(t, n.Scope.Params(), "tiny-phikon", weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore})
+	networktest.Bind(t, n.Scope.Params(), "tiny-phikon", weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore})
 	return n
 }
 
@@ -58,7 +58,7 @@ func images(t *testing.T, f *golden.File) []string {
 
 func TestHiddenStatesEqualTransformers(t *testing.T) {
 	f := golden.Open(t, "vit.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n := newNetwork(t)
 		for _, image := range images(t, f) {
 			outputs, names := gorgonia.Nodes{n.LastHiddenState}, []string{"last_hidden_state"}
@@ -67,7 +67,7 @@ func TestHiddenStatesEqualTransformers(t *testing.T) {
 					outputs, names = append(outputs, n.Scope.Marked(tap)), append(names, "tap/"+tap)
 				}
 			}
-			got := nettest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.Pixels: nettest.Dense(pixels(t, f, image))})
+			got := networktest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.Pixels: networktest.Dense(pixels(t, f, image))})
 			for i, name := range names {
 				t.Run(image+"/"+name, func(t *testing.T) {
 					golden.Within(t, got[i].Data, f.Float32(t, image+"/"+name).Data, f.Tolerance(t, strings.TrimPrefix(name, "tap/")))
@@ -79,12 +79,12 @@ func TestHiddenStatesEqualTransformers(t *testing.T) {
 
 func TestBFloat16(t *testing.T) {
 	f := golden.Open(t, "vit.safetensors")
-	nettest.EachDevice(t, func(t *testing.T, d device.Device) {
+	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		if !d.Has(device.BFloat16) {
 			t.Skip("the device has no bfloat16")
 		}
 		n := newNetwork(t)
-		feeds := vm.Feeds{n.Pixels: nettest.Dense(pixels(t, f, "0"))}
-		nettest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, feeds, f.Float32(t, "0/last_hidden_state").Data)
+		feeds := vm.Feeds{n.Pixels: networktest.Dense(pixels(t, f, "0"))}
+		networktest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, feeds, f.Float32(t, "0/last_hidden_state").Data)
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // perceptron is two layers on rows of 16 numbers. Its second weight is read by two kernels.
@@ -39,7 +39,7 @@ func bindFilled(t *testing.T) func(gorgonia.Nodes) {
 
 // TestCopiesThatAreNotRead compares what a program holds of its parameters on a device outside of the process's memory with what its kernels read.
 func TestCopiesThatAreNotRead(t *testing.T) {
-	d := open(t, nettest.Remote())
+	d := open(t, networktest.Walled())
 	out, s := perceptron(t, 5, bindFilled(t))
 	for _, c := range []struct {
 		name    string
@@ -52,7 +52,7 @@ func TestCopiesThatAreNotRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inside := c.options
-			inside.Device = open(t, nettest.Names()[0])
+			inside.Device = open(t, networktest.Names()[0])
 			local := compile(t, c.outputs, inside)
 			want := map[*gorgonia.Node]bool{}
 			bytes := int64(0)
@@ -82,7 +82,7 @@ func TestCopiesThatAreNotRead(t *testing.T) {
 // TestCopiesAreShared compiles programs of other sizes from the same values, and one of others, whose copies come to lie where those
 // of the first were.
 func TestCopiesAreShared(t *testing.T) {
-	d := open(t, nettest.Remote())
+	d := open(t, networktest.Walled())
 	var bound gorgonia.Nodes
 	first, s := perceptron(t, 5, bindFilled(t))
 	bound = s.Params()
@@ -116,7 +116,7 @@ func TestCopiesAreShared(t *testing.T) {
 			s   *op.Scope
 		}{{p, second, s2}, {q, other, s3}} {
 			feeds := vm.Feeds{x.s.Leaf("x"): filled(x.s.Leaf("x").Shape(), 99, 0, 1)}
-			local := compile(t, gorgonia.Nodes{x.out}, vm.Options{Device: open(t, nettest.Names()[0]), LowMemory: low})
+			local := compile(t, gorgonia.Nodes{x.out}, vm.Options{Device: open(t, networktest.Names()[0]), LowMemory: low})
 			if hash(run(t, x.p, feeds)) != hash(run(t, local, feeds)) {
 				t.Errorf("low memory %v: other bytes than in the process's memory", low)
 			}
@@ -133,9 +133,9 @@ func TestCopiesComeAndGo(t *testing.T) {
 		h = nn.Linear(s.Sub(strconv.Itoa(i)), h, nn.LinearConfig{Out: 64, NoBias: true})
 	}
 	bindFilled(t)(s.Params())
-	d := &watched{Device: open(t, nettest.Remote())}
+	d := &watched{Device: open(t, networktest.Walled())}
 	p := compile(t, gorgonia.Nodes{h}, vm.Options{Device: d})
-	if local := compile(t, gorgonia.Nodes{h}, vm.Options{Device: open(t, nettest.Names()[0])}); len(local.Unread()) < layers {
+	if local := compile(t, gorgonia.Nodes{h}, vm.Options{Device: open(t, networktest.Names()[0])}); len(local.Unread()) < layers {
 		t.Skip("the device reads its weights in place")
 	}
 	m := p.Report().Memory

@@ -18,11 +18,11 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // network is two residual blocks with attention between them, a loss and the gradients of all parameters.
@@ -81,7 +81,7 @@ func filled(shape tensor.Shape, seed uint64, base, scale float32) *tensor.Dense 
 }
 
 func open(t testing.TB, name string) device.Device {
-	d, err := nettest.New(name)
+	d, err := networktest.New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func run(t testing.TB, p *vm.Program, f vm.Feeds) [][]float32 {
 
 // everyDevice runs a test on all devices and in all precisions that they have.
 func everyDevice(t *testing.T, test func(t *testing.T, d device.Device, precision vm.Precision)) {
-	for _, name := range append(nettest.Names(), nettest.Remote()) {
+	for _, name := range append(networktest.Names(), networktest.Walled()) {
 		for _, p := range []vm.Precision{vm.Float32, vm.BFloat16} {
 			t.Run(fmt.Sprint(name, "/", p), func(t *testing.T) {
 				d := open(t, name)
@@ -160,7 +160,7 @@ func TestSameBytesEachRun(t *testing.T) {
 const childProcess = "HISTDIST_TEST_PRINT_HASH"
 
 func TestSameBytesInEachProcess(t *testing.T) {
-	name := devices.Names()[0]
+	name := catalog.Names()[0]
 	n := newNetwork(t)
 	here := hash(run(t, compile(t, n.outputs, vm.Options{Device: open(t, name)}), n.feeds))
 	if os.Getenv(childProcess) != "" {
@@ -195,7 +195,7 @@ func TestRecomputeChangesMemoryOnly(t *testing.T) {
 
 func TestDevicesAgree(t *testing.T) {
 	n := newNetwork(t)
-	names := devices.Names()
+	names := catalog.Names()
 	want := run(t, compile(t, n.outputs, vm.Options{Device: open(t, "ref")}), n.feeds)
 	for _, name := range names {
 		for _, low := range []bool{false, true} {
@@ -375,7 +375,7 @@ func (w without) Compile(r device.Request) (device.Kernel, error) {
 }
 
 func TestCheckFiniteNamesTheFirst(t *testing.T) {
-	d := open(t, devices.Names()[0])
+	d := open(t, catalog.Names()[0])
 	n := newNetwork(t)
 	p := compile(t, n.outputs, vm.Options{Device: d, CheckFinite: true})
 	run(t, p, n.feeds)
@@ -408,7 +408,7 @@ func TestClosedProgram(t *testing.T) {
 
 func TestReportCountsEverything(t *testing.T) {
 	n := newNetwork(t)
-	p := compile(t, gorgonia.Nodes{n.out}, vm.Options{Device: open(t, devices.Names()[0])})
+	p := compile(t, gorgonia.Nodes{n.out}, vm.Options{Device: open(t, catalog.Names()[0])})
 	delete(n.feeds, n.target)
 	run(t, p, n.feeds)
 	r := p.Report()

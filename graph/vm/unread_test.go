@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
@@ -75,7 +75,7 @@ func TestUnread(t *testing.T) {
 	bind(s)
 	weight := s.Leaf("last.weight")
 
-	fast, plain := open(t, devices.Names()[0]), open(t, "ref")
+	fast, plain := open(t, catalog.Names()[0]), open(t, "ref")
 	rearranged := []string{"first.weight", "last.weight"}
 	if fast.Name() == "ref" { // a build without C
 		rearranged = nil
@@ -113,7 +113,7 @@ func TestUnreadOfSharedMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := compile(t, gorgonia.Nodes{out}, vm.Options{Device: open(t, devices.Names()[0])})
+	p := compile(t, gorgonia.Nodes{out}, vm.Options{Device: open(t, catalog.Names()[0])})
 	if got := p.Unread(); len(got) != 0 {
 		t.Errorf("%v are listed, though the embedding reads their memory", got)
 	}

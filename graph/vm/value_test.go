@@ -11,10 +11,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/nettest"
-	"github.com/histdist/histdist/internal/remote"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // resident puts numbers into a device's memory.
@@ -93,15 +93,15 @@ func TestValues(t *testing.T) {
 		}
 		inside, behind := d, d
 		if !d.HostMemory() {
-			inside = open(t, strings.TrimPrefix(d.Name(), "remote:"))
+			inside = open(t, strings.TrimPrefix(d.Name(), "walled:"))
 		}
 		want, tensors := steps(inside, func(x *tensor.Dense) gorgonia.Value { return x })
 		downloads := int64(0)
-		if r, ok := d.(*remote.Device); ok {
+		if r, ok := d.(*walled.Device); ok {
 			downloads = -r.Downloaded()
 		}
 		got, values := steps(behind, func(x *tensor.Dense) gorgonia.Value { return resident(t, d, x) })
-		if r, ok := d.(*remote.Device); ok {
+		if r, ok := d.(*walled.Device); ok {
 			if downloads += r.Downloaded(); downloads != 2*4 {
 				t.Errorf("%d bytes came from the device in two steps: want the losses alone", downloads)
 			}
@@ -132,7 +132,7 @@ func TestValueAsFeed(t *testing.T) {
 		for name, o := range map[string]vm.Options{"": {}, "invariant ": {Invariant: gorgonia.Nodes{s.Leaf("x")}}} {
 			o.Device, o.Precision = d, precision
 			p := compile(t, gorgonia.Nodes{out}, o)
-			for _, v := range []*device.Value{resident(t, d, x), resident(t, d, x), resident(t, open(t, nettest.Remote()), x)} {
+			for _, v := range []*device.Value{resident(t, d, x), resident(t, d, x), resident(t, open(t, networktest.Walled()), x)} {
 				if hash(run(t, p, vm.Feeds{s.Leaf("x"): v})) != want {
 					t.Errorf("other bytes for an %svalue on %s", name, v.Device().Name())
 				}
@@ -142,13 +142,13 @@ func TestValueAsFeed(t *testing.T) {
 }
 
 func TestValuesOutOfPlace(t *testing.T) {
-	d, other := open(t, nettest.Remote()), open(t, nettest.Remote())
+	d, other := open(t, networktest.Walled()), open(t, networktest.Walled())
 	for _, c := range []struct {
 		name  string
 		value func() gorgonia.Value
 		want  string
 	}{
-		{"another device's", func() gorgonia.Value { return resident(t, other, filled(tensor.Shape{3}, 1, 0, 1)) }, "want one on remote:"},
+		{"another device's", func() gorgonia.Value { return resident(t, other, filled(tensor.Shape{3}, 1, 0, 1)) }, "want one on walled:"},
 		{"closed", func() gorgonia.Value {
 			v := resident(t, d, filled(tensor.Shape{3}, 1, 0, 1))
 			if err := v.Close(); err != nil {

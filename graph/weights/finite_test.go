@@ -13,7 +13,7 @@ import (
 
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/finite"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // A checkpoint, an export or a converted model that can't be used is never written.
@@ -67,8 +67,8 @@ func TestCheckFiniteNamesEachTensor(t *testing.T) {
 	if diff := cmp.Diff("", check()); diff != "" {
 		t.Error(diff)
 	}
-	nettest.Plant(t, path, "a", 2, 1e30)
-	nettest.Plant(t, path, "b", 0, float32(math.NaN()))
+	networktest.Plant(t, path, "a", 2, 1e30)
+	networktest.Plant(t, path, "b", 0, float32(math.NaN()))
 	if diff := cmp.Diff("FILE: the weights are damaged: a: value 2 is 1e+30: too large (and 1 other tensors)", check()); diff != "" {
 		t.Error(diff)
 	}

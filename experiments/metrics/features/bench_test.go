@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/graph/inception"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/graph/weights/formula"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // inceptionFile saves FID's network with weights by formula.
@@ -38,7 +38,7 @@ func inceptionFile(b *testing.B) string {
 
 // BenchmarkFIDFeatures takes features from images of 512×512 pixels, the preparation included.
 func BenchmarkFIDFeatures(b *testing.B) {
-	path, d := inceptionFile(b), nettest.Open(b, "auto")
+	path, d := inceptionFile(b), networktest.Open(b, "auto")
 	for _, batch := range []int{1, 8} {
 		b.Run(fmt.Sprint("batch ", batch), func(b *testing.B) {
 			e := open(b, features.FIDInception, path, features.Options{Device: d, Batch: batch})

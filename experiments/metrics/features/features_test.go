@@ -23,7 +23,7 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/graph/weights/formula"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/nettest"
+	"github.com/histdist/histdist/internal/networktest"
 )
 
 // save writes tensors made by formula.
@@ -81,9 +81,9 @@ func extract(t testing.TB, e *features.Extractor, images ...*imagefile.Image) []
 
 // TestInceptionFeaturesEqualPyTorch goes the whole way from a file of weights and images to rows, for FID's network and KID's.
 func TestInceptionFeaturesEqualPyTorch(t *testing.T) {
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	images := pictures(f.Uint8(t, "images"))
-	d := nettest.Open(t, "auto")
+	d := networktest.Open(t, "auto")
 	for network, c := range map[string]struct {
 		kind features.Kind
 		file string
@@ -108,11 +108,11 @@ func TestInceptionFeaturesEqualPyTorch(t *testing.T) {
 
 // TestResNetMeansEqualTorchvision, and images of several sizes in one call.
 func TestResNetMeansEqualTorchvision(t *testing.T) {
-	f := nettest.OpenFormula(t, "metrics_nets")
+	f := networktest.OpenFormula(t, "metrics_nets")
 	images := pictures(f.Uint8(t, "images"))
 	path := filepath.Join(t.TempDir(), "any name.safetensors")
 	save(t, path, f.Weights("resnet50"), f.Tensors(t, "resnet50"))
-	e := open(t, features.ResNet50, path, features.Options{Device: nettest.Open(t, "auto")})
+	e := open(t, features.ResNet50, path, features.Options{Device: networktest.Open(t, "auto")})
 	channels := resnet.Channels()
 	if diff := cmp.Diff(channels[:], e.Layers()); diff != "" {
 		t.Errorf("layers (-want +got):\n%s", diff)
@@ -132,7 +132,7 @@ func TestResNetMeansEqualTorchvision(t *testing.T) {
 // TestPhikonClassTokenEqualsTransformers with the small network of the golden set.
 func TestPhikonClassTokenEqualsTransformers(t *testing.T) {
 	f := golden.Open(t, "vit.safetensors")
-	e := open(t, features.Phikon, golden.Path(t, "tiny-phikon"), features.Options{Device: nettest.Open(t, "auto")})
+	e := open(t, features.Phikon, golden.Path(t, "tiny-phikon"), features.Options{Device: networktest.Open(t, "auto")})
 	for i := 0; f.Has(fmt.Sprintf("%d/image", i)); i++ {
 		x := f.Uint8(t, fmt.Sprintf("%d/image", i))
 		want := f.Float32(t, fmt.Sprintf("%d/last_hidden_state", i))
@@ -157,7 +157,7 @@ func TestTileEncoder(t *testing.T) {
 		}
 		tensors[p.Name()] = shape
 	}
-	folder, d := t.TempDir(), nettest.Open(t, "auto")
+	folder, d := t.TempDir(), networktest.Open(t, "auto")
 	save(t, filepath.Join(folder, "model.safetensors"), w, tensors)
 	e, err := features.OpenTileEncoder(c, folder, features.Options{Device: d})
 	if err != nil {
@@ -180,8 +180,8 @@ func TestTileEncoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := nettest.Dense(golden.Tensor[float32]{Shape: []int{1, 224, 224, 3}, Data: pixels})
-	want := nettest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class}, vm.Feeds{n.Pixels: x})[0].Data
+	x := networktest.Dense(golden.Tensor[float32]{Shape: []int{1, 224, 224, 3}, Data: pixels})
+	want := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class}, vm.Feeds{n.Pixels: x})[0].Data
 	// The extractor's batches have another size; the reference device adds the products of those up in another order.
 	golden.Within(t, extract(t, e, image)[0], want, golden.Tolerance{Atol: 1e-6})
 	// Another program over the same weights, of which the first one's compiler has given some back.
@@ -195,7 +195,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	fingerprint := func(seed uint64, p vm.Precision) string {
 		m, err := (formula.Weights{Seed: seed, Gain: 1}).Bind(n.Scope.Params())
 		if err != nil {
@@ -231,7 +231,7 @@ func TestFingerprint(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	var none device.Device
-	d := nettest.Open(t, "ref")
+	d := networktest.Open(t, "ref")
 	empty := t.TempDir()
 	t.Setenv("TORCH_HOME", filepath.Join(empty, "torch"))
 	t.Setenv("HF_HUB_CACHE", filepath.Join(empty, "hub"))
@@ -273,7 +273,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestExtractRefuses(t *testing.T) {
-	e := open(t, features.Phikon, golden.Path(t, "tiny-phikon"), features.Options{Device: nettest.Open(t, "ref")})
+	e := open(t, features.Phikon, golden.Path(t, "tiny-phikon"), features.Options{Device: networktest.Open(t, "ref")})
 	good := imagefile.New(8, 8)
 	for _, bad := range []*imagefile.Image{nil, {}, {Width: 2, Height: 2, Pix: make([]uint8, 11)}} {
 		if _, err := e.Extract(t.Context(), []*imagefile.Image{good, bad}); err == nil || !strings.Contains(err.Error(), "image 1: no picture") {

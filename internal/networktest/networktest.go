@@ -1,5 +1,5 @@
-// Package nettest runs networks in tests and compares them with reference data.
-package nettest
+// Package networktest runs networks in tests and compares them with reference data.
+package networktest
 
 import (
 	"math"
@@ -12,11 +12,11 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/remote"
 )
 
 // EachDevice runs a subtest on each of Names.
@@ -32,23 +32,23 @@ func Names() []string {
 	if list := os.Getenv("HISTDIST_TEST_DEVICES"); list != "" {
 		return strings.Split(list, ",")
 	}
-	return devices.Names()
+	return catalog.Names()
 }
 
-// behind begins the name of a processor device whose memory the process can't reach: see package remote.
-const behind = "remote:"
+// wallPrefix begins the name of a processor device whose memory the process can't reach: see package walled.
+const wallPrefix = "walled:"
 
-// Remote is the fastest processor device behind a wall.
-func Remote() string { return behind + devices.Names()[0] }
+// Walled is the fastest processor device with its memory walled off.
+func Walled() string { return wallPrefix + catalog.Names()[0] }
 
-// New returns a device by its name: one of package devices, or of those behind a wall, such as "remote:cpu".
+// New returns a device by its name: one of package catalog, or one with its memory walled off, such as "walled:cpu".
 func New(name string) (device.Device, error) {
-	inside, walled := strings.CutPrefix(name, behind)
-	d, err := devices.Open(inside, 0)
-	if err != nil || !walled {
+	inside, wall := strings.CutPrefix(name, wallPrefix)
+	d, err := catalog.Open(inside, 0)
+	if err != nil || !wall {
 		return d, err
 	}
-	return remote.New(d)
+	return walled.New(d)
 }
 
 // Fastest is the first device that HISTDIST_TEST_DEVICES names, else the fastest of the build on a number of threads; 0 is all.
@@ -56,7 +56,7 @@ func Fastest(threads int) (device.Device, error) {
 	if os.Getenv("HISTDIST_TEST_DEVICES") != "" {
 		return New(Names()[0])
 	}
-	return devices.Open("auto", threads)
+	return catalog.Open("auto", threads)
 }
 
 // Open returns a device that is closed when the test ends: see New.

@@ -1,10 +1,10 @@
-// Package remote puts a wall between the process and a processor device's memory, for tests of what runs on GPUs: programs, the trainer and
+// Package walled puts a wall between the process and a processor device's memory, for tests of what runs on GPUs: programs, the trainer and
 // the pipeline on a device outside of the process's memory, without one.
 //
 // A device's memory is there twice in the address space: at the addresses that callers get nothing can be read or written, so that what
 // touches the device's memory without Upload and Download ends the process, and kernels work on the other side. Memory that is freed is
 // filled with NaN and given out again at once.
-package remote
+package walled
 
 import (
 	"errors"
@@ -66,8 +66,8 @@ func (d *Device) through(p device.Pointer) device.Pointer {
 	return unsafe.Pointer(&d.memory[at])
 }
 
-// Name is "remote:" and the name of the device inside.
-func (d *Device) Name() string { return "remote:" + d.inside.Name() }
+// Name is "walled:" and the name of the device inside.
+func (d *Device) Name() string { return "walled:" + d.inside.Name() }
 
 // Has asks the device inside.
 func (d *Device) Has(t device.DType) bool { return d.inside.Has(t) }

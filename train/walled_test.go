@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/nettest"
-	"github.com/histdist/histdist/internal/remote"
+	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
@@ -30,7 +30,7 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, measured := d.(*remote.Device)
+		r, measured := d.(*walled.Device)
 		last := int64(0)
 		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}, Hooks: train.Hooks{
 			Step: func(_ context.Context, m train.Metrics) error {
@@ -50,13 +50,13 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 		_, err = train.Run(ctx, trainer, o)
 		return errors.Join(err, trainer.Close())
 	}
-	if err := run(nettest.Open(t, devices.Names()[0]), inside, 0); err != nil {
+	if err := run(networktest.Open(t, catalog.Names()[0]), inside, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(nettest.Open(t, nettest.Remote()), outside, 3); !errors.Is(err, train.ErrStopped) {
+	if err := run(networktest.Open(t, networktest.Walled()), outside, 3); !errors.Is(err, train.ErrStopped) {
 		t.Fatalf("error %v, want ErrStopped", err)
 	}
-	if err := run(nettest.Open(t, nettest.Remote()), outside, 0); err != nil {
+	if err := run(networktest.Open(t, networktest.Walled()), outside, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{inside, outside} { // they name the device
@@ -110,7 +110,7 @@ func TestDeviceIsLost(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps = 9
 	run := func(folder string, kernels int) (train.Result, error) {
-		d := &dying{nettest.Open(t, nettest.Remote()), kernels}
+		d := &dying{networktest.Open(t, networktest.Walled()), kernels}
 		trainer, err := setupOn(d, c, net)
 		if err != nil {
 			t.Fatal(err)
@@ -146,8 +146,8 @@ type small struct{ device.Device }
 func (small) Available() int64 { return 64 << 10 }
 
 func TestTooLittleMemoryIsRefused(t *testing.T) {
-	_, err := setupOn(small{nettest.Open(t, nettest.Remote())}, tinyRun(), network(t))
-	if !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "GiB may be used") || !strings.Contains(err.Error(), "remote:") {
+	_, err := setupOn(small{networktest.Open(t, networktest.Walled())}, tinyRun(), network(t))
+	if !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "GiB may be used") || !strings.Contains(err.Error(), "walled:") {
 		t.Errorf("error %v, want the device and how much it has", err)
 	}
 }

@@ -1,4 +1,4 @@
-package nettest
+package networktest
 
 import (
 	"encoding/binary"

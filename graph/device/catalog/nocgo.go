@@ -1,6 +1,6 @@
 //go:build !cgo
 
-package devices
+package catalog
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package devices_test
+package catalog_test
 
 import (
 	"errors"
@@ -7,18 +7,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devices"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/device/ref"
 )
 
 // TestGroup sums over more than one piece of a buffer, on devices of different kinds.
 func TestGroup(t *testing.T) {
-	fast, err := devices.Open("auto", 1)
+	fast, err := catalog.Open("auto", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	members := []device.Device{ref.New(), ref.New(), fast}
-	g, err := devices.Group(members)
+	g, err := catalog.Group(members)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestGroup(t *testing.T) {
 func TestGroupsThatAreNone(t *testing.T) {
 	d := ref.New()
 	for name, members := range map[string][]device.Device{"one": {d}, "twice": {d, d}} {
-		if _, err := devices.Group(members); err == nil {
+		if _, err := catalog.Group(members); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

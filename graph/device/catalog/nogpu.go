@@ -1,6 +1,6 @@
 //go:build !gpu
 
-package devices
+package catalog
 
 import (
 	"fmt"

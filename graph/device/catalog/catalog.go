@@ -1,5 +1,5 @@
-// Package devices opens a device by its name. It is the one place that knows which devices a build has.
-package devices
+// Package catalog opens a device by its name. It is the one place that knows which devices a build has.
+package catalog
 
 import (
 	"errors"
