@@ -1,6 +1,7 @@
 package synth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Write makes a data set in MIST's layout:
@@ -24,8 +26,8 @@ import (
 // Names are <patient>_<slide of the patient>_<index of the pair>. A patient's pairs are all for training or all for validation.
 //
 // Files appear whole or not at all. A second call with the same settings makes what is missing; with other settings it is
-// refused. progress, which may be nil, is told in the calling goroutine how many pairs exist of how many, also for those that
-// were there before. When ctx ends, Write returns its cause, and what is complete stays.
+// refused. progress, which may be nil, is called by one goroutine at a time with the number of finished pairs, those of
+// earlier calls included, and of all. When ctx ends, Write returns its cause, and what is complete stays.
 func Write(ctx context.Context, dir string, c Config, progress func(done, total int)) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -45,47 +47,21 @@ func Write(ctx context.Context, dir string, c Config, progress func(done, total 
 		}
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	workers := c.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	jobs, made := make(chan place), make(chan error)
-	var group sync.WaitGroup
-	group.Go(func() {
-		defer close(jobs)
-		for _, p := range places {
-			select {
-			case jobs <- p:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	for range workers {
-		group.Go(func() {
-			for p := range jobs {
-				made <- c.make(ctx, p)
-			}
-		})
-	}
-	go func() { // ends with the loop below, which reads to the end
-		group.Wait()
-		close(made)
-	}()
+	var lock sync.Mutex
 	done := 0
-	for err := range made {
-		if err != nil {
-			cancel(err) // the first one stays the cause
-			continue
+	err := parallel.Each(ctx, len(places), cmp.Or(c.Workers, runtime.GOMAXPROCS(0)), func(i int) error {
+		if err := c.make(ctx, places[i]); err != nil {
+			return err
 		}
+		lock.Lock()
+		defer lock.Unlock()
 		if done++; progress != nil {
 			progress(done, len(places))
 		}
-	}
+		return nil
+	})
 	if done < len(places) {
-		return fmt.Errorf("synth: %w", context.Cause(ctx))
+		return fmt.Errorf("synth: %w", err)
 	}
 	return nil
 }

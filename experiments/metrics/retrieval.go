@@ -3,10 +3,10 @@ package metrics
 import (
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 
 	"gonum.org/v1/gonum/floats"
+
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // cosineEps is the smallest norm that torch.nn.CosineSimilarity(eps=1e-6) of the official evaluation divides by.
@@ -35,25 +35,14 @@ func Retrieve(generated, real [][]float32) (Retrieval, error) {
 		return Retrieval{}, fmt.Errorf("retrieval: real: %w", err)
 	}
 	ranks := make([]int, len(g))
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for i := range next {
-				own := cosine(g[i], r[i])
-				for _, other := range r {
-					if cosine(g[i], other) > own {
-						ranks[i]++
-					}
-				}
+	parallel.For(len(g), func(i int) {
+		own := cosine(g[i], r[i])
+		for _, other := range r {
+			if cosine(g[i], other) > own {
+				ranks[i]++
 			}
-		})
-	}
-	for i := range g {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
+		}
+	})
 	return Retrieval{Ranks: ranks}, nil
 }
 

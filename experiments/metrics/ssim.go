@@ -2,9 +2,9 @@ package metrics
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // ssimWindow is the side of the square window in pixels.
@@ -37,14 +37,11 @@ func SSIMGrey(a, b *imagefile.Image) (float64, error) {
 func ssim(a, b []uint8, width, height, channels int) float64 {
 	rows := height - ssimWindow + 1
 	sums := make([]float64, rows)
-	var second sync.WaitGroup
-	half := rows
+	step := rows
 	if rows >= 64 { // below that a goroutine costs more than it saves
-		half = rows / 2
-		second.Go(func() { ssimRows(sums, a, b, width, channels, half, rows) })
+		step = (rows + 1) / 2
 	}
-	ssimRows(sums, a, b, width, channels, 0, half)
-	second.Wait()
+	parallel.Ranges(rows, step, func(from, to int) { ssimRows(sums, a, b, width, channels, from, to) })
 	total := 0.0
 	for _, s := range sums {
 		total += s

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/weights/internal/parallel"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Mapping says how the names of a file become those of the graph. The zero value takes them as they are.
@@ -104,7 +104,7 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 			p.filled = true
 		}
 	}
-	parallel.Run(jobs)
+	parallel.For(len(jobs), func(i int) { jobs[i]() })
 	if err := s.checkPlaces(places); err != nil {
 		return err
 	}

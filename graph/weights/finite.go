@@ -6,8 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/histdist/histdist/graph/weights/internal/parallel"
 	"github.com/histdist/histdist/internal/finite"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // DamagedError is the error of weights that are NaN, infinite, or so large that their squares are.
@@ -34,16 +34,11 @@ func (e *DamagedError) Unwrap() []error { return e.Errs }
 // checkFinite returns an error for a value of a tensor that is not finite.
 func checkFinite(name string, values []float32, limit int) error {
 	var bad atomic.Pointer[finite.Error]
-	var jobs []func()
-	for i := 0; i < len(values); i += grain {
-		jobs = append(jobs, func() {
-			part := values[i:min(i+grain, len(values))]
-			if at := finite.Index(part, limit); at >= 0 {
-				bad.Store(&finite.Error{Name: name, Index: i + at, Value: part[at]})
-			}
-		})
-	}
-	parallel.Run(jobs)
+	parallel.Ranges(len(values), grain, func(from, to int) {
+		if at := finite.Index(values[from:to], limit); at >= 0 {
+			bad.Store(&finite.Error{Name: name, Index: from + at, Value: values[from+at]})
+		}
+	})
 	if e := bad.Load(); e != nil {
 		return e
 	}
@@ -73,15 +68,7 @@ func (s *Store) checkPlaces(places []*memory) error {
 func (s *Store) CheckFinite() error {
 	names := slices.Sorted(maps.Keys(s.tensors))
 	errs := make([]error, len(names))
-	jobs := make([]func(), len(names))
-	for i, name := range names {
-		jobs[i] = func() {
-			if err := s.tensors[name].checkFinite(); err != nil {
-				errs[i] = err
-			}
-		}
-	}
-	parallel.Run(jobs)
+	parallel.For(len(names), func(i int) { errs[i] = s.tensors[names[i]].checkFinite() })
 	if errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(errs) > 0 {
 		return &DamagedError{s.path, errs}
 	}

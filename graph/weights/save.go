@@ -17,9 +17,9 @@ import (
 
 	"github.com/nlpodyssey/safetensors"
 
-	"github.com/histdist/histdist/graph/weights/internal/parallel"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/finite"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // SaveOptions say how tensors are saved; the zero value does what diffusers does.
@@ -398,11 +398,7 @@ func (p *pending) Data() []byte {
 			}
 		}
 	}
-	var jobs []func()
-	for i := 0; i < rows; i += step {
-		jobs = append(jobs, func() { part(i, min(i+step, rows)) })
-	}
-	parallel.Run(jobs)
+	parallel.Ranges(rows, step, part)
 	if bad := overflow.Load(); bad != nil {
 		*p.failure = fmt.Errorf("tensor %q: %g is beyond the range of %s: save it as float32", p.name, *bad, p.w.dtype)
 		return nil

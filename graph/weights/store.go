@@ -16,7 +16,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device/hostmem"
-	"github.com/histdist/histdist/graph/weights/internal/parallel"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Store holds the named tensors of one network's files. It is safe for concurrent use.
@@ -171,7 +171,7 @@ func (s *Store) Digest(w io.Writer) error {
 			jobs = append(jobs, func() { sums[i][k] = sha256.Sum256(part) })
 		}
 	}
-	parallel.Run(jobs)
+	parallel.For(len(jobs), func(i int) { jobs[i]() })
 	for i, name := range names {
 		t := s.tensors[name]
 		if _, err := fmt.Fprintf(w, "%s %s %v %x\n", name, t.dtype, t.shape, sums[i]); err != nil {

@@ -1,37 +1,49 @@
-// Package parallel runs calls that don't depend on each other, a few at a time.
+// Package parallel makes independent calls at the same time.
 package parallel
 
 import (
 	"context"
+	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
-// Each calls work for 0 … n−1 in some order, at most workers at a time, until one fails or ctx ends. It returns when all calls
-// have.
-func Each(ctx context.Context, n, workers int, work func(i int) error) error {
+// For calls f for 0 … n−1 on all processors and returns when all calls have.
+func For(n int, f func(i int)) { run(n, runtime.GOMAXPROCS(0), f) }
+
+// Ranges cuts [0,n) into ranges [from,to) of step or, for the last, fewer, and calls f for each as For does.
+func Ranges(n, step int, f func(from, to int)) {
+	For((n+step-1)/step, func(i int) { f(i*step, min((i+1)*step, n)) })
+}
+
+// Each calls f for 0 … n−1, at most workers at a time, until one fails or ctx ends. It returns the first error or the
+// cause of ctx, after all calls have returned.
+func Each(ctx context.Context, n, workers int, f func(i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	next := make(chan int)
-	var group sync.WaitGroup
-	for range min(workers, n) {
-		group.Go(func() {
-			for i := range next {
-				if ctx.Err() != nil {
-					continue
-				}
-				if err := work(i); err != nil {
-					cancel(err) // the first counts
-				}
-			}
-		})
-	}
-	for i := range n {
+	run(n, workers, func(i int) {
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		next <- i
-	}
-	close(next)
-	group.Wait()
+		if err := f(i); err != nil {
+			cancel(err) // the first stays the cause
+		}
+	})
 	return context.Cause(ctx)
+}
+
+// run calls f from the calling goroutine and up to workers−1 others.
+func run(n, workers int, f func(i int)) {
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			f(i)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(n, workers) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
 }

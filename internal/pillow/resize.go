@@ -6,7 +6,8 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"sync"
+
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Image is an 8-bit picture: Pix [Height,Width,Channels], rows from the top, channels interleaved. It has 1 channel (Pillow's mode L)
@@ -80,14 +81,6 @@ func (m Image) check() error {
 // inParallel runs work for parts of the rows 0 … rows−1 on as many processors as are worth it: a goroutine costs about as much as
 // 16 Ki of the steps that a row has.
 func inParallel(rows, steps int, work func(from, to int)) {
-	parts := min(runtime.GOMAXPROCS(0), rows, rows*steps>>14)
-	if parts <= 1 {
-		work(0, rows)
-		return
-	}
-	var wait sync.WaitGroup
-	for i := range parts {
-		wait.Go(func() { work(rows*i/parts, rows*(i+1)/parts) })
-	}
-	wait.Wait()
+	parts := max(1, min(runtime.GOMAXPROCS(0), rows, rows*steps>>14))
+	parallel.Ranges(rows, (rows+parts-1)/parts, work)
 }

@@ -3,9 +3,9 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
+
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Interval is a range that holds a quantity with the level of whoever made it. It is not known where a bound is NaN.
@@ -72,17 +72,12 @@ func (b Bootstrap) Mean(values []float64, groups Groups) Interval {
 // percentiles draws all resamples; one makes the statistic of one of them, in a buffer that it returns.
 func (b Bootstrap) percentiles(one func(draw *rand.Rand, buffer []int) (float64, []int), size int) Interval {
 	results := make([]float64, b.Resamples)
-	var group sync.WaitGroup
-	workers := min(runtime.GOMAXPROCS(0), b.Resamples)
-	for w := range workers {
-		group.Go(func() {
-			buffer := make([]int, 0, size)
-			for i := w; i < b.Resamples; i += workers {
-				results[i], buffer = one(rand.New(rand.NewPCG(b.Seed, uint64(i))), buffer)
-			}
-		})
-	}
-	group.Wait()
+	parallel.Ranges(b.Resamples, 64, func(from, to int) {
+		buffer := make([]int, 0, size)
+		for i := from; i < to; i++ {
+			results[i], buffer = one(rand.New(rand.NewPCG(b.Seed, uint64(i))), buffer)
+		}
+	})
 	defined := slices.DeleteFunc(results, math.IsNaN)
 	if float64(len(defined)) < minDefined*float64(b.Resamples) || len(defined) == 0 {
 		return unknown()

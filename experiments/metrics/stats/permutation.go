@@ -3,9 +3,10 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
+	"sync/atomic"
+
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // PairedTest is the result of a test of paired differences.
@@ -53,36 +54,26 @@ func SignFlip(differences []float64, groups Groups, flips int, seed uint64) Pair
 		t.P = exact(sums, limit)
 		return t
 	}
-	counts := make([]int, min(runtime.GOMAXPROCS(0), flips))
-	var group sync.WaitGroup
-	for w := range counts {
-		group.Go(func() {
-			for i := w; i < flips; i += len(counts) {
-				draw := rand.New(rand.NewPCG(seed, uint64(i)))
-				sum := 0.0
-				var bits uint64
-				for g, s := range sums {
-					if g%64 == 0 {
-						bits = draw.Uint64()
-					}
-					if bits&1 != 0 {
-						s = -s
-					}
-					bits >>= 1
-					sum += s
-				}
-				if math.Abs(sum) >= limit {
-					counts[w]++
-				}
+	var k atomic.Int64
+	parallel.For(flips, func(i int) {
+		draw := rand.New(rand.NewPCG(seed, uint64(i)))
+		sum := 0.0
+		var bits uint64
+		for g, s := range sums {
+			if g%64 == 0 {
+				bits = draw.Uint64()
 			}
-		})
-	}
-	group.Wait()
-	k := 0
-	for _, c := range counts {
-		k += c
-	}
-	t.P = float64(k+1) / float64(flips+1)
+			if bits&1 != 0 {
+				s = -s
+			}
+			bits >>= 1
+			sum += s
+		}
+		if math.Abs(sum) >= limit {
+			k.Add(1)
+		}
+	})
+	t.P = float64(k.Load()+1) / float64(flips+1)
 	return t
 }
 

@@ -23,7 +23,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/hostmem"
-	"github.com/histdist/histdist/graph/weights/internal/parallel"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Weights are all the parameters that a network can have. By the first rule that fits,
@@ -48,11 +48,7 @@ func (w Weights) Values(name string, shape ...int) []float32 {
 func Tensor(seed uint64, name string, n int, a, c float32) []float32 {
 	out := make([]float32, n)
 	k := key(name, seed)
-	var jobs []func()
-	for i := 0; i < n; i += grain {
-		jobs = append(jobs, func() { fill(out[i:min(i+grain, n)], k+uint64(i+1)*golden, golden, a, c) })
-	}
-	parallel.Run(jobs)
+	parallel.Ranges(n, grain, func(from, to int) { fill(out[from:to], k+uint64(from+1)*golden, golden, a, c) })
 	return out
 }
 
@@ -76,7 +72,7 @@ func (w Weights) Bind(params gorgonia.Nodes) (*Memory, error) {
 		}
 		jobs = append(jobs, w.fill(values, n.Name(), n.Shape())...)
 	}
-	parallel.Run(jobs)
+	parallel.For(len(jobs), func(i int) { jobs[i]() })
 	return m, nil
 }
 
