@@ -5,5 +5,5 @@
 //	vm/       compiles a graph into a program and runs it
 //	device/   what a program runs on
 //
-// This package holds what is between building and compiling: the gradients. The example shows the whole way.
+// This package has what comes between building and compiling: gradients and the optimiser. The examples show it all.
 package graph

@@ -38,40 +38,30 @@ var adamw = op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay:
 // newTrainer builds the graph, differentiates it, adds the optimiser's steps and compiles all of it.
 func newTrainer(d device.Device) (*trainer, error) {
 	s := op.NewScope("example")
-	t := &trainer{x: s.Input("x", 2, 8, 8, 4), target: s.Input("target", 2, 8, 8, 4), hyper: s.Input("hyper", 7)}
+	t := &trainer{x: s.Input("x", 2, 8, 8, 4), target: s.Input("target", 2, 8, 8, 4)}
 	loss := op.MSE{}.Apply(s, smallNet(s, t.x), t.target, nil)
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
-	grads, err := graph.Gradients(loss, s.Params()...)
+	params := s.Params()
+	for _, p := range params {
+		if err := gorgonia.Let(p, initial(p.Name())); err != nil {
+			return nil, err
+		}
+	}
+	optimiser := graph.NewAdamW(s)
+	t.hyper = optimiser.Hyper
+	updates, err := optimiser.Minimize(loss, params...)
 	if err != nil {
 		return nil, err
 	}
-	outputs := gorgonia.Nodes{loss}
-	state := s.Sub("adamw")
-	for i, p := range s.Params() {
-		shape := p.Shape()
-		m, v := state.Input(p.Name()+".m", shape...), state.Input(p.Name()+".v", shape...)
-		for n, value := range map[*gorgonia.Node]*tensor.Dense{p: initial(p.Name()), m: zeros(shape), v: zeros(shape)} {
-			if err := gorgonia.Let(n, value); err != nil {
-				return nil, err
-			}
-		}
-		outputs = append(outputs, op.AdamW{}.Apply(state, op.AdamWOperands{Param: p, Gradient: grads[i], ExpAvg: m, ExpAvgSq: v, Hyper: t.hyper}))
-	}
-	if err := s.Err(); err != nil {
-		return nil, err
-	}
-	t.program, err = vm.Compile(outputs, vm.Options{Device: d})
+	t.program, err = vm.Compile(append(gorgonia.Nodes{loss}, updates...), vm.Options{Device: d})
 	return t, err
 }
 
 // step trains once, steps being counted from 1, and returns the loss before the update.
 func (t *trainer) step(ctx context.Context, step int) (float32, error) {
-	out, err := t.program.Run(ctx, vm.Feeds{
-		t.x: initial("x"), t.target: initial("target"),
-		t.hyper: tensor.New(tensor.WithShape(7), tensor.WithBacking(adamw.Hyper(1e-2, step))),
-	})
+	out, err := t.program.Run(ctx, vm.Feeds{t.x: initial("x"), t.target: initial("target"), t.hyper: adamw.Hyper(1e-2, step)})
 	if err != nil {
 		return 0, err
 	}
@@ -151,10 +141,6 @@ func initial(name string) *tensor.Dense {
 		return tensor.New(tensor.WithShape(t.Shape...), tensor.WithBacking(x))
 	}
 	panic("no tensor " + name)
-}
-
-func zeros(shape tensor.Shape) *tensor.Dense {
-	return tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float32))
 }
 
 func TestExampleEqualsPyTorch(t *testing.T) {

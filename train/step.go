@@ -152,9 +152,11 @@ type update struct {
 
 func (t *Trainer) compileUpdate() error {
 	s := op.NewScope("update")
-	u := &update{hyper: s.Input("hyper", 7), scale: s.Input("scale", 1)}
+	adamw := graph.NewAdamW(s)
+	adamw.Scale = s.Input("scale", 1)
+	u := &update{hyper: adamw.Hyper, scale: adamw.Scale}
 	leaves := map[Part]gorgonia.Nodes{}
-	parts := []Part{Parameters, Gradients, ExpAvg, ExpAvgSq}
+	parts := []Part{Parameters, Gradients}
 	if t.config.EMA {
 		u.weight = s.Input("weight", 1)
 		parts = append(parts, Averages)
@@ -173,7 +175,7 @@ func (t *Trainer) compileUpdate() error {
 	sums := leaves[Gradients]
 	var outputs gorgonia.Nodes
 	for i, p := range leaves[Parameters] {
-		p = op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: sums[i], ExpAvg: leaves[ExpAvg][i], ExpAvgSq: leaves[ExpAvgSq][i], Hyper: u.hyper, Scale: u.scale})
+		p = adamw.Update(p, sums[i])
 		outputs = append(outputs, p)
 		if t.config.EMA {
 			outputs = append(outputs, op.MovingAverage{}.Apply(s, leaves[Averages][i], p, u.weight))
@@ -181,6 +183,9 @@ func (t *Trainer) compileUpdate() error {
 	}
 	norm := op.GlobalNorm{}.Apply(s, sums...)
 	if err := s.Err(); err != nil {
+		return err
+	}
+	if err := errors.Join(t.state.bind(adamw.ExpAvg, ExpAvg), t.state.bind(adamw.ExpAvgSq, ExpAvgSq)); err != nil {
 		return err
 	}
 	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit(), Profile: t.options.Profile}
@@ -381,8 +386,10 @@ func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	if t.config.MaxGradNorm > 0 {
 		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
 	}
-	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
-	feeds := vm.Feeds{t.update.hyper: dense(hyper, len(hyper)), t.update.scale: dense([]float32{scale}, 1)}
+	feeds := vm.Feeds{
+		t.update.hyper: op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step),
+		t.update.scale: dense([]float32{scale}, 1),
+	}
 	if t.config.EMA {
 		feeds[t.update.weight] = dense([]float32{float32(1 - u.EMADecay)}, 1)
 	}

@@ -134,7 +134,7 @@ func report(t *testing.T, title string, outputs gorgonia.Nodes, o vm.Options, ru
 		feeds[n] = noise(n.Shape(), i)
 		if n.Name() == "hyper" {
 			c := op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2}
-			feeds[n] = tensor.New(tensor.WithShape(7), tensor.WithBacking(c.Hyper(1e-5, 1)))
+			feeds[n] = c.Hyper(1e-5, 1)
 		}
 	}
 	fastest := time.Hour

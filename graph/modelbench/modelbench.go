@@ -210,13 +210,11 @@ func trainingStep(s *op.Scope, out *gorgonia.Node) (gorgonia.Nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	hyper := s.Input("hyper", 7)
-	scale := op.ClipScale{Max: 1}.Apply(s, op.GlobalNorm{}.Apply(s, grads...))
+	adamw := graph.NewAdamW(s)
+	adamw.Scale = op.ClipScale{Max: 1}.Apply(s, op.GlobalNorm{}.Apply(s, grads...))
 	outputs := gorgonia.Nodes{loss}
-	state := s.Sub("adamw")
 	for i, p := range params {
-		m, v := state.Param(p.Name()+".m", p.Shape()...), state.Param(p.Name()+".v", p.Shape()...)
-		outputs = append(outputs, op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: grads[i], ExpAvg: m, ExpAvgSq: v, Hyper: hyper, Scale: scale}))
+		outputs = append(outputs, adamw.Update(p, grads[i]))
 	}
 	return outputs, s.Err()
 }
@@ -333,7 +331,7 @@ func inputs(p *vm.Program) vm.Feeds {
 		case n.Name() == "timesteps":
 			backing = slices.Repeat([]float32{500}, size)
 		case n.Name() == "hyper":
-			backing = op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2}.Hyper(1e-6, 1)
+			backing = op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2}.Hyper(1e-6, 1).Data()
 		}
 		feeds[n] = tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(backing))
 	}

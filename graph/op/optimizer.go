@@ -152,11 +152,11 @@ func (c ClipScale) Infer(in []tensor.Shape) (tensor.Shape, error) {
 // Kinds returns exact values.
 func (c ClipScale) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
-// Hyper returns AdamW's hyper vector for a learning rate and the step, counted from 1.
-func (c AdamWConfig) Hyper(learningRate float64, step int) []float32 {
+// Hyper returns AdamW's hyper vector [7] for a learning rate and the step, counted from 1.
+func (c AdamWConfig) Hyper(learningRate float64, step int) *tensor.Dense {
 	t := float64(step)
-	return []float32{
+	return tensor.New(tensor.WithBacking([]float32{
 		float32(learningRate), float32(1 - c.Beta1), float32(1 - c.Beta2), float32(c.Epsilon), float32(c.WeightDecay),
 		float32(1 - math.Pow(c.Beta1, t)), float32(math.Sqrt(1 - math.Pow(c.Beta2, t))),
-	}
+	}))
 }

@@ -85,7 +85,7 @@ func TestValues(t *testing.T) {
 					}
 				}
 				h := op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}.Hyper(1e-2, 1)
-				if _, err := update.Run(t.Context(), vm.Feeds{hyper: tensor.New(tensor.WithShape(7), tensor.WithBacking(h))}); err != nil {
+				if _, err := update.Run(t.Context(), vm.Feeds{hyper: h}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -71,7 +71,7 @@ func optimizer() family {
 
 // adamW has a learning rate and a weight decay so large that an error in the step shows in the parameters.
 func adamW(shape tensor.Shape, step int, scaled bool) testCase {
-	hyper := op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.3}.Hyper(0.5, step)
+	hyper := op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.3}.Hyper(0.5, step).Float32s()
 	c := testCase{
 		spec: op.AdamW{Scaled: scaled},
 		in:   []tensor.Shape{shape, shape, shape, shape, {len(hyper)}},
