@@ -110,7 +110,8 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 		return err
 	}
 	e.frozen, err = train.NewFrozen(ctx, e.model, train.FrozenOptions{
-		Device: e.device, Precision: precision, LowMemory: c.LowMemory, Prompt: e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
+		Options: vm.Options{Device: e.device, Precision: precision, LowMemory: c.LowMemory},
+		Prompt:  e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
 	})
 	if err != nil {
 		return err

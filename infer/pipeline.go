@@ -32,7 +32,8 @@ type Options struct {
 type Pipeline struct {
 	model    *model.Model
 	options  Options
-	damaged  error // the weights are not finite: no image can be made
+	vm       vm.Options // of every network
+	damaged  error      // the weights are not finite: no image can be made
 	texts    map[string][]float32
 	programs *programs
 	id       string // the model's fingerprint; "" until it is asked for
@@ -43,7 +44,8 @@ func New(m *model.Model, o Options) *Pipeline {
 	if o.UNet == nil {
 		o.UNet = m.BindUNet
 	}
-	return &Pipeline{model: m, options: o, texts: map[string][]float32{}}
+	compile := vm.Options{Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory, MemoryLimit: o.MemoryLimit}
+	return &Pipeline{model: m, options: o, vm: compile, texts: map[string][]float32{}}
 }
 
 // fingerprint is the model's. All of its weights are read for it once.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/schedule"
-	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/finite"
@@ -30,8 +29,7 @@ type loop struct {
 	steps     int
 	eta       schedule.Eta
 	each      bool // standardise in each step
-	network   *unet.Network
-	program   program
+	network   *denoiser
 	context   []float32 // [N,tokens,C]
 	condition []float32 // [N,h,w,C], beside the latents
 }
@@ -67,7 +65,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		}
 	} else if err := t.walk(ctx, latents, loop{
 		phase: Inversion, sampler: schedule.Inversion, timesteps: up, steps: s.StepsInversion, eta: s.EtaInversion,
-		each: s.Normalize == schedule.NormalizeSteps, network: p.inversionNet, program: p.inversion,
+		each: s.Normalize == schedule.NormalizeSteps, network: p.inversion,
 		context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
 	}); err != nil {
 		return nil, err
@@ -80,7 +78,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	standardised := slices.Clone(latents)
 	if err := t.walk(ctx, latents, loop{
 		phase: Translation, sampler: schedule.DDIM, timesteps: down, steps: s.StepsTranslation, eta: s.EtaTranslation,
-		network: p.translationNet, program: p.translation, context: states, condition: condition,
+		network: p.translation, context: states, condition: condition,
 	}); err != nil {
 		return nil, err
 	}
@@ -124,7 +122,7 @@ func (t *translation) encode(ctx context.Context) (start, condition []float32, e
 	for i, m := range t.Images {
 		values(images[i*n:(i+1)*n], m, p.size.height, p.size.width)
 	}
-	moments, err := p.encoder.run(ctx, vm.Feeds{p.image: dense(images, p.size.batch, p.size.height, p.size.width, 3)})
+	moments, err := p.encoder.Encode(ctx, images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,7 +155,6 @@ func (t *translation) draw(dst []float32) error {
 
 // look returns the vision transformer's hidden states of the images, without padding: [N,tokens,C].
 func (t *translation) look(ctx context.Context) ([]float32, error) {
-	side := t.pipeline.model.ViT.ImageSize
 	var pixels []float32
 	for _, m := range t.Images {
 		x, err := t.pipeline.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
@@ -166,7 +163,7 @@ func (t *translation) look(ctx context.Context) ([]float32, error) {
 		}
 		pixels = append(pixels, x...)
 	}
-	states, err := t.programs.vit.run(ctx, vm.Feeds{t.programs.pixels: dense(pixels, len(t.Images), side, side, 3)})
+	states, err := t.programs.vit.Encode(ctx, pixels)
 	if err != nil {
 		return nil, err
 	}
@@ -175,15 +172,11 @@ func (t *translation) look(ctx context.Context) ([]float32, error) {
 
 // walk takes latents [N,h,w,C] through a loop, in place.
 func (t *translation) walk(ctx context.Context, latents []float32, l loop) error {
-	p, n := t.programs, len(t.Images)
+	p := t.programs
 	sample := make([]float32, 2*len(latents))
 	noise := make([]float32, len(latents))
-	timesteps := make([]float32, n)
-	feeds := vm.Feeds{
-		l.network.Sample:    dense(sample, n, p.latentH, p.latentW, 2*p.latentC),
-		l.network.Timesteps: dense(timesteps, n),
-		l.network.Context:   dense(l.context, n, len(l.context)/n/t.pipeline.model.UNet.CrossAttentionDim, t.pipeline.model.UNet.CrossAttentionDim),
-	}
+	timesteps := make([]float32, len(t.Images))
+	feeds := vm.Feeds{}.Set(l.network.Sample, sample).Set(l.network.Timesteps, timesteps).Set(l.network.Context, l.context)
 	for i := range l.steps {
 		if err := t.observe(Event{l.phase, i, l.steps, latents, p.latentShape()}); err != nil {
 			return err
@@ -206,7 +199,7 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 			}
 			drawn <- nil
 		}()
-		out, err := l.program.Run(ctx, feeds)
+		out, err := l.network.Run(ctx, feeds)
 		if failed := <-drawn; failed != nil && err == nil {
 			return failed
 		}
@@ -249,11 +242,10 @@ func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefi
 	for i, x := range latents {
 		scaled[i] = factor * x
 	}
-	decoded, err := p.decoder.Run(ctx, vm.Feeds{p.latents: dense(scaled, p.size.batch, p.latentH, p.latentW, p.latentC)})
+	values, err := p.decoder.Encode(ctx, scaled)
 	if err != nil {
 		return nil, err
 	}
-	values := decoded[0].Float32s()
 	if err := t.finite("image", values, finite.Image); err != nil {
 		return nil, err
 	}

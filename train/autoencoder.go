@@ -9,7 +9,6 @@ import (
 
 	"gorgonia.org/gorgonia"
 
-	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vae"
@@ -91,9 +90,7 @@ func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
 		shares[i] = float32(share)
 	}
 	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
-		return vm.Feeds{
-			image: dense(e.Images, image.Shape()...), noise: dense(d.Noise, noise.Shape()...), weights: dense(shares, z.batch),
-		}, nil
+		return vm.Feeds{}.Set(image, e.Images).Set(noise, d.Noise).Set(weights, shares), nil
 	}
 	return l, s.Err()
 }
@@ -137,7 +134,7 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, part Part) (_ []fl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	out, err := p.Run(ctx, vm.Feeds{image: dense(e.Images, image.Shape()...), noise: dense(draws.Noise, noise.Shape()...)})
+	out, err := p.Run(ctx, vm.Feeds{}.Set(image, e.Images).Set(noise, draws.Noise))
 	if err != nil {
 		return nil, err
 	}
@@ -171,15 +168,5 @@ func ImagesOf(p Pairs) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err
 	}
-	e := Example{Shape: [4]int{2 * p.N, p.Height, p.Width, 3}, Images: make([]float32, 0, len(p.HE)+len(p.IHC))}
-	e.Images = append(e.Images, signed(p.HE)...)
-	e.Images = append(e.Images, signed(p.IHC)...)
-	return e, nil
-}
-
-// signed are 8-bit values as the networks take them, from −1 to 1.
-func signed(rgb []uint8) []float32 {
-	x := make([]float32, len(rgb))
-	data.Signed(x, rgb)
-	return x
+	return Example{Shape: [4]int{2 * p.N, p.Height, p.Width, 3}, Images: vae.Signed(slices.Concat(p.HE, p.IHC))}, nil
 }

@@ -75,10 +75,8 @@ func (f *diffusion) lesson(z size, share float64) (*lesson, error) {
 			timesteps[i] = float32(t)
 			x.weights[i] = float32(float64(x.weights[i]) * share)
 		}
-		return vm.Feeds{
-			n.Sample: dense(x.sample, n.Sample.Shape()...), n.Timesteps: dense(timesteps, z.batch),
-			n.Context: dense(e.Context, n.Context.Shape()...), target: dense(x.target, target.Shape()...), weights: dense(x.weights, z.batch),
-		}, nil
+		return vm.Feeds{}.Set(n.Sample, x.sample).Set(n.Timesteps, timesteps).Set(n.Context, e.Context).
+			Set(target, x.target).Set(weights, x.weights), nil
 	}
 	return l, s.Err()
 }

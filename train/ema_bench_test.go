@@ -40,7 +40,7 @@ func BenchmarkMovingAverage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	feeds := vm.Feeds{weight: dense([]float32{0.001}, 1)}
+	feeds := vm.Feeds{}.Set(weight, []float32{0.001})
 	b.SetBytes(3 * 4096 * 4096 * 12)
 	for b.Loop() {
 		if _, err := program.Run(b.Context(), feeds); err != nil {

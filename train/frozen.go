@@ -7,15 +7,10 @@ import (
 	"fmt"
 	"slices"
 
-	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
-
-	"github.com/histdist/histdist/graph/clip"
-	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/model/encoders"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vae"
-	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/finite"
 )
@@ -53,13 +48,10 @@ type PairSource interface {
 
 // FrozenOptions say how the networks that aren't trained run.
 type FrozenOptions struct {
-	Device      device.Device // it stays the caller's
-	Precision   vm.Precision
-	LowMemory   bool
-	MemoryLimit int64
-	Prompt      string // of the H&E; "H&E" in the paper
-	// CacheBytes keeps results for images that were seen before, up to so many bytes. It is of use where images come again as they
-	// are, without crops and flips that are drawn.
+	vm.Options        // how they are compiled
+	Prompt     string // of the H&E; "H&E" in the paper
+	// CacheBytes keeps results for images that were seen before, up to so many bytes. It helps where images come again as they are,
+	// without random crops and flips.
 	CacheBytes int64
 }
 
@@ -68,10 +60,10 @@ type FrozenOptions struct {
 type Frozen struct {
 	model   *model.Model
 	options FrozenOptions
-	text    []float32                  // [tokens,cross_attention_dim]
-	vit     *forward                   // compiled when it is needed
-	encoder map[[2]int]*forward        // by height and width
-	cache   map[[sha256.Size]byte]seen // by the image's size and bytes
+	text    []float32                    // [tokens,cross_attention_dim]
+	vit     *encoders.Encoder            // compiled when it is needed
+	encoder map[[2]int]*encoders.Encoder // by height and width
+	cache   map[[sha256.Size]byte]seen   // by the image's size and bytes
 	held    int64
 }
 
@@ -81,27 +73,14 @@ type seen struct {
 	states  []float32 // [tokens,cross_attention_dim]
 }
 
-// forward is a compiled network with one input and one output.
-type forward struct {
-	*vm.Program
-	input *gorgonia.Node
-	shape []int // of the input
-}
-
-func (f *forward) run(ctx context.Context, x []float32) ([]float32, error) {
-	out, err := f.Run(ctx, vm.Feeds{f.input: dense(x, f.shape...)})
-	if err != nil {
-		return nil, err
-	}
-	values := slices.Clone(out[0].Float32s())
-	return values, finite.Check("output", values, finite.Squares)
-}
-
 // NewFrozen computes the prompt's states with the text encoder of a model, which stays the caller's.
 func NewFrozen(ctx context.Context, m *model.Model, o FrozenOptions) (*Frozen, error) {
-	f := &Frozen{model: m, options: o, encoder: map[[2]int]*forward{}, cache: map[[sha256.Size]byte]seen{}}
+	f := &Frozen{model: m, options: o, encoder: map[[2]int]*encoders.Encoder{}, cache: map[[sha256.Size]byte]seen{}}
 	var err error
-	if f.text, err = f.textStates(ctx); err != nil {
+	if f.text, err = encoders.Text(ctx, m, o.Prompt, o.Options); err == nil {
+		err = finite.Check("output", f.text, finite.Squares)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("text encoder: %w", err)
 	}
 	return f, nil
@@ -122,7 +101,7 @@ func (f *Frozen) Close() error {
 // Memory is the number of bytes that the networks hold on the device now.
 func (f *Frozen) Memory() int64 {
 	bytes := int64(0)
-	add := func(p *forward) {
+	add := func(p *encoders.Encoder) {
 		m := p.Report().Memory
 		bytes += m.Arena + m.Kernels + m.Copies
 	}
@@ -200,33 +179,40 @@ func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torc
 	return e, nil
 }
 
-// moments are the encoder's of an image, from the cache if it has them.
+// moments are the encoder's of an image [h,w,2C], from the cache if it has them.
 func (f *Frozen) moments(ctx context.Context, rgb []uint8, height, width int) ([]float32, error) {
 	key := imageKey(rgb, height, width)
-	if s := f.cache[key]; s.moments != nil {
+	s := f.cache[key]
+	if s.moments != nil {
 		return s.moments, nil
 	}
-	e, err := f.encoderFor(height, width)
-	if err != nil {
-		return nil, err
+	size := [2]int{height, width}
+	e := f.encoder[size]
+	if e == nil {
+		var err error
+		if e, err = encoders.VAE(f.model, vae.Size{Batch: 1, Height: height, Width: width}, f.options.Options); err != nil {
+			return nil, err
+		}
+		f.encoder[size] = e
 	}
-	moments, err := e.run(ctx, signed(rgb))
+	moments, err := encode(ctx, e, vae.Signed(rgb))
 	if err == nil && f.room(moments) {
-		s := f.cache[key]
 		s.moments = moments
 		f.cache[key] = s
 	}
 	return moments, err
 }
 
-// states are the vision transformer's of an image, from the cache if it has them.
+// states are the vision transformer's of an image [tokens,width], from the cache if it has them.
 func (f *Frozen) states(ctx context.Context, rgb []uint8, height, width int) ([]float32, error) {
 	key := imageKey(rgb, height, width)
-	if s := f.cache[key]; s.states != nil {
+	s := f.cache[key]
+	if s.states != nil {
 		return s.states, nil
 	}
 	if f.vit == nil {
-		if err := f.compileViT(); err != nil {
+		var err error
+		if f.vit, err = encoders.ViT(f.model, 1, f.options.Options); err != nil {
 			return nil, err
 		}
 	}
@@ -234,13 +220,21 @@ func (f *Frozen) states(ctx context.Context, rgb []uint8, height, width int) ([]
 	if err != nil {
 		return nil, err
 	}
-	states, err := f.vit.run(ctx, x)
+	states, err := encode(ctx, f.vit, x)
 	if err == nil && f.room(states) {
-		s := f.cache[key]
 		s.states = states
 		f.cache[key] = s
 	}
 	return states, err
+}
+
+// encode returns what a network makes of x, if it is finite.
+func encode(ctx context.Context, e *encoders.Encoder, x []float32) ([]float32, error) {
+	values, err := e.Encode(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return values, finite.Check("output", values, finite.Squares)
 }
 
 func imageKey(rgb []uint8, height, width int) [sha256.Size]byte {
@@ -256,70 +250,4 @@ func (f *Frozen) room(values []float32) bool {
 	}
 	f.held += bytes
 	return true
-}
-
-func (f *Frozen) encoderFor(height, width int) (*forward, error) {
-	key := [2]int{height, width}
-	if e, ok := f.encoder[key]; ok {
-		return e, nil
-	}
-	n, err := vae.NewEncoder(f.model.VAE, vae.Size{Batch: 1, Height: height, Width: width})
-	if err != nil {
-		return nil, err
-	}
-	p, err := f.compile(n.Moments, n.Scope.Params(), f.model.BindEncoder)
-	if err != nil {
-		return nil, err
-	}
-	e := &forward{p, n.Image, []int{1, height, width, f.model.VAE.InChannels}}
-	f.encoder[key] = e
-	return e, nil
-}
-
-func (f *Frozen) compileViT() error {
-	n, err := vit.Build(f.model.ViT, 1)
-	if err != nil {
-		return err
-	}
-	p, err := f.compile(n.LastHiddenState, n.Scope.Params(), f.model.BindViT)
-	if err != nil {
-		return err
-	}
-	side := f.model.ViT.ImageSize
-	f.vit = &forward{p, n.Pixels, []int{1, side, side, f.model.ViT.NumChannels}}
-	return nil
-}
-
-// textStates runs the text encoder, once.
-func (f *Frozen) textStates(ctx context.Context) (states []float32, err error) {
-	tokens := f.model.Text.MaxPositionEmbeddings
-	n, err := clip.Build(f.model.Text, 1, tokens)
-	if err != nil {
-		return nil, err
-	}
-	ids := f.model.Tokenizer.Encode(f.options.Prompt)
-	if len(ids) != tokens {
-		return nil, fmt.Errorf("the tokenizer gives %d ids, the text encoder takes %d", len(ids), tokens)
-	}
-	p, err := f.compile(n.LastHiddenState, n.Scope.Params(), f.model.BindText)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.Close(), f.model.Release(n.Scope.Params())) }()
-	out, err := p.Run(ctx, vm.Feeds{n.IDs: tensor.New(tensor.WithShape(1, tokens), tensor.WithBacking(ids))})
-	if err != nil {
-		return nil, err
-	}
-	states = slices.Clone(out[0].Float32s())
-	return states, finite.Check("output", states, finite.Squares)
-}
-
-// compile gives a network its weights and compiles it.
-func (f *Frozen) compile(out *gorgonia.Node, params gorgonia.Nodes, bind func(gorgonia.Nodes) error) (*vm.Program, error) {
-	if err := bind(params); err != nil {
-		return nil, err
-	}
-	return vm.Compile(gorgonia.Nodes{out}, vm.Options{
-		Device: f.options.Device, Precision: f.options.Precision, LowMemory: f.options.LowMemory, MemoryLimit: f.options.MemoryLimit,
-	})
 }

@@ -64,7 +64,7 @@ func TestFrozen(t *testing.T) {
 	seed, draws, prefix, shape := trainStep(t)
 	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		m := openTiny(t)
-		f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Device: d, Prompt: "H&E", CacheBytes: 1 << 20})
+		f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Options: vm.Options{Device: d}, Prompt: "H&E", CacheBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func visionStates(t *testing.T, d device.Device, m *model.Model, p train.Pairs) 
 
 func TestFrozenRefusesImages(t *testing.T) {
 	m := openTiny(t)
-	f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Device: networktest.Open(t, "ref"), Prompt: "H&E"})
+	f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Options: vm.Options{Device: networktest.Open(t, "ref")}, Prompt: "H&E"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
-
-	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/model/encoders"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/finite"
 )
 
 // MeasureLatents computes the mean and the standard deviation of each channel of the latents that a checkpoint's autoencoder, or with
@@ -35,84 +31,44 @@ func MeasureLatents(ctx context.Context, checkpointDir string, average bool, d d
 	if c.Config.Objective != Autoencoder {
 		return none, fmt.Errorf("a checkpoint of a %s: want one of an %s", c.Config.Objective, Autoencoder)
 	}
-	e, err := openEncoder(network, d)
+	m, err := model.OpenAutoencoder(network)
 	if err != nil {
 		return none, err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
-	sums := newLatentSums(e.config.LatentChannels)
+	defer func() { err = errors.Join(err, m.Close()) }()
+	channels := m.VAE.LatentChannels
+	sums := newLatentSums(channels)
+	var size vae.Size
+	var e *encoders.Encoder
+	defer func() {
+		if e != nil {
+			err = errors.Join(e.Close(), err)
+		}
+	}()
 	for i := range min(microSteps, s.Len()) {
 		x, err := Images(s).Example(ctx, Position{Index: i}, Generation, nil)
 		if err != nil {
 			return none, err
 		}
-		size := vae.Size{Batch: x.Shape[0], Height: x.Shape[1], Width: x.Shape[2]}
-		moments, err := e.encode(ctx, size, x.Images)
+		if z := (vae.Size{Batch: x.Shape[0], Height: x.Shape[1], Width: x.Shape[2]}); e == nil || z != size {
+			if e != nil {
+				if err := e.Close(); err != nil {
+					return none, err
+				}
+			}
+			if e, err = encoders.VAE(m, z, vm.Options{Device: d}); err != nil {
+				return none, err
+			}
+			size = z
+		}
+		moments, err := encode(ctx, e, x.Images)
 		if err != nil {
 			return none, err
 		}
-		mean, _, deviation := vae.Moments(moments, e.config.LatentChannels)
+		mean, _, deviation := vae.Moments(moments, channels)
 		sums.add(mean, deviation)
 	}
 	return sums.statistics()
-}
-
-// encoder is an autoencoder's encoder as a program, compiled anew when the size of the images changes.
-type encoder struct {
-	config  vae.Config
-	device  device.Device
-	store   *weights.Store
-	size    vae.Size
-	image   *gorgonia.Node
-	program *vm.Program
-}
-
-func openEncoder(folder string, d device.Device) (*encoder, error) {
-	c, err := vae.ReadConfig(filepath.Join(folder, configFile))
-	if err != nil {
-		return nil, err
-	}
-	s, err := weights.Open(folder, weights.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return &encoder{config: c, device: d, store: s}, nil
-}
-
-func (e *encoder) close() error {
-	var err error
-	if e.program != nil {
-		err = e.program.Close()
-	}
-	return errors.Join(err, e.store.Close())
-}
-
-// encode gives moments [N,h,w,2C] of images [N,H,W,3].
-func (e *encoder) encode(ctx context.Context, size vae.Size, images []float32) ([]float32, error) {
-	if e.program == nil || e.size != size {
-		if e.program != nil {
-			if err := e.program.Close(); err != nil {
-				return nil, err
-			}
-			e.program = nil
-		}
-		n, err := vae.NewEncoder(e.config, size)
-		if err != nil {
-			return nil, err
-		}
-		if err := e.store.Bind(n.Scope.Params(), weights.Mapping{Ignore: vae.IsDecoder}); err != nil {
-			return nil, err
-		}
-		if e.program, err = vm.Compile(gorgonia.Nodes{n.Moments}, vm.Options{Device: e.device}); err != nil {
-			return nil, err
-		}
-		e.size, e.image = size, n.Image
-	}
-	out, err := e.program.Run(ctx, vm.Feeds{e.image: dense(images, e.image.Shape()...)})
-	if err != nil {
-		return nil, err
-	}
-	return out[0].Float32s(), finite.Check("moments", out[0].Float32s(), finite.Squares)
 }
 
 // latentSums adds up latents by channel.

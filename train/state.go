@@ -147,8 +147,3 @@ func (s *state) bind(nodes gorgonia.Nodes, part Part) error {
 	}
 	return nil
 }
-
-// dense wraps values as a tensor.
-func dense(values []float32, shape ...int) *tensor.Dense {
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-}

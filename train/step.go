@@ -296,7 +296,7 @@ func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
-	feeds[m.keep] = dense([]float32{float32(min(t.pending, 1))}, 1)
+	feeds.Set(m.keep, []float32{float32(min(t.pending, 1))})
 	out, err := m.Run(ctx, feeds)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
@@ -386,12 +386,10 @@ func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	if t.config.MaxGradNorm > 0 {
 		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
 	}
-	feeds := vm.Feeds{
-		t.update.hyper: op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step),
-		t.update.scale: dense([]float32{scale}, 1),
-	}
+	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
+	feeds := vm.Feeds{t.update.hyper: hyper}.Set(t.update.scale, []float32{scale})
 	if t.config.EMA {
-		feeds[t.update.weight] = dense([]float32{float32(1 - u.EMADecay)}, 1)
+		feeds.Set(t.update.weight, []float32{float32(1 - u.EMADecay)})
 	}
 	_, err := t.update.Run(ctx, feeds)
 	return err
@@ -404,7 +402,7 @@ func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 	if err != nil {
 		return err
 	}
-	feeds[m.keep] = dense([]float32{0}, 1)
+	feeds.Set(m.keep, []float32{0})
 	p, err := t.compile(m.lesson.scope, m.outputs, true)
 	if err != nil {
 		return err

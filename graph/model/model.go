@@ -63,6 +63,19 @@ func Open(name string, o Options) (*Model, error) {
 	return m, nil
 }
 
+// OpenAutoencoder opens the folder of an autoencoder alone: of the Model, Dir, VAE and its weights are there.
+func OpenAutoencoder(dir string) (*Model, error) {
+	c, err := vae.ReadConfig(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := weights.Open(dir, weights.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Dir: dir, VAE: c, vae: s}, nil
+}
+
 // Find returns the folder of a model: see weights.FindModel. A training run's folder is refused.
 func Find(name string) (string, error) {
 	dir, err := weights.FindModel(name)

@@ -21,6 +21,12 @@ import (
 // ids, or a *device.Value. They are read during the run only.
 type Feeds map[*gorgonia.Node]gorgonia.Value
 
+// Set feeds float32 values to a node, which gives them its shape, and returns f.
+func (f Feeds) Set(n *gorgonia.Node, values []float32) Feeds {
+	f[n] = tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(values))
+	return f
+}
+
 // Program is a compiled graph with its memory. It may be run again and again, by one goroutine at a time.
 type Program struct {
 	device   device.Device

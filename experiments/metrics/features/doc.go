@@ -13,5 +13,4 @@
 //	kind.go       the networks: their files, their preparation of images, their graphs
 //	find.go       where the files are looked for
 //	extractor.go  Open, Extract, Close
-//	program.go    a compiled network for images of one size
 package features

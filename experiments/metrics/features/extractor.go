@@ -15,6 +15,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model/encoders"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/finite"
@@ -48,6 +49,19 @@ type Extractor struct {
 	mu       sync.Mutex
 	programs []*program // the one used last first
 	closed   bool
+}
+
+// keptPrograms is how many compiled networks an extractor keeps: for whole batches, for the remainder, and for another size.
+const keptPrograms = 3
+
+// size is what a network is compiled for.
+type size struct{ batch, height, width int }
+
+// program is a network compiled for a size.
+type program struct {
+	*encoders.Encoder // pixels [N,H,W,3] → rows [N,Dim]
+	size              size
+	params            gorgonia.Nodes
 }
 
 // preparation is part of fingerprints and counts up when a preparation of images changes.
@@ -233,7 +247,7 @@ func (e *Extractor) batch(ctx context.Context, images []*imagefile.Image, part [
 	for _, a := range all {
 		pixels = append(pixels, a.pixels...)
 	}
-	out, err := p.run(ctx, pixels)
+	out, err := p.Encode(ctx, pixels)
 	if err != nil {
 		return err
 	}
@@ -282,7 +296,7 @@ func (e *Extractor) program(z size) (*program, error) {
 	for len(e.programs) >= keptPrograms {
 		last := e.programs[len(e.programs)-1]
 		e.programs = e.programs[:len(e.programs)-1]
-		if err := last.close(); err != nil {
+		if err := e.free(last); err != nil {
 			return nil, err
 		}
 	}
@@ -309,17 +323,22 @@ func (e *Extractor) compile(z size) (*program, error) {
 	if err := e.store.Bind(params, rest); err != nil {
 		return nil, err
 	}
-	compiled, err := vm.Compile(gorgonia.Nodes{n.out}, vm.Options{
+	compiled, err := encoders.Compile(n.in, n.out, vm.Options{
 		Device: e.options.Device, Precision: e.options.Precision, MemoryLimit: e.options.MemoryLimit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &program{Program: compiled, size: z, network: n, store: e.store}
+	p := &program{compiled, z, n.scope.Params()}
 	if err := e.store.Release(compiled.Unread()); err != nil { // 3 of 9 GB with GigaPath
-		return nil, errors.Join(err, p.close())
+		return nil, errors.Join(err, e.free(p))
 	}
 	return p, nil
+}
+
+// free frees a program's memory, and that of weights which no other program reads.
+func (e *Extractor) free(p *program) error {
+	return errors.Join(p.Close(), e.store.Release(p.params))
 }
 
 // Close gives all memory back. The device stays open.
@@ -332,7 +351,7 @@ func (e *Extractor) Close() error {
 	e.closed = true
 	var errs []error
 	for _, p := range e.programs {
-		errs = append(errs, p.close())
+		errs = append(errs, e.free(p))
 	}
 	e.programs = nil
 	return errors.Join(append(errs, e.store.Close())...)
