@@ -33,14 +33,12 @@ type trainer struct {
 	x, target, hyper *gorgonia.Node
 }
 
-var adamw = op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2}
-
-// newTrainer builds the graph, differentiates it, adds the optimiser's steps and compiles all of it.
+// newTrainer builds the graph, differentiates it, adds the optimiser and compiles all of it.
 func newTrainer(d device.Device) (*trainer, error) {
 	s := op.NewScope("example")
-	t := &trainer{x: s.Input("x", 2, 8, 8, 4), target: s.Input("target", 2, 8, 8, 4)}
-	loss := op.MSE{}.Apply(s, smallNet(s, t.x), t.target, nil)
-	if err := s.Err(); err != nil {
+	x, target := s.Input("x", 2, 8, 8, 4), s.Input("target", 2, 8, 8, 4)
+	loss := op.MSE{}.Apply(s, smallNet(s, x), target, nil)
+	if err := s.Err(); err != nil { // the first error, with its place
 		return nil, err
 	}
 	params := s.Params()
@@ -49,26 +47,27 @@ func newTrainer(d device.Device) (*trainer, error) {
 			return nil, err
 		}
 	}
-	optimiser := graph.NewAdamW(s)
-	t.hyper = optimiser.Hyper
-	updates, err := optimiser.Minimize(loss, params...)
+	adamw := graph.NewAdamW(s)
+	updates, err := adamw.Minimize(loss, params...)
 	if err != nil {
 		return nil, err
 	}
-	t.program, err = vm.Compile(append(gorgonia.Nodes{loss}, updates...), vm.Options{Device: d})
-	return t, err
+	program, err := vm.Compile(append(gorgonia.Nodes{loss}, updates...), vm.Options{Device: d})
+	return &trainer{program, x, target, adamw.Hyper}, err
 }
 
 // step trains once, steps being counted from 1, and returns the loss before the update.
 func (t *trainer) step(ctx context.Context, step int) (float32, error) {
-	out, err := t.program.Run(ctx, vm.Feeds{t.x: initial("x"), t.target: initial("target"), t.hyper: adamw.Hyper(1e-2, step)})
+	config := op.AdamWConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2}
+	feeds := vm.Feeds{t.x: initial("x"), t.target: initial("target"), t.hyper: config.Hyper(1e-2, step)}
+	out, err := t.program.Run(ctx, feeds)
 	if err != nil {
 		return 0, err
 	}
 	return out[0].Float32s()[0], nil
 }
 
-// Example builds, differentiates, compiles and trains a small network for 50 steps. The test beside it compares all
+// Example builds, differentiates, compiles and trains a small network for 50 steps. TestExampleEqualsPyTorch compares all
 // losses with PyTorch's.
 func Example() {
 	d, err := catalog.Open("auto", 0)
