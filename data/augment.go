@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/graph/rng"
 )
 
 // Augmentation is what both pictures of a pair go through, in this order: a square crop, a flip, a rotation.
@@ -53,25 +52,6 @@ func (a Augmentation) Apply(dst []uint8, img *imagefile.Image) error {
 		}
 	}
 	return nil
-}
-
-// DrawOfficial draws an augmentation as the official training does: position and flip from PyTorch's generator, as
-// torchvision's RandomCrop and RandomHorizontalFlip draw them, the rotation from Python's. There, all pairs of a batch share
-// one augmentation.
-func DrawOfficial(torch *rng.Torch, python *rng.Python, width, height, size int) (Augmentation, error) {
-	if size < 1 || size > width || size > height {
-		return Augmentation{}, fmt.Errorf("data: a crop of %d pixels does not fit into %d×%d", size, width, height)
-	}
-	a := Augmentation{Size: size}
-	if width != size || height != size { // else RandomCrop draws nothing
-		a.Top = int(torch.RandInt(0, int64(height-size+1)))
-		a.Left = int(torch.RandInt(0, int64(width-size+1)))
-	}
-	var flip [1]float32
-	torch.Rand(flip[:])
-	a.Flip = flip[0] < 0.5
-	a.Quarters = python.Choice(4)
-	return a, nil
 }
 
 // drawAugmentation draws the augmentation of a pair in an epoch. size fits into the picture.

@@ -2,7 +2,6 @@ package data_test
 
 import (
 	"encoding/json"
-	"math"
 	"os"
 	"testing"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/internal/golden"
 )
 
@@ -22,21 +20,9 @@ type goldenAugment struct {
 		Top, Left, Size int
 		Flip, Angle     int
 	}
-	Seeded []struct {
-		TorchSeed  int64 `json:"torch_seed"`
-		PythonSeed int64 `json:"python_seed"`
-		Top, Left  int
-		Flip       bool
-		Angle      int
-		Checksum   float64 `json:"checksum_sum_abs"`
-		Next       float64 `json:"next_torch_rand"`
-	}
 	Batch struct {
-		TorchSeed  int64 `json:"torch_seed"`
-		PythonSeed int64 `json:"python_seed"`
-		Top, Left  int
-		Flip       bool
-		Angle      int
+		Top, Left, Angle int
+		Flip             bool
 	}
 }
 
@@ -107,52 +93,13 @@ func TestApplyEqualsTorchvision(t *testing.T) {
 	}
 }
 
-// training.py's random draws, and that nothing else was drawn.
-func TestDrawOfficial(t *testing.T) {
-	file, g := openGolden(t)
-	he, ihc := picture(file.Uint8(t, "he")), picture(file.Uint8(t, "ihc"))
-	if len(g.Seeded) == 0 {
-		t.Fatal("no seeds")
-	}
-	for _, want := range g.Seeded {
-		torch := rng.NewTorch(want.TorchSeed)
-		size := g.Combinations[0].Size // the chain crops to the first combination's size
-		got, err := data.DrawOfficial(torch, rng.NewPython(want.PythonSeed), he.Width, he.Height, size)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(data.Augmentation{Top: want.Top, Left: want.Left, Size: size, Flip: want.Flip, Quarters: want.Angle / 90}, got); diff != "" {
-			t.Errorf("seed %d:\n%s", want.TorchSeed, diff)
-		}
-		var sum float64
-		for _, img := range []*imagefile.Image{he, ihc} {
-			for _, x := range augmented(t, got, img) {
-				sum += math.Abs(float64(x))
-			}
-		}
-		if math.Abs(sum-want.Checksum) > 1e-9*want.Checksum { // a float64 sum in another order
-			t.Errorf("seed %d: the values' sum is %v, want %v", want.TorchSeed, sum, want.Checksum)
-		}
-		var next [1]float32
-		if torch.Rand(next[:]); float64(next[0]) != want.Next {
-			t.Errorf("seed %d: the next number is %v, want %v", want.TorchSeed, next[0], want.Next)
-		}
-	}
-}
-
-// Pairs of one batch share an augmentation in the official training.
+// A batch of the official training, whose pairs share an augmentation.
 func TestOfficialBatch(t *testing.T) {
 	file, g := openGolden(t)
 	source, want := file.Uint8(t, "batch/source"), g.Batch
 	crop := file.Shape(t, "batch/he")[2]
 	height, width := source.Shape[1], source.Shape[2]
-	a, err := data.DrawOfficial(rng.NewTorch(want.TorchSeed), rng.NewPython(want.PythonSeed), width, height, crop)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(data.Augmentation{Top: want.Top, Left: want.Left, Size: crop, Flip: want.Flip, Quarters: want.Angle / 90}, a); diff != "" {
-		t.Error(diff)
-	}
+	a := data.Augmentation{Top: want.Top, Left: want.Left, Size: crop, Flip: want.Flip, Quarters: want.Angle / 90}
 	n := source.Shape[0] / 2
 	for side, name := range []string{"batch/he", "batch/ihc"} {
 		wanted := file.Float32(t, name).Data
@@ -177,24 +124,6 @@ func TestSigned(t *testing.T) {
 	data.Signed(got, pix)
 	if diff := cmp.Diff(file.Float32(t, "value_of_byte").Data, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestDrawOfficialSizes(t *testing.T) {
-	torch, fresh := rng.NewTorch(3), rng.NewTorch(3)
-	if _, err := data.DrawOfficial(torch, rng.NewPython(3), 96, 96, 96); err != nil {
-		t.Fatal(err)
-	}
-	var used, unused [2]float32
-	torch.Rand(used[:1])
-	fresh.Rand(unused[:]) // the first is the flip's
-	if used[0] != unused[1] {
-		t.Error("a crop as large as the picture drew its position")
-	}
-	for _, size := range []int{0, 97} {
-		if _, err := data.DrawOfficial(torch, rng.NewPython(3), 96, 100, size); err == nil {
-			t.Errorf("a crop of %d from 96×100 pixels is no error", size)
-		}
 	}
 }
 

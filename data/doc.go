@@ -8,7 +8,6 @@
 //	Location ── check.go ──▶ Report
 //	pairs    ── split.go ──▶ two parts that share no patient
 //
-// What the official implementation draws from PyTorch's and Python's generators is in DrawOfficial. The loader draws
-// otherwise: order and crops are a pure function of seed, epoch and place (draw.go), so that any step can be made again alone,
-// by any number of workers.
+// Order and crops are a pure function of seed, epoch and place (draw.go), so any step can be repeated alone, by any number of
+// workers.
 package data

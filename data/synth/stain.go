@@ -26,20 +26,6 @@ func (s Stain) Light(haematoxylin, second float64) [3]float64 {
 	return out
 }
 
-// Concentrations is the inverse of Light by least squares over the three channels (colour deconvolution; Ruifrok and
-// Johnston, Anal. Quant. Cytol. Histol. 2001). Light below 1 counts as 1. Noise may make a concentration negative.
-func (s Stain) Concentrations(light [3]float64) (haematoxylin, second float64) {
-	var hh, hs, ss, ho, so float64
-	for k, l := range light {
-		od := math.Log10(s.White[k] / max(l, 1))
-		h, e := s.Haematoxylin[k], s.Second[k]
-		hh, hs, ss = hh+h*h, hs+h*e, ss+e*e
-		ho, so = ho+h*od, so+e*od
-	}
-	det := hh*ss - hs*hs
-	return (ho*ss - so*hs) / det, (so*hh - ho*hs) / det
-}
-
 // laboratory is the staining and the scanner that a patient's slides went through.
 type laboratory struct {
 	he, ihc        Stain

@@ -4,7 +4,7 @@
 //
 // Open reads the directories alone and lists the pages. Check says whether a page can be decoded and, if not, why in a
 // user's words; every refusal that does not need the compressed data itself is made there, so that a check of headers
-// accepts what decoding accepts. ReadRegion and ReadTile decode. A File may be read by several goroutines at once.
+// accepts what decoding accepts. ReadRegion decodes. A File may be read by several goroutines at once.
 //
 // A pixel's way:
 //

@@ -7,20 +7,6 @@ import (
 	"io"
 )
 
-// ReadTile decodes a tile or strip, without what lies beyond the image: [height,width,Channels] of Tile(column, row).
-func (p *Page) ReadTile(column, row int) ([]uint8, error) {
-	if err := p.Check(); err != nil {
-		return nil, err
-	}
-	columns, rows := p.Tiles()
-	if column < 0 || row < 0 || column >= columns || row >= rows {
-		return nil, fmt.Errorf("tiff: tile %d, %d is not one of %d×%d", column, row, columns, rows)
-	}
-	r := p.Tile(column, row)
-	pix := make([]uint8, r.Dx()*r.Dy()*p.Channels())
-	return pix, p.ReadRegion(pix, r)
-}
-
 // ReadRegion decodes the pixels of a rectangle inside the page into pix, [r.Dy(),r.Dx(),Channels] without gaps. Besides
 // pix it needs memory for some rows, or for JPEG a strip or tile, of the file.
 func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {

@@ -1,7 +1,6 @@
 package tiff_test
 
 import (
-	"bytes"
 	"image"
 	"os"
 	"path/filepath"
@@ -42,17 +41,10 @@ func TestSlides(t *testing.T) {
 					t.Fatalf("page %d: %v", page.Index, err)
 				}
 				columns, rows := page.Tiles()
-				tile, err := page.ReadTile(columns/2, rows/2)
-				if err != nil {
-					t.Fatalf("page %d: %v", page.Index, err)
-				}
 				r := page.Tile(columns/2, rows/2).Intersect(image.Rect(0, 0, page.Width, page.Height))
 				region := make([]uint8, r.Dx()*r.Dy()*page.Channels())
 				if err := page.ReadRegion(region, r); err != nil {
 					t.Fatalf("page %d: %v", page.Index, err)
-				}
-				if !bytes.Equal(region, tile) {
-					t.Errorf("page %d: the tile at %v is not the region there", page.Index, r.Min)
 				}
 				if page == slide.Pages[0] && (slices.Max(region) < 128 || slices.Max(region) == slices.Min(region)) {
 					t.Errorf("the middle of the slide has values from %d to %d: want an image of tissue", slices.Min(region), slices.Max(region))

@@ -14,8 +14,6 @@ const (
 	TagPhotometric       Tag = 262
 	TagFillOrder         Tag = 266
 	TagImageDescription  Tag = 270
-	TagMake              Tag = 271
-	TagModel             Tag = 272
 	TagStripOffsets      Tag = 273
 	TagOrientation       Tag = 274
 	TagSamplesPerPixel   Tag = 277

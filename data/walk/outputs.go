@@ -18,8 +18,6 @@ const (
 	PassPanels Outputs = iota
 	// PassAll passes over virtual stains too, for sets of input. The beginning of every image is read for it.
 	PassAll
-	// KeepAll passes over nothing.
-	KeepAll
 )
 
 // panelSuffix ends the stems of panels.
@@ -27,9 +25,6 @@ const panelSuffix = "-panel"
 
 // passOutputs moves images that this program made from Files to Passed.
 func (l *Listing) passOutputs(ctx context.Context, o Outputs) error {
-	if o == KeepAll {
-		return nil
-	}
 	kinds := make([]imagefile.Kind, len(l.Files))
 	err := parallel.Each(ctx, len(l.Files), 2*runtime.GOMAXPROCS(0), func(i int) error {
 		if o == PassAll || strings.HasSuffix(l.Files[i].Stem, panelSuffix) {

@@ -17,6 +17,7 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
@@ -188,11 +189,7 @@ func (m *measurement) nuclei(r *Row, t *evaluate.Table) error {
 		dice += d / float64(len(t.Pairs))
 	}
 	r.Dice = evaluate.Number(dice)
-	pearson, err := stain.Pearson(truth, measured)
-	if err != nil { // a constant has no correlation
-		pearson = math.NaN()
-	}
-	r.Nuclei = evaluate.Number(pearson)
+	r.Nuclei = evaluate.Number(stats.Pearson(truth, measured))
 	return nil
 }
 

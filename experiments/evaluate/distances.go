@@ -88,7 +88,7 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	sets = append(sets, [2][]string{s.hashes(realSet, a[:k]), s.hashes(realSet, b[:k])})
 
 	of := [3]string{"", ", floor", ", ceiling"}
-	var by [3]*metrics.KID
+	var by [3]*kid
 	var all [3]*float64
 	var why, whyFull [3]string // there is none
 	for i, set := range sets {
@@ -115,11 +115,11 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 		if by[i] == nil {
 			return nil
 		}
-		return &Reference{Value: Number(1000 * by[i].Mean), Std: number(1000 * by[i].Std), N: len(sets[i][0]), Note: note}
+		return &Reference{Value: Number(1000 * by[i].mean), Std: number(1000 * by[i].std), N: len(sets[i][0]), Note: note}
 	}
 	added := s.add(subsets, estimate{value: math.NaN(), n: n}, estimate{value: math.NaN()}, why[0])
 	if by[0] != nil {
-		added.Value, added.Std = Number(1000*by[0].Mean), number(1000*by[0].Std)
+		added.Value, added.Std = Number(1000*by[0].mean), number(1000*by[0].std)
 		added.Note = fmt.Sprintf("mean ± standard deviation of %d subsets of %d pictures", s.settings.KIDSubsets, min(s.settings.KIDSubsetSize, n))
 		if s.settings.KIDSubsetSize >= n {
 			added.Note += "; each is the whole set, so that the deviation says nothing"
@@ -141,36 +141,39 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	added.Ceiling = single(2).reference(halvesNote)
 }
 
-// kidSubsets is metrics.KernelInceptionDistance, with features read when a subset needs them.
-func (s *summary) kidSubsets(x *extraction, a, b []string) (metrics.KID, error) {
-	var d metrics.KID
+// kid is the kernel inception distance by subsets.
+type kid struct{ mean, std float64 }
+
+// kidSubsets averages the kernel distances of random subsets, as polynomial_mmd_averages of kid_score.py does: for each subset
+// RandomState.choice without replacement of the real images first, then of the generated ones. kid_score.py leaves out images
+// beyond a multiple of 50 in each set, in the order of glob; here all take part.
+func (s *summary) kidSubsets(x *extraction, a, b []string) (kid, error) {
+	var d kid
+	distances := make([]float64, s.settings.KIDSubsets)
 	size := min(s.settings.KIDSubsetSize, len(a), len(b))
 	draw := rng.NewNumPy(s.settings.Seed)
-	for range s.settings.KIDSubsets {
+	for i := range distances {
 		var sets [2][][]float32
-		for i, hashes := range [2][]string{a, b} {
+		for side, hashes := range [2][]string{a, b} {
 			chosen := make([]string, size)
 			for k, at := range draw.Choice(len(hashes), size) {
 				chosen[k] = hashes[at]
 			}
 			var err error
-			if sets[i], err = x.rows(chosen); err != nil {
+			if sets[side], err = x.rows(chosen); err != nil {
 				return d, err
 			}
 		}
-		mmd, err := metrics.KernelDistance(sets[0], sets[1], min(len(a), len(b)))
-		if err != nil {
+		var err error
+		if distances[i], err = metrics.KernelDistance(sets[0], sets[1]); err != nil {
 			return d, err
 		}
-		d.Subsets = append(d.Subsets, mmd)
+		d.mean += distances[i] / float64(len(distances))
 	}
-	for _, mmd := range d.Subsets {
-		d.Mean += mmd.Squared / float64(len(d.Subsets))
+	for _, v := range distances {
+		d.std += (v - d.mean) * (v - d.mean) / float64(len(distances))
 	}
-	for _, mmd := range d.Subsets {
-		d.Std += (mmd.Squared - d.Mean) * (mmd.Squared - d.Mean) / float64(len(d.Subsets))
-	}
-	d.Std = math.Sqrt(d.Std)
+	d.std = math.Sqrt(d.std)
 	return d, nil
 }
 
@@ -183,8 +186,7 @@ func kidFull(x *extraction, a, b []string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	mmd, err := metrics.KernelDistance(p, q, 0)
-	return mmd.Squared, err
+	return metrics.KernelDistance(p, q)
 }
 
 // phv adds the perceptual hash values, layer by layer, and their columns.
@@ -238,9 +240,9 @@ func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]
 		if err == nil {
 			truth, err = x.rows(s.hashes(realSet, rows[c]))
 		}
-		var r metrics.Retrieval
+		var found []int
 		if err == nil {
-			r, err = metrics.Retrieve(generated, truth)
+			found, err = metrics.Retrieve(generated, truth)
 		}
 		if err != nil {
 			s.problem(name, err)
@@ -248,7 +250,7 @@ func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]
 		}
 		ranks[c] = s.table.add(candidate.prefix + "rank_" + string(x.kind))
 		for i, row := range rows[c] {
-			ranks[c][row] = float64(r.Ranks[i])
+			ranks[c][row] = float64(found[i])
 		}
 	}
 	for _, k := range []int{1, 3} {

@@ -13,24 +13,10 @@ func PSNR(a, b *imagefile.Image) (float64, error) {
 	if err := checkSizes("PSNR", a, b); err != nil {
 		return 0, err
 	}
-	return 10 * math.Log10(255*255/meanSquare(a.Pix, b.Pix)), nil
-}
-
-// PSNRGrey is the PSNR of the grey values of two pictures as OpenCV's cv2.PSNR gives it, which the official training uses in
-// validation: 20·log10(255 / (√MSE + 2⁻⁵²)), hence 361.2 for equal pictures, not +Inf.
-func PSNRGrey(a, b *imagefile.Image) (float64, error) {
-	if err := checkSizes("PSNR", a, b); err != nil {
-		return 0, err
-	}
-	return 20 * math.Log10(255/(math.Sqrt(meanSquare(grey(a), grey(b)))+0x1p-52)), nil
-}
-
-func meanSquare(a, b []uint8) float64 {
-	b = b[:len(a)]
 	sum := 0
-	for i, v := range a {
-		d := int(v) - int(b[i])
+	for i, v := range a.Pix {
+		d := int(v) - int(b.Pix[i])
 		sum += d * d
 	}
-	return float64(sum) / float64(len(a))
+	return 10 * math.Log10(255*255/(float64(sum)/float64(len(a.Pix)))), nil
 }

@@ -12,29 +12,24 @@ import (
 // cosineEps is the smallest norm that torch.nn.CosineSimilarity(eps=1e-6) of the official evaluation divides by.
 const cosineEps = 1e-6
 
-// Retrieval tells whether generated images find their own real images among all, by the features of a pathology network.
-type Retrieval struct {
-	// Ranks has for each generated image the number of real ones that are strictly more similar than its own: 0 is found. A tie counts
-	// as the better place.
-	Ranks []int
-}
-
-// Retrieve ranks, for each generated image i, the real image i among all real images by cosine similarity, as compute_accuracy of the
-// official evaluation does. The sets have as many rows, of as many finite numbers. Similarities are computed in float64 and, as
-// the official ones are, compared in float32; equal real images have equal similarities to the bit.
-func Retrieve(generated, real [][]float32) (Retrieval, error) {
+// Retrieve ranks each generated image's own real image among all real images by cosine similarity of the features of a
+// pathology network, as compute_accuracy of the official evaluation does: ranks[i] is the number of real images that are
+// strictly more similar to generated image i than real image i, so 0 is found, and a tie counts as the better rank. The sets
+// have equally many rows of equally many finite numbers. Similarities are computed in float64 and compared, as the official
+// ones, in float32; equal real images have equal similarities to the bit.
+func Retrieve(generated, real [][]float32) (ranks []int, err error) {
 	if len(generated) != len(real) || len(real) == 0 {
-		return Retrieval{}, fmt.Errorf("retrieval: %d generated and %d real images: want as many, at least 1", len(generated), len(real))
+		return nil, fmt.Errorf("retrieval: %d generated and %d real images: want as many, at least 1", len(generated), len(real))
 	}
 	g, err := unitRows(generated, len(real[0]))
 	if err != nil {
-		return Retrieval{}, fmt.Errorf("retrieval: generated: %w", err)
+		return nil, fmt.Errorf("retrieval: generated: %w", err)
 	}
 	r, err := unitRows(real, len(real[0]))
 	if err != nil {
-		return Retrieval{}, fmt.Errorf("retrieval: real: %w", err)
+		return nil, fmt.Errorf("retrieval: real: %w", err)
 	}
-	ranks := make([]int, len(g))
+	ranks = make([]int, len(g))
 	parallel.For(len(g), func(i int) {
 		own := cosine(g[i], r[i])
 		for _, other := range r {
@@ -43,7 +38,7 @@ func Retrieve(generated, real [][]float32) (Retrieval, error) {
 			}
 		}
 	})
-	return Retrieval{Ranks: ranks}, nil
+	return ranks, nil
 }
 
 // cosine is the similarity of unit rows.
@@ -70,22 +65,7 @@ func unitRows(rows [][]float32, dim int) ([][]float64, error) {
 	return out, nil
 }
 
-// Top is the part of images whose own partner is among the k most similar ones, 0 to 1: Top(1) and Top(3) are the official
-// evaluation's "acc" and "accTop3".
-func (r Retrieval) Top(k int) float64 {
-	if len(r.Ranks) == 0 {
-		return math.NaN()
-	}
-	found := 0
-	for _, rank := range r.Ranks {
-		if rank < k {
-			found++
-		}
-	}
-	return float64(found) / float64(len(r.Ranks))
-}
-
-// ChanceLevel is what Top(k) is expected to be for n images whose features say nothing: k/n, at most 1.
+// ChanceLevel is the expected part of n images with a rank below k if features say nothing: k/n, at most 1.
 func ChanceLevel(n, k int) float64 {
 	if n < 1 {
 		return math.NaN()

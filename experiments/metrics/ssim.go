@@ -25,14 +25,6 @@ func SSIM(a, b *imagefile.Image) (float64, error) {
 	return ssim(a.Pix, b.Pix, a.Width, a.Height, 3), nil
 }
 
-// SSIMGrey is SSIM on the grey values of two pictures, as the official training computes it in validation.
-func SSIMGrey(a, b *imagefile.Image) (float64, error) {
-	if err := checkWindow("SSIM", a, b); err != nil {
-		return 0, err
-	}
-	return ssim(grey(a), grey(b), a.Width, a.Height, 1), nil
-}
-
 // ssim works on interleaved channels [height,width,channels].
 func ssim(a, b []uint8, width, height, channels int) float64 {
 	rows := height - ssimWindow + 1
@@ -107,16 +99,6 @@ func ssimRow(values, products []uint64, step int) float64 {
 		p -= products[out]
 	}
 	return total
-}
-
-// grey returns OpenCV's 8-bit grey values (COLOR_RGB2GRAY, 15-bit fixed point).
-func grey(img *imagefile.Image) []uint8 {
-	out := make([]uint8, img.Width*img.Height)
-	for i := range out {
-		p := img.Pix[3*i : 3*i+3]
-		out[i] = uint8((9798*uint32(p[0]) + 19235*uint32(p[1]) + 3735*uint32(p[2]) + 1<<14) >> 15)
-	}
-	return out
 }
 
 func checkWindow(metric string, a, b *imagefile.Image) error {

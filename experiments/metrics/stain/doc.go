@@ -3,10 +3,9 @@
 // by package nuclei.
 //
 //	Stains ── separator.go ──▶ Separator (scikit-image's HED, QuPath's H-DAB and H&E, any vectors)
-//	pictures ── white.go, macenko.go ──▶ Stains, estimated
+//	pictures ── macenko.go ──▶ Stains, estimated
 //	picture ── Separator.Table ── intensity.go ──▶ Intensity: mean, 90th percentile, positive fraction, integrated density
 //	                                       └── histogram.go ──▶ Histogram ──▶ KL, JSD
-//	Intensities of pairs ── correlation.go ──▶ Pearson's r
 //
 // Light has 8 bits, so the logarithms are tables, a dye's concentration in a pixel is the sum of three numbers from them, and
 // no value can be infinite or NaN. Concentrations are optical densities to base 10, I = white · 10^(−concentration · vector),

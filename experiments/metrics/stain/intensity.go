@@ -21,11 +21,10 @@ type Intensity struct {
 	MeanFromP90 float64
 	// PositiveFraction is the part of all pixels whose concentration is at least the threshold, 0..1.
 	PositiveFraction float64
-	// IntegratedAll is the sum of the concentrations of all pixels, negative ones included; IntegratedPositive that of the
-	// positive pixels, which is what most of the literature calls integrated optical density. Both grow with the picture's
-	// size.
-	IntegratedAll, IntegratedPositive float64
-	Histogram                         Histogram
+	// IntegratedPositive is the sum of the concentrations of the positive pixels, which most of the literature calls
+	// integrated optical density. It grows with the image.
+	IntegratedPositive float64
+	Histogram          Histogram
 }
 
 // fineBins are the bins into which a bin of the histogram is divided in order to find the percentile.
@@ -55,17 +54,17 @@ func Measure(img *imagefile.Image, p *Separator, d Dye, threshold float64) (Inte
 	// Before the first bin a value would be truncated upwards; shifted it is rounded down.
 	shift := float64(-first)
 
-	positive := 0
+	all, positive := 0.0, 0
 	for i := 0; i+2 < len(img.Pix); i += 3 {
 		v := t.At(img.Pix[i], img.Pix[i+1], img.Pix[i+2])
-		out.IntegratedAll += v
+		all += v
 		if v >= threshold {
 			out.IntegratedPositive += v
 			positive++
 		}
 		counts[int(v*scale+shift)]++
 	}
-	out.Mean = out.IntegratedAll / float64(out.Pixels)
+	out.Mean = all / float64(out.Pixels)
 	out.PositiveFraction = float64(positive) / float64(out.Pixels)
 	for k, n := range counts {
 		out.Histogram.Counts[max(0, min(Bins-1, (k+first)/fineBins))] += uint64(n)

@@ -150,21 +150,6 @@ func (p *Separator) Table(d Dye) (*Table, error) {
 	return nil, fmt.Errorf("stain: no %s among the dyes %v of this separator", d, p.stains.Dyes)
 }
 
-// Separate returns the concentrations of the three dyes in each pixel, [H,W,3]: 24 bytes a pixel. Measures don't need it.
-func (p *Separator) Separate(img *imagefile.Image) ([]float64, error) {
-	if err := check(img); err != nil {
-		return nil, err
-	}
-	out := make([]float64, len(img.Pix))
-	for i := 0; i < len(out); i += 3 {
-		r, g, b := img.Pix[i], img.Pix[i+1], img.Pix[i+2]
-		for dye := range p.tables {
-			out[i+dye] = p.tables[dye].At(r, g, b)
-		}
-	}
-	return out, nil
-}
-
 // normalised checks stains and fills in what may be left out.
 func (s Stains) normalised() (Stains, error) {
 	if s.White == ([3]float64{}) {

@@ -14,9 +14,6 @@ type Interval struct{ Low, High float64 }
 // Known reports whether the interval could be made.
 func (i Interval) Known() bool { return !math.IsNaN(i.Low) && !math.IsNaN(i.High) }
 
-// Contains reports whether x lies in the interval, bounds included.
-func (i Interval) Contains(x float64) bool { return i.Low <= x && x <= i.High }
-
 func unknown() Interval { return Interval{math.NaN(), math.NaN()} }
 
 // Bootstrap says how resamples are drawn.

@@ -1,10 +1,17 @@
 package stats
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// Pearson is the correlation coefficient of pairs of values, as numpy.corrcoef gives it; NaN for fewer than two pairs or where one side does
-// not vary.
+// Pearson is the correlation coefficient of pairs of values, as numpy.corrcoef computes it. It is NaN for fewer than two
+// pairs, and where one side is constant or a value is not finite.
 func Pearson(x, y []float64) float64 {
+	// Compared directly: rounding errors of the mean give equal values a variance.
+	if len(x) < 2 || slices.Min(x) == slices.Max(x) || slices.Min(y) == slices.Max(y) {
+		return math.NaN()
+	}
 	mx, my := Mean(x), Mean(y)
 	var xx, yy, xy float64
 	for i := range x {
@@ -13,17 +20,5 @@ func Pearson(x, y []float64) float64 {
 		yy += dy * dy
 		xy += dx * dy
 	}
-	if xx == 0 || yy == 0 {
-		return math.NaN()
-	}
 	return max(-1, min(1, xy/math.Sqrt(xx*yy)))
-}
-
-// PearsonOf is Pearson's coefficient of the pairs with some indices.
-func PearsonOf(x, y []float64, indices []int) float64 {
-	a, b := make([]float64, len(indices)), make([]float64, len(indices))
-	for i, at := range indices {
-		a[i], b[i] = x[at], y[at]
-	}
-	return Pearson(a, b)
 }

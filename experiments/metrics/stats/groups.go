@@ -3,15 +3,6 @@ package stats
 // Groups are indices of values that are drawn together: the images of one patient are no independent witnesses.
 type Groups [][]int
 
-// Singles makes a group of each of n values.
-func Singles(n int) Groups {
-	groups := make(Groups, n)
-	for i := range groups {
-		groups[i] = []int{i}
-	}
-	return groups
-}
-
 // By makes a group of the values with one label, in the order of their first appearance.
 func By(labels []string) Groups {
 	var groups Groups

@@ -14,6 +14,15 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stats"
 )
 
+// singles makes a group of each of n values.
+func singles(n int) stats.Groups {
+	groups := make(stats.Groups, n)
+	for i := range groups {
+		groups[i] = []int{i}
+	}
+	return groups
+}
+
 // covered counts how often a 95 % interval of the mean holds the true mean, 0, over simulated studies. Values of a group share an offset of
 // deviation between, and differ within it by 1.
 func covered(studies, groups, each int, between float64, by func(labels []string) stats.Groups) int {
@@ -30,7 +39,7 @@ func covered(studies, groups, each int, between float64, by func(labels []string
 			}
 		}
 		b := stats.Bootstrap{Resamples: 400, Level: 0.95, Seed: uint64(study)}
-		if b.Mean(values, by(labels)).Contains(0) {
+		if i := b.Mean(values, by(labels)); i.Low <= 0 && 0 <= i.High {
 			hits++
 		}
 	}
@@ -40,7 +49,7 @@ func covered(studies, groups, each int, between float64, by func(labels []string
 // The bootstrap's intervals hold the true mean about as often as they say, and with patients only if patients are what is drawn.
 func TestBootstrapCoverage(t *testing.T) {
 	const studies = 600
-	singles := func(labels []string) stats.Groups { return stats.Singles(len(labels)) }
+	singles := func(labels []string) stats.Groups { return singles(len(labels)) }
 	// The percentile interval of n values is narrower than Student's by √((n−1)/n) and its quantile: 0.94 for 60, 0.925 for 25. The
 	// bounds below lie 4 standard deviations of the count (0.0097 each) around.
 	if part := float64(covered(studies, 60, 1, 0, singles)) / studies; part < 0.90 || part > 0.98 {
@@ -84,11 +93,11 @@ func TestBootstrapUndefined(t *testing.T) {
 	if i := b.Mean([]float64{1, 2, 3}, stats.By([]string{"a", "a", "a"})); i.Known() {
 		t.Errorf("one patient: %v: want none", i)
 	}
-	if i := b.Of(stats.Singles(5), func([]int) float64 { return math.NaN() }); i.Known() {
+	if i := b.Of(singles(5), func([]int) float64 { return math.NaN() }); i.Known() {
 		t.Errorf("never defined: %v: want none", i)
 	}
 	inf := math.Inf(1)
-	if diff := cmp.Diff(stats.Interval{Low: inf, High: inf}, b.Mean([]float64{inf, inf, inf}, stats.Singles(3))); diff != "" {
+	if diff := cmp.Diff(stats.Interval{Low: inf, High: inf}, b.Mean([]float64{inf, inf, inf}, singles(3))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -134,13 +143,13 @@ func TestSignFlipIsUniformUnderTheNull(t *testing.T) {
 
 func TestSignFlip(t *testing.T) {
 	// Eight differences of one sign: two of 256 combinations are as far from 0.
-	test := stats.SignFlip([]float64{1, 2, 3, 4, 5, 6, 7, 8}, stats.Singles(8), 10000, 0)
+	test := stats.SignFlip([]float64{1, 2, 3, 4, 5, 6, 7, 8}, singles(8), 10000, 0)
 	want := stats.PairedTest{Mean: 4.5, Effect: 4.5 / math.Sqrt(6), P: 2.0 / 256, Groups: 8, Exact: true}
 	if diff := cmp.Diff(want, test, cmpopts.EquateApprox(1e-12, 0)); diff != "" {
 		t.Error(diff)
 	}
 	// No difference at all.
-	test = stats.SignFlip(make([]float64, 100), stats.Singles(100), 200, 0)
+	test = stats.SignFlip(make([]float64, 100), singles(100), 200, 0)
 	if test.P != 1 || test.Mean != 0 || test.Effect != 0 {
 		t.Errorf("equal values: %+v", test)
 	}
@@ -149,7 +158,7 @@ func TestSignFlip(t *testing.T) {
 	for i := range clear {
 		clear[i] = 1 + float64(i%3)
 	}
-	if test = stats.SignFlip(clear, stats.Singles(100), 999, 0); test.P != 0.001 || test.Exact {
+	if test = stats.SignFlip(clear, singles(100), 999, 0); test.P != 0.001 || test.Exact {
 		t.Errorf("clear differences: %+v", test)
 	}
 	if test = stats.SignFlip(nil, nil, 999, 0); !math.IsNaN(test.P) {
@@ -206,8 +215,16 @@ func TestPearson(t *testing.T) {
 	if r := stats.Pearson([]float64{1, 2, 4, 7}, []float64{3, 1, 5, 2}); math.Abs(r-0.03688555567816587) > 1e-12 {
 		t.Errorf("four pairs: %v", r)
 	}
-	if r := stats.Pearson([]float64{1, 1}, []float64{1, 2}); !math.IsNaN(r) {
-		t.Errorf("a constant: %v", r)
+	for name, c := range map[string][2][]float64{
+		"one pair":  {{1}, {2}},
+		"NaN":       {{1, math.NaN()}, {1, 2}},
+		"infinite":  {{1, 2}, {math.Inf(1), 2}},
+		"constant":  {{1, 1, 1}, {1, 2, 3}},
+		"constants": {{0.1, 0.1, 0.1}, {0.3, 0.3, 0.3}},
+	} {
+		if r := stats.Pearson(c[0], c[1]); !math.IsNaN(r) {
+			t.Errorf("%s: r = %v, want NaN", name, r)
+		}
 	}
 }
 

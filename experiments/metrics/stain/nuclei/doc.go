@@ -6,7 +6,7 @@
 //	                                             └────▶ difference of Gaussians at the size of nuclei
 //	        ── watershed.go: the mask split at its peaks ──▶ Detection: label mask, and Nuclei with place, area, DAB
 //	Detection ── scores.go ──▶ Ki-67 index, H-score, Allred score
-//	two Detections ── overlap.go: Dice; match.go: pairs of centroids
+//	two Detections ── overlap.go: Dice
 //
 // The way is that of QuPath's watershed cell detection (Bankhead et al., Sci. Rep. 7, 2017), with a difference of
 // Gaussians for its Laplacian and a wide Gaussian for its background by morphological reconstruction.

@@ -63,13 +63,13 @@ func TestDetect(t *testing.T) {
 		t.Fatalf("%d nuclei, want %d: %+v", len(d.Nuclei), len(discs), d.Nuclei)
 	}
 	checkLabels(t, d)
-	var places []nuclei.Point
+	var places []point
 	for _, n := range discs {
-		places = append(places, nuclei.Point{X: n.x, Y: n.y})
+		places = append(places, point{n.x, n.y})
 	}
-	pairs, err := nuclei.Match(d.Points(), places, 4.5)
-	if err != nil || len(pairs) != len(discs) {
-		t.Fatalf("pairs %v (%v), want each disc", pairs, err)
+	pairs := match(d, places, 4.5)
+	if len(pairs) != len(discs) {
+		t.Fatalf("pairs %v, want each disc", pairs)
 	}
 	for _, p := range pairs {
 		got, want := d.Nuclei[p[0]], discs[p[1]]
@@ -263,45 +263,5 @@ func TestDice(t *testing.T) {
 	}
 	if _, err := nuclei.Dice(mask(2, 0, 0, 0, 0), mask(4, 0, 0, 0, 0)); err == nil || !strings.Contains(err.Error(), "2×2 and 4×1") {
 		t.Errorf("masks of two shapes: error %v", err)
-	}
-}
-
-// TestMatch compares with pairing the nearest two of all that are left, again and again.
-func TestMatch(t *testing.T) {
-	point := rapid.Custom(func(t *rapid.T) nuclei.Point {
-		return nuclei.Point{X: rapid.Float64Range(-20, 20).Draw(t, "x"), Y: rapid.Float64Range(-20, 20).Draw(t, "y")}
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := rapid.SliceOfN(point, 0, 12).Draw(t, "a"), rapid.SliceOfN(point, 0, 12).Draw(t, "b")
-		radius := rapid.Float64Range(0.5, 30).Draw(t, "radius")
-		got, err := nuclei.Match(a, b, radius)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want [][2]int
-		takenA, takenB := map[int]bool{}, map[int]bool{}
-		for {
-			best, at := math.Inf(1), [2]int{}
-			for i := range a {
-				for j := range b {
-					if d := math.Hypot(a[i].X-b[j].X, a[i].Y-b[j].Y); !takenA[i] && !takenB[j] && d < best {
-						best, at = d, [2]int{i, j}
-					}
-				}
-			}
-			if best > radius {
-				break
-			}
-			takenA[at[0]], takenB[at[1]] = true, true
-			want = append(want, at)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("pairs (-want +got):\n%s", diff)
-		}
-	})
-	for _, radius := range []float64{0, -1, math.NaN(), math.Inf(1)} {
-		if _, err := nuclei.Match(nil, nil, radius); err == nil {
-			t.Errorf("a radius of %v is taken", radius)
-		}
 	}
 }
