@@ -11,18 +11,18 @@ import (
 	"strings"
 )
 
-// decode sets a key's field from a text, wherever that is written: in a file, the environment or a flag. Nothing is rounded or taken for
-// another kind of value.
-func (k key) decode(w written) error {
-	target := reflect.New(k.field.Type())
+// decode sets an option from a text in a file, the environment or a flag. Nothing is rounded or taken for another kind
+// of value.
+func decode(field reflect.Value, w written) error {
+	target := reflect.New(field.Type())
+	v := target.Elem()
 	if u, ok := target.Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(w.text)); err != nil {
 			return err
 		}
-		k.field.Set(target.Elem())
+		field.Set(v)
 		return nil
 	}
-	v := target.Elem()
 	switch v.Kind() {
 	case reflect.String:
 		if w.tag != "" && w.tag != "!!str" && w.tag != "!!merge" { // << is a text
@@ -41,6 +41,15 @@ func (k key) decode(w written) error {
 			return err
 		}
 		v.SetInt(n)
+	case reflect.Uint32:
+		n, err := whole(w.text)
+		if err != nil {
+			return err
+		}
+		if n < 0 || n > math.MaxUint32 {
+			return fmt.Errorf("want a whole number from 0 to %d", uint32(math.MaxUint32))
+		}
+		v.SetUint(uint64(n))
 	case reflect.Float64:
 		x, err := number(w.text)
 		if err != nil {
@@ -50,7 +59,7 @@ func (k key) decode(w written) error {
 	default:
 		return fmt.Errorf("a value of the type %s can't be set", v.Type())
 	}
-	k.field.Set(v)
+	field.Set(v)
 	return nil
 }
 
@@ -68,8 +77,8 @@ func boolean(text string) (bool, error) {
 	return false, errors.New("want true or false")
 }
 
-// whole reads a whole number as Go writes it: 1000, 1_000 or 0x3e8. A point or an exponent is refused, even where nothing is lost, and
-// so is a leading zero, which is octal to some.
+// whole reads a whole number in Go's notation: 1000, 1_000 or 0x3e8. A point or an exponent is refused even where nothing
+// would be lost, and so is a leading zero, which means octal to some.
 func whole(text string) (int64, error) {
 	digits := strings.TrimLeft(text, "+-")
 	n, err := strconv.ParseInt(text, 0, 64)

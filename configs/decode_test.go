@@ -9,25 +9,37 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/pflag"
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments"
 )
 
 // experiment loads a file that adds to a valid experiment, and returns an error's text with the file's name in it as x.yaml.
-func experiment(t testing.TB, text string, set ...string) (configs.Experiment, string) {
+func experiment(t testing.TB, text string, set ...string) (experiments.Config, string) {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	e, _, err := configs.LoadExperiment(path, valid, set)
+	e, _, err := loadExperiment(path, valid, set)
 	if err == nil {
 		return e, ""
 	}
 	return e, strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "")
+}
+
+// loadExperiment loads and checks an experiment.
+func loadExperiment(path string, builtIn func(string) ([]byte, bool), set []string) (experiments.Config, []configs.Value, error) {
+	e := experiments.Default()
+	values, err := configs.Load(&e, configs.Sources{
+		Path: path, BuiltIn: builtIn, Set: set, Synonyms: map[string]string{"train.lr": "learning-rate"},
+	})
+	if values != nil {
+		err = errors.Join(err, configs.Locate(e.Validate(), values))
+	}
+	return e, values, err
 }
 
 // valid knows an experiment that lacks nothing.
@@ -83,30 +95,6 @@ func TestValuesAreAsStrictEverywhere(t *testing.T) {
 	}
 }
 
-// A file says more than a flag about what a value is: what is no text there isn't made one.
-func TestFilesKnowTextsFromOtherValues(t *testing.T) {
-	tests := map[string]struct{ file, want string }{
-		"true as a folder":   {"data:\n  dir: true\n", `x.yaml:3: data.dir: true: want a text: write "true", in quotes`},
-		"an unquoted number": {"data:\n  dir: 2026\n", `x.yaml:3: data.dir: 2026: want a text: write "2026", in quotes`},
-		"an unquoted date":   {"run:\n  output: 2026-07-31\n", `x.yaml:3: run.output: 2026-07-31: want a text: write "2026-07-31", in quotes`},
-		"nothing":            {"data:\n  dir:\n", "x.yaml:3: data.dir: want a text"},
-		"nothing, a number":  {"train:\n  lr: ~\n", "x.yaml:3: train.lr: want a number"},
-		"a list":             {"data:\n  dir: [a, b]\n", "x.yaml:3: data.dir: want a text"},
-		"a section":          {"train:\n  steps:\n    a: b\n", "x.yaml:3: train.steps: want a whole number"},
-		"a type of its own":  {"train:\n  lr: !half 1\n", "x.yaml:3: train.lr: want a number"},
-		"a text as section":  {"train: 3\n", "x.yaml:2: train: want keys and values, it is a section"},
-		"a list as section":  {"train: [steps]\n", "x.yaml:2: train: want keys and values, it is a section"},
-		"itself":             {"train: &a\n  steps: *a\n", "x.yaml:3: train.steps: want a whole number"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if _, got := experiment(t, "extends: valid\n"+test.file); got != test.want {
-				t.Errorf("got  %s\nwant %s", got, test.want)
-			}
-		})
-	}
-}
-
 func TestValuesThatAreAccepted(t *testing.T) {
 	e, wrong := experiment(t, `extends: valid
 data: {crop: "256", batch: 0x10, dir: "2026-07-31"}
@@ -120,37 +108,11 @@ model: ~
 		t.Fatal(wrong)
 	}
 	got := []any{
-		e.Data.Crop, e.Data.Batch, e.Data.Dir, e.Train.MaxSteps, e.Train.Base, e.Train.EMA, e.Train.Seed,
+		e.Data.Crop, e.Data.Batch, e.Data.Root, e.Train.MaxSteps, e.Train.Base, e.Train.EMA, e.Train.Seed,
 		e.Validation.Pairs, e.Validation.Translations, e.Model.Prompt,
 	}
 	if diff := cmp.Diff([]any{256, 16, "2026-07-31", 1000, 3.0, true, int64(-9223372036854775808), 3, 3, "true"}, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// Every key of every section refuses a value of another kind, in a file and after a flag.
-func TestNoKeyIsWeaklyTyped(t *testing.T) {
-	type section struct {
-		config any
-		names  []string
-	}
-	experiment, translate, evaluate := configs.DefaultExperiment(), configs.DefaultTranslate(), configs.DefaultEvaluate()
-	for _, s := range []section{
-		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {&translate, []string{"translate"}}, {&evaluate, []string{"evaluate"}},
-	} {
-		for _, name := range s.names {
-			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-			for key, f := range configs.AddFlags(flags, s.config, name) {
-				bad := map[string]string{"bool": "1", "int64": "1.5", "float64": "true", "string": "[]"}[f.Value.Type()]
-				file := write(t, strings.Replace(key, ".", ":\n  ", 1)+": "+bad+"\n")
-				if _, err := configs.LoadFile(s.config, file, nil); err == nil || !strings.Contains(err.Error(), ":2: "+key+": ") {
-					t.Errorf("%s: %s: %v", key, bad, err)
-				}
-				if err := flags.Set(f.Name, bad); err == nil && f.Value.Type() != "string" {
-					t.Errorf("--%s=%s is accepted", f.Name, bad)
-				}
-			}
-		}
 	}
 }
 
@@ -164,11 +126,11 @@ func TestValuesReadBack(t *testing.T) {
 			fmt.Sprintf("train.lr=%g", rapid.Float64Range(1e-300, 1e300).Draw(t, "lr")),
 			"data.dir=" + rapid.SampledFrom([]string{"true", "1", "1e3", "2026-07-31", "~", "null", "a: b", "<<", "=", "*a", "- a", "#", ".inf", "x\ny", "\t"}).Draw(t, "dir"),
 		}
-		_, values, err := configs.LoadExperiment("valid", valid, set)
+		_, values, err := loadExperiment("valid", valid, set)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := configs.YAML(values, false)
+		text, err := configs.YAML(values, configs.NoComments)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +138,7 @@ func TestValuesReadBack(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, again, err := configs.LoadExperiment(path, valid, nil)
+		_, again, err := loadExperiment(path, valid, nil)
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, text)
 		}
@@ -211,7 +173,7 @@ func FuzzExperiment(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, values, err := configs.LoadExperiment(path, valid, []string{"data.dir=x", "run.output=x"})
+		_, values, err := loadExperiment(path, valid, []string{"data.dir=x", "run.output=x"})
 		if err == nil && len(values) == 0 {
 			t.Error("no values and no error")
 		}

@@ -1,18 +1,15 @@
-// Package configs holds what experiments and commands can be told: typed structs with their defaults, and how a value is found.
-// Every key can be set in a YAML file, in the environment and, for commands, in a flag:
+// Package configs fills structs of options from files, the environment and flags, and knows where each value came from:
 //
-//	flag --steps-inversion  >  HISTDIST_TRANSLATE_STEPS_INVERSION  >  translate.steps-inversion in the file  >  default
+//	--steps-inversion  >  HISTDIST_TRANSLATE_STEPS_INVERSION  >  translate.steps-inversion in the file  >  default
 //
-// Field tags name the keys and say what they mean; flags, checks and the documentation of keys are made from them. A key that isn't
-// known is an error with its line and the keys that may be meant.
+// It knows none of the structs: they live with the packages that use the options, and their tags (see package option) name
+// the keys. An unknown key is an error with its line and the keys that might be meant.
 //
-//	load.go       files, environment and flags into a struct (viper)
-//	file.go       files and what they extend; syntax.go: what is wrong with their YAML
-//	decode.go     a text, wherever it is written, into a value: nothing is rounded or taken for another kind
-//	keys.go       the keys of a struct
-//	suggest.go    which key may be meant by a name that is none
-//	flags.go      flags for keys
-//	experiment.go the sections of an experiment
-//	translate.go  the section translate
-//	evaluate.go   the section evaluate
+//	load.go     files, environment and flags into a struct (viper)
+//	file.go     files and those that they extend
+//	syntax.go   what is wrong with their YAML, in a user's words
+//	decode.go   text into a value, without rounding or guessing
+//	suggest.go  the keys that an unknown one might mean
+//	flags.go    flags for keys
+//	write.go    values as YAML
 package configs

@@ -10,30 +10,29 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
 
 // extendsKey names, at the top of a file, the file that it adds to.
 const extendsKey = "extends"
 
-// maxFile is the size of a file, in bytes, from which on it is no configuration.
+// maxFile is the largest size of a configuration file, in bytes.
 const maxFile = 1 << 20
 
-// File is a file of keys and values in YAML.
-type File struct {
-	Name    string // for errors
+// file is a file of keys and values in YAML.
+type file struct {
+	name    string // for errors
 	root    *yaml.Node
 	builtIn bool
 }
 
-// NoFileError is the error of a configuration's file that is neither there nor built in.
+// NoFileError says that a configuration file neither exists nor is built in.
 type NoFileError struct {
 	Path   string
-	Folder bool // there is a folder of that name
+	Folder bool // a folder has that name
 }
 
-// Error says what was looked for.
+// Error names the path.
 func (e *NoFileError) Error() string {
 	if e.Folder {
 		return e.Path + " is a folder"
@@ -41,55 +40,38 @@ func (e *NoFileError) Error() string {
 	return e.Path + ": no such file"
 }
 
-// LoadFile is Load of a file that extends no other, "" being none, and of flags.
-func LoadFile(config any, path string, flags map[string]*pflag.Flag) ([]Value, error) {
-	s := Sources{Flags: flags}
-	if path != "" {
-		text, err := read(path)
-		if err != nil {
-			return nil, err
-		}
-		f, err := parse(path, text)
-		if err != nil {
-			return nil, err
-		}
-		s.Files = []File{f}
-	}
-	return Load(config, s)
-}
-
-// Chain reads a file and, before it, the one that it extends, which may extend another. An extended file is found next to the file that
-// names it, with or without .yaml, or else by find, which knows built-in files by their names.
-func Chain(path string, find func(name string) ([]byte, bool)) ([]File, error) {
-	var chain []File
+// chain reads a file ("" is none) and, before it, the one that it extends, which may extend another. An extended file is
+// found next to the file that names it, with or without .yaml, or else among the built-in ones.
+func chain(path string, builtIn func(name string) ([]byte, bool)) ([]file, error) {
+	var list []file
 	for name, next := path, path; next != ""; {
-		f, err := open(name, next, len(chain) > 0 && chain[0].builtIn, find)
+		f, err := open(name, next, len(list) > 0 && list[0].builtIn, builtIn)
 		if err != nil {
-			if len(chain) > 0 {
-				err = fmt.Errorf("%s: %s: %w", chain[0].Name, extendsKey, err)
+			if len(list) > 0 {
+				err = fmt.Errorf("%s: %s: %w", list[0].name, extendsKey, err)
 			}
 			return nil, err
 		}
-		if slices.ContainsFunc(chain, func(g File) bool { return g.Name == f.Name }) {
-			return nil, fmt.Errorf("%s extends itself", f.Name)
+		if slices.ContainsFunc(list, func(g file) bool { return g.name == f.name }) {
+			return nil, fmt.Errorf("%s extends itself", f.name)
 		}
-		chain = slices.Insert(chain, 0, f)
+		list = slices.Insert(list, 0, f)
 		if name, err = f.extends(); err != nil {
 			return nil, err
 		}
 		if next = name; next != "" && !filepath.IsAbs(next) {
-			next = filepath.Join(filepath.Dir(f.Name), next)
+			next = filepath.Join(filepath.Dir(f.name), next)
 		}
 	}
-	return chain, nil
+	return list, nil
 }
 
-// open reads a file by its path, with or without .yaml, or else a built-in one by the name that a user or a file gave: er, er.yaml or
-// experiments/er.yaml. What a built-in file extends is built in.
-func open(name, path string, builtIn bool, find func(name string) ([]byte, bool)) (File, error) {
+// open reads a file by its path, with or without .yaml, or else a built-in one by the name that a user or a file gave. A
+// built-in file extends built-in ones only.
+func open(name, path string, inBinary bool, builtIn func(name string) ([]byte, bool)) (file, error) {
 	missing := &NoFileError{Path: path}
 	for _, p := range []string{path, path + ".yaml", path + ".yml"} {
-		if builtIn || p != path && filepath.Ext(path) != "" {
+		if inBinary || p != path && filepath.Ext(path) != "" {
 			break
 		}
 		text, err := read(p)
@@ -98,21 +80,22 @@ func open(name, path string, builtIn bool, find func(name string) ([]byte, bool)
 		}
 		var none *NoFileError
 		if !errors.As(err, &none) {
-			return File{}, err
+			return file{}, err
 		}
 		missing.Folder = missing.Folder || none.Folder
 	}
-	name = strings.TrimPrefix(filepath.ToSlash(name), "./")
-	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "experiments/"), ".yaml"), ".yml")
-	if text, ok := find(strings.TrimSuffix(name, "/")); ok {
-		f, err := parse(strings.TrimSuffix(name, "/")+".yaml (built in)", text)
-		f.builtIn = true
-		return f, err
+	if builtIn != nil {
+		if text, ok := builtIn(name); ok {
+			base := filepath.Base(name)
+			f, err := parse(strings.TrimSuffix(base, filepath.Ext(base))+".yaml (built in)", text)
+			f.builtIn = true
+			return f, err
+		}
 	}
-	return File{}, missing
+	return file{}, missing
 }
 
-// read reads a file that is small enough to be a configuration.
+// read returns the text of a file, at most maxFile bytes.
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,14 +115,14 @@ func read(path string) ([]byte, error) {
 	return text, err
 }
 
-// extends is the name of the file that f adds to, "" if there is none.
-func (f File) extends() (string, error) {
+// extends returns the name of the file that f extends, "" if none.
+func (f file) extends() (string, error) {
 	for i := 0; i+1 < len(f.root.Content); i += 2 {
 		name, value := f.root.Content[i], f.root.Content[i+1]
 		switch {
 		case name.Value != extendsKey || value.ShortTag() == "!!null":
 		case value.Kind != yaml.ScalarNode:
-			return "", fmt.Errorf("%s:%d: %s: want the name of one file", f.Name, name.Line, extendsKey)
+			return "", fmt.Errorf("%s:%d: %s: want the name of one file", f.name, name.Line, extendsKey)
 		default:
 			return value.Value, nil
 		}
@@ -154,14 +137,12 @@ type written struct {
 	origin string // a file with its line, an environment variable or a flag
 }
 
-// values are those of a file, sections as maps. An error names every key that isn't known, is given twice or holds what no key can.
-func (f File) values(keys []key) (map[string]any, error) {
+// values returns the values of a file, sections as maps. The error names every key that is unknown, given twice or holds
+// what no key can.
+func (f file) values(k *keys) (map[string]any, error) {
 	lines := map[string]int{}
 	tree := map[string]any{}
 	var errs []error
-	wrong := func(at *yaml.Node, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s:%d: %w", f.Name, at.Line, fmt.Errorf(format, args...)))
-	}
 	var walk func(n *yaml.Node, prefix string)
 	walk = func(n *yaml.Node, prefix string) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -169,29 +150,38 @@ func (f File) values(keys []key) (map[string]any, error) {
 			if value.Kind == yaml.AliasNode {
 				value = value.Alias
 			}
+			place := fmt.Sprintf("%s:%d", f.name, at.Line)
+			wrong := func(format string, args ...any) {
+				errs = append(errs, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...)))
+			}
 			name := prefix + at.Value
+			o, known := k.find(name, place)
+			if known {
+				name = o.Key
+			}
 			before, twice := lines[name]
 			lines[name] = at.Line
-			known := isKey(name, keys)
 			null := value.ShortTag() == "!!null"
 			switch {
 			case at.Kind != yaml.ScalarNode:
-				wrong(at, "want the name of a key before the colon")
+				wrong("want the name of a key before the colon")
 			case at.ShortTag() == "!!merge":
-				wrong(at, "<< is not supported: a file takes over the values of another with %s: FILE", extendsKey)
+				wrong("<< is not supported: a file takes over the values of another with %s: FILE", extendsKey)
 			case twice:
-				wrong(at, "%s is given twice, first in line %d", name, before)
+				wrong("%s is given twice, first in line %d", name, before)
 			case name == extendsKey:
-			case !known && !isSection(name, keys):
-				wrong(at, "%w", unknown(name, keys))
+			case !known && !k.isSection(name):
+				wrong("%w", k.unknown(name))
 			case known && value.Kind == yaml.ScalarNode && !null && strings.HasPrefix(value.ShortTag(), "!!"):
-				put(tree, name, written{value.Value, value.ShortTag(), fmt.Sprintf("%s:%d", f.Name, at.Line)})
+				put(tree, name, written{value.Value, value.ShortTag(), place})
+			case known && o.Kind() == "true or false":
+				wrong("%s: want true or false", name)
 			case known:
-				wrong(at, "%s: want %s", name, kindOf(name, keys))
+				wrong("%s: want a %s", name, o.Kind())
 			case value.Kind == yaml.MappingNode:
 				walk(value, name+".")
 			case !null: // a section may be empty
-				wrong(at, "%s: want keys and values, it is a section", name)
+				wrong("%s: want keys and values, it is a section", name)
 			}
 		}
 	}

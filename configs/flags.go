@@ -2,43 +2,45 @@ package configs
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
-// AddFlags makes a flag for each key of a section of a configuration, named as the key without its section, and returns them by key.
-// The struct's values are the defaults that the help shows.
-func AddFlags(set *pflag.FlagSet, config any, section string) map[string]*pflag.Flag {
+// AddFlags makes a flag for each option in a section of a struct ("" is all of it), named as the key without its section,
+// and returns them by key. Keys in except get none. The struct's values are the defaults in the help.
+func AddFlags(set *pflag.FlagSet, config any, section string, except ...string) map[string]*pflag.Flag {
 	flags := map[string]*pflag.Flag{}
-	for _, k := range keysOf(config) {
-		name, ok := strings.CutPrefix(k.name, section+".")
-		if !ok {
+	prefix := strings.TrimPrefix(section+".", ".")
+	for _, o := range option.Fields(config) {
+		name, ok := strings.CutPrefix(o.Key, prefix)
+		if !ok || slices.Contains(except, name) {
 			continue
 		}
-		f := set.VarPF(&flag{k, k.text()}, name, "", k.usage)
-		if k.field.Kind() == reflect.Bool {
+		f := set.VarPF(&flag{o, text(o)}, name, "", o.Usage)
+		if o.Value.Kind() == reflect.Bool {
 			f.NoOptDefVal = "true"
 		}
-		flags[k.name] = f
+		flags[o.Key] = f
 	}
 	return flags
 }
 
-// flag is a key's value on a command line, as it is written there.
+// flag is the text that a command line has for an option.
 type flag struct {
-	key  key
-	text string
+	option option.Field
+	text   string
 }
 
 // String is the text.
 func (f *flag) String() string { return f.text }
 
-// Set accepts what a file may hold. The key's field keeps its value: Load sets it.
+// Set accepts what a file may hold. The struct keeps its value: Load sets it.
 func (f *flag) Set(text string) error {
-	k := f.key
-	k.field = reflect.New(k.field.Type()).Elem()
-	if err := k.decode(written{text: text}); err != nil {
+	if err := decode(reflect.New(f.option.Value.Type()).Elem(), written{text: text}); err != nil {
 		return err
 	}
 	f.text = text
@@ -47,14 +49,13 @@ func (f *flag) Set(text string) error {
 
 // Type names the kind of value in the help.
 func (f *flag) Type() string {
-	if isText(f.key.field) {
-		return reflect.String.String()
+	switch f.option.Kind() {
+	case "text":
+		return "string"
+	case "true or false":
+		return "bool"
+	case "number":
+		return "float64"
 	}
-	switch kind := f.key.field.Kind(); kind {
-	case reflect.Bool, reflect.Int64, reflect.Float64:
-		return kind.String()
-	case reflect.Int:
-		return reflect.Int64.String()
-	}
-	return reflect.String.String()
+	return "int64"
 }

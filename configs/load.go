@@ -1,74 +1,122 @@
 package configs
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
-// envPrefix begins the names of all environment variables.
-const envPrefix = "HISTDIST"
-
-// Value is a key with what it is and where that comes from.
+// Value is the value of a key, and where it came from.
 type Value struct {
 	Key    string
-	Value  any
-	Origin string // default, a file with its line, an environment variable, or a flag
+	Value  any    // a bool, an integer, a float64 or a string
+	Origin string // Default, a file with its line, an environment variable or a flag
+	option option.Field
 }
 
-// byDefault is the origin of a value that nobody gave.
-const byDefault = "default"
+// Default is the origin of a value that nobody gave.
+const Default = "default"
 
-// Sources are where values come from in addition to the defaults that a struct holds, the weakest first.
+// Meaning says what the key means and which values it takes.
+func (v Value) Meaning() string {
+	if v.option.Want == "" || v.option.Choices() != nil {
+		return v.option.Usage
+	}
+	return v.option.Usage + "; " + v.option.Want
+}
+
+// Kind names the kind of value: text, whole number, number, or true or false.
+func (v Value) Kind() string { return v.option.Kind() }
+
+// Wants names the valid values, "" if the kind says it all.
+func (v Value) Wants() string { return v.option.Want }
+
+// Usage says what the key means.
+func (v Value) Usage() string { return v.option.Usage }
+
+// Choices lists the values of a key that takes only a few, else nil.
+func (v Value) Choices() []string {
+	if v.option.Value.Kind() == reflect.Bool {
+		return []string{"true", "false"}
+	}
+	return v.option.Choices()
+}
+
+// Defaults returns the values that a struct of options holds.
+func Defaults(config any) []Value {
+	var values []Value
+	for _, o := range option.Fields(config) {
+		values = append(values, Value{o.Key, plain(o), Default, o})
+	}
+	return values
+}
+
+// Sources are where values come from besides the defaults that a struct holds. Set wins over Flags, these over the
+// environment, and that over files.
 type Sources struct {
-	Files []File                 // the weakest first: see Chain
-	Flags map[string]*pflag.Flag // by key; only those that were given count
-	Set   []string               // KEY=VALUE
+	Path     string                           // a YAML file, "" if none
+	BuiltIn  func(name string) ([]byte, bool) // files in the binary that Path or a file's extends may name; may be nil
+	Flags    map[string]*pflag.Flag           // by key; only those that were given count
+	Set      []string                         // KEY=VALUE
+	Synonyms map[string]string                // by key, names that other programs have for it, to suggest the key
+	Note     func(text string)                // is told of earlier names of keys; may be nil
 }
 
-// Load fills a pointer to a struct of keys, which holds the defaults, and returns the values with their origins, by key. All errors are
-// reported at once. Of values that can't be read the keys are left out; where keys aren't known, there are no values at all.
+// Load fills a pointer to a struct of options, which holds the defaults, and returns its values by key. All errors are
+// reported at once. Keys whose values can't be read are missing from the values; with an unknown key there are none.
 func Load(config any, s Sources) ([]Value, error) {
-	keys := keysOf(config)
+	files, err := chain(s.Path, s.BuiltIn)
+	if err != nil {
+		return nil, err
+	}
+	k := &keys{options: option.Fields(config), synonyms: s.Synonyms, note: s.Note}
 	v := viper.New()
 	var errs []error
-	for _, f := range s.Files {
-		tree, err := f.values(keys)
+	for _, f := range files {
+		tree, err := f.values(k)
 		errs = append(errs, err, v.MergeConfigMap(tree))
 	}
-	errs = append(errs, unknownVariables(keys))
-	set, err := assignments(s.Set, keys)
+	errs = append(errs, k.checkEnvironment())
+	set, err := k.assignments(s.Set)
 	errs = append(errs, err)
 	whole := errors.Join(errs...) == nil
 	var values []Value
-	for _, k := range keys {
-		if f := s.Flags[k.name]; f != nil && f.Changed {
-			v.Set(k.name, written{text: f.Value.String(), origin: "--" + f.Name})
+	for _, o := range k.options {
+		if f := s.Flags[o.Key]; f != nil && f.Changed {
+			v.Set(o.Key, written{text: f.Value.String(), origin: "--" + f.Name})
 		}
-		if text, ok := set[k.name]; ok {
-			v.Set(k.name, written{text: text, origin: "--set"})
+		if text, ok := set[o.Key]; ok {
+			v.Set(o.Key, written{text: text, origin: "--set"})
 		}
-		if err := v.BindEnv(k.name, Variable(k.name)); err != nil {
-			return nil, fmt.Errorf("%s: %w", Variable(k.name), err)
+		variables := []string{o.Key, Variable(o.Key)}
+		if o.Was != "" {
+			variables = append(variables, Variable(o.Was))
 		}
-		value := Value{Key: k.name, Origin: byDefault}
-		w, given := v.Get(k.name).(written)
-		if text, ok := v.Get(k.name).(string); ok {
-			w, given = written{text: text, origin: Variable(k.name)}, true
+		if err := v.BindEnv(variables...); err != nil {
+			return nil, fmt.Errorf("%s: %w", Variable(o.Key), err)
+		}
+		value := Value{o.Key, nil, Default, o}
+		w, given := v.Get(o.Key).(written)
+		if text, ok := v.Get(o.Key).(string); ok {
+			w, given = written{text: text, origin: Variable(o.Key)}, true
 		}
 		if given {
 			value.Origin = w.origin
-			if err := k.decode(w); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: %s: %w", w.origin, k.name, shorten(w.text), err))
+			if err := decode(o.Value, w); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %s: %s: %w", w.origin, o.Key, shorten(w.text), err))
 				continue
 			}
 		}
-		value.Value = k.plain()
+		value.Value = plain(o)
 		values = append(values, value)
 	}
 	if !whole {
@@ -77,7 +125,23 @@ func Load(config any, s Sources) ([]Value, error) {
 	return values, errors.Join(errs...)
 }
 
-// shorten is a text for an error.
+// plain is an option's value as YAML has it.
+func plain(o option.Field) any {
+	if m, ok := o.Value.Interface().(encoding.TextMarshaler); ok {
+		if b, err := m.MarshalText(); err == nil {
+			return string(b)
+		}
+	}
+	if o.Value.Kind() == reflect.String {
+		return o.Value.String()
+	}
+	return o.Value.Interface()
+}
+
+// text is an option's value as a file has it.
+func text(o option.Field) string { return fmt.Sprint(plain(o)) }
+
+// shorten cuts a text for an error.
 func shorten(text string) string {
 	const most = 60
 	if runes := []rune(text); len(runes) > most {
@@ -86,17 +150,90 @@ func shorten(text string) string {
 	return text
 }
 
-// unknownVariables reports variables in the environment that look like those of keys but are none.
-func unknownVariables(keys []key) error {
+// Variable is the environment variable of a key.
+func Variable(key string) string {
+	return "HISTDIST_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+}
+
+// Locate adds to the option.KeyErrors in err, alone or joined, where the key's value came from. Errors of keys that values
+// lacks, because they could not be read, are left out.
+func Locate(err error, values []Value) error {
+	var located []error
+	for _, e := range option.Split(err) {
+		if k := (*option.KeyError)(nil); errors.As(e, &k) {
+			at := slices.IndexFunc(values, func(v Value) bool { return v.Key == k.Key })
+			if at < 0 {
+				continue
+			}
+			switch origin := values[at].Origin; {
+			case origin == "--"+lastPart(k.Key): // the flag names the key
+				e = fmt.Errorf("%s %w", origin, k.Err)
+			case origin != Default:
+				e = fmt.Errorf("%s: %w", origin, e)
+			}
+		}
+		located = append(located, e)
+	}
+	return errors.Join(located...)
+}
+
+// keys are the options that files and the environment may name.
+type keys struct {
+	options  []option.Field
+	synonyms map[string]string
+	note     func(text string)
+}
+
+// find returns the option with a key, or with an earlier one, which place uses.
+func (k *keys) find(name, place string) (option.Field, bool) {
+	for _, o := range k.options {
+		if o.Key == name {
+			return o, true
+		}
+		if o.Was == name && name != "" {
+			if k.note != nil {
+				k.note(fmt.Sprintf("%s: %s is now called %s", place, name, o.Key))
+			}
+			return o, true
+		}
+	}
+	return option.Field{}, false
+}
+
+// isSection reports whether options are in a section of this name.
+func (k *keys) isSection(name string) bool {
+	return slices.ContainsFunc(k.options, func(o option.Field) bool { return strings.HasPrefix(o.Key, name+".") })
+}
+
+// names lists all keys and sections.
+func (k *keys) names() []string {
+	var list []string
+	for _, o := range k.options {
+		for i, r := range o.Key + "." {
+			if r == '.' {
+				list = append(list, o.Key[:i])
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// checkEnvironment reports variables in the environment that begin as those of keys do but belong to none.
+func (k *keys) checkEnvironment() error {
 	var errs []error
 	for _, pair := range os.Environ() {
 		variable, _, _ := strings.Cut(pair, "=")
-		for section := range sections(keys) {
+		for _, section := range k.names() {
 			rest, ok := strings.CutPrefix(variable, Variable(section)+"_")
-			if !ok || slices.ContainsFunc(keys, func(k key) bool { return Variable(k.name) == variable }) {
+			if !ok || !k.isSection(section) {
 				continue
 			}
-			meant := suggest(section+"."+strings.ToLower(strings.ReplaceAll(rest, "_", "-")), keys)
+			name := section + "." + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+			if _, known := k.find(name, variable); known {
+				continue
+			}
+			meant := k.suggest(name)
 			for i, name := range meant {
 				meant[i] = Variable(name)
 			}
@@ -107,68 +244,20 @@ func unknownVariables(keys []key) error {
 }
 
 // assignments reads KEY=VALUE texts.
-func assignments(texts []string, keys []key) (map[string]string, error) {
+func (k *keys) assignments(texts []string) (map[string]string, error) {
 	set := map[string]string{}
 	var errs []error
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, "=")
+		o, known := k.find(name, "--set")
 		switch {
 		case !ok:
 			errs = append(errs, fmt.Errorf("--set %s: want KEY=VALUE, such as train.lr=1e-4", text))
-		case !isKey(name, keys):
-			errs = append(errs, fmt.Errorf("--set %s: %w", text, unknown(name, keys)))
+		case !known:
+			errs = append(errs, fmt.Errorf("--set %s: %w", text, k.unknown(name)))
 		default:
-			set[name] = value
+			set[o.Key] = value
 		}
 	}
 	return set, errors.Join(errs...)
-}
-
-// Variable is the environment variable of a key.
-func Variable(key string) string {
-	return envPrefix + "_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
-}
-
-// locate adds to the errors of a configuration, whose texts begin with a key, where that key's value comes from. Errors may be joined;
-// section is put in front of the keys of those that do not name it. Errors of keys whose values could not be read are left out.
-func locate(err error, section string, values []Value, keys []key) error {
-	origins := map[string]string{}
-	for _, v := range values {
-		origins[v.Key] = v.Origin
-	}
-	var located []error
-	for _, e := range leaves(err) {
-		name := strings.TrimRight(strings.Fields(e.Error() + " ")[0], ":")
-		if section != "" {
-			name = section + "." + name
-		}
-		origin, ok := origins[name]
-		if !ok && isKey(name, keys) {
-			continue
-		}
-		if ok && section != "" {
-			e = fmt.Errorf("%s.%w", section, e)
-		}
-		if ok && origin != byDefault {
-			e = fmt.Errorf("%s: %w", origin, e)
-		}
-		located = append(located, e)
-	}
-	return errors.Join(located...)
-}
-
-// leaves takes joined errors apart.
-func leaves(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if err == nil {
-		return nil
-	}
-	if !errors.As(err, &joined) {
-		return []error{err}
-	}
-	var list []error
-	for _, e := range joined.Unwrap() {
-		list = append(list, leaves(e)...)
-	}
-	return list
 }

@@ -3,13 +3,13 @@ package configs_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/infer"
 )
 
 func write(t *testing.T, text string) string {
@@ -20,15 +20,25 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
+// translateOptions are some options of a command.
+type translateOptions struct {
+	Model string `key:"model" was:"weights"`
+	infer.Settings
+	Panel bool `key:"panel"`
+}
+
 // load parses flags and loads a file.
-func load(t *testing.T, file string, args ...string) (configs.Translate, []configs.Value, error) {
-	c := configs.DefaultTranslate()
+func load(t *testing.T, file string, args ...string) (translateOptions, []configs.Value, error) {
+	var c struct {
+		Translate translateOptions `key:"translate"`
+	}
+	c.Translate.Settings = infer.DefaultSettings()
 	set := pflag.NewFlagSet("translate", pflag.ContinueOnError)
 	flags := configs.AddFlags(set, &c, "translate")
 	if err := set.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	values, err := configs.LoadFile(&c, file, flags)
+	values, err := configs.Load(&c, configs.Sources{Path: file, Flags: flags})
 	return c.Translate, values, err
 }
 
@@ -85,54 +95,38 @@ func TestEveryKeyCanBeSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Eta.String(), string(c.Normalize), string(c.PredictionType), c.Panel, c.StepsTranslation}
+	got := []any{c.EtaTranslation.String(), string(c.Normalize), string(c.Prediction), c.Panel, c.StepsTranslation}
 	if diff := cmp.Diff([]any{"constant:0.3", "steps", "epsilon", true, 50}, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(values) < 20 {
+	if len(values) != 11 {
 		t.Errorf("%d values are told, want all", len(values))
 	}
 }
 
-func TestErrors(t *testing.T) {
-	tests := map[string]struct {
-		file string
-		want []string
-	}{
-		"unknown keys": {"translate:\n  steps_inversion: 3\ntranlate:\n  seed: 1\n", []string{":2: unknown key translate.steps_inversion", "did you mean translate.steps-inversion?", ":3: unknown key tranlate"}},
-		"wrong types":  {"translate:\n  seed: many\n  panel: perhaps\n", []string{":2: translate.seed: many: want a whole number", ":3: translate.panel"}},
-		"wrong text":   {"translate:\n  eta: often\n", []string{"eta \"often\"", "cosine_min_20"}},
-		"twice":        {"translate:\n  seed: 1\n  seed: 2\n", []string{"seed"}},
-		"no YAML":      {"translate: [\n", []string{"options.yaml"}},
-		"a list":       {"- a\n", []string{"want keys and values"}},
+// An earlier key goes on working, in files and in the environment.
+func TestEarlierKeys(t *testing.T) {
+	file := write(t, "translate:\n  weights: a\n")
+	c, values, err := load(t, file)
+	if err != nil || c.Model != "a" || origin(values, "translate.model") != file+":2" {
+		t.Errorf("%q from %s, %v", c.Model, origin(values, "translate.model"), err)
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, _, err := load(t, write(t, test.file))
-			if err == nil {
-				t.Fatal("no error")
-			}
-			for _, want := range test.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error does not say %q:\n%v", want, err)
-				}
-			}
-		})
+	t.Setenv("HISTDIST_TRANSLATE_WEIGHTS", "b")
+	if c, _, err := load(t, file); err != nil || c.Model != "b" {
+		t.Errorf("%q, %v", c.Model, err)
 	}
-}
-
-func TestTranslateValidate(t *testing.T) {
-	c, _, err := load(t, "", "--steps-inversion", "1", "--batch", "0")
-	if err != nil {
+	var said []string
+	var config struct {
+		Translate translateOptions `key:"translate"`
+	}
+	if _, err := configs.Load(&config, configs.Sources{Path: file, Note: func(text string) { said = append(said, text) }}); err != nil {
 		t.Fatal(err)
 	}
-	err = c.Validate()
-	if err == nil {
-		t.Fatal("no error")
+	want := []string{
+		file + ":2: translate.weights is now called translate.model",
+		"HISTDIST_TRANSLATE_WEIGHTS: translate.weights is now called translate.model",
 	}
-	for _, want := range []string{"--model is missing", "--input is missing", "--output is missing", "batch: 0", "1 steps of the inversion"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error does not say %q:\n%v", want, err)
-		}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"unicode"
 )
 
-// unknown is the error of a key that isn't known. It names those that may be meant.
-func unknown(name string, keys []key) error {
-	return fmt.Errorf("unknown key %s%s", name, didYouMean(suggest(name, keys)))
+// unknown returns the error for an unknown key.
+func (k *keys) unknown(name string) error {
+	return fmt.Errorf("unknown key %s%s", name, didYouMean(k.suggest(name)))
 }
 
-// didYouMean ends an error with names that may be meant, if there are any.
+// didYouMean ends an error with the names that might be meant, if any.
 func didYouMean(names []string) string {
 	switch n := len(names); n {
 	case 0:
@@ -24,25 +24,26 @@ func didYouMean(names []string) string {
 	}
 }
 
-// maxSuggestions is how many names an error suggests at most.
+// maxSuggestions is the largest number of names that an error suggests.
 const maxSuggestions = 3
 
-// suggest returns the known keys and sections that a name which isn't known may stand for: those spelled nearly so, those of another
-// section, those that other programs call so, and those that share words with it, the first of these that there are.
-func suggest(name string, keys []key) []string {
-	known := names(keys)
+// suggest returns the keys and sections that an unknown name might mean. The first of these rules that finds any decides:
+// nearly the same spelling, the same name in another section, another program's name for it, a typo in the name without
+// its section, shared words.
+func (k *keys) suggest(name string) []string {
+	known := k.names()
 	given := words(name)
 	last := words(lastPart(name))
 	same := func(a, b []string) bool { return strings.Join(a, "-") == strings.Join(b, "-") }
-	for _, like := range []func(k string) bool{
-		func(k string) bool { return same(words(k), given) || typo(name, k) },
-		func(k string) bool { return same(words(lastPart(k)), last) },
-		func(k string) bool {
-			return slices.ContainsFunc(strings.Fields(elsewhere[k]), func(s string) bool { return same(words(s), last) })
+	for _, like := range []func(key string) bool{
+		func(key string) bool { return same(words(key), given) || typo(name, key) },
+		func(key string) bool { return same(words(lastPart(key)), last) },
+		func(key string) bool {
+			return slices.ContainsFunc(strings.Fields(k.synonyms[key]), func(s string) bool { return same(words(s), last) })
 		},
-		func(k string) bool { return typo(lastPart(name), lastPart(k)) },
+		func(key string) bool { return typo(lastPart(name), lastPart(key)) },
 	} {
-		found := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !like(k) })
+		found := slices.DeleteFunc(slices.Clone(known), func(key string) bool { return !like(key) })
 		if len(found) > 0 && len(found) <= maxSuggestions {
 			return found
 		}
@@ -50,7 +51,8 @@ func suggest(name string, keys []key) []string {
 	return byWords(name, known)
 }
 
-// byWords returns the known name that shares most words with one that is given; rare words count for more, and so does its section.
+// byWords returns the known names that share most words with a given one. Rare words count for more, and so does the same
+// section.
 func byWords(name string, known []string) []string {
 	given := words(lastPart(name))
 	shares := func(list []string, word string) bool {
@@ -58,8 +60,8 @@ func byWords(name string, known []string) []string {
 	}
 	best, at := 0.0, []string(nil)
 	for _, k := range known {
-		its, score := words(lastPart(k)), 0.0
-		for _, w := range its {
+		parts, score := words(lastPart(k)), 0.0
+		for _, w := range parts {
 			if !shares(given, w) {
 				continue
 			}
@@ -69,7 +71,7 @@ func byWords(name string, known []string) []string {
 					rarity++
 				}
 			}
-			score += 1 / float64(rarity*(len(its)+len(given)))
+			score += 1 / float64(rarity*(len(parts)+len(given)))
 		}
 		if strings.HasPrefix(k, name[:len(name)-len(lastPart(name))]) {
 			score *= 1.5
@@ -99,7 +101,7 @@ func sameStem(a, b string) bool {
 	return n == len(b) || n == len(a) && n >= 3 || n >= 5
 }
 
-// words takes a name apart: batch_size, batch-size and batchSize are two words.
+// words splits a name: batch_size, batch-size and batchSize are two words.
 func words(name string) []string {
 	var b strings.Builder
 	lower := false
@@ -115,13 +117,13 @@ func words(name string) []string {
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
-// typo reports whether a name is a known one but for a letter or two.
+// typo reports whether a name differs from a known one in a few letters only.
 func typo(name, known string) bool {
 	most := max(1, min(3, len(lastPart(known))/4))
 	return max(len(name)-len(known), len(known)-len(name)) <= most && edits(strings.ToLower(name), known) <= most
 }
 
-// edits is how many letters must be put in, left out, changed or swapped with the next to make b of a.
+// edits counts the insertions, deletions, changes and swaps of letters that turn a into b.
 func edits(a, b string) int {
 	table := make([][]int, len(a)+1)
 	for i := range table {
@@ -144,42 +146,4 @@ func edits(a, b string) int {
 		}
 	}
 	return table[len(a)][len(b)]
-}
-
-// elsewhere has the names that keys have in diffusers, transformers, Lightning and timm.
-var elsewhere = map[string]string{
-	"model.base":              "pretrained-model-name-or-path pretrained pretrained-model model-name model-path unet init-from",
-	"model.prompt":            "text caption instance-prompt",
-	"data.dir":                "train-data-dir data-dir data-path dataset dataset-name dataset-path root data-root input",
-	"data.crop":               "resolution size image-size img-size patch-size crop-size tile-size",
-	"data.augment":            "random-flip augmentation augmentations center-crop",
-	"data.batch":              "batch-size train-batch-size per-device-train-batch-size bs micro-batch-size",
-	"data.workers":            "num-workers dataloader-num-workers",
-	"data.read-ahead":         "prefetch-factor prefetch",
-	"data.max-pairs":          "max-train-samples max-samples limit",
-	"data.validation-split":   "val-split test-split",
-	"train.steps":             "max-steps max-train-steps iterations num-steps train-steps epochs num-epochs num-train-epochs max-epochs",
-	"train.accumulate":        "gradient-accumulation-steps accumulate-grad-batches grad-accum grad-accum-steps accumulation-steps",
-	"train.lr":                "learning-rate max-lr base-lr initial-lr lr-max",
-	"train.lr-schedule":       "lr-scheduler lr-scheduler-type scheduler schedule sched",
-	"train.lr-warmup":         "warmup warmup-steps lr-warmup-steps num-warmup-steps",
-	"train.lr-cycles":         "lr-num-cycles num-cycles",
-	"train.adam-beta1":        "beta1 betas",
-	"train.adam-beta2":        "beta2 betas",
-	"train.adam-epsilon":      "eps epsilon adam-eps",
-	"train.weight-decay":      "wd adam-weight-decay",
-	"train.max-grad-norm":     "clip clip-grad clip-grad-norm gradient-clip-val gradient-clipping grad-clip",
-	"train.ema":               "use-ema",
-	"train.precision":         "mixed-precision dtype weight-dtype fp16 bf16 amp",
-	"train.recompute":         "gradient-checkpointing activation-checkpointing grad-checkpointing",
-	"train.checkpoint-every":  "checkpointing-steps save-steps save-every checkpoint-steps save-interval",
-	"train.keep-last":         "checkpoints-total-limit save-total-limit save-top-k",
-	"train.validate-every":    "validation-steps validation-epochs eval-steps eval-every val-check-interval check-val-every-n-epoch",
-	"train.log-every":         "logging-steps log-every-n-steps log-interval log-steps",
-	"train.snr-gamma":         "min-snr-gamma",
-	"validation.translations": "num-validation-images validation-images",
-	"run.output":              "output-dir out out-dir save-dir logging-dir default-root-dir",
-	"run.device":              "devices gpu gpus accelerator cuda",
-	"run.threads":             "num-threads cpus",
-	"run.tensorboard":         "report-to logger",
 }

@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parse reads a file's text, which is one YAML document of keys and values, or nothing.
-func parse(name string, text []byte) (File, error) {
-	f := File{Name: name, root: &yaml.Node{Kind: yaml.MappingNode}}
+// parse reads the text of a file: one YAML document of keys and values, or nothing.
+func parse(name string, text []byte) (file, error) {
+	f := file{name: name, root: &yaml.Node{Kind: yaml.MappingNode}}
 	if list := pairList(name, text); list != nil {
 		return f, list
 	}
@@ -42,21 +42,23 @@ func parse(name string, text []byte) (File, error) {
 	return f, nil
 }
 
-// pairList is the error of a list of image pairs in the place of a configuration; nil if it is none.
+// pairList returns an error if the text is a list of image pairs instead of a configuration.
 func pairList(name string, text []byte) error {
 	first, _, _ := strings.Cut(string(text), "\n")
-	if ext := strings.ToLower(filepath.Ext(name)); ext != ".csv" && ext != ".tsv" && (!strings.Contains(first, ",") || strings.ContainsAny(first, ":#{[-")) {
+	ext := strings.ToLower(filepath.Ext(name))
+	if ext != ".csv" && ext != ".tsv" && (!strings.Contains(first, ",") || strings.ContainsAny(first, ":#{[-")) {
 		return nil
 	}
-	return fmt.Errorf("%s: a list of image pairs, it seems: want a YAML file, or a built-in experiment with --set data.layout=csv --set data.dir=%[1]s", name)
+	return fmt.Errorf("%s looks like a list of image pairs: want a YAML file; to train on a list, "+
+		"name a built-in experiment with --set data.layout=csv --set data.dir=%[1]s", name)
 }
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
-// inUsersWords says what is wrong with a text that the YAML parser refuses, and where.
+// inUsersWords says what the YAML parser found wrong with a text, and where.
 func inUsersWords(name string, text []byte, err error) error {
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		return fmt.Errorf("%s: want a YAML file, which is text in UTF-8", name)
+		return fmt.Errorf("%s: want a YAML file in UTF-8", name)
 	}
 	match := yamlError.FindStringSubmatch(err.Error())
 	if match == nil {
@@ -64,10 +66,10 @@ func inUsersWords(name string, text []byte, err error) error {
 	}
 	for i, line := range strings.Split(string(text), "\n") {
 		if indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]; strings.Contains(indent, "\t") {
-			return fmt.Errorf("%s:%d: a tab: want spaces in front of a key", name, i+1)
+			return fmt.Errorf("%s:%d: a tab before a key: want spaces", name, i+1)
 		}
 	}
-	at, _ := strconv.Atoi(match[1]) // 0 where the parser says nothing
+	at, _ := strconv.Atoi(match[1]) // 0 if the parser names no line
 	if anchor := unknownAnchor.FindStringSubmatch(match[2]); anchor != nil {
 		before, _, _ := strings.Cut(string(text), "*"+anchor[1])
 		at = 1 + strings.Count(before, "\n")
@@ -81,26 +83,26 @@ func inUsersWords(name string, text []byte, err error) error {
 }
 
 const (
-	indented = "a line that is indented differently from those around it"
-	bracket  = "a bracket that isn't closed; a value with brackets in it must be in quotes"
+	indented = "a line indented differently from its neighbours"
+	bracket  = "a bracket is not closed; a value that contains brackets must be quoted"
 )
 
-// syntaxErrors are what the YAML parser says, and what that means to a user. The parser counts lines from 0 in some.
+// syntaxErrors translates the YAML parser's messages, some of which count lines from 0.
 var syntaxErrors = []struct {
 	parser string
 	lines  int
 	words  string
 }{
-	{"cannot start any token", 0, "a value that begins with @, `, % or a tab: put it in quotes"},
-	{"mapping values are not allowed", 0, "a second colon, or " + indented + ": a value with a colon in it must be in quotes"},
+	{"cannot start any token", 0, "a value that begins with @, `, % or a tab must be quoted"},
+	{"mapping values are not allowed", 0, "a second colon, or " + indented + "; a value that contains a colon must be quoted"},
 	{"could not find expected ':'", 0, "want KEY: VALUE"},
 	{"did not find expected key", 1, indented + ", or text after a quoted value"},
 	{"did not find expected '-'", 1, indented},
 	{"did not find expected ','", 1, bracket},
 	{"did not find expected node content", 1, bracket},
-	{"unexpected end of stream", 0, "a quote that isn't closed"},
-	{"did not find expected alphabetic", 0, "a value that begins with * or &: put it in quotes"},
-	{"unknown anchor", 0, "a value that begins with *: put it in quotes"},
+	{"unexpected end of stream", 0, "a quote is not closed"},
+	{"did not find expected alphabetic", 0, "a value that begins with * or & must be quoted"},
+	{"unknown anchor", 0, "a value that begins with * must be quoted"},
 	{"unknown escape character", 0, `a backslash in double quotes: use single quotes`},
 	{"hexdecimal number", 0, `a backslash in double quotes: use single quotes`},
 	{"control characters", 0, "a control character: want text"},

@@ -8,25 +8,38 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// YAML writes values as a file that Load reads back. With origins, a comment says where each comes from.
-func YAML(values []Value, origins bool) ([]byte, error) {
+// Comments says what YAML writes about each value.
+type Comments int
+
+// Each of them includes those before it.
+const (
+	NoComments Comments = iota
+	Origins             // where the value comes from
+	Meanings            // what the key means and which values it takes
+)
+
+// YAML writes values as a file that Load reads back.
+func YAML(values []Value, comments Comments) ([]byte, error) {
 	var b bytes.Buffer
 	section := ""
 	for _, v := range values {
-		name := v.Key
+		name, indent := v.Key, ""
 		if at := strings.LastIndexByte(name, '.'); at >= 0 {
 			if name[:at] != section {
 				section = name[:at]
 				fmt.Fprintf(&b, "%s:\n", section)
 			}
-			name = "  " + name[at+1:]
+			name, indent = name[at+1:], "  "
 		}
 		text, err := yaml.Marshal(v.Value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.Key, err)
 		}
-		line := fmt.Sprintf("%s: %s", name, bytes.TrimSpace(text))
-		if origins {
+		line := fmt.Sprintf("%s%s: %s", indent, name, bytes.TrimSpace(text))
+		if comments >= Meanings {
+			fmt.Fprintf(&b, "%s# %s\n", indent, v.Meaning())
+		}
+		if comments >= Origins {
 			line = fmt.Sprintf("%-40s # %s", line, v.Origin)
 		}
 		fmt.Fprintln(&b, strings.TrimRight(line, " "))

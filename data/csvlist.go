@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // listEndings are those of lists: a file of such a name is read as one whatever layout is given, for the others are folders.
@@ -29,25 +30,25 @@ func isList(path string) bool {
 // Combined.
 func (l *listed) csv(loc Location) error {
 	if loc.Root == "" {
-		return wrong("dir", "is missing: want a list, such as pairs.csv")
+		return option.Wrong("dir", "is missing: want a list, such as pairs.csv")
 	}
 	if isFolder(loc.Root) {
-		return wrong("dir", "%s is a folder: the layout csv wants the list, a file", loc.Root)
+		return option.Wrong("dir", "%s is a folder: the layout csv wants the list, a file", loc.Root)
 	}
 	text, err := os.ReadFile(loc.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return wrong("dir", "there is no list %s", loc.Root)
+		return option.Wrong("dir", "there is no list %s", loc.Root)
 	}
 	if err != nil {
-		return &FieldError{"dir", err}
+		return &option.KeyError{"dir", err}
 	}
 	t, err := readTable(text, "he", "ihc")
 	if err != nil {
-		return wrong("dir", "%s: %w", loc.Root, err)
+		return option.Wrong("dir", "%s: %w", loc.Root, err)
 	}
 	split := slices.Index(t.columns, "split")
 	if loc.Split != "" && split < 0 {
-		return wrong("split", "%s has no column split to take %q from", loc.Root, loc.Split)
+		return option.Wrong("split", "%s has no column split to take %q from", loc.Root, loc.Split)
 	}
 	if unread := t.unread("he", "ihc", "split", "patient"); len(unread) > 0 {
 		l.note("columns of %s that are not read: %s", loc.Root, among(unread))
@@ -55,7 +56,7 @@ func (l *listed) csv(loc Location) error {
 	l.patientColumn = slices.Contains(t.columns, "patient")
 	all, err := l.rows(t, loc)
 	if err != nil {
-		return wrong("dir", "%s: %w", loc.Root, err)
+		return option.Wrong("dir", "%s: %w", loc.Root, err)
 	}
 	counts := map[string]int{}
 	for _, p := range all {
@@ -68,7 +69,7 @@ func (l *listed) csv(loc Location) error {
 	case len(all) == 0:
 		l.looked = append(l.looked, loc.Root+": a line of column names and no pair below it")
 	case len(l.pairs) == 0:
-		return wrong("split", "%s has no line of split %q; there are %q", loc.Root, loc.Split, sortedKeys(counts))
+		return option.Wrong("split", "%s has no line of split %q; there are %q", loc.Root, loc.Split, sortedKeys(counts))
 	case split >= 0 && counts[""] > 0:
 		l.note("%s of %s without a split", plural(counts[""], "pair"), loc.Root)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Layout is how a data set lies on disk.
@@ -32,21 +33,21 @@ var layouts = []Layout{MIST, BCI, Combined, Folders, CSV}
 
 // Location says where a data set is.
 type Location struct {
-	Layout Layout // where Root is a list (.csv, .tsv), CSV whatever this says
-	Root   string // its folder; for CSV the list; for Folders both images' folder where HE and IHC are empty
-	HE     string // for Folders: the folder of H&E images
-	IHC    string // for Folders: the folder of IHC images
-	Split  string // which split; "" takes all
+	// Root is a folder, or a list (.csv, .tsv), which has the layout CSV whatever Layout says. With HE and IHC it is empty.
+	Root   string `key:"dir" usage:"folder of the pairs, or a list of them (.csv), whatever the layout"`
+	Layout Layout `key:"layout" want:"mist, bci, combined, folders or csv" usage:"mist, bci, combined (H&E left, IHC right in one file), folders or csv; a list (.csv) needs none"`
+	HE     string `key:"he" usage:"folder of H&E images, for the layout folders"`
+	IHC    string `key:"ihc" usage:"folder of IHC images, for the layout folders"`
 
-	// PatientPattern, a regular expression, finds the patient in a pair's name: its first group, or all that it matches.
-	// Without one, names of MIST are taken apart and other layouts know no patient. A list's column patient is stronger.
-	PatientPattern string
+	// Suffixes are the endings of the names of H&E and IHC images that aren't equal, such as "_HE,_ER". An asterisk stands
+	// for what the names share, which may include sub-folders: "HE_*,ER_*", "*/HE,*/ER".
+	Suffixes string `key:"suffixes" usage:"how the names of a pair's H&E and IHC images differ, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched"`
+	// PatientPattern finds the patient in a pair's name: its first group, or all that it matches. Without one, names of
+	// MIST are taken apart and other layouts know no patient.
+	PatientPattern string `key:"patient-pattern" usage:"regular expression that finds the patient in a name; a list's column patient takes precedence"`
 
-	// Suffixes are what the names of H&E and IHC images end in where they aren't equal, such as "_HE,_ER". With an asterisk for what
-	// they share, it may be elsewhere: "HE_*,ER_*"; sub-folders are part of the name: "*/HE,*/ER". Sub-folders are searched then.
-	Suffixes string
-
-	MaxPairs int // keep the first pairs in order; 0 keeps all
+	Split    string // which split; "" takes all
+	MaxPairs int    // keep the first pairs in order; 0 keeps all
 }
 
 // layout is the one that holds.
@@ -74,8 +75,8 @@ func (l *listed) note(format string, args ...any) {
 func list(ctx context.Context, loc Location) (*listed, error) {
 	found, err := listAsIs(ctx, loc)
 	if err != nil {
-		var field *FieldError
-		if errors.As(err, &field) && (field.Field == "dir" && loc.Root != "" || field.Field == "ihc" && sameFile(loc.HE, loc.IHC)) {
+		var field *option.KeyError
+		if errors.As(err, &field) && (field.Key == "dir" && loc.Root != "" || field.Key == "ihc" && sameFile(loc.HE, loc.IHC)) {
 			return nil, withHints(err, hints(ctx, loc))
 		}
 		return nil, err
@@ -91,7 +92,7 @@ func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	if loc.PatientPattern != "" {
 		var err error
 		if pattern, err = regexp.Compile(loc.PatientPattern); err != nil {
-			return nil, wrong("patient-pattern", "%q is no regular expression: %w", loc.PatientPattern, err)
+			return nil, option.Wrong("patient-pattern", "%q is no regular expression: %w", loc.PatientPattern, err)
 		}
 	}
 	found := &listed{}
@@ -108,7 +109,7 @@ func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	case CSV:
 		err = found.csv(loc)
 	default:
-		err = wrong("layout", "%q is unknown; there are %q", loc.Layout, layouts)
+		err = option.Wrong("layout", "%q is unknown; there are %q", loc.Layout, layouts)
 	}
 	if err != nil {
 		return nil, err
@@ -210,7 +211,7 @@ func (l *listed) bci(ctx context.Context, loc Location) error {
 
 func (l *listed) folders(ctx context.Context, loc Location) error {
 	if loc.Split != "" {
-		return wrong("split", "the layout %s has no splits, hence no %q; name the folders of that split", loc.Layout, loc.Split)
+		return option.Wrong("split", "the layout %s has no splits, hence no %q; name the folders of that split", loc.Layout, loc.Split)
 	}
 	he, ihc := loc.sides()
 	return l.twoFolders(ctx, he, ihc, "", loc.Suffixes, nil)
@@ -236,14 +237,14 @@ func (l *listed) combined(ctx context.Context, loc Location) error {
 // splits adds the split that is wanted, or all that exist; example is a folder that would be right.
 func (l *listed) splits(ctx context.Context, loc Location, exists func(split string) bool, add func(split string) error, example string) error {
 	if loc.Root == "" {
-		return wrong("dir", "is missing: want the data set's folder")
+		return option.Wrong("dir", "is missing: want the data set's folder")
 	}
 	if info, err := os.Stat(loc.Root); errors.Is(err, fs.ErrNotExist) {
-		return wrong("dir", "there is no folder %s", loc.Root)
+		return option.Wrong("dir", "there is no folder %s", loc.Root)
 	} else if err != nil {
-		return &FieldError{"dir", err}
+		return &option.KeyError{"dir", err}
 	} else if !info.IsDir() {
-		return wrong("dir", "%s is a file: the layout %s wants a folder", loc.Root, loc.Layout)
+		return option.Wrong("dir", "%s is a file: the layout %s wants a folder", loc.Root, loc.Layout)
 	}
 	splits := splitNames
 	if loc.Split != "" {
@@ -260,7 +261,7 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 		}
 	}
 	if added == 0 {
-		return wrong("dir", "%s has no images of split %q in the layout %s, which wants for example %s; it has %s",
+		return option.Wrong("dir", "%s has no images of split %q in the layout %s, which wants for example %s; it has %s",
 			loc.Root, strings.Join(splits, "|"), loc.Layout, example, contents(ctx, loc.Root))
 	}
 	return nil
@@ -273,7 +274,7 @@ type side struct{ folder, field string }
 func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, other *namePattern, both bool) (map[string]string, error) {
 	files, err := l.images(ctx, s.folder, walk.Options{Flat: own == nil, Outputs: outputs})
 	if err != nil {
-		return nil, &FieldError{s.field, err}
+		return nil, &option.KeyError{s.field, err}
 	}
 	if len(files) == 0 {
 		l.looked = append(l.looked, s.folder+": "+contents(ctx, s.folder))
@@ -315,7 +316,7 @@ func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes s
 	}
 	both := sameFile(he.folder, ihc.folder)
 	if both && (ofHE == nil || ofHE.text == ofIHC.text) {
-		return wrong(ihc.field, "%s is to have both the H&E and the IHC images: name two folders, or suffixes that tell them apart, such as _HE,_ER",
+		return option.Wrong(ihc.field, "%s is to have both the H&E and the IHC images: name two folders, or suffixes that tell them apart, such as _HE,_ER",
 			ihc.folder)
 	}
 	// No H&E image is this program's; an IHC image may be.
@@ -350,7 +351,7 @@ func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes s
 func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
 	files, err := l.images(ctx, folder, walk.Options{Flat: true})
 	if err != nil {
-		return &FieldError{"dir", err}
+		return &option.KeyError{"dir", err}
 	}
 	if len(files) == 0 {
 		l.looked = append(l.looked, folder+": "+contents(ctx, folder))

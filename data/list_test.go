@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // pairFolders are the pairs a/1.png and b/1.png, a/2.png and b/2.png.
@@ -115,8 +116,8 @@ func TestListRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := putBytes(t, filepath.Join(root, "list.csv"), test.text)
 			_, err := data.Open(context.Background(), data.Location{Layout: data.CSV, Root: path}, data.CorruptError)
-			var field *data.FieldError
-			if !errors.As(err, &field) || field.Field != "dir" {
+			var field *option.KeyError
+			if !errors.As(err, &field) || field.Key != "dir" {
 				t.Fatalf("error %v, want one of dir", err)
 			}
 			if diff := cmp.Diff("dir: "+path+": "+test.want, err.Error()); diff != "" {
@@ -245,7 +246,7 @@ func TestNoPairs(t *testing.T) {
 				if diff := cmp.Diff(want, err.Error()); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
-				var field *data.FieldError
+				var field *option.KeyError
 				if !errors.As(err, &field) && !errors.Is(err, data.ErrNoPairs) {
 					t.Errorf("%v is neither of a field nor %v", err, data.ErrNoPairs)
 				}

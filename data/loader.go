@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/parallel"
 )
 
@@ -97,19 +98,19 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	case n == 0:
 		return nil, errors.New("data: the loader has no pairs")
 	case o.BatchSize < 1:
-		return nil, wrong("batch", "%d: want 1 or more", o.BatchSize)
+		return nil, option.Wrong("batch", "%d: want 1 or more", o.BatchSize)
 	case o.Workers < 1:
-		return nil, wrong("workers", "%d: want 0 or more", o.Workers)
+		return nil, option.Wrong("workers", "%d: want 0 or more", o.Workers)
 	case o.ReadAhead < 1:
-		return nil, wrong("read-ahead", "%d: want 0 or more", o.ReadAhead)
+		return nil, option.Wrong("read-ahead", "%d: want 0 or more", o.ReadAhead)
 	case o.Memory < 1:
-		return nil, wrong("memory-mib", "%d bytes: want 0 or more", o.Memory)
+		return nil, option.Wrong("memory-mib", "%d bytes: want 0 or more", o.Memory)
 	case o.Crop < 0:
-		return nil, wrong("crop", "%d: want 0 or more", o.Crop)
+		return nil, option.Wrong("crop", "%d: want 0 or more", o.Crop)
 	case o.Corrupt != CorruptError && o.Corrupt != CorruptSkip:
-		return nil, wrong("corrupt", "%q: want %s or %s", o.Corrupt, CorruptError, CorruptSkip)
+		return nil, option.Wrong("corrupt", "%q: want %s or %s", o.Corrupt, CorruptError, CorruptSkip)
 	case o.Crop == 0 && o.Augment:
-		return nil, &FieldError{"crop", ErrAugmentWhole}
+		return nil, &option.KeyError{"crop", ErrAugmentWhole}
 	case o.DropLast && n < o.BatchSize:
 		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
 	}
@@ -135,7 +136,7 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	l.reserved = int64(o.Workers)*int64(largest)*decodeBytesPerPixel +
 		int64(o.ReadAhead+1)*int64(min(o.BatchSize, n))*int64(width)*int64(height)*bytesPerPixel
 	if l.reserved > o.Memory {
-		return nil, wrong("memory-mib", "decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
+		return nil, option.Wrong("memory-mib", "decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
 			"raise it, or take fewer workers, less read-ahead or smaller batches",
 			o.Workers, o.ReadAhead+1, min(o.BatchSize, n), l.reserved, o.Memory)
 	}
@@ -167,10 +168,10 @@ func (l *Loader) checkSizes() error {
 	}
 	switch {
 	case len(small) > 0:
-		return wrong("crop", "%d: %d of %s are smaller: %s; the first is %s. Set a smaller crop",
+		return option.Wrong("crop", "%d: %d of %s are smaller: %s; the first is %s. Set a smaller crop",
 			l.o.Crop, count, plural(len(l.pairs), "pair"), sizes(small), example)
 	case len(other) > 0:
-		return wrong("crop", "0 takes whole images, which must have one size: %s has %d×%d pixels, but %d of %s have another: %s; the first is %s. Set a crop",
+		return option.Wrong("crop", "0 takes whole images, which must have one size: %s has %d×%d pixels, but %d of %s have another: %s; the first is %s. Set a crop",
 			first.HE, first.Width, first.Height, count, plural(len(l.pairs), "pair"), sizes(other), example)
 	}
 	return nil

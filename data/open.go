@@ -20,7 +20,7 @@ type Dataset struct {
 
 // Open finds the pairs of a location and reads the headers of their files. An orphan, an unreadable file or a pair of two
 // sizes is an error of type *Problems, which lists all of them; with CorruptSkip unreadable files are none, and their pairs are left
-// out. No pair at all is an error that wraps ErrNoPairs; what is wrong with the location itself is a FieldError. The images
+// out. No pair at all is an error that wraps ErrNoPairs; what is wrong with the location itself is an option.KeyError. The images
 // themselves are decoded by Check or when they are needed.
 func Open(ctx context.Context, loc Location, corrupt Corrupt) (*Dataset, error) {
 	found, err := list(ctx, loc)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // namePattern says which images of a folder are of one stain, and what their names share with their partners'.
@@ -25,14 +26,14 @@ func parseSuffixes(text string) (he, ihc *namePattern, err error) {
 	}
 	parts := strings.Split(text, ",")
 	if len(parts) != 2 {
-		return nil, nil, wrong("suffixes", "%q: want two, that of the H&E images first, such as _HE,_ER", text)
+		return nil, nil, option.Wrong("suffixes", "%q: want two, that of the H&E images first, such as _HE,_ER", text)
 	}
 	if !utf8.ValidString(text) {
-		return nil, nil, wrong("suffixes", "%q is not in UTF-8", text)
+		return nil, nil, option.Wrong("suffixes", "%q is not in UTF-8", text)
 	}
 	he, ihc = newNamePattern(parts[0]), newNamePattern(parts[1])
 	if strings.Count(he.text, "*") != strings.Count(ihc.text, "*") {
-		return nil, nil, wrong("suffixes", "%q: the two have different numbers of asterisks", text)
+		return nil, nil, option.Wrong("suffixes", "%q: the two have different numbers of asterisks", text)
 	}
 	return he, ihc, nil
 }

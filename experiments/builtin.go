@@ -4,6 +4,7 @@ import (
 	"embed"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -11,9 +12,10 @@ import (
 //go:embed *.yaml demo-model
 var files embed.FS
 
-// Find returns the text of a built-in experiment, such as er.
-func Find(name string) ([]byte, bool) {
-	text, err := files.ReadFile(name + ".yaml")
+// find returns the text of a built-in experiment by a name such as er, er.yaml or experiments/er.yaml.
+func find(name string) ([]byte, bool) {
+	name = strings.TrimPrefix(path.Clean(filepath.ToSlash(name)), "experiments/")
+	text, err := files.ReadFile(strings.TrimSuffix(strings.TrimSuffix(name, ".yaml"), ".yml") + ".yaml")
 	return text, err == nil
 }
 

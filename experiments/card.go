@@ -16,7 +16,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/train"
 )
 
@@ -77,9 +76,9 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 }
 
 // dataOf says which pairs a run learnt from.
-func dataOf(c configs.Data, inputs map[string]string) string {
+func dataOf(c DataConfig, inputs map[string]string) string {
 	pairs, _, _ := strings.Cut(inputs["pairs"], ",")
-	place := c.Dir
+	place := c.Root
 	if place == "" {
 		place = c.HE + " and " + c.IHC
 	}
@@ -87,7 +86,7 @@ func dataOf(c configs.Data, inputs map[string]string) string {
 }
 
 // imagesOf says which part of the images the network saw.
-func imagesOf(c configs.Experiment) string {
+func imagesOf(c Config) string {
 	size := "whole images"
 	if c.Data.Crop > 0 {
 		size = fmt.Sprintf("crops of %d pixels", c.Data.Crop)

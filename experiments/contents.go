@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
 )
 
@@ -47,7 +46,7 @@ func (e *Experiment) openContents(ctx context.Context) error {
 			add(part.name, "IHC", p.IHC)
 		}
 	}
-	prints, err := data.Fingerprints(ctx, paths, e.Config.Data.Fingerprint == configs.FingerprintFull)
+	prints, err := data.Fingerprints(ctx, paths, e.Config.Data.Fingerprint == "full")
 	for i, f := range prints {
 		list[i].Fingerprint = f
 	}

@@ -1,4 +1,4 @@
-// Package experiments makes training runs of configurations: it opens the model, the pairs and the device that a configs.Experiment
+// Package experiments makes training runs of configurations: it opens the model, the pairs and the device that a Config
 // names, and gives them to train. It also holds the built-in experiments, one YAML file a marker, which say what differs from base.yaml.
 //
 //	builtin.go     the files in the binary

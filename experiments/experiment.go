@@ -29,7 +29,7 @@ const (
 
 // Experiment is a training run that is ready to begin.
 type Experiment struct {
-	Config configs.Experiment
+	Config Config
 	Pairs  Pairs
 	Notes  []string // what a user should know before the run
 
@@ -51,7 +51,7 @@ type Experiment struct {
 
 // Open opens what a configuration names. values are the configuration with its origins, as configs.LoadExperiment returns them. What
 // has to be made, such as a widened U-Net, is made in the run's folder; nothing else is written.
-func Open(ctx context.Context, c configs.Experiment, values []configs.Value) (_ *Experiment, err error) {
+func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment, err error) {
 	e := &Experiment{Config: c, values: values}
 	defer func() {
 		if err != nil {
@@ -192,7 +192,7 @@ func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err
 	defer func() { err = errors.Join(err, sinks.Close()) }()
 	begin := o.Hooks.Start
 	o.Hooks.Start = func(ctx context.Context, step int) error { // the run has its lock and may begin
-		text, err := configs.YAML(e.values, false)
+		text, err := configs.YAML(e.values, configs.NoComments)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func TestBuiltInExperimentsAreValid(t *testing.T) {
 		if name == "base" {
 			continue // has no data
 		}
-		if _, _, err := configs.LoadExperiment(name, experiments.Find, nil); err != nil {
+		if _, _, err := experiments.Load(name, nil, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 }
 
 // load is the demo's experiment on the reference data's tiny model, with keys over it.
-func load(t *testing.T, output string, set ...string) (configs.Experiment, []configs.Value) {
+func load(t *testing.T, output string, set ...string) (experiments.Config, []configs.Value) {
 	dir, err := tissue()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func load(t *testing.T, output string, set ...string) (configs.Experiment, []con
 		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1", "train.checkpoint-every=2", "train.validate-every=0",
 		"validation.pairs=1", "validation.translations=1", "validation.steps-inversion=2", "validation.steps-translation=2",
 	}, set...)
-	c, values, err := configs.LoadExperiment("demo", experiments.Find, set)
+	c, values, err := experiments.Load("demo", set, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

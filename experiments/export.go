@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/train"
@@ -37,7 +36,7 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := runConfig(filepath.Dir(checkpoint))
+	c, _, err := Load(filepath.Join(filepath.Dir(checkpoint), configFile), nil, nil)
 	if err != nil {
 		return err
 	}
@@ -85,10 +84,4 @@ func findCheckpoint(path string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(path, strings.TrimSpace(string(text))), nil
-}
-
-// runConfig is the configuration that a run wrote.
-func runConfig(folder string) (configs.Experiment, error) {
-	c, _, err := configs.LoadExperiment(filepath.Join(folder, configFile), Find, nil)
-	return c, err
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/train"
 )
 
@@ -78,7 +77,7 @@ func (e *Experiment) describeValidation() string {
 	return fmt.Sprintf("%s: loss of %s, %s", when, plural(min(c.Validation.Pairs, n), "pair"), shownAs(c, min(c.Validation.Translations, n)))
 }
 
-func shownAs(c configs.Experiment, n int) string {
+func shownAs(c Config, n int) string {
 	if c.Train.Objective == train.Autoencoder {
 		return "reconstructions of " + plural(n, "pair")
 	}

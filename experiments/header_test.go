@@ -15,7 +15,7 @@ func TestHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for old, stable := range map[string]string{e.Config.Data.Dir: "DATA", e.Config.Model.Base: "MODEL", output: "OUTPUT"} {
+	for old, stable := range map[string]string{e.Config.Data.Root: "DATA", e.Config.Model.Base: "MODEL", output: "OUTPUT"} {
 		text = strings.ReplaceAll(text, old, stable)
 	}
 	// Three micro-steps an epoch are two updates, the second of one micro-step.

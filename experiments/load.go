@@ -10,13 +10,19 @@ import (
 	"github.com/histdist/histdist/configs"
 )
 
-// Load reads an experiment, a file or a built-in one's name, with KEY=VALUE texts over it. A run's folder that was moved or copied is
-// where the run is: the file in it names the place where it began.
-func Load(path string, set []string) (configs.Experiment, []configs.Value, error) {
-	c, values, err := configs.LoadExperiment(path, Find, set)
+// Load reads an experiment by the path of its file or a built-in one's name, with KEY=VALUE texts over it; note, if not
+// nil, is told of outdated names. A run is in the folder of its file, though that may name the place where it began. The
+// error lists everything that is wrong, each with its place.
+func Load(path string, set []string, note func(text string)) (Config, []configs.Value, error) {
+	c := Default()
+	values, err := configs.Load(&c, configs.Sources{Path: path, BuiltIn: find, Set: set, Synonyms: synonyms, Note: note})
 	var none *configs.NoFileError
 	if errors.As(err, &none) {
-		return c, values, fmt.Errorf("%w; want the path of a YAML file, or a built-in experiment: %s%s", err, strings.Join(Names(), ", "), runHint(none))
+		return c, values, fmt.Errorf("%w; want the path of a YAML file, or a built-in experiment: %s%s",
+			err, strings.Join(Names(), ", "), runHint(none))
+	}
+	if values != nil {
+		err = errors.Join(err, configs.Locate(c.Validate(), values))
 	}
 	if folder, ok := runOf(path); ok {
 		moveRun(&c, values, path, folder)
@@ -39,7 +45,7 @@ func runOf(path string) (folder string, ok bool) {
 }
 
 // moveRun sets the run's folder to the one that its file is in, unless another was asked for outside that file.
-func moveRun(c *configs.Experiment, values []configs.Value, path, folder string) {
+func moveRun(c *Config, values []configs.Value, path, folder string) {
 	for i, v := range values {
 		if v.Key != "run.output" || !strings.HasPrefix(v.Origin, path) || sameFolder(folder, c.Run.Output) {
 			continue

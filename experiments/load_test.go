@@ -32,13 +32,13 @@ func TestNoExperiment(t *testing.T) {
 		child:                             child + ": extends: " + filepath.Join(dir, "parent") + ": no such file" + wanted,
 		filepath.Join(child, "something"): "open " + filepath.Join(child, "something") + ": not a directory",
 	} {
-		if _, _, err := experiments.Load(path, nil); err == nil || err.Error() != want {
+		if _, _, err := experiments.Load(path, nil, nil); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 	for _, path := range []string{"er", "er.yaml", "experiments/er.yaml", "./experiments/er.yaml"} {
 		t.Chdir(dir) // a folder without experiments
-		if _, _, err := experiments.Load(path, nil); err != nil {
+		if _, _, err := experiments.Load(path, nil, nil); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestRunIsWhereItsFileIs(t *testing.T) {
 		"no run":            {"own/experiment.yaml", nil, "runs/er", "own/experiment.yaml:4"},
 		"a run's child":     {"child.yaml", nil, "runs/er", "archive/experiment.yaml:4"},
 	} {
-		c, values, err := experiments.Load(test.path, test.set)
+		c, values, err := experiments.Load(test.path, test.set, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
 
@@ -24,7 +25,7 @@ type Pairs struct {
 // openPairs finds the pairs, divides them and makes the loader.
 func (e *Experiment) openPairs(ctx context.Context) error {
 	c := e.Config.Data
-	set, err := data.Open(ctx, c.Location(), c.Corrupt)
+	set, err := data.Open(ctx, c.Location, c.Corrupt)
 	if err != nil {
 		return e.dataError(err)
 	}
@@ -39,7 +40,7 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
 	}
 	l, err := data.NewLoader(&data.Dataset{Pairs: e.Pairs.Train}, data.LoaderOptions{
-		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt, Read: c.Read(),
+		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt, Read: c.read(),
 		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
@@ -58,14 +59,14 @@ func (e *Experiment) dataError(err error) error {
 	if c := e.Config.Data; c.Layout == data.Folders && (c.HE != "" || c.IHC != "") {
 		keys = []string{"data.he", "data.ihc"}
 	}
-	var field *data.FieldError
+	var field *option.KeyError
 	if errors.As(err, &field) {
-		keys, err = []string{"data." + field.Field}, fmt.Errorf("data.%w", err)
+		keys, err = []string{"data." + field.Key}, fmt.Errorf("data.%w", err)
 	} else {
 		err = fmt.Errorf("%s: %w", strings.Join(keys, " and "), err)
 	}
 	for _, v := range e.values {
-		if v.Key == keys[0] && v.Origin != "default" {
+		if v.Key == keys[0] && v.Origin != configs.Default {
 			return fmt.Errorf("%s: %w", v.Origin, err)
 		}
 	}
@@ -237,7 +238,7 @@ func (e *Experiment) fixed(ctx context.Context, n int) ([]*data.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Read: e.Config.Data.Read(), Memory: int64(e.Config.Data.Memory) << 20})
+	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Read: e.Config.Data.read(), Memory: int64(e.Config.Data.Memory) << 20})
 	if err != nil {
 		return nil, e.dataError(err)
 	}
@@ -288,7 +289,7 @@ func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []i
 	for _, at := range places {
 		for more := true; more; at, more = next(at) {
 			used[at] = true
-			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Read: e.Config.Data.Read(), Memory: int64(e.Config.Data.Memory) << 20})
+			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Read: e.Config.Data.read(), Memory: int64(e.Config.Data.Memory) << 20})
 			if err != nil {
 				return nil, e.dataError(err)
 			}
@@ -335,6 +336,6 @@ func spread(count, n int) []int {
 }
 
 // describe is a line on where the pairs are from.
-func describe(c configs.Data, p Pairs) string {
-	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), c.Location())
+func describe(c DataConfig, p Pairs) string {
+	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), c.Location)
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/train"
 )
@@ -88,7 +87,7 @@ func (e *Experiment) measureLoader(ctx context.Context, p *Plan) error {
 }
 
 // WriteText prints the plan.
-func (p Plan) WriteText(w io.Writer, c configs.Experiment) error {
+func (p Plan) WriteText(w io.Writer, c Config) error {
 	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
 	step, load := p.Step+p.Encode, time.Duration(c.Train.Accumulate)*p.Load
 	total := time.Duration(c.Train.MaxSteps) * step

@@ -274,7 +274,7 @@ func TestBadRequests(t *testing.T) {
 		"other sizes":   {infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()}, "in one batch"},
 		"cut off":       {infer.Request{Images: []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}}, Settings: quick()}, "8-bit RGB"},
 		"one step":      {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
-		"no such type":  {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction type"},
+		"no such type":  {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
 		"flat latents":  {infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()}, "standard deviation"},
 		"broken latent": {infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}}, ""},
 	}

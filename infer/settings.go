@@ -8,22 +8,24 @@ import (
 
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
+	"github.com/histdist/histdist/internal/option"
 )
 
-// Settings say how images are translated. Their JSON is part of what an output says of itself; each field changes the output.
+// Settings say how images are translated. All of them change the output, which records them as JSON.
 type Settings struct {
-	StepsInversion   int                     `json:"steps-inversion"`   // 2 or more; 100
-	StepsTranslation int                     `json:"steps-translation"` // 2 or more; 100
-	EtaInversion     schedule.Eta            `json:"eta-inversion"`     // zero
-	EtaTranslation   schedule.Eta            `json:"eta"`               // cosine_min_20
-	Normalize        schedule.Normalize      `json:"normalize"`         // inversion
-	PromptInversion  string                  `json:"prompt-inversion"`  // ""; the model's: see Pipeline.Resolve
-	Prediction       schedule.PredictionType `json:"prediction-type"`   // ""; the model's
-	Seed             int64                   `json:"seed"`              // of the noise; each image begins anew with it
-	Without          Without                 `json:"without,omitempty"` // nothing
+	StepsInversion   int `json:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
+	StepsTranslation int `json:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+
+	EtaInversion    schedule.Eta            `json:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
+	EtaTranslation  schedule.Eta            `json:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
+	Normalize       schedule.Normalize      `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
+	PromptInversion string                  `json:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
+	Prediction      schedule.PredictionType `json:"prediction-type" want:"v_prediction, epsilon or empty" usage:"what the model predicts: v_prediction or epsilon (default: as its folder says)"`
+	Seed            int64                   `json:"seed" usage:"of the noise, which begins anew with it for each image: the same seed gives the same image"`
+	Without         Without                 `json:"without,omitempty" usage:"for ablations, parts to leave out: tokens, concatenation, inversion"`
 }
 
-// DefaultSettings are the paper's.
+// DefaultSettings returns the paper's.
 func DefaultSettings() Settings {
 	return Settings{
 		StepsInversion: 100, StepsTranslation: 100,
@@ -32,8 +34,9 @@ func DefaultSettings() Settings {
 	}
 }
 
-// Resolve fills in what the model's folder decides, where the settings leave it open: prediction type and prompt. notes say what of the
-// folder is overridden, and what else should be known of it. What can't work with this model is an error.
+// Resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The notes
+// say what of the folder is overridden, and what else a user should know about it. Settings that can't work with this
+// model are an error.
 func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
 	if err := s.Validate(); err != nil {
 		return s, nil, err
@@ -56,7 +59,7 @@ func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
 	return s, notes, nil
 }
 
-// timesteps are those of the inversion, rising, and of the translation, falling.
+// timesteps returns the rising timesteps of the inversion and the falling ones of the translation.
 func timesteps(c schedule.Config, s Settings) (up, down []int, err error) {
 	noise, err := schedule.New(c)
 	if err != nil {
@@ -70,34 +73,19 @@ func timesteps(c schedule.Config, s Settings) (up, down []int, err error) {
 	}
 	for _, t := range []int{up[len(up)-1], down[0]} {
 		if t >= c.NumTrainTimesteps {
-			return nil, nil, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, beyond the %d of training: want fewer steps",
-				c.StepsOffset, t, c.NumTrainTimesteps)
+			return nil, nil, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+
+				"beyond the %d of training: want fewer steps", c.StepsOffset, t, c.NumTrainTimesteps)
 		}
 	}
 	return up, down, nil
 }
 
-// Validate reports everything that is wrong with the settings.
+// Validate reports everything that is wrong with the settings, as option.KeyErrors.
 func (s Settings) Validate() error {
-	var errs []error
-	for _, n := range []struct {
-		name  string
-		steps int
-	}{{"steps of the inversion", s.StepsInversion}, {"steps of the translation", s.StepsTranslation}} {
-		if n.steps < 2 || n.steps > 1000 {
-			errs = append(errs, fmt.Errorf("%d %s: want 2 to 1000, for η is a function of i/(steps−1)", n.steps, n.name))
-		}
-	}
-	var n schedule.Normalize
-	if err := n.UnmarshalText([]byte(s.Normalize)); err != nil {
-		errs = append(errs, err)
-	}
 	var w Without
+	errs := []error{option.Check(s)}
 	if err := w.UnmarshalText([]byte(s.Without)); err != nil {
-		errs = append(errs, err)
-	}
-	if s.Prediction != "" && s.Prediction != schedule.VPrediction && s.Prediction != schedule.Epsilon {
-		errs = append(errs, fmt.Errorf("prediction type %q: want %s or %s", s.Prediction, schedule.VPrediction, schedule.Epsilon))
+		errs = append(errs, option.Wrong("without", "%w", err))
 	}
 	return errors.Join(errs...)
 }

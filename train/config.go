@@ -2,63 +2,62 @@ package train
 
 import (
 	"errors"
-	"fmt"
-	"math"
 
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/option"
 )
 
-// Config says how a network is trained. Default has the paper's values. A field's tag json is its name in checkpoints, in errors and in
-// the section train of an experiment.
+// Config says how a network is trained. A field's tag json is its name in checkpoints, in errors and in the section train
+// of an experiment.
 type Config struct {
-	Objective  Objective `json:"objective" usage:"what is trained: diffusion, which is the U-Net, or autoencoder"`
+	Objective  Objective `json:"objective" want:"diffusion or autoencoder" usage:"what is trained: diffusion (the U-Net) or autoencoder"`
 	Seed       int64     `json:"seed" usage:"of noise, order and crops"`
-	MaxSteps   int       `json:"steps" usage:"optimisation steps of the whole run"`
-	Accumulate int       `json:"accumulate" usage:"micro-steps of an optimisation step; the last of an epoch may have fewer"`
+	MaxSteps   int       `json:"steps" want:"1 or more" usage:"optimisation steps of the run"`
+	Accumulate int       `json:"accumulate" want:"1 or more" usage:"micro-steps of a step; the last step of an epoch may have fewer"`
 
-	KLWeight float64 `json:"kl-weight" usage:"of an autoencoder's divergence against the squared error of the image"`
+	KLWeight float64 `json:"kl-weight" want:"0 or more" usage:"weight of an autoencoder's divergence against the squared error of the image"`
 
-	Prediction        schedule.PredictionType `json:"prediction-type" usage:"what the network predicts: v_prediction or epsilon"`
-	SNRGamma          float64                 `json:"snr-gamma" usage:"min-SNR weights of the loss; 0 is none"`
-	NoiseOffset       float64                 `json:"noise-offset" usage:"noise that is one number for a channel, of this scale"`
-	InputPerturbation float64                 `json:"input-perturbation" usage:"more noise of this scale; it changes the target too"`
+	Prediction        schedule.PredictionType `json:"prediction-type" want:"v_prediction or epsilon" usage:"what the network predicts: v_prediction or epsilon"`
+	SNRGamma          float64                 `json:"snr-gamma" want:"0 or more" usage:"γ of the min-SNR weights of the loss; 0 is none"`
+	NoiseOffset       float64                 `json:"noise-offset" want:"0 or more" usage:"scale of additional noise that is constant over a channel"`
+	InputPerturbation float64                 `json:"input-perturbation" want:"0 or more" usage:"scale of additional noise on the input and the target"`
 
-	AlternateTasks      bool    `json:"alternate-tasks" usage:"generation in even micro-steps of an epoch, translation in odd ones"`
-	TranslationFraction float64 `json:"translation-fraction" usage:"without alternate-tasks: the probability of a translation"`
+	AlternateTasks      bool    `json:"alternate-tasks" usage:"generate in even micro-steps of an epoch, translate in odd ones"`
+	TranslationFraction float64 `json:"translation-fraction" want:"0 to 1" usage:"probability of a translation, without alternate-tasks"`
 
 	LearningRate
 	AdamW
-	MaxGradNorm float64 `json:"max-grad-norm" usage:"longer gradients are made this long; 0 is no clipping"`
+	MaxGradNorm float64 `json:"max-grad-norm" want:"0 or more" usage:"longer gradients are clipped to this norm; 0 is no clipping"`
 
 	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
-	EMADecay float64 `json:"ema-decay" usage:"the average's decay at most"`
+	EMADecay float64 `json:"ema-decay" want:"0 to 1" usage:"largest decay of the average"`
 
-	Precision string `json:"precision" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
-	Recompute bool   `json:"recompute" usage:"compute activations again in the backward pass instead of keeping them"`
+	Precision string `json:"precision" want:"float32 or bfloat16" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
+	Recompute bool   `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
 	LowMemory bool   `json:"low-memory" usage:"kernels without rearranged weights"`
 
-	MaxSkipped int `json:"max-skipped" usage:"optimisation steps that may be left out because a loss or gradient isn't finite"`
+	MaxSkipped int `json:"max-skipped" want:"0 or more" usage:"steps that may be skipped because a loss or gradient is not finite"`
 
-	CheckpointEvery int  `json:"checkpoint-every" usage:"steps; 0 is at the end alone"`
-	KeepLast        int  `json:"keep-last" usage:"checkpoints to keep; 0 is all"`
-	KeepEvery       int  `json:"keep-every" usage:"also keep those of steps that this number divides; 0 is none"`
-	ContinueUnsaved bool `json:"continue-unsaved" usage:"go on when a checkpoint can't be written, for lack of space say"`
-	ValidateEvery   int  `json:"validate-every" usage:"steps; 0 is never"`
+	CheckpointEvery int  `json:"checkpoint-every" want:"0 or more" usage:"steps between checkpoints; 0 is at the end only"`
+	KeepLast        int  `json:"keep-last" want:"0 or more" usage:"checkpoints to keep; 0 is all"`
+	KeepEvery       int  `json:"keep-every" want:"0 or more" usage:"also keep checkpoints of steps divisible by this; 0 is none"`
+	ContinueUnsaved bool `json:"continue-unsaved" usage:"go on if a checkpoint can't be written, on a full disk for example"`
+	ValidateEvery   int  `json:"validate-every" want:"0 or more" usage:"steps between validations; 0 is never"`
 
-	LogEvery int `json:"-" key:"log-every" usage:"steps from one line of the log to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead"`
+	LogEvery int `json:"-" key:"log-every" want:"0 or more" usage:"steps between lines of the log; 0 is about 1000 lines in all, or a bar on a terminal"`
 }
 
 // AdamW holds the optimiser's constants.
 type AdamW struct {
-	Beta1       float64 `json:"adam-beta1" usage:"decay of the gradients' average"`
-	Beta2       float64 `json:"adam-beta2" usage:"decay of the squared gradients' average"`
-	Epsilon     float64 `json:"adam-epsilon" usage:"added to the root of the second moment"`
-	WeightDecay float64 `json:"weight-decay" usage:"of every parameter, biases and norms too"`
+	Beta1       float64 `json:"adam-beta1" want:"0 or more, below 1" usage:"decay of the gradients' average"`
+	Beta2       float64 `json:"adam-beta2" want:"0 or more, below 1" usage:"decay of the squared gradients' average"`
+	Epsilon     float64 `json:"adam-epsilon" want:"above 0, below 1" usage:"added to the root of the second moment"`
+	WeightDecay float64 `json:"weight-decay" want:"0 or more" usage:"of every parameter, biases and norms too"`
 }
 
-// Default is the configuration that the official implementation trains the paper's models with: 300 epochs of 4096 pairs in batches
-// of 48. It differs in precision, which is bfloat16 there, and in how often it saves.
+// Default is how the official implementation trains the paper's models, 300 epochs of 4096 pairs in batches of 48, but in
+// float32 (bfloat16 there) and with more checkpoints.
 func Default() Config {
 	return Config{
 		Objective: Diffusion, MaxSteps: 25800, Accumulate: 1, KLWeight: 1e-6,
@@ -71,48 +70,7 @@ func Default() Config {
 	}
 }
 
-// Validate reports everything that is wrong with the configuration.
+// Validate reports everything that is wrong with the configuration, as option.KeyErrors.
 func (c Config) Validate() error {
-	var errs []error
-	want := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	least := func(key string, value, low int) {
-		want(value >= low, "%s is %d: want at least %d", key, value, low)
-	}
-	notNegative := func(key string, value float64) {
-		want(value >= 0 && !math.IsInf(value, 1), "%s is %g: want 0 or more", key, value)
-	}
-	want(c.Objective == Diffusion || c.Objective == Autoencoder, "objective is %q: want %s or %s", c.Objective, Diffusion, Autoencoder)
-	least("steps", c.MaxSteps, 1)
-	least("accumulate", c.Accumulate, 1)
-	want(c.Prediction == schedule.VPrediction || c.Prediction == schedule.Epsilon,
-		"prediction-type is %q: want %s or %s", c.Prediction, schedule.VPrediction, schedule.Epsilon)
-	notNegative("kl-weight", c.KLWeight)
-	notNegative("snr-gamma", c.SNRGamma)
-	notNegative("noise-offset", c.NoiseOffset)
-	notNegative("input-perturbation", c.InputPerturbation)
-	want(c.TranslationFraction >= 0 && c.TranslationFraction <= 1, "translation-fraction is %g: want 0 to 1", c.TranslationFraction)
-	if err := c.LearningRate.Validate(c.MaxSteps); err != nil {
-		errs = append(errs, err)
-	}
-	want(c.AdamW.Beta1 >= 0 && c.AdamW.Beta1 < 1, "adam-beta1 is %g: want 0 or more and less than 1", c.AdamW.Beta1)
-	want(c.AdamW.Beta2 >= 0 && c.AdamW.Beta2 < 1, "adam-beta2 is %g: want 0 or more and less than 1", c.AdamW.Beta2)
-	want(c.AdamW.Epsilon > 0 && c.AdamW.Epsilon < 1, "adam-epsilon is %g: want more than 0, such as 1e-8", c.AdamW.Epsilon)
-	notNegative("weight-decay", c.AdamW.WeightDecay)
-	notNegative("max-grad-norm", c.MaxGradNorm)
-	want(c.EMADecay >= 0 && c.EMADecay <= 1, "ema-decay is %g: want 0 to 1", c.EMADecay)
-	want(c.Precision == vm.Float32.String() || c.Precision == vm.BFloat16.String(), "precision is %q: want float32 or bfloat16", c.Precision)
-	least("max-skipped", c.MaxSkipped, 0)
-	least("checkpoint-every", c.CheckpointEvery, 0)
-	least("keep-last", c.KeepLast, 0)
-	least("keep-every", c.KeepEvery, 0)
-	least("validate-every", c.ValidateEvery, 0)
-	least("log-every", c.LogEvery, 0)
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("training: %w", err)
-	}
-	return nil
+	return errors.Join(option.Check(c), c.LearningRate.validate(c.MaxSteps))
 }

@@ -180,7 +180,7 @@ func TestLearningRatesEqualDiffusers(t *testing.T) {
 	decode(t, "train/lr.json", &reference)
 	for name, s := range reference.Schedules {
 		l := train.LearningRate{Schedule: s.Kind, Base: s.Base, Warmup: s.Warmup, Cycles: s.Options.Cycles, Power: s.Options.Power}
-		if err := l.Validate(s.Steps); err != nil {
+		if err := validate(l, s.Steps); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for i, want := range s.LR {
@@ -196,7 +196,7 @@ func TestLearningRatesEqualDiffusers(t *testing.T) {
 		if missing {
 			l.Warmup = -1
 		}
-		if err := l.Validate(50); err == nil {
+		if err := validate(l, 50); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

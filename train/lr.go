@@ -2,10 +2,9 @@ package train
 
 import (
 	"errors"
-	"fmt"
 	"math"
-	"slices"
-	"strings"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
 // LRSchedule names how the learning rate changes over a run: the schedules of diffusers' get_scheduler.
@@ -24,46 +23,26 @@ const (
 // polynomialEnd is the learning rate that Polynomial ends with.
 const polynomialEnd = 1e-7
 
-var lrSchedules = []LRSchedule{Constant, ConstantWithWarmup, Linear, Cosine, CosineWithRestarts, Polynomial}
-
-// LRSchedules lists all schedules.
-func LRSchedules() []LRSchedule { return slices.Clone(lrSchedules) }
-
 // LearningRate is the learning rate of every step of a run.
 type LearningRate struct {
-	Schedule LRSchedule `json:"lr-schedule" usage:"constant, constant_with_warmup, linear, cosine, cosine_with_restarts or polynomial"`
-	Base     float64    `json:"lr" usage:"largest learning rate"`
-	Warmup   int        `json:"lr-warmup" usage:"steps in which the learning rate rises from 0"`
-	Cycles   float64    `json:"lr-cycles" usage:"waves of cosine (0 is 0.5), falls of cosine_with_restarts (0 is 1)"`
-	Power    float64    `json:"lr-power" usage:"of polynomial; 0 is 1"`
+	Schedule LRSchedule `json:"lr-schedule" want:"constant, constant_with_warmup, linear, cosine, cosine_with_restarts or polynomial" usage:"how the learning rate changes over the run: constant, constant_with_warmup, linear, cosine, cosine_with_restarts or polynomial"`
+	Base     float64    `json:"lr" want:"above 0" usage:"largest learning rate"`
+	Warmup   int        `json:"lr-warmup" want:"0 or more" usage:"steps in which the learning rate rises from 0"`
+	Cycles   float64    `json:"lr-cycles" want:"0 or more" usage:"waves of cosine (0 is 0.5), falls of cosine_with_restarts (0 is 1)"`
+	Power    float64    `json:"lr-power" want:"0 or more" usage:"of polynomial; 0 is 1"`
 }
 
-// Validate reports everything that is wrong with the learning rate of a run of so many steps.
-func (l LearningRate) Validate(steps int) error {
+// validate reports what is wrong with the learning rate of a run of so many steps, in addition to option.Check.
+func (l LearningRate) validate(steps int) error {
+	if l.Schedule != Polynomial {
+		return nil
+	}
 	var errs []error
-	if !slices.Contains(lrSchedules, l.Schedule) {
-		names := make([]string, len(lrSchedules))
-		for i, s := range lrSchedules {
-			names[i] = string(s)
-		}
-		errs = append(errs, fmt.Errorf("lr-schedule is %q: want one of %s", l.Schedule, strings.Join(names, ", ")))
+	if l.Base <= polynomialEnd {
+		errs = append(errs, option.Wrong("lr", "%g: polynomial falls to %g: want more", l.Base, polynomialEnd))
 	}
-	if !(l.Base > 0) || math.IsInf(l.Base, 1) {
-		errs = append(errs, fmt.Errorf("lr is %g: want more than 0", l.Base))
-	}
-	if l.Warmup < 0 {
-		errs = append(errs, fmt.Errorf("lr-warmup is %d: want 0 or more steps", l.Warmup))
-	}
-	if l.Cycles < 0 || l.Power < 0 {
-		errs = append(errs, fmt.Errorf("lr-cycles is %g and lr-power %g: want 0 or more", l.Cycles, l.Power))
-	}
-	if l.Schedule == Polynomial {
-		if l.Base <= polynomialEnd {
-			errs = append(errs, fmt.Errorf("lr is %g: polynomial falls to %g, want more", l.Base, polynomialEnd))
-		}
-		if l.Warmup == steps {
-			errs = append(errs, fmt.Errorf("lr-warmup is %d, the whole run: polynomial wants another number", l.Warmup))
-		}
+	if l.Warmup == steps {
+		errs = append(errs, option.Wrong("lr-warmup", "%d, the whole run: polynomial wants another number", l.Warmup))
 	}
 	return errors.Join(errs...)
 }

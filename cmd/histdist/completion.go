@@ -8,53 +8,42 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/histdist/histdist/configs"
-	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/experiments/bench"
-	"github.com/histdist/histdist/experiments/evaluate"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/modelbench"
-	"github.com/histdist/histdist/graph/schedule"
-	"github.com/histdist/histdist/train"
 )
 
-// choices are the values that a shell offers for a flag, and for a key of an experiment, by the last part of its name. Some take others too.
+// choices returns the values that a shell offers for a flag, and for a key of an experiment, by the last part of its name.
+// Some take others too.
 func choices() map[string][]string {
 	onDevice := slices.DeleteFunc(strings.Split(catalog.Usage(), ", "), func(s string) bool { return s == "…" })
 	eta := []string{"zero", "constant:", "linear", "cosine_min_10", "cosine_min_20", "cosine_min_30"}
-	return map[string][]string{
-		"device": onDevice, "devices": onDevice,
-		"precision": {"float32", "bfloat16"},
-		"dtype":     {"float32", "float16", "bfloat16"},
-		"icc":       imagefile.ICC(0).Values(),
-		"format":    {"png", "jpg", "tif"},
-		"layout":    texts(data.MIST, data.BCI, data.Combined, data.Folders, data.CSV),
-		"corrupt":   texts(data.CorruptError, data.CorruptSkip), "fingerprint": {configs.FingerprintSampled, configs.FingerprintFull},
-		"marker": texts(synth.ER, synth.PR, synth.Ki67, synth.HER2),
-		"eta":    eta, "eta-inversion": eta,
-		"normalize":       texts(schedule.NormalizeInversion, schedule.NormalizeSteps, schedule.NormalizeNone),
-		"prediction-type": texts(schedule.VPrediction, schedule.Epsilon),
-		"without":         {"tokens", "concatenation", "inversion"},
-		"vectors":         texts(evaluate.QuPath, evaluate.Macenko),
-		"nuclei-signal":   texts(nuclei.RedDensity, nuclei.HaematoxylinDensity),
-		"only":            slices.Concat(modelbench.Names(), bench.Names()),
-		"resume":          {latest, auto},
-		"experiment":      experiments.Names(),
-		"objective":       texts(train.Diffusion, train.Autoencoder),
-		"lr-schedule":     texts(train.LRSchedules()...),
+	values := map[string][]string{
+		"device":     onDevice,
+		"dtype":      {"float32", "float16", "bfloat16"},
+		"icc":        imagefile.ICC(0).Values(),
+		"marker":     {string(synth.ER), string(synth.PR), string(synth.Ki67), string(synth.HER2)},
+		"eta":        eta,
+		"without":    {"tokens", "concatenation", "inversion"},
+		"only":       slices.Concat(modelbench.Names(), bench.Names()),
+		"resume":     {latest, auto},
+		"experiment": experiments.Names(),
+
+		"eta-inversion": eta,
 	}
+	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
+	for _, v := range slices.Concat(configs.Defaults(&translate), configs.Defaults(&evaluate), configs.Defaults(&experiment)) {
+		if list := v.Choices(); v.Kind() == "text" && list != nil {
+			values[lastPart(v.Key)] = list
+		}
+	}
+	return values
 }
 
-func texts[T ~string](list ...T) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, string(v))
-	}
-	return out
-}
+func lastPart(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
 // completeFlags has a shell offer the values of the flags of all commands.
 func completeFlags(root *cobra.Command) {
@@ -76,28 +65,28 @@ func completeFlags(root *cobra.Command) {
 			case !known:
 				return
 			}
-			_ = c.RegisterFlagCompletionFunc(f.Name, complete) // fails for flags that there are not
+			_ = c.RegisterFlagCompletionFunc(f.Name, complete) // fails for unknown flags only
 		})
 		completeFlags(c)
 	}
 }
 
-// settings completes KEY=VALUE: the keys of an experiment, and behind one the values that it may have.
+// settings completes KEY=VALUE: the keys of an experiment, and after one of them its values.
 func settings(values map[string][]string, begun string) ([]string, cobra.ShellCompDirective) {
-	c := configs.DefaultExperiment()
+	c := experiments.Default()
 	name, _, atValue := strings.Cut(begun, "=")
 	var list []string
-	for _, k := range configs.Keys(&c) {
+	for _, k := range configs.Defaults(&c) {
 		if !atValue {
-			list = append(list, k.Name+"=\t"+k.Usage)
+			list = append(list, k.Key+"=\t"+k.Usage())
 			continue
 		}
-		if k.Name != name {
+		if k.Key != name {
 			continue
 		}
-		of := values[name[strings.LastIndex(name, ".")+1:]]
-		if k.Bool {
-			of = []string{"true", "false"}
+		of := values[lastPart(name)]
+		if k.Kind() == "true or false" {
+			of = k.Choices()
 		}
 		for _, v := range of {
 			list = append(list, name+"="+v)

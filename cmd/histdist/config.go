@@ -18,21 +18,27 @@ func configCommand() *cobra.Command {
 func configPrintCommand() *cobra.Command {
 	var file, experiment string
 	var set []string
+	var explain bool
 	c := &cobra.Command{
 		Use:   "print",
 		Short: "print all options with where each value comes from",
-		Long: `Prints the options of translate as a file, the environment and the defaults give them, or those of an experiment, and where each value
-comes from.`,
+		Long: `Prints the options of translate, or with --experiment those of an experiment, as YAML, and where each value comes from:
+a file, the environment or the defaults. --explain adds what each option means.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var values []configs.Value
 			var err error
 			if experiment != "" {
-				_, values, err = experiments.Load(experiment, set)
+				_, values, err = experiments.Load(experiment, set, note(cmd))
 			} else {
-				values, err = translateValues(file)
+				c := defaultTranslate()
+				values, err = load(cmd, &c, file, nil)
 			}
-			text, writeErr := configs.YAML(values, true)
+			comments := configs.Origins
+			if explain {
+				comments = configs.Meanings
+			}
+			text, writeErr := configs.YAML(values, comments)
 			if writeErr == nil {
 				_, writeErr = cmd.OutOrStdout().Write(text)
 			}
@@ -42,11 +48,6 @@ comes from.`,
 	c.Flags().StringVar(&file, "config", "", "YAML file with options of translate")
 	c.Flags().StringVar(&experiment, "experiment", "", "an experiment's file, or a built-in one's name")
 	c.Flags().StringArrayVar(&set, "set", nil, "with --experiment: KEY=VALUE over the file's")
+	c.Flags().BoolVar(&explain, "explain", false, "also print what each option means")
 	return c
-}
-
-// translateValues are the options of translate.
-func translateValues(file string) ([]configs.Value, error) {
-	c := configs.DefaultTranslate()
-	return configs.LoadFile(&c, file, nil)
 }

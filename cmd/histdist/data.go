@@ -1,16 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/internal/option"
 )
 
 func dataCommand() *cobra.Command {
@@ -23,7 +27,7 @@ func synthCommand() *cobra.Command {
 	c := synth.Default()
 	var out, marker string
 	command := &cobra.Command{
-		Use:   "synth --out FOLDER",
+		Use:   "synth --output FOLDER",
 		Short: "make pairs of synthetic tissue, H&E and IHC, with the truth",
 		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the same tissue in the IHC stain in trainB and
 valB, and beside them what every nucleus is. It is for trying and testing without a download; it is no tissue. The same seed gives
@@ -31,7 +35,7 @@ the same files. A run that was interrupted goes on when it is started again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
-				return fmt.Errorf("--out is missing")
+				return fmt.Errorf("--output is missing")
 			}
 			c.Marker = synth.Marker(marker)
 			last := time.Now()
@@ -44,7 +48,7 @@ the same files. A run that was interrupted goes on when it is started again.`,
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&out, "out", "", "folder to write")
+	f.StringVar(&out, "output", "", "folder to write")
 	f.IntVar(&c.Pairs, "pairs", c.Pairs, "pairs for training")
 	f.IntVar(&c.ValPairs, "val-pairs", c.ValPairs, "pairs for validation, of other patients")
 	f.IntVar(&c.PatientPairs, "patient-pairs", c.PatientPairs, "pairs of one patient")
@@ -58,50 +62,43 @@ the same files. A run that was interrupted goes on when it is started again.`,
 	return command
 }
 
-// setFlags say where a data set is and what to do with images that can't be read.
-type setFlags struct {
-	loc             data.Location
-	layout, corrupt string
+// setOptions say where a data set is and what to do with images that can't be read.
+type setOptions struct {
+	data.Location
+	Corrupt data.Corrupt `key:"corrupt" want:"error or skip" usage:"an image that can't be read: error, or skip the pair"`
+
+	flags map[string]*pflag.Flag
 }
 
-func (s *setFlags) add(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVar(&s.layout, "layout", string(data.MIST), "mist, bci, combined (H&E left, IHC right in one file), folders or csv; a list (.csv) needs none")
-	f.StringVar(&s.loc.HE, "he", "", "folder of H&E images, for the layout folders")
-	f.StringVar(&s.loc.IHC, "ihc", "", "folder of IHC images, for the layout folders")
-	f.StringVar(&s.loc.Suffixes, "suffixes", "",
-		"what tells the names of a pair's H&E and IHC images apart, such as _HE,_ER or HE_*,ER_* or */HE,*/ER; sub-folders are searched")
-	f.StringVar(&s.loc.PatientPattern, "patient-pattern", "", "regular expression that finds the patient in a name; a list's column patient is stronger")
-	f.StringVar(&s.corrupt, "corrupt", string(data.CorruptError), "an image that can't be read: error, or skip the pair")
+func newSetOptions(c *cobra.Command) *setOptions {
+	s := &setOptions{Location: data.Location{Layout: data.MIST}, Corrupt: data.CorruptError}
+	s.flags = configs.AddFlags(c.Flags(), s, "", "dir")
+	return s
 }
 
-// read is where the command's arguments say that the set is, and what happens to what can't be read.
-func (s *setFlags) read(args []string) (data.Location, data.Corrupt, error) {
-	loc, corrupt := s.loc, data.Corrupt(s.corrupt)
-	loc.Layout = data.Layout(s.layout)
+// read takes the command's flags and its argument, the place of the set.
+func (s *setOptions) read(cmd *cobra.Command, args []string) error {
+	values, err := load(cmd, s, "", s.flags)
 	if len(args) > 0 {
-		loc.Root = args[0]
+		s.Root = args[0]
 	}
-	if corrupt != data.CorruptError && corrupt != data.CorruptSkip {
-		return loc, corrupt, fmt.Errorf("--corrupt is %q: want %s or %s", corrupt, data.CorruptError, data.CorruptSkip)
-	}
-	return loc, corrupt, nil
+	return cmp.Or(err, configs.Locate(option.Check(s), values))
 }
 
-// named says which flag or argument an error of the package data is about.
+// named names the flag or argument that an error of package data is about.
 func named(err error) error {
-	var field *data.FieldError
+	var field *option.KeyError
 	switch {
 	case !errors.As(err, &field):
 		return err
-	case field.Field == "dir":
+	case field.Key == "dir":
 		return errors.New("FOLDER or LIST.csv: " + strings.TrimPrefix(err.Error(), "dir: ")) // with the hints around it
 	}
 	return fmt.Errorf("--%w", err)
 }
 
 func checkCommand() *cobra.Command {
-	var s setFlags
+	var s *setOptions
 	var read imagefile.Options
 	var all bool
 	c := &cobra.Command{
@@ -111,11 +108,10 @@ func checkCommand() *cobra.Command {
 more than one split. Exit code 0: it can be used. 1: it can't, or there is no pair.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loc, corrupt, err := s.read(args)
-			if err != nil {
+			if err := s.read(cmd, args); err != nil {
 				return err
 			}
-			r, err := data.Check(cmd.Context(), loc, corrupt, read)
+			r, err := data.Check(cmd.Context(), s.Location, s.Corrupt, read)
 			if err != nil {
 				return named(err)
 			}
@@ -123,40 +119,39 @@ more than one split. Exit code 0: it can be used. 1: it can't, or there is no pa
 				return err
 			}
 			if !r.OK() {
-				return fmt.Errorf("%s can't be used as it is", loc)
+				return fmt.Errorf("%s can't be used as it is", s.Location)
 			}
 			return nil
 		},
 	}
-	s.add(c)
+	s = newSetOptions(c)
 	c.Flags().Var(&read.ICC, "icc", imagefile.ICCUsage)
 	c.Flags().BoolVar(&all, "all", false, "list every image, not the first of each kind of message")
 	return c
 }
 
 func splitCommand() *cobra.Command {
-	var s setFlags
+	var s *setOptions
 	var out string
 	var fraction float64
 	var seed int64
 	c := &cobra.Command{
-		Use:   "split [FOLDER|LIST.csv] --out LIST.csv",
+		Use:   "split [FOLDER|LIST.csv] --output LIST.csv",
 		Short: "divide a data set so that no patient is in both parts",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
-				return fmt.Errorf("--out is missing")
+				return fmt.Errorf("--output is missing")
 			}
-			loc, corrupt, err := s.read(args)
-			if err != nil {
+			if err := s.read(cmd, args); err != nil {
 				return err
 			}
-			set, err := data.Open(cmd.Context(), loc, corrupt)
+			set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
 			if err != nil {
 				return named(err)
 			}
-			for _, note := range set.Notes {
-				fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+			for _, n := range set.Notes {
+				note(cmd)(n)
 			}
 			if set.Skipped.Pairs > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", set.Skipped)
@@ -172,8 +167,8 @@ func splitCommand() *cobra.Command {
 			return err
 		},
 	}
-	s.add(c)
-	c.Flags().StringVar(&out, "out", "", "list to write, for the layout csv")
+	s = newSetOptions(c)
+	c.Flags().StringVar(&out, "output", "", "list to write, for the layout csv")
 	c.Flags().Float64Var(&fraction, "fraction", 0.1, "part of the pairs for validation")
 	c.Flags().Int64Var(&seed, "seed", 0, "of the choice of patients")
 	return c

@@ -24,10 +24,10 @@ func TestDataSetsWithoutPairsFail(t *testing.T) {
 		want string
 	}{
 		{[]string{"data", "check", list}, names},
-		{[]string{"data", "split", list, "--out", filepath.Join(dir, "out.csv")}, names},
+		{[]string{"data", "split", list, "--output", filepath.Join(dir, "out.csv")}, names},
 		{[]string{"train", "demo", "--set", "data.dir=" + list, "--set", "run.output=" + filepath.Join(dir, "run")}, names},
 		{[]string{"train", "demo", "--dry-run", "--set", "data.dir=" + list, "--set", "run.output=" + filepath.Join(dir, "run")}, names},
-		{[]string{"evaluate", "--real", folder, "--fake", folder, "--output", filepath.Join(dir, "evaluation")}, "empty has no "},
+		{[]string{"evaluate", "--real", folder, "--virtual", folder, "--output", filepath.Join(dir, "evaluation")}, "empty has no "},
 		{[]string{"data", "check", "--layout", "combined", folder}, "empty: nothing"},
 		{[]string{"data", "check", folder}, "it has nothing"},
 		{[]string{"data", "check", "--layout", "folders", "--he", "/nowhere", "--ihc", folder}, "--he: /nowhere: no such file or directory"},

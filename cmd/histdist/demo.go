@@ -50,7 +50,7 @@ It took %.1f s. The model is small and knows synthetic tissue alone. With a mode
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "demo", "folder to write")
+	c.Flags().StringVar(&out, "output", "demo", "folder to write")
 	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
 	c.AddCommand(demoMeasureCommand())
@@ -86,7 +86,7 @@ func demoMeasureCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&out, "out", "demo-eval", "folder to write")
+	f.StringVar(&out, "output", "demo-eval", "folder to write")
 	f.StringVar(&device, "device", "auto", catalog.Usage())
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")

@@ -19,21 +19,22 @@ import (
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/option"
 )
 
 func evaluateCommand() *cobra.Command {
-	c := configs.DefaultEvaluate()
+	c := defaultEvaluate()
 	var file string
 	command := &cobra.Command{
-		Use:   "evaluate --real FOLDER --fake FOLDER",
+		Use:   "evaluate --real FOLDER --virtual FOLDER",
 		Short: "compare virtual IHC stains with real ones",
 		Long: `Compares virtual stains with the real stains of the same tissue, pair by pair and as sets: SSIM, PSNR, FID, KID, PHV, molecular retrieval,
 and what the stain shows: DAB, positive area, nuclei, Ki67 index, H-score. Every number has its interval where it can have one, and
 beside it what the H&E itself (--he) and what real stains among themselves would get.
 
-  histdist evaluate --real valB --fake virtual --he valA --output results
+  histdist evaluate --real valB --virtual stains --he valA --output results
   histdist evaluate --real valB --he valA --model models/er --output results
-  histdist evaluate --real valB --fake other --output results-other --against results
+  histdist evaluate --real valB --virtual other --output results-other --against results
 
 Images are paired by their names without endings. The output folder gets results.json, results.md, images.csv with a row for each
 pair, and report/index.html to look at. What was computed is kept there too: a run that was interrupted goes on when it is started
@@ -47,20 +48,21 @@ Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed),
 	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		measured, err := configs.LoadEvaluate(&c, file, flags)
+		values, err := load(cmd, &c, file, flags)
 		if err != nil {
 			return err
 		}
-		return runEvaluate(cmd, c, measured)
+		if err := configs.Locate(option.In("evaluate", c.Evaluate.Validate()), values); err != nil {
+			return err
+		}
+		c.Translate.settle(values)
+		return runEvaluate(cmd, c, given(values, "evaluate.mpp"))
 	}
 	return command
 }
 
 // runEvaluate runs the command with its options. measured says that the micrometres per pixel were given.
-func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err error) {
-	if err := c.Evaluate.Validate(); err != nil {
-		return err
-	}
+func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) {
 	if err := asModel(cmd, &c.Evaluate, measured); err != nil {
 		return err
 	}
@@ -77,11 +79,11 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err
 		}
 	}
 	results, table, err := evaluate.Run(cmd.Context(), evaluate.Options{
-		Real: e.Real, Fake: e.Virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
-		PatientPattern: e.PatientPattern, Settings: e.Settings(), Problems: earlier,
-		Networks: evaluate.Networks(e.Paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
+		Real: e.Real, Fake: e.virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
+		PatientPattern: e.PatientPattern, Settings: e.Settings, Problems: earlier,
+		Networks: evaluate.Networks(e.paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
 		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Progress: stages(cmd.ErrOrStderr()),
-		Note: func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text) },
+		Note: note(cmd),
 	})
 	if err != nil {
 		return err
@@ -99,7 +101,7 @@ func runEvaluate(cmd *cobra.Command, c configs.EvaluateFile, measured bool) (err
 }
 
 // asModel finds the model and takes over what its folder says of the images.
-func asModel(cmd *cobra.Command, e *configs.Evaluate, measured bool) (err error) {
+func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) {
 	if e.Model == "" {
 		return nil
 	}
@@ -114,30 +116,34 @@ func asModel(cmd *cobra.Command, e *configs.Evaluate, measured bool) (err error)
 		return err
 	}
 	if measured {
-		printNotes(cmd, []string{fmt.Sprintf("%g micrometres per pixel, though the model's %s says %g", e.MPP, model.PurposeFile, p.MPP)})
+		note(cmd)(fmt.Sprintf("%g micrometres per pixel, though the model's %s says %g", e.MPP, model.PurposeFile, p.MPP))
 		return nil
 	}
 	e.MPP = p.MPP
-	printNotes(cmd, []string{fmt.Sprintf("%g micrometres per pixel, as the model's %s says", e.MPP, model.PurposeFile)})
+	note(cmd)(fmt.Sprintf("%g micrometres per pixel, as the model's %s says", e.MPP, model.PurposeFile))
 	return nil
 }
 
 // translateFirst makes the virtual images with a model.
-func translateFirst(cmd *cobra.Command, c configs.EvaluateFile, d device.Device) ([]evaluate.Problem, error) {
+func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) ([]evaluate.Problem, error) {
 	t := c.Translate
 	precision, err := vm.ParsePrecision(t.Precision)
 	if err != nil {
 		return nil, fmt.Errorf("translate.precision: %w", err)
 	}
 	return evaluate.Translation{
-		Model: c.Evaluate.Model, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Note: func(notes []string) { printNotes(cmd, notes) },
-		HE: c.Evaluate.HE, Output: c.Evaluate.Virtual(), Settings: t.Settings(), Read: imagefile.Options{ICC: c.Evaluate.ICC}, Device: d,
+		Model: c.Evaluate.Model, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Note: func(notes []string) {
+			for _, n := range notes {
+				note(cmd)(n)
+			}
+		},
+		HE: c.Evaluate.HE, Output: c.Evaluate.virtual(), Settings: t.Settings, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Device: d,
 		Precision: precision, LowMemory: t.LowMemory, Batch: t.Batch, Software: "histdist " + version, Report: reporter(cmd.ErrOrStderr()),
 	}.Run(cmd.Context())
 }
 
 // printResults prints the results as they were asked for.
-func printResults(w io.Writer, r *evaluate.Results, e configs.Evaluate) error {
+func printResults(w io.Writer, r *evaluate.Results, e evaluateOptions) error {
 	text := []byte(r.Text() + fmt.Sprintf("\nresults: %[1]s/results.json, results.md, images.csv\nreport:  %[1]s/report/index.html\n", e.Output))
 	switch {
 	case e.JSON:

@@ -17,7 +17,7 @@ func tissue(t *testing.T, pairs string) (he, ihc string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "set")
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"data", "synth", "--out", out, "--pairs", "0", "--val-pairs", pairs, "--patient-pairs", "1", "--size", "64"}, &stdout, &stderr); code != exitOK {
+	if code := run(t.Context(), []string{"data", "synth", "--output", out, "--pairs", "0", "--val-pairs", pairs, "--patient-pairs", "1", "--size", "64"}, &stdout, &stderr); code != exitOK {
 		t.Fatal(stderr.String())
 	}
 	return filepath.Join(out, "TrainValAB", "valA"), filepath.Join(out, "TrainValAB", "valB")
@@ -98,17 +98,17 @@ func TestEvaluateFaults(t *testing.T) {
 		stderr string
 		stdout string
 	}{
-		"no real":            {[]string{"--fake", he, "--output", out}, "--real is missing", ""},
-		"no fake":            {[]string{"--real", ihc, "--output", out}, "--fake is missing", ""},
-		"fake and model":     {[]string{"--real", ihc, "--fake", he, "--model", "m", "--he", he, "--output", out}, "--fake and --model", ""},
-		"no such folder":     {[]string{"--real", filepath.Join(dir, "nowhere"), "--fake", he, "--output", out}, "nowhere", ""},
-		"no pairs":           {[]string{"--real", ihc, "--fake", strangers, "--output", out}, "no pairs", ""},
-		"few resamples":      {[]string{"--real", ihc, "--fake", he, "--output", out, "--resamples", "3"}, "resamples: 3: want 100", ""},
-		"pattern":            {[]string{"--real", ihc, "--fake", he, "--output", out, "--patient-pattern", "("}, "patient pattern", ""},
-		"nothing to compare": {[]string{"--real", ihc, "--fake", he, "--output", out, "--against", strangers}, "images.csv", ""},
+		"no real":            {[]string{"--virtual", he, "--output", out}, "--real is missing", ""},
+		"no fake":            {[]string{"--real", ihc, "--output", out}, "--virtual is missing", ""},
+		"fake and model":     {[]string{"--real", ihc, "--virtual", he, "--model", "m", "--he", he, "--output", out}, "--virtual and --model", ""},
+		"no such folder":     {[]string{"--real", filepath.Join(dir, "nowhere"), "--virtual", he, "--output", out}, "nowhere", ""},
+		"no pairs":           {[]string{"--real", ihc, "--virtual", strangers, "--output", out}, "no pairs", ""},
+		"few resamples":      {[]string{"--real", ihc, "--virtual", he, "--output", out, "--resamples", "3"}, "--resamples 3: want 100", ""},
+		"pattern":            {[]string{"--real", ihc, "--virtual", he, "--output", out, "--patient-pattern", "("}, "patient pattern", ""},
+		"nothing to compare": {[]string{"--real", ihc, "--virtual", he, "--output", out, "--against", strangers}, "images.csv", ""},
 		// The rest is computed.
-		"wrong weights":   {[]string{"--real", ihc, "--fake", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "failed: 1 ", "wrong.pth"},
-		"missing weights": {[]string{"--real", ihc, "--fake", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "failed: 1 ", "none"},
+		"wrong weights":   {[]string{"--real", ihc, "--virtual", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "failed: 1 ", "wrong.pth"},
+		"missing weights": {[]string{"--real", ihc, "--virtual", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "failed: 1 ", "none"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestEvaluatePrints(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	for flag, want := range map[string]string{"--markdown": "# Evaluation", "--json": `"metrics"`, "--json=false": "report:"} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), []string{"evaluate", "--real", ihc, "--fake", ihc, "--he", he, "--output", out, "--resamples", "100", flag}, &stdout, &stderr); code != exitOK {
+		if code := run(t.Context(), []string{"evaluate", "--real", ihc, "--virtual", ihc, "--he", he, "--output", out, "--resamples", "100", flag}, &stdout, &stderr); code != exitOK {
 			t.Fatalf("%s: exit code %d: %s", flag, code, stderr.String())
 		}
 		check(t, "standard output with "+flag, stdout.String(), want)

@@ -16,16 +16,16 @@ func exportCommand() *cobra.Command {
 	var out, dtype string
 	var shard int64
 	command := &cobra.Command{
-		Use:   "export RUN|CHECKPOINT --out FOLDER",
+		Use:   "export RUN|CHECKPOINT --output FOLDER",
 		Short: "make a model's folder of a training run",
 		Long: `Writes the model of a run's latest checkpoint, or of the checkpoint that is named, in diffusers' layout: the run's U-Net with the other
 networks of the model that it began with. 'histdist translate --model FOLDER' and diffusers load it.
 
-  histdist export runs/er --out models/er --ema --dtype float16`,
+  histdist export runs/er --output models/er --ema --dtype float16`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
-				return fmt.Errorf("--out is missing")
+				return fmt.Errorf("--output is missing")
 			}
 			if o.DType, err = weights.ParseDType(dtype); err != nil {
 				return fmt.Errorf("--dtype: %w", err)
@@ -47,7 +47,7 @@ networks of the model that it began with. 'histdist translate --model FOLDER' an
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&out, "out", "", "folder to write; it must not exist")
+	f.StringVar(&out, "output", "", "folder to write; it must not exist")
 	f.BoolVar(&o.EMA, "ema", false, "the parameters' moving average instead of the parameters")
 	f.StringVar(&dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
 	f.Int64Var(&shard, "max-shard-mib", 0, "greatest size of one file of weights in MiB; 0 is 10 GB")

@@ -18,7 +18,7 @@ func TestLostGPU(t *testing.T) {
 	fake, dir := fakeGPUs(t), t.TempDir()
 	pairs := tinyPairs(t, dir)
 	train := func(output, variable string) (code int, said string) {
-		return trainOnFake(t, fake, variable, append(tinyTraining(t, pairs, output), "--devices", "cuda:0", "--resume", auto)...)
+		return trainOnFake(t, fake, variable, append(tinyTraining(t, pairs, output), "--device", "cuda:0", "--resume", auto)...)
 	}
 	whole, log := filepath.Join(dir, "whole"), filepath.Join(dir, "log")
 	if code, said := train(whole, "HISTDIST_FAKE_CUDA_LOG="+log); code != exitOK {
@@ -69,7 +69,7 @@ func TestTwoGPUs(t *testing.T) {
 	var weights []string
 	for _, devices := range []string{"cuda:0", "cuda:0,cuda:1"} {
 		output := filepath.Join(dir, fmt.Sprint("run", len(weights)))
-		code, said := trainOnFake(t, fake, "HISTDIST_FAKE_CUDA_FAIL=", append(tinyTraining(t, pairs, output), "--devices", devices, "--set", "train.accumulate=2",
+		code, said := trainOnFake(t, fake, "HISTDIST_FAKE_CUDA_FAIL=", append(tinyTraining(t, pairs, output), "--device", devices, "--set", "train.accumulate=2",
 			"--set", "train.validate-every=0", "--set", "train.checkpoint-every=6")...)
 		if code != exitOK {
 			t.Fatalf("%s: exit code %d:\n%s", devices, code, said)
@@ -97,7 +97,7 @@ func fakeGPUs(t *testing.T) string {
 func tinyPairs(t *testing.T, dir string) string {
 	t.Helper()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}

@@ -29,7 +29,7 @@ func TestICC(t *testing.T) {
 			"translate", "--model", "../../experiments/demo/model", "--input", filepath.Join(he, "a.png"), "--output", filepath.Join(dir, "out.png"),
 			"--steps-inversion", "2", "--steps-translation", "2",
 		},
-		"evaluate":   {"evaluate", "--real", he, "--fake", he, "--output", filepath.Join(dir, "results")},
+		"evaluate":   {"evaluate", "--real", he, "--virtual", he, "--output", filepath.Join(dir, "results")},
 		"data check": {"data", "check", dir},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -31,6 +32,27 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// renamed has the present names of flags by their earlier ones, which go on working.
+var renamed = map[string]string{
+	"out": "output", "devices": "device", "fake": "virtual", "override": "accept-changes",
+}
+
+// current returns a function that replaces earlier names of flags, and says so once.
+func current(stderr io.Writer) func(*pflag.FlagSet, string) pflag.NormalizedName {
+	said := map[string]bool{}
+	return func(set *pflag.FlagSet, name string) pflag.NormalizedName {
+		now, ok := renamed[name]
+		if !ok || set.Lookup(now) == nil {
+			return pflag.NormalizedName(name)
+		}
+		if !said[name] {
+			said[name] = true
+			fmt.Fprintf(stderr, "note: --%s is now called --%s\n", name, now)
+		}
+		return pflag.NormalizedName(now)
+	}
+}
+
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	started := false // cobra has accepted the command line
@@ -40,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Long: `histdist turns an H&E-stained tissue image into the IHC stain of one marker (ER, HER2, Ki67, PR) with a latent
 diffusion model, and trains such models.
 
-For research only: a picture that it makes is no diagnosis.
+For research only: the images that it makes are not for diagnosis.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 		Version:           version,
@@ -52,9 +74,12 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(doctorCommand(), modelCommand(), translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), demoCommand(), benchCommand(), configCommand(), manCommand(), dataCommand())
-
+	root.AddCommand(
+		translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), modelCommand(), demoCommand(),
+		benchCommand(), configCommand(), doctorCommand(), manCommand(),
+	)
 	completeFlags(root)
+	root.SetGlobalNormalizationFunc(current(stderr))
 
 	command, err := root.ExecuteContextC(ctx)
 	switch {

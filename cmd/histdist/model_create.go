@@ -14,7 +14,7 @@ func createCommand() *cobra.Command {
 	var like, out, dtype string
 	var o model.CreateOptions
 	c := &cobra.Command{
-		Use:   "create --like FOLDER --out NEW-FOLDER",
+		Use:   "create --like FOLDER --output NEW-FOLDER",
 		Short: "make a model that has learned nothing yet",
 		Long: `Makes a model's folder with weights as they are before any training, to train from nothing. --like is a folder with config.json
 in unet, vae, text_encoder and phikon, which say what the networks look like: a model's folder will do, its weights are not read.
@@ -23,7 +23,7 @@ same bytes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if like == "" || out == "" {
-				return errors.New("--like and --out are needed")
+				return errors.New("--like and --output are needed")
 			}
 			t, err := weights.ParseDType(dtype)
 			if err != nil {
@@ -35,7 +35,7 @@ same bytes.`,
 	}
 	f := c.Flags()
 	f.StringVar(&like, "like", "", "folder with the configurations of the networks")
-	f.StringVar(&out, "out", "", "folder to write")
+	f.StringVar(&out, "output", "", "folder to write")
 	f.StringVar(&dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
 	f.Int64Var(&o.Seed, "seed", 0, "of the weights")
 	return c

@@ -318,11 +318,11 @@ func TestARunIsNoModel(t *testing.T) {
 		}
 	}
 	tissue := filepath.Join(t.TempDir(), "tissue")
-	if code := run(t.Context(), []string{"data", "synth", "--out", tissue, "--pairs", "1", "--val-pairs", "1", "--size", "64"}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
+	if code := run(t.Context(), []string{"data", "synth", "--output", tissue, "--pairs", "1", "--val-pairs", "1", "--size", "64"}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatalf("data synth: exit code %d", code)
 	}
 	for path, want := range map[string]string{
-		runs:                                runs + " is a training run, not a model: export it first: histdist export " + runs + " --out MODEL",
+		runs:                                runs + " is a training run, not a model: export it first: histdist export " + runs + " --output MODEL",
 		filepath.Join(runs, "checkpoint-5"): "is a checkpoint of a training run, not a model: export it first: histdist export ",
 	} {
 		for _, args := range [][]string{

@@ -49,7 +49,7 @@ lists them all.`,
 			if cmd.Flags().Changed("log-every") {
 				set = append(set, "train.log-every="+every)
 			}
-			c, values, err := experiments.Load(args[0], set)
+			c, values, err := experiments.Load(args[0], set, note(cmd))
 			if err != nil {
 				return err
 			}
@@ -72,18 +72,18 @@ lists them all.`,
 	}
 	f := command.Flags()
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
-	f.StringVar(&on, "devices", "", "short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
+	f.StringVar(&on, "device", "", "short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
 	f.StringVar(&every, "log-every", "0", "short for --set train.log-every=N: steps from one line to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead")
 	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, auto (latest, or a new run where there is none), or the checkpoint's folder")
-	f.BoolVar(&override, "override", false, "with --resume: go on under a changed configuration")
+	f.BoolVar(&override, "accept-changes", false, "with --resume: go on under a changed configuration")
 	f.BoolVar(&fallBack, "fall-back", false, "with --resume latest: go on from the checkpoint before if the latest is damaged")
 	f.BoolVar(&dryRun, "dry-run", false, "print the configuration and what the run would take; train nothing")
 	return command
 }
 
 // plan prints what a run would take.
-func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resume train.Resume) (err error) {
-	text, err := configs.YAML(values, true)
+func plan(cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume) (err error) {
+	text, err := configs.YAML(values, configs.Origins)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,9 @@ func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resu
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	notes(cmd, e)
+	for _, n := range e.Notes {
+		note(cmd)(n)
+	}
 	if err := e.Check(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version}); err != nil {
 		return advice(err)
 	}
@@ -106,7 +108,7 @@ func plan(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resu
 	return p.WriteText(cmd.OutOrStdout(), c)
 }
 
-func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, resume train.Resume) (err error) {
+func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume) (err error) {
 	e, err := experiments.Open(cmd.Context(), c, values)
 	if errors.Is(err, train.ErrStopped) {
 		sayStopped(cmd, c, train.Result{})
@@ -116,7 +118,9 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	notes(cmd, e)
+	for _, n := range e.Notes {
+		note(cmd)(n)
+	}
 	if err := e.WriteHeader(cmd.ErrOrStderr()); err != nil {
 		return err
 	}
@@ -134,12 +138,12 @@ func trainRun(cmd *cobra.Command, c configs.Experiment, values []configs.Value, 
 	if err != nil {
 		return advice(err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --out MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)
+	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --output MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)
 	return nil
 }
 
 // sayStopped says how far a run came that was told to stop.
-func sayStopped(cmd *cobra.Command, c configs.Experiment, r train.Result) {
+func sayStopped(cmd *cobra.Command, c experiments.Config, r train.Result) {
 	text := "stopped before the first step: nothing to save"
 	switch {
 	case r.Checkpoint != "":
@@ -158,15 +162,9 @@ func advice(err error) error {
 	case errors.Is(err, train.ErrNoCheckpoint):
 		return fmt.Errorf("%w; --resume auto begins a new run where there is nothing to go on from", err)
 	case errors.Is(err, train.ErrChanged):
-		return fmt.Errorf("%w\n--override goes on nevertheless", err)
+		return fmt.Errorf("%w\n--accept-changes goes on nevertheless", err)
 	case errors.Is(err, train.ErrDamaged):
 		return fmt.Errorf("%w\n--fall-back goes on from the checkpoint before", err)
 	}
 	return err
-}
-
-func notes(cmd *cobra.Command, e *experiments.Experiment) {
-	for _, n := range e.Notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
-	}
 }

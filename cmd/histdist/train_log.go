@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/train"
 )
 
@@ -25,7 +25,7 @@ type trainLog struct {
 	resumes bool // the run goes on where it can
 }
 
-func newTrainLog(w io.Writer, c configs.Experiment) *trainLog {
+func newTrainLog(w io.Writer, c experiments.Config) *trainLog {
 	l := &trainLog{w: w, every: c.Train.LogEvery, total: c.Train.MaxSteps, first: true}
 	switch {
 	case isTerminal(w):

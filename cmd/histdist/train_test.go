@@ -44,7 +44,7 @@ func TestFromPairsToATranslation(t *testing.T) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
 	}
-	do(exitOK, "data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
+	do(exitOK, "data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
 	args := append([]string{"train", "demo"}, tinyTraining(t, pairs, output)...)
 	says(do(exitOK, append(args, "--dry-run")...), "measured now")
 	if _, err := os.Stat(filepath.Join(output, "latest")); err == nil {
@@ -52,15 +52,15 @@ func TestFromPairsToATranslation(t *testing.T) {
 	}
 	says(do(exitOK, args...), "done: step 6")
 	says(do(exitFailed, args...), "--resume latest")
-	says(do(exitFailed, append(args, "--resume", "latest", "--set", "train.lr=5e-4")...), "--override")
+	says(do(exitFailed, append(args, "--resume", "latest", "--set", "train.lr=5e-4")...), "--accept-changes")
 	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "going on after step 4")
 	says(do(exitFailed, append(args, "--resume", "latest", "--set", "run.output="+filepath.Join(dir, "other"))...), "no checkpoint to go on from")
 	if _, err := os.Stat(filepath.Join(dir, "other")); err == nil {
 		t.Error("a run that has nothing to go on from made its folder")
 	}
 	says(do(exitOK, "config", "print", "--experiment", filepath.Join(output, "experiment.yaml")), "steps: 6")
-	do(exitOK, "export", output, "--out", exported, "--dtype", "float16")
-	says(do(exitFailed, "export", output, "--out", exported), "exist")
+	do(exitOK, "export", output, "--output", exported, "--dtype", "float16")
+	says(do(exitFailed, "export", output, "--output", exported), "exist")
 	do(exitOK, "translate", "--model", exported, "--input", filepath.Join(pairs, "TrainValAB", "valA"), "--output", stains,
 		"--steps-inversion", "2", "--steps-translation", "2")
 	if made, err := filepath.Glob(filepath.Join(stains, "*.png")); err != nil || len(made) != 2 {
@@ -89,13 +89,13 @@ func TestMovedRunGoesOn(t *testing.T) {
 		}
 		return stderr.String()
 	}
-	do("data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
+	do("data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
 	check(t, "standard error", do(append([]string{"train", "demo", "--set", "run.threads=1", "--resume", auto}, tinyTraining(t, pairs, output)...)...),
 		"no checkpoint to go on from: a new run begins")
 	if err := os.CopyFS(archive, os.DirFS(output)); err != nil { // as cp -r
 		t.Fatal(err)
 	}
-	said := do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--override", "--set", "train.steps=8")
+	said := do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set", "train.steps=8")
 	check(t, "standard error", said, "going on after step 6 of 8")
 	check(t, "standard error", said, "done: step 8, "+filepath.Join(archive, "checkpoint-8"))
 	if _, err := os.Stat(filepath.Join(output, "checkpoint-8")); err == nil {
@@ -104,7 +104,7 @@ func TestMovedRunGoesOn(t *testing.T) {
 	if err := os.RemoveAll(output); err != nil {
 		t.Fatal(err)
 	}
-	said = do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--override", "--set", "train.steps=10")
+	said = do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set", "train.steps=10")
 	check(t, "standard error", said, "going on after step 8 of 10")
 	if _, err := os.Stat(output); err == nil {
 		t.Error("the old place is there again")
@@ -129,7 +129,7 @@ func (c countdown) Err() error {
 func TestInterruptedStartIsNoFailure(t *testing.T) {
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
@@ -168,7 +168,7 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	}
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--out", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}

@@ -19,10 +19,11 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/option"
 )
 
 func translateCommand() *cobra.Command {
-	c := configs.DefaultTranslate()
+	c := defaultTranslate()
 	var file string
 	command := &cobra.Command{
 		Use:   "translate --model FOLDER --input IMAGE --output IMAGE",
@@ -46,19 +47,21 @@ Exit codes: 0 all done, 1 something failed (it is listed), 2 wrong command line.
 	flags := configs.AddFlags(command.Flags(), &c, "translate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := configs.LoadTranslate(&c, file, flags); err != nil {
+		values, err := load(cmd, &c, file, flags)
+		if err != nil {
 			return err
 		}
+		if err := configs.Locate(option.In("translate", c.Translate.Validate()), values); err != nil {
+			return err
+		}
+		c.Translate.settle(values)
 		return translate(cmd, c.Translate)
 	}
 	return command
 }
 
 // translate runs the command with its options.
-func translate(cmd *cobra.Command, c configs.Translate) (err error) {
-	if err := c.Validate(); err != nil {
-		return err
-	}
+func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	jobs, err := infer.Plan(cmd.Context(), infer.PlanOptions{
 		Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
 	})
@@ -66,7 +69,7 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 		return err
 	}
 	if jobs.Own > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d virtual stains and panels that this program made are among the inputs and are passed over\n", jobs.Own)
+		note(cmd)(fmt.Sprintf("%d virtual stains and panels that this program made are among the inputs and are passed over", jobs.Own))
 	}
 	precision, err := vm.ParsePrecision(c.Precision)
 	if err != nil {
@@ -76,7 +79,7 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.PredictionType})
+	m, err := model.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction})
 	if err != nil {
 		return err
 	}
@@ -89,13 +92,15 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 	p := infer.New(m, infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
 	defer func() { err = errors.Join(err, p.Close()) }()
 
-	_, notes, err := p.Resolve(c.Settings())
+	_, notes, err := p.Resolve(c.Settings)
 	if err != nil {
 		return err
 	}
-	printNotes(cmd, notes)
+	for _, n := range notes {
+		note(cmd)(n)
+	}
 	o := infer.RunOptions{
-		Settings: c.Settings(), Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
+		Settings: c.Settings, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
 		Report: reporter(cmd.ErrOrStderr()), Program: "histdist " + version,
 	}
 	var recorder *infer.Recorder
@@ -132,13 +137,6 @@ func translate(cmd *cobra.Command, c configs.Translate) (err error) {
 		return errors.New(strings.Join(wrong, "; "))
 	}
 	return nil
-}
-
-// printNotes prints what a user should know before a run.
-func printNotes(cmd *cobra.Command, notes []string) {
-	for _, n := range notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+n)
-	}
 }
 
 // reporter shows bars on a terminal and writes log lines elsewhere.

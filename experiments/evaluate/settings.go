@@ -1,76 +1,55 @@
 package evaluate
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/internal/option"
 )
 
-// Vectors says by which colours the stains are separated.
+// Vectors names the colours by which the stains are separated.
 type Vectors string
 
 // The choices of vectors.
 const (
 	QuPath  Vectors = "qupath"  // QuPath's default vectors of haematoxylin and DAB
-	Macenko Vectors = "macenko" // estimated: the median of the estimates from real pictures
+	Macenko Vectors = "macenko" // the median of the estimates from real images
 )
 
-// macenkoPictures is how many real pictures, the first by name, the vectors are estimated from.
+// macenkoPictures is the number of real images, the first by name, that the vectors are estimated from.
 const macenkoPictures = 64
 
-// Settings are what results depend on beside the pictures and the networks' weights.
+// Settings are what results depend on in addition to the images and the networks' weights.
 type Settings struct {
-	ICC         imagefile.ICC `json:"icc"` // of the pictures' colour profiles
-	Vectors     Vectors       `json:"vectors"`
-	PositiveDAB float64       `json:"positive_dab"` // optical density from which on a pixel is positive
-	MPP         float64       `json:"mpp"`          // micrometres per pixel, for nuclei
-	// NucleiSignal is what nuclei stand out in: red for markers of nuclei, haematoxylin for those of membranes.
-	NucleiSignal  nuclei.Signal `json:"nuclei_signal"`
-	PHVThreshold  float64       `json:"phv_threshold"`   // difference of a channel's means from which on it counts
-	KIDSubsets    int           `json:"kid_subsets"`     // how many are drawn
-	KIDSubsetSize int           `json:"kid_subset_size"` // at most; fewer pictures give smaller subsets
-	Level         float64       `json:"level"`           // of intervals
-	Resamples     int           `json:"resamples"`       // of the bootstrap
-	Flips         int           `json:"flips"`           // of signs in a paired test
-	Seed          uint32        `json:"seed"`            // of all that is drawn
+	ICC     imagefile.ICC `json:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+	Vectors Vectors       `json:"vectors" want:"qupath or macenko" usage:"colours of haematoxylin and DAB: qupath (its defaults), or macenko (estimated from real images)"`
+
+	PositiveDAB  float64       `json:"positive_dab" key:"positive-dab" want:"above 0, below 3" usage:"optical density from which DAB is positive"`
+	MPP          float64       `json:"mpp" want:"0.1 to 2" usage:"micrometres per pixel, for nuclei"`
+	NucleiSignal nuclei.Signal `json:"nuclei_signal" key:"nuclei-signal" want:"red or haematoxylin" usage:"what nuclei stand out in: red (nuclear markers) or haematoxylin (membrane markers, such as HER2)"`
+	PHVThreshold float64       `json:"phv_threshold" key:"phv-threshold" want:"above 0" usage:"difference of a channel's means from which it counts"`
+
+	// Subsets, resamples and flips are bounded by the memory and time that a computer has.
+	KIDSubsets    int `json:"kid_subsets" key:"kid-subsets" want:"1 to 1000000" usage:"number of subsets that KID is averaged over"`
+	KIDSubsetSize int `json:"kid_subset_size" key:"kid-subset-size" want:"3 or more" usage:"images of a subset, at most as many as there are"`
+
+	Level     float64 `json:"level" want:"above 0, below 1" usage:"of confidence intervals, such as 0.95"`
+	Resamples int     `json:"resamples" want:"100 to 1000000" usage:"of the bootstrap"`
+	Flips     int     `json:"flips" want:"100 to 1000000" usage:"random sign flips in a paired test"`
+	Seed      uint32  `json:"seed" want:"0 to 4294967295" usage:"of everything random: resamples, subsets, halves"`
 }
 
-// maxDraws bounds subsets, resamples and flips: more decimals than anybody reads, and memory and time that a computer has.
-const maxDraws = 1_000_000
-
-// DefaultSettings are the paper's where it has any.
+// DefaultSettings returns the paper's where it has any.
 func DefaultSettings() Settings {
 	return Settings{
-		Vectors: QuPath, PositiveDAB: stain.PositiveDAB, MPP: 0.5, NucleiSignal: nuclei.RedDensity, PHVThreshold: metrics.PHVThreshold, KIDSubsets: 100, KIDSubsetSize: 100,
-		Level: 0.95, Resamples: 2000, Flips: 10000,
+		Vectors: QuPath, PositiveDAB: stain.PositiveDAB, MPP: 0.5, NucleiSignal: nuclei.RedDensity,
+		PHVThreshold: metrics.PHVThreshold, KIDSubsets: 100, KIDSubsetSize: 100, Level: 0.95, Resamples: 2000, Flips: 10000,
 	}
 }
 
-// read says how pictures are read.
+// read says how images are read.
 func (s Settings) read() imagefile.Options { return imagefile.Options{ICC: s.ICC} }
 
-// Validate reports everything that is wrong with the settings.
-func (s Settings) Validate() error {
-	var errs []error
-	wrong := func(bad bool, format string, args ...any) {
-		if bad {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	wrong(s.Vectors != QuPath && s.Vectors != Macenko, "vectors: %q: want %s or %s", s.Vectors, QuPath, Macenko)
-	wrong(!(s.PositiveDAB > 0 && s.PositiveDAB < 3), "positive-dab: %v: want an optical density above 0, below 3", s.PositiveDAB)
-	wrong(!(s.MPP >= 0.1 && s.MPP <= 2), "mpp: %v: want 0.1 to 2 micrometres per pixel", s.MPP)
-	wrong(s.NucleiSignal != nuclei.RedDensity && s.NucleiSignal != nuclei.HaematoxylinDensity, "nuclei-signal: %q: want %s or %s",
-		s.NucleiSignal, nuclei.RedDensity, nuclei.HaematoxylinDensity)
-	wrong(!(s.PHVThreshold > 0), "phv-threshold: %v: want above 0", s.PHVThreshold)
-	wrong(s.KIDSubsets < 1 || s.KIDSubsets > maxDraws, "kid-subsets: %d: want 1 to %d", s.KIDSubsets, maxDraws)
-	wrong(s.KIDSubsetSize < 3, "kid-subset-size: %d: want 3 or more", s.KIDSubsetSize)
-	wrong(!(s.Level > 0 && s.Level < 1), "level: %v: want between 0 and 1, such as 0.95", s.Level)
-	wrong(s.Resamples < 100 || s.Resamples > maxDraws, "resamples: %d: want 100 to %d", s.Resamples, maxDraws)
-	wrong(s.Flips < 100 || s.Flips > maxDraws, "flips: %d: want 100 to %d", s.Flips, maxDraws)
-	return errors.Join(errs...)
-}
+// Validate reports everything that is wrong with the settings, as option.KeyErrors.
+func (s Settings) Validate() error { return option.Check(s) }

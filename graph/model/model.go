@@ -86,9 +86,9 @@ func Find(name string) (string, error) {
 	switch {
 	case has("model_index.json"):
 	case has("experiment.yaml"), has("latest"):
-		return "", fmt.Errorf("%s is a training run, not a model: export it first: histdist export %s --out MODEL", name, name)
+		return "", fmt.Errorf("%s is a training run, not a model: export it first: histdist export %s --output MODEL", name, name)
 	case has("manifest.json") && has("state.json"):
-		return "", fmt.Errorf("%s is a checkpoint of a training run, not a model: export it first: histdist export %s --out MODEL", name, name)
+		return "", fmt.Errorf("%s is a checkpoint of a training run, not a model: export it first: histdist export %s --output MODEL", name, name)
 	}
 	return dir, nil
 }

@@ -1,6 +1,10 @@
-package configs_test
+package experiments_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/histdist/histdist/experiments"
+)
 
 // A key that isn't known is answered with what it is called here, whatever section and spelling it has.
 func TestUnknownKeysAreAnswered(t *testing.T) {
@@ -55,7 +59,7 @@ func TestUnknownKeysAreAnswered(t *testing.T) {
 		if want != "" {
 			said += ": did you mean " + want + "?"
 		}
-		if _, got := experiment(t, "extends: valid\n", name+"=1"); got != said {
+		if _, _, got := experiments.Load("er", []string{name + "=1"}, nil); got == nil || got.Error() != said {
 			t.Errorf("got  %s\nwant %s", got, said)
 		}
 	}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/evaluate"
+	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/option"
+)
+
+// translateFile is a configuration file of translate.
+type translateFile struct {
+	Translate translateOptions `key:"translate"`
+}
+
+// translateOptions are the section translate.
+type translateOptions struct {
+	Model   string `key:"model" usage:"folder or Hugging Face id of the marker's model"`
+	Variant string `key:"variant" usage:"which weights to read if a model's folder has several, such as fp16"`
+	Phikon  string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
+	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
+	Output  string `key:"output" usage:"image to write for one input image, else a folder"`
+
+	infer.Settings
+
+	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
+	Device    string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
+	Threads   int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
+	LowMemory bool   `key:"low-memory" usage:"use less memory, in more time"`
+	Batch     int    `key:"batch" want:"1 or more" usage:"images of one size that are translated together"`
+
+	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+
+	Format      string `key:"format" want:"png, jpg or tif" usage:"of outputs in a folder: png, jpg or tif"`
+	Quality     int    `key:"quality" want:"1 to 100" usage:"of JPEG outputs"`
+	Panel       bool   `key:"panel" usage:"also write NAME-panel.png: input, result and true stain side by side"`
+	Reference   string `key:"reference" usage:"true stain for the panel: an image, or a folder with images of the inputs' names"`
+	SaveLatents string `key:"save-latents" usage:"write the latents of every step of one image to this .safetensors file"`
+	Overwrite   bool   `key:"overwrite" usage:"replace existing outputs"`
+	JSON        bool   `key:"json" usage:"print a summary as JSON"`
+}
+
+func defaultTranslate() translateFile {
+	return translateFile{translateOptions{
+		Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
+	}}
+}
+
+// settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty text,
+// for the tokenizer drops it, but is not the model's default.
+func (o *translateOptions) settle(values []configs.Value) {
+	if given(values, "translate.prompt-inversion") {
+		o.PromptInversion = cmp.Or(o.PromptInversion, " ")
+	}
+}
+
+// Validate reports everything that is wrong with the options.
+func (o translateOptions) Validate() error {
+	var errs []error
+	for _, k := range []struct{ name, value string }{{"model", o.Model}, {"input", o.Input}, {"output", o.Output}} {
+		if k.value == "" {
+			errs = append(errs, missing(k.name))
+		}
+	}
+	return errors.Join(append(errs, option.Check(o))...)
+}
+
+// evaluateFile is a configuration file of evaluate. The section translate says how a model translates first.
+type evaluateFile struct {
+	Translate translateOptions `key:"translate"`
+	Evaluate  evaluateOptions  `key:"evaluate"`
+}
+
+// evaluateOptions are the section evaluate.
+type evaluateOptions struct {
+	Real    string `key:"real" usage:"folder of real IHC images"`
+	Virtual string `key:"virtual" was:"fake" usage:"folder of virtual IHC images with the same names"`
+	HE      string `key:"he" usage:"folder of the H&E images with the same names: scored as virtual stains they are the floor"`
+	Output  string `key:"output" usage:"folder for the results and what a later run can reuse"`
+
+	Model   string `key:"model" usage:"instead of --virtual: translate the images of --he with this model first, as the section translate says"`
+	Variant string `key:"variant" usage:"which weights of --model to read if its folder has several, such as fp16"`
+	Train   string `key:"train" usage:"what the model was trained with, a data set, a folder or a list (.csv): warns of shared slides"`
+
+	Against        string `key:"against" usage:"folder with the results of another run on the same real images: test the difference"`
+	PatientPattern string `key:"patient-pattern" usage:"regular expression that finds the patient or slide in a name: its first group"`
+
+	Weights      string `key:"weights" usage:"folder with weights under their published names, or in sub-folders fid-inception, inception, resnet50, gigapath, phikon"`
+	InceptionFID string `key:"inception-fid" usage:"weights of pytorch-fid's Inception, for FID"`
+	Inception    string `key:"inception" usage:"weights of torchvision's Inception v3, for KID"`
+	ResNet50     string `key:"resnet50" usage:"weights of torchvision's ResNet-50, for PHV"`
+	GigaPath     string `key:"gigapath" usage:"weights of Prov-GigaPath's tile encoder, for MRA"`
+	Phikon       string `key:"phikon" usage:"folder of Phikon, for retrieval as with MRA but without GigaPath"`
+
+	evaluate.Settings
+
+	Device  string `key:"device" usage:"for the networks: auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
+	Threads int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
+	Batch   int    `key:"batch" want:"1 or more" usage:"images that go through a network together"`
+
+	JSON     bool `key:"json" usage:"print the results as JSON"`
+	Markdown bool `key:"markdown" usage:"print the results as Markdown"`
+}
+
+func defaultEvaluate() evaluateFile {
+	return evaluateFile{defaultTranslate().Translate, evaluateOptions{
+		Output: "evaluation", PatientPattern: evaluate.SlidePattern, Settings: evaluate.DefaultSettings(), Device: "auto",
+		Batch: features.DefaultBatch,
+	}}
+}
+
+// paths are the weights that were named.
+func (o evaluateOptions) paths() map[features.Kind]string {
+	return map[features.Kind]string{
+		features.FIDInception: o.InceptionFID, features.Inception: o.Inception, features.ResNet50: o.ResNet50,
+		features.GigaPath: o.GigaPath, features.Phikon: o.Phikon,
+	}
+}
+
+// virtual is the folder of the virtual images: --virtual, or that of the model's translations.
+func (o evaluateOptions) virtual() string {
+	if o.Model != "" {
+		return filepath.Join(o.Output, "virtual")
+	}
+	return o.Virtual
+}
+
+// Validate reports everything that is wrong with the options.
+func (o evaluateOptions) Validate() error {
+	var errs []error
+	wrong := func(is bool, err error) {
+		if is {
+			errs = append(errs, err)
+		}
+	}
+	wrong(o.Real == "", missing("real"))
+	wrong(o.Output == "", missing("output"))
+	wrong(o.Virtual == "" && o.Model == "", errors.New("--virtual is missing, or --model with --he"))
+	wrong(o.Virtual != "" && o.Model != "", errors.New("--virtual and --model: give one of them"))
+	wrong(o.Virtual == "" && o.Model != "" && o.HE == "", errors.New("--model translates H&E images: --he is missing"))
+	wrong(o.JSON && o.Markdown, errors.New("--json and --markdown: give one of them"))
+	return errors.Join(append(errs, option.Check(o))...)
+}
+
+// missing is the error of a flag that is needed.
+func missing(flag string) error { return fmt.Errorf("--%s is missing", flag) }
+
+// note returns a function that prints what a user should know.
+func note(cmd *cobra.Command) func(text string) {
+	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "note: "+text) }
+}
+
+// given reports whether a value is not the default.
+func given(values []configs.Value, key string) bool {
+	for _, v := range values {
+		if v.Key == key {
+			return v.Origin != configs.Default
+		}
+	}
+	return false
+}
+
+// load fills options from a file ("" is none), the environment and flags.
+func load(cmd *cobra.Command, options any, file string, flags map[string]*pflag.Flag) ([]configs.Value, error) {
+	return configs.Load(options, configs.Sources{Path: file, Flags: flags, Note: note(cmd)})
+}

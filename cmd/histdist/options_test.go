@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments"
+)
+
+// Every key of every section refuses a value of another kind, in a file and after a flag.
+func TestNoKeyIsWeaklyTyped(t *testing.T) {
+	type section struct {
+		config any
+		names  []string
+	}
+	experiment, translate, evaluate := experiments.Default(), defaultTranslate(), defaultEvaluate()
+	for _, s := range []section{
+		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {&translate, []string{"translate"}}, {&evaluate, []string{"evaluate"}},
+	} {
+		for _, name := range s.names {
+			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+			for key, f := range configs.AddFlags(flags, s.config, name) {
+				bad := map[string]string{"bool": "1", "int64": "1.5", "float64": "true", "string": "[]"}[f.Value.Type()]
+				file := filepath.Join(t.TempDir(), "options.yaml")
+				if err := os.WriteFile(file, []byte(strings.Replace(key, ".", ":\n  ", 1)+": "+bad+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := configs.Load(s.config, configs.Sources{Path: file}); err == nil || !strings.Contains(err.Error(), ":2: "+key+": ") {
+					t.Errorf("%s: %s: %v", key, bad, err)
+				}
+				if err := flags.Set(f.Name, bad); err == nil && f.Value.Type() != "string" {
+					t.Errorf("--%s=%s is accepted", f.Name, bad)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package experiments
+
+import (
+	"errors"
+
+	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/train"
+)
+
+// Config is the configuration of a training run: the file of `histdist train`.
+type Config struct {
+	Model      ModelConfig      `key:"model"`
+	Data       DataConfig       `key:"data"`
+	Train      train.Config     `key:"train"`
+	Validation ValidationConfig `key:"validation"`
+	Run        RunConfig        `key:"run"`
+}
+
+// ModelConfig says what the training begins with.
+type ModelConfig struct {
+	Base    string  `key:"base" usage:"folder or Hugging Face id of the model to start from; a text-to-image U-Net is widened"`
+	Phikon  string  `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
+	Prompt  string  `key:"prompt" usage:"text that describes the H&E to the model (default: the base's, or H&E)"`
+	Variant string  `key:"variant" usage:"which weights of the base to read if its folder has several, such as fp16"`
+	Marker  string  `key:"marker" usage:"what the IHC stains show, such as ER; recorded in the exported model"`
+	MPP     float64 `key:"mpp" want:"0 to 1000" usage:"micrometres per pixel of the images, 0 if unknown; recorded in the exported model"`
+}
+
+// DataConfig says which pairs the training learns from, and how they are read.
+type DataConfig struct {
+	data.Location
+
+	Split              string  `key:"split" usage:"part to learn from; empty is all"`
+	ValidationSplit    string  `key:"validation-split" usage:"part to validate with"`
+	ValidationFraction float64 `key:"validation-fraction" want:"0 or more, below 1" usage:"instead of validation-split: this fraction of the pairs, of patients of its own"`
+
+	MaxPairs int  `key:"max-pairs" want:"0 or more" usage:"learn from the first pairs only; 0 is all"`
+	Crop     int  `key:"crop" want:"0 or more" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
+	Augment  bool `key:"augment" usage:"random crop, flip and rotation; otherwise the crop is central"`
+	Batch    int  `key:"batch" want:"1 or more" usage:"pairs of a micro-step"`
+
+	Corrupt     data.Corrupt  `key:"corrupt" want:"error or skip" usage:"an image that can't be read: error, or skip the pair"`
+	ICC         imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+	Fingerprint string        `key:"fingerprint" want:"sampled or full" usage:"how a resumed run finds replaced images: sampled (size and parts of each file) or full (every byte)"`
+
+	Workers   int `key:"workers" want:"0 or more" usage:"images decoded at a time; 0 is one for each processor"`
+	ReadAhead int `key:"read-ahead" want:"0 or more" usage:"batches prepared ahead; 0 is 2"`
+	Memory    int `key:"memory-mib" want:"0 or more" usage:"limit for decoded images and batches, in MiB"`
+	Cache     int `key:"cache-mib" want:"0 or more" usage:"keep latents and tokens of recurring crops (8 orientations of whole images), up to this many MiB"`
+}
+
+// ValidationConfig says what is measured every train.validate-every steps.
+type ValidationConfig struct {
+	AtStart          bool  `key:"at-start" usage:"also before the first step of a new run"`
+	Pairs            int   `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
+	Translations     int   `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
+	StepsInversion   int   `key:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
+	StepsTranslation int   `key:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	Seed             int64 `key:"seed" usage:"of the noise"`
+}
+
+// RunConfig says where a run computes and writes.
+type RunConfig struct {
+	Output      string `key:"output" usage:"folder of checkpoints, metrics and panels"`
+	Device      string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …; several, such as cuda:0,cuda:1, share the micro-steps of a step"`
+	Threads     int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
+	TensorBoard bool   `key:"tensorboard" usage:"write event files for TensorBoard"`
+}
+
+// Default returns the paper's values: 512-pixel crops of at most 4096 pairs in MIST's layout, 300 epochs in batches of 48.
+func Default() Config {
+	return Config{
+		Model: ModelConfig{Base: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
+		Data: DataConfig{
+			Location: data.Location{Layout: data.MIST}, Split: "train", ValidationSplit: "val", MaxPairs: 4096, Crop: 512,
+			Augment: true, Batch: 48, Corrupt: data.CorruptError, Fingerprint: "sampled", Memory: 1024,
+		},
+		Train:      train.Default(),
+		Validation: ValidationConfig{AtStart: true, Pairs: 8, Translations: 4, StepsInversion: 50, StepsTranslation: 50},
+		Run:        RunConfig{Device: "auto", TensorBoard: true},
+	}
+}
+
+// Validate reports everything that is wrong with the configuration, as option.KeyErrors.
+func (c Config) Validate() error {
+	errs := []error{option.Check(c)}
+	missing := func(ok bool, key, want string) {
+		if !ok {
+			errs = append(errs, option.Wrong(key, "missing: want %s", want))
+		}
+	}
+	missing(c.Model.Base != "", "model.base", "a folder, or an id such as stable-diffusion-v1-5/stable-diffusion-v1-5")
+	missing(c.Run.Output != "", "run.output", "a folder, such as --set run.output=runs/er")
+	switch d := c.Data; {
+	case d.Layout != data.Folders:
+		missing(d.Root != "", "data.dir", "the folder or the list (.csv) of the image pairs, such as --set data.dir=MIST/ER")
+	case d.HE == "" && d.IHC == "" && d.Suffixes != "":
+		missing(d.Root != "", "data.dir", "the folder of both stains, or data.he and data.ihc")
+	default:
+		missing(d.HE != "", "data.he", "the folder of the H&E images")
+		missing(d.IHC != "", "data.ihc", "the folder of the IHC images")
+	}
+	if c.Data.Crop == 0 && c.Data.Augment {
+		errs = append(errs, option.Wrong("data.crop", "%w", data.ErrAugmentWhole))
+	}
+	return errors.Join(errs...)
+}
+
+// Sampler is how the pairs of a validation are translated: the paper's settings except for the steps.
+func (c Config) Sampler() infer.Settings {
+	s := infer.DefaultSettings()
+	s.StepsInversion, s.StepsTranslation, s.Seed = c.Validation.StepsInversion, c.Validation.StepsTranslation, c.Validation.Seed
+	s.PromptInversion, s.Prediction = c.Model.Prompt, c.Train.Prediction
+	return s
+}
+
+// read says how images are read.
+func (d DataConfig) read() imagefile.Options { return imagefile.Options{ICC: d.ICC} }

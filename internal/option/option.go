@@ -1,0 +1,208 @@
+// Package option describes options by the tags of a struct's fields, and checks their values. The struct lives with the
+// package that uses the options; package configs fills it from files, the environment and flags.
+//
+//	Steps int `key:"steps" want:"1 or more" usage:"optimisation steps of the run"`
+//
+// The tag key is the option's name (json, if there is no key), want the values that are valid (see Check), usage what
+// the option means, and was a name that it had before.
+package option
+
+import (
+	"cmp"
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KeyError is an error in the value of one option.
+type KeyError struct {
+	Key string // with its sections: train.steps
+	Err error
+}
+
+// Error is KEY: CAUSE.
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// Wrong returns a KeyError.
+func Wrong(key, format string, args ...any) error { return &KeyError{key, fmt.Errorf(format, args...)} }
+
+// In puts a section in front of the keys of all KeyErrors in err, which may be joined.
+func In(section string, err error) error {
+	var list []error
+	for _, e := range Split(err) {
+		if k := (*KeyError)(nil); errors.As(e, &k) {
+			e = &KeyError{section + "." + k.Key, k.Err}
+		}
+		list = append(list, e)
+	}
+	return errors.Join(list...)
+}
+
+// Split takes joined errors apart.
+func Split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one level at a time
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return []error{err}
+	}
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, Split(e)...)
+	}
+	return list
+}
+
+// Field is an option of a struct.
+type Field struct {
+	Key         string // with its sections: train.steps
+	Was         string // its earlier key, "" if none
+	Usage, Want string
+	Value       reflect.Value
+	Text        bool // the value is written as text, whatever its kind
+}
+
+// Fields lists the options of a struct or a pointer to one. A nested struct is a section; an embedded one's options belong
+// to the struct around it.
+func Fields(config any) (list []Field) {
+	walk(config, func(f Field) { list = append(list, f) }, func(section string, v reflect.Value) {
+		for _, f := range Fields(v.Addr().Interface()) {
+			if section != "" {
+				f.Key = section + "." + f.Key
+				if f.Was != "" {
+					f.Was = section + "." + f.Was
+				}
+			}
+			list = append(list, f)
+		}
+	})
+	return list
+}
+
+// walk visits the options of a struct itself, and the structs in it: sections and, without a name, embedded ones.
+func walk(config any, leaf func(Field), inner func(section string, v reflect.Value)) {
+	v := reflect.Indirect(reflect.ValueOf(config))
+	if !v.CanAddr() {
+		copied := reflect.New(v.Type()).Elem()
+		copied.Set(v)
+		v = copied
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		tag := f.Tag.Get
+		name, _, _ := strings.Cut(cmp.Or(tag("key"), tag("json")), ",")
+		text := reflect.PointerTo(f.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+		switch {
+		case f.Anonymous:
+			inner("", v.Field(i))
+		case name == "":
+		case f.Type.Kind() == reflect.Struct && !text:
+			inner(name, v.Field(i))
+		default:
+			leaf(Field{Key: name, Was: tag("was"), Usage: tag("usage"), Want: tag("want"), Value: v.Field(i), Text: text})
+		}
+	}
+}
+
+// Kind names the kind of the option's values: text, whole number, number, or true or false.
+func (f Field) Kind() string {
+	switch kind := f.Value.Kind(); {
+	case f.Text || kind == reflect.String:
+		return "text"
+	case kind == reflect.Bool:
+		return "true or false"
+	case kind == reflect.Float64:
+		return "number"
+	}
+	return "whole number"
+}
+
+// Choices lists the texts that a field of texts takes, nil if any.
+func (f Field) Choices() []string {
+	if f.Value.Kind() != reflect.String || f.Want == "" {
+		return nil
+	}
+	list := strings.Split(strings.ReplaceAll(f.Want, " or ", ", "), ", ")
+	return slices.DeleteFunc(list, func(s string) bool { return s == "empty" })
+}
+
+// Check reports every option of a struct whose value is not what its tag want says. Texts are one of a list, "a, b or c",
+// in which "empty" is no text; numbers are finite and keep to the bounds "A or more", "A to B", "above A", "below A" or two
+// of these with a comma in between. A section or an embedded struct with a method Validate is checked by that instead.
+// Errors are KeyErrors, joined.
+func Check(config any) error {
+	var errs []error
+	walk(config, func(f Field) {
+		if f.Want == "" || f.valid() {
+			return
+		}
+		format := "%v: want %s"
+		if f.Value.Kind() == reflect.String {
+			format = "%q: want %s"
+		}
+		errs = append(errs, Wrong(f.Key, format, f.Value.Interface(), f.Want))
+	}, func(section string, v reflect.Value) {
+		err := error(nil)
+		if c, ok := v.Interface().(interface{ Validate() error }); ok {
+			err = c.Validate()
+		} else {
+			err = Check(v.Interface())
+		}
+		if section != "" {
+			err = In(section, err)
+		}
+		errs = append(errs, err)
+	})
+	return errors.Join(errs...)
+}
+
+func (f Field) valid() bool {
+	var x float64
+	switch v := f.Value; v.Kind() {
+	case reflect.String:
+		return slices.Contains(f.Choices(), v.String()) || v.String() == "" && strings.Contains(f.Want, "empty")
+	case reflect.Float64:
+		x = v.Float()
+	case reflect.Uint32:
+		x = float64(v.Uint())
+	default:
+		x = float64(v.Int())
+	}
+	for bound := range strings.SplitSeq(f.Want, ", ") {
+		var a, b string
+		var ok bool
+		words := strings.Fields(bound)
+		switch a, b = words[0], words[len(words)-1]; {
+		case a == "above":
+			ok = x > number(b)
+		case a == "below":
+			ok = x < number(b)
+		case b == "more":
+			ok = x >= number(a)
+		default:
+			ok = x >= number(a) && x <= number(b)
+		}
+		if !ok || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// number reads a bound, which a tag holds: what isn't one is a bound that no value keeps to.
+func number(text string) float64 {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return x
+}
