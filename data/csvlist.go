@@ -40,7 +40,7 @@ func (l *listed) csv(loc Location) error {
 		return option.Wrong("dir", "there is no list %s", loc.Root)
 	}
 	if err != nil {
-		return &option.KeyError{"dir", err}
+		return &option.KeyError{Key: "dir", Err: err}
 	}
 	t, err := readTable(text, "he", "ihc")
 	if err != nil {

@@ -242,7 +242,7 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 	if info, err := os.Stat(loc.Root); errors.Is(err, fs.ErrNotExist) {
 		return option.Wrong("dir", "there is no folder %s", loc.Root)
 	} else if err != nil {
-		return &option.KeyError{"dir", err}
+		return &option.KeyError{Key: "dir", Err: err}
 	} else if !info.IsDir() {
 		return option.Wrong("dir", "%s is a file: the layout %s wants a folder", loc.Root, loc.Layout)
 	}
@@ -274,7 +274,7 @@ type side struct{ folder, field string }
 func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, other *namePattern, both bool) (map[string]string, error) {
 	files, err := l.images(ctx, s.folder, walk.Options{Flat: own == nil, Outputs: outputs})
 	if err != nil {
-		return nil, &option.KeyError{s.field, err}
+		return nil, &option.KeyError{Key: s.field, Err: err}
 	}
 	if len(files) == 0 {
 		l.looked = append(l.looked, s.folder+": "+contents(ctx, s.folder))
@@ -351,7 +351,7 @@ func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes s
 func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
 	files, err := l.images(ctx, folder, walk.Options{Flat: true})
 	if err != nil {
-		return &option.KeyError{"dir", err}
+		return &option.KeyError{Key: "dir", Err: err}
 	}
 	if len(files) == 0 {
 		l.looked = append(l.looked, folder+": "+contents(ctx, folder))

@@ -110,7 +110,7 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	case o.Corrupt != CorruptError && o.Corrupt != CorruptSkip:
 		return nil, option.Wrong("corrupt", "%q: want %s or %s", o.Corrupt, CorruptError, CorruptSkip)
 	case o.Crop == 0 && o.Augment:
-		return nil, &option.KeyError{"crop", ErrAugmentWhole}
+		return nil, &option.KeyError{Key: "crop", Err: ErrAugmentWhole}
 	case o.DropLast && n < o.BatchSize:
 		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
 	}

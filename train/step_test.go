@@ -160,7 +160,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		change func(*train.Config, *train.Options)
 		want   string
 	}{
-		"configuration": {func(c *train.Config, _ *train.Options) { c.MaxSteps = 0 }, "steps is"},
+		"configuration": {func(c *train.Config, _ *train.Options) { c.MaxSteps = 0 }, "steps: 0"},
 		"no device":     {func(_ *train.Config, o *train.Options) { o.Device = nil }, "device"},
 		"schedule":      {func(_ *train.Config, o *train.Options) { o.Schedule = sdSchedule(t, "epsilon") }, "schedule for v_prediction"},
 		"no network":    {func(_ *train.Config, o *train.Options) { o.UNet = filepath.Join(net, "none") }, "none/config.json"},
