@@ -10,31 +10,22 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compileAttention(d *Device, r device.Request) (device.Kernel, error) {
+func compileAttention(d *Device, r device.Request) *kernel {
 	switch spec := r.Spec.(type) {
 	case op.Attention:
 		a := attention(spec, r)
-		return &kernel{
-			workspace: int64(C.hd_attention_forward_workspace(d.ctx, &a)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_attention_forward(d.ctx, &a, in[0], in[1], in[2], out, ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_attention_workspace(d.ctx, &a), func(o operands) {
+			C.call_attention(d.ctx, &a, o.in[0], o.in[1], o.in[2], o.out, o.workspace)
+		})
 	case op.AttentionGrad:
 		a := attention(op.Attention(spec), r)
 		q, k := r.In[0].Bytes(), r.In[1].Bytes()
-		return &kernel{
-			workspace: int64(C.hd_attention_backward_workspace(d.ctx, &a)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				b := device.Slice[byte](out, int(q+2*k))
-				C.hd_attention_backward(d.ctx, &a, in[0], in[1], in[2], in[3],
-					device.Pointer(&b[0]), device.Pointer(&b[q]), device.Pointer(&b[q+k]), ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_attention_grad_workspace(d.ctx, &a), func(o operands) {
+			C.call_attention_grad(d.ctx, &a, o.in[0], o.in[1], o.in[2], o.in[3],
+				o.out, move(o.out, q), move(o.out, q+k), o.workspace)
+		})
 	}
-	return nil, nil
+	return nil
 }
 
 func attention(spec op.Attention, r device.Request) C.hd_attention {

@@ -13,27 +13,4 @@ typedef struct {
 	hd_dtype type;            // of every tensor; arithmetic is in float32
 } hd_attention;
 
-typedef struct {
-	// o = softmax(scale · q kᵀ) v for each image and head. o may not overlap q, k, v or ws. The result does not depend on
-	// the number of threads. Online softmax over blocks of keys as in FlashAttention (Dao et al. 2022, algorithm 1):
-	// no lq × lk matrix is held.
-	void (*forward)(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws);
-
-	// Gradients of the sum of o ∘ go: gq [batch,lq,·], gk and gv [batch,lk,·], overwritten. They need neither o nor any
-	// statistics from the forward pass: the probabilities are computed again. No output may overlap an input, another
-	// output or ws. The same bits from run to run for one number of threads.
-	void (*backward)(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
-	                 void *gk, void *gv, void *ws);
-
-	// Bytes of ws for these shapes with c's threads.
-	size_t (*forward_workspace)(const hd_ctx *c, const hd_attention *a);
-	size_t (*backward_workspace)(const hd_ctx *c, const hd_attention *a);
-} hd_attention_kernels;
-
-void hd_attention_forward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws);
-void hd_attention_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go,
-                           void *gq, void *gk, void *gv, void *ws);
-size_t hd_attention_forward_workspace(const hd_ctx *c, const hd_attention *a);
-size_t hd_attention_backward_workspace(const hd_ctx *c, const hd_attention *a);
-
 #endif

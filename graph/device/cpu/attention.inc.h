@@ -453,7 +453,7 @@ static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a)
 	return p;
 }
 
-static size_t att_forward_workspace(const hd_ctx *c, const hd_attention *a) {
+static size_t attention_workspace(const hd_ctx *c, const hd_attention *a) {
 	att_forward_plan p = att_plan_forward(c, a);
 	return (p.group * p.head_floats + hd_pool_threads(c->pool) * p.thread_floats) * sizeof(float);
 }
@@ -523,7 +523,7 @@ static void att_forward_task(void *arg, long task, int thread) {
 	}
 }
 
-static void att_forward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws) {
+static void attention(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws) {
 	att_forward_job t = {.p = att_plan_forward(c, a), .a = a, .q = q, .k = k, .v = v, .o = o, .packed = ws};
 	t.scratch = t.packed + t.p.group * t.p.head_floats;
 	for (t.first = 0; t.first < a->batch * a->heads; t.first += t.p.group) {
@@ -535,4 +535,4 @@ static void att_forward(const hd_ctx *c, const hd_attention *a, const void *q, c
 
 #include "attention_grad.inc.h"
 
-#define ATTENTION_KERNELS {att_forward, att_backward, att_forward_workspace, att_backward_workspace}
+#define ATTENTION_KERNELS {attention, attention_grad, attention_workspace, attention_grad_workspace}

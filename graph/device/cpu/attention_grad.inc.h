@@ -118,7 +118,7 @@ static att_backward_plan att_plan_backward(const hd_ctx *c, const hd_attention *
 	return p;
 }
 
-static size_t att_backward_workspace(const hd_ctx *c, const hd_attention *a) {
+static size_t attention_grad_workspace(const hd_ctx *c, const hd_attention *a) {
 	att_backward_plan p = att_plan_backward(c, a);
 	return (p.sums * p.sums_floats + hd_pool_threads(c->pool) * p.thread_floats) * sizeof(float);
 }
@@ -238,7 +238,7 @@ static void att_backward_task(void *arg, long task, int thread) {
 		att_store_key_gradients(t, head, gk, 0, a->lk);
 }
 
-static void att_backward(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
+static void attention_grad(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
                          void *gk, void *gv, void *ws) {
 	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv};
 	long heads = a->batch * a->heads;

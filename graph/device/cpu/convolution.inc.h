@@ -25,7 +25,8 @@ static void conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight, fl
 		mm_pack_all(c, &(mm_right){.p = weight, .ld = v->o, .layout = HD_ROWS}, v->type, v->kh * v->kw * v->c, v->o, packed);
 }
 
-static size_t conv_packed_bytes(const hd_conv *v) {
+static size_t conv_packed_bytes(const hd_ctx *c, const hd_conv *v) {
+	(void)c;
 	if (conv_is_winograd(v))
 		return 0;
 	return v->algorithm == HD_CONV_TAPS ? taps_filter_bytes(v) : mm_packed_bytes(v->type, v->kh * v->kw * v->c, v->o);

@@ -20,11 +20,10 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Options choose threads and instruction set; the zero value is the best of the machine.
+// Options choose threads and instruction set; the zero value takes the machine's best.
 type Options struct {
-	Threads int // 0: as many as hostinfo.DefaultThreads
-	// ISA is one of InstructionSets; "" takes the best.
-	ISA string
+	Threads int    // 0: hostinfo.DefaultThreads
+	ISA     string // one of InstructionSets; "": the best
 }
 
 // Device computes with C kernels on the processor's vector units.
@@ -67,8 +66,8 @@ func (d *Device) Fingerprint() string { return d.isa }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.threads }
 
-// Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, but for the products of processors that
-// multiply pairs of them (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
+// Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, except for products on processors that
+// multiply pairs of bfloat16 (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
 func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
 
 // Close ends the threads. Closing twice is no error.
@@ -96,12 +95,14 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 			return nil, device.Unsupported(d.Name(), r)
 		}
 	}
-	for _, compile := range []func(*Device, device.Request) (device.Kernel, error){
-		compileMatmul, compileAttention, compileNorm, compileElementwise, compilePooling, compilePosterior, compileOptimizer,
+	if k, err := compileMatmul(d, r); k != nil || err != nil {
+		return k, err
+	}
+	for _, compile := range []func(*Device, device.Request) *kernel{
+		compileAttention, compileNorm, compileElementwise, compilePooling, compilePosterior, compileOptimizer,
 	} {
-		k, err := compile(d, r)
-		if k != nil || err != nil {
-			return k, err
+		if k := compile(d, r); k != nil {
+			return k, nil
 		}
 	}
 	return nil, device.Unsupported(d.Name(), r)
@@ -111,14 +112,45 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 type kernel struct {
 	workspace int64
 	algorithm string
-	run       func(out device.Pointer, in []device.Pointer, workspace device.Pointer) error
+	check     func(operands) error // refuses inputs that run can't handle; nil if there are none
+	run       func(operands)
+}
+
+// operands are the addresses of one run.
+type operands struct {
+	out       device.Pointer
+	in        []device.Pointer
+	workspace device.Pointer
+}
+
+func (o operands) float(i int) *C.float { return (*C.float)(o.in[i]) }
+func (o operands) result() *C.float     { return (*C.float)(o.out) }
+
+// last is the last input, which is optional: nil if it isn't there.
+func (o operands) last(there bool) *C.float {
+	if !there {
+		return nil
+	}
+	return o.float(len(o.in) - 1)
+}
+
+// scratch is a kernel that needs a workspace.
+func scratch(workspace C.size_t, run func(operands)) *kernel {
+	return &kernel{workspace: int64(workspace), run: run}
 }
 
 func (k *kernel) Workspace() int64  { return k.workspace }
 func (k *kernel) Algorithm() string { return k.algorithm }
 func (k *kernel) Close() error      { return nil }
 func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
-	return k.run(out, in, workspace)
+	o := operands{out, in, workspace}
+	if k.check != nil {
+		if err := k.check(o); err != nil {
+			return err
+		}
+	}
+	k.run(o)
+	return nil
 }
 
 // dtype translates an element type of features.

@@ -10,207 +10,138 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compileElementwise(d *Device, r device.Request) (device.Kernel, error) {
+func compileElementwise(d *Device, r device.Request) *kernel {
 	t := dtype(r.Out.DType)
 	size := C.long(op.Size(r.Out.Shape))
 	switch s := r.Spec.(type) {
 	case op.Activation:
 		act := activationOf(s.Act)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_activation(d.ctx, size, in[0], out, act, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_activation(d.ctx, size, o.in[0], o.out, act, t) }}
 	case op.ActivationGrad:
 		act := activationOf(s.Act)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_activation_grad(d.ctx, size, in[0], in[1], out, act, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_activation_grad(d.ctx, size, o.in[0], o.in[1], o.out, act, t) }}
 	case op.GEGLU:
 		m, f := rows(r.Out), channels(r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_geglu(d.ctx, m, f, in[0], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_geglu(d.ctx, m, f, o.in[0], o.out, t) }}
 	case op.GEGLUGrad:
 		m, f := rows(r.In[1]), channels(r.In[1])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_geglu_grad(d.ctx, m, f, in[0], in[1], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_geglu_grad(d.ctx, m, f, o.in[0], o.in[1], o.out, t) }}
 	case op.Add:
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_add(d.ctx, size, in[0], in[1], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_add(d.ctx, size, o.in[0], o.in[1], o.out, t) }}
 	case op.Mul:
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_mul(d.ctx, size, in[0], in[1], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_mul(d.ctx, size, o.in[0], o.in[1], o.out, t) }}
 	case op.Scale:
 		factor := C.float(s.Factor)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_scale_add(d.ctx, size, factor, in[0], 0, nil, out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_scale_add(d.ctx, size, factor, o.in[0], 0, nil, o.out, t) }}
 	case op.Cast:
 		from := dtype(r.In[0].DType)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_convert(d.ctx, size, in[0], from, out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_convert(d.ctx, size, o.in[0], from, o.out, t) }}
 	case op.AddChannels:
 		n, hw, c := samples(r.Out), pixels(r.Out), channels(r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_add_channels(d.ctx, n, hw, c, in[0], in[1], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_add_channels(d.ctx, n, hw, c, o.in[0], o.in[1], o.out, t) }}
 	case op.SumPixels:
 		n, hw, c := samples(r.In[0]), pixels(r.In[0]), channels(r.In[0])
-		return &kernel{
-			workspace: int64(C.hd_reduce_hw_workspace(d.ctx, n, hw, c)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_reduce_hw(d.ctx, n, hw, c, in[0], out, t, ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_reduce_hw_workspace(d.ctx, n, hw, c), func(o operands) {
+			C.call_reduce_hw(d.ctx, n, hw, c, o.in[0], o.out, t, o.workspace)
+		})
 	case op.AddBatch:
 		n := samples(r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_add_rows(d.ctx, n, size/n, in[0], (*C.float)(in[1]), out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_add_rows(d.ctx, n, size/n, o.in[0], o.float(1), o.out, t) }}
 	case op.SumBatch:
 		n, from := samples(r.In[0]), dtype(r.In[0].DType)
-		return &kernel{
-			workspace: int64(C.hd_reduce_batch_workspace(d.ctx, n, size)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_reduce_batch(d.ctx, n, size, in[0], (*C.float)(out), from, ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_reduce_batch_workspace(d.ctx, n, size), func(o operands) {
+			C.call_reduce_batch(d.ctx, n, size, o.in[0], o.result(), from, o.workspace)
+		})
 	case op.MSE:
-		n := samples(r.In[0])
+		n, from := samples(r.In[0]), dtype(r.In[0].DType)
 		per := C.long(op.Size(r.In[0].Shape)) / n
-		from := dtype(r.In[0].DType)
-		return &kernel{
-			workspace: int64(C.hd_mse_workspace(d.ctx, n, per)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_mse(d.ctx, n, per, in[0], in[1], weights(s.Weighted, in), (*C.float)(out), from, ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_mse_workspace(d.ctx, n, per), func(o operands) {
+			C.call_mse(d.ctx, n, per, o.in[0], o.in[1], o.last(s.Weighted), o.result(), from, o.workspace)
+		})
 	case op.MSEGrad:
 		n := samples(r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_mse_grad(d.ctx, n, size/n, in[0], in[1], weights(s.Weighted, in), *(*C.float)(in[2]), out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_mse_grad(d.ctx, n, size/n, o.in[0], o.in[1], o.last(s.Weighted), *o.float(2), o.out, t)
+		}}
 	case op.Upsample:
 		x := r.In[0].Shape
 		n, h, w, c := C.long(x[0]), C.long(x[1]), C.long(x[2]), C.long(x[3])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_upsample_nearest(d.ctx, n, h, w, C.long(s.H), C.long(s.W), c, in[0], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_upsample_nearest(d.ctx, n, h, w, C.long(s.H), C.long(s.W), c, o.in[0], o.out, t)
+		}}
 	case op.UpsampleGrad:
 		dy := r.In[0].Shape
 		n, h, w, c := C.long(dy[0]), C.long(dy[1]), C.long(dy[2]), C.long(dy[3])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_upsample_nearest_grad(d.ctx, n, C.long(s.H), C.long(s.W), h, w, c, in[0], out, t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_upsample_nearest_grad(d.ctx, n, C.long(s.H), C.long(s.W), h, w, c, o.in[0], o.out, t)
+		}}
 	case op.Concat:
-		return d.compileConcat(r, s), nil
+		return d.compileConcat(r, s)
 	case op.Slice:
 		outer, inner := split(r.Out, s.Axis)
-		from := r.In[0].Shape[s.Axis]
+		from, to := inner*C.long(r.In[0].Shape[s.Axis]), inner*C.long(s.Length)
 		at := int64(s.Offset) * int64(inner) * r.Out.DType.Size()
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_copy_rows(d.ctx, outer, inner*C.long(s.Length), move(in[0], at), inner*C.long(from), out, inner*C.long(s.Length), t)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_copy_rows(d.ctx, outer, to, move(o.in[0], at), from, o.out, to, t)
+		}}
 	case op.ZeroPad:
 		outer, inner := split(r.Out, s.Axis)
 		width, whole := inner*C.long(r.In[0].Shape[s.Axis]), inner*C.long(s.Size)
 		before := inner * C.long(s.Before)
 		after := whole - before - width
 		bytes := r.Out.DType.Size()
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+		return &kernel{run: func(o operands) {
 			if before > 0 {
-				C.hd_zero_rows(d.ctx, outer, before, out, whole, t)
+				C.call_zero_rows(d.ctx, outer, before, o.out, whole, t)
 			}
-			C.hd_copy_rows(d.ctx, outer, width, in[0], width, move(out, int64(before)*bytes), whole, t)
+			C.call_copy_rows(d.ctx, outer, width, o.in[0], width, move(o.out, int64(before)*bytes), whole, t)
 			if after > 0 {
-				C.hd_zero_rows(d.ctx, outer, after, move(out, int64(before+width)*bytes), whole, t)
+				C.call_zero_rows(d.ctx, outer, after, move(o.out, int64(before+width)*bytes), whole, t)
 			}
-			return nil
-		}}, nil
+		}}
 	case op.Embedding:
-		n := op.Size(r.In[0].Shape)
-		vocabulary, c := r.In[1].Shape[0], channels(r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			if err := checkIDs(in[0], n, vocabulary); err != nil {
-				return err
-			}
-			C.hd_embedding(d.ctx, C.long(n), c, (*C.int32_t)(in[0]), (*C.float)(in[1]), out, t)
-			return nil
-		}}, nil
-	case op.EmbeddingGrad:
-		n, c, from := op.Size(r.In[0].Shape), channels(r.Out), dtype(r.In[1].DType)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			if err := checkIDs(in[0], n, s.Rows); err != nil {
-				return err
-			}
-			C.hd_embedding_grad(d.ctx, C.long(n), C.long(s.Rows), c, (*C.int32_t)(in[0]), in[1], (*C.float)(out), from)
-			return nil
-		}}, nil
+		n, vocabulary, c := op.Size(r.In[0].Shape), r.In[1].Shape[0], channels(r.Out)
+		return &kernel{
+			check: func(o operands) error { return checkIDs(device.Slice[int32](o.in[0], n), vocabulary) },
+			run: func(o operands) {
+				C.call_embedding(d.ctx, C.long(n), c, (*C.int32_t)(o.in[0]), o.float(1), o.out, t)
+			},
+		}
 	case op.TimestepEmbedding:
 		n := op.Size(r.In[0].Shape)
 		host := make([]float32, s.Channels)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			for i, step := range device.Slice[float32](in[0], n) {
+		return &kernel{run: func(o operands) {
+			for i, step := range device.Slice[float32](o.in[0], n) {
 				s.Embed(host, step)
-				row := move(out, int64(i*s.Channels)*r.Out.DType.Size())
-				C.hd_convert(d.ctx, C.long(s.Channels), device.Pointer(&host[0]), C.HD_F32, row, t)
+				row := move(o.out, int64(i*s.Channels)*r.Out.DType.Size())
+				C.call_convert(d.ctx, C.long(s.Channels), device.Pointer(&host[0]), C.HD_F32, row, t)
 			}
-			return nil
-		}}, nil
+		}}
 	}
-	return nil, nil
+	return nil
 }
 
-// weights are the last input of a weighted loss.
-func weights(weighted bool, in []device.Pointer) *C.float {
-	if !weighted {
-		return nil
-	}
-	return (*C.float)(in[len(in)-1])
-}
-
-// split returns the product of the sizes before an axis and behind it.
+// split returns the products of the sizes before and after an axis.
 func split(o device.Operand, axis int) (outer, inner C.long) {
 	return C.long(op.Size(o.Shape[:axis])), C.long(op.Size(o.Shape[axis+1:]))
 }
 
-func (d *Device) compileConcat(r device.Request, s op.Concat) device.Kernel {
+func (d *Device) compileConcat(r device.Request, s op.Concat) *kernel {
 	outer, inner := split(r.Out, s.Axis)
 	whole := inner * C.long(r.Out.Shape[s.Axis])
 	t, bytes := dtype(r.Out.DType), r.Out.DType.Size()
-	return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
+	return &kernel{run: func(o operands) {
 		at := C.long(0)
-		for i, p := range in {
+		for i, p := range o.in {
 			width := inner * C.long(r.In[i].Shape[s.Axis])
-			C.hd_copy_rows(d.ctx, outer, width, p, width, move(out, int64(at)*bytes), whole, t)
+			C.call_copy_rows(d.ctx, outer, width, p, width, move(o.out, int64(at)*bytes), whole, t)
 			at += width
 		}
-		return nil
 	}}
 }
 
-func checkIDs(p device.Pointer, n, vocabulary int) error {
-	for i, id := range device.Slice[int32](p, n) {
+func checkIDs(ids []int32, vocabulary int) error {
+	for i, id := range ids {
 		if id < 0 || int(id) >= vocabulary {
 			return fmt.Errorf("id %d at %d: want one in [0,%d)", id, i, vocabulary)
 		}

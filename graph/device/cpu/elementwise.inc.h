@@ -192,19 +192,19 @@ static void ew_task(void *arg, long task, int thread) {
 
 static void ew_run(const hd_ctx *c, ew_job *j) { hd_pool_for(c->pool, rw_div(j->n, RW_TILE), ew_task, j); }
 
-static void ew_activation(const hd_ctx *c, long n, const void *x, void *y, hd_act act, hd_dtype type) {
+static void activation(const hd_ctx *c, long n, const void *x, void *y, hd_act act, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = x, .y = y, .act = act, .op = EW_ACTIVATION, .type = type});
 }
-static void ew_activation_grad(const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act, hd_dtype type) {
+static void activation_grad(const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = x, .b = dy, .y = dx, .act = act, .op = EW_ACTIVATION_GRAD, .type = type});
 }
-static void ew_add(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
+static void add(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .op = EW_ADD, .type = type});
 }
-static void ew_mul(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
+static void mul(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .op = EW_MUL, .type = type});
 }
-static void ew_scale_add(const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y, hd_dtype type) {
+static void scale_add(const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y, hd_dtype type) {
 	ew_op op = b && beta != 0 ? EW_SCALE_ADD : EW_SCALE;
 	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .alpha = alpha, .beta = beta, .op = op, .type = type});
 }
@@ -232,7 +232,7 @@ static void ew_convert_task(void *arg, long task, int thread) {
 		ew_convert_range(j, i0, i1, HD_BF16, HD_F32);
 }
 
-static void ew_convert(const hd_ctx *c, long n, const void *src, hd_dtype src_type, void *dst, hd_dtype dst_type) {
+static void convert(const hd_ctx *c, long n, const void *src, hd_dtype src_type, void *dst, hd_dtype dst_type) {
 	ew_convert_job j = {n, src, dst, src_type, dst_type};
 	hd_pool_for(c->pool, rw_div(n, RW_TILE), ew_convert_task, &j);
 }
@@ -276,11 +276,11 @@ static void ew_geglu_task(void *arg, long task, int thread) {
 		RW_TYPED(j->type, ew_geglu_rows, j, &t);
 }
 
-static void ew_geglu(const hd_ctx *c, long m, long f, const void *x, void *y, hd_dtype type) {
+static void geglu(const hd_ctx *c, long m, long f, const void *x, void *y, hd_dtype type) {
 	ew_geglu_job j = {.grid = rw_split(m, f), .x = x, .y = y, .type = type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, 1), ew_geglu_task, &j);
 }
-static void ew_geglu_grad(const hd_ctx *c, long m, long f, const void *x, const void *dy, void *dx, hd_dtype type) {
+static void geglu_grad(const hd_ctx *c, long m, long f, const void *x, const void *dy, void *dx, hd_dtype type) {
 	ew_geglu_job j = {.grid = rw_split(m, f), .x = x, .dy = dy, .y = dx, .type = type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, 1), ew_geglu_task, &j);
 }
@@ -315,11 +315,11 @@ static void ew_broadcast_task(void *arg, long task, int thread) {
 		ew_broadcast_rows(j, &t, j->t_type, HD_BF16);
 }
 
-static void ew_add_channels(const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y, hd_dtype type) {
+static void add_channels(const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y, hd_dtype type) {
 	ew_broadcast_job j = {.grid = rw_split(hw, channels), .x = x, .t = t, .y = y, .t_stride = channels, .type = type, .t_type = type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, n), ew_broadcast_task, &j);
 }
-static void ew_add_rows(const hd_ctx *c, long n, long r, const void *x, const float *p, void *y, hd_dtype type) {
+static void add_rows(const hd_ctx *c, long n, long r, const void *x, const float *p, void *y, hd_dtype type) {
 	ew_broadcast_job j = {.grid = rw_split(n, r), .x = x, .t = p, .y = y, .type = type, .t_type = HD_F32};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, 1), ew_broadcast_task, &j);
 }
@@ -389,15 +389,15 @@ static void rw_reduce(const hd_ctx *c, long images, long rows, long cols, const 
 	rw_total(c, images, j.grid.row_blocks, cols, j.partial, y, y_type);
 }
 
-static size_t rw_reduce_hw_workspace(const hd_ctx *c, long n, long hw, long channels) {
+static size_t reduce_hw_workspace(const hd_ctx *c, long n, long hw, long channels) {
 	(void)c;
 	return n * rw_split(hw, channels).row_blocks * channels * sizeof(float);
 }
-static void rw_reduce_hw(const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type, void *ws) {
+static void reduce_hw(const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type, void *ws) {
 	rw_reduce(c, n, hw, channels, x, type, y, type, ws);
 }
-static size_t rw_reduce_batch_workspace(const hd_ctx *c, long n, long r) { return rw_reduce_hw_workspace(c, 1, n, r); }
-static void rw_reduce_batch(const hd_ctx *c, long n, long r, const void *x, float *y, hd_dtype type, void *ws) {
+static size_t reduce_batch_workspace(const hd_ctx *c, long n, long r) { return reduce_hw_workspace(c, 1, n, r); }
+static void reduce_batch(const hd_ctx *c, long n, long r, const void *x, float *y, hd_dtype type, void *ws) {
 	rw_reduce(c, 1, n, r, x, type, y, HD_F32, ws);
 }
 
@@ -434,10 +434,10 @@ static void cp_rows(const hd_ctx *c, long rows, long width, const void *src, lon
 	cp_rows_job j = {rows, rw_max(RW_TILE / width, 1), width * size, lds * size, ldd * size, src, dst};
 	hd_pool_for(c->pool, rw_div(rows, j.row_block), cp_rows_task, &j);
 }
-static void cp_copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd, hd_dtype type) {
+static void copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd, hd_dtype type) {
 	cp_rows(c, rows, width, src, lds, dst, ldd, type);
 }
-static void cp_zero_rows(const hd_ctx *c, long rows, long width, void *dst, long ldd, hd_dtype type) {
+static void zero_rows(const hd_ctx *c, long rows, long width, void *dst, long ldd, hd_dtype type) {
 	cp_rows(c, rows, width, NULL, ldd, dst, ldd, type);
 }
 
@@ -478,7 +478,7 @@ static void cp_upsample_task(void *arg, long task, int thread) {
 		memcpy(y + i * pixel, x + cp_source(i, j->ws, j->w) * pixel, pixel);
 }
 
-static void cp_upsample(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *x, void *y, hd_dtype type) {
+static void upsample_nearest(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *x, void *y, hd_dtype type) {
 	cp_upsample_job j = {hs, ws, h, w, channels, x, y, type};
 	hd_pool_for(c->pool, n * h, cp_upsample_task, &j);
 }
@@ -506,7 +506,7 @@ static void cp_upsample_grad_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, cp_upsample_grad_row, j, task);
 }
 
-static void cp_upsample_grad(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *dy, void *dx,
+static void upsample_nearest_grad(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *dy, void *dx,
                              hd_dtype type) {
 	cp_upsample_job j = {hs, ws, h, w, channels, dy, dx, type};
 	hd_pool_for(c->pool, n * hs, cp_upsample_grad_task, &j);
@@ -515,12 +515,10 @@ static void cp_upsample_grad(const hd_ctx *c, long n, long hs, long ws, long h, 
 // ---- Embeddings
 
 typedef struct {
-	long m, c, row_block, col_block;
+	long m, c, row_block;
 	const int32_t *ids;
 	const float *table;
-	const void *dy;
 	void *y;
-	float *dtable;
 	hd_dtype type;
 } cp_embedding_job;
 
@@ -537,27 +535,8 @@ static void cp_embedding_task(void *arg, long task, int thread) {
 	}
 }
 
-static void cp_embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y, hd_dtype type) {
+static void embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y, hd_dtype type) {
 	cp_embedding_job j = {.m = m, .c = channels, .ids = ids, .table = table, .y = y, .type = type};
 	j.row_block = rw_max(RW_TILE / channels, 1);
 	hd_pool_for(c->pool, rw_div(m, j.row_block), cp_embedding_task, &j);
-}
-
-// All rows, but only some columns: two tasks never add to one element, and the order of additions is that of the rows.
-static void cp_embedding_grad_task(void *arg, long task, int thread) {
-	(void)thread;
-	const cp_embedding_job *j = arg;
-	long c0 = task * j->col_block, c1 = rw_min(c0 + j->col_block, j->c);
-	for (long r = 0; r < j->m; r++) {
-		float *row = j->dtable + j->ids[r] * j->c;
-		for (long i = c0; i < c1; i++)
-			row[i] += ld1(j->dy, r * j->c + i, j->type);
-	}
-}
-
-static void cp_embedding_grad(const hd_ctx *c, long m, long v, long channels, const int32_t *ids, const void *dy, float *dtable,
-                              hd_dtype type) {
-	cp_zero_rows(c, v, channels, dtable, channels, HD_F32);
-	cp_embedding_job j = {.m = m, .c = channels, .col_block = 64, .ids = ids, .dy = dy, .dtable = dtable, .type = type};
-	hd_pool_for(c->pool, rw_div(channels, j.col_block), cp_embedding_grad_task, &j);
 }

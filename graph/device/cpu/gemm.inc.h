@@ -622,7 +622,10 @@ static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, long k, 
 	hd_pool_for(c->pool, j.panels * j.blocks_k, mm_pack_task, &j);
 }
 
-static size_t gemm_packed_bytes(const hd_gemm *g) { return mm_packed_bytes(g->a_type, g->k, g->n); }
+static size_t gemm_packed_bytes(const hd_ctx *c, const hd_gemm *g) {
+	(void)c;
+	return mm_packed_bytes(g->a_type, g->k, g->n);
+}
 
 static void gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float *packed) {
 	mm_right r = {.p = b, .ld = g->ldb, .type = g->b_type, .layout = g->b};
@@ -666,7 +669,7 @@ static void mm_sum_task(void *arg, long task, int thread) {
 		mm_sum_t(j, r0, r1, c0, c1, out, HD_F32);
 }
 
-static void gemm_column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws) {
+static void column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws) {
 	mm_sum_job j = {.m = m, .n = n, .slices = mm_div(m, SUM_SLICE), .chunks = mm_div(n, SUM_COLS), .type = type, .x = x, .out = out, .sums = ws};
 	hd_pool_for(c->pool, j.slices * j.chunks, mm_sum_task, &j);
 	if (j.slices > 1)
@@ -678,7 +681,7 @@ static void gemm_column_sums(const hd_ctx *c, long m, long n, hd_dtype type, con
 		}
 }
 
-static size_t gemm_column_sums_workspace(const hd_ctx *c, long m, long n) {
+static size_t column_sums_workspace(const hd_ctx *c, long m, long n) {
 	(void)c;
 	long slices = mm_div(m, SUM_SLICE);
 	return slices > 1 ? slices * n * sizeof(float) : 0;

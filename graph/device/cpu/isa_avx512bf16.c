@@ -8,16 +8,8 @@
 #define HD_AVX512
 #define HD_AVX512BF16
 #define HD_DOT 1
-#include "simd.h"
-
-#include "math.inc.h"
-
-#include "matmul.inc.h"
-#include "attention.inc.h"
-#include "rowwise.inc.h"
-
-const hd_kernels hd_kernels_avx512bf16 = {
-    .name = "avx512bf16", .native_bf16 = 1, .matmul = MATMUL_KERNELS, .attention = ATTENTION_KERNELS, .rowwise = ROWWISE_KERNELS};
+#define KERNELS hd_kernels_avx512bf16
+#include "kernels.inc.h"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

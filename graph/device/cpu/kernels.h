@@ -1,4 +1,5 @@
-// What the C kernels share: element types, the context that every kernel gets, and the table of kernels of one instruction set.
+// What the C kernels share: element types, the context that every kernel gets, and the table of kernels of one instruction
+// set.
 #ifndef HD_KERNELS_H
 #define HD_KERNELS_H
 
@@ -8,7 +9,7 @@
 
 typedef enum { HD_F32 = 0, HD_BF16 = 1 } hd_dtype;
 
-typedef enum { HD_ACT_NONE = 0, HD_ACT_SILU, HD_ACT_GELU, HD_ACT_QUICK_GELU, HD_ACT_RELU } hd_act; // GELU is the exact one, with erf
+typedef enum { HD_ACT_NONE = 0, HD_ACT_SILU, HD_ACT_GELU, HD_ACT_QUICK_GELU, HD_ACT_RELU } hd_act; // GELU with erf
 
 typedef struct hd_kernels hd_kernels;
 
@@ -21,14 +22,19 @@ typedef struct {
 #include "matmul.h"
 #include "rowwise.h"
 
-// One table an instruction set, filled in by isa_*.c.
+// One table for each instruction set, filled in by isa_*.c.
 struct hd_kernels {
-	const char *name; // "generic", "generic-bf16", "avx2", "avx512", "avx512bf16"
-	int native_bf16;  // products of bfloat16 are of pairs, not of floats
-	hd_matmul_kernels matmul;
-	hd_attention_kernels attention;
-	hd_rowwise_kernels rowwise;
+	int native_bf16; // products of bfloat16 are of pairs, not of floats
+#define KERNEL(result, name, parameters, arguments) result(*name) parameters;
+#include "kernel_list.h"
+#undef KERNEL
 };
+
+// Go can't call through a pointer: call_NAME calls the kernel of the context's instruction set.
+#define KERNEL(result, name, parameters, arguments) \
+	static inline result call_##name parameters { return c->k->name arguments; }
+#include "kernel_list.h"
+#undef KERNEL
 
 extern const hd_kernels hd_kernels_generic, hd_kernels_generic_bf16;
 #if defined(__x86_64__)

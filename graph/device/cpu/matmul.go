@@ -42,18 +42,14 @@ func compileMatmul(d *Device, r device.Request) (device.Kernel, error) {
 		return d.compileConvWeightGrad(r, s), nil
 	case op.SumRows:
 		m, n, t := rows(r.In[0]), channels(r.In[0]), dtype(r.In[0].DType)
-		return &kernel{
-			workspace: int64(C.hd_matmul_column_sums_workspace(d.ctx, m, n)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_matmul_column_sums(d.ctx, m, n, t, in[0], (*C.float)(out), ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_column_sums_workspace(d.ctx, m, n), func(o operands) {
+			C.call_column_sums(d.ctx, m, n, t, o.in[0], o.result(), o.workspace)
+		}), nil
 	}
 	return nil, nil
 }
 
-// pointwise tells whether a convolution is a linear layer over the pixels.
+// pointwise reports whether a convolution is a linear layer over the pixels.
 func pointwise(g op.Geometry) bool {
 	return g.KH == 1 && g.KW == 1 && g.Stride == 1 && g.Pad == (op.Padding{})
 }
@@ -73,14 +69,14 @@ func product(a, out device.Operand, m, n, k C.long) C.hd_gemm {
 	}
 }
 
-// compileProduct is the kernel of in[0] times the weight in[1], with the optional bias and residual behind them.
+// compileProduct is the kernel of in[0] times the weight in[1], with optional bias and residual.
 func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bool) (device.Kernel, error) {
 	k := &packedKernel{device: d}
 	if w := r.In[1].Const; w != nil && !r.LowMemory {
-		n := int64(C.hd_matmul_gemm_packed_bytes(d.ctx, &g))
+		n := int64(C.call_gemm_packed_bytes(d.ctx, &g))
 		var err error
 		k.packed, err = d.pack(packKey{r.In[1].Identity, g.n, g.k, r.In[0].DType, int(g.b), 0}, n, func(p device.Pointer) {
-			C.hd_matmul_gemm_pack(d.ctx, &g, w, (*C.float)(p))
+			C.call_gemm_pack(d.ctx, &g, w, (*C.float)(p))
 		})
 		if err != nil {
 			return nil, err
@@ -88,31 +84,26 @@ func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bo
 		g.b = C.HD_PACKED
 		k.algorithm = "packed"
 	}
-	k.workspace = int64(C.hd_matmul_gemm_workspace(d.ctx, &g))
-	k.run = func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-		b, res := epilogue(in, bias, residual)
-		w := in[1]
+	k.workspace = int64(C.call_gemm_workspace(d.ctx, &g))
+	k.run = func(o operands) {
+		w := o.in[1]
 		if k.packed != nil {
 			w = k.packed.Ptr
 		}
-		C.hd_matmul_gemm(d.ctx, &g, in[0], w, b, res, out, ws)
-		return nil
+		C.call_gemm(d.ctx, &g, o.in[0], w, o.bias(bias), o.last(residual), o.out, o.workspace)
 	}
 	return k, nil
 }
 
-// epilogue picks the bias and the residual from x, weight, [bias], [residual].
-func epilogue(in []device.Pointer, bias, residual bool) (b, res *C.float) {
-	if bias {
-		b = (*C.float)(in[2])
+// bias is the optional third input; nil if it isn't there.
+func (o operands) bias(there bool) *C.float {
+	if !there {
+		return nil
 	}
-	if residual {
-		res = (*C.float)(in[len(in)-1])
-	}
-	return b, res
+	return o.float(2)
 }
 
-// compileWeightGrad is aᵀ·b for inputs number i, a [rows,M], and j, b [rows,N] → [M,N].
+// compileWeightGrad is aᵀ·b of the inputs a [rows,M], number i, and b [rows,N], number j: [M,N].
 func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
 	a, b := r.In[i], r.In[j]
 	m, n := channels(a), channels(b)
@@ -120,13 +111,9 @@ func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
 		m: m, n: n, k: rows(a), lda: m, ldb: n, ldc: n, ldr: n, a: C.HD_COLUMNS, b: C.HD_ROWS,
 		a_type: dtype(a.DType), b_type: dtype(b.DType), c_type: dtype(r.Out.DType),
 	}
-	return &kernel{
-		workspace: int64(C.hd_matmul_gemm_workspace(d.ctx, &g)),
-		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-			C.hd_matmul_gemm(d.ctx, &g, in[i], in[j], nil, nil, out, ws)
-			return nil
-		},
-	}
+	return scratch(C.call_gemm_workspace(d.ctx, &g), func(o operands) {
+		C.call_gemm(d.ctx, &g, o.in[i], o.in[j], nil, nil, o.out, o.workspace)
+	})
 }
 
 // geometry describes a convolution over an image of h×w pixels; in is the type of what is multiplied.
@@ -161,27 +148,26 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
 	k := &packedKernel{device: d}
 	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD)
-	bytes := int64(C.hd_matmul_conv_packed_bytes(d.ctx, &v))
+	bytes := int64(C.call_conv_packed_bytes(d.ctx, &v))
 	pack := w.Const != nil && !r.LowMemory && bytes > 0
 	if pack {
 		var err error
 		k.packed, err = d.pack(packKey{w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED), 1 + int(v.algorithm)},
 			bytes, func(p device.Pointer) {
-				C.hd_matmul_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
+				C.call_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
 			})
 		if err != nil {
 			return nil, err
 		}
 	}
-	k.workspace = int64(C.hd_matmul_conv_workspace(d.ctx, &v, flag(pack)))
-	k.run = func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-		b, res := epilogue(in, s.Bias, s.Residual)
-		weight, packed := in[1], device.Pointer(nil)
+	k.workspace = int64(C.call_conv_workspace(d.ctx, &v, flag(pack)))
+	k.run = func(o operands) {
+		weight, packed := o.in[1], device.Pointer(nil)
 		if k.packed != nil {
 			weight, packed = nil, k.packed.Ptr
 		}
-		C.hd_matmul_conv(d.ctx, &v, in[0], (*C.float)(weight), (*C.float)(packed), b, res, out, ws)
-		return nil
+		C.call_conv(d.ctx, &v, o.in[0], (*C.float)(weight), (*C.float)(packed), o.bias(s.Bias), o.last(s.Residual),
+			o.out, o.workspace)
 	}
 	return k, nil
 }
@@ -189,28 +175,21 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 func (d *Device) compileConvDataGrad(r device.Request, s op.ConvDataGrad) device.Kernel {
 	dx, w := r.Out.Shape, r.In[1].Shape
 	v := geometry(s.Geometry, dx[0], dx[1], dx[2], dx[3], w[3], r.In[0].DType, r.Out.DType)
-	name := d.choose(&v, C.HD_CONV_DATA_GRAD)
-	return &kernel{
-		algorithm: name,
-		workspace: int64(C.hd_matmul_conv_data_grad_workspace(d.ctx, &v)),
-		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-			_, res := epilogue(in, false, s.Residual)
-			C.hd_matmul_conv_data_grad(d.ctx, &v, in[0], (*C.float)(in[1]), res, out, ws)
-			return nil
-		},
+	k := &kernel{algorithm: d.choose(&v, C.HD_CONV_DATA_GRAD)}
+	k.workspace = int64(C.call_conv_data_grad_workspace(d.ctx, &v))
+	k.run = func(o operands) {
+		C.call_conv_data_grad(d.ctx, &v, o.in[0], o.float(1), o.last(s.Residual), o.out, o.workspace)
 	}
+	return k
 }
 
 func (d *Device) compileConvWeightGrad(r device.Request, s op.ConvWeightGrad) device.Kernel {
 	x := r.In[0].Shape
 	v := geometry(s.Geometry, x[0], x[1], x[2], x[3], r.Out.Shape[3], r.In[0].DType, r.Out.DType)
-	name := d.choose(&v, C.HD_CONV_WEIGHT_GRAD)
-	return &kernel{
-		algorithm: name,
-		workspace: int64(C.hd_matmul_conv_weight_grad_workspace(d.ctx, &v)),
-		run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-			C.hd_matmul_conv_weight_grad(d.ctx, &v, in[0], in[1], (*C.float)(out), ws)
-			return nil
-		},
+	k := &kernel{algorithm: d.choose(&v, C.HD_CONV_WEIGHT_GRAD)}
+	k.workspace = int64(C.call_conv_weight_grad_workspace(d.ctx, &v))
+	k.run = func(o operands) {
+		C.call_conv_weight_grad(d.ctx, &v, o.in[0], o.in[1], o.result(), o.workspace)
 	}
+	return k
 }

@@ -8,77 +8,49 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compileNorm(d *Device, r device.Request) (device.Kernel, error) {
+func compileNorm(d *Device, r device.Request) *kernel {
 	switch s := r.Spec.(type) {
 	case op.GroupNormStats:
 		g := groupNorm(r.In[0], s.Groups, false, r.Out)
 		g.eps = C.float(s.Eps)
-		return &kernel{
-			workspace: int64(C.hd_group_norm_stats_workspace(d.ctx, &g)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_group_norm_stats(d.ctx, &g, (*C.float)(in[0]), (*C.float)(out), ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_group_norm_stats_workspace(d.ctx, &g), func(o operands) {
+			C.call_group_norm_stats(d.ctx, &g, o.float(0), o.result(), o.workspace)
+		})
 	case op.GroupNorm:
 		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_group_norm(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_group_norm(d.ctx, &g, o.float(0), o.float(1), o.float(2), o.float(3), o.out)
+		}}
 	case op.GroupNormGradSums:
 		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.In[4])
-		return &kernel{
-			workspace: int64(C.hd_group_norm_grad_sums_workspace(d.ctx, &g)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_group_norm_grad_sums(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(out), ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_group_norm_grad_sums_workspace(d.ctx, &g), func(o operands) {
+			C.call_group_norm_grad_sums(
+				d.ctx, &g, o.float(0), o.float(1), o.float(2), o.float(3), o.in[4], o.result(), o.workspace)
+		})
 	case op.GroupNormGradInput:
 		g := groupNorm(r.In[0], s.Groups, s.SiLU, r.In[4])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_group_norm_grad_input(d.ctx, &g, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), in[4], (*C.float)(in[5]), (*C.float)(out))
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_group_norm_grad_input(
+				d.ctx, &g, o.float(0), o.float(1), o.float(2), o.float(3), o.in[4], o.float(5), o.result())
+		}}
 	case op.LayerNorm:
 		l := layerNorm(r.In[0], s.Eps, r.Out)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_layer_norm(d.ctx, &l, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_layer_norm(d.ctx, &l, o.float(0), o.float(1), o.float(2), o.out) }}
 	case op.LayerNormGradInput:
 		l := layerNorm(r.In[0], s.Eps, r.In[2])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_layer_norm_grad_input(d.ctx, &l, (*C.float)(in[0]), (*C.float)(in[1]), in[2], (*C.float)(out))
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) {
+			C.call_layer_norm_grad_input(d.ctx, &l, o.float(0), o.float(1), o.in[2], o.result())
+		}}
 	case op.LayerNormGradParams:
 		l := layerNorm(r.In[0], s.Eps, r.In[1])
-		return &kernel{
-			workspace: int64(C.hd_layer_norm_grad_params_workspace(d.ctx, &l)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_layer_norm_grad_params(d.ctx, &l, (*C.float)(in[0]), in[1], (*C.float)(out), ws)
-				return nil
-			},
-		}, nil
-	case op.Softmax:
-		m, n, t := rows(r.Out), channels(r.Out), dtype(r.Out.DType)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_softmax(d.ctx, m, n, in[0], out, t)
-			return nil
-		}}, nil
-	case op.SoftmaxGrad:
-		m, n, t := rows(r.Out), channels(r.Out), dtype(r.Out.DType)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_softmax_grad(d.ctx, m, n, in[0], in[1], out, t)
-			return nil
-		}}, nil
+		return scratch(C.call_layer_norm_grad_params_workspace(d.ctx, &l), func(o operands) {
+			C.call_layer_norm_grad_params(d.ctx, &l, o.float(0), o.in[1], o.result(), o.workspace)
+		})
 	}
-	return nil, nil
+	return nil
 }
 
-// samples, pixels and channels of x [N,…,C].
+// samples and pixels count those of x [N,…,C].
 func samples(x device.Operand) C.long { return C.long(x.Shape[0]) }
 func pixels(x device.Operand) C.long  { return rows(x) / samples(x) }
 

@@ -1,4 +1,4 @@
-// Normalisation: group and layer normalisation with their gradients, softmax.
+// Normalisation: group and layer normalisation with their gradients.
 
 // ---- Group normalisation
 
@@ -32,7 +32,7 @@ static rw_grid gn_stats_grid(const hd_group_norm_shape *s) {
 	return g;
 }
 
-static size_t gn_stats_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
+static size_t group_norm_stats_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
 	return 2 * s->n * gn_stats_grid(s).row_blocks * s->groups * sizeof(double) + 3 * hd_pool_threads(c->pool) * s->c * sizeof(float);
 }
 
@@ -101,7 +101,7 @@ static void gn_merge_task(void *arg, long task, int thread) {
 	stats[1] = (float)(1 / sqrt(fmax(deviation, 0) / total + j->eps));
 }
 
-static void gn_stats(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws) {
+static void group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, float *stats, void *ws) {
 	gn_job j = gn_new(s);
 	j.grid = gn_stats_grid(s);
 	j.x = x;
@@ -213,19 +213,19 @@ static void gn_task(void *arg, long task, int thread) {
 		RW_TYPED(j->type, gn_tile, j, &t, HD_ACT_NONE);
 }
 
-static void gn_forward(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+static void group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                        const float *beta, void *y) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.y = y;
 	hd_pool_for(c->pool, rw_tiles(&j.grid, s->n), gn_task, &j);
 }
 
-static size_t gn_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
+static size_t group_norm_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
 	(void)c;
 	return 2 * s->n * rw_split(s->hw, s->c).row_blocks * s->c * sizeof(float);
 }
 
-static void gn_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+static void group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                          const float *beta, const void *dy, float *sums, void *ws) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.partial = ws;
@@ -233,7 +233,7 @@ static void gn_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const fl
 	rw_total(c, s->n, j.grid.row_blocks, 2 * s->c, j.partial, sums, HD_F32);
 }
 
-static void gn_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
+static void group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
                           const float *beta, const void *dy, const float *sums, float *dx) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.sums = sums, j.y = dx;
@@ -355,13 +355,13 @@ static void ln_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, ln_rows, j, r0, r1);
 }
 
-static void ln_forward(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y) {
+static void layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.beta = beta, j.y = y;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
 }
 
-static void ln_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx) {
+static void layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.dy = dy, j.y = dx;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
@@ -370,80 +370,16 @@ static void ln_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const f
 // Rows whose sums are in float32; few enough that a task is small, many enough that the partial sums are.
 INLINE long ln_params_block(const hd_layer_norm_shape *s) { return rw_min(rw_max(2 * RW_TILE / s->c, 16), RW_ROWS); }
 
-static size_t ln_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shape *s) {
+static size_t layer_norm_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shape *s) {
 	(void)c;
 	return 2 * rw_div(s->m, ln_params_block(s)) * s->c * sizeof(float);
 }
 
-static void ln_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws) {
+static void layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws) {
 	ln_job j = ln_new(s);
 	j.row_block = ln_params_block(s);
 	j.x = x, j.dy = dy, j.partial = ws;
 	long blocks = rw_div(j.m, j.row_block);
 	hd_pool_for(c->pool, blocks, ln_task, &j);
 	rw_total(c, 1, blocks, 2 * j.c, j.partial, sums, HD_F32);
-}
-
-// ---- Softmax
-
-typedef struct {
-	long m, n, row_block;
-	const void *x, *dy; // the gradient takes the softmax as x
-	void *y;
-	hd_dtype type;
-} sm_job;
-
-INLINE void sm_forward_rows(const sm_job *j, long r0, long r1, hd_dtype type) {
-	for (long at = r0 * j->n; at < r1 * j->n; at += j->n) {
-		vf top = bc(ld1(j->x, at, type)), sum = bc(0);
-		float max = top[0], rest = 0;
-		long i = 0;
-		for (; i + VL <= j->n; i += VL)
-			top = vmaxf(top, ldt(j->x, at + i, type));
-		for (; i < j->n; i++)
-			max = fmaxf(max, ld1(j->x, at + i, type));
-		for (int k = 0; k < VL; k++)
-			max = fmaxf(max, top[k]);
-		for (i = 0; i + VL <= j->n; i += VL)
-			sum += vexp(ldt(j->x, at + i, type) - max);
-		if (i < j->n) {
-			vf e = vexp(rw_ld(j->x, at + i, j->n - i, type) - max);
-			for (long k = 0; k < j->n - i; k++)
-				rest += e[k];
-		}
-		float inverse = 1 / (vsum(sum) + rest);
-		RW_RANGE(i, n, 0, j->n, rw_st(j->y, at + i, vexp(rw_ld(j->x, at + i, n, type) - max) * inverse, n, type));
-	}
-}
-
-INLINE void sm_grad_rows(const sm_job *j, long r0, long r1, hd_dtype type) {
-	for (long at = r0 * j->n; at < r1 * j->n; at += j->n) {
-		vf sum = bc(0);
-		RW_RANGE(i, n, 0, j->n, sum += rw_ld(j->x, at + i, n, type) * rw_ld(j->dy, at + i, n, type));
-		float dot = vsum(sum);
-		RW_RANGE(i, n, 0, j->n, rw_st(j->y, at + i, rw_ld(j->x, at + i, n, type) * (rw_ld(j->dy, at + i, n, type) - dot), n, type));
-	}
-}
-
-INLINE void sm_rows(const sm_job *j, long r0, long r1, hd_dtype type) {
-	if (j->dy)
-		sm_grad_rows(j, r0, r1, type);
-	else
-		sm_forward_rows(j, r0, r1, type);
-}
-
-static void sm_task(void *arg, long task, int thread) {
-	(void)thread;
-	const sm_job *j = arg;
-	long r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->m);
-	RW_TYPED(j->type, sm_rows, j, r0, r1);
-}
-
-static void sm_run(const hd_ctx *c, long m, long n, const void *x, const void *dy, void *y, hd_dtype type) {
-	sm_job j = {m, n, rw_max(RW_TILE / n, 1), x, dy, y, type};
-	hd_pool_for(c->pool, rw_div(m, j.row_block), sm_task, &j);
-}
-static void sm_forward(const hd_ctx *c, long m, long n, const void *x, void *y, hd_dtype type) { sm_run(c, m, n, x, NULL, y, type); }
-static void sm_grad(const hd_ctx *c, long m, long n, const void *y, const void *dy, void *dx, hd_dtype type) {
-	sm_run(c, m, n, y, dy, dx, type);
 }

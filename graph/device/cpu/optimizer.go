@@ -12,59 +12,51 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compileOptimizer(d *Device, r device.Request) (device.Kernel, error) {
+func compileOptimizer(d *Device, r device.Request) *kernel {
 	switch s := r.Spec.(type) {
 	case op.Accumulate:
 		n := C.long(op.Size(r.Out.Shape))
-		return &kernel{run: func(total device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_scale_add(d.ctx, n, 1, in[1], C.float(*(*float32)(in[2])), in[0], total, C.HD_F32)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_scale_add(d.ctx, n, 1, o.in[1], *o.float(2), o.in[0], o.out, C.HD_F32) }}
 	case op.AdamW:
 		n := C.long(op.Size(r.Out.Shape))
-		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			h := device.Slice[float32](in[4], 7)
+		return &kernel{run: func(o operands) {
+			h := device.Slice[float32](o.in[4], 7)
 			step := C.hd_adamw_step{
-				lr: C.double(h[0]), beta1: 1 - C.double(h[1]), beta2: 1 - C.double(h[2]), eps: C.double(h[3]), weight_decay: C.double(h[4]),
+				lr: C.double(h[0]), beta1: 1 - C.double(h[1]), beta2: 1 - C.double(h[2]), eps: C.double(h[3]),
+				weight_decay:     C.double(h[4]),
 				bias_correction1: C.double(h[5]), bias_correction2_sqrt: C.double(h[6]), grad_scale: 1,
 			}
 			if s.Scaled {
-				step.grad_scale = C.double(*(*float32)(in[5]))
+				step.grad_scale = C.double(*o.float(5))
 			}
-			C.hd_adamw(d.ctx, n, &step, (*C.float)(in[0]), (*C.float)(in[1]), (*C.float)(in[2]), (*C.float)(in[3]), nil)
-			return nil
-		}}, nil
+			C.call_adamw(d.ctx, n, &step, o.float(0), o.float(1), o.float(2), o.float(3))
+		}}
 	case op.MovingAverage:
-		return &kernel{run: func(_ device.Pointer, in []device.Pointer, _ device.Pointer) error {
+		return &kernel{run: func(o operands) {
 			n := op.Size(r.Out.Shape)
-			d.movingAverage(device.Slice[float32](in[0], n), device.Slice[float32](in[1], n), *(*float32)(in[2]))
-			return nil
-		}}, nil
+			d.movingAverage(device.Slice[float32](o.in[0], n), device.Slice[float32](o.in[1], n), *(*float32)(o.in[2]))
+		}}
 	case op.GlobalNorm:
 		var workspace int64
 		for _, x := range r.In {
-			workspace = max(workspace, int64(C.hd_sum_squares_workspace(d.ctx, C.long(op.Size(x.Shape)))))
+			workspace = max(workspace, int64(C.call_sum_squares_workspace(d.ctx, C.long(op.Size(x.Shape)))))
 		}
-		return &kernel{workspace: workspace, run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
+		return &kernel{workspace: workspace, run: func(o operands) {
 			var total C.double
-			for i, x := range in {
+			for i, x := range o.in {
 				var sum C.double
-				C.hd_sum_squares(d.ctx, C.long(op.Size(r.In[i].Shape)), (*C.float)(x), &sum, ws)
+				C.call_sum_squares(d.ctx, C.long(op.Size(r.In[i].Shape)), (*C.float)(x), &sum, o.workspace)
 				total += sum
 			}
-			*(*float32)(out) = float32(math.Sqrt(float64(total)))
-			return nil
-		}}, nil
+			*o.result() = C.float(math.Sqrt(float64(total)))
+		}}
 	case op.ClipScale:
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			*(*float32)(out) = s.Factor(*(*float32)(in[0]))
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { *o.result() = C.float(s.Factor(float32(*o.float(0)))) }}
 	}
-	return nil, nil
+	return nil
 }
 
-// movingAverage is in Go, for a C compiler may round product and difference at once where the processor can. Memory is the limit here.
+// movingAverage is in Go: a C compiler may fuse product and difference, which rounds once. Memory is the limit here.
 func (d *Device) movingAverage(average, p []float32, weight float32) {
 	const stretch = 1 << 18 // of a goroutine at a time
 	jobs := (len(average) + stretch - 1) / stretch

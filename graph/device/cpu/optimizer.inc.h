@@ -49,12 +49,12 @@ static void opt_mse_task(void *arg, long task, int thread) {
 		RW_TYPED(j->type, opt_mse_grad_range, j, row * j->r + i0, row * j->r + i1, j->scale * (j->weights ? j->weights[row] : 1));
 }
 
-static size_t opt_mse_workspace(const hd_ctx *c, long n, long r) {
+static size_t mse_workspace(const hd_ctx *c, long n, long r) {
 	(void)c;
 	return n * rw_div(r, RW_TILE) * sizeof(double);
 }
 
-static void opt_mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float *loss, hd_dtype type,
+static void mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float *loss, hd_dtype type,
                     void *ws) {
 	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .partial = ws, .type = type};
 	hd_pool_for(c->pool, n * j.blocks, opt_mse_task, &j);
@@ -64,7 +64,7 @@ static void opt_mse(const hd_ctx *c, long n, long r, const void *pred, const voi
 	*loss = (float)(sum / ((double)n * r));
 }
 
-static void opt_mse_grad(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float dloss,
+static void mse_grad(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float dloss,
                          void *dpred, hd_dtype type) {
 	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .weights = weights, .type = type};
 	j.dpred = dpred;
@@ -96,12 +96,12 @@ static void opt_squares_task(void *arg, long task, int thread) {
 	j->partial[task] = opt_vsum((s[0] + s[1]) + (s[2] + s[3])) + rest;
 }
 
-static size_t opt_sum_squares_workspace(const hd_ctx *c, long n) {
+static size_t sum_squares_workspace(const hd_ctx *c, long n) {
 	(void)c;
 	return rw_div(n, RW_TILE) * sizeof(double);
 }
 
-static void opt_sum_squares(const hd_ctx *c, long n, const float *x, double *sum, void *ws) {
+static void sum_squares(const hd_ctx *c, long n, const float *x, double *sum, void *ws) {
 	opt_squares_job j = {n, x, ws};
 	hd_pool_for(c->pool, rw_div(n, RW_TILE), opt_squares_task, &j);
 	*sum = 0;
@@ -113,12 +113,15 @@ static void opt_sum_squares(const hd_ctx *c, long n, const float *x, double *sum
 
 typedef struct {
 	long n;
-	float decay, beta2, grad_weight, square_weight, step, correction, eps, grad_scale, ema_weight;
-	float *p, *m, *v, *ema;
+	float decay, beta2, grad_weight, square_weight, step, correction, eps, grad_scale;
+	float *p, *m, *v;
 	const float *g;
 } opt_adamw_job;
 
-INLINE void opt_adamw_range(const opt_adamw_job *j, long i0, long i1, const int averaged) {
+static void opt_adamw_task(void *arg, long task, int thread) {
+	(void)thread;
+	const opt_adamw_job *j = arg;
+	long i0 = task * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->n);
 	RW_RANGE(i, n, i0, i1, {
 		vf g = rw_ld(j->g, i, n, HD_F32) * j->grad_scale, p = rw_ld(j->p, i, n, HD_F32) * j->decay;
 		vf m = rw_ld(j->m, i, n, HD_F32), v = rw_ld(j->v, i, n, HD_F32) * j->beta2;
@@ -128,25 +131,11 @@ INLINE void opt_adamw_range(const opt_adamw_job *j, long i0, long i1, const int 
 		rw_st(j->p, i, p, n, HD_F32);
 		rw_st(j->m, i, m, n, HD_F32);
 		rw_st(j->v, i, v, n, HD_F32);
-		if (averaged) {
-			vf e = rw_ld(j->ema, i, n, HD_F32);
-			rw_st(j->ema, i, e - j->ema_weight * (e - p), n, HD_F32);
-		}
 	});
 }
 
-static void opt_adamw_task(void *arg, long task, int thread) {
-	(void)thread;
-	const opt_adamw_job *j = arg;
-	long i0 = task * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->n);
-	if (j->ema)
-		opt_adamw_range(j, i0, i1, 1);
-	else
-		opt_adamw_range(j, i0, i1, 0);
-}
-
-static void opt_adamw(const hd_ctx *c, long n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v, float *ema) {
-	opt_adamw_job j = {.n = n, .p = p, .g = g, .m = m, .v = v, .ema = ema};
+static void adamw(const hd_ctx *c, long n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v) {
+	opt_adamw_job j = {.n = n, .p = p, .g = g, .m = m, .v = v};
 	j.decay = (float)(1 - h->lr * h->weight_decay);
 	j.grad_weight = (float)(1 - h->beta1);
 	j.beta2 = (float)h->beta2;
@@ -155,6 +144,5 @@ static void opt_adamw(const hd_ctx *c, long n, const hd_adamw_step *h, float *p,
 	j.correction = (float)h->bias_correction2_sqrt;
 	j.eps = (float)h->eps;
 	j.grad_scale = (float)h->grad_scale;
-	j.ema_weight = (float)(1 - h->ema_decay);
 	hd_pool_for(c->pool, rw_div(n, RW_TILE), opt_adamw_task, &j);
 }

@@ -10,39 +10,17 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compilePooling(d *Device, r device.Request) (device.Kernel, error) {
+func compilePooling(d *Device, r device.Request) *kernel {
 	switch s := r.Spec.(type) {
 	case op.MaxPool2D:
 		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_max_pool(d.ctx, &w, in[0], out)
-			return nil
-		}}, nil
-	case op.MaxPool2DGrad:
-		w := windows(s.Geometry, r.Out.Shape, r.Out.DType)
-		return &kernel{
-			workspace: int64(C.hd_max_pool_grad_workspace(d.ctx, &w)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_max_pool_grad(d.ctx, &w, in[0], in[1], out, ws)
-				return nil
-			},
-		}, nil
+		return &kernel{run: func(o operands) { C.call_max_pool(d.ctx, &w, o.in[0], o.out) }}
 	case op.AvgPool2D:
 		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
 		w.count_padding = flag(s.CountIncludePad)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_avg_pool(d.ctx, &w, in[0], out)
-			return nil
-		}}, nil
-	case op.AvgPool2DGrad:
-		w := windows(s.Geometry, r.Out.Shape, r.Out.DType)
-		w.count_padding = flag(s.CountIncludePad)
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_avg_pool_grad(d.ctx, &w, in[0], out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_avg_pool(d.ctx, &w, o.in[0], o.out) }}
 	}
-	return nil, nil
+	return nil
 }
 
 // windows describes how windows walk over x [N,H,W,C].

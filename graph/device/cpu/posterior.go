@@ -8,37 +8,24 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-func compilePosterior(d *Device, r device.Request) (device.Kernel, error) {
+func compilePosterior(d *Device, r device.Request) *kernel {
 	switch r.Spec.(type) {
 	case op.PosteriorSample:
 		p := posterior(r.In[0])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_posterior_sample(d.ctx, &p, in[0], in[1], out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_posterior_sample(d.ctx, &p, o.in[0], o.in[1], o.out) }}
 	case op.PosteriorSampleGrad:
 		p := posterior(r.In[0])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_posterior_sample_grad(d.ctx, &p, in[0], in[1], in[2], out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_posterior_sample_grad(d.ctx, &p, o.in[0], o.in[1], o.in[2], o.out) }}
 	case op.KLDivergence:
 		p := posterior(r.In[0])
-		return &kernel{
-			workspace: int64(C.hd_posterior_kl_workspace(d.ctx, &p)),
-			run: func(out device.Pointer, in []device.Pointer, ws device.Pointer) error {
-				C.hd_posterior_kl(d.ctx, &p, in[0], (*C.float)(out), ws)
-				return nil
-			},
-		}, nil
+		return scratch(C.call_posterior_kl_workspace(d.ctx, &p), func(o operands) {
+			C.call_posterior_kl(d.ctx, &p, o.in[0], o.result(), o.workspace)
+		})
 	case op.KLDivergenceGrad:
 		p := posterior(r.In[0])
-		return &kernel{run: func(out device.Pointer, in []device.Pointer, _ device.Pointer) error {
-			C.hd_posterior_kl_grad(d.ctx, &p, in[0], *(*C.float)(in[1]), out)
-			return nil
-		}}, nil
+		return &kernel{run: func(o operands) { C.call_posterior_kl_grad(d.ctx, &p, o.in[0], *o.float(1), o.out) }}
 	}
-	return nil, nil
+	return nil
 }
 
 // posterior describes moments [N,…,2C].

@@ -71,15 +71,15 @@ static void po_run(const hd_ctx *c, po_job j) {
 	hd_pool_for(c->pool, po_tasks(j.p), po_task, &j);
 }
 
-static void po_sample(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, void *y) {
+static void posterior_sample(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, void *y) {
 	po_run(c, (po_job){.p = p, .moments = moments, .noise = noise, .y = y, .op = PO_SAMPLE});
 }
 
-static void po_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy, void *dmoments) {
+static void posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy, void *dmoments) {
 	po_run(c, (po_job){.p = p, .moments = moments, .noise = noise, .dy = dy, .y = dmoments, .op = PO_SAMPLE_GRAD});
 }
 
-static void po_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws) {
+static void posterior_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws) {
 	double *partial = ws, sum = 0;
 	po_run(c, (po_job){.p = p, .moments = moments, .partial = partial, .op = PO_KL});
 	for (long i = 0; i < po_tasks(p); i++)
@@ -87,11 +87,11 @@ static void po_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, f
 	*kl = (float)(sum / p->n);
 }
 
-static size_t po_kl_workspace(const hd_ctx *c, const hd_posterior *p) {
+static size_t posterior_kl_workspace(const hd_ctx *c, const hd_posterior *p) {
 	(void)c;
 	return po_tasks(p) * sizeof(double);
 }
 
-static void po_kl_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, float dkl, void *dmoments) {
+static void posterior_kl_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, float dkl, void *dmoments) {
 	po_run(c, (po_job){.p = p, .moments = moments, .y = dmoments, .scale = dkl / p->n, .op = PO_KL_GRAD});
 }
