@@ -3,7 +3,6 @@ package graph
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"gorgonia.org/gorgonia"
@@ -20,7 +19,7 @@ func Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) (gorgonia.Nodes, erro
 	if !loss.IsScalar() {
 		return nil, fmt.Errorf("gradients: the loss has shape %v, want a scalar", []int(loss.Shape()))
 	}
-	if err := check(gorgonia.Nodes{loss}, wrt); err != nil {
+	if err := check(loss, wrt); err != nil {
 		return nil, err
 	}
 	grads, err := gorgonia.Grad(loss, wrt...)
@@ -30,37 +29,13 @@ func Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) (gorgonia.Nodes, erro
 	return grads, nil
 }
 
-// Backward returns the gradients of wrt when those of outputs are given: the vector-Jacobian product. seeds have the
-// outputs' shapes.
-func Backward(outputs, seeds, wrt gorgonia.Nodes) (gorgonia.Nodes, error) {
-	if len(outputs) != len(seeds) {
-		return nil, fmt.Errorf("gradients: %d outputs, %d seeds", len(outputs), len(seeds))
-	}
-	for i, n := range outputs {
-		if n == nil || seeds[i] == nil {
-			return nil, fmt.Errorf("gradients: output or seed %d is nil: was the scope's error checked?", i)
-		}
-		if !slices.Equal(n.Shape(), seeds[i].Shape()) {
-			return nil, fmt.Errorf("gradients: seed %s has shape %v, want %v", seeds[i].Name(), []int(seeds[i].Shape()), []int(n.Shape()))
-		}
-	}
-	if err := check(outputs, wrt); err != nil {
-		return nil, err
-	}
-	grads, err := gorgonia.Backpropagate(outputs, seeds, wrt)
-	if err != nil {
-		return nil, fmt.Errorf("gradients: %w", err)
-	}
-	return grads, nil
-}
-
 // check refuses what Gorgonia would fail on without a name, or silently get wrong.
-func check(outputs, wrt gorgonia.Nodes) error {
+func check(loss *gorgonia.Node, wrt gorgonia.Nodes) error {
 	if len(wrt) == 0 {
 		return errors.New("gradients: with respect to nothing")
 	}
 	reached := map[*gorgonia.Node]bool{}
-	for stack := append(gorgonia.Nodes(nil), outputs...); len(stack) > 0; {
+	for stack := (gorgonia.Nodes{loss}); len(stack) > 0; {
 		n := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		if reached[n] {

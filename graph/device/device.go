@@ -180,7 +180,7 @@ func Unsupported(device string, r Request) error {
 	for i, o := range r.In {
 		types[i] = o.DType
 	}
-	return fmt.Errorf("%s of %v to %v on %s: %w", r.Spec.Name(), types, r.Out.DType, device, ErrUnsupported)
+	return fmt.Errorf("%s of %v to %v on %s: %w", op.Name(r.Spec), types, r.Out.DType, device, ErrUnsupported)
 }
 
 // Slice views n elements at an address of the process's memory.

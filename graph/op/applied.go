@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -28,7 +29,7 @@ type Applied struct {
 
 var _ gorgonia.SDOp = (*Applied)(nil)
 
-// Of returns the Applied behind a node, nil for leaves and for Gorgonia's own operations.
+// Of returns the operation of a node, nil for leaves and for Gorgonia's own operations.
 func Of(n *gorgonia.Node) *Applied {
 	a, _ := n.Op().(*Applied)
 	return a
@@ -49,20 +50,18 @@ func Children(n *gorgonia.Node) gorgonia.Nodes {
 
 // Place names the node in errors and reports: "unet: mid_block: Conv2D".
 func (a *Applied) Place() string {
-	p := a.Scope + ": " + a.Name()
+	p := a.Scope + ": " + Name(a.Spec)
 	if a.Backward {
 		p += " (backward)"
 	}
 	return p
 }
 
-// Arity returns the number of inputs.
 func (a *Applied) Arity() int { return len(a.types) - 1 }
 
 // Type returns the operation's type, a fresh value each time: Gorgonia gives it back to a pool.
 func (a *Applied) Type() hm.Type { return hm.NewFnType(append([]hm.Type(nil), a.types...)...) }
 
-// InferShape returns the output's shape.
 func (a *Applied) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	shapes, err := gorgonia.DimSizersToShapes(in)
 	if err != nil {
@@ -71,20 +70,20 @@ func (a *Applied) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return a.Infer(shapes)
 }
 
-// Do is not how our operations run.
+// Do fails: our operations run in a program of graph/vm.
 func (a *Applied) Do(...gorgonia.Value) (gorgonia.Value, error) {
 	return nil, fmt.Errorf("%s: run the graph with graph/vm, not with a Gorgonia machine", a.Place())
 }
 
-// DiffWRT tells for each input whether a gradient flows to it.
+// DiffWRT reports for each input whether a gradient flows to it.
 func (a *Applied) DiffWRT(n int) []bool {
-	if d, ok := a.Spec.(Differentiable); ok {
+	if d, ok := a.Spec.(PartlyDifferentiable); ok {
 		return d.Diff(n)
 	}
-	return make([]bool, n)
+	_, differentiable := a.Spec.(Differentiable)
+	return slices.Repeat([]bool{differentiable}, n)
 }
 
-// SymDiff returns the gradients with respect to the inputs.
 func (a *Applied) SymDiff(in gorgonia.Nodes, out, dy *gorgonia.Node) (gorgonia.Nodes, error) {
 	d, ok := a.Spec.(Differentiable)
 	if !ok {
@@ -98,24 +97,16 @@ func (a *Applied) SymDiff(in gorgonia.Nodes, out, dy *gorgonia.Node) (gorgonia.N
 	return grads, nil
 }
 
-// ReturnsPtr is true: outputs are tensors.
-func (a *Applied) ReturnsPtr() bool { return true }
+// The rest of gorgonia.Op. In-place reuse is planned by graph/vm.
+func (a *Applied) ReturnsPtr() bool      { return true }
+func (a *Applied) CallsExtern() bool     { return false }
+func (a *Applied) OverwritesInput() int  { return -1 }
+func (a *Applied) WriteHash(h hash.Hash) { fmt.Fprintf(h, "%s%+v#%d", Name(a.Spec), a.Spec, a.salt) }
 
-// CallsExtern is false.
-func (a *Applied) CallsExtern() bool { return false }
-
-// OverwritesInput is -1: in-place reuse is planned by graph/vm.
-func (a *Applied) OverwritesInput() int { return -1 }
-
-// WriteHash writes every attribute and the salt.
-func (a *Applied) WriteHash(h hash.Hash) { fmt.Fprintf(h, "%s%+v#%d", a.Name(), a.Spec, a.salt) }
-
-// Hashcode returns the 32-bit hash that Gorgonia compares operations by.
 func (a *Applied) Hashcode() uint32 {
 	h := fnv.New32a()
 	a.WriteHash(h)
 	return h.Sum32()
 }
 
-// String returns the name with its attributes.
-func (a *Applied) String() string { return fmt.Sprintf("%s%+v", a.Name(), a.Spec) }
+func (a *Applied) String() string { return fmt.Sprintf("%s%+v", Name(a.Spec), a.Spec) }

@@ -5,7 +5,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Attention is scaled dot-product attention with H heads side by side in the channels: q [N,Lq,H·d], k [N,Lk,H·d],
+// Attention is scaled dot-product attention whose H heads divide the channels: q [N,Lq,H·d], k [N,Lk,H·d],
 // v [N,Lk,H·d] → [N,Lq,H·d], softmax(q·kᵀ/√d)·v for each head (Vaswani et al. 2017, eq. 1). Causal lets query i see the
 // keys 0…i only.
 type Attention struct {
@@ -14,22 +14,9 @@ type Attention struct {
 }
 
 // Apply makes the node: q [N,Lq,H·d], k and v [N,Lk,H·d] → [N,Lq,H·d].
-func (a Attention) Apply(s *Scope, q, k, v *gorgonia.Node) *gorgonia.Node {
-	return s.apply(a, q, k, v)
-}
+func (a Attention) Apply(s *Scope, q, k, v *gorgonia.Node) *gorgonia.Node { return s.apply(a, q, k, v) }
 
-// Name returns "Attention".
-func (a Attention) Name() string { return "Attention" }
-
-// Infer returns q's shape.
 func (a Attention) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 3); err != nil {
-		return nil, err
-	}
-	return a.infer(in)
-}
-
-func (a Attention) infer(in []tensor.Shape) (tensor.Shape, error) {
 	q, k, v := in[0], in[1], in[2]
 	if len(q) != 3 || len(k) != 3 || !equal(k, v) || q[0] != k[0] || q[2] != k[2] {
 		return nil, errorf("queries %v, keys %v and values %v: want [N,Lq,C], [N,Lk,C] and [N,Lk,C]", q, k, v)
@@ -38,16 +25,12 @@ func (a Attention) infer(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, errorf("queries %v: %d channels do not divide into %d heads", q, q[2], a.Heads)
 	}
 	if a.Causal && q[1] != k[1] {
-		return nil, errorf("causal attention of %d queries to %d keys: want as many", q[1], k[1])
+		return nil, errorf("causal attention of %d queries to %d keys: want equally many", q[1], k[1])
 	}
 	return q.Clone(), nil
 }
 
-// Kinds returns features.
 func (a Attention) Kinds(n int) ([]Kind, Kind) { return features(n) }
-
-// Diff is true for all inputs.
-func (a Attention) Diff(n int) []bool { return all(n) }
 
 // Grad returns the gradients of q, k and v, which one operation computes together.
 func (a Attention) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
@@ -65,19 +48,12 @@ func (a Attention) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 	return 4 * int64(Size(in[0])) * int64(in[1][1])
 }
 
-// AttentionGrad is q, k, v, dy → one vector with the gradients of q, k and v behind each other. The probabilities are
+// AttentionGrad is q, k, v, dy → one vector: the gradients of q, k and v, one after the other. The probabilities are
 // computed again, a block at a time.
 type AttentionGrad Attention
 
-// Name returns "AttentionGrad".
-func (a AttentionGrad) Name() string { return "AttentionGrad" }
-
-// Infer returns [elements of q + k + v].
 func (a AttentionGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 4); err != nil {
-		return nil, err
-	}
-	q, err := Attention(a).infer(in)
+	q, err := Attention(a).Infer(in)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +63,8 @@ func (a AttentionGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{Size(q) + 2*Size(in[1])}, nil
 }
 
-// Kinds returns features.
 func (a AttentionGrad) Kinds(n int) ([]Kind, Kind) { return features(n) }
 
-// FLOPs counts the five products.
 func (a AttentionGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 	return 10 * int64(Size(in[0])) * int64(in[1][1])
 }

@@ -5,7 +5,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Padding is the number of zero rows and columns around an image.
+// Padding is the number of rows and columns of zeros around an image.
 type Padding struct{ Top, Left, Bottom, Right int }
 
 // Pad is the same padding on all sides.
@@ -40,17 +40,14 @@ type Conv2D struct {
 	ResizeH, ResizeW int
 	Bias, Residual   bool
 	Act              Act  // after bias and residual; set by the compiler where it fuses a following Activation
-	From             Kind // of x: Feature, but where the compiler finds it exact, as shortcuts and resamplers of the stream do
-	Store            Kind // of the output: Exact, but where the compiler fuses an Activation or a Cast
+	From             Kind // of x: Feature, or Exact where the compiler finds that, as for shortcuts and resamplers
+	Store            Kind // of the output: Exact, or Feature where the compiler fuses an Activation or a Cast
 }
 
-// Apply makes torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual, which is added
-// to the result and has its shape, may be nil. The kernel's size is the weight's, and a stride of 0 is 1: the zero value is a
+// Apply makes torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual [N,H',W',O], which is
+// added to the result, may be nil. The kernel's size is the weight's, and a stride of 0 means 1: the zero value is a
 // convolution without padding.
 func (c Conv2D) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
 	c.Stride = max(c.Stride, 1)
 	c.Bias, c.Residual, c.Store = bias != nil, residual != nil, Exact
 	if weight != nil && weight.Dims() == 4 {
@@ -59,7 +56,7 @@ func (c Conv2D) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgo
 	return s.apply(c, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
 }
 
-// optional appends those of more that are there.
+// optional appends those of more that are not nil.
 func optional(in gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
 	for _, n := range more {
 		if n != nil {
@@ -69,9 +66,6 @@ func optional(in gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
 	return in
 }
 
-// Name returns "Conv2D".
-func (c Conv2D) Name() string { return "Conv2D" }
-
 // Source returns the size of the image that the convolution walks over: the input's, or what it is resized to.
 func (c Conv2D) Source(x tensor.Shape) (h, w int) {
 	if c.ResizeH > 0 {
@@ -80,11 +74,7 @@ func (c Conv2D) Source(x tensor.Shape) (h, w int) {
 	return x[1], x[2]
 }
 
-// Infer returns [N,H',W',O].
 func (c Conv2D) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2+flag(c.Bias)+flag(c.Residual)); err != nil {
-		return nil, err
-	}
 	x, w := in[0], in[1]
 	if len(x) != 4 || len(w) != 4 {
 		return nil, errorf("input %v and weight %v: want [N,H,W,I] and [KH,KW,I,O]", x, w)
@@ -110,7 +100,7 @@ func (c Conv2D) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(out, in, c.Residual)
 }
 
-// withResidualOf returns the output's shape once the residual, which is the last input, is checked.
+// withResidualOf checks the residual, which is the last input, and returns the output's shape.
 func withResidualOf(out tensor.Shape, in []tensor.Shape, residual bool) (tensor.Shape, error) {
 	if last := in[len(in)-1]; residual && !equal(last, out) {
 		return nil, errorf("residual %v: want the output's shape %v", last, out)
@@ -118,23 +108,18 @@ func withResidualOf(out tensor.Shape, in []tensor.Shape, residual bool) (tensor.
 	return out, nil
 }
 
-// Kinds returns From for x, exact for weight, bias and residual, and Store.
 func (c Conv2D) Kinds(n int) ([]Kind, Kind) { return productKinds(n, c.From), c.Store }
 
-// productKinds is what is multiplied by a weight, x or dy, and what is exact: weight, [bias], [residual].
+// productKinds are the kinds of n inputs: of the factor x or dy, then exact for weight, [bias] and [residual].
 func productKinds(n int, from Kind) []Kind {
 	k, _ := exacts(n)
 	k[0] = from
 	return k
 }
 
-// Diff is true for all inputs.
-func (c Conv2D) Diff(n int) []bool { return all(n) }
-
-// Grad returns the gradients of x, weight, bias and residual.
 func (c Conv2D) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	if c.Act != NoAct {
-		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", c.Name())}
+		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", Name(c))}
 	}
 	x, w := in[0], in[1]
 	h, wd := c.Source(x.Shape())
@@ -154,7 +139,6 @@ func (c Conv2D) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia
 	return grads
 }
 
-// InPlace is the residual.
 func (c Conv2D) InPlace(n int) []int { return residualInPlace(n, c.Residual) }
 
 func residualInPlace(n int, residual bool) []int {
@@ -164,7 +148,6 @@ func residualInPlace(n int, residual bool) []int {
 	return nil
 }
 
-// FLOPs counts 2·N·H'·W'·KH·KW·I·O.
 func (c Conv2D) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 	return 2 * int64(Size(out)) * int64(c.KH*c.KW*in[1][2])
 }
@@ -175,17 +158,10 @@ type ConvDataGrad struct {
 	Geometry
 	H, W     int
 	Residual bool // set by the compiler where it fuses a sum of gradients
-	Store    Kind // of the output: Feature, but where the compiler fuses a sum of gradients or a Cast
+	Store    Kind // of the output: Feature, or Exact where the compiler fuses a sum of gradients or a Cast
 }
 
-// Name returns "ConvDataGrad".
-func (c ConvDataGrad) Name() string { return "ConvDataGrad" }
-
-// Infer returns [N,H,W,I].
 func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2+flag(c.Residual)); err != nil {
-		return nil, err
-	}
 	if err := c.check(c.H, c.W); err != nil {
 		return nil, err
 	}
@@ -197,29 +173,18 @@ func (c ConvDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(tensor.Shape{dy[0], c.H, c.W, w[2]}, in, c.Residual)
 }
 
-// Kinds returns a feature for dy, exact for the rest, and Store.
 func (c ConvDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), c.Store }
+func (c ConvDataGrad) InPlace(n int) []int        { return residualInPlace(n, c.Residual) }
 
-// InPlace is the residual.
-func (c ConvDataGrad) InPlace(n int) []int { return residualInPlace(n, c.Residual) }
-
-// FLOPs counts as the forward convolution.
 func (c ConvDataGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 	return 2 * int64(Size(in[0])) * int64(c.KH*c.KW*in[1][2])
 }
 
-// ConvWeightGrad is the gradient of Conv2D with respect to its weight: x [N,H,W,I] (resized, if it was), dy [N,H',W',O] →
-// [KH,KW,I,O].
+// ConvWeightGrad is the gradient of Conv2D with respect to its weight: x [N,H,W,I], resized if Conv2D resizes it,
+// dy [N,H',W',O] → [KH,KW,I,O].
 type ConvWeightGrad struct{ Geometry }
 
-// Name returns "ConvWeightGrad".
-func (c ConvWeightGrad) Name() string { return "ConvWeightGrad" }
-
-// Infer returns [KH,KW,I,O].
 func (c ConvWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2); err != nil {
-		return nil, err
-	}
 	x, dy := in[0], in[1]
 	if len(x) != 4 || len(dy) != 4 || x[0] != dy[0] {
 		return nil, errorf("input %v and gradient %v: want [N,H,W,I] and [N,H',W',O]", x, dy)
@@ -233,10 +198,8 @@ func (c ConvWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{c.KH, c.KW, x[3], dy[3]}, nil
 }
 
-// Kinds returns features and an exact output.
 func (c ConvWeightGrad) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
 
-// FLOPs counts as the forward convolution.
 func (c ConvWeightGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 	return 2 * int64(Size(in[1])) * int64(c.KH*c.KW*in[0][3])
 }
@@ -244,33 +207,11 @@ func (c ConvWeightGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 // SumRows is the gradient of a bias: x […,C] → [C], the sum over all but the last axis.
 type SumRows struct{}
 
-// Name returns "SumRows".
-func (SumRows) Name() string { return "SumRows" }
-
-// Infer returns [C].
 func (SumRows) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 1); err != nil {
-		return nil, err
-	}
 	if len(in[0]) < 1 {
 		return nil, errorf("input %v: want […,C]", in[0])
 	}
 	return tensor.Shape{lastDim(in[0])}, nil
 }
 
-// Kinds returns a feature and an exact output.
 func (SumRows) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
-
-func arity(in []tensor.Shape, n int) error {
-	if len(in) != n {
-		return errorf("%d inputs, want %d", len(in), n)
-	}
-	return nil
-}
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}

@@ -6,14 +6,13 @@
 // What is here and what is not: an operation says what it computes (a Spec: attributes, shapes, gradient), never how.
 // Kernels live in the devices (graph/device/...), which switch on the Spec's type; graph/vm compiles nodes into a program.
 //
-// The way of a call:
+// What a call does:
 //
-//	op.Linear{}.Apply(scope, x, w, b, nil)   checks the shapes and names the culprit: scope.Err()
-//	  → scope.apply(Linear{…}, …)   makes the node through gorgonia.ApplyOp and guards against merged nodes
-//	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec plus place
+//	op.Linear{}.Apply(scope, x, w, b, nil)   checks the shapes; scope.Err() names the operation that failed
+//	  → scope.apply(Linear{…}, …)   makes the node with gorgonia.ApplyOp and guards against merged nodes
+//	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec and place
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again
 //
-// One family a file: conv.go, pool.go, linear.go, norm.go, attention.go, activation.go, elementwise.go, concat.go, upsample.go,
-// reshape.go, embedding.go, softmax.go, posterior.go, loss.go, timestep.go, optimizer.go, accumulate.go. scope.go is the place in a network
-// under construction, applied.go what Gorgonia sees.
+// There is one file for each family of operations. scope.go is the place in a network under construction, applied.go what
+// Gorgonia sees.
 package op

@@ -44,14 +44,9 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{MaxPool2D{half}, shapes{tokens}, []string{"[2 5 6]", "[N,H,W,C]"}},
 		{MaxPool2D{half}, shapes{{1, 2, 8, 320}}, []string{"3×3", "2×8"}},
 		{MaxPool2D{Geometry{KH: 3, KW: 3}}, shapes{x}, []string{"stride 0", "at least 1"}},
-		{MaxPool2D{Geometry{KH: 3, KW: 1, Stride: 1, Pad: Pad(1)}}, shapes{x}, []string{"3×1", "{1 1 1 1}", "less padding than window"}},
-		{MaxPool2DGrad{half}, shapes{x, x}, []string{"gradient [1 8 8 320]", "want [1 3 3 320]"}},
-		{MaxPool2DGrad{half}, shapes{tokens, x}, []string{"[2 5 6]", "[N,H,W,C]"}},
+		{MaxPool2D{Geometry{KH: 3, KW: 1, Stride: 1, Pad: Pad(1)}}, shapes{x}, []string{"3×1", "{1 1 1 1}", "less padding"}},
 		{AvgPool2D{Geometry: half}, shapes{tokens}, []string{"[2 5 6]", "[N,H,W,C]"}},
 		{AvgPool2D{Geometry: Geometry{KH: 2, KW: 2, Stride: 1, Pad: Padding{Bottom: 2}}}, shapes{x}, []string{"{0 0 2 0}", "less padding"}},
-		{AvgPool2DGrad{Geometry: half, H: 8, W: 8}, shapes{tokens}, []string{"[2 5 6]", "[N,H',W',C]"}},
-		{AvgPool2DGrad{Geometry: half, H: 8, W: 8}, shapes{x}, []string{"gradient [1 8 8 320]", "want [1 3 3 320]"}},
-		{AvgPool2DGrad{Geometry: half, H: 2, W: 8}, shapes{x}, []string{"3×3", "2×8"}},
 
 		{Linear{}, shapes{{1, 4096, 320}, {640, 768}}, []string{"input [1 4096 320] does not match weight [640 768]"}},
 		{Linear{}, shapes{tokens, {7, 6, 1}}, []string{"[7 6 1]", "[O,K]"}},
@@ -59,7 +54,7 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{Linear{Residual: true}, shapes{tokens, {7, 6}, tokens}, []string{"residual [2 5 6]", "[2 5 7]"}},
 		{LinearDataGrad{}, shapes{tokens, {7, 6}}, []string{"[2 5 6]", "[7 6]", "[O,K]"}},
 		{LinearDataGrad{Residual: true}, shapes{{2, 5, 7}, {7, 6}, {2, 5, 7}}, []string{"residual [2 5 7]", "[2 5 6]"}},
-		{LinearWeightGrad{}, shapes{tokens, {2, 6, 7}}, []string{"[2 5 6]", "[2 6 7]", "as many rows"}},
+		{LinearWeightGrad{}, shapes{tokens, {2, 6, 7}}, []string{"[2 5 6]", "[2 6 7]", "equally many rows"}},
 
 		{Attention{Heads: 2}, shapes{tokens, {2, 9, 8}, {2, 9, 8}}, []string{"[2 5 6]", "[2 9 8]", "[N,Lk,C]"}},
 		{Attention{Heads: 2}, shapes{tokens, {2, 9, 6}, {2, 8, 6}}, []string{"[2 9 6]", "[2 8 6]"}},
@@ -91,11 +86,9 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{AddBatch{}, shapes{tokens, {4, 6}}, []string{"[2 5 6]", "[4 6]", "[N,…]"}},
 		{SumPixels{}, shapes{c}, []string{"[6]", "[N,…,C]"}},
 		{SumBatch{}, shapes{c}, []string{"[6]", "[N,…]"}},
-		{Softmax{}, shapes{scalar}, []string{"[…,C]"}},
-		{SoftmaxGrad{}, shapes{tokens, c}, []string{"[2 5 6]", "[6]", "one shape"}},
 
 		{Concat{Axis: 1}, shapes{tokens, {2, 5, 7}}, []string{"[2 5 6]", "[2 5 7]", "axis 1"}},
-		{Concat{Axis: 1}, shapes{tokens, {2, 5}}, []string{"[2 5 6]", "[2 5]", "as many axes"}},
+		{Concat{Axis: 1}, shapes{tokens, {2, 5}}, []string{"[2 5 6]", "[2 5]", "same number of axes"}},
 		{Concat{Axis: 3}, shapes{tokens}, []string{"[2 5 6]", "axis 3"}},
 		{Slice{Axis: 1, Offset: 3, Length: 3}, shapes{tokens}, []string{"[2 5 6]", "[3,6)", "axis 1"}},
 		{ZeroPad{Axis: 1, Before: 2, Size: 6}, shapes{tokens}, []string{"[2 5 6]", "2 of 6", "axis 1"}},
@@ -106,8 +99,6 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{Pick{Offset: 58, Shape: tensor.Shape{3}}, shapes{tokens}, []string{"[2 5 6]", "[3]", "58"}},
 		{Pick{Shape: tensor.Shape{-1, 3}}, shapes{tokens}, []string{"[-1 3]", "at least 1"}},
 		{Embedding{}, shapes{{2, 5}, {9}}, []string{"[2 5]", "[9]", "[V,C]"}},
-		{EmbeddingGrad{Rows: 9}, shapes{{2, 4}, tokens}, []string{"[2 4]", "[2 5 6]"}},
-		{EmbeddingGrad{}, shapes{{2, 5}, tokens}, []string{"0 rows", "at least 1"}},
 
 		{PosteriorSample{}, shapes{{2, 5, 7}, {2, 5, 3}}, []string{"moments [2 5 7]", "[N,…,2C]"}},
 		{PosteriorSample{}, shapes{c, {3}}, []string{"moments [6]", "[N,…,2C]"}},
@@ -135,7 +126,7 @@ func TestInferSaysWhatIsWrong(t *testing.T) {
 		{ClipScale{Max: 1}, shapes{{2}}, []string{"[2]", "scalar"}},
 		{GlobalNorm{}, nil, []string{"no inputs"}},
 	} {
-		t.Run(fmt.Sprintf("%s/%d", test.spec.Name(), i), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%d", Name(test.spec), i), func(t *testing.T) {
 			defer func() {
 				if r := recover(); r != nil {
 					t.Errorf("%+v of %v: panic: %v", test.spec, test.in, r)

@@ -8,14 +8,12 @@ import (
 // Linear is x […,K], weight [O,K], bias [O] if Bias, residual […,O] if Residual → […,O].
 type Linear struct {
 	Bias, Residual bool
-	Act            Act // after bias and residual; set by the compiler where it fuses a following Activation
-	// Store is the output's kind: Exact with a residual, for that is a sum, otherwise Feature, unless the compiler fuses what
-	// follows.
-	Store Kind
+	Act            Act  // after bias and residual; set by the compiler where it fuses a following Activation
+	Store          Kind // of the output: Exact with a residual, else Feature, unless the compiler fuses what follows
 }
 
-// Apply makes torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual, which is added to the result and
-// has its shape, may be nil.
+// Apply makes torch.nn.Linear: x […,K], weight [O,K] → […,O]. bias [O] and residual […,O], which is added to the
+// result, may be nil.
 func (l Linear) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
 	l.Bias, l.Residual = bias != nil, residual != nil
 	if l.Residual {
@@ -24,14 +22,7 @@ func (l Linear) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgo
 	return s.apply(l, optional(gorgonia.Nodes{x, weight}, bias, residual)...)
 }
 
-// Name returns "Linear".
-func (l Linear) Name() string { return "Linear" }
-
-// Infer returns […,O].
 func (l Linear) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2+flag(l.Bias)+flag(l.Residual)); err != nil {
-		return nil, err
-	}
 	x, w := in[0], in[1]
 	if len(x) < 1 || len(w) != 2 {
 		return nil, errorf("input %v and weight %v: want […,K] and [O,K]", x, w)
@@ -52,16 +43,11 @@ func withLast(s tensor.Shape, n int) tensor.Shape {
 	return out
 }
 
-// Kinds returns a feature for x, exact for the rest, and Store.
 func (l Linear) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
 
-// Diff is true for all inputs.
-func (l Linear) Diff(n int) []bool { return all(n) }
-
-// Grad returns the gradients of x, weight, bias and residual.
 func (l Linear) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	if l.Act != NoAct {
-		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", l.Name())}
+		return gorgonia.Nodes{s.fail("%s: a fused activation has no gradient", Name(l))}
 	}
 	grads := gorgonia.Nodes{s.apply(LinearDataGrad{}, dy, in[1]), s.apply(LinearWeightGrad{}, in[0], dy)}
 	if l.Bias {
@@ -73,10 +59,8 @@ func (l Linear) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia
 	return grads
 }
 
-// InPlace is the residual.
 func (l Linear) InPlace(n int) []int { return residualInPlace(n, l.Residual) }
 
-// FLOPs counts 2·rows·K·O.
 func (l Linear) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 	return 2 * int64(Size(out)) * int64(in[1][1])
 }
@@ -85,30 +69,19 @@ func (l Linear) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 // result] → […,K].
 type LinearDataGrad struct {
 	Residual bool // set by the compiler where it fuses a sum of gradients
-	Store    Kind // of the output: Feature, but where the compiler fuses a sum of gradients or a Cast
+	Store    Kind // of the output: Feature, or Exact where the compiler fuses a sum of gradients or a Cast
 }
 
-// Name returns "LinearDataGrad".
-func (l LinearDataGrad) Name() string { return "LinearDataGrad" }
-
-// Infer returns […,K].
 func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2+flag(l.Residual)); err != nil {
-		return nil, err
-	}
 	if len(in[0]) < 1 || len(in[1]) != 2 || lastDim(in[0]) != in[1][0] {
 		return nil, errorf("gradient %v and weight %v: want […,O] and [O,K]", in[0], in[1])
 	}
 	return withResidualOf(withLast(in[0], in[1][1]), in, l.Residual)
 }
 
-// Kinds returns a feature for dy, exact for the rest, and Store.
 func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
+func (l LinearDataGrad) InPlace(n int) []int        { return residualInPlace(n, l.Residual) }
 
-// InPlace is the residual.
-func (l LinearDataGrad) InPlace(n int) []int { return residualInPlace(n, l.Residual) }
-
-// FLOPs counts 2·rows·K·O.
 func (l LinearDataGrad) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 	return 2 * int64(Size(out)) * int64(in[1][0])
 }
@@ -116,24 +89,15 @@ func (l LinearDataGrad) FLOPs(in []tensor.Shape, out tensor.Shape) int64 {
 // LinearWeightGrad is the gradient of Linear with respect to its weight: x […,K], dy […,O] → [O,K].
 type LinearWeightGrad struct{}
 
-// Name returns "LinearWeightGrad".
-func (LinearWeightGrad) Name() string { return "LinearWeightGrad" }
-
-// Infer returns [O,K].
 func (LinearWeightGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2); err != nil {
-		return nil, err
-	}
 	if len(in[0]) < 1 || len(in[1]) < 1 || Size(in[0])/lastDim(in[0]) != Size(in[1])/lastDim(in[1]) {
-		return nil, errorf("input %v and gradient %v: want […,K] and […,O] with as many rows", in[0], in[1])
+		return nil, errorf("input %v and gradient %v: want […,K] and […,O] with equally many rows", in[0], in[1])
 	}
 	return tensor.Shape{lastDim(in[1]), lastDim(in[0])}, nil
 }
 
-// Kinds returns features and an exact output.
 func (LinearWeightGrad) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
 
-// FLOPs counts 2·rows·K·O.
 func (LinearWeightGrad) FLOPs(in []tensor.Shape, _ tensor.Shape) int64 {
 	return 2 * int64(Size(in[0])) * int64(lastDim(in[1]))
 }

@@ -9,21 +9,14 @@ import (
 // Σₙ wₙ Σ (prediction − target)² / elements.
 type MSE struct{ Weighted bool }
 
-// Apply is torch.nn.functional.mse_loss, or with weights [N] its min-SNR form, the mean over the samples of
-// weight times the sample's mean: prediction [N,…], target [N,…] → scalar. weights may be nil.
+// Apply is torch.nn.functional.mse_loss or, with weights [N], the mean over the samples of weight × mean squared error, as for
+// min-SNR: prediction [N,…], target [N,…] → scalar. weights may be nil.
 func (m MSE) Apply(s *Scope, prediction, target, weights *gorgonia.Node) *gorgonia.Node {
 	m.Weighted = weights != nil
 	return s.apply(m, optional(gorgonia.Nodes{prediction, target}, weights)...)
 }
 
-// Name returns "MSE".
-func (m MSE) Name() string { return "MSE" }
-
-// Infer returns a scalar.
 func (m MSE) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2+flag(m.Weighted)); err != nil {
-		return nil, err
-	}
 	if err := m.check(in); err != nil {
 		return nil, err
 	}
@@ -40,17 +33,15 @@ func (m MSE) check(in []tensor.Shape) error {
 	return nil
 }
 
-// Kinds returns exact values.
 func (m MSE) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
-// Diff is true but for the weights.
 func (m MSE) Diff(n int) []bool {
 	d := make([]bool, n)
 	d[0], d[1] = true, true
 	return d
 }
 
-// Grad returns the gradients of prediction and target: the loss is symmetric in them.
+// Grad uses that the loss is symmetric in prediction and target.
 func (m MSE) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	grads := make(gorgonia.Nodes, len(in))
 	for i := range 2 {
@@ -66,14 +57,7 @@ func (m MSE) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.No
 // MSEGrad is a [N,…], b [N,…], dloss scalar, [weights [N]] → the gradient of MSE with respect to a.
 type MSEGrad MSE
 
-// Name returns "MSEGrad".
-func (m MSEGrad) Name() string { return "MSEGrad" }
-
-// Infer returns a's shape.
 func (m MSEGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 3+flag(m.Weighted)); err != nil {
-		return nil, err
-	}
 	if Size(in[2]) != 1 {
 		return nil, errorf("gradient %v of the loss: want a scalar", in[2])
 	}
@@ -83,8 +67,5 @@ func (m MSEGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns exact values.
 func (m MSEGrad) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
-
-// InPlace is a, then b.
-func (m MSEGrad) InPlace(int) []int { return []int{0, 1} }
+func (m MSEGrad) InPlace(int) []int          { return []int{0, 1} }

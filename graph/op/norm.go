@@ -5,32 +5,20 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// GroupNorm is torch.nn.GroupNorm with an optional SiLU behind it: x [N,…,C], stats [N,G,2], gamma [C], beta [C] → [N,…,C].
+// GroupNorm is torch.nn.GroupNorm, followed by SiLU if that is set: x [N,…,C], stats [N,G,2], gamma [C], beta [C] → [N,…,C].
 type GroupNorm struct {
 	Groups int
 	SiLU   bool
 }
 
-// Apply makes torch.nn.GroupNorm(Groups, C, eps), then SiLU if it is set: x [N,…,C], gamma and beta [C] → [N,…,C].
+// Apply makes torch.nn.GroupNorm(Groups, C, eps), followed by SiLU if that is set: x [N,…,C], gamma and beta [C] → [N,…,C].
 // The statistics are a node of their own, which the backward pass uses again.
 func (g GroupNorm) Apply(s *Scope, x, gamma, beta *gorgonia.Node, eps float64) *gorgonia.Node {
 	stats := s.apply(GroupNormStats{Groups: g.Groups, Eps: eps}, x)
 	return s.apply(g, x, stats, gamma, beta)
 }
 
-// Name returns "GroupNorm".
-func (g GroupNorm) Name() string { return "GroupNorm" }
-
-// Infer returns x's shape.
 func (g GroupNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 4); err != nil {
-		return nil, err
-	}
-	return g.infer(in)
-}
-
-// infer checks x, stats, gamma and beta.
-func (g GroupNorm) infer(in []tensor.Shape) (tensor.Shape, error) {
 	x := in[0]
 	want, err := GroupNormStats{Groups: g.Groups, Eps: 1}.Infer(in[:1])
 	if err != nil {
@@ -45,19 +33,17 @@ func (g GroupNorm) infer(in []tensor.Shape) (tensor.Shape, error) {
 	return x.Clone(), nil
 }
 
-// Kinds returns exact inputs and a feature.
 func (g GroupNorm) Kinds(n int) ([]Kind, Kind) { return normKinds(n) }
 
-// normKinds is n exact inputs, the stream among them, and a feature, which is for matrix products.
+// normKinds are n exact inputs, the stream among them, and a feature, which feeds matrix products.
 func normKinds(n int) ([]Kind, Kind) {
 	k, _ := exacts(n)
 	return k, Feature
 }
 
-// Diff is true but for the statistics.
 func (g GroupNorm) Diff(int) []bool { return []bool{true, false, true, true} }
 
-// Grad returns the gradients of x, gamma and beta; the sums over the pixels serve all three.
+// Grad computes the sums over the pixels once for the gradients of x, gamma and beta.
 func (g GroupNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	x, stats, gamma, beta := in[0], in[1], in[2], in[3]
 	sums := s.apply(GroupNormGradSums(g), x, stats, gamma, beta, dy)
@@ -68,14 +54,10 @@ func (g GroupNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgo
 
 // pickRow views row i of x [2,C] → [C].
 func pickRow(s *Scope, x *gorgonia.Node, i int) *gorgonia.Node {
-	if s.Err() != nil {
-		return nil
-	}
 	c := x.Shape()[1]
 	return s.apply(Pick{Offset: i * c, Shape: tensor.Shape{c}, Store: Exact}, x)
 }
 
-// InPlace is x.
 func (g GroupNorm) InPlace(int) []int { return []int{0} }
 
 // GroupNormStats is x [N,…,C] → [N,G,2], the mean and 1/sqrt(variance + Eps) of each group.
@@ -84,14 +66,7 @@ type GroupNormStats struct {
 	Eps    float64
 }
 
-// Name returns "GroupNormStats".
-func (g GroupNormStats) Name() string { return "GroupNormStats" }
-
-// Infer returns [N,G,2].
 func (g GroupNormStats) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 1); err != nil {
-		return nil, err
-	}
 	x := in[0]
 	if len(x) < 2 {
 		return nil, errorf("input %v: want [N,…,C]", x)
@@ -105,22 +80,14 @@ func (g GroupNormStats) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{x[0], g.Groups, 2}, nil
 }
 
-// Kinds returns exact values.
 func (g GroupNormStats) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
 // GroupNormGradSums is x, stats, gamma, beta, dy → [N,2,C]: with z the normalised value before the SiLU and dz its
-// gradient, row 0 holds Σ dz over the pixels and row 1 Σ dz·x̂, x̂ being x normalised without gamma and beta.
+// gradient, row 0 holds Σ dz over the pixels and row 1 Σ dz·x̂, where x̂ is x normalised without gamma and beta.
 type GroupNormGradSums GroupNorm
 
-// Name returns "GroupNormGradSums".
-func (g GroupNormGradSums) Name() string { return "GroupNormGradSums" }
-
-// Infer returns [N,2,C].
 func (g GroupNormGradSums) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 5); err != nil {
-		return nil, err
-	}
-	x, err := GroupNorm(g).infer(in)
+	x, err := GroupNorm(g).Infer(in)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +97,6 @@ func (g GroupNormGradSums) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{x[0], 2, lastDim(x)}, nil
 }
 
-// Kinds returns exact values but for dy.
 func (g GroupNormGradSums) Kinds(int) ([]Kind, Kind) {
 	return []Kind{Exact, Exact, Exact, Exact, Feature}, Exact
 }
@@ -138,14 +104,7 @@ func (g GroupNormGradSums) Kinds(int) ([]Kind, Kind) {
 // GroupNormGradInput is x, stats, gamma, beta, dy, sums [N,2,C] → the gradient with respect to x.
 type GroupNormGradInput GroupNorm
 
-// Name returns "GroupNormGradInput".
-func (g GroupNormGradInput) Name() string { return "GroupNormGradInput" }
-
-// Infer returns x's shape.
 func (g GroupNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 6); err != nil {
-		return nil, err
-	}
 	sums, err := GroupNormGradSums(g).Infer(in[:5])
 	if err != nil {
 		return nil, err
@@ -156,30 +115,21 @@ func (g GroupNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns exact values but for dy.
 func (g GroupNormGradInput) Kinds(int) ([]Kind, Kind) {
 	return []Kind{Exact, Exact, Exact, Exact, Feature, Exact}, Exact
 }
 
-// InPlace is dy.
 func (g GroupNormGradInput) InPlace(int) []int { return []int{4} }
 
 // LayerNorm is torch.nn.LayerNorm over the channels: x […,C], gamma [C], beta [C] → […,C].
 type LayerNorm struct{ Eps float64 }
 
-// Apply makes the node: x […,C], gamma and beta [C] → […,C].
+// Apply normalises over the channels: x […,C], gamma and beta [C] → […,C].
 func (l LayerNorm) Apply(s *Scope, x, gamma, beta *gorgonia.Node) *gorgonia.Node {
 	return s.apply(l, x, gamma, beta)
 }
 
-// Name returns "LayerNorm".
-func (l LayerNorm) Name() string { return "LayerNorm" }
-
-// Infer returns x's shape.
 func (l LayerNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 3); err != nil {
-		return nil, err
-	}
 	if len(in[0]) < 1 {
 		return nil, errorf("input %v: want […,C]", in[0])
 	}
@@ -192,63 +142,37 @@ func (l LayerNorm) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns exact inputs and a feature.
 func (l LayerNorm) Kinds(n int) ([]Kind, Kind) { return normKinds(n) }
 
-// Diff is true for all inputs.
-func (l LayerNorm) Diff(n int) []bool { return all(n) }
-
-// Grad returns the gradients of x, gamma and beta.
 func (l LayerNorm) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	dx := s.apply(LayerNormGradInput(l), in[0], in[1], dy)
 	params := s.apply(LayerNormGradParams(l), in[0], dy)
 	return gorgonia.Nodes{dx, pickRow(s, params, 1), pickRow(s, params, 0)}
 }
 
-// InPlace is x.
 func (l LayerNorm) InPlace(int) []int { return []int{0} }
 
 // LayerNormGradInput is x […,C], gamma [C], dy […,C] → the gradient with respect to x.
 type LayerNormGradInput struct{ Eps float64 }
 
-// Name returns "LayerNormGradInput".
-func (l LayerNormGradInput) Name() string { return "LayerNormGradInput" }
-
-// Infer returns x's shape.
 func (l LayerNormGradInput) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 3); err != nil {
-		return nil, err
-	}
 	if !equal(in[0], in[2]) || !equal(in[1], tensor.Shape{lastDim(in[0])}) {
 		return nil, errorf("input %v, weight %v and gradient %v: want […,C], [C] and […,C]", in[0], in[1], in[2])
 	}
 	return in[0].Clone(), nil
 }
 
-// Kinds returns exact values but for dy.
-func (l LayerNormGradInput) Kinds(int) ([]Kind, Kind) {
-	return []Kind{Exact, Exact, Feature}, Exact
-}
-
-// InPlace is dy.
-func (l LayerNormGradInput) InPlace(int) []int { return []int{2} }
+func (l LayerNormGradInput) Kinds(int) ([]Kind, Kind) { return []Kind{Exact, Exact, Feature}, Exact }
+func (l LayerNormGradInput) InPlace(int) []int        { return []int{2} }
 
 // LayerNormGradParams is x […,C], dy […,C] → [2,C]: the gradient of beta in row 0, of gamma in row 1.
 type LayerNormGradParams struct{ Eps float64 }
 
-// Name returns "LayerNormGradParams".
-func (l LayerNormGradParams) Name() string { return "LayerNormGradParams" }
-
-// Infer returns [2,C].
 func (l LayerNormGradParams) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2); err != nil {
-		return nil, err
-	}
 	if !equal(in[0], in[1]) {
 		return nil, errorf("input %v and gradient %v: want the same shape", in[0], in[1])
 	}
 	return tensor.Shape{2, lastDim(in[0])}, nil
 }
 
-// Kinds returns exact values but for dy.
 func (l LayerNormGradParams) Kinds(int) ([]Kind, Kind) { return []Kind{Exact, Feature}, Exact }

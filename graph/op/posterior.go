@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The bounds that the logarithm of a variance is clamped to before anything is done with it, as in diffusers'
-// DiagonalGaussianDistribution. Beyond them its gradient is 0.
+// Bounds of the logarithm of a variance, as in diffusers' DiagonalGaussianDistribution. Values are clamped to them before any
+// use; beyond them the gradient is 0.
 const (
 	MinLogVariance = -30
 	MaxLogVariance = 20
@@ -16,21 +16,13 @@ const (
 // channels are the means, the second the logarithms of the variances.
 type PosteriorSample struct{}
 
-// Apply draws from the distribution that an autoencoder's encoder gives for an image, diffusers'
-// DiagonalGaussianDistribution.sample: moments [N,h,w,2C], standard normal noise [N,h,w,C] → [N,h,w,C]. The gradient flows to
-// the moments (Kingma and Welling 2014, section 2.4).
+// Apply is diffusers' DiagonalGaussianDistribution.sample: moments [N,h,w,2C] of an autoencoder's encoder, standard normal noise
+// [N,h,w,C] → [N,h,w,C]. The gradient flows to the moments (Kingma and Welling 2014, section 2.4).
 func (p PosteriorSample) Apply(s *Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
 	return s.apply(p, moments, noise)
 }
 
-// Name returns "PosteriorSample".
-func (PosteriorSample) Name() string { return "PosteriorSample" }
-
-// Infer returns the noise's shape.
 func (PosteriorSample) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2); err != nil {
-		return nil, err
-	}
 	half, err := halfOf(in[0])
 	if err != nil {
 		return nil, err
@@ -49,32 +41,20 @@ func halfOf(moments tensor.Shape) (tensor.Shape, error) {
 	return withLast(moments, lastDim(moments)/2), nil
 }
 
-// Kinds returns features.
 func (PosteriorSample) Kinds(n int) ([]Kind, Kind) { return features(n) }
+func (PosteriorSample) Diff(int) []bool            { return []bool{true, false} }
 
-// Diff is true for the moments.
-func (PosteriorSample) Diff(int) []bool { return []bool{true, false} }
-
-// Grad returns the gradient of the moments.
 func (PosteriorSample) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	return gorgonia.Nodes{s.apply(PosteriorSampleGrad{}, in[0], in[1], dy), nil}
 }
 
-// InPlace is the noise.
 func (PosteriorSample) InPlace(int) []int { return []int{1} }
 
 // PosteriorSampleGrad is moments [N,…,2C], noise [N,…,C], dy [N,…,C] → the gradient with respect to the moments: dy, then
 // dy·noise·exp(logvar/2)/2.
 type PosteriorSampleGrad struct{}
 
-// Name returns "PosteriorSampleGrad".
-func (PosteriorSampleGrad) Name() string { return "PosteriorSampleGrad" }
-
-// Infer returns the moments' shape.
 func (PosteriorSampleGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 3); err != nil {
-		return nil, err
-	}
 	y, err := PosteriorSample{}.Infer(in[:2])
 	if err != nil {
 		return nil, err
@@ -85,43 +65,27 @@ func (PosteriorSampleGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns features.
 func (PosteriorSampleGrad) Kinds(n int) ([]Kind, Kind) { return features(n) }
-
-// InPlace is the moments.
-func (PosteriorSampleGrad) InPlace(int) []int { return []int{0} }
+func (PosteriorSampleGrad) InPlace(int) []int          { return []int{0} }
 
 // KLDivergence is moments [N,…,2C] → scalar, Σ (mean² + exp(logvar) − 1 − logvar)/2 over all elements, divided by N.
 type KLDivergence struct{}
 
-// Apply is the Kullback-Leibler divergence of the distribution with these moments from the standard normal
-// distribution, summed over an image and averaged over the images: the mean of diffusers' DiagonalGaussianDistribution.kl.
-// moments [N,h,w,2C] → scalar.
+// Apply is the mean over the images of diffusers' DiagonalGaussianDistribution.kl, the Kullback-Leibler divergence from the
+// standard normal distribution: moments [N,h,w,2C] → scalar.
 func (k KLDivergence) Apply(s *Scope, moments *gorgonia.Node) *gorgonia.Node {
 	return s.apply(k, moments)
 }
 
-// Name returns "KLDivergence".
-func (KLDivergence) Name() string { return "KLDivergence" }
-
-// Infer returns a scalar.
 func (KLDivergence) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 1); err != nil {
-		return nil, err
-	}
 	if _, err := halfOf(in[0]); err != nil {
 		return nil, err
 	}
 	return tensor.ScalarShape(), nil
 }
 
-// Kinds returns a feature and an exact output.
 func (KLDivergence) Kinds(n int) ([]Kind, Kind) { return make([]Kind, n), Exact }
 
-// Diff is true.
-func (KLDivergence) Diff(n int) []bool { return all(n) }
-
-// Grad returns the gradient of the moments.
 func (KLDivergence) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
 	return gorgonia.Nodes{s.apply(KLDivergenceGrad{}, in[0], dy)}
 }
@@ -130,14 +94,7 @@ func (KLDivergence) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorg
 // (exp(logvar) − 1)/2.
 type KLDivergenceGrad struct{}
 
-// Name returns "KLDivergenceGrad".
-func (KLDivergenceGrad) Name() string { return "KLDivergenceGrad" }
-
-// Infer returns the moments' shape.
 func (KLDivergenceGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
-	if err := arity(in, 2); err != nil {
-		return nil, err
-	}
 	if _, err := halfOf(in[0]); err != nil {
 		return nil, err
 	}
@@ -147,8 +104,5 @@ func (KLDivergenceGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-// Kinds returns a feature, an exact scalar and a feature.
 func (KLDivergenceGrad) Kinds(int) ([]Kind, Kind) { return []Kind{Feature, Exact}, Feature }
-
-// InPlace is the moments.
-func (KLDivergenceGrad) InPlace(int) []int { return []int{0} }
+func (KLDivergenceGrad) InPlace(int) []int        { return []int{0} }

@@ -36,7 +36,7 @@ type build struct {
 // ErrMerged is reported when Gorgonia merged a new node into an older one with other inputs.
 var ErrMerged = errors.New("gorgonia merged the node into another one with the same hash")
 
-// NewScope begins a network; name stands at the head of its errors.
+// NewScope begins a network; its errors begin with name.
 func NewScope(name string) *Scope {
 	b := &build{graph: gorgonia.NewGraph(), name: name, leaves: map[string]*gorgonia.Node{}, marked: map[string]*gorgonia.Node{}}
 	return &Scope{build: b, err: &b.err}
@@ -143,7 +143,7 @@ func (s *Scope) backward() *Scope {
 	return &t
 }
 
-// fail keeps the first error, with the place, and returns nil.
+// fail keeps the first error, with its place, and returns nil.
 func (s *Scope) fail(format string, args ...any) *gorgonia.Node {
 	if *s.err == nil {
 		*s.err = fmt.Errorf("%s: %w", s.place(), fmt.Errorf(format, args...))
@@ -175,19 +175,19 @@ func (s *Scope) apply(spec Spec, in ...*gorgonia.Node) *gorgonia.Node {
 	kinds, _ := spec.Kinds(len(in))
 	for i, n := range in {
 		if n == nil {
-			return s.fail("%s: input %d is nil", spec.Name(), i)
+			return s.fail("%s: input %d is nil", Name(spec), i)
 		}
 		if n.Graph() != s.build.graph {
-			return s.fail("%s: input %d (%s) belongs to another graph", spec.Name(), i, n.Name())
+			return s.fail("%s: input %d (%s) belongs to another graph", Name(spec), i, n.Name())
 		}
 		shapes[i], types[i] = n.Shape(), n.Type()
 		if want := dtypeOf(kinds[i]); n.Dtype() != want {
-			return s.fail("%s: input %d (%s) is %v, want %v", spec.Name(), i, n.Name(), n.Dtype(), want)
+			return s.fail("%s: input %d (%s) is %v, want %v", Name(spec), i, n.Name(), n.Dtype(), want)
 		}
 	}
 	out, err := spec.Infer(shapes)
 	if err != nil {
-		return s.fail("%s: %w", spec.Name(), err)
+		return s.fail("%s: %w", Name(spec), err)
 	}
 	types[len(in)] = tensor.Float32
 	if len(out) > 0 {
@@ -200,11 +200,11 @@ func (s *Scope) apply(spec Spec, in ...*gorgonia.Node) *gorgonia.Node {
 	}
 	n, err := gorgonia.ApplyOp(a, in...)
 	if err != nil {
-		return s.fail("%s: %w", spec.Name(), err)
+		return s.fail("%s: %w", Name(spec), err)
 	}
 	for i, c := range Children(n) {
 		if c != in[i] {
-			return s.fail("%s: %w", spec.Name(), ErrMerged)
+			return s.fail("%s: %w", Name(spec), ErrMerged)
 		}
 	}
 	return n

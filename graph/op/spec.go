@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"gorgonia.org/gorgonia"
@@ -27,11 +28,10 @@ const (
 // String returns the kind's name.
 func (k Kind) String() string { return [...]string{"feature", "exact", "index"}[k] }
 
-// Spec is what one operation computes. It is a plain comparable-by-content struct of attributes, shared by all devices.
+// Spec is what one operation computes: a plain struct of attributes, comparable by content, on whose type devices switch.
 type Spec interface {
-	// Name is the operation's name in errors and reports, such as "Conv2D".
-	Name() string
-	// Infer checks the shapes of the inputs and returns the output's. Its error says what was got and what is wanted.
+	// Infer checks the shapes of the inputs, which are as many as Apply has, and returns the output's. Its error names the
+	// shape that is wrong and the one that is wanted.
 	Infer(in []tensor.Shape) (tensor.Shape, error)
 	// Kinds returns how each of n inputs and the output are stored.
 	Kinds(n int) (in []Kind, out Kind)
@@ -40,14 +40,22 @@ type Spec interface {
 // Differentiable is a Spec through which a gradient flows.
 type Differentiable interface {
 	Spec
-	// Diff tells for each of n inputs whether a gradient flows to it.
-	Diff(n int) []bool
-	// Grad returns the gradient with respect to each input (nil where Diff is false), built in s from dy, the gradient with
-	// respect to the output. Errors are collected in s.
+	// Grad returns the gradient with respect to each input, built in s from dy, the gradient with respect to the output.
+	// Errors are collected in s.
 	Grad(s *Scope, in gorgonia.Nodes, out, dy *gorgonia.Node) gorgonia.Nodes
 }
 
-// Viewer is a Spec whose output is a stretch of its first input's memory: no kernel runs.
+// PartlyDifferentiable is a Spec whose gradient doesn't flow to all inputs. Grad returns nil for the others.
+type PartlyDifferentiable interface {
+	Differentiable
+	// Diff reports for each of n inputs whether a gradient flows to it.
+	Diff(n int) []bool
+}
+
+// Name is the operation's name in errors and reports, its type's: "Conv2D".
+func Name(s Spec) string { return reflect.TypeOf(s).Name() }
+
+// Viewer is a Spec whose output is part of its first input's memory: no kernel runs.
 type Viewer interface {
 	Spec
 	// ViewOffset is where the output begins in the input, in elements.
@@ -57,8 +65,8 @@ type Viewer interface {
 // InPlacer is a Spec whose output may take the memory of an input that nothing reads afterwards.
 type InPlacer interface {
 	Spec
-	// InPlace lists those inputs, the best first. They have the output's shape; where they are stored in another element type
-	// than the output, they don't count.
+	// InPlace lists those inputs, the best first. They have the output's shape; one that is stored in another element type
+	// than the output is passed over.
 	InPlace(n int) []int
 }
 
@@ -108,15 +116,6 @@ func exacts(n int) ([]Kind, Kind) {
 		k[i] = Exact
 	}
 	return k, Exact
-}
-
-// all returns n times true.
-func all(n int) []bool {
-	b := make([]bool, n)
-	for i := range b {
-		b[i] = true
-	}
-	return b
 }
 
 // equal compares shapes axis by axis; tensor.Shape's Eq takes a column for a vector.

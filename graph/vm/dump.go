@@ -121,7 +121,7 @@ func specText(s op.Spec) string {
 	}
 	add(reflect.ValueOf(s))
 	if len(parts) == 0 {
-		return s.Name()
+		return op.Name(s)
 	}
-	return s.Name() + "{" + strings.Join(parts, " ") + "}"
+	return op.Name(s) + "{" + strings.Join(parts, " ") + "}"
 }

@@ -368,7 +368,7 @@ type without struct {
 }
 
 func (w without) Compile(r device.Request) (device.Kernel, error) {
-	if r.Spec.Name() == w.op {
+	if op.Name(r.Spec) == w.op {
 		return nil, device.Unsupported(w.Name(), r)
 	}
 	return w.Device.Compile(r)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/histdist/histdist/graph/op"
 )
 
 // stats are what a step costs.
@@ -62,7 +64,7 @@ func (p *Program) Report() Report {
 		t := c.stats.time / time.Duration(max(p.runs, 1))
 		r.Time += t
 		r.Steps = append(r.Steps, StepReport{
-			Place: c.place, Op: c.spec.Name(), Algorithm: c.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: c.stats.flops, Bytes: c.stats.bytes,
+			Place: c.place, Op: op.Name(c.spec), Algorithm: c.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: c.stats.flops, Bytes: c.stats.bytes,
 		})
 	}
 	return r

@@ -168,7 +168,7 @@ func TestTimes(t *testing.T) {
 			for _, c := range list[name] {
 				for _, precision := range []device.DType{device.Float32, device.BFloat16} {
 					if err := c.print(t, d, precision); err != nil {
-						t.Errorf("%s in %v: %v", c.spec.Name(), precision, err)
+						t.Errorf("%s in %v: %v", op.Name(c.spec), precision, err)
 					}
 				}
 			}
@@ -295,7 +295,7 @@ func (c timed) print(t *testing.T, d *cuda.Device, precision device.DType) (err 
 	}
 	_, err = fmt.Fprintf(t.Output(),
 		"%-20s %-28v %-9v %8.2f MB   again %8.2f µs %6.0f GB/s   fresh %8.2f µs %6.0f GB/s%s   %s\n",
-		c.spec.Name(), c.in[0], precision, float64(bytes)/1e6,
+		op.Name(c.spec), c.in[0], precision, float64(bytes)/1e6,
 		again*1e6, float64(bytes)/again/1e9, fresh*1e6, float64(bytes)/fresh/1e9, rate, k.Algorithm())
 	return err
 }

@@ -28,10 +28,6 @@ func arrange() family {
 				name: "clip tokens", spec: op.Embedding{}, in: []tensor.Shape{{2, 77}, {4999, 96}},
 				fill: map[int]fill{0: ids(4999)},
 			},
-			{
-				name: "clip tokens", spec: op.EmbeddingGrad{Rows: 4999}, in: []tensor.Shape{{2, 77}, {2, 77, 96}},
-				fill: map[int]fill{0: ids(4999)},
-			},
 			{name: "to exact", spec: op.Cast{From: op.Feature, To: op.Exact}, in: []tensor.Shape{{3, 1000}}},
 			{name: "to feature", spec: op.Cast{From: op.Exact, To: op.Feature}, in: []tensor.Shape{{3, 1000}}},
 		},
@@ -50,13 +46,6 @@ func arrange() family {
 			"Embedding": func(t *rapid.T) testCase {
 				rows := size(t, "rows", 33)
 				return testCase{spec: op.Embedding{}, in: []tensor.Shape{anyShape(t), {rows, size(t, "C", 33)}}, fill: map[int]fill{0: ids(rows)}}
-			},
-			"EmbeddingGrad": func(t *rapid.T) testCase {
-				rows, x := size(t, "rows", 33), anyShape(t)
-				return testCase{
-					spec: op.EmbeddingGrad{Rows: rows}, in: []tensor.Shape{x, append(x.Clone(), size(t, "C", 33))},
-					fill: map[int]fill{0: ids(rows)},
-				}
 			},
 		},
 	}

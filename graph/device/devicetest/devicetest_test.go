@@ -80,14 +80,14 @@ func TestCoverage(t *testing.T) {
 	covered, odd := map[string]bool{}, map[string]bool{"Cast": true} // Cast has two forms, both among the cases
 	for _, f := range families() {
 		for _, c := range f.cases {
-			covered[c.spec.Name()] = true
+			covered[op.Name(c.spec)] = true
 			if _, err := c.spec.Infer(c.in); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
 		for _, draw := range f.odd {
 			c := rapid.Custom(draw).Example(1)
-			odd[c.spec.Name()] = true
+			odd[op.Name(c.spec)] = true
 		}
 	}
 	for _, name := range specs(t) {
@@ -103,7 +103,7 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// specs lists the types of graph/op that have a method Name, which are the operations.
+// specs lists the types of graph/op that have a method Infer, which are the operations.
 func specs(t *testing.T) []string {
 	files, err := filepath.Glob("../../op/*.go")
 	if err != nil || len(files) == 0 {
@@ -120,7 +120,7 @@ func specs(t *testing.T) []string {
 		}
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
-			if !ok || f.Recv == nil || f.Name.Name != "Name" {
+			if !ok || f.Recv == nil || f.Name.Name != "Infer" {
 				continue
 			}
 			if id, ok := f.Recv.List[0].Type.(*ast.Ident); ok {

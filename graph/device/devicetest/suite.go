@@ -25,7 +25,7 @@ type testCase struct {
 }
 
 // String names the case by all that determines it.
-func (c testCase) String() string { return fmt.Sprintf("%s%+v of %v", c.spec.Name(), c.spec, c.in) }
+func (c testCase) String() string { return fmt.Sprintf("%s%+v of %v", op.Name(c.spec), c.spec, c.in) }
 
 // family is a group of operations: cases from the networks and a generator of odd ones for each operation.
 type family struct {
@@ -79,7 +79,7 @@ func RunAll(t *testing.T, subjects []Subject, only ...string) {
 		t.Run(f.name, func(t *testing.T) {
 			for _, c := range f.cases {
 				for _, p := range precisions(c, cases) {
-					t.Run(fmt.Sprintf("%s/%s/%v", c.spec.Name(), c.name, p), func(t *testing.T) {
+					t.Run(fmt.Sprintf("%s/%s/%v", op.Name(c.spec), c.name, p), func(t *testing.T) {
 						if err := s.check(c, p, cases); err != nil {
 							t.Errorf("%v: %v", c, err)
 						}

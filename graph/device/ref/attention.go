@@ -2,6 +2,7 @@ package ref
 
 import (
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -103,4 +104,29 @@ func attentionGrad[T Float](s op.AttentionGrad, r device.Request) *kernel[T] {
 			})
 		})
 	}}
+}
+
+// softmaxOf takes the largest element off first, so that no exponential overflows. out may be x.
+func softmaxOf[T Float](out, x []T) {
+	top := float64(slices.Max(x))
+	sum := 0.0
+	for i, v := range x {
+		e := math.Exp(float64(v) - top)
+		sum += e
+		out[i] = T(e)
+	}
+	for i := range out {
+		out[i] = T(float64(out[i]) / sum)
+	}
+}
+
+// softmaxGradOf is y·(dy − Σ y·dy). out may be dy.
+func softmaxGradOf[T Float](out, y, dy []T) {
+	sum := 0.0
+	for i := range y {
+		sum += float64(y[i]) * float64(dy[i])
+	}
+	for i := range y {
+		out[i] = T(float64(y[i]) * (float64(dy[i]) - sum))
+	}
 }

@@ -94,12 +94,8 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 
 	case op.MaxPool2D:
 		return maxPool[T](s, r)
-	case op.MaxPool2DGrad:
-		return maxPoolGrad[T](s, r)
 	case op.AvgPool2D:
 		return avgPool[T](s, r)
-	case op.AvgPool2DGrad:
-		return avgPoolGrad[T](s, r)
 
 	case op.Linear:
 		return linear[T](s, r)
@@ -168,15 +164,8 @@ func kernelOf[T Float](r device.Request) *kernel[T] {
 
 	case op.Embedding:
 		return embedding[T](r)
-	case op.EmbeddingGrad:
-		return embeddingGrad[T](s, r)
 	case op.TimestepEmbedding:
 		return timestepEmbedding[T](s)
-
-	case op.Softmax:
-		return softmax[T](r)
-	case op.SoftmaxGrad:
-		return softmaxGrad[T](r)
 
 	case op.PosteriorSample:
 		return posteriorSample[T](r)

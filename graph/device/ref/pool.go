@@ -26,74 +26,38 @@ func eachWindow(g op.Geometry, x tensor.Shape, visit func(window int, pixels []i
 	}
 }
 
-// largest returns where channel c of x [pixels,n] is largest, the first place of several. NaN is larger than any number.
-func largest[T Float](x []T, n, c int, pixels []int) int {
-	best, at := math.Inf(-1), pixels[0]*n+c
-	for _, p := range pixels {
-		if v := float64(x[p*n+c]); v > best || math.IsNaN(v) {
-			best, at = v, p*n+c
-		}
-	}
-	return at
-}
-
+// maxPool takes NaN for larger than any number.
 func maxPool[T Float](s op.MaxPool2D, r device.Request) *kernel[T] {
 	n := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		eachWindow(s.Geometry, r.In[0].Shape, func(window int, pixels []int) {
 			for c := range n {
-				o.out[window*n+c] = o.in[0][largest(o.in[0], n, c, pixels)]
+				best := T(math.Inf(-1))
+				for _, p := range pixels {
+					if v := o.in[0][p*n+c]; v > best || v != v {
+						best = v
+					}
+				}
+				o.out[window*n+c] = best
 			}
 		})
 	})
-}
-
-func maxPoolGrad[T Float](s op.MaxPool2DGrad, r device.Request) *kernel[T] {
-	n := channels(r.Out.Shape)
-	return simple(func(o operands[T]) {
-		clear(o.out)
-		eachWindow(s.Geometry, r.Out.Shape, func(window int, pixels []int) {
-			for c := range n {
-				o.out[largest(o.in[0], n, c, pixels)] += o.in[1][window*n+c]
-			}
-		})
-	})
-}
-
-// divisor is what the sum over a window is divided by.
-func divisor(g op.Geometry, countIncludePad bool, pixels []int) float64 {
-	if countIncludePad {
-		return float64(g.KH * g.KW)
-	}
-	return float64(len(pixels))
 }
 
 func avgPool[T Float](s op.AvgPool2D, r device.Request) *kernel[T] {
 	n := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		eachWindow(s.Geometry, r.In[0].Shape, func(window int, pixels []int) {
-			by := divisor(s.Geometry, s.CountIncludePad, pixels)
+			divisor := len(pixels)
+			if s.CountIncludePad {
+				divisor = s.KH * s.KW
+			}
 			for c := range n {
 				sum := 0.0
 				for _, p := range pixels {
 					sum += float64(o.in[0][p*n+c])
 				}
-				o.out[window*n+c] = T(sum / by)
-			}
-		})
-	})
-}
-
-func avgPoolGrad[T Float](s op.AvgPool2DGrad, r device.Request) *kernel[T] {
-	n := channels(r.Out.Shape)
-	return simple(func(o operands[T]) {
-		clear(o.out)
-		eachWindow(s.Geometry, r.Out.Shape, func(window int, pixels []int) {
-			by := divisor(s.Geometry, s.CountIncludePad, pixels)
-			for c, dy := range row(o.in[0], window, n) {
-				for _, p := range pixels {
-					o.out[p*n+c] += T(float64(dy) / by)
-				}
+				o.out[window*n+c] = T(sum / float64(divisor))
 			}
 		})
 	})

@@ -165,27 +165,12 @@ func TestExamples(t *testing.T) {
 			want: []float64{3, 8, 7, 4},
 		},
 		{
-			name: "equal values", spec: op.MaxPool2DGrad{Geometry: tall},
-			in:   []value{of(0, 7, 7, 7, 0, 0, 0, 0, 9)(1, 3, 3, 1), of(1, 10, 100, 1000)(1, 2, 2, 1)},
-			want: []float64{0, 111, 0, 0, 0, 0, 0, 0, 1000},
-		},
-		{
 			name: "padding is not counted", spec: op.AvgPool2D{Geometry: tall}, in: []value{image},
 			want: []float64{12.0 / 4, 16.0 / 4, 27.0 / 6, 33.0 / 6},
 		},
 		{
 			name: "padding is counted", spec: op.AvgPool2D{Geometry: tall, CountIncludePad: true}, in: []value{image},
 			want: []float64{12.0 / 6, 16.0 / 6, 27.0 / 6, 33.0 / 6},
-		},
-		{
-			name: "padding is not counted", spec: op.AvgPool2DGrad{Geometry: tall, H: 3, W: 3},
-			in:   []value{of(4, 8, 60, 600)(1, 2, 2, 1)},
-			want: []float64{1 + 10, 3 + 110, 2 + 100, 1 + 10, 3 + 110, 2 + 100, 10, 110, 100},
-		},
-		{
-			name: "padding is counted", spec: op.AvgPool2DGrad{Geometry: tall, H: 3, W: 3, CountIncludePad: true},
-			in:   []value{of(6, 12, 60, 600)(1, 2, 2, 1)},
-			want: []float64{1 + 10, 3 + 110, 2 + 100, 1 + 10, 3 + 110, 2 + 100, 10, 110, 100},
 		},
 		// linear.go
 		{
@@ -297,11 +282,8 @@ func TestExamples(t *testing.T) {
 
 		// embedding.go
 		{spec: op.Embedding{}, in: []value{of(1, 0, 1)(3), of(1, 2, 3, 4)(2, 2)}, want: []float64{3, 4, 1, 2, 3, 4}},
-		{spec: op.EmbeddingGrad{Rows: 3}, in: []value{of(1, 0, 1)(3), of(1, 2, 3)(3, 1)}, want: []float64{2, 4, 0}},
 
 		// softmax.go
-		{spec: op.Softmax{}, in: []value{of(0, math.Log(3), 1000, 1000)(2, 2)}, want: []float64{0.25, 0.75, 0.5, 0.5}},
-		{spec: op.SoftmaxGrad{}, in: []value{of(0.25, 0.75)(1, 2), of(4, 8)(1, 2)}, want: []float64{-0.75, 0.75}},
 
 		// posterior.go
 		{spec: op.PosteriorSample{}, in: []value{moments, of(3, 10)(1, 1, 2)}, want: []float64{1 + 3, -1 + 20}},
@@ -363,7 +345,7 @@ func TestExamples(t *testing.T) {
 		{spec: op.ClipScale{Max: 2}, in: []value{of(4)()}, want: []float64{2 / 4.000001}},
 		{spec: op.ClipScale{Max: 2}, in: []value{of(1)()}, want: []float64{1}},
 	} {
-		t.Run(strings.TrimSpace(x.spec.Name()+" "+x.name), func(t *testing.T) {
+		t.Run(strings.TrimSpace(op.Name(x.spec)+" "+x.name), func(t *testing.T) {
 			// Rounding of a handful of operations; timestepEmbedding's angles are in float32 always.
 			check[float32](t, x, 2e-6)
 			check[float64](t, x, 1e-7)
@@ -400,12 +382,10 @@ func check[T float32 | float64](t *testing.T, x example, margin float64) {
 }
 
 func TestIDOutOfRange(t *testing.T) {
-	for _, spec := range []op.Spec{op.Embedding{}, op.EmbeddingGrad{Rows: 3}} {
-		x := example{spec: spec, in: []value{of(0, 7, 1)(3), of(1, 2, 3)(3, 1)}}
-		_, _, err := run[float32](x, -1)
-		if err == nil || !strings.Contains(err.Error(), "id 7 at 1") || !strings.Contains(err.Error(), "[0,3)") {
-			t.Errorf("%s: error %v: want one with the id and the number of rows", spec.Name(), err)
-		}
+	x := example{spec: op.Embedding{}, in: []value{of(0, 7, 1)(3), of(1, 2, 3)(3, 1)}}
+	_, _, err := run[float32](x, -1)
+	if err == nil || !strings.Contains(err.Error(), "id 7 at 1") || !strings.Contains(err.Error(), "[0,3)") {
+		t.Errorf("error %v: want one with the id and the number of rows", err)
 	}
 }
 
@@ -418,7 +398,7 @@ func TestMixedTypes(t *testing.T) {
 		{Spec: op.Cast{}, In: []device.Operand{f64}, Out: f32},
 	} {
 		if _, err := d.Compile(r); !errors.Is(err, device.ErrUnsupported) {
-			t.Errorf("%s: error %v, want ErrUnsupported", r.Spec.Name(), err)
+			t.Errorf("%s: error %v, want ErrUnsupported", op.Name(r.Spec), err)
 		}
 	}
 }

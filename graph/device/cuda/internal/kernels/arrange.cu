@@ -148,16 +148,3 @@ KERNEL(embedding, const int* ids, In table, Out y, i64 n, i64 c, i64 rows, Fault
     store(y, i, in_vocabulary(id, i / c, rows, fault) ? load(table, id * c + i % c) : 0.0f);
   }
 }
-
-// embedding_grad sums dy [count,c] over the places of each id: out [rows,c]. One block is one row of the table.
-KERNEL(embedding_grad, const int* ids, In dy, Out out, i64 count, i64 c, i64 rows, Fault* fault) {
-  i64 row = blockIdx.x;
-  if (row == 0)
-    LOOP (i64 i = threadIdx.x; i < count; i += blockDim.x) in_vocabulary(ids[i], i, rows, fault);
-  LOOP (i64 k = threadIdx.x; k < c; k += blockDim.x) {
-    float sum = 0.0f;
-    LOOP (i64 i = 0; i < count; i++)
-      if (ids[i] == row) sum += load(dy, i * c + k);
-    store(out, row * c + k, sum);
-  }
-}

@@ -38,8 +38,6 @@ func arrange(b *builder) bool {
 		b.resize("upsample_grad", r.Out, r.In[0], n)
 	case op.Embedding:
 		b.Each("embedding", n, b.In(0).Pointer, b.In(1), y, n, channels(r.Out), r.In[1].Shape[0], b.Fault())
-	case op.EmbeddingGrad:
-		b.Rows("embedding_grad", s.Rows, b.In(0).Pointer, b.In(1), y, size(r.In[0]), channels(r.Out), s.Rows, b.Fault())
 	default:
 		return false
 	}

@@ -51,10 +51,6 @@ func norm(b *builder) bool {
 			b.Launch("layer_norm_grad_params", [3]int{1, parts, 1}, kernels.Row,
 				b.In(0), b.In(1), to.Pointer, m, c, float32(s.Eps))
 		})
-	case op.Softmax:
-		b.Rows("softmax", rows(r.Out), b.In(0), b.Out(), channels(r.Out), 0, 0)
-	case op.SoftmaxGrad:
-		b.Rows("softmax_grad", rows(r.Out), b.In(0), b.In(1), b.Out(), channels(r.Out))
 	default:
 		return false
 	}

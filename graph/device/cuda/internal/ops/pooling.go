@@ -14,12 +14,8 @@ func pooling(b *builder) bool {
 	switch s := r.Spec.(type) {
 	case op.MaxPool2D:
 		b.Each("max_pool", n, b.In(0), y, windows(s.Geometry, r.In[0], false), n)
-	case op.MaxPool2DGrad:
-		b.Each("max_pool_grad", n, b.In(0), b.In(1), y, windows(s.Geometry, r.Out, false), n)
 	case op.AvgPool2D:
 		b.Each("avg_pool", n, b.In(0), y, windows(s.Geometry, r.In[0], s.CountIncludePad), n)
-	case op.AvgPool2DGrad:
-		b.Each("avg_pool_grad", n, b.In(0), y, windows(s.Geometry, r.Out, s.CountIncludePad), n)
 	default:
 		return false
 	}
