@@ -17,7 +17,6 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/op"
@@ -102,7 +101,7 @@ func measure(t *testing.T, d device.Device, p vm.Precision, l layer) timing {
 		t.Fatal(err)
 	}
 	seed := s.Input("seed", out.Shape()...)
-	grads, err := graph.Backward(gorgonia.Nodes{out}, gorgonia.Nodes{seed}, append(in, s.Params()...))
+	grads, err := gorgonia.Backpropagate(gorgonia.Nodes{out}, gorgonia.Nodes{seed}, append(in, s.Params()...))
 	if err != nil {
 		t.Fatal(err)
 	}
