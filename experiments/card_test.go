@@ -1,7 +1,6 @@
 package experiments_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -29,16 +29,14 @@ func TestCardIsOfTheRun(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
 	e := open(t, run, "model.base="+base, "model.marker=ER", "model.mpp=0.25", "train.steps=2", "train.validate-every=2")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
-		Validated: func(_ context.Context, step int, s []train.Scalar) error {
-			for _, x := range s {
-				if step == 2 {
-					scores[x.Name] = x.Value
-				}
+	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+		for _, x := range s.Values {
+			if s.Step == 2 {
+				scores[x.Name] = x.Value
 			}
-			return nil
-		},
-	}})
+		}
+		return nil
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -152,14 +153,13 @@ func (e *Experiment) Skipped() data.Skipped {
 // RunOptions say how a run begins and whom it tells.
 type RunOptions struct {
 	Resume  train.Resume
-	Version string // of the program
-	// Hooks are called beside the experiment's own.
-	Hooks train.Hooks
+	Version string            // of the program
+	Observe progress.Observer // see train.RunOptions
 }
 
 // Check does all that Run does before the first step, and writes nothing: an error of it is what Run would say.
 func (e *Experiment) Check(ctx context.Context, o RunOptions) error {
-	prepared, err := e.prepare(ctx, o, nil)
+	prepared, err := e.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -167,18 +167,18 @@ func (e *Experiment) Check(ctx context.Context, o RunOptions) error {
 }
 
 // prepare opens what a run needs beside the experiment.
-func (e *Experiment) prepare(ctx context.Context, o RunOptions, sink train.Sink) (train.RunOptions, error) {
-	if e.Config.Train.ValidateEvery > 0 && o.Hooks.Validate == nil {
-		v, err := e.validation(ctx, sink)
-		if err != nil {
-			return train.RunOptions{}, stopped(ctx, fmt.Errorf("validation: %w", err))
-		}
-		o.Hooks.Validate = v
-	}
-	return train.RunOptions{
-		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Sink: sink, Hooks: o.Hooks,
+func (e *Experiment) prepare(ctx context.Context, o RunOptions) (train.RunOptions, error) {
+	r := train.RunOptions{
+		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Observe: o.Observe,
 		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
-	}, nil
+	}
+	if e.Config.Train.ValidateEvery > 0 {
+		var err error
+		if r.Validate, err = e.validation(ctx, o.Observe); err != nil {
+			return r, stopped(ctx, fmt.Errorf("validation: %w", err))
+		}
+	}
+	return r, nil
 }
 
 // Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, panels of the
@@ -188,37 +188,33 @@ func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return train.Result{}, err
 	}
-	var sinks train.Sinks
-	defer func() { err = errors.Join(err, sinks.Close()) }()
-	begin := o.Hooks.Start
-	o.Hooks.Start = func(ctx context.Context, step int) error { // the run has its lock and may begin
-		text, err := configs.YAML(e.values, configs.NoComments)
-		if err != nil {
-			return err
-		}
-		if err := atomicfile.Write(filepath.Join(folder, configFile), text); err != nil {
-			return err
-		}
-		if begin == nil {
-			return nil
-		}
-		return begin(ctx, step)
-	}
 	lines, err := train.OpenJSONLines(filepath.Join(folder, metricsFile))
 	if err != nil {
 		return train.Result{}, err
 	}
-	sinks = append(sinks, lines)
+	defer func() { err = errors.Join(err, lines.Close()) }()
+	observers := []progress.Observer{lines.Observe}
 	if e.Config.Run.TensorBoard {
 		board, err := train.NewTensorBoard(filepath.Join(folder, tensorBoardDir))
 		if err != nil {
 			return train.Result{}, err
 		}
-		sinks = append(sinks, board)
+		defer func() { err = errors.Join(err, board.Close()) }()
+		observers = append(observers, board.Observe)
 	}
-	prepared, err := e.prepare(ctx, o, sinks)
+	o.Observe = progress.All(append(observers, progress.On(e.writeConfig), o.Observe)...)
+	prepared, err := e.prepare(ctx, o)
 	if err != nil {
 		return train.Result{}, err
 	}
 	return train.Run(ctx, e.trainer, prepared)
+}
+
+// writeConfig writes the configuration when the run has its lock and may begin.
+func (e *Experiment) writeConfig(train.Start) error {
+	text, err := configs.YAML(e.values, configs.NoComments)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(e.Config.Run.Output, configFile), text)
 }

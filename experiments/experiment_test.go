@@ -22,6 +22,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -101,12 +102,12 @@ func TestResumedRunsAreEqual(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	validated := []string{"train.validate-every=2", "validation.translations=0"}
-	_, err := open(t, broken, validated...).Run(ctx, experiments.RunOptions{Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+	_, err := open(t, broken, validated...).Run(ctx, experiments.RunOptions{Observe: progress.On(func(m train.Metrics) error {
 		if m.Step == 3 {
 			cancel()
 		}
 		return nil
-	}}})
+	})})
 	if !errors.Is(err, train.ErrStopped) {
 		t.Fatalf("error %v, want %v", err, train.ErrStopped)
 	}
@@ -156,14 +157,12 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
 	e := open(t, run, "train.validate-every=6")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
-		Validated: func(_ context.Context, _ int, s []train.Scalar) error {
-			for _, x := range s {
-				scores[x.Name] = x.Value
-			}
-			return nil
-		},
-	}})
+	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+		for _, x := range s.Values {
+			scores[x.Name] = x.Value
+		}
+		return nil
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +203,7 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := infer.Panel(he, results[0].Picture).Pix; len(want)/64 > panel.Width*3 || !rowsBegin(panel, want, 64) {
+	if want := infer.Panel(he, results[0].Image).Pix; len(want)/64 > panel.Width*3 || !rowsBegin(panel, want, 64) {
 		t.Error("the panel of the validation is not what the exported model makes")
 	}
 }
@@ -236,15 +235,13 @@ func TestAutoencoder(t *testing.T) {
 	scores := map[string]float64{}
 	var steps []int
 	e := open(t, run, "train.objective=autoencoder", "train.validate-every=6", "validation.at-start=false")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Hooks: train.Hooks{
-		Validated: func(_ context.Context, step int, s []train.Scalar) error {
-			steps = append(steps, step)
-			for _, x := range s {
-				scores[x.Name] = x.Value
-			}
-			return nil
-		},
-	}})
+	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+		steps = append(steps, s.Step)
+		for _, x := range s.Values {
+			scores[x.Name] = x.Value
+		}
+		return nil
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

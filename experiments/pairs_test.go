@@ -1,7 +1,6 @@
 package experiments_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -147,7 +147,7 @@ func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 
 	var accepted []string
 	resume.Resume.AcceptChanges = true
-	resume.Hooks.Accepted = func(_ context.Context, changes []string) error { accepted = changes; return nil }
+	resume.Observe = progress.On(func(s train.Start) error { accepted = s.Accepted; return nil })
 	if _, err := open(t, output, set...).Run(t.Context(), resume); err != nil {
 		t.Fatal(err)
 	}

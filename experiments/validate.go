@@ -16,13 +16,14 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
 // validation makes what a run does every train.validate-every steps: the loss on fixed pairs with fixed noise, and translations of
 // some of them by the sampler of `histdist translate`, or what an autoencoder makes of them, with the weights of that moment or their
 // moving average.
-func (e *Experiment) validation(ctx context.Context, sink train.Sink) (func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error) {
+func (e *Experiment) validation(ctx context.Context, observe progress.Observer) (func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error) {
 	v := e.Config.Validation
 	n := max(v.Pairs, v.Translations)
 	if n == 0 {
@@ -53,7 +54,7 @@ func (e *Experiment) validation(ctx context.Context, sink train.Sink) (func(cont
 		if e.Config.Train.Objective == train.Autoencoder {
 			show = e.reconstruct
 		}
-		more, err := show(ctx, t, step, translate, sink)
+		more, err := show(ctx, t, step, translate, observe)
 		return append(scores, more...), err
 	}, nil
 }
@@ -83,7 +84,7 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 }
 
 // translate makes panels of H&E, translation and true stain, and their mean SSIM and PSNR.
-func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, sink train.Sink) (_ []train.Scalar, err error) {
+func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer) (_ []train.Scalar, err error) {
 	precision, err := vm.ParsePrecision(e.Config.Train.Precision)
 	if err != nil {
 		return nil, err
@@ -101,11 +102,11 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Names[0], err)
 		}
-		stain := results[0].Picture
+		stain := results[0].Image
 		if err := mean.add(stain, ihc); err != nil {
 			return nil, err
 		}
-		if err := e.show(step, b.Names[0], infer.Panel(he, stain, ihc), sink); err != nil {
+		if err := e.show(step, b.Names[0], infer.Panel(he, stain, ihc), observe); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +114,7 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 }
 
 // reconstruct makes panels of H&E and IHC, each with what the autoencoder makes of it, and the mean SSIM and PSNR of these.
-func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, sink train.Sink) ([]train.Scalar, error) {
+func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer) ([]train.Scalar, error) {
 	mean := likeness{pairs: 2 * len(pairs)}
 	for _, b := range pairs {
 		x, err := train.ImagesOf(pairsOf(b))
@@ -132,7 +133,7 @@ func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int
 			}
 			panel = append(panel, real, made)
 		}
-		if err := e.show(step, b.Names[0], infer.Panel(panel...), sink); err != nil {
+		if err := e.show(step, b.Names[0], infer.Panel(panel...), observe); err != nil {
 			return nil, err
 		}
 	}
@@ -170,13 +171,13 @@ func (l *likeness) scores() []train.Scalar {
 	return []train.Scalar{{Name: "validation/ssim", Value: l.ssim}, {Name: "validation/psnr", Value: l.psnr}}
 }
 
-// show writes a panel into the run's folder and to the sink.
-func (e *Experiment) show(step int, name string, panel *imagefile.Image, sink train.Sink) error {
+// show writes a panel into the run's folder and reports it.
+func (e *Experiment) show(step int, name string, panel *imagefile.Image, observe progress.Observer) error {
 	path := filepath.Join(e.Config.Run.Output, validationFolder, fmt.Sprintf("step-%d", step), filepath.Base(name)+".png")
 	if err := writePanel(path, panel); err != nil {
 		return err
 	}
-	return sink.Image(step, "validation/"+name, rgba(panel))
+	return observe.Report(train.Panel{Step: step, Name: "validation/" + name, Image: rgba(panel)})
 }
 
 // picture is the only image of a batch.

@@ -113,7 +113,7 @@ func (r *run) due(path string, want origin.Origin) (why string, err error) {
 		return "", err
 	}
 	changes := want.Since(earlier)
-	if len(changes) == 0 && r.o.Latents == nil {
+	if len(changes) == 0 && r.o.Latents == "" {
 		return "", ErrSkipped
 	}
 	for _, c := range changes {

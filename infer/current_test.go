@@ -24,15 +24,19 @@ type outcome struct {
 }
 
 // runner returns a function that translates a folder.
-func runner(t *testing.T, in, out string) func(change func(*infer.RunOptions)) outcome {
+func runner(t *testing.T, in, out string) func(change func(*infer.FileOptions)) outcome {
 	p := newPipeline(t, networktest.Open(t, "auto"))
-	return func(change func(*infer.RunOptions)) outcome {
+	return func(change func(*infer.FileOptions)) outcome {
 		t.Helper()
-		o := infer.RunOptions{Settings: quick(), Program: "histdist test"}
+		o := infer.FileOptions{Settings: quick(), Program: "histdist test"}
 		if change != nil {
 			change(&o)
 		}
-		s, err := p.Run(t.Context(), plan(t, in, out), o)
+		jobs := plan(t, in, out)
+		if o.Latents != "" {
+			jobs.List = jobs.List[:1]
+		}
+		s, err := p.TranslateFiles(t.Context(), jobs, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,11 +56,12 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 	writeImage(t, a, picture(16, 16, 3))
 	writeImage(t, b, picture(16, 16, 5))
 	run := runner(t, in, out)
-	seed := func(o *infer.RunOptions) { o.Settings.Seed++ }
+	seed := func(o *infer.FileOptions) { o.Settings.Seed++ }
+	latents := filepath.Join(t.TempDir(), "latents.safetensors")
 	steps := []struct {
 		name   string
 		before func()
-		change func(*infer.RunOptions)
+		change func(*infer.FileOptions)
 		want   outcome
 	}{
 		{"nothing there", nil, nil, outcome{Done: 2}},
@@ -65,12 +70,12 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 		{"and again", nil, nil, outcome{Skipped: 2}},
 		{"only the time of change", func() { touch(t, b) }, nil, outcome{Skipped: 2}},
 		{"another seed", nil, seed, outcome{Failed: 2}},
-		{"another seed, in a folder of its own", nil, func(o *infer.RunOptions) { seed(o); o.Replace = true }, outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}}},
-		{"overwriting", nil, func(o *infer.RunOptions) { o.Overwrite = true }, outcome{Done: 2}},
-		{"another version", nil, func(o *infer.RunOptions) { o.Program = "histdist 2" }, outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}}},
-		{"latents are asked for", nil, func(o *infer.RunOptions) {
-			o.Program, o.Latents = "histdist 2", func(infer.Job, infer.Event) error { return nil }
-		}, outcome{Done: 2, Remade: map[string]int{"its latents are asked for": 2}}},
+		{"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true }, outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}}},
+		{"overwriting", nil, func(o *infer.FileOptions) { o.Overwrite = true }, outcome{Done: 2}},
+		{"another version", nil, func(o *infer.FileOptions) { o.Program = "histdist 2" }, outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}}},
+		{"latents are asked for", nil, func(o *infer.FileOptions) {
+			o.Program, o.Latents = "histdist 2", latents
+		}, outcome{Done: 1, Remade: map[string]int{"its latents are asked for": 1}}},
 	}
 	for _, step := range steps {
 		if step.before != nil {
@@ -118,11 +123,11 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	run := func(reference string, panel bool) outcome {
 		t.Helper()
-		jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: out, Ending: ".png", Reference: reference, Panel: panel})
+		jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: out, Ending: ".png", Reference: reference, Panel: panel})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := p.Run(t.Context(), jobs.List, infer.RunOptions{Settings: quick(), Panel: panel, Program: "histdist test"})
+		s, err := p.TranslateFiles(t.Context(), jobs, infer.FileOptions{Settings: quick(), Panel: panel, Program: "histdist test"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,14 +178,14 @@ func TestOutputsBelowTheInputAreNoInput(t *testing.T) {
 	out := filepath.Join(in, "out")
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, output := range []string{out, out, t.TempDir()} {
-		jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: output, Ending: ".jpg", Panel: true})
+		jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: output, Ending: ".jpg", Panel: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(jobs.List) != 3 {
 			t.Fatalf("jobs %+v, want 3", jobs.List)
 		}
-		if _, err := p.Run(t.Context(), jobs.List, infer.RunOptions{Settings: quick(), Panel: true}); err != nil {
+		if _, err := p.TranslateFiles(t.Context(), jobs, infer.FileOptions{Settings: quick(), Panel: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +217,7 @@ func TestQualityIsPartOfAJPEG(t *testing.T) {
 	writeImage(t, in, picture(16, 16, 3))
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, step := range []struct{ quality, done int }{{90, 1}, {90, 0}, {40, 1}} {
-		s, err := p.Run(t.Context(), []infer.Job{{Input: in, Output: out}}, infer.RunOptions{Settings: quick(), Quality: step.quality, Replace: true})
+		s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{{Input: in, Output: out}}}, infer.FileOptions{Settings: quick(), Quality: step.quality, Replace: true})
 		if err != nil || s.Done != step.done {
 			t.Errorf("quality %d: %+v, %v", step.quality, s, err)
 		}

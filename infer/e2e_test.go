@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // e2eCase is an entry of e2e.json.
@@ -134,16 +135,16 @@ func compareCase(t *testing.T, p *infer.Pipeline, f *golden.File, name string, c
 		}
 	}
 	compared := 0
-	r.Observe = func(e infer.Event) error {
-		if x := want[e.Phase][e.Step]; x != nil {
+	r.Observe = progress.On(func(e infer.Step) error {
+		if x := want[e.Phase][e.Index]; x != nil {
 			compared++
 			golden.Within(t, e.Latents, x, f.Tolerance(t, fmt.Sprintf("%s %s end", name, e.Phase)))
 			if t.Failed() {
-				return fmt.Errorf("%s differs before step %d", e.Phase, e.Step)
+				return fmt.Errorf("%s differs before step %d", e.Phase, e.Index)
 			}
 		}
 		return nil
-	}
+	})
 	results, err := p.Translate(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func compareCase(t *testing.T, p *infer.Pipeline, f *golden.File, name string, c
 	for quantity, x := range map[string][]float32{"start": got.Start, "condition": got.Condition, "standardised": got.Standardised} {
 		golden.Within(t, x, golden.NHWC(f.Float32(t, name+"/"+quantity)).Data, f.Tolerance(t, name+" "+quantity))
 	}
-	equalPictures(t, got.Picture.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
+	equalPictures(t, got.Image.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
 }
 
 // equalPictures allows one level in one of a thousand values. Where the reference's own rounding moves more, as with epsilon

@@ -22,12 +22,12 @@ func translate(ctx context.Context, folder string, he *imagefile.Image) (_ *imag
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	m, err := model.Open(folder, model.Options{}) // everything that is wrong with the folder is one error
+	// Everything that is wrong with the folder is one error.
+	p, err := infer.Open(folder, model.Options{}, infer.Options{Device: d})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	p := infer.New(m, infer.Options{Device: d}) // keep it for many images: networks are compiled once a size
+	// Keep it for many images: networks are compiled once a size.
 	defer func() { err = errors.Join(err, p.Close()) }()
 
 	settings := infer.DefaultSettings() // the paper's: 100 + 100 steps
@@ -36,7 +36,7 @@ func translate(ctx context.Context, folder string, he *imagefile.Image) (_ *imag
 	if err != nil {
 		return nil, err
 	}
-	return results[0].Picture, nil
+	return results[0].Image, nil
 }
 
 // Example translates a piece of synthetic tissue with the demonstration's model.

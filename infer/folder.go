@@ -4,45 +4,47 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/internal/progress"
 )
 
-// RunOptions say how files are translated.
-type RunOptions struct {
+// FileOptions say how files are translated.
+type FileOptions struct {
 	Settings  Settings
 	Batch     int  // images of one size that are translated together; 1 or more
 	Overwrite bool // also outputs that are there, whatever they are
 	// Replace outputs that were made with another model or other settings. Without it they are errors: someone may want both.
 	Replace bool
-	Panel   bool              // write NAME-panel.png beside each output
+	Panel   bool              // write NAME-panel.png next to each output
 	Quality int               // of JPEG; 0 means the format's default
 	Read    imagefile.Options // how inputs and references are read
 
 	Program     string // with its version, for the outputs' statements
 	Description string // of the outputs; "" means DefaultDescription
-	// Latents, which may be nil, gets the states of the latents before each step of each job.
-	Latents func(Job, Event) error
-	// Report, which may be nil, is told of what happens.
-	Report Reporter
+	// Latents is a .safetensors file for the latents before each step and after the last, of the only job: inversion and translation,
+	// each [steps+1,C,h,w] as PyTorch has latents. "" is none.
+	Latents string
+	// Observe receives progress.Note, Start, Step, Done and in the end the Summary.
+	Observe progress.Observer
 }
 
 // DefaultDescription is what an output says first.
 const DefaultDescription = "virtual stain, research use only"
 
-// Reporter is told how a run goes, by one goroutine.
-type Reporter interface {
-	Begin(jobs int)
-	// Step tells that a step of a batch begins.
-	Step(jobs []Job, e Event)
-	// Done tells that a job ended: err is nil, ErrSkipped or what went wrong.
-	Done(j Job, err error)
-	// End tells how the run ended.
-	End(s Summary)
+// Start is the event of a run that begins.
+type Start struct{ Jobs int }
+
+// Done is the event of a job that ended.
+type Done struct {
+	Job
+	Err error // nil, ErrSkipped or what went wrong
 }
 
 // Summary counts how jobs ended.
@@ -50,7 +52,10 @@ type Summary struct {
 	Done    int            `json:"done"`
 	Skipped int            `json:"skipped"`          // their outputs are current
 	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel was there, by the reason
-	Failed  []Failure      `json:"failed"`
+	Failed  []Failure      `json:"failed"`           // jobs, then Jobs.Unreadable
+
+	Jobs       int `json:"-"`
+	Unreadable int `json:"-"` // of Failed
 }
 
 // Failure is a job that was not done.
@@ -59,35 +64,74 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// run is a call of Run.
+// Err says how many jobs failed; nil if none did.
+func (s Summary) Err() error {
+	var wrong []string
+	if n := len(s.Failed) - s.Unreadable; n > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d of %d images failed", n, s.Jobs))
+	}
+	if s.Unreadable > 0 {
+		wrong = append(wrong, fmt.Sprintf("folders or links that could not be read: %d", s.Unreadable))
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(wrong, "; "))
+}
+
+// run is a call of TranslateFiles.
 type run struct {
 	p       *Pipeline
-	o       RunOptions
+	o       FileOptions
 	model   string   // its fingerprint
 	notes   []string // what of the model's folder is overridden or left open
-	report  Reporter
+	states  *recorder
 	summary Summary
 }
 
-// Run translates files, a batch at a time, while the next images are decoded. A job whose output is there and current is skipped: see
-// origin.Origin.Since; one that is out of date is made anew. A job that fails does not end the others. Every output appears as a whole or
-// not at all, so that a run that was stopped goes on where it was when it is started again. The error is ctx's when that ended.
-func (p *Pipeline) Run(ctx context.Context, jobs []Job, o RunOptions) (Summary, error) {
-	r := &run{p: p, o: o, report: o.Report, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}}}
+// TranslateFiles translates files, a batch at a time, while the next images are decoded. A job whose output is there and current is
+// skipped: see origin.Origin.Since; one that is out of date is made anew. A job that fails does not end the others. Every output appears
+// whole or not at all, so that a run that was stopped continues when it is started again. The error is ctx's or the observer's.
+func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions) (Summary, error) {
+	r := &run{p: p, o: o, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}, Jobs: len(jobs.List)}}
+	if o.Latents != "" {
+		if len(jobs.List) != 1 {
+			return r.summary, fmt.Errorf("%s: the latents of %d images in one file: want one image", o.Latents, len(jobs.List))
+		}
+		r.states = &recorder{states: map[Phase][]float32{}}
+	}
 	var err error
 	if r.o.Settings, r.notes, err = p.Resolve(o.Settings); err != nil {
 		return r.summary, err
 	}
-	if r.report == nil {
-		r.report = silent{}
-	}
 	if r.model, err = p.fingerprint(); err != nil {
 		return r.summary, err
 	}
-	r.report.Begin(len(jobs))
-	err = r.all(ctx, jobs)
-	r.report.End(r.summary)
-	return r.summary, err
+	if err := r.begin(jobs); err != nil {
+		return r.summary, err
+	}
+	err = r.all(ctx, jobs.List)
+	if err == nil && r.states != nil && r.summary.Done == 1 {
+		err = r.states.save(o.Latents)
+	}
+	r.summary.Unreadable = len(jobs.Unreadable)
+	r.summary.Failed = append(r.summary.Failed, jobs.Unreadable...)
+	return r.summary, errors.Join(err, o.Observe.Report(r.summary))
+}
+
+// begin reports what a user should know before the first job.
+func (r *run) begin(jobs *Jobs) error {
+	notes := r.notes
+	if jobs.Own > 0 {
+		own := fmt.Sprintf("%d virtual stains and panels that this program made are among the inputs and are passed over", jobs.Own)
+		notes = slices.Concat([]string{own}, notes)
+	}
+	for _, n := range notes {
+		if err := r.o.Observe.Report(progress.Note(n)); err != nil {
+			return err
+		}
+	}
+	return r.o.Observe.Report(Start{len(jobs.List)})
 }
 
 // all does all jobs.
@@ -109,12 +153,13 @@ func (r *run) all(ctx context.Context, jobs []Job) error {
 		return err
 	}
 	for l := range ahead {
-		switch {
-		case l.err != nil:
-			r.done(l, l.err)
-			continue
-		case l.image == nil:
-			r.done(l, r.writePanel(l))
+		if l.err == nil && l.image == nil {
+			l.err = r.writePanel(l)
+		}
+		if l.image == nil {
+			if err := r.done(l, l.err); err != nil {
+				return err
+			}
 			continue
 		}
 		if len(batch) > 0 && (batch[0].image.Width != l.image.Width || batch[0].image.Height != l.image.Height) {
@@ -134,8 +179,8 @@ func (r *run) all(ctx context.Context, jobs []Job) error {
 	return ctx.Err()
 }
 
-// done counts how a job ended.
-func (r *run) done(l loaded, err error) {
+// done counts and reports how a job ended.
+func (r *run) done(l loaded, err error) error {
 	switch {
 	case err == nil:
 		r.summary.Done++
@@ -147,7 +192,7 @@ func (r *run) done(l loaded, err error) {
 	default:
 		r.summary.Failed = append(r.summary.Failed, Failure{l.Input, err.Error()})
 	}
-	r.report.Done(l.Job, err)
+	return r.o.Observe.Report(Done{l.Job, err})
 }
 
 // loadAhead loads jobs ahead of their use: one waits while the ones before it are translated.
@@ -175,20 +220,13 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		jobs[i] = l.Job
 		request.Images = append(request.Images, l.image)
 	}
-	request.Observe = func(e Event) error {
-		r.report.Step(jobs, e)
-		if r.o.Latents == nil || e.Latents == nil {
-			return nil
+	request.Observe = func(event any) error {
+		e := event.(Step)
+		e.Jobs = jobs
+		if r.states != nil && e.Latents != nil {
+			r.states.add(e)
 		}
-		n := len(e.Latents) / len(jobs)
-		for i, j := range jobs {
-			one := e
-			one.Latents, one.Shape[0] = e.Latents[i*n:(i+1)*n], 1
-			if err := r.o.Latents(j, one); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.o.Observe.Report(e)
 	}
 	results, err := r.p.Translate(ctx, request)
 	if ended := ctx.Err(); ended != nil && err != nil {
@@ -204,10 +242,12 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		return nil
 	}
 	for i, l := range batch {
+		failed := err
 		if err == nil {
-			r.done(l, r.write(l, results[i]))
-		} else {
-			r.done(l, err)
+			failed = r.write(l, results[i])
+		}
+		if err := r.done(l, failed); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -222,7 +262,7 @@ func (r *run) write(l loaded, result Result) error {
 	if err != nil {
 		return err
 	}
-	if err := imagefile.Write(l.Output, result.Picture, imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}); err != nil {
+	if err := imagefile.Write(l.Output, result.Image, imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}); err != nil {
 		return err
 	}
 	if !r.o.Panel {
@@ -274,11 +314,3 @@ const (
 	KeySource = "histdist.source" // the name of its source
 	keyNotes  = "histdist.notes"
 )
-
-// silent reports nothing.
-type silent struct{}
-
-func (silent) Begin(int)         {}
-func (silent) Step([]Job, Event) {}
-func (silent) Done(Job, error)   {}
-func (silent) End(Summary)       {}

@@ -16,6 +16,7 @@ import (
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // quick are settings for tests of what is around the sampler.
@@ -53,13 +54,13 @@ func folder(t *testing.T) string {
 }
 
 // plan lists the jobs of a folder.
-func plan(t *testing.T, in, out string) []infer.Job {
+func plan(t *testing.T, in, out string) *infer.Jobs {
 	t.Helper()
-	jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: out, Ending: ".png"})
+	jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: out, Ending: ".png"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return jobs.List
+	return jobs
 }
 
 func files(t *testing.T, dir string) map[string][]byte {
@@ -92,8 +93,8 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := folder(t), filepath.Join(t.TempDir(), "out")
 	jobs := plan(t, in, out)
-	o := infer.RunOptions{Settings: quick(), Batch: 2}
-	s, err := p.Run(t.Context(), jobs, o)
+	o := infer.FileOptions{Settings: quick(), Batch: 2}
+	s, err := p.TranslateFiles(t.Context(), jobs, o)
 	if err != nil || s.Done != 3 || len(s.Failed) > 0 {
 		t.Fatalf("summary %+v, error %v", s, err)
 	}
@@ -105,7 +106,7 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Batch = 1
-	s, err = p.Run(t.Context(), jobs, o)
+	s, err = p.TranslateFiles(t.Context(), jobs, o)
 	if err != nil || s.Done != 1 || s.Skipped != 2 {
 		t.Errorf("second run: summary %+v, error %v", s, err)
 	}
@@ -113,11 +114,11 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 		t.Error("the second run, with other batches, wrote other bytes")
 	}
 	o.Settings.Seed++
-	if s, err = p.Run(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "seed 0, now 1") {
+	if s, err = p.TranslateFiles(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "seed 0, now 1") {
 		t.Errorf("with another seed: summary %+v, error %v", s, err)
 	}
 	o.Overwrite = true
-	if s, err = p.Run(t.Context(), jobs, o); err != nil || s.Done != 3 {
+	if s, err = p.TranslateFiles(t.Context(), jobs, o); err != nil || s.Done != 3 {
 		t.Errorf("overwriting: summary %+v, error %v", s, err)
 	}
 }
@@ -131,7 +132,7 @@ func TestRunGoesOnAfterABadImage(t *testing.T) {
 		}
 	}
 	jobs := plan(t, in, out)
-	s, err := p.Run(t.Context(), jobs, infer.RunOptions{Settings: quick()})
+	s, err := p.TranslateFiles(t.Context(), jobs, infer.FileOptions{Settings: quick()})
 	if err != nil || s.Done != 3 || len(s.Failed) != 3 {
 		t.Fatalf("summary %+v, error %v", s, err)
 	}
@@ -145,27 +146,12 @@ func TestRunGoesOnAfterABadImage(t *testing.T) {
 	}
 }
 
-// stopping ends a run at a step.
-type stopping struct {
-	stop  func()
-	steps int
-}
-
-func (s *stopping) Begin(int)             {}
-func (s *stopping) Done(infer.Job, error) {}
-func (s *stopping) End(infer.Summary)     {}
-func (s *stopping) Step([]infer.Job, infer.Event) {
-	if s.steps--; s.steps == 0 {
-		s.stop()
-	}
-}
-
 // A run that is stopped anywhere and started again gives what one gives that was not.
 func TestStoppedRunGoesOn(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	in := folder(t)
-	run := func(ctx context.Context, out string, r infer.Reporter) error {
-		_, err := p.Run(ctx, plan(t, in, out), infer.RunOptions{Settings: quick(), Report: r})
+	run := func(ctx context.Context, out string, o progress.Observer) error {
+		_, err := p.TranslateFiles(ctx, plan(t, in, out), infer.FileOptions{Settings: quick(), Observe: o})
 		return err
 	}
 	whole := t.TempDir()
@@ -175,7 +161,13 @@ func TestStoppedRunGoesOn(t *testing.T) {
 	for steps := 1; steps < 22; steps += 5 {
 		out := t.TempDir()
 		ctx, stop := context.WithCancel(t.Context())
-		if err := run(ctx, out, &stopping{stop, steps}); !errors.Is(err, context.Canceled) {
+		left := steps
+		if err := run(ctx, out, progress.On(func(infer.Step) error {
+			if left--; left == 0 {
+				stop()
+			}
+			return nil
+		})); !errors.Is(err, context.Canceled) {
 			t.Fatalf("stopped at step %d: error %v, want context.Canceled", steps, err)
 		}
 		for name := range files(t, out) {
@@ -198,7 +190,7 @@ func TestPanelAndProvenance(t *testing.T) {
 	a := filepath.Join(in, "a.png")
 	writeImage(t, a, picture(16, 16, 3))
 	job := infer.Job{Input: a, Output: filepath.Join(out, "a.png"), Reference: a}
-	s, err := p.Run(t.Context(), []infer.Job{job}, infer.RunOptions{
+	s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{
 		Settings: quick(), Panel: true, Program: "histdist test",
 	})
 	if err != nil || s.Done != 1 {
@@ -237,7 +229,7 @@ func TestAnySize(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %v", size, err)
 		}
-		if got := r[0].Picture; got.Width != size[0] || got.Height != size[1] {
+		if got := r[0].Image; got.Width != size[0] || got.Height != size[1] {
 			t.Errorf("%v became %d×%d", size, got.Width, got.Height)
 		}
 	}
@@ -249,7 +241,7 @@ func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
 	started := false
 	_, err := p.Translate(t.Context(), infer.Request{
 		Images: []*imagefile.Image{picture(2048, 1024, 3)}, Settings: quick(),
-		Observe: func(infer.Event) error { started = true; return nil },
+		Observe: func(any) error { started = true; return nil },
 	})
 	if err == nil || !strings.Contains(err.Error(), "would fit") {
 		t.Errorf("error %v, want one with a size that would fit", err)
@@ -316,7 +308,7 @@ func TestFilesGiveTheOfficialPicture(t *testing.T) {
 		image := goldenImage(t, f, "image/"+string(rune('0'+c.Image)))
 		writeImage(t, in, image)
 		job := infer.Job{Input: in, Output: filepath.Join(dir, "out.png")}
-		if s, err := p.Run(t.Context(), []infer.Job{job}, infer.RunOptions{Settings: c.settings()}); err != nil || s.Done != 1 {
+		if s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{Settings: c.settings()}); err != nil || s.Done != 1 {
 			t.Fatalf("%s: %+v, %v", name, s, err)
 		}
 		got, err := imagefile.Read(job.Output, imagefile.Options{})

@@ -48,15 +48,15 @@ func values(dst []float32, m *imagefile.Image, height, width int) {
 
 // FromValues turns values [height,width,3] that an autoencoder decoded, in about [−1,1], into an image.
 func FromValues(values []float32, width, height int) *imagefile.Image {
-	return picture(values, width, &imagefile.Image{Width: width, Height: height})
+	return unpad(values, width, width, height)
 }
 
-// picture turns decoded values [height,width,3] in about [−1,1] into an image and cuts the padding off:
+// unpad turns decoded values [≥height,stride,3] in about [−1,1] into an image and cuts the padding off:
 // round(clip(x/2 + 0.5, 0, 1)·255), halves to even.
-func picture(values []float32, width int, size *imagefile.Image) *imagefile.Image {
-	m := imagefile.New(size.Width, size.Height)
+func unpad(values []float32, stride, width, height int) *imagefile.Image {
+	m := imagefile.New(width, height)
 	for y := range m.Height {
-		from, to := values[y*width*3:], m.Pix[y*m.Width*3:]
+		from, to := values[y*stride*3:], m.Pix[y*m.Width*3:]
 		for i := range m.Width * 3 {
 			x := min(max(from[i]/2+0.5, 0), 1)
 			to[i] = uint8(math.RoundToEven(float64(float32(x * 255))))

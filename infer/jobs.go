@@ -27,19 +27,19 @@ type Jobs struct {
 	Own        int       // images among the inputs that this program made; they are no jobs
 }
 
-// PlanOptions say what is translated to where.
-type PlanOptions struct {
+// JobOptions say what is translated to where.
+type JobOptions struct {
 	// Input is a file, a folder that is searched with its sub-folders, or a pattern such as "slides/*.jpg": see package walk.
 	Input string
 	// Output is a file for one input file, else a folder, in which names and sub-folders are kept.
 	Output    string
 	Ending    string // of the outputs where Output is a folder, such as ".png"
 	Reference string // a file or a folder with files of the same names; "" is none
-	Panel     bool   // panels will be written beside the outputs
+	Panel     bool   // panels will be written next to the outputs
 }
 
-// Plan lists the jobs for an input and an output. Virtual stains and panels that this program made are no input, wherever they are.
-func Plan(ctx context.Context, o PlanOptions) (*Jobs, error) {
+// FindJobs lists the jobs for an input and an output. Virtual stains and panels that this program made are no input, wherever they are.
+func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 	files, single, jobs, err := o.inputs(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Jobs, error) {
 }
 
 // inputs returns the input files, and whether the input is a single file that was named.
-func (o PlanOptions) inputs(ctx context.Context) (files []walk.File, single bool, jobs *Jobs, err error) {
+func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool, jobs *Jobs, err error) {
 	info, err := os.Stat(o.Input)
 	var found *walk.Listing
 	switch {
@@ -115,7 +115,7 @@ func (o PlanOptions) inputs(ctx context.Context) (files []walk.File, single bool
 }
 
 // nothing is the error of an input without images.
-func (o PlanOptions) nothing(found *walk.Listing) error {
+func (o JobOptions) nothing(found *walk.Listing) error {
 	text := fmt.Sprintf("%s: no images (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
 	if walk.IsPattern(o.Input) && found.Root != o.Input {
 		text = fmt.Sprintf("pattern %q: no image fits (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
@@ -130,7 +130,7 @@ func (o PlanOptions) nothing(found *walk.Listing) error {
 }
 
 // references returns how to find the true stain of an input of a stem below the input's folder; nil without references.
-func (o PlanOptions) references(ctx context.Context, single bool) (func(stem string) (string, error), error) {
+func (o JobOptions) references(ctx context.Context, single bool) (func(stem string) (string, error), error) {
 	if o.Reference == "" {
 		return nil, nil
 	}

@@ -35,7 +35,7 @@ func TestPlan(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: test.input, Output: test.output, Ending: ".png", Reference: test.reference})
+			jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: test.input, Output: test.output, Ending: ".png", Reference: test.reference})
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("error %v, want one with %q", err, test.err)
@@ -61,10 +61,10 @@ func link(t *testing.T, target, path string) {
 }
 
 // inputs are the names of a plan's inputs below the input.
-func inputs(t *testing.T, o infer.PlanOptions) []string {
+func inputs(t *testing.T, o infer.JobOptions) []string {
 	t.Helper()
 	o.Ending = ".png"
-	jobs, err := infer.Plan(t.Context(), o)
+	jobs, err := infer.FindJobs(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestLinksAreFollowed(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	link(t, in, root)
 	want := []string{"file.png", "linked/a.png", "linked/b.png", "linked/sub/c.png", "own.png"}
-	if diff := cmp.Diff(want, inputs(t, infer.PlanOptions{Input: root, Output: t.TempDir()})); diff != "" {
+	if diff := cmp.Diff(want, inputs(t, infer.JobOptions{Input: root, Output: t.TempDir()})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -99,10 +99,10 @@ func TestHiddenFilesAreNoInputAlsoOfPatterns(t *testing.T) {
 		writeImage(t, filepath.Join(in, name), picture(16, 16, 3))
 	}
 	want := []string{"a.png", "b.png", "sub/c.png"}
-	if diff := cmp.Diff(want, inputs(t, infer.PlanOptions{Input: in, Output: t.TempDir()})); diff != "" {
+	if diff := cmp.Diff(want, inputs(t, infer.JobOptions{Input: in, Output: t.TempDir()})); diff != "" {
 		t.Error(diff)
 	}
-	jobs, err := infer.Plan(t.Context(), infer.PlanOptions{Input: filepath.Join(in, "*"), Output: t.TempDir(), Ending: ".png"})
+	jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: filepath.Join(in, "*"), Output: t.TempDir(), Ending: ".png"})
 	if err != nil || len(jobs.List) != len(want) {
 		t.Errorf("pattern: %+v, %v", jobs, err)
 	}
@@ -113,8 +113,8 @@ func TestReferencesAreFoundWhateverTheirExtensions(t *testing.T) {
 	for _, name := range []string{"a.PNG", "b.JPG", "sub/c.tif"} {
 		writeImage(t, filepath.Join(ref, name), picture(16, 16, 3))
 	}
-	o := infer.PlanOptions{Input: in, Output: t.TempDir(), Ending: ".png", Reference: ref}
-	jobs, err := infer.Plan(t.Context(), o)
+	o := infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Reference: ref}
+	jobs, err := infer.FindJobs(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestReferencesAreFoundWhateverTheirExtensions(t *testing.T) {
 		}
 	}
 	writeImage(t, filepath.Join(ref, "a.tif"), picture(16, 16, 3))
-	if _, err := infer.Plan(t.Context(), o); err == nil || !strings.Contains(err.Error(), "a.tif have one name") {
+	if _, err := infer.FindJobs(t.Context(), o); err == nil || !strings.Contains(err.Error(), "a.tif have one name") {
 		t.Errorf("two references for one image: %v", err)
 	}
 }
@@ -149,7 +149,7 @@ func TestOutputsThatCollideAreRefused(t *testing.T) {
 			for i, f := range test.files {
 				writeImage(t, filepath.Join(in, f), picture(16, 16, i))
 			}
-			_, err := infer.Plan(t.Context(), infer.PlanOptions{Input: in, Output: t.TempDir(), Ending: ".png", Panel: test.panel})
+			_, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Panel: test.panel})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -163,11 +163,11 @@ func TestAVirtualStainThatIsNamedIsRefused(t *testing.T) {
 	if err := imagefile.Write(path, picture(16, 16, 3), made); err != nil {
 		t.Fatal(err)
 	}
-	_, err := infer.Plan(t.Context(), infer.PlanOptions{Input: path, Output: t.TempDir(), Ending: ".png"})
+	_, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: path, Output: t.TempDir(), Ending: ".png"})
 	if err == nil || !strings.Contains(err.Error(), "virtual stain") {
 		t.Errorf("error %v", err)
 	}
-	_, err = infer.Plan(t.Context(), infer.PlanOptions{Input: filepath.Dir(path), Output: t.TempDir(), Ending: ".png"})
+	_, err = infer.FindJobs(t.Context(), infer.JobOptions{Input: filepath.Dir(path), Output: t.TempDir(), Ending: ".png"})
 	if err == nil || !strings.Contains(err.Error(), "1 virtual stains and panels") {
 		t.Errorf("a folder of them: error %v", err)
 	}

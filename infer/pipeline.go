@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Options say what a Pipeline runs on.
@@ -37,6 +38,18 @@ type Pipeline struct {
 	texts    map[string][]float32
 	programs *programs
 	id       string // the model's fingerprint; "" until it is asked for
+	owned    bool   // the model is closed with the pipeline
+}
+
+// Open opens a model and makes a pipeline of it, which closes it in the end: see model.Open and New.
+func Open(name string, mo model.Options, o Options) (*Pipeline, error) {
+	m, err := model.Open(name, mo)
+	if err != nil {
+		return nil, err
+	}
+	p := New(m, o)
+	p.owned = true
+	return p, nil
 }
 
 // New makes a pipeline from a model, which stays the caller's. Programs are compiled for the first image of each size.
@@ -56,8 +69,17 @@ func (p *Pipeline) fingerprint() (id string, err error) {
 	return p.id, err
 }
 
-// Close gives the pipeline's memory back.
+// Close frees the pipeline's memory.
 func (p *Pipeline) Close() error {
+	err := p.forget()
+	if p.owned {
+		err = errors.Join(err, p.model.Close())
+	}
+	return err
+}
+
+// forget frees the compiled programs.
+func (p *Pipeline) forget() error {
 	if p.programs == nil {
 		return nil
 	}
@@ -77,13 +99,14 @@ const (
 	Decoding    Phase = "decode"
 )
 
-// Event tells of a translation under way: Step of Steps of a Phase begins. Latents, [N,h,w,C], are those before the step, and
-// after the last step of a loop, where Step is Steps; nil outside the loops. They are valid during the call only.
-type Event struct {
-	Phase       Phase
-	Step, Steps int
-	Latents     []float32
-	Shape       [4]int // of the latents
+// Step is the event of a translation under way: step Index of Count of a Phase begins. Latents, [N,h,w,C], are those before the step,
+// and after the last step of a loop, where Index is Count; nil outside the loops. They are valid during the call only.
+type Step struct {
+	Jobs         []Job // of the batch; nil where no files are translated
+	Phase        Phase
+	Index, Count int
+	Latents      []float32
+	Shape        [4]int // of the latents
 }
 
 // Noise draws normal numbers for one image: dst is [h,w,c].
@@ -93,8 +116,7 @@ type Noise func(dst []float32, h, w, c int) error
 type Request struct {
 	Images   []*imagefile.Image // of one size
 	Settings Settings
-	// Observe, which may be nil, is called before each step. An error ends the translation.
-	Observe func(Event) error
+	Observe  progress.Observer // receives each Step
 	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for each step of
 	// the inversion with η > 0, then of the translation. nil: a generator for each image that begins with Settings.Seed.
 	Noise []Noise
@@ -102,14 +124,14 @@ type Request struct {
 
 // Result is what became of one image.
 type Result struct {
-	Picture *imagefile.Image
+	Image *imagefile.Image
 	// Latents are the final ones [h,w,C], Start those that the inversion began with, Condition the H&E's mode, Standardised what the
 	// translation began with.
 	Latents, Start, Condition, Standardised []float32
 	LatentHeight, LatentWidth               int
 }
 
-// Translate translates a batch of images of one size. A picture depends on its image, the settings and the device, not on the
+// Translate translates a batch of images of one size. A stain depends on its image, the settings and the device, not on the
 // batch that it is in. When ctx ends the error wraps ctx's.
 func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err := r.check(); err != nil {
@@ -177,7 +199,7 @@ func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 	// The new ones come before the old ones go where memory allows, for both have the same rearranged weights.
 	s, err := p.compile(z)
 	if errors.Is(err, vm.ErrMemory) && p.programs != nil {
-		if err := p.Close(); err != nil {
+		if err := p.forget(); err != nil {
 			return err
 		}
 		s, err = p.compile(z)
@@ -185,7 +207,7 @@ func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 	if err != nil {
 		return p.tooLarge(err, z)
 	}
-	err = p.Close()
+	err = p.forget()
 	p.programs = s
 	return err
 }

@@ -6,17 +6,13 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// Recorder keeps the latents before each step of one image, and those after the last.
-type Recorder struct {
+// recorder keeps the latents before each step of one image, and those after the last: see FileOptions.Latents.
+type recorder struct {
 	states map[Phase][]float32 // [steps+1,C,h,w]
 	shape  [4]int
 }
 
-// NewRecorder returns an empty Recorder.
-func NewRecorder() *Recorder { return &Recorder{states: map[Phase][]float32{}} }
-
-// Record is RunOptions.Latents for one job.
-func (r *Recorder) Record(_ Job, e Event) error {
+func (r *recorder) add(e Step) {
 	r.shape = e.Shape
 	pixels, channels := e.Shape[1]*e.Shape[2], e.Shape[3]
 	for c := range channels {
@@ -24,11 +20,9 @@ func (r *Recorder) Record(_ Job, e Event) error {
 			r.states[e.Phase] = append(r.states[e.Phase], e.Latents[p*channels+c])
 		}
 	}
-	return nil
 }
 
-// Save writes what was recorded to a .safetensors file: inversion and translation, each [steps+1,C,h,w] as PyTorch has latents.
-func (r *Recorder) Save(path string) error {
+func (r *recorder) save(path string) error {
 	var tensors []weights.Tensor
 	for _, phase := range []Phase{Inversion, Translation} {
 		values := r.states[phase]

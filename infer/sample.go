@@ -82,14 +82,14 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}); err != nil {
 		return nil, err
 	}
-	pictures, err := t.decode(ctx, latents)
+	images, err := t.decode(ctx, latents)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", decoderNet, err)
 	}
-	results := make([]Result, len(pictures))
+	results := make([]Result, len(images))
 	for i := range results {
 		results[i] = Result{
-			Picture: pictures[i], Latents: t.one(latents, i), Start: t.one(start, i), Condition: t.one(condition, i),
+			Image: images[i], Latents: t.one(latents, i), Start: t.one(start, i), Condition: t.one(condition, i),
 			Standardised: t.one(standardised, i), LatentHeight: p.latentH, LatentWidth: p.latentW,
 		}
 	}
@@ -104,16 +104,9 @@ func (t *translation) one(values []float32, i int) []float32 {
 	return values[i*n : (i+1)*n : (i+1)*n]
 }
 
-func (t *translation) observe(e Event) error {
-	if t.Observe == nil {
-		return nil
-	}
-	return t.Observe(e)
-}
-
 // encode returns the latents that are diffused and the condition, [N,h,w,C] each.
 func (t *translation) encode(ctx context.Context) (start, condition []float32, err error) {
-	if err := t.observe(Event{Phase: Encoding, Steps: 1}); err != nil {
+	if err := t.Observe.Report(Step{Phase: Encoding, Count: 1}); err != nil {
 		return nil, nil, err
 	}
 	p := t.programs
@@ -178,7 +171,7 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 	timesteps := make([]float32, len(t.Images))
 	feeds := vm.Feeds{}.Set(l.network.Sample, sample).Set(l.network.Timesteps, timesteps).Set(l.network.Context, l.context)
 	for i := range l.steps {
-		if err := t.observe(Event{l.phase, i, l.steps, latents, p.latentShape()}); err != nil {
+		if err := t.Observe.Report(Step{nil, l.phase, i, l.steps, latents, p.latentShape()}); err != nil {
 			return err
 		}
 		step := schedule.Step{Timestep: l.timesteps[i], Steps: l.steps, Noise: noise}
@@ -220,7 +213,7 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 			return fmt.Errorf("%s step %d (timestep %d): %s: %w", l.phase, i, l.timesteps[i], unetNet, err)
 		}
 	}
-	return t.observe(Event{l.phase, l.steps, l.steps, latents, p.latentShape()})
+	return t.Observe.Report(Step{nil, l.phase, l.steps, l.steps, latents, p.latentShape()})
 }
 
 // beside writes a and b [N,h,w,c] next to each other in the channels: dst [N,h,w,2c].
@@ -231,9 +224,9 @@ func beside(dst, a, b []float32, c int) {
 	}
 }
 
-// decode returns the pictures of latents.
+// decode returns the images of latents.
 func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefile.Image, error) {
-	if err := t.observe(Event{Phase: Decoding, Steps: 1}); err != nil {
+	if err := t.Observe.Report(Step{Phase: Decoding, Count: 1}); err != nil {
 		return nil, err
 	}
 	p := t.programs
@@ -249,9 +242,9 @@ func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefi
 	if err := t.finite("image", values, finite.Image); err != nil {
 		return nil, err
 	}
-	pictures := make([]*imagefile.Image, len(t.Images))
+	images := make([]*imagefile.Image, len(t.Images))
 	for i, m := range t.Images {
-		pictures[i] = picture(t.one(values, i), p.size.width, m)
+		images[i] = unpad(t.one(values, i), p.size.width, m.Width, m.Height)
 	}
-	return pictures, nil
+	return images, nil
 }

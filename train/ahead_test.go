@@ -8,6 +8,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/device/devicetest/walled"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -54,7 +55,7 @@ func TestDrawnAhead(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		o.Folder, o.Hooks.Step = t.TempDir(), l.hook
+		o.Folder, o.Observe = t.TempDir(), progress.On(l.add)
 		result, err := train.Run(t.Context(), trainer, o)
 		if err != nil || result.Step != c.MaxSteps {
 			t.Fatalf("%+v, %v", result, err)

@@ -210,13 +210,14 @@ func TestAutoencoderRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	validate := train.FixedNoise([]train.Example{fixed}, 1)
-	o := train.RunOptions{Folder: dir, Hooks: train.Hooks{
-		Step: func(_ context.Context, m train.Metrics) error { lines = append(lines, m); return nil },
-		Validate: func(ctx context.Context, t *train.Trainer, step int) (_ []train.Scalar, err error) {
-			scores, err = validate(ctx, t, step)
-			return scores, err
-		},
+	o := train.RunOptions{Folder: dir, Validate: train.FixedNoise([]train.Example{fixed}, 1), Observe: func(event any) error {
+		switch e := event.(type) {
+		case train.Metrics:
+			lines = append(lines, e)
+		case train.Scores:
+			scores = e.Values
+		}
+		return nil
 	}}
 	result, err := runAutoencoder(t.Context(), c, base, 1, o)
 	if err != nil {

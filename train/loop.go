@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Examples gives a run's micro-steps what they learn from.
@@ -18,20 +19,6 @@ type Examples interface {
 	// Example returns that of a position. It depends on nothing but its arguments and the numbers that it draws from noise, so that a
 	// run can go on from any position.
 	Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
-}
-
-// Hooks are called by a run; each may be nil. An error ends the run.
-type Hooks struct {
-	Accepted   func(ctx context.Context, changes []string) error                 // what Resume.AcceptChanges lets pass, a line each
-	Start      func(ctx context.Context, step int) error                         // the run goes on behind step, 0 if it is new
-	Step       func(ctx context.Context, m Metrics) error                        // after every optimisation step
-	Skip       func(ctx context.Context, step int, reason error) error           // a step is left out, because it isn't finite
-	Epoch      func(ctx context.Context, epoch int) error                        // an epoch is over
-	Validate   func(ctx context.Context, t *Trainer, step int) ([]Scalar, error) // every Config.ValidateEvery steps; see FixedNoise
-	Validated  func(ctx context.Context, step int, scores []Scalar) error        // what Validate returned is in the sink
-	Checkpoint func(ctx context.Context, path string) error                      // a checkpoint is complete
-	Unsaved    func(ctx context.Context, reason error) error                     // a checkpoint failed; the run goes on without
-	Note       func(ctx context.Context, text string) error                      // what a user should know of the folder
 }
 
 // RunOptions say what a run learns from and where it writes.
@@ -44,8 +31,10 @@ type RunOptions struct {
 	// Source says what the examples are made of; nil if nothing is known. Its changes are refused as those of Inputs are.
 	Source Source
 	Resume Resume
-	Sink   Sink // may be nil; it stays the caller's
-	Hooks  Hooks
+	// Observe receives the events of events.go. Its error ends the run.
+	Observe progress.Observer
+	// Validate, which may be nil, scores the network every Config.ValidateEvery steps; see FixedNoise.
+	Validate func(ctx context.Context, t *Trainer, step int) ([]Scalar, error)
 	// ValidateFirst also validates a new run before its first step, if Config.ValidateEvery isn't 0.
 	ValidateFirst bool
 	Version       string // of the program, for checkpoints
@@ -82,13 +71,13 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	}
 	defer func() { err = errors.Join(err, locked.Close()) }()
 	if locked.Note != "" {
-		if err := call(ctx, o.Hooks.Note, locked.Note); err != nil {
+		if err := o.Observe.Report(progress.Note(locked.Note)); err != nil {
 			return Result{}, fmt.Errorf("training: %w", err)
 		}
 	}
 	r, err := begin(t, o)
 	if err == nil {
-		err = r.open()
+		err = r.folder.clean()
 	}
 	if err != nil {
 		return r.result, fmt.Errorf("training: %w", err)
@@ -172,9 +161,6 @@ func begin(t *Trainer, o RunOptions) (*run, error) {
 	if o.Examples == nil || o.Examples.Len() < 1 {
 		return r, errors.New("want at least one example")
 	}
-	if o.Sink == nil {
-		r.Sink = Sinks(nil)
-	}
 	c, changes, err := r.folder.resume(t, o)
 	if err != nil {
 		return r, err
@@ -198,14 +184,6 @@ func begin(t *Trainer, o RunOptions) (*run, error) {
 	return r, nil
 }
 
-// open removes what a run that was killed has left half done, and opens the sink.
-func (r *run) open() error {
-	if err := r.folder.clean(); err != nil {
-		return err
-	}
-	return r.Sink.Begin(r.saved)
-}
-
 // here is where the run stands: before what was drawn ahead.
 func (r *run) here() mark {
 	if r.ahead != nil {
@@ -217,12 +195,7 @@ func (r *run) here() mark {
 func (r *run) setMark() { r.mark = r.here() }
 
 func (r *run) train(ctx context.Context) error {
-	if len(r.accepted) > 0 {
-		if err := call(ctx, r.Hooks.Accepted, r.accepted); err != nil {
-			return err
-		}
-	}
-	if err := call(ctx, r.Hooks.Start, r.result.Step); err != nil {
+	if err := r.Observe.Report(Start{r.result.Step, r.accepted}); err != nil {
 		return err
 	}
 	if r.result.Step == 0 && r.ValidateFirst && r.config.ValidateEvery > 0 {
@@ -248,7 +221,7 @@ func (r *run) train(ctx context.Context) error {
 		}
 	}
 	if r.saved != r.trainer.Step() {
-		return r.save(ctx)
+		return r.save()
 	}
 	return nil
 }
@@ -362,10 +335,7 @@ func (r *run) notFinite(ctx context.Context, err error) error {
 	if r.result.Skipped < r.config.MaxSkipped {
 		r.result.Skipped++
 		r.setMark()
-		if r.Hooks.Skip == nil {
-			return nil
-		}
-		return r.Hooks.Skip(ctx, r.trainer.Step()+1, err)
+		return r.Observe.Report(Skip{r.trainer.Step() + 1, err})
 	}
 	var bad *notFiniteError
 	if errors.As(err, &bad) {
@@ -393,10 +363,7 @@ func (r *run) withCheckpoint(err error) error {
 
 // after reports a step, and validates and saves where it is time.
 func (r *run) after(ctx context.Context, m Metrics) error {
-	if err := r.Sink.Scalars(m.Step, m.Scalars()); err != nil {
-		return err
-	}
-	if err := call(ctx, r.Hooks.Step, m); err != nil {
+	if err := r.Observe.Report(m); err != nil {
 		return err
 	}
 	if due(m.Step, r.config.ValidateEvery) {
@@ -405,46 +372,35 @@ func (r *run) after(ctx context.Context, m Metrics) error {
 		}
 	}
 	if due(m.Step, r.config.CheckpointEvery) {
-		if err := r.saveOrGoOn(ctx); err != nil {
-			return err
-		}
-	}
-	if r.at().Epoch > m.Epoch {
-		return call(ctx, r.Hooks.Epoch, m.Epoch)
+		return r.saveOrGoOn(ctx)
 	}
 	return nil
 }
 
 func (r *run) validate(ctx context.Context, step int) error {
-	if r.Hooks.Validate == nil {
+	if r.Validate == nil {
 		return nil
 	}
-	scores, err := r.Hooks.Validate(ctx, r.trainer, step)
+	scores, err := r.Validate(ctx, r.trainer, step)
 	if err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
-	if err := r.Sink.Scalars(step, scores); err != nil {
-		return err
-	}
-	if r.Hooks.Validated == nil {
-		return nil
-	}
-	return r.Hooks.Validated(ctx, step, scores)
+	return r.Observe.Report(Scores{step, scores})
 }
 
 func due(step, every int) bool { return every > 0 && step%every == 0 }
 
 // saveOrGoOn saves, and goes on without where that is wished.
 func (r *run) saveOrGoOn(ctx context.Context) error {
-	err := r.save(ctx)
+	err := r.save()
 	if err != nil && r.config.ContinueUnsaved && ctx.Err() == nil {
-		return call(ctx, r.Hooks.Unsaved, r.withCheckpoint(err))
+		return r.Observe.Report(Unsaved{r.withCheckpoint(err)})
 	}
 	return err
 }
 
 // save writes a checkpoint of the state behind the last update. It is not interrupted.
-func (r *run) save(ctx context.Context) error {
+func (r *run) save() error {
 	step := r.trainer.Step()
 	path, err := r.folder.save(r.trainer, checkpoint{
 		Format: checkpointFormat, Program: r.Version, Machine: r.trainer.options.machine(),
@@ -458,7 +414,7 @@ func (r *run) save(ctx context.Context) error {
 	if err := r.folder.prune(r.config, step); err != nil {
 		return err
 	}
-	return call(ctx, r.Hooks.Checkpoint, path)
+	return r.Observe.Report(Saved{path})
 }
 
 // interrupted saves what a run has that was told to stop, and ended with err.
@@ -468,18 +424,10 @@ func (r *run) interrupted(err, cause error) error {
 		err = nil // no other reason
 	}
 	if r.saved != r.trainer.Step() {
-		err = errors.Join(err, r.save(context.Background()))
+		err = errors.Join(err, r.save())
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("interrupted after step %d: %w", r.trainer.Step(), cause), err)
 	}
 	return fmt.Errorf("%w after step %d: %w", ErrStopped, r.trainer.Step(), cause)
-}
-
-// call calls a hook if there is one.
-func call[A any](ctx context.Context, hook func(context.Context, A) error, argument A) error {
-	if hook == nil {
-		return nil
-	}
-	return hook(ctx, argument)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"io/fs"
 	"maps"
@@ -35,8 +34,8 @@ type Metrics struct {
 	Left            time.Duration
 }
 
-// Scalars names the numbers as sinks get them.
-func (m Metrics) Scalars() []Scalar {
+// scalars names the numbers.
+func (m Metrics) scalars() []Scalar {
 	list := []Scalar{{"train/loss", m.Loss}}
 	for _, name := range slices.Sorted(maps.Keys(m.Losses)) {
 		list = append(list, Scalar{"train/loss_" + name, m.Losses[name]})
@@ -96,52 +95,8 @@ func (r running) add(losses map[string]float64) map[string]float64 {
 	return means
 }
 
-// Scalar is a number with its name, such as train/loss.
-type Scalar struct {
-	Name  string
-	Value float64
-}
-
-// Sink takes what a run has to show.
-type Sink interface {
-	// Begin says that the run goes on after a step: what the sink has of later steps did not happen. 0 is a new run, and all of it did not.
-	Begin(step int) error
-	Scalars(step int, values []Scalar) error
-	Image(step int, name string, m image.Image) error
-	Close() error
-}
-
-// Sinks is a Sink that passes everything on.
-type Sinks []Sink
-
-// Begin passes on.
-func (s Sinks) Begin(step int) error {
-	return s.each(func(k Sink) error { return k.Begin(step) })
-}
-
-// Scalars passes on.
-func (s Sinks) Scalars(step int, values []Scalar) error {
-	return s.each(func(k Sink) error { return k.Scalars(step, values) })
-}
-
-// Image passes on.
-func (s Sinks) Image(step int, name string, m image.Image) error {
-	return s.each(func(k Sink) error { return k.Image(step, name, m) })
-}
-
-// Close closes all sinks.
-func (s Sinks) Close() error { return s.each(Sink.Close) }
-
-func (s Sinks) each(f func(Sink) error) error {
-	var errs []error
-	for _, k := range s {
-		errs = append(errs, f(k))
-	}
-	return errors.Join(errs...)
-}
-
-// JSONLines is a Sink that appends an object a line to a file: {"step":12,"train/loss":0.25,…}. Numbers that are not finite are null.
-// It leaves images out.
+// JSONLines appends the numbers of a run to a file, an object a line: {"step":12,"train/loss":0.25,…}. Numbers that are not finite
+// are null.
 type JSONLines struct{ file *os.File }
 
 // OpenJSONLines opens or makes the file.
@@ -153,8 +108,21 @@ func OpenJSONLines(path string) (*JSONLines, error) {
 	return &JSONLines{f}, nil
 }
 
-// Begin cuts the file after the lines of the steps up to step, or before all lines of a new run, and before a line that a crash left unfinished.
-func (j *JSONLines) Begin(step int) error {
+// Observe writes Metrics and Scores, and discards at a Start what a run that was killed wrote after its checkpoint.
+func (j *JSONLines) Observe(event any) error {
+	switch e := event.(type) {
+	case Start:
+		return j.begin(e.Step)
+	case Metrics:
+		return j.write(e.Step, e.scalars())
+	case Scores:
+		return j.write(e.Step, e.Values)
+	}
+	return nil
+}
+
+// begin cuts the file after the lines of the steps up to step, or before all lines of a new run, and before a line that a crash left unfinished.
+func (j *JSONLines) begin(step int) error {
 	text, err := os.ReadFile(j.file.Name())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("metrics: %w", err)
@@ -176,8 +144,8 @@ func (j *JSONLines) Begin(step int) error {
 	return nil
 }
 
-// Scalars writes a line.
-func (j *JSONLines) Scalars(step int, values []Scalar) error {
+// write writes a line.
+func (j *JSONLines) write(step int, values []Scalar) error {
 	line := fmt.Appendf(nil, `{"step":%d`, step)
 	for _, v := range values {
 		name, err := json.Marshal(v.Name)
@@ -197,9 +165,6 @@ func (j *JSONLines) Scalars(step int, values []Scalar) error {
 	}
 	return nil
 }
-
-// Image does nothing.
-func (j *JSONLines) Image(int, string, image.Image) error { return nil }
 
 // Close closes the file.
 func (j *JSONLines) Close() error { return j.file.Close() }

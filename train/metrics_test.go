@@ -2,7 +2,6 @@ package train_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -30,7 +30,7 @@ func FuzzJSONLinesBegin(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(j.Begin(step), j.Scalars(step, []train.Scalar{{Name: "x", Value: 1}}), j.Close()); err != nil {
+		if err := errors.Join(j.Observe(train.Start{Step: step}), j.Observe(train.Scores{Step: step, Values: []train.Scalar{{Name: "x", Value: 1}}}), j.Close()); err != nil {
 			t.Fatal(err)
 		}
 		lines := bytes.SplitAfter(mustRead(t, path), []byte("\n"))
@@ -56,7 +56,7 @@ func TestLinesNameBothTasks(t *testing.T) {
 	c.MaxSteps, c.Accumulate = 3, 1
 	var lines []string
 	var means []map[string]float64
-	o := train.RunOptions{Folder: t.TempDir(), Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+	o := train.RunOptions{Folder: t.TempDir(), Observe: progress.On(func(m train.Metrics) error {
 		means = append(means, m.Means)
 		for name, x := range m.Losses {
 			lines = append(lines, fmt.Sprintf("%s %.4f", name, x))
@@ -64,7 +64,7 @@ func TestLinesNameBothTasks(t *testing.T) {
 		m.GradientNorm, m.ImagesPerSecond, m.TFLOPS, m.Memory, m.Left = 1, 2, 3, 1<<30, time.Minute
 		lines = append(lines, m.String())
 		return nil
-	}}}
+	})}
 	if _, err := runTiny(t.Context(), c, network(t), o); err != nil {
 		t.Fatal(err)
 	}

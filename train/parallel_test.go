@@ -1,7 +1,6 @@
 package train_test
 
 import (
-	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -12,13 +11,14 @@ import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
 // losses keeps those of a run's steps.
 type losses []float64
 
-func (l *losses) hook(_ context.Context, m train.Metrics) error {
+func (l *losses) add(m train.Metrics) error {
 	*l = append(*l, m.Loss)
 	return nil
 }
@@ -56,7 +56,7 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 			t.Error(err)
 		}
 	}()
-	o.Examples, o.Hooks.Step = noisy{length: 7}, l.hook
+	o.Examples, o.Observe = noisy{length: 7}, progress.On(l.add)
 	if _, err := train.Run(t.Context(), trainer, o); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -209,17 +210,23 @@ func TestChild(t *testing.T) {
 		t.Skip("started by other tests")
 	}
 	c := tinyRun()
-	o := train.RunOptions{Folder: folder, Resume: train.Resume{Allowed: true}, Hooks: train.Hooks{
-		Step:       func(_ context.Context, m train.Metrics) error { _, err := fmt.Println("step", m.Step); return err },
-		Checkpoint: func(context.Context, string) error { _, err := fmt.Println("saved"); return err },
+	o := train.RunOptions{Folder: folder, Resume: train.Resume{Allowed: true}, Observe: func(event any) (err error) {
+		switch e := event.(type) {
+		case train.Metrics:
+			_, err = fmt.Println("step", e.Step)
+		case train.Saved:
+			_, err = fmt.Println("saved")
+		case train.Unsaved:
+			_, err = fmt.Println("unsaved:", e.Reason)
+		}
+		return err
 	}}
 	if os.Getenv(childLimit) != "" {
 		// No file may grow beyond what is needed for all but the weights, as on a full disk, from the second checkpoint on.
 		signal.Ignore(syscall.SIGXFSZ)
-		o.Hooks.Checkpoint = func(context.Context, string) error {
+		o.Observe = progress.All(o.Observe, progress.On(func(train.Saved) error {
 			return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 4096, Max: unix.RLIM_INFINITY})
-		}
-		o.Hooks.Unsaved = func(_ context.Context, err error) error { _, e := fmt.Println("unsaved:", err); return e }
+		}))
 		c.ContinueUnsaved = os.Getenv(childLimit) == "continue"
 	}
 	if text := os.Getenv(childDeath); text != "" {
@@ -227,7 +234,7 @@ func TestChild(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &d); err != nil {
 			t.Fatal(err)
 		}
-		d.hook(&o.Hooks)
+		o.Observe = d.observe
 	}
 	if _, err := runTiny(t.Context(), c, os.Getenv(childNetwork), o); err != nil {
 		fmt.Println("error:", err)
@@ -247,21 +254,21 @@ type death struct {
 	Saved int // after this step's checkpoint is complete
 }
 
-// hook has a run die.
-func (d death) hook(h *train.Hooks) {
-	die := func() error { return unix.Kill(os.Getpid(), unix.SIGKILL) }
-	h.Step = func(_ context.Context, m train.Metrics) error {
-		if m.Step == d.Step {
-			return die()
+// observe kills the process where it is to die.
+func (d death) observe(event any) error {
+	switch e := event.(type) {
+	case train.Metrics:
+		if e.Step != d.Step {
+			return nil
 		}
+	case train.Saved:
+		if filepath.Base(e.Path) != fmt.Sprintf("checkpoint-%d", d.Saved) {
+			return nil
+		}
+	default:
 		return nil
 	}
-	h.Checkpoint = func(_ context.Context, path string) error {
-		if filepath.Base(path) == fmt.Sprintf("checkpoint-%d", d.Saved) {
-			return die()
-		}
-		return nil
-	}
+	return unix.Kill(os.Getpid(), unix.SIGKILL)
 }
 
 // TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
@@ -472,10 +479,10 @@ func TestOneRunAFolder(t *testing.T) {
 	net, dir := network(t), t.TempDir()
 	var second error
 	o := train.RunOptions{Folder: dir}
-	o.Hooks.Start = func(ctx context.Context, _ int) error {
-		_, second = runTiny(ctx, tinyRun(), net, train.RunOptions{Folder: dir})
+	o.Observe = progress.On(func(train.Start) error {
+		_, second = runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: dir})
 		return errors.New("enough")
-	}
+	})
 	if _, err := runTiny(t.Context(), tinyRun(), net, o); err == nil || !strings.Contains(err.Error(), "enough") {
 		t.Errorf("first run: %v", err)
 	}
@@ -530,7 +537,7 @@ func TestNotFinite(t *testing.T) {
 	c.MaxSkipped = 1
 	o.Folder = t.TempDir()
 	skips := 0
-	o.Hooks.Skip = func(_ context.Context, step int, _ error) error { skips++; return nil }
+	o.Observe = progress.On(func(train.Skip) error { skips++; return nil })
 	result, err := runTiny(t.Context(), c, net, o)
 	if err != nil || result.Step != c.MaxSteps || result.Skipped != 1 || skips != 1 {
 		t.Errorf("%+v with %d skips: %v", result, skips, err)
@@ -565,33 +572,30 @@ func TestARunThatDivergedSavesNothing(t *testing.T) {
 	}
 }
 
-// TestRunReports looks at the numbers, the file of them, and the hooks.
+// TestRunReports looks at the numbers, the file of them, and the events.
 func TestRunReports(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps, c.ValidateEvery = 8, 4
 	dir := t.TempDir()
 	path := filepath.Join(dir, "metrics.jsonl")
-	sink, err := train.OpenJSONLines(path)
+	lines, err := train.OpenJSONLines(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sink.Close()
+	defer lines.Close()
 	fixed, err := noisy{length: 1}.Example(t.Context(), train.Position{}, train.Translation, rng.NewTorch(5))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var steps, epochs []int
-	o := train.RunOptions{Folder: dir, Sink: sink, ValidateFirst: true, Hooks: train.Hooks{
-		Step: func(_ context.Context, m train.Metrics) error {
-			steps = append(steps, m.Step)
-			if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.Losses) == 0 {
-				t.Errorf("%+v", m)
-			}
-			return nil
-		},
-		Epoch:    func(_ context.Context, epoch int) error { epochs = append(epochs, epoch); return nil },
-		Validate: train.FixedNoise([]train.Example{fixed}, 1),
-	}}
+	o := train.RunOptions{Folder: dir, ValidateFirst: true, Validate: train.FixedNoise([]train.Example{fixed}, 1)}
+	o.Observe = progress.All(lines.Observe, progress.On(func(m train.Metrics) error {
+		steps, epochs = append(steps, m.Step), append(epochs, m.Epoch)
+		if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.Losses) == 0 {
+			t.Errorf("%+v", m)
+		}
+		return nil
+	}))
 	if _, err := runTiny(t.Context(), c, network(t), o); err != nil {
 		t.Fatal(err)
 	}
@@ -599,10 +603,10 @@ func TestRunReports(t *testing.T) {
 		t.Error(diff)
 	}
 	// Seven micro-steps an epoch are four optimisation steps, the last of one micro-step.
-	if diff := cmp.Diff([]int{0, 1}, epochs); diff != "" {
+	if diff := cmp.Diff([]int{0, 0, 0, 0, 1, 1, 1, 1}, epochs); diff != "" {
 		t.Error(diff)
 	}
-	read := func() (lines []map[string]float64) {
+	read := func() (list []map[string]float64) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -612,19 +616,20 @@ func TestRunReports(t *testing.T) {
 			if err := json.Unmarshal(line, &l); err != nil {
 				t.Fatal(err)
 			}
-			lines = append(lines, l)
+			list = append(list, l)
 		}
-		return lines
+		return list
 	}
-	lines := read()
-	if len(lines) != 11 || lines[0]["step"] != 0 || lines[0]["validation/loss"] <= 0 || lines[1]["step"] != 1 || lines[5]["validation/loss_ema"] <= 0 {
-		t.Errorf("%d lines: %v", len(lines), lines)
+	all := read()
+	if len(all) != 11 || all[0]["step"] != 0 || all[0]["validation/loss"] <= 0 || all[1]["step"] != 1 || all[5]["validation/loss_ema"] <= 0 {
+		t.Errorf("%d lines: %v", len(all), all)
 	}
 	// A crash in a line, and a run that goes on after step 6.
 	if err := os.WriteFile(path, append(mustRead(t, path), `{"step":9,"tr`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(sink.Begin(6), sink.Scalars(7, []train.Scalar{{Name: "x", Value: math.Inf(1)}})); err != nil {
+	scores := train.Scores{Step: 7, Values: []train.Scalar{{Name: "x", Value: math.Inf(1)}}}
+	if err := errors.Join(lines.Observe(train.Start{Step: 6}), lines.Observe(scores)); err != nil {
 		t.Fatal(err)
 	}
 	text := mustRead(t, path)
@@ -645,12 +650,12 @@ func TestRunWithoutACheckpointLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := train.RunOptions{Folder: dir, Sink: sink, Hooks: train.Hooks{Step: func(_ context.Context, m train.Metrics) error {
+		o := train.RunOptions{Folder: dir, Observe: progress.All(sink.Observe, progress.On(func(m train.Metrics) error {
 			if m.Step == stop {
 				return killed
 			}
 			return nil
-		}}}
+		}))}
 		if _, err := runTiny(t.Context(), c, net, o); stop == 0 && err != nil || stop > 0 && !errors.Is(err, killed) {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"image"
 	"image/png"
 	"math"
 	"os"
@@ -13,7 +12,7 @@ import (
 	"time"
 )
 
-// TensorBoard is a Sink that writes an event file for TensorBoard: a TFRecord file of Event messages in Protocol Buffers' encoding.
+// TensorBoard writes an event file for TensorBoard: a TFRecord file of Event messages in Protocol Buffers' encoding.
 // The few fields that are needed are written by hand.
 type TensorBoard struct {
 	file *os.File
@@ -66,9 +65,24 @@ const (
 	colorspaceRGB = 3
 )
 
-// Begin says that what follows begins after step. Of a new run that is all, for there may be events of one that was killed before it
+// Observe writes Start, Metrics, Scores and Panel.
+func (b *TensorBoard) Observe(event any) error {
+	switch e := event.(type) {
+	case Start:
+		return b.begin(e.Step)
+	case Metrics:
+		return b.scalars(e.Step, e.scalars())
+	case Scores:
+		return b.scalars(e.Step, e.Values)
+	case Panel:
+		return b.panel(e)
+	}
+	return nil
+}
+
+// begin says that what follows begins after step. Of a new run that is all, for there may be events of one that was killed before it
 // had a checkpoint.
-func (b *TensorBoard) Begin(step int) error {
+func (b *TensorBoard) begin(step int) error {
 	var log, e message
 	log.integer(sessionStatus, sessionStart)
 	e.bytes(eventSessionLog, log)
@@ -78,8 +92,8 @@ func (b *TensorBoard) Begin(step int) error {
 	return b.write(step, e)
 }
 
-// Scalars writes the numbers of a step.
-func (b *TensorBoard) Scalars(step int, values []Scalar) error {
+// scalars writes the numbers of a step.
+func (b *TensorBoard) scalars(step int, values []Scalar) error {
 	var summary message
 	for _, v := range values {
 		var value message
@@ -90,21 +104,21 @@ func (b *TensorBoard) Scalars(step int, values []Scalar) error {
 	return b.summary(step, summary)
 }
 
-// Image writes an image as PNG.
-func (b *TensorBoard) Image(step int, name string, m image.Image) error {
+// panel writes an image as PNG.
+func (b *TensorBoard) panel(p Panel) error {
 	var encoded bytes.Buffer
-	if err := png.Encode(&encoded, m); err != nil {
-		return fmt.Errorf("tensorboard: image %s: %w", name, err)
+	if err := png.Encode(&encoded, p.Image); err != nil {
+		return fmt.Errorf("tensorboard: image %s: %w", p.Name, err)
 	}
-	var picture, value, summary message
-	picture.integer(imageHeight, uint64(m.Bounds().Dy()))
-	picture.integer(imageWidth, uint64(m.Bounds().Dx()))
-	picture.integer(imageColorspace, colorspaceRGB)
-	picture.bytes(imageEncoded, encoded.Bytes())
-	value.text(valueTag, name)
-	value.bytes(valueImage, picture)
+	var shown, value, summary message
+	shown.integer(imageHeight, uint64(p.Image.Bounds().Dy()))
+	shown.integer(imageWidth, uint64(p.Image.Bounds().Dx()))
+	shown.integer(imageColorspace, colorspaceRGB)
+	shown.bytes(imageEncoded, encoded.Bytes())
+	value.text(valueTag, p.Name)
+	value.bytes(valueImage, shown)
 	summary.bytes(summaryValue, value)
-	return b.summary(step, summary)
+	return b.summary(p.Step, summary)
 }
 
 // Close closes the file.

@@ -133,11 +133,11 @@ func TestTensorBoard(t *testing.T) {
 	m := image.NewRGBA(image.Rect(0, 0, 3, 2))
 	m.Set(1, 0, color.RGBA{R: 200, G: 100, B: 50, A: 255})
 	for _, err := range []error{
-		b.Begin(0),
-		b.Scalars(1, []train.Scalar{{Name: "train/loss", Value: 0.5}, {Name: "x", Value: -2}}),
-		b.Scalars(300, []train.Scalar{{Name: "train/loss", Value: math.Inf(1)}}),
-		b.Begin(200),
-		b.Image(201, "panel", m),
+		b.Observe(train.Start{}),
+		b.Observe(train.Scores{Step: 1, Values: []train.Scalar{{Name: "train/loss", Value: 0.5}, {Name: "x", Value: -2}}}),
+		b.Observe(train.Scores{Step: 300, Values: []train.Scalar{{Name: "train/loss", Value: math.Inf(1)}}}),
+		b.Observe(train.Start{Step: 200}),
+		b.Observe(train.Panel{Step: 201, Name: "panel", Image: m}),
 		b.Close(),
 	} {
 		if err != nil {

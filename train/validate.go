@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 )
 
-// FixedNoise makes a Hooks.Validate of examples: the mean of their losses with noise and timesteps that are the same each time, of the
+// FixedNoise makes a RunOptions.Validate of examples: the mean of their losses with noise and timesteps that are the same each time, of the
 // parameters as validation/loss and of their moving average as validation/loss_ema.
 func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, int) ([]Scalar, error) {
 	return func(ctx context.Context, t *Trainer, _ int) ([]Scalar, error) {

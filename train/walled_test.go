@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -32,8 +33,8 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 		}
 		r, measured := d.(*walled.Device)
 		last := int64(0)
-		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}, Hooks: train.Hooks{
-			Step: func(_ context.Context, m train.Metrics) error {
+		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}, Observe: progress.On(
+			func(m train.Metrics) error {
 				if m.Step == until {
 					cancel()
 				}
@@ -46,7 +47,7 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 				}
 				return nil
 			},
-		}}
+		)}
 		_, err = train.Run(ctx, trainer, o)
 		return errors.Join(err, trainer.Close())
 	}

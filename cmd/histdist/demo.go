@@ -30,7 +30,7 @@ tissue alone, and puts the true stain beside it. Needs nothing and downloads not
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
-			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Report: reporter(cmd.ErrOrStderr())})
+			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Observe: observer(cmd.ErrOrStderr())})
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func demoMeasureCommand() *cobra.Command {
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
-			o.Report = reporter(cmd.ErrOrStderr())
+			o.Observe = observer(cmd.ErrOrStderr())
 			rows, err := demo.Measure(cmd.Context(), out, o)
 			if err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -82,8 +82,7 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		Real: e.Real, Fake: e.virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
 		PatientPattern: e.PatientPattern, Settings: e.Settings, Problems: earlier,
 		Networks: evaluate.Networks(e.paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
-		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Progress: stages(cmd.ErrOrStderr()),
-		Note: note(cmd),
+		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
 	})
 	if err != nil {
 		return err
@@ -125,21 +124,23 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 }
 
 // translateFirst makes the virtual images with a model.
-func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) ([]evaluate.Problem, error) {
+func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
 	t := c.Translate
 	precision, err := vm.ParsePrecision(t.Precision)
 	if err != nil {
 		return nil, fmt.Errorf("translate.precision: %w", err)
 	}
-	return evaluate.Translation{
-		Model: c.Evaluate.Model, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Note: func(notes []string) {
-			for _, n := range notes {
-				note(cmd)(n)
-			}
-		},
-		HE: c.Evaluate.HE, Output: c.Evaluate.virtual(), Settings: t.Settings, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Device: d,
-		Precision: precision, LowMemory: t.LowMemory, Batch: t.Batch, Software: "histdist " + version, Report: reporter(cmd.ErrOrStderr()),
-	}.Run(cmd.Context())
+	p, err := infer.Open(c.Evaluate.Model,
+		model.Options{Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Prediction: t.Prediction},
+		infer.Options{Device: d, Precision: precision, LowMemory: t.LowMemory})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	return evaluate.Translate(cmd.Context(), p, c.Evaluate.HE, c.Evaluate.virtual(), infer.FileOptions{
+		Settings: t.Settings, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch, Program: "histdist " + version,
+		Observe: observer(cmd.ErrOrStderr()),
+	})
 }
 
 // printResults prints the results as they were asked for.
@@ -156,21 +157,4 @@ func printResults(w io.Writer, r *evaluate.Results, e evaluateOptions) error {
 	}
 	_, err := w.Write(text)
 	return err
-}
-
-// stages writes how an evaluation goes: a line when a stage begins or ends, and every few seconds.
-func stages(w io.Writer) func(stage string, done, total int) {
-	var current string
-	var last time.Time
-	return func(stage string, done, total int) {
-		if stage == current && done < total && time.Since(last) < 3*time.Second {
-			return
-		}
-		current, last = stage, time.Now()
-		if total == 0 {
-			fmt.Fprintf(w, "%s\n", stage)
-			return
-		}
-		fmt.Fprintf(w, "%s: %d of %d\n", stage, done, total)
-	}
 }

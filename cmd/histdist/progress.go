@@ -6,17 +6,34 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/progress"
 )
 
-// bars shows how a run goes on a terminal: one bar for all images, one for the steps of those that are translated now.
+// observer shows how a translation or an evaluation goes: in bars on a terminal, in lines elsewhere. See trainLog for training.
+func observer(w io.Writer) progress.Observer {
+	l := &lines{w: w, log: slog.New(slog.NewTextHandler(w, nil))}
+	if isTerminal(w) {
+		return progress.All(l.general, (&bars{w: w}).observe)
+	}
+	return progress.All(l.general, l.observe)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// bars are one bar for all images and one for the steps of those that are translated now.
 type bars struct {
 	w        io.Writer
 	progress *mpb.Progress
@@ -26,38 +43,34 @@ type bars struct {
 	last     time.Time
 }
 
-func newBars(w io.Writer) *bars {
-	return &bars{w: w, progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(64))}
-}
-
-func (b *bars) Begin(jobs int) {
-	b.images = b.progress.AddBar(int64(jobs),
-		mpb.PrependDecorators(decor.Name("images "), decor.CountersNoUnit("%d/%d")),
-		mpb.AppendDecorators(decor.EwmaETA(decor.ET_STYLE_GO, 5)))
-	b.last = time.Now()
-}
-
-func (b *bars) Step(jobs []infer.Job, e infer.Event) {
-	if b.steps == nil || e.Phase != b.phase {
+func (b *bars) observe(event any) error {
+	switch e := event.(type) {
+	case infer.Start:
+		b.progress = mpb.New(mpb.WithOutput(b.w), mpb.WithWidth(64))
+		b.images = b.progress.AddBar(int64(e.Jobs),
+			mpb.PrependDecorators(decor.Name("images "), decor.CountersNoUnit("%d/%d")),
+			mpb.AppendDecorators(decor.EwmaETA(decor.ET_STYLE_GO, 5)))
+		b.last = time.Now()
+	case infer.Step:
+		if b.steps == nil || e.Phase != b.phase {
+			b.endSteps()
+			b.phase = e.Phase
+			name := filepath.Base(e.Jobs[0].Input) + " " + string(e.Phase) + " "
+			b.steps = b.progress.AddBar(int64(e.Count), mpb.BarRemoveOnComplete(),
+				mpb.PrependDecorators(decor.Name(name), decor.CountersNoUnit("%d/%d")),
+				mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+		}
+		b.steps.SetCurrent(int64(e.Index))
+	case infer.Done:
 		b.endSteps()
-		b.phase = e.Phase
-		b.steps = b.progress.AddBar(int64(e.Steps), mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(filepath.Base(jobs[0].Input)+" "+string(e.Phase)+" "), decor.CountersNoUnit("%d/%d")),
-			mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+		b.images.EwmaIncrement(time.Since(b.last))
+		b.last = time.Now()
+		if b.images.Completed() {
+			b.progress.Wait()
+		}
 	}
-	b.steps.SetCurrent(int64(e.Step))
+	return nil
 }
-
-func (b *bars) Done(infer.Job, error) {
-	b.endSteps()
-	b.images.EwmaIncrement(time.Since(b.last))
-	b.last = time.Now()
-	if b.images.Completed() {
-		b.progress.Wait()
-	}
-}
-
-func (b *bars) End(s infer.Summary) { writeRemade(b.w, s) }
 
 func (b *bars) endSteps() {
 	if b.steps != nil {
@@ -66,44 +79,60 @@ func (b *bars) endSteps() {
 	}
 }
 
-// writeRemade says why outputs that were there were made anew.
-func writeRemade(w io.Writer, s infer.Summary) {
-	for _, reason := range slices.Sorted(maps.Keys(s.Remade)) {
-		fmt.Fprintf(w, "made anew: %d (%s)\n", s.Remade[reason], reason)
-	}
-}
-
-// lines writes how a run goes as log lines: one for each image, and for long ones one for each phase.
+// lines are a line for each image, for long ones one for each phase, and one for each stage of an evaluation.
 type lines struct {
 	w           io.Writer
 	log         *slog.Logger
 	total, done int
 	begin       time.Time
+	stage       string
+	last        time.Time // of a line on the stage
 }
 
-func (l *lines) Begin(jobs int) {
-	l.total, l.begin = jobs, time.Now()
-	l.log.Info("translate", "images", jobs)
-}
-
-func (l *lines) Step(jobs []infer.Job, e infer.Event) {
-	if e.Step == 0 {
-		l.log.Info(string(e.Phase), "image", jobs[0].Input, "steps", e.Steps)
+// general writes what is written in lines on a terminal, too.
+func (l *lines) general(event any) error {
+	switch e := event.(type) {
+	case progress.Note:
+		fmt.Fprintln(l.w, "note: "+string(e))
+	case progress.Stage: // when it begins or ends, and every few seconds
+		if e.Name == l.stage && e.Done < e.Total && time.Since(l.last) < 3*time.Second {
+			break
+		}
+		l.stage, l.last = e.Name, time.Now()
+		if e.Total == 0 {
+			fmt.Fprintf(l.w, "%s\n", e.Name)
+			break
+		}
+		fmt.Fprintf(l.w, "%s: %d of %d\n", e.Name, e.Done, e.Total)
+	case infer.Summary:
+		for _, reason := range slices.Sorted(maps.Keys(e.Remade)) {
+			fmt.Fprintf(l.w, "made anew: %d (%s)\n", e.Remade[reason], reason)
+		}
 	}
+	return nil
 }
 
-func (l *lines) Done(j infer.Job, err error) {
-	l.done++
-	each := time.Since(l.begin) / time.Duration(l.done)
-	args := []any{"image", j.Input, "output", j.Output, "done", l.done, "of", l.total, "left", (each * time.Duration(l.total-l.done)).Round(time.Second)}
-	switch {
-	case errors.Is(err, infer.ErrSkipped):
-		l.log.Info("skipped: done before", args...)
-	case err != nil:
-		l.log.Error("failed", append(args, "error", err)...)
-	default:
-		l.log.Info("written", args...)
+func (l *lines) observe(event any) error {
+	switch e := event.(type) {
+	case infer.Start:
+		l.total, l.begin = e.Jobs, time.Now()
+		l.log.Info("translate", "images", e.Jobs)
+	case infer.Step:
+		if e.Index == 0 {
+			l.log.Info(string(e.Phase), "image", e.Jobs[0].Input, "steps", e.Count)
+		}
+	case infer.Done:
+		l.done++
+		left := time.Since(l.begin) / time.Duration(l.done) * time.Duration(l.total-l.done)
+		args := []any{"image", e.Input, "output", e.Output, "done", l.done, "of", l.total, "left", left.Round(time.Second)}
+		switch {
+		case errors.Is(e.Err, infer.ErrSkipped):
+			l.log.Info("skipped: done before", args...)
+		case e.Err != nil:
+			l.log.Error("failed", append(args, "error", e.Err)...)
+		default:
+			l.log.Info("written", args...)
+		}
 	}
+	return nil
 }
-
-func (l *lines) End(s infer.Summary) { writeRemade(l.w, s) }

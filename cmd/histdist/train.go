@@ -126,7 +126,7 @@ func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, 
 	}
 	log := newTrainLog(cmd.ErrOrStderr(), c)
 	log.resumes = resume.Allowed
-	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Hooks: log.hooks()})
+	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Observe: log.observe})
 	log.close()
 	if s := e.Skipped(); s.Pairs > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", s)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -61,49 +61,36 @@ func (l *trainLog) close() {
 	}
 }
 
-func (l *trainLog) hooks() train.Hooks {
-	return train.Hooks{
-		Accepted: func(_ context.Context, changes []string) error {
-			fmt.Fprintf(l.w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(changes, "\n  "))
-			return nil
-		},
-		Start: func(_ context.Context, step int) error {
-			if step > 0 {
-				fmt.Fprintf(l.w, "going on after step %d of %d\n", step, l.total)
-			} else if l.resumes {
-				fmt.Fprintln(l.w, "no checkpoint to go on from: a new run begins")
-			}
-			return nil
-		},
-		Step: func(_ context.Context, m train.Metrics) error {
-			l.step(m)
-			return nil
-		},
-		Skip: func(_ context.Context, step int, reason error) error {
-			fmt.Fprintf(l.w, "step %d is left out: %v\n", step, reason)
-			return nil
-		},
-		Validated: func(_ context.Context, step int, scores []train.Scalar) error {
-			text := fmt.Sprintf("step %d", step)
-			for _, s := range scores {
-				text += fmt.Sprintf("  %s %.4f", s.Name, s.Value)
-			}
-			fmt.Fprintln(l.w, text)
-			return nil
-		},
-		Checkpoint: func(_ context.Context, path string) error {
-			fmt.Fprintln(l.w, "saved "+filepath.Clean(path))
-			return nil
-		},
-		Unsaved: func(_ context.Context, reason error) error {
-			fmt.Fprintf(l.w, "a checkpoint could not be written, the run goes on without: %v\n", reason)
-			return nil
-		},
-		Note: func(_ context.Context, text string) error {
-			fmt.Fprintln(l.w, "note: "+text)
-			return nil
-		},
+// observe writes the events of a run.
+func (l *trainLog) observe(event any) error {
+	switch e := event.(type) {
+	case progress.Note:
+		fmt.Fprintln(l.w, "note: "+string(e))
+	case train.Start:
+		if len(e.Accepted) > 0 {
+			fmt.Fprintf(l.w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(e.Accepted, "\n  "))
+		}
+		if e.Step > 0 {
+			fmt.Fprintf(l.w, "going on after step %d of %d\n", e.Step, l.total)
+		} else if l.resumes {
+			fmt.Fprintln(l.w, "no checkpoint to go on from: a new run begins")
+		}
+	case train.Metrics:
+		l.step(e)
+	case train.Skip:
+		fmt.Fprintf(l.w, "step %d is left out: %v\n", e.Step, e.Reason)
+	case train.Scores:
+		text := fmt.Sprintf("step %d", e.Step)
+		for _, s := range e.Values {
+			text += fmt.Sprintf("  %s %.4f", s.Name, s.Value)
+		}
+		fmt.Fprintln(l.w, text)
+	case train.Saved:
+		fmt.Fprintln(l.w, "saved "+filepath.Clean(e.Path))
+	case train.Unsaved:
+		fmt.Fprintf(l.w, "a checkpoint could not be written, the run goes on without: %v\n", e.Reason)
 	}
+	return nil
 }
 
 // step tells of a step: the first, the last, and those that are due.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,9 +20,8 @@ func TestLogOfALongRun(t *testing.T) {
 		c.Train.MaxSteps, c.Train.LogEvery = test.steps, test.every
 		var b strings.Builder
 		l := newTrainLog(&b, c)
-		h := l.hooks()
 		for step := test.from; step <= test.steps; step++ {
-			if err := h.Step(context.Background(), train.Metrics{Step: step, Steps: test.steps}); err != nil {
+			if err := l.observe(train.Metrics{Step: step, Steps: test.steps}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,14 +53,13 @@ func TestBarOnATerminal(t *testing.T) {
 	var b strings.Builder
 	bar := &statusBar{w: &b, width: func() int { return 60 }}
 	l := &trainLog{w: bar, total: 4, first: true, bar: bar}
-	h := l.hooks()
 	for step := 1; step <= 2; step++ {
 		m := train.Metrics{Step: step, Steps: 4, Means: map[string]float64{"generation": 0.5}}
-		if err := h.Step(context.Background(), m); err != nil {
+		if err := l.observe(m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := h.Checkpoint(context.Background(), "runs/er/checkpoint-2"); err != nil {
+	if err := l.observe(train.Saved{Path: "runs/er/checkpoint-2"}); err != nil {
 		t.Fatal(err)
 	}
 	l.close()

@@ -4,13 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
@@ -62,14 +57,14 @@ Exit codes: 0 all done, 1 something failed (it is listed), 2 wrong command line.
 
 // translate runs the command with its options.
 func translate(cmd *cobra.Command, c translateOptions) (err error) {
-	jobs, err := infer.Plan(cmd.Context(), infer.PlanOptions{
+	jobs, err := infer.FindJobs(cmd.Context(), infer.JobOptions{
 		Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
 	})
 	if err != nil {
 		return err
 	}
-	if jobs.Own > 0 {
-		note(cmd)(fmt.Sprintf("%d virtual stains and panels that this program made are among the inputs and are passed over", jobs.Own))
+	if c.SaveLatents != "" && len(jobs.List) != 1 {
+		return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 	}
 	precision, err := vm.ParsePrecision(c.Precision)
 	if err != nil {
@@ -79,44 +74,21 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
 	d, err := catalog.Open(c.Device, c.Threads)
 	if err != nil {
 		return fmt.Errorf("--device: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	p := infer.New(m, infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
-	defer func() { err = errors.Join(err, p.Close()) }()
-
-	_, notes, err := p.Resolve(c.Settings)
+	p, err := infer.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction},
+		infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
 	if err != nil {
 		return err
 	}
-	for _, n := range notes {
-		note(cmd)(n)
-	}
-	o := infer.RunOptions{
-		Settings: c.Settings, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel, Quality: c.Quality,
-		Report: reporter(cmd.ErrOrStderr()), Program: "histdist " + version,
-	}
-	var recorder *infer.Recorder
-	if c.SaveLatents != "" {
-		if len(jobs.List) != 1 {
-			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
-		}
-		recorder = infer.NewRecorder()
-		o.Latents = recorder.Record
-	}
-	summary, err := p.Run(cmd.Context(), jobs.List, o)
-	if recorder != nil && err == nil && summary.Done == 1 {
-		err = recorder.Save(c.SaveLatents)
-	}
-	failed := len(summary.Failed)
-	summary.Failed = append(summary.Failed, jobs.Unreadable...)
+	defer func() { err = errors.Join(err, p.Close()) }()
+	summary, err := p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
+		Settings: c.Settings, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite, Panel: c.Panel,
+		Quality: c.Quality, Latents: c.SaveLatents, Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
+	})
 	if c.JSON {
 		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(summary))
 	}
@@ -126,28 +98,5 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	for _, f := range summary.Failed {
 		fmt.Fprintf(cmd.ErrOrStderr(), "failed: %s: %s\n", f.Input, f.Error)
 	}
-	var wrong []string
-	if failed > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d of %d images failed", failed, len(jobs.List)))
-	}
-	if n := len(jobs.Unreadable); n > 0 {
-		wrong = append(wrong, fmt.Sprintf("folders or links that could not be read: %d", n))
-	}
-	if len(wrong) > 0 {
-		return errors.New(strings.Join(wrong, "; "))
-	}
-	return nil
-}
-
-// reporter shows bars on a terminal and writes log lines elsewhere.
-func reporter(w io.Writer) infer.Reporter {
-	if isTerminal(w) {
-		return newBars(w)
-	}
-	return &lines{w: w, log: slog.New(slog.NewTextHandler(w, nil))}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return summary.Err()
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 //go:embed model
@@ -53,9 +54,9 @@ func settings(steps int) infer.Settings {
 
 // Options say how a demonstration runs.
 type Options struct {
-	Device device.Device
-	Steps  int            // 0: Steps
-	Report infer.Reporter // may be nil
+	Device  device.Device
+	Steps   int               // 0: Steps
+	Observe progress.Observer // see infer.FileOptions
 }
 
 // Result is what a demonstration made.
@@ -89,15 +90,14 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
 		return r, err
 	}
-	m, err := model.Open(r.Model, model.Options{})
+	p, err := infer.Open(r.Model, model.Options{}, infer.Options{Device: o.Device})
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	p := infer.New(m, infer.Options{Device: o.Device})
 	defer func() { err = errors.Join(err, p.Close()) }()
-	summary, err := p.Run(ctx, []infer.Job{{Input: r.HE, Output: r.Virtual, Reference: r.True}}, infer.RunOptions{
-		Settings: settings(cmp.Or(o.Steps, Steps)), Batch: 1, Panel: true, Overwrite: true, Report: o.Report,
+	job := infer.Job{Input: r.HE, Output: r.Virtual, Reference: r.True}
+	summary, err := p.TranslateFiles(ctx, &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{
+		Settings: settings(cmp.Or(o.Steps, Steps)), Batch: 1, Panel: true, Overwrite: true, Observe: o.Observe,
 		Description: "virtual stain of synthetic tissue, a demonstration",
 	})
 	if err != nil {

@@ -19,8 +19,10 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Row is how good a way to make a virtual stain is. Numbers that do not apply are NaN.
@@ -40,7 +42,7 @@ type MeasureOptions struct {
 	Steps    int // of inversion and translation each
 	Device   device.Device
 	Software string
-	Report   infer.Reporter
+	Observe  progress.Observer // see infer.FileOptions
 }
 
 // Measure translates pieces of tissue of patients that the model has not seen and evaluates the virtual stains, as `histdist evaluate`
@@ -109,10 +111,12 @@ func (m *measurement) translated(ctx context.Context, name string, without infer
 	s := settings(m.Steps)
 	s.Without = without
 	out := filepath.Join(m.folder, strings.Join([]string{"virtual", filepath.Base(he), string(without)}, "-"))
-	problems, err := evaluate.Translation{
-		Model: m.model, HE: he, Output: out, Settings: s, Device: m.Device, Batch: 1, Software: m.Software, Report: m.Report,
-	}.Run(ctx)
+	p, err := infer.Open(m.model, model.Options{Prediction: s.Prediction}, infer.Options{Device: m.Device})
 	if err != nil {
+		return Row{Name: name}, err
+	}
+	problems, err := evaluate.Translate(ctx, p, he, out, infer.FileOptions{Settings: s, Batch: 1, Program: m.Software, Observe: m.Observe})
+	if err := errors.Join(err, p.Close()); err != nil {
 		return Row{Name: name}, err
 	}
 	if len(problems) > 0 {

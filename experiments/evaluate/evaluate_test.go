@@ -20,6 +20,7 @@ import (
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart as a network does.
@@ -260,11 +261,12 @@ func TestGoesOn(t *testing.T) {
 	networks, byKind := grids()
 	o.Networks = networks
 	ctx, stop := context.WithCancel(t.Context())
-	o.Progress = func(stage string, done, _ int) {
-		if stage == "features of resnet50" && done >= 10 {
+	o.Observe = progress.On(func(s progress.Stage) error {
+		if s.Name == "features of resnet50" && s.Done >= 10 {
 			stop()
 		}
-	}
+		return nil
+	})
 	if _, _, err := evaluate.Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a run that was stopped: %v", err)
 	}
@@ -272,7 +274,7 @@ func TestGoesOn(t *testing.T) {
 	if first < 10 || first > 12 {
 		t.Fatalf("%d pictures went through the network before the run was stopped", first)
 	}
-	o.Progress = nil
+	o.Observe = nil
 	r, _ := run(t, o)
 	ok(t, r)
 	for kind, g := range byKind { // 12 real and 12 H&E pictures, the latter as virtual ones too

@@ -84,7 +84,7 @@ type measurer struct {
 	origin    origin.Origin // of measures, without the files
 	cache     *Cache
 	rows      []Row
-	progress  func(done int)
+	progress  func(done int) error
 	problem   func(where string, err error)
 }
 
@@ -147,8 +147,7 @@ func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured,
 		defer mu.Unlock()
 		p.into(out, i, half[i])
 		done++
-		m.progress(done)
-		return nil
+		return m.progress(done)
 	})
 	return out, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // wide is a network of many features and little work.
@@ -80,11 +81,12 @@ func TestMemoryIsFlat(t *testing.T) {
 			o.Networks = append(o.Networks, evaluate.Network{Kind: kind, Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil }})
 		}
 		before, most := live(), int64(0)
-		o.Progress = func(_ string, done, total int) {
-			if done == total {
+		o.Observe = progress.On(func(s progress.Stage) error {
+			if s.Done == s.Total {
 				most = max(most, live())
 			}
-		}
+			return nil
+		})
 		r, table := run(t, o)
 		most = max(most, live())
 		if r.Failed() {

@@ -128,7 +128,7 @@ func (x *extraction) rows(hashes []string) ([][]float32, error) {
 type wanted struct{ path, hash string }
 
 // extract computes the features that the cache doesn't have, batch pictures at a time, while the next ones are decoded.
-func extract(ctx context.Context, n Network, program string, read imagefile.Options, pictures []wanted, cache *Cache, batch int, progress func(done int)) (_ *extraction, err error) {
+func extract(ctx context.Context, n Network, program string, read imagefile.Options, pictures []wanted, cache *Cache, batch int, progress func(done int) error) (_ *extraction, err error) {
 	network, err := n.Open()
 	if err != nil {
 		return nil, err
@@ -174,9 +174,8 @@ func extract(ctx context.Context, n Network, program string, read imagefile.Opti
 			}
 			x.used.Computed++
 		}
-		progress(x.used.Computed + x.used.Cached + len(x.failed))
 		group = group[:0]
-		return nil
+		return progress(x.used.Computed + x.used.Cached + len(x.failed))
 	}
 	for d := range images {
 		if d.err != nil {

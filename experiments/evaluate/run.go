@@ -17,6 +17,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Options say what is evaluated.
@@ -35,10 +36,8 @@ type Options struct {
 
 	Software string    // of the results
 	Problems []Problem // of what went before, such as a translation
-	// Note, which may be nil, is told what a user should know of the folder.
-	Note func(text string)
-	// Progress, which may be nil, is told how many of how many pictures or pairs of a stage are done, by one goroutine at a time.
-	Progress func(stage string, done, total int)
+	// Observe receives progress.Stage and progress.Note.
+	Observe progress.Observer
 }
 
 // The files of an evaluation, in its folder.
@@ -76,8 +75,10 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	if cache.Note != "" && o.Note != nil {
-		o.Note(cache.Note)
+	if cache.Note != "" {
+		if err := o.Observe.Report(progress.Note(cache.Note)); err != nil {
+			return nil, nil, err
+		}
 	}
 
 	e := newEvaluation(o, pairs, cache)
@@ -106,7 +107,7 @@ type evaluation struct {
 	half    []int
 	m       *measured
 
-	mu sync.Mutex // of results.Problems and Progress
+	mu sync.Mutex // of results.Problems
 }
 
 func newEvaluation(o Options, pairs *Pairs, cache *Cache) *evaluation {
@@ -140,10 +141,8 @@ func (e *evaluation) problem(where string, err error) {
 	}
 }
 
-func (e *evaluation) progress(stage string, done, total int) {
-	if e.o.Progress != nil {
-		e.o.Progress(stage, done, total)
-	}
+func (e *evaluation) progress(stage string, done, total int) error {
+	return e.o.Observe.Report(progress.Stage{Name: stage, Done: done, Total: total})
 }
 
 func (e *evaluation) warn(format string, args ...any) {
@@ -197,7 +196,7 @@ func (e *evaluation) measure(ctx context.Context) error {
 	m := &measurer{
 		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Pairs, problem: e.problem,
 		origin:   origin.Origin{Program: e.o.Software, Settings: settings},
-		progress: func(done int) { e.progress("measuring pairs", done, n) },
+		progress: func(done int) error { return e.progress("measuring pairs", done, n) },
 	}
 	workers := e.o.Workers
 	if workers <= 0 {
@@ -287,7 +286,9 @@ func (e *evaluation) summarise(ctx context.Context) error {
 			e.problem(fmt.Sprintf("%s (%s)", p.path, strings.Join(use.metrics, ", ")), err)
 		}
 		rows := e.withFeatures(x, rows)
-		e.progress("comparing by "+string(use.kind), 0, 0)
+		if err := e.progress("comparing by "+string(use.kind), 0, 0); err != nil {
+			return err
+		}
 		switch use.kind {
 		case features.FIDInception:
 			s.fid(x, rows)
@@ -304,7 +305,9 @@ func (e *evaluation) summarise(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	e.progress("intervals", 0, 0)
+	if err := e.progress("intervals", 0, 0); err != nil {
+		return err
+	}
 	s.stains()
 	e.results.Metrics, e.results.NotComputed = s.metrics, append(e.results.NotComputed, s.skipped...)
 	return ctx.Err()
@@ -333,7 +336,8 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 	if batch <= 0 {
 		batch = 8
 	}
-	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), pictures, e.cache, batch, func(done int) { e.progress("features of "+string(n.Kind), done, len(distinct)) })
+	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), pictures, e.cache, batch,
+		func(done int) error { return e.progress("features of "+string(n.Kind), done, len(distinct)) })
 	if err != nil {
 		return nil, err
 	}

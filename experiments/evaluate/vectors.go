@@ -43,7 +43,9 @@ func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 		if ctx.Err() != nil {
 			return out, 0, ctx.Err()
 		}
-		e.progress("estimating stain vectors", i, len(rows))
+		if err := e.progress("estimating stain vectors", i, len(rows)); err != nil {
+			return out, 0, err
+		}
 		img, err := imagefile.Read(row.Real, e.o.Settings.read())
 		if err != nil {
 			continue // told as a problem when it is measured

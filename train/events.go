@@ -1,0 +1,42 @@
+package train
+
+import "image"
+
+// A run reports these events to RunOptions.Observe, in addition to Metrics after every optimisation step and progress.Note.
+
+// Start is reported when the run has its folder and is about to begin or to continue.
+type Start struct {
+	Step     int      // after which the run continues; 0 is a new run. Records of later steps are to be discarded, at 0 all of them
+	Accepted []string // what Resume.AcceptChanges let pass, one change a line
+}
+
+// Skip is reported when a step is left out because it isn't finite.
+type Skip struct {
+	Step   int
+	Reason error
+}
+
+// Scores are the results of a validation.
+type Scores struct {
+	Step   int
+	Values []Scalar
+}
+
+// Panel is an image that shows a validation's results.
+type Panel struct {
+	Step  int
+	Name  string
+	Image image.Image
+}
+
+// Saved is reported when a checkpoint is complete.
+type Saved struct{ Path string }
+
+// Unsaved is reported when a checkpoint could not be written and the run continues without it.
+type Unsaved struct{ Reason error }
+
+// Scalar is a number with its name, such as train/loss.
+type Scalar struct {
+	Name  string
+	Value float64
+}
