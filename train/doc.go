@@ -10,7 +10,7 @@
 //	  Accumulate micro-steps of    Trainer.Accumulate: noisy latents → U-Net → loss → gradients, added up in memory
 //	                               Trainer.Update:     norm → clipping → AdamW → moving average, parameters in place
 //	                                                                     │
-//	                          Run: Metrics → Sink, Hooks; checkpoint-STEP/ ◀┘          Export: a diffusers folder
+//	                          Run: events, metrics; checkpoint-STEP/  ◀────────┘          Export: a diffusers folder
 //
 // An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one graph. What
 // differs between the two is an objective; everything else is the same for both.
@@ -35,6 +35,7 @@
 //	resume.go       which checkpoint a run goes on from, and whether it may
 //	lock.go         one run a folder
 //	validate.go     the loss on examples and noise that stay the same
+//	events.go       what a run reports to its observer
 //	metrics.go      numbers of a step, metrics.jsonl
 //	tensorboard.go  event files for TensorBoard
 //	plan.go         what training takes: memory, operations, time
