@@ -35,7 +35,7 @@ func TestMyPairs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := append(set, "model.base=demo", "model.phikon=", "data.crop=64", "train.accumulate=4", "run.device=ref")
-			c, values, err := experiments.Load("my-pairs.yaml", set)
+			c, values, err := experiments.Load("my-pairs.yaml", set, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
