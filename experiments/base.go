@@ -16,14 +16,14 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-// Folders in a run's folder with what its beginning was made into.
+// Folders that a run makes in its folder.
 const (
 	baseFolder = "base"      // a new model
 	unetFolder = "base-unet" // a widened U-Net
 )
 
-// openModel opens the model to begin with and returns the folder of its U-Net. A text-to-image U-Net is widened, and a folder of
-// configurations without weights, on disk or built in, is made a new model.
+// openModel opens the model to start from and returns the folder of its U-Net. It widens a text-to-image U-Net, and makes
+// a new model of configurations without weights.
 func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	c := e.Config.Model
 	base, err := e.newModel(ctx, c.Base)
@@ -52,15 +52,19 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := once(wide, origin.Origin{Model: e.base, Settings: settings}, func() error { return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant}) }); err != nil {
+	err = once(wide, origin.Origin{Model: e.base, Settings: settings}, func() error {
+		return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant})
+	})
+	if err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text alone: conv_in is widened from %d to %d channels in %s", e.model.UNet.InChannels, channels, wide))
+	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text only: conv_in is widened from %d to %d channels in %s",
+		e.model.UNet.InChannels, channels, wide))
 	e.model.UNet.InChannels = channels
 	return wide, nil
 }
 
-// settlePurpose takes over what the base was trained for, where the configuration says nothing else.
+// settlePurpose takes the prompt from the base if the configuration has none.
 func (e *Experiment) settlePurpose() {
 	c, base := &e.Config.Model, e.model.Purpose
 	own := cmp.Or(base.Prompt, model.DefaultPrompt)
@@ -70,21 +74,22 @@ func (e *Experiment) settlePurpose() {
 	c.Prompt = cmp.Or(c.Prompt, own)
 }
 
-// newModel makes a model of a folder of configurations without weights, on disk or built in, and takes a built-in model out of the
-// binary (a folder of that name is ./demo). Another base it returns as it is.
+// newModel makes an untrained model of a folder of configurations without weights. It takes a built-in model out of the
+// binary, and returns any other base as it is.
 func (e *Experiment) newModel(ctx context.Context, base string) (string, error) {
 	made := filepath.Join(e.Config.Run.Output, baseFolder)
-	folder := os.DirFS(base) // base may be an id, or nothing: model.Open says
-	switch base {
-	case demo.Name: // the trained model in the binary
-		return made, demo.Extract(made)
-	case "demo-model": // its configurations alone
-		var err error
-		if folder, err = fs.Sub(files, base); err != nil {
-			return "", err
-		}
+	folder, note := demo.Folder(base)
+	if note != "" {
+		e.Notes = append(e.Notes, "model.base: "+note)
+	}
+	builtIn := folder != nil
+	if !builtIn {
+		folder = os.DirFS(base) // base may be an id, or nothing: model.Open says
 	}
 	if _, err := fs.Stat(folder, "unet/config.json"); err != nil || hasWeights(folder) {
+		if builtIn {
+			return made, demo.Extract(made)
+		}
 		return base, nil
 	}
 	e.Notes = append(e.Notes, fmt.Sprintf("a new model like %s, untrained, in %s", base, made))
@@ -109,7 +114,7 @@ func (e *Experiment) newModel(ctx context.Context, base string) (string, error) 
 	})
 }
 
-// hasWeights tells whether a model's folder has weights of a U-Net.
+// hasWeights reports whether a model's folder has weights of a U-Net.
 func hasWeights(model fs.FS) bool {
 	for _, pattern := range []string{"unet/*.safetensors*", "unet/*.bin*"} {
 		if found, err := fs.Glob(model, pattern); err == nil && len(found) > 0 {
@@ -119,8 +124,8 @@ func hasWeights(model fs.FS) bool {
 	return false
 }
 
-// once makes a folder that a run which was interrupted may have made already. A file beside it says what of: a run that began with
-// something else must not go on from it.
+// once makes a folder, unless an interrupted run has made it. A file next to it records what it was made of: a run that
+// starts from something else must not use it.
 func once(path string, of origin.Origin, create func() error) error {
 	record, want := path+".origin", fmt.Sprintf("%x\n", of.Key())
 	if _, err := os.Stat(path); err == nil {
@@ -129,7 +134,7 @@ func once(path string, of origin.Origin, create func() error) error {
 			return nil
 		}
 		if err == nil && string(was) != want {
-			err = fmt.Errorf("%s was made of another base, or with another seed or variant: remove it, or name another run.output", path)
+			err = fmt.Errorf("%s was made from another base, or with another seed or variant: remove it, or name another run.output", path)
 		}
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed *.yaml demo-model
+//go:embed *.yaml
 var files embed.FS
 
 // find returns the text of a built-in experiment by a name such as er, er.yaml or experiments/er.yaml.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/internal/golden"
 )
@@ -73,56 +72,6 @@ func TestEvaluateModel(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	check(t, "standard error of a second run", stderr.String(), "skipped: done before")
-}
-
-// What goes wrong is named.
-func TestEvaluateFaults(t *testing.T) {
-	he, ihc := tissue(t, "3")
-	dir := t.TempDir()
-	t.Setenv("HF_HOME", dir)
-	t.Setenv("TORCH_HOME", dir)
-	wrong := filepath.Join(dir, "wrong.pth")
-	if err := os.WriteFile(wrong, []byte("no weights"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	strangers := filepath.Join(dir, "strangers")
-	if err := os.Mkdir(strangers, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := imagefile.Write(filepath.Join(strangers, "x.png"), imagefile.New(64, 64), imagefile.WriteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(dir, "out")
-	tests := map[string]struct {
-		args   []string
-		stderr string
-		stdout string
-	}{
-		"no real":            {[]string{"--virtual", he, "--output", out}, "--real is missing", ""},
-		"no fake":            {[]string{"--real", ihc, "--output", out}, "--virtual is missing", ""},
-		"fake and model":     {[]string{"--real", ihc, "--virtual", he, "--model", "m", "--he", he, "--output", out}, "--virtual and --model", ""},
-		"no such folder":     {[]string{"--real", filepath.Join(dir, "nowhere"), "--virtual", he, "--output", out}, "nowhere", ""},
-		"no pairs":           {[]string{"--real", ihc, "--virtual", strangers, "--output", out}, "no pairs", ""},
-		"few resamples":      {[]string{"--real", ihc, "--virtual", he, "--output", out, "--resamples", "3"}, "--resamples 3: want 100", ""},
-		"pattern":            {[]string{"--real", ihc, "--virtual", he, "--output", out, "--patient-pattern", "("}, "patient pattern", ""},
-		"nothing to compare": {[]string{"--real", ihc, "--virtual", he, "--output", out, "--against", strangers}, "images.csv", ""},
-		// The rest is computed.
-		"wrong weights":   {[]string{"--real", ihc, "--virtual", he, "--output", out, "--resnet50", wrong, "--resamples", "100"}, "failed: 1 ", "wrong.pth"},
-		"missing weights": {[]string{"--real", ihc, "--virtual", he, "--output", out, "--phikon", filepath.Join(dir, "none"), "--resamples", "100"}, "failed: 1 ", "none"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			var stdout, stderr strings.Builder
-			if code := run(t.Context(), append([]string{"evaluate"}, test.args...), &stdout, &stderr); code != exitFailed {
-				t.Errorf("exit code %d, want %d", code, exitFailed)
-			}
-			check(t, "standard error", stderr.String(), test.stderr)
-			check(t, "standard output", stdout.String(), test.stdout)
-			if test.stdout != "" {
-				check(t, "standard output", stdout.String(), "SSIM")
-			}
-		})
-	}
 }
 
 // Markdown and the table go to standard output alone.

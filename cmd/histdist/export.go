@@ -8,13 +8,13 @@ import (
 
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/weights"
 )
 
 func exportCommand() *cobra.Command {
 	var o experiments.ExportOptions
-	var out, dtype string
-	var shard int64
+	var w weightFlags
+	var out string
+	var mib int64
 	command := &cobra.Command{
 		Use:   "export RUN|CHECKPOINT --output FOLDER",
 		Short: "make a model's folder of a training run",
@@ -27,13 +27,13 @@ networks of the model that it began with. 'histdist translate --model FOLDER' an
 			if out == "" {
 				return fmt.Errorf("--output is missing")
 			}
-			if o.DType, err = weights.ParseDType(dtype); err != nil {
-				return fmt.Errorf("--dtype: %w", err)
+			if o.DType, o.MaxShardBytes, err = w.read(); err != nil {
+				return err
 			}
-			if shard < 0 {
-				return fmt.Errorf("--max-shard-mib is %d: want 0 or more", shard)
+			if mib > 0 {
+				note(cmd)("--max-shard-mib is now --max-shard-mb, in 10⁶ bytes")
+				o.MaxShardBytes = mib << 20
 			}
-			o.MaxShardBytes = shard << 20
 			if o.Device, err = catalog.Open("auto", 0); err != nil {
 				return err
 			}
@@ -49,8 +49,9 @@ networks of the model that it began with. 'histdist translate --model FOLDER' an
 	f := command.Flags()
 	f.StringVar(&out, "output", "", "folder to write; it must not exist")
 	f.BoolVar(&o.EMA, "ema", false, "the parameters' moving average instead of the parameters")
-	f.StringVar(&dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
-	f.Int64Var(&shard, "max-shard-mib", 0, "greatest size of one file of weights in MiB; 0 is 10 GB")
+	w.add(command)
+	f.Int64Var(&mib, "max-shard-mib", 0, "")
+	_ = f.MarkHidden("max-shard-mib") // fails for unknown flags only
 	f.StringVar(&o.Base, "base", "", "folder or id of the model whose other networks are taken (default: the run's)")
 	return command
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -142,40 +141,38 @@ func printNames(b *strings.Builder, what string, names []string) {
 	}
 }
 
-// convertFlags are those of the commands that write a model's folder.
-type convertFlags struct {
-	dtype, variant string
-	shardMB        int64
+// weightFlags say how weights are written.
+type weightFlags struct {
+	dtype   string
+	shardMB int64
 }
 
-func (f *convertFlags) add(c *cobra.Command) {
+func (f *weightFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dtype, "dtype", "float32", "type of the weights: float32, float16 or bfloat16")
 	c.Flags().Int64Var(&f.shardMB, "max-shard-mb", 10_000, "largest size of one file, in 10⁶ bytes")
-	c.Flags().StringVar(&f.variant, "variant", "", variantUsage)
 }
 
-func (f *convertFlags) options() (model.ConvertOptions, error) {
-	t, err := weights.ParseDType(f.dtype)
-	if err != nil {
-		return model.ConvertOptions{}, fmt.Errorf("--dtype: %w", err)
+func (f *weightFlags) read() (t weights.DType, maxShardBytes int64, err error) {
+	if t, err = weights.ParseDType(f.dtype); err != nil {
+		return t, 0, fmt.Errorf("--dtype: %w", err)
 	}
 	if f.shardMB < 1 {
-		return model.ConvertOptions{}, errors.New("--max-shard-mb: want 1 or more")
+		return t, 0, fmt.Errorf("--max-shard-mb %d: want 1 or more", f.shardMB)
 	}
-	return model.ConvertOptions{DType: t, MaxShardBytes: f.shardMB * 1_000_000, Variant: f.variant}, nil
+	return t, f.shardMB * 1_000_000, nil
 }
 
 func convertCommand() *cobra.Command {
-	var f convertFlags
+	var f weightFlags
+	var o model.ConvertOptions
 	c := &cobra.Command{
 		Use:   "convert FOLDER|MODEL NEW-FOLDER",
 		Short: "write a model's folder again with other types, shards or format",
 		Long: `Writes a pipeline's or a network's folder again: weights as safetensors under today's names, in the type and shards asked for,
 from .bin or .safetensors; all other files as they are. The new folder appears when it is complete.`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.options()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.DType, o.MaxShardBytes, err = f.read(); err != nil {
 				return err
 			}
 			folder, err := demo.Find(args[0])
@@ -186,11 +183,13 @@ from .bin or .safetensors; all other files as they are. The new folder appears w
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&o.Variant, "variant", "", variantUsage)
 	return c
 }
 
 func widenCommand() *cobra.Command {
-	var f convertFlags
+	var f weightFlags
+	var o model.ConvertOptions
 	var channels int
 	c := &cobra.Command{
 		Use:   "widen FOLDER|MODEL NEW-FOLDER",
@@ -198,9 +197,8 @@ func widenCommand() *cobra.Command {
 		Long: `Writes a pipeline's or a U-Net's folder again with more input channels: 8 instead of Stable Diffusion's 4. The new channels
 begin with weights of zero, so that the U-Net gives the same at first; training does the rest.`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := f.options()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.DType, o.MaxShardBytes, err = f.read(); err != nil {
 				return err
 			}
 			folder, err := demo.Find(args[0])
@@ -211,6 +209,7 @@ begin with weights of zero, so that the U-Net gives the same at first; training 
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&o.Variant, "variant", "", variantUsage)
 	c.Flags().IntVar(&channels, "channels", 8, "input channels of the new U-Net")
 	return c
 }

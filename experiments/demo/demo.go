@@ -24,16 +24,18 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-//go:embed model
+//go:embed model architecture
 var files embed.FS
 
-// Model is the model's folder.
-func Model() fs.FS {
-	sub, err := fs.Sub(files, "model")
+// Model is the folder of the trained model.
+func Model() fs.FS { return sub("model") }
+
+func sub(name string) fs.FS {
+	folder, err := fs.Sub(files, name)
 	if err != nil {
 		panic(err) // the name is valid
 	}
-	return sub
+	return folder
 }
 
 // unseen is the seed of tissue whose patients and stains the model was not trained on.

@@ -9,16 +9,33 @@ import (
 	"path/filepath"
 )
 
-// Name is that of the model in the binary wherever a model is named. A folder of that name is ./demo.
-const Name = "demo"
+// Names of what the binary holds, wherever a model is named. A folder of such a name is written ./demo.
+const (
+	name             = "demo"              // the trained model
+	architecture     = "demo-architecture" // its configurations, to train from nothing
+	architectureOnce = "demo-model"        // their earlier name
+)
 
-// Find takes the model out of the binary if name is Name, and returns its folder in the user's cache. Any other name it returns as it is.
-func Find(name string) (string, error) {
-	if name != Name {
-		return name, nil
+// Folder returns the folder in the binary with this name, nil if there is none, and a note if the name is outdated.
+func Folder(base string) (folder fs.FS, note string) {
+	switch base {
+	case name:
+		return sub("model"), ""
+	case architectureOnce:
+		return sub("architecture"), architectureOnce + " is now called " + architecture
+	case architecture:
+		return sub("architecture"), ""
+	}
+	return nil, ""
+}
+
+// Find returns the folder of a model. The one in the binary it extracts into the user's cache.
+func Find(model string) (string, error) {
+	if model != name {
+		return model, nil
 	}
 	sum := sha256.New()
-	err := fs.WalkDir(files, ".", func(path string, e fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, "model", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -37,10 +54,10 @@ func Find(name string) (string, error) {
 			return path, nil
 		}
 	}
-	// A machine without a home, or with one that can't be written.
+	// No home, or a read-only one.
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("histdist-%d", os.Getuid()), folder)
 	if other := Extract(path); other != nil {
-		return "", fmt.Errorf("the model demo can't be taken out of the program: %w; %w", err, other)
+		return "", fmt.Errorf("the model demo can't be extracted from the program: %w; %w", err, other)
 	}
 	return path, nil
 }

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/internal/golden"
+)
+
+// What every command prints and how it exits, in one file a command. After a change of wording, -rewrite writes the files
+// anew. Commands run in a folder with the files that workplace makes; what a command that failed has left there is listed.
+func TestCommands(t *testing.T) {
+	files, err := filepath.Abs("testdata/commands")
+	if err != nil {
+		t.Fatal(err)
+	}
+	workplace(t)
+	datadriven.Walk(t, files, func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			before := list(t)
+			var out strings.Builder
+			code := run(t.Context(), strings.Fields(d.Input), &out, &out)
+			said := portable(out.String())
+			if code != exitOK {
+				said += fmt.Sprintf("exit code %d\n", code)
+				for _, name := range list(t) {
+					if !slices.Contains(before, name) {
+						said += "left behind: " + name + "\n"
+					}
+				}
+			}
+			return said
+		})
+	})
+}
+
+var (
+	devices    = regexp.MustCompile(`auto, (cpu, )?ref(, cuda:0, cuda:1, …)?`)
+	times      = regexp.MustCompile(`time=\S+ | left=\S+`)
+	progress   = regexp.MustCompile(`(?m)^(.*: \d+ of \d+|intervals)\n`)
+	number     = regexp.MustCompile(`[−-]?\b\d+(\.\d+)?(e-\d+)?\b%?`)
+	spaces     = regexp.MustCompile(`(?m) {2,}| +$`)
+	processor  = regexp.MustCompile(`(?m)^([A-Z0-9]+|cuda library) .*\n`)
+	doctorLine = regexp.MustCompile(`(?m)^(.{14} ).*$`)
+)
+
+// portable replaces what depends on the machine, the build and the time.
+func portable(text string) string {
+	text = times.ReplaceAllString(devices.ReplaceAllString(text, "DEVICES"), "")
+	switch {
+	case strings.HasPrefix(text, "histdist       "):
+		text = doctorLine.ReplaceAllString(processor.ReplaceAllString(text, ""), "$1…")
+	case strings.Contains(text, "results: "): // of an evaluation
+		text = spaces.ReplaceAllString(number.ReplaceAllString(progress.ReplaceAllString(text, ""), "#"), " ")
+	}
+	return text
+}
+
+// list names the files and folders of the working folder.
+func list(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob("*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// workplace makes a folder of inputs and changes to it.
+func workplace(t *testing.T) {
+	t.Helper()
+	tiny, phikon := golden.Path(t, "tiny"), golden.Path(t, "tiny-phikon")
+	t.Chdir(t.TempDir())
+	t.Setenv("HF_HOME", "huggingface")
+	t.Setenv("TORCH_HOME", "torch")
+	c := synth.Default()
+	c.Pairs, c.ValPairs, c.PatientPairs, c.Size = 1, 3, 1, 64
+	write := func(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }
+	for _, err := range []error{
+		synth.Write(t.Context(), "tissue", c, nil),
+		os.Symlink(filepath.Join("tissue", "TrainValAB", "valA"), "he"),
+		os.Symlink(filepath.Join("tissue", "TrainValAB", "valB"), "ihc"),
+		os.Symlink(tiny, "model"), os.Symlink(phikon, "phikon"),
+		os.Mkdir("empty", 0o755), os.Mkdir("strangers", 0o755), os.Mkdir("run", 0o755),
+		imagefile.Write("he.png", imagefile.New(16, 16), imagefile.WriteOptions{}),
+		imagefile.Write("strangers/x.png", imagefile.New(64, 64), imagefile.WriteOptions{}),
+		write("empty.png", ""), write("wrong.pth", "no weights"), write("pairs.csv", "he,ihc\n"),
+		write("old.yaml", "evaluate:\n  fake: he\n"), write("run/latest", "checkpoint-5"), write("run/experiment.yaml", "extends: er\n"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

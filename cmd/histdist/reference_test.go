@@ -1,0 +1,66 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/experiments"
+)
+
+// docs/configuration.md has every key as the code has it; -rewrite writes it anew.
+func TestConfigurationReference(t *testing.T) {
+	const file = "../../docs/configuration.md"
+	var b strings.Builder
+	b.WriteString(`# Configuration
+
+<!-- Made from the code by: go test ./cmd/histdist -run TestConfigurationReference -rewrite -->
+
+A value comes from the first of these that has one: a flag, an environment variable, a YAML file, the default.
+` + "`histdist train --set KEY=VALUE` sets any key of an experiment. `histdist config print` prints the values and where they\n" +
+		"come from, and with `--explain` what they mean.\n")
+	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
+	b.WriteString("\n## Commands\n\nThe file is given by `--config`.\n")
+	reference(&b, configs.Defaults(&translate), func(key string) string { return "--" + path.Ext(key)[1:] })
+	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):], func(key string) string { return "--" + path.Ext(key)[1:] })
+	b.WriteString("\n## Experiments\n\nThe file is the argument of `histdist train`; a file `extends: OTHER` takes over the values of another.\n")
+	short := map[string]string{"run.device": "--device", "train.log-every": "--log-every"}
+	reference(&b, configs.Defaults(&experiment), func(key string) string { return short[key] })
+	if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), b.String()); diff != "" {
+		t.Errorf("%s is out of date, see its first lines:\n%s", file, diff)
+	}
+}
+
+// reference writes a table of keys for each section.
+func reference(b *strings.Builder, values []configs.Value, flagOf func(key string) string) {
+	code := func(text string) string {
+		if text == "" {
+			return ""
+		}
+		return "`" + strings.ReplaceAll(text, "|", "\\|") + "`"
+	}
+	section := ""
+	for _, v := range values {
+		if s, _, _ := strings.Cut(v.Key, "."); s != section {
+			section = s
+			fmt.Fprintf(b, "\n### %s\n\n| key | type | default | values | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), v.Wants(),
+			strings.ReplaceAll(v.Usage(), "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
+	}
+}
