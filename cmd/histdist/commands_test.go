@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 var (
 	devices    = regexp.MustCompile(`auto, (cpu, )?ref(, cuda:0, cuda:1, …)?`)
 	times      = regexp.MustCompile(`time=\S+ | left=\S+`)
-	progress   = regexp.MustCompile(`(?m)^(.*: \d+ of \d+|intervals)\n`)
+	stageLine  = regexp.MustCompile(`(?m)^(.*: \d+ of \d+|intervals)\n`)
 	number     = regexp.MustCompile(`[−-]?\b\d+(\.\d+)?(e-\d+)?\b%?`)
 	spaces     = regexp.MustCompile(`(?m) {2,}| +$`)
 	processor  = regexp.MustCompile(`(?m)^([A-Z0-9]+|cuda library) .*\n`)
@@ -60,7 +60,7 @@ func portable(text string) string {
 	case strings.HasPrefix(text, "histdist       "):
 		text = doctorLine.ReplaceAllString(processor.ReplaceAllString(text, ""), "$1…")
 	case strings.Contains(text, "results: "): // of an evaluation
-		text = spaces.ReplaceAllString(number.ReplaceAllString(progress.ReplaceAllString(text, ""), "#"), " ")
+		text = spaces.ReplaceAllString(number.ReplaceAllString(stageLine.ReplaceAllString(text, ""), "#"), " ")
 	}
 	return text
 }

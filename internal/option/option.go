@@ -73,9 +73,11 @@ type Field struct {
 
 // Fields lists the options of a struct or a pointer to one. A nested struct is a section; an embedded one's options belong
 // to the struct around it.
-func Fields(config any) (list []Field) {
+func Fields(config any) []Field { return fields(reflect.ValueOf(config)) }
+
+func fields(config reflect.Value) (list []Field) {
 	walk(config, func(f Field) { list = append(list, f) }, func(section string, v reflect.Value) {
-		for _, f := range Fields(v.Addr().Interface()) {
+		for _, f := range fields(v) {
 			if section != "" {
 				f.Key = section + "." + f.Key
 				if f.Was != "" {
@@ -89,13 +91,8 @@ func Fields(config any) (list []Field) {
 }
 
 // walk visits the options of a struct itself, and the structs in it: sections and, without a name, embedded ones.
-func walk(config any, leaf func(Field), inner func(section string, v reflect.Value)) {
-	v := reflect.Indirect(reflect.ValueOf(config))
-	if !v.CanAddr() {
-		copied := reflect.New(v.Type()).Elem()
-		copied.Set(v)
-		v = copied
-	}
+func walk(config reflect.Value, leaf func(Field), inner func(section string, v reflect.Value)) {
+	v := reflect.Indirect(config)
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		tag := f.Tag.Get
@@ -139,7 +136,9 @@ func (f Field) Choices() []string {
 // in which "empty" is no text; numbers are finite and keep to the bounds "A or more", "A to B", "above A", "below A" or two
 // of these with a comma in between. A section or an embedded struct with a method Validate is checked by that instead.
 // Errors are KeyErrors, joined.
-func Check(config any) error {
+func Check(config any) error { return check(reflect.ValueOf(config)) }
+
+func check(config reflect.Value) error {
 	var errs []error
 	walk(config, func(f Field) {
 		if f.Want == "" || f.valid() {
@@ -151,11 +150,15 @@ func Check(config any) error {
 		}
 		errs = append(errs, Wrong(f.Key, format, f.Value.Interface(), f.Want))
 	}, func(section string, v reflect.Value) {
-		err := error(nil)
-		if c, ok := v.Interface().(interface{ Validate() error }); ok {
+		var c interface{ Validate() error }
+		if v.CanInterface() {
+			c, _ = v.Interface().(interface{ Validate() error })
+		}
+		var err error
+		if c != nil {
 			err = c.Validate()
 		} else {
-			err = Check(v.Interface())
+			err = check(v)
 		}
 		if section != "" {
 			err = In(section, err)
