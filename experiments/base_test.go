@@ -41,11 +41,11 @@ func TestAResumedRunHasItsBase(t *testing.T) {
 	}
 	resume := func() error {
 		t.Helper()
-		_, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+		_, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}})
 		return err
 	}
 	create(0)
-	if _, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := resume(); err != nil {

@@ -29,7 +29,7 @@ func TestCardIsOfTheRun(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
 	e := open(t, run, "model.base="+base, "model.marker=ER", "model.mpp=0.25", "train.steps=2", "train.validate-every=2")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+	_, err := e.Run(t.Context(), experiments.Launch{Observe: progress.On(func(s train.Scores) error {
 		for _, x := range s.Values {
 			if s.Step == 2 {
 				scores[x.Name] = x.Value

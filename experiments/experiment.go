@@ -150,15 +150,15 @@ func (e *Experiment) Skipped() data.Skipped {
 	return e.unreadable.Plus(e.source.loader.Stats().Skipped)
 }
 
-// RunOptions say how a run begins and whom it tells.
-type RunOptions struct {
+// Launch say how a run begins and whom it tells.
+type Launch struct {
 	Resume  train.Resume
 	Version string            // of the program
 	Observe progress.Observer // see train.RunOptions
 }
 
 // Check does all that Run does before the first step, and writes nothing: an error of it is what Run would say.
-func (e *Experiment) Check(ctx context.Context, o RunOptions) error {
+func (e *Experiment) Check(ctx context.Context, o Launch) error {
 	prepared, err := e.prepare(ctx, o)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (e *Experiment) Check(ctx context.Context, o RunOptions) error {
 }
 
 // prepare opens what a run needs beside the experiment.
-func (e *Experiment) prepare(ctx context.Context, o RunOptions) (train.RunOptions, error) {
+func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, error) {
 	r := train.RunOptions{
 		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Observe: o.Observe,
 		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
@@ -183,7 +183,7 @@ func (e *Experiment) prepare(ctx context.Context, o RunOptions) (train.RunOption
 
 // Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, panels of the
 // validation, and checkpoints.
-func (e *Experiment) Run(ctx context.Context, o RunOptions) (_ train.Result, err error) {
+func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err error) {
 	folder := e.Config.Run.Output
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return train.Result{}, err

@@ -97,12 +97,12 @@ func open(t *testing.T, output string, set ...string) *experiments.Experiment {
 // A run that is interrupted and resumed ends with the bytes of one that was not, images and all. Validation changes none of them.
 func TestResumedRunsAreEqual(t *testing.T) {
 	whole, broken := t.TempDir(), t.TempDir()
-	if _, err := open(t, whole).Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := open(t, whole).Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	validated := []string{"train.validate-every=2", "validation.translations=0"}
-	_, err := open(t, broken, validated...).Run(ctx, experiments.RunOptions{Observe: progress.On(func(m train.Metrics) error {
+	_, err := open(t, broken, validated...).Run(ctx, experiments.Launch{Observe: progress.On(func(m train.Metrics) error {
 		if m.Step == 3 {
 			cancel()
 		}
@@ -111,7 +111,7 @@ func TestResumedRunsAreEqual(t *testing.T) {
 	if !errors.Is(err, train.ErrStopped) {
 		t.Fatalf("error %v, want %v", err, train.ErrStopped)
 	}
-	r, err := open(t, broken, validated...).Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+	r, err := open(t, broken, validated...).Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,11 +134,11 @@ func TestResumedRunsAreEqual(t *testing.T) {
 // Other crops or pairs are another run.
 func TestResumeWithOtherDataIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := open(t, dir).Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := open(t, dir).Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	e := open(t, dir, "data.crop=32", "data.max-pairs=4", "train.steps=8")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true}})
+	_, err := e.Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}})
 	if !errors.Is(err, train.ErrChanged) {
 		t.Fatalf("error %v, want %v", err, train.ErrChanged)
 	}
@@ -147,7 +147,7 @@ func TestResumeWithOtherDataIsRefused(t *testing.T) {
 			t.Errorf("error does not say %q:\n%v", want, err)
 		}
 	}
-	if _, err := e.Run(t.Context(), experiments.RunOptions{Resume: train.Resume{Allowed: true, AcceptChanges: true}}); err != nil {
+	if _, err := e.Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true, AcceptChanges: true}}); err != nil {
 		t.Errorf("with leave: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
 	e := open(t, run, "train.validate-every=6")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+	_, err := e.Run(t.Context(), experiments.Launch{Observe: progress.On(func(s train.Scores) error {
 		for _, x := range s.Values {
 			scores[x.Name] = x.Value
 		}
@@ -235,7 +235,7 @@ func TestAutoencoder(t *testing.T) {
 	scores := map[string]float64{}
 	var steps []int
 	e := open(t, run, "train.objective=autoencoder", "train.validate-every=6", "validation.at-start=false")
-	_, err := e.Run(t.Context(), experiments.RunOptions{Observe: progress.On(func(s train.Scores) error {
+	_, err := e.Run(t.Context(), experiments.Launch{Observe: progress.On(func(s train.Scores) error {
 		steps = append(steps, s.Step)
 		for _, x := range s.Values {
 			scores[x.Name] = x.Value
@@ -280,13 +280,13 @@ func TestAutoencoder(t *testing.T) {
 // A text-to-image U-Net is widened on the way, and a folder of configurations becomes a new model.
 func TestBaseIsMadeFit(t *testing.T) {
 	e := open(t, t.TempDir(), "model.base="+likeTiny(t), "model.phikon=")
-	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 
 	// The model in the binary needs nothing beside it.
 	e = open(t, t.TempDir(), "model.base=demo", "model.phikon=", "train.steps=2")
-	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -315,7 +315,7 @@ func TestBaseIsMadeFit(t *testing.T) {
 	if !slices.ContainsFunc(e.Notes, func(s string) bool { return strings.Contains(s, "is widened from") }) {
 		t.Errorf("notes %q", e.Notes)
 	}
-	if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 }

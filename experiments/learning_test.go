@@ -47,7 +47,7 @@ func validationLoss(t *testing.T, tissue string, seed, steps int) (loss float64)
 	e := open(t, filepath.Join(t.TempDir(), "run"), "data.dir="+tissue, "data.crop=64", "data.batch=4", "train.lr=1e-3", "train.lr-warmup=10",
 		"train.ema=false", "train.checkpoint-every=0", "validation.pairs=8", "validation.translations=0",
 		fmt.Sprintf("train.seed=%d", seed), fmt.Sprintf("train.steps=%d", steps), fmt.Sprintf("train.validate-every=%d", steps))
-	_, err := e.Run(t.Context(), experiments.RunOptions{
+	_, err := e.Run(t.Context(), experiments.Launch{
 		Observe: progress.On(func(s train.Scores) error { loss = s.Values[0].Value; return nil }),
 	})
 	if err != nil {

@@ -190,7 +190,7 @@ func (e *Experiment) inputs() map[string]string {
 	}
 }
 
-// batches is a train.PairSource: the batches of a loader, made ahead as long as they are asked for in a row.
+// batches is a train.BatchSource: the batches of a loader, made ahead as long as they are asked for in a row.
 type batches struct {
 	loader *data.Loader
 	stream *data.Stream
@@ -200,8 +200,8 @@ type batches struct {
 // Len is the number of batches in an epoch.
 func (b *batches) Len() int { return b.loader.Steps() }
 
-// Pairs returns the batch of a position.
-func (b *batches) Pairs(ctx context.Context, at train.Position) (train.Pairs, error) {
+// Batch returns that of a position.
+func (b *batches) Batch(ctx context.Context, at train.Position) (train.Batch, error) {
 	step := at.Epoch*b.loader.Steps() + at.Index
 	if b.stream == nil || step != b.next {
 		b.close()
@@ -211,7 +211,7 @@ func (b *batches) Pairs(ctx context.Context, at train.Position) (train.Pairs, er
 	batch, err := b.stream.Next(ctx)
 	if err != nil {
 		b.close()
-		return train.Pairs{}, err
+		return train.Batch{}, err
 	}
 	b.next = step + 1
 	return pairsOf(batch), nil
@@ -224,8 +224,8 @@ func (b *batches) close() {
 	}
 }
 
-func pairsOf(b *data.Batch) train.Pairs {
-	return train.Pairs{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names}
+func pairsOf(b *data.Batch) train.Batch {
+	return train.Batch{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names}
 }
 
 // fixed are the first validation pairs, one at a time, cut from the middle: the same each time.

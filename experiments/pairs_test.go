@@ -71,7 +71,7 @@ func listOf(t *testing.T, dir, columns string, row func(i int) string) string {
 // A dry run refuses whatever the run refuses, in the same words, and leaves nothing behind.
 func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 	done := t.TempDir()
-	if _, err := open(t, done).Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := open(t, done).Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	dir := ownTissue(t)
@@ -95,11 +95,11 @@ func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 				output = filepath.Join(t.TempDir(), "runs", "new")
 			}
 			e := open(t, output, test.set...)
-			dry := e.Check(t.Context(), experiments.RunOptions{Resume: test.resume})
+			dry := e.Check(t.Context(), experiments.Launch{Resume: test.resume})
 			if _, err := os.Stat(filepath.Dir(output)); test.output == "" && err == nil {
 				t.Error("the dry run left a folder")
 			}
-			_, err := e.Run(t.Context(), experiments.RunOptions{Resume: test.resume})
+			_, err := e.Run(t.Context(), experiments.Launch{Resume: test.resume})
 			if err == nil || dry == nil || err.Error() != dry.Error() {
 				t.Fatalf("the run says %v, the dry run %v", err, dry)
 			}
@@ -114,7 +114,7 @@ func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 	dir, output := ownTissue(t), t.TempDir()
 	set := []string{"data.dir=" + dir, "train.steps=2"}
-	if _, err := open(t, output, set...).Run(t.Context(), experiments.RunOptions{}); err != nil {
+	if _, err := open(t, output, set...).Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	moved := filepath.Join(t.TempDir(), "elsewhere")
@@ -128,7 +128,7 @@ func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 		}
 	}
 	set[0] = "data.dir=" + moved
-	resume := experiments.RunOptions{Resume: train.Resume{Allowed: true}}
+	resume := experiments.Launch{Resume: train.Resume{Allowed: true}}
 	if _, err := open(t, output, set...).Run(t.Context(), resume); err != nil {
 		t.Fatalf("a copy with other times: %v", err)
 	}
@@ -178,7 +178,7 @@ func TestUnreadableImagesAreSkippedAndCountedOnce(t *testing.T) {
 		if !slices.Contains(e.Notes, want) {
 			t.Errorf("notes %q, want one that is %q", e.Notes, want)
 		}
-		if _, err := e.Run(t.Context(), experiments.RunOptions{}); err != nil {
+		if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
 			t.Fatal(err)
 		}
 		if s := e.Skipped(); s.Pairs != 4 || len(s.Files) != 5 {

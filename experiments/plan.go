@@ -12,7 +12,7 @@ import (
 
 // Plan says what a run would take.
 type Plan struct {
-	train.Plan
+	train.Cost
 	Device      string
 	Available   int64 // bytes that the run may take; 0 if unknown
 	Networks    int64 // bytes of the networks that aren't trained
@@ -64,7 +64,8 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 		examples, draws = append(examples, x), append(draws, d)
 	}
 	var err error
-	p.Plan, err = e.trainer.Plan(ctx, examples, draws)
+	p.Cost, err = train.Measure(ctx, e.trainer, examples, draws)
+	e.trainer = nil // closed
 	if e.frozen != nil {
 		p.Networks = e.frozen.Memory()
 	}

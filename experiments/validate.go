@@ -141,7 +141,7 @@ func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int
 }
 
 // shown are the weights that images are made with.
-func (e *Experiment) shown() train.Part {
+func (e *Experiment) shown() train.Slot {
 	if e.Config.Train.EMA {
 		return train.Averages
 	}

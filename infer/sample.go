@@ -44,7 +44,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", encoderNet, err)
 	}
-	states, err := t.look(ctx)
+	states, err := t.encodeViT(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", vitNet, err)
 	}
@@ -63,7 +63,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		if err := t.draw(latents); err != nil {
 			return nil, err
 		}
-	} else if err := t.walk(ctx, latents, loop{
+	} else if err := t.iterate(ctx, latents, loop{
 		phase: Inversion, sampler: schedule.Inversion, timesteps: up, steps: s.StepsInversion, eta: s.EtaInversion,
 		each: s.Normalize == schedule.NormalizeSteps, network: p.inversion,
 		context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
@@ -76,7 +76,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		}
 	}
 	standardised := slices.Clone(latents)
-	if err := t.walk(ctx, latents, loop{
+	if err := t.iterate(ctx, latents, loop{
 		phase: Translation, sampler: schedule.DDIM, timesteps: down, steps: s.StepsTranslation, eta: s.EtaTranslation,
 		network: p.translation, context: states, condition: condition,
 	}); err != nil {
@@ -146,8 +146,8 @@ func (t *translation) draw(dst []float32) error {
 	return nil
 }
 
-// look returns the vision transformer's hidden states of the images, without padding: [N,tokens,C].
-func (t *translation) look(ctx context.Context) ([]float32, error) {
+// encodeViT returns the vision transformer's hidden states of the images, without padding: [N,tokens,C].
+func (t *translation) encodeViT(ctx context.Context) ([]float32, error) {
 	var pixels []float32
 	for _, m := range t.Images {
 		x, err := t.pipeline.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
@@ -163,8 +163,8 @@ func (t *translation) look(ctx context.Context) ([]float32, error) {
 	return states, t.finite("hidden states", states, finite.Squares)
 }
 
-// walk takes latents [N,h,w,C] through a loop, in place.
-func (t *translation) walk(ctx context.Context, latents []float32, l loop) error {
+// iterate takes latents [N,h,w,C] through a loop, in place.
+func (t *translation) iterate(ctx context.Context, latents []float32, l loop) error {
 	p := t.programs
 	sample := make([]float32, 2*len(latents))
 	noise := make([]float32, len(latents))
@@ -179,7 +179,7 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 		if step.Eta, err = l.eta.At(i, l.steps); err != nil {
 			return fmt.Errorf("%s: %w", l.phase, err)
 		}
-		beside(sample, latents, l.condition, p.latentC)
+		concatChannels(sample, latents, l.condition, p.latentC)
 		for j := range timesteps {
 			timesteps[j] = float32(l.timesteps[i])
 		}
@@ -216,8 +216,8 @@ func (t *translation) walk(ctx context.Context, latents []float32, l loop) error
 	return t.Observe.Report(Step{nil, l.phase, l.steps, l.steps, latents, p.latentShape()})
 }
 
-// beside writes a and b [N,h,w,c] next to each other in the channels: dst [N,h,w,2c].
-func beside(dst, a, b []float32, c int) {
+// concatChannels writes a and b [N,h,w,c] next to each other in the channels: dst [N,h,w,2c].
+func concatChannels(dst, a, b []float32, c int) {
 	for i := 0; i < len(a); i += c {
 		copy(dst[2*i:], a[i:i+c])
 		copy(dst[2*i+c:], b[i:i+c])

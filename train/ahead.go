@@ -72,7 +72,7 @@ func (r *run) rewind() error {
 
 // drawn makes the next micro-steps, one for each device, but n at most, and what the epoch has left.
 func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
-	n = min(n, len(r.trainer.all()))
+	n = min(n, len(r.trainer.trainers()))
 	var list []drawn
 	for epoch := r.position.Epoch; len(list) < n && r.position.Epoch == epoch; {
 		d, err := r.draw(ctx)

@@ -42,7 +42,7 @@ func newAutoencoder(c Config, folder string) (*autoencoder, error) {
 }
 
 func (a *autoencoder) params() (gorgonia.Nodes, error) {
-	l, err := a.lesson(size{batch: 1, height: a.network.Factor(), width: a.network.Factor()}, 1)
+	l, err := a.lossGraph(size{batch: 1, height: a.network.Factor(), width: a.network.Factor()}, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (a *autoencoder) latents(e Example) int {
 	return e.Shape[0] * (e.Shape[1] / k) * (e.Shape[2] / k) * a.network.LatentChannels
 }
 
-func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
+func (a *autoencoder) lossGraph(z size, share float64) (*lossGraph, error) {
 	s := op.NewScope("vae")
 	image := s.Input("image", z.batch, z.height, z.width, a.network.InChannels)
 	weights := s.Input("weights", z.batch)
@@ -84,7 +84,7 @@ func (a *autoencoder) lesson(z size, share float64) (*lesson, error) {
 	if weight > 0 {
 		loss = op.Add{}.Apply(s, reconstruction, op.Scale{Factor: weight}.Apply(s, divergence))
 	}
-	l := &lesson{scope: s, values: gorgonia.Nodes{loss, reconstruction, divergence}}
+	l := &lossGraph{scope: s, values: gorgonia.Nodes{loss, reconstruction, divergence}}
 	shares := make([]float32, z.batch)
 	for i := range shares {
 		shares[i] = float32(share)
@@ -108,7 +108,7 @@ func (a *autoencoder) draw(g *rng.Torch, e Example) (Draws, error) {
 
 // Reconstruct returns what an autoencoder under training makes of an example's images through the mean of their latents, by its parameters
 // or their average: values as Example.Images has them, [N,H,W,3]. It changes nothing.
-func (t *Trainer) Reconstruct(ctx context.Context, e Example, part Part) (_ []float32, err error) {
+func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []float32, err error) {
 	a, ok := t.objective.(*autoencoder)
 	if !ok {
 		return nil, fmt.Errorf("reconstruction: a %s has none: want an %s", t.config.Objective, Autoencoder)
@@ -126,7 +126,7 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, part Part) (_ []fl
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
-	if err := t.state.bind(s.Params(), part); err != nil {
+	if err := t.state.bind(s.Params(), slot); err != nil {
 		return nil, err
 	}
 	p, err := t.compile(s, gorgonia.Nodes{decoded}, false)
@@ -150,13 +150,13 @@ func (a *autoencoder) losses(_ Task, values []float64) map[string]float64 {
 }
 
 // Images makes an autoencoder's examples of pairs: a micro-step of N pairs learns from their N H&E images and their N IHC images.
-func Images(s PairSource) Examples { return images{s} }
+func Images(s BatchSource) Examples { return images{s} }
 
-type images struct{ PairSource }
+type images struct{ BatchSource }
 
 // Example returns both images of the pairs of a position.
 func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) (Example, error) {
-	p, err := s.Pairs(ctx, at)
+	p, err := s.Batch(ctx, at)
 	if err != nil {
 		return Example{}, err
 	}
@@ -164,7 +164,7 @@ func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) 
 }
 
 // ImagesOf is an autoencoder's example of pairs: all H&E images, then all IHC images.
-func ImagesOf(p Pairs) (Example, error) {
+func ImagesOf(p Batch) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err
 	}

@@ -31,7 +31,7 @@ type painted struct {
 
 func (p painted) Len() int { return p.length }
 
-func (p painted) Pairs(ctx context.Context, at train.Position) (train.Pairs, error) {
+func (p painted) Batch(ctx context.Context, at train.Position) (train.Batch, error) {
 	if p.seen != nil {
 		p.seen(at)
 	}
@@ -50,7 +50,7 @@ func (p painted) Pairs(ctx context.Context, at train.Position) (train.Pairs, err
 		}
 		return rgb
 	}
-	return train.Pairs{N: 1, Height: p.side, Width: p.side, HE: paint(), IHC: paint()}, ctx.Err()
+	return train.Batch{N: 1, Height: p.side, Width: p.side, HE: paint(), IHC: paint()}, ctx.Err()
 }
 
 // autoencoderRun trains the reference's tiny autoencoder, which gets weights that have learned nothing.

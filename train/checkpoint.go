@@ -82,9 +82,9 @@ type generators struct {
 
 const checkpointFormat = 1
 
-// saved is a part of the state with its place in a checkpoint.
+// saved is a slot of the state with its place in a checkpoint.
 type saved struct {
-	part Part
+	slot Slot
 	path string // a file, or a folder of a network
 }
 
@@ -165,7 +165,7 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 	}
 	for _, s := range t.config.savedParts() {
 		path := filepath.Join(dir, s.path)
-		if err := t.Save(path, s.part); err != nil {
+		if err := t.Save(path, s.slot); err != nil {
 			return err
 		}
 		if filepath.Ext(path) == "" {

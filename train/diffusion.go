@@ -56,7 +56,7 @@ func (f *diffusion) size(e Example, d Draws) (size, error) {
 	return size{n, h, w, len(e.Context) / n / f.network.CrossAttentionDim}, nil
 }
 
-func (f *diffusion) lesson(z size, share float64) (*lesson, error) {
+func (f *diffusion) lossGraph(z size, share float64) (*lossGraph, error) {
 	n, err := unet.Build(f.network, unet.Size{Batch: z.batch, Height: z.height, Width: z.width, Tokens: z.tokens})
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (f *diffusion) lesson(z size, share float64) (*lesson, error) {
 	s := n.Scope
 	target := s.Input("target", z.batch, z.height, z.width, f.network.OutChannels)
 	weights := s.Input("weights", z.batch)
-	l := &lesson{scope: s, values: gorgonia.Nodes{op.MSE{}.Apply(s, n.Output, target, weights)}}
+	l := &lossGraph{scope: s, values: gorgonia.Nodes{op.MSE{}.Apply(s, n.Output, target, weights)}}
 	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
 		x, err := f.config.diffuse(f.schedule, e, d)
 		if err != nil {

@@ -4,13 +4,13 @@
 //
 // The way of a value through one optimisation step:
 //
-//	PairSource ─ Pairs ─▶ Frozen ─ Example: latents, condition, context ─┐
-//	                        rng.Torch ─ Draws: noise, timesteps ─────────┤
-//	                                                                     ▼
+//	BatchSource ─ Batch ─▶ Frozen ─ Example: latents, condition, context ─┐
+//	                         rng.Torch ─ Draws: noise, timesteps ─────────┤
+//	                                                                      ▼
 //	  Accumulate micro-steps of    Trainer.Accumulate: noisy latents → U-Net → loss → gradients, added up in memory
 //	                               Trainer.Update:     norm → clipping → AdamW → moving average, parameters in place
-//	                                                                     │
-//	                          Run: events, metrics; checkpoint-STEP/  ◀────────┘          Export: a diffusers folder
+//	                                                                      │
+//	                          Run: events, metrics; checkpoint-STEP/ ◀────┘          Export: a diffusers folder
 //
 // An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one graph. What
 // differs between the two is an objective; everything else is the same for both.
@@ -38,7 +38,7 @@
 //	events.go       what a run reports to its observer
 //	metrics.go      numbers of a step, metrics.jsonl
 //	tensorboard.go  event files for TensorBoard
-//	plan.go         what training takes: memory, operations, time
+//	cost.go         what training takes: memory, operations, time
 //	frozen.go       the networks that aren't trained: images → latents and contexts
 //	latents.go      what an autoencoder's latents are, so that the export can scale them
 //	export.go       a checkpoint as a model's folder

@@ -15,22 +15,22 @@ import (
 	"github.com/histdist/histdist/internal/finite"
 )
 
-// Pairs are the images of a micro-step: H&E and IHC of the same tissue, RGB bytes [N,Height,Width,3].
-type Pairs struct {
+// Batch are the images of a micro-step: H&E and IHC of the same tissue, RGB bytes [N,Height,Width,3].
+type Batch struct {
 	N, Height, Width int
 	HE, IHC          []uint8
 	Names            []string // for errors; may be nil
 }
 
 // name is that of a pair in errors.
-func (p Pairs) name(i int) string {
+func (p Batch) name(i int) string {
 	if i < len(p.Names) {
 		return p.Names[i]
 	}
 	return fmt.Sprintf("pair %d", i)
 }
 
-func (p Pairs) check() error {
+func (p Batch) check() error {
 	size := p.Height * p.Width * 3
 	if p.N < 1 || size < 1 || len(p.HE) != p.N*size || len(p.IHC) != p.N*size {
 		return fmt.Errorf("pairs of %d and %d bytes: want %d of %d×%d pixels", len(p.HE), len(p.IHC), p.N, p.Height, p.Width)
@@ -38,12 +38,12 @@ func (p Pairs) check() error {
 	return nil
 }
 
-// PairSource gives the images of a run.
-type PairSource interface {
+// BatchSource gives the images of a run.
+type BatchSource interface {
 	// Len is the number of micro-steps in an epoch.
 	Len() int
-	// Pairs returns those of a position, on which alone they depend.
-	Pairs(ctx context.Context, at Position) (Pairs, error)
+	// Batch returns those of a position, on which alone they depend.
+	Batch(ctx context.Context, at Position) (Batch, error)
 }
 
 // FrozenOptions say how the networks that aren't trained run.
@@ -115,16 +115,16 @@ func (f *Frozen) Memory() int64 {
 }
 
 // Over makes a run's examples of images.
-func (f *Frozen) Over(s PairSource) Examples { return encoded{f, s} }
+func (f *Frozen) Over(s BatchSource) Examples { return encoded{f, s} }
 
 type encoded struct {
 	*Frozen
-	PairSource
+	BatchSource
 }
 
 // Example encodes the images of a position.
 func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error) {
-	p, err := e.Pairs(ctx, at)
+	p, err := e.Batch(ctx, at)
 	if err != nil {
 		return Example{}, err
 	}
@@ -132,7 +132,7 @@ func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng
 }
 
 // Encode makes an example of images. noise draws the autoencoder's sample of the target, as training.py does before everything else.
-func (f *Frozen) Encode(ctx context.Context, p Pairs, task Task, noise *rng.Torch) (Example, error) {
+func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torch) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err
 	}

@@ -73,7 +73,7 @@ func TestFrozen(t *testing.T) {
 			t.Skip("the draws are for another number of channels")
 		}
 		factor := m.VAE.Factor()
-		pairs := train.Pairs{N: shape[0], Height: shape[1] * factor, Width: shape[2] * factor}
+		pairs := train.Batch{N: shape[0], Height: shape[1] * factor, Width: shape[2] * factor}
 		r := rand.New(rand.NewPCG(1, 1))
 		for range pairs.N * pairs.Height * pairs.Width * 3 {
 			pairs.HE, pairs.IHC = append(pairs.HE, uint8(r.IntN(256))), append(pairs.IHC, uint8(r.IntN(256)))
@@ -154,7 +154,7 @@ func textStates(t *testing.T, d device.Device, m *model.Model) []float32 {
 	return compute(t, d, m.BindText, n.Scope.Params(), n.LastHiddenState, n.IDs, ids)
 }
 
-func visionStates(t *testing.T, d device.Device, m *model.Model, p train.Pairs) []float32 {
+func visionStates(t *testing.T, d device.Device, m *model.Model, p train.Batch) []float32 {
 	n, err := vit.Build(m.ViT, p.N)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestFrozenRefusesImages(t *testing.T) {
 	}
 	defer f.Close()
 	odd := m.VAE.Factor() + 1
-	for name, p := range map[string]train.Pairs{
+	for name, p := range map[string]train.Batch{
 		"too few bytes":  {N: 1, Height: 8, Width: 8, HE: make([]uint8, 5), IHC: make([]uint8, 192)},
 		"none":           {},
 		"not a multiple": {N: 1, Height: odd, Width: odd, HE: make([]uint8, 3*odd*odd), IHC: make([]uint8, 3*odd*odd)},

@@ -139,7 +139,7 @@ func newTrainer(t *testing.T, d device.Device, c train.Config) *train.Trainer {
 }
 
 // saved is a part of the trainer's state as files have it.
-func saved(t *testing.T, trainer *train.Trainer, part train.Part) map[string]golden.Tensor[float32] {
+func saved(t *testing.T, trainer *train.Trainer, part train.Slot) map[string]golden.Tensor[float32] {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "part.safetensors")
 	if err := trainer.Save(path, part); err != nil {

@@ -16,7 +16,7 @@ import (
 // MeasureLatents computes the mean and the standard deviation of each channel of the latents that a checkpoint's autoencoder, or with
 // average its moving average, draws for the images of a source's first epoch, as many micro-steps as are asked for or as there are.
 // The noise of the latents counts with its variance; none is drawn.
-func MeasureLatents(ctx context.Context, checkpointDir string, average bool, d device.Device, s PairSource, microSteps int,
+func MeasureLatents(ctx context.Context, checkpointDir string, average bool, d device.Device, s BatchSource, microSteps int,
 ) (_ model.LatentStatistics, err error) {
 	defer func() {
 		if err != nil {

@@ -37,21 +37,21 @@ type objective interface {
 	params() (gorgonia.Nodes, error)
 	// size is that of the graph which takes an example and its draws; an error if they don't fit each other or the network.
 	size(e Example, d Draws) (size, error)
-	// lesson makes the graph of network and loss for a size. The loss is multiplied by share.
-	lesson(s size, share float64) (*lesson, error)
+	// lossGraph makes the graph of network and loss for a size. The loss is multiplied by share.
+	lossGraph(s size, share float64) (*lossGraph, error)
 	// draw draws a micro-step's random numbers.
 	draw(g *rng.Torch, e Example) (Draws, error)
 	// title names what a micro-step learns in errors.
 	title(t Task) string
-	// losses names a lesson's values, of which the first is the loss, for metrics.
+	// losses names a graph's values, of which the first is the loss, for metrics.
 	losses(t Task, values []float64) map[string]float64
 }
 
 // size is what a graph is built for. Tokens is 0 where there is no context.
 type size struct{ batch, height, width, tokens int }
 
-// lesson is the graph of a micro-step's forward pass.
-type lesson struct {
+// lossGraph is the graph of a micro-step's forward pass.
+type lossGraph struct {
 	scope  *op.Scope
 	values gorgonia.Nodes // scalars: the loss, multiplied by share, then what is to be reported of it
 	feed   func(e Example, d Draws) (vm.Feeds, error)

@@ -17,8 +17,8 @@ import (
 // devices are the trainer's devices, the first first.
 func (o Options) devices() []device.Device { return append([]device.Device{o.Device}, o.Peers...) }
 
-// meet makes a trainer for each further device.
-func (t *Trainer) meet(c Config, o Options) error {
+// addPeers makes a trainer for each further device.
+func (t *Trainer) addPeers(c Config, o Options) error {
 	if len(o.Peers) == 0 {
 		return nil
 	}
@@ -41,12 +41,12 @@ func (t *Trainer) meet(c Config, o Options) error {
 	return nil
 }
 
-// all are the trainers of all devices, this one first.
-func (t *Trainer) all() []*Trainer { return append([]*Trainer{t}, t.peers...) }
+// trainers are those of all devices, this one first.
+func (t *Trainer) trainers() []*Trainer { return append([]*Trainer{t}, t.peers...) }
 
-// together calls f for every device's trainer at the same time.
-func (t *Trainer) together(f func(i int, t *Trainer) error) error {
-	all := t.all()
+// parallel calls f for every device's trainer at the same time.
+func (t *Trainer) parallel(f func(i int, t *Trainer) error) error {
+	all := t.trainers()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, each := range all[1:] {
@@ -60,7 +60,7 @@ func (t *Trainer) together(f func(i int, t *Trainer) error) error {
 // accumulateAll is accumulate for some micro-steps, one for each device at most.
 func (t *Trainer) accumulateAll(ctx context.Context, micro []drawn) ([][]float64, error) {
 	values := make([][]float64, len(micro))
-	return values, t.together(func(i int, each *Trainer) (err error) {
+	return values, t.parallel(func(i int, each *Trainer) (err error) {
 		if i < len(micro) {
 			values[i], err = each.accumulate(ctx, micro[i].example, micro[i].draws)
 		}
@@ -74,9 +74,9 @@ func (t *Trainer) gather() error {
 		return nil
 	}
 	tensors := make([]device.Parts, len(t.state.arrays))
-	for _, each := range t.all() {
+	for _, each := range t.trainers() {
 		for i, a := range each.state.arrays {
-			g := a.parts[Gradients]
+			g := a.slots[Gradients]
 			tensors[i].N = op.Size(a.shape)
 			tensors[i].At = append(tensors[i].At, g.Ptr())
 			if each.pending > 0 {
@@ -92,7 +92,7 @@ func (t *Trainer) gather() error {
 
 // micros is the number of micro-steps since the last update, on all devices.
 func (t *Trainer) micros() (n int) {
-	for _, each := range t.all() {
+	for _, each := range t.trainers() {
 		n += each.pending
 	}
 	return n
@@ -100,7 +100,7 @@ func (t *Trainer) micros() (n int) {
 
 // operations is the number of all micro-steps' floating-point operations so far.
 func (t *Trainer) operations() (n int64) {
-	for _, each := range t.all() {
+	for _, each := range t.trainers() {
 		n += each.flop
 	}
 	return n

@@ -159,14 +159,14 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 	}
 	for _, s := range t.config.savedParts() {
 		from := s.path
-		if s.part == Averages && !c.Config.EMA { // the average begins now
+		if s.slot == Averages && !c.Config.EMA { // the average begins now
 			from = t.config.Objective.folder()
 		}
-		for _, each := range t.all() {
-			if s.part == Averages && each != t {
+		for _, each := range t.trainers() {
+			if s.slot == Averages && each != t {
 				continue // the first device keeps them
 			}
-			if err := each.state.load(filepath.Join(path, from), "", s.part); err != nil {
+			if err := each.state.load(filepath.Join(path, from), "", s.slot); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -14,23 +14,23 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// Part is one of the values that a Trainer keeps for every parameter.
-type Part string
+// Slot is one of the values that a Trainer keeps for every parameter.
+type Slot string
 
-// The parts.
+// The slots.
 const (
-	Parameters Part = "parameters"
-	Gradients  Part = "gradients"  // of the micro-steps since the last update
-	ExpAvg     Part = "exp_avg"    // AdamW's first moments
-	ExpAvgSq   Part = "exp_avg_sq" // AdamW's second moments
-	Averages   Part = "ema"        // where the configuration has a moving average
+	Parameters Slot = "parameters"
+	Gradients  Slot = "gradients"  // of the micro-steps since the last update
+	ExpAvg     Slot = "exp_avg"    // AdamW's first moments
+	ExpAvgSq   Slot = "exp_avg_sq" // AdamW's second moments
+	Averages   Slot = "ema"        // where the configuration has a moving average
 )
 
 // array is a parameter with what training keeps beside it, all of one shape.
 type array struct {
 	name  string
 	shape tensor.Shape
-	parts map[Part]*device.Value
+	slots map[Slot]*device.Value
 }
 
 // state is the memory of a run, what all its programs share: values of the device.
@@ -42,27 +42,27 @@ type state struct {
 // newState allocates memory for the parameters of a network. It is zero.
 func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, error) {
 	s := &state{device: d}
-	parts := []Part{Parameters, Gradients, ExpAvg, ExpAvgSq}
+	slots := []Slot{Parameters, Gradients, ExpAvg, ExpAvgSq}
 	if average {
-		parts = append(parts, Averages)
+		slots = append(slots, Averages)
 	}
 	need := int64(0)
 	for _, node := range params {
-		need += int64(op.Size(node.Shape()) * 4 * len(parts))
+		need += int64(op.Size(node.Shape()) * 4 * len(slots))
 	}
 	if available := d.Available(); available > 0 && need > available {
 		return nil, fmt.Errorf("%w on %s: parameters, gradients and moments take %.1f GiB, %.1f GiB may be used",
 			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
 	}
 	for _, node := range params {
-		a := &array{name: node.Name(), shape: node.Shape().Clone(), parts: map[Part]*device.Value{}}
+		a := &array{name: node.Name(), shape: node.Shape().Clone(), slots: map[Slot]*device.Value{}}
 		s.arrays = append(s.arrays, a)
-		for _, part := range parts {
+		for _, slot := range slots {
 			v, err := device.NewValue(d, a.shape...)
 			if err != nil {
-				return nil, errors.Join(fmt.Errorf("%s: %s: %w: %w", a.name, part, vm.ErrMemory, err), s.close())
+				return nil, errors.Join(fmt.Errorf("%s: %s: %w: %w", a.name, slot, vm.ErrMemory, err), s.close())
 			}
-			a.parts[part] = v
+			a.slots[slot] = v
 		}
 	}
 	return s, nil
@@ -71,15 +71,15 @@ func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, err
 func (s *state) close() error {
 	var errs []error
 	for _, a := range s.arrays {
-		for _, v := range a.parts {
+		for _, v := range a.slots {
 			errs = append(errs, v.Close())
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// load fills a part of the state from a file or folder of weights under the parameters' names, from the variant where it has that.
-func (s *state) load(path, variant string, part Part) (err error) {
+// load fills a slot of the state from a file or folder of weights under the parameters' names, from the variant where it has that.
+func (s *state) load(path, variant string, slot Slot) (err error) {
 	if !weights.HasVariant(path, variant) {
 		variant = ""
 	}
@@ -100,31 +100,31 @@ func (s *state) load(path, variant string, part Part) (err error) {
 		return err
 	}
 	for i, p := range params {
-		if err := s.arrays[i].parts[part].Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
-			return fmt.Errorf("%s: %s: %w", p.Name(), part, err)
+		if err := s.arrays[i].slots[slot].Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
+			return fmt.Errorf("%s: %s: %w", p.Name(), slot, err)
 		}
 	}
 	return nil
 }
 
-// copy fills a part of the state from another.
-func (s *state) copy(dst, src Part) error {
+// copy fills a slot of the state from another.
+func (s *state) copy(dst, src Slot) error {
 	for _, a := range s.arrays {
 		values := make([]float32, op.Size(a.shape))
-		if err := errors.Join(a.parts[src].Read(values), a.parts[dst].Write(values)); err != nil {
+		if err := errors.Join(a.slots[src].Read(values), a.slots[dst].Write(values)); err != nil {
 			return fmt.Errorf("%s: %s: %w", a.name, dst, err)
 		}
 	}
 	return nil
 }
 
-// tensors names a part of the state, to be saved.
-func (s *state) tensors(part Part) ([]weights.Tensor, error) {
+// tensors names a slot of the state, to be saved.
+func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 	list := make([]weights.Tensor, len(s.arrays))
 	for i, a := range s.arrays {
-		values, ok := a.parts[part]
+		values, ok := a.slots[slot]
 		if !ok {
-			return nil, fmt.Errorf("training keeps no %s", part)
+			return nil, fmt.Errorf("training keeps no %s", slot)
 		}
 		var err error
 		if list[i], err = weights.FromValue(a.name, values); err != nil {
@@ -134,16 +134,25 @@ func (s *state) tensors(part Part) ([]weights.Tensor, error) {
 	return list, nil
 }
 
-// bind gives nodes, which are in the parameters' order, the memory of a part of the state.
-func (s *state) bind(nodes gorgonia.Nodes, part Part) error {
+// bind gives nodes, which are in the parameters' order, the memory of a slot of the state.
+func (s *state) bind(nodes gorgonia.Nodes, slot Slot) error {
 	for i, n := range nodes {
 		a := s.arrays[i]
 		if !slices.Equal(n.Shape(), a.shape) {
 			return fmt.Errorf("%s has shape %v, %s has %v", n.Name(), []int(n.Shape()), a.name, []int(a.shape))
 		}
-		if err := gorgonia.Let(n, a.parts[part]); err != nil {
+		if err := gorgonia.Let(n, a.slots[slot]); err != nil {
 			return fmt.Errorf("%s: %w", n.Name(), err)
 		}
 	}
 	return nil
+}
+
+// Bind gives the parameters of another graph of the network, in the order in which it makes them, the memory of a slot: a validation uses
+// the current weights. The slot must not change while the graph's programs live.
+func (t *Trainer) Bind(params gorgonia.Nodes, slot Slot) error {
+	if len(params) != len(t.state.arrays) {
+		return fmt.Errorf("a graph of %d parameters: the network has %d", len(params), len(t.state.arrays))
+	}
+	return t.state.bind(params, slot)
 }

@@ -65,7 +65,7 @@ type Trainer struct {
 	pending    int   // micro-steps since the last of them
 	flop       int64 // of all micro-steps
 	ceiling    int64 // bytes that the device may have allocated; 0 if it is not known
-	torn       bool  // an update failed halfway
+	damaged    bool  // an update failed halfway
 	peers      []*Trainer
 }
 
@@ -113,7 +113,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err = t.compileUpdate(); err != nil {
 		return nil, err
 	}
-	return t, t.meet(c, o)
+	return t, t.addPeers(c, o)
 }
 
 // Close gives all memory back.
@@ -155,20 +155,20 @@ func (t *Trainer) compileUpdate() error {
 	adamw := graph.NewAdamW(s)
 	adamw.Scale = s.Input("scale", 1)
 	u := &update{hyper: adamw.Hyper, scale: adamw.Scale}
-	leaves := map[Part]gorgonia.Nodes{}
-	parts := []Part{Parameters, Gradients}
+	leaves := map[Slot]gorgonia.Nodes{}
+	slots := []Slot{Parameters, Gradients}
 	if t.config.EMA {
 		u.weight = s.Input("weight", 1)
-		parts = append(parts, Averages)
+		slots = append(slots, Averages)
 	}
-	for _, part := range parts {
+	for _, slot := range slots {
 		for _, a := range t.state.arrays {
-			leaves[part] = append(leaves[part], s.Sub(string(part)).Input(a.name, a.shape...))
+			leaves[slot] = append(leaves[slot], s.Sub(string(slot)).Input(a.name, a.shape...))
 		}
 		if err := s.Err(); err != nil {
 			return err
 		}
-		if err := t.state.bind(leaves[part], part); err != nil {
+		if err := t.state.bind(leaves[slot], slot); err != nil {
 			return err
 		}
 	}
@@ -201,9 +201,9 @@ func (t *Trainer) compileUpdate() error {
 // microStep is the program of a micro-step for examples of one size.
 type microStep struct {
 	*vm.Program
-	lesson  *lesson
+	loss    *lossGraph
 	keep    *gorgonia.Node
-	outputs gorgonia.Nodes // the lesson's values, the sums of gradients
+	outputs gorgonia.Nodes // the graph's values, the sums of gradients
 	flop    int64
 }
 
@@ -221,7 +221,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &microStep{lesson: l, keep: s.Input("keep", 1), outputs: slices.Clone(l.values)}
+	m := &microStep{loss: l, keep: s.Input("keep", 1), outputs: slices.Clone(l.values)}
 	var sums gorgonia.Nodes
 	for i, p := range params {
 		sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
@@ -248,12 +248,12 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 func (t *Trainer) share() float64 { return 1 / float64(t.config.Accumulate) }
 
 // build makes the graph of the network and its loss, bound to the parameters or their average.
-func (t *Trainer) build(z size, share float64, part Part) (*lesson, error) {
-	l, err := t.objective.lesson(z, share)
+func (t *Trainer) build(z size, share float64, slot Slot) (*lossGraph, error) {
+	l, err := t.objective.lossGraph(z, share)
 	if err != nil {
 		return nil, err
 	}
-	return l, t.state.bind(l.scope.Params(), part)
+	return l, t.state.bind(l.scope.Params(), slot)
 }
 
 func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
@@ -276,7 +276,7 @@ func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, er
 	if err != nil {
 		return nil, nil, err
 	}
-	feeds, err := m.lesson.feed(e, d)
+	feeds, err := m.loss.feed(e, d)
 	return m, feeds, err
 }
 
@@ -290,7 +290,7 @@ func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss floa
 	return values[0], nil
 }
 
-// accumulate is Accumulate with all values of the lesson.
+// accumulate is Accumulate with all values of the loss graph.
 func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64, error) {
 	m, feeds, err := t.prepare(e, d, t.stepFor)
 	if err != nil {
@@ -303,7 +303,7 @@ func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64
 	}
 	t.pending++
 	t.flop += m.flop
-	values := make([]float64, len(m.lesson.values))
+	values := make([]float64, len(m.loss.values))
 	for i := range values {
 		values[i] = float64(out[i].Float32s()[0])
 	}
@@ -321,17 +321,17 @@ func (t *Trainer) limit() int64 {
 
 // Discard forgets the gradients since the last Update.
 func (t *Trainer) Discard() {
-	for _, each := range t.all() {
+	for _, each := range t.trainers() {
 		each.pending = 0
 	}
 }
 
-// Save writes a part of the state as weights: see weights.Save.
-func (t *Trainer) Save(path string, part Part) error {
-	if t.torn {
+// Save writes a slot of the state as weights: see weights.Save.
+func (t *Trainer) Save(path string, slot Slot) error {
+	if t.damaged {
 		return errors.New("training: an update failed halfway: the parameters are of no use")
 	}
-	tensors, err := t.state.tensors(part)
+	tensors, err := t.state.tensors(slot)
 	if err != nil {
 		return err
 	}
@@ -372,8 +372,8 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	if t.config.EMA {
 		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
 	}
-	if err := t.together(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil {
-		t.torn = true
+	if err := t.parallel(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil {
+		t.damaged = true
 		return u, fmt.Errorf("training: %w", err)
 	}
 	t.updates++
@@ -403,7 +403,7 @@ func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 		return err
 	}
 	feeds.Set(m.keep, []float32{0})
-	p, err := t.compile(m.lesson.scope, m.outputs, true)
+	p, err := t.compile(m.loss.scope, m.outputs, true)
 	if err != nil {
 		return err
 	}

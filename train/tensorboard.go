@@ -20,7 +20,7 @@ type TensorBoard struct {
 }
 
 // NewTensorBoard begins an event file in a folder, which is made if needed. A run that goes on has an event file for each of its
-// parts.
+// slots.
 func NewTensorBoard(folder string) (*TensorBoard, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("tensorboard: %w", err)

@@ -112,7 +112,7 @@ func furthest(a, b []float32) (off float64, at int) {
 }
 
 // snapshots are the parts of a trainer's state that files of the reference may have.
-var snapshots = map[string]train.Part{
+var snapshots = map[string]train.Slot{
 	"gradient": train.Gradients, "parameters": train.Parameters,
 	"exp_avg": train.ExpAvg, "exp_avg_sq": train.ExpAvgSq, "ema": train.Averages,
 }

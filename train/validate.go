@@ -24,13 +24,13 @@ func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, 
 				return nil, err
 			}
 			for _, of := range []struct {
-				part Part
+				slot Slot
 				sum  *Scalar
 			}{{Parameters, &loss}, {Averages, &average}} {
-				if of.part == Averages && !t.config.EMA {
+				if of.slot == Averages && !t.config.EMA {
 					continue
 				}
-				x, err := t.Loss(ctx, e, d, of.part)
+				x, err := t.Loss(ctx, e, d, of.slot)
 				if err != nil {
 					return nil, fmt.Errorf("example %d: %w", i, err)
 				}
@@ -47,12 +47,12 @@ func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, 
 // evaluation is what a forward program is compiled for.
 type evaluation struct {
 	size size
-	part Part
+	slot Slot
 }
 
 // Loss is the loss of an example under the parameters or their moving average. It changes nothing.
-func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, part Part) (float64, error) {
-	m, feeds, err := t.prepare(e, d, func(z size) (*microStep, error) { return t.forward(evaluation{z, part}) })
+func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, slot Slot) (float64, error) {
+	m, feeds, err := t.prepare(e, d, func(z size) (*microStep, error) { return t.forward(evaluation{z, slot}) })
 	if err != nil {
 		return 0, err
 	}
@@ -72,11 +72,11 @@ func (t *Trainer) forward(v evaluation) (*microStep, error) {
 	if m, ok := t.losses[v]; ok {
 		return m, nil
 	}
-	l, err := t.build(v.size, 1, v.part)
+	l, err := t.build(v.size, 1, v.slot)
 	if err != nil {
 		return nil, err
 	}
-	m := &microStep{lesson: l}
+	m := &microStep{loss: l}
 	if m.Program, err = t.compile(l.scope, l.values[:1], false); err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func plan(cmd *cobra.Command, c experiments.Config, values []configs.Value, resu
 	for _, n := range e.Notes {
 		note(cmd)(n)
 	}
-	if err := e.Check(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version}); err != nil {
+	if err := e.Check(cmd.Context(), experiments.Launch{Resume: resume, Version: version}); err != nil {
 		return advice(err)
 	}
 	p, err := e.Plan(cmd.Context())
@@ -126,7 +126,7 @@ func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, 
 	}
 	log := newTrainLog(cmd.ErrOrStderr(), c)
 	log.resumes = resume.Allowed
-	r, err := e.Run(cmd.Context(), experiments.RunOptions{Resume: resume, Version: version, Observe: log.observe})
+	r, err := e.Run(cmd.Context(), experiments.Launch{Resume: resume, Version: version, Observe: log.observe})
 	log.close()
 	if s := e.Skipped(); s.Pairs > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", s)

@@ -166,7 +166,7 @@ func (m *measurement) nuclei(r *Row, t *evaluate.Table) error {
 	}
 	var truth, measured []float64
 	dice := 0.0
-	for i, p := range t.Pairs {
+	for i, p := range t.Rows {
 		text, err := os.ReadFile(filepath.Join(m.truth, filepath.Base(p.Name)+".json"))
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ func (m *measurement) nuclei(r *Row, t *evaluate.Table) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
-		dice += d / float64(len(t.Pairs))
+		dice += d / float64(len(t.Rows))
 	}
 	r.Dice = evaluate.Number(dice)
 	r.Nuclei = evaluate.Number(stats.Pearson(truth, measured))

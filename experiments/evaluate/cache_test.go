@@ -200,8 +200,8 @@ func FuzzTable(f *testing.F) {
 			return
 		}
 		for _, c := range table.Columns {
-			if len(c.Values) != len(table.Pairs) {
-				t.Fatalf("column %q has %d values for %d rows", c.ID, len(c.Values), len(table.Pairs))
+			if len(c.Values) != len(table.Rows) {
+				t.Fatalf("column %q has %d values for %d rows", c.ID, len(c.Values), len(table.Rows))
 			}
 		}
 	})
@@ -229,7 +229,7 @@ func TestSlidePattern(t *testing.T) {
 	if err := imagefile.Write(filepath.Join(folder, "fake", "x-panel.png"), imagefile.New(8, 8), panel); err != nil {
 		t.Fatal(err)
 	}
-	p, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern)
+	p, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +247,10 @@ func TestSlidePattern(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "fake", "x.tif"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern); err == nil {
+	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern); err == nil {
 		t.Error("two files of one name are no error")
 	}
-	if _, err := FindPairs(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", "("); err == nil {
+	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", "("); err == nil {
 		t.Error("a pattern that is none is no error")
 	}
 }

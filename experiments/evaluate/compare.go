@@ -79,22 +79,22 @@ func (t *Table) tested(id string) []float64 {
 func Compare(this, other *Table, labels []string, by string, s Settings, incomparable func(id string) bool) (*Comparison, error) {
 	c := &Comparison{}
 	place := map[string]int{}
-	for i, p := range other.Pairs {
+	for i, p := range other.Rows {
 		place[p.Name] = i
 	}
 	var here, there []int
-	for i, p := range this.Pairs {
+	for i, p := range this.Rows {
 		j, ok := place[p.Name]
 		if !ok {
 			c.OnlyHere++
 			continue
 		}
-		if p.RealHash != other.Pairs[j].RealHash {
+		if p.RealHash != other.Rows[j].RealHash {
 			return nil, fmt.Errorf("the real picture of %s is another one there: only results on the same pictures can be compared", p.Name)
 		}
 		here, there = append(here, i), append(there, j)
 	}
-	c.Pairs, c.OnlyThere = len(here), len(other.Pairs)-len(here)
+	c.Pairs, c.OnlyThere = len(here), len(other.Rows)-len(here)
 	if len(here) == 0 {
 		return nil, fmt.Errorf("no pair has a name that is there too")
 	}

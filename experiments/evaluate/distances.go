@@ -201,7 +201,7 @@ func (s *summary) phv(x *extraction, rows [len(candidates)][]int) {
 			columns[c] = append(columns[c], s.table.add(fmt.Sprintf("%sphv_layer%d", candidate.prefix, layer+1)))
 		}
 		for _, row := range rows[c] {
-			p := &s.table.Pairs[row]
+			p := &s.table.Rows[row]
 			pair, err := x.rows([]string{p.RealHash, *candidate.hash(p)})
 			if err == nil {
 				var values []float64

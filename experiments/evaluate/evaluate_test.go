@@ -162,8 +162,8 @@ func TestItself(t *testing.T) {
 		t.Error(diff)
 	}
 	perfect(t, r)
-	if len(table.Pairs) != len(names) {
-		t.Errorf("%d rows for %d pairs", len(table.Pairs), len(names))
+	if len(table.Rows) != len(names) {
+		t.Errorf("%d rows for %d pairs", len(table.Rows), len(names))
 	}
 	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "40 of 40 virtual pictures are the real pictures") }) {
 		t.Errorf("warnings %q do not tell that all pictures are the real ones", r.Warnings)

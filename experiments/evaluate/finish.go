@@ -16,14 +16,14 @@ import (
 // finish fills in counts, hashes of sets, and what a reader should be warned of.
 func (e *evaluation) finish() {
 	r := e.results
-	r.Counts.Pairs, r.Counts.Sizes = len(e.table.Pairs), map[string]int{}
+	r.Counts.Pairs, r.Counts.Sizes = len(e.table.Rows), map[string]int{}
 	for size, n := range e.m.sizes {
 		r.Counts.Sizes[fmt.Sprintf("%d×%d", size[0], size[1])] = n
 	}
 	p := &e.m.pooled
 	r.Histograms = Histograms{stain.BinWidth, parts(&p[realSet]), parts(&p[virtualSet]), parts(&p[heSet])}
 	same := [len(candidates)]int{}
-	for _, p := range e.table.Pairs {
+	for _, p := range e.table.Rows {
 		if p.HE != "" {
 			r.Counts.HE++
 		}
@@ -83,8 +83,8 @@ func parts(h *stain.Histogram) []float64 {
 // hash is that of a set.
 func (e *evaluation) hash(s source) string {
 	h := sha256.New()
-	for i := range e.table.Pairs {
-		p := &e.table.Pairs[i]
+	for i := range e.table.Rows {
+		p := &e.table.Rows[i]
 		h.Write([]byte(p.Name + "\x00" + *s.hash(p) + "\n"))
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -35,7 +35,7 @@ const (
 func (s source) String() string { return [...]string{"real", "virtual", "he"}[s] }
 
 // path of a pair's picture; "" if it has none.
-func (s source) path(p Pair) string { return [...]string{p.Real, p.Fake, p.HE}[s] }
+func (s source) path(p Match) string { return [...]string{p.Real, p.Fake, p.HE}[s] }
 
 // hash of a row's file.
 func (s source) hash(r *Row) *string { return [...]*string{&r.RealHash, &r.FakeHash, &r.HEHash}[s] }
@@ -242,7 +242,7 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 	out := &pairResult{}
 	var pictures [sources]*picture
 	for s := range sources {
-		path := s.path(row.Pair)
+		path := s.path(row.Match)
 		if path == "" {
 			continue
 		}

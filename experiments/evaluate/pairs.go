@@ -18,8 +18,8 @@ import (
 // place in the slide: "1M2102_12_7" → "1M2102".
 const SlidePattern = `([^/]+?)(?:[_-][0-9]*)*$`
 
-// Pair is a real IHC picture with its virtual counterpart, and the H&E that it was made of.
-type Pair struct {
+// Match is a real IHC picture with its virtual counterpart, and the H&E that it was made of.
+type Match struct {
 	Name    string `json:"name"` // the stem of both files, with sub-folders
 	Real    string `json:"real"` // paths
 	Fake    string `json:"fake"`
@@ -27,9 +27,9 @@ type Pair struct {
 	Patient string `json:"patient,omitempty"` // or slide; "" where the name doesn't tell
 }
 
-// Pairs is what two folders have in common.
-type Pairs struct {
-	List       []Pair            // sorted by name
+// Matches is what two folders have in common.
+type Matches struct {
+	List       []Match           // sorted by name
 	Missing    []Missing         // sorted by path
 	Unreadable []walk.Unreadable // folders that could not be read, and links that lead nowhere
 }
@@ -42,16 +42,16 @@ type Missing struct {
 
 func (m Missing) String() string { return fmt.Sprintf("%s has no partner in %s", m.Path, m.Folder) }
 
-// FindPairs pairs the pictures of two folders, which are searched with their sub-folders, by their stems; he may be "". pattern is a regular
+// FindMatches pairs the pictures of two folders, which are searched with their sub-folders, by their stems; he may be "". pattern is a regular
 // expression that finds the patient in a name: its first group, or all that it matches. Two files of one folder with one stem, and folders
 // without a pair, are errors. Panels are passed over.
-func FindPairs(ctx context.Context, real, fake, he, pattern string) (*Pairs, error) {
+func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches, error) {
 	patient, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("patient pattern: %w", err)
 	}
 	sets := [3]map[string]string{}
-	p := &Pairs{}
+	p := &Matches{}
 	for i, f := range []struct {
 		flag, folder string
 		// H&E pictures are not this program's; stains of both sets may be, to compare those of two seeds.
@@ -74,7 +74,7 @@ func FindPairs(ctx context.Context, real, fake, he, pattern string) (*Pairs, err
 			p.Missing = append(p.Missing, Missing{path, fake})
 			continue
 		}
-		pair := Pair{Name: name, Real: path, Fake: other, HE: sets[2][name]}
+		pair := Match{Name: name, Real: path, Fake: other, HE: sets[2][name]}
 		if pattern != "" {
 			pair.Patient = data.PatientIn(patient, name)
 		}

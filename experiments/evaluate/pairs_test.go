@@ -40,11 +40,11 @@ func TestFindPairsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, err := evaluate.FindPairs(t.Context(), at("real"), at("set/fake"), at("he"), "")
+	p, err := evaluate.FindMatches(t.Context(), at("real"), at("set/fake"), at("he"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []evaluate.Pair{
+	want := []evaluate.Match{
 		{Name: "a", Real: at("real/a.png"), Fake: at("set/fake/a.JPG"), HE: at("he/a.png")},
 		{Name: "more/b", Real: at("real/more/b.png"), Fake: at("set/fake/more/b.png")},
 		{Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"), HE: at("he/" + composed + ".png")},

@@ -28,7 +28,7 @@ type Options struct {
 	Against    string // folder of other results to compare with; ""
 	Output     string // folder for results and the cache
 
-	PatientPattern string // regular expression: see FindPairs
+	PatientPattern string // regular expression: see FindMatches
 	Settings       Settings
 	Networks       []Network
 	Batch          int // pictures that go through a network together; 0: 8
@@ -66,7 +66,7 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 	if o.Output == "" {
 		return nil, nil, errors.New("output: no folder is named")
 	}
-	pairs, err := FindPairs(ctx, o.Real, o.Fake, o.HE, o.PatientPattern)
+	pairs, err := FindMatches(ctx, o.Real, o.Fake, o.HE, o.PatientPattern)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +110,7 @@ type evaluation struct {
 	mu sync.Mutex // of results.Problems
 }
 
-func newEvaluation(o Options, pairs *Pairs, cache *Cache) *evaluation {
+func newEvaluation(o Options, pairs *Matches, cache *Cache) *evaluation {
 	e := &evaluation{o: o, cache: cache, table: &Table{}}
 	e.results = &Results{
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
@@ -121,7 +121,7 @@ func newEvaluation(o Options, pairs *Pairs, cache *Cache) *evaluation {
 		e.results.Problems = append(e.results.Problems, Problem{u.Path, u.Err.Error()})
 	}
 	for _, p := range pairs.List {
-		e.table.Pairs = append(e.table.Pairs, Row{Pair: p})
+		e.table.Rows = append(e.table.Rows, Row{Match: p})
 	}
 	// The halves of the ceiling are drawn by picture: both have all patients, as the real and the virtual set have.
 	n := len(pairs.List)
@@ -162,9 +162,9 @@ func (e *evaluation) train(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--train: %w", err)
 	}
-	list := make([]Pair, len(e.table.Pairs))
-	for i, p := range e.table.Pairs {
-		list[i] = p.Pair
+	list := make([]Match, len(e.table.Rows))
+	for i, p := range e.table.Rows {
+		list[i] = p.Match
 	}
 	if w := s.warning(list); w != "" {
 		e.warn("%s", w)
@@ -192,9 +192,9 @@ func (e *evaluation) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n := len(e.table.Pairs)
+	n := len(e.table.Rows)
 	m := &measurer{
-		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Pairs, problem: e.problem,
+		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Rows, problem: e.problem,
 		origin:   origin.Origin{Program: e.o.Software, Settings: settings},
 		progress: func(done int) error { return e.progress("measuring pairs", done, n) },
 	}
@@ -233,7 +233,7 @@ func (e *evaluation) measure(ctx context.Context) error {
 // usable lists the rows that have readable pictures of a real and another source.
 func (e *evaluation) usable(from source) []int {
 	var rows []int
-	for i := range e.table.Pairs {
+	for i := range e.table.Rows {
 		if e.m.readable[realSet][i] && e.m.readable[from][i] {
 			rows = append(rows, i)
 		}
@@ -245,7 +245,7 @@ func (e *evaluation) usable(from source) []int {
 func (e *evaluation) withFeatures(x *extraction, rows [len(candidates)][]int) (with [len(candidates)][]int) {
 	for c, candidate := range candidates {
 		for _, row := range rows[c] {
-			if p := &e.table.Pairs[row]; x.has(p.RealHash) && x.has(*candidate.hash(p)) {
+			if p := &e.table.Rows[row]; x.has(p.RealHash) && x.has(*candidate.hash(p)) {
 				with[c] = append(with[c], row)
 			}
 		}
@@ -318,8 +318,8 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 	var pictures []wanted
 	add := func(from source, rows []int) {
 		for _, row := range rows {
-			p := &e.table.Pairs[row]
-			pictures = append(pictures, wanted{from.path(p.Pair), *from.hash(p)})
+			p := &e.table.Rows[row]
+			pictures = append(pictures, wanted{from.path(p.Match), *from.hash(p)})
 		}
 	}
 	add(realSet, rows[0])

@@ -172,7 +172,7 @@ func join(a, b string) string {
 func (s *summary) hashes(from source, rows []int) []string {
 	list := make([]string, len(rows))
 	for i, row := range rows {
-		list[i] = *from.hash(&s.table.Pairs[row])
+		list[i] = *from.hash(&s.table.Rows[row])
 	}
 	return list
 }

@@ -14,13 +14,13 @@ import (
 
 // Table has what was measured of each pair: images.csv.
 type Table struct {
-	Pairs   []Row
+	Rows    []Row
 	Columns []Column
 }
 
 // Row says which pair a row is, and which bytes.
 type Row struct {
-	Pair
+	Match
 	RealHash, FakeHash, HEHash string // SHA-256 of the files; "" where a file can't be read
 }
 
@@ -42,7 +42,7 @@ func (t *Table) Values(id string) []float64 {
 
 // add appends a column of unknown values and returns them.
 func (t *Table) add(id string) []float64 {
-	values := unknowns(len(t.Pairs))
+	values := unknowns(len(t.Rows))
 	t.Columns = append(t.Columns, Column{id, values})
 	return values
 }
@@ -61,7 +61,7 @@ func (t *Table) Write(path string) error {
 	if err := w.Write(head); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	for i, p := range t.Pairs {
+	for i, p := range t.Rows {
 		row := []string{p.Name, p.Patient, p.RealHash, p.FakeHash, p.HEHash}
 		for _, c := range t.Columns {
 			text := ""
@@ -107,7 +107,7 @@ func parseTable(data []byte) (*Table, error) {
 		t.Columns = append(t.Columns, Column{ID: id})
 	}
 	for line, row := range rows[1:] {
-		t.Pairs = append(t.Pairs, Row{Pair: Pair{Name: row[0], Patient: row[1]}, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
+		t.Rows = append(t.Rows, Row{Match: Match{Name: row[0], Patient: row[1]}, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
 		for c, text := range row[len(fixedColumns):] {
 			v := math.NaN()
 			if text != "" {

@@ -61,7 +61,7 @@ func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
 }
 
 // warning says what an evaluation's pairs share with a training; "" if nothing.
-func (s *seen) warning(pairs []Pair) string {
+func (s *seen) warning(pairs []Match) string {
 	names, pictures := 0, 0
 	shared := map[string]bool{}
 	for _, p := range pairs {

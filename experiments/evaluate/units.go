@@ -11,10 +11,10 @@ const fewPatients = 20
 
 // units says what is drawn together: patients where all names tell one and there are enough of them.
 func (e *evaluation) units() (labels []string, by string) {
-	n := len(e.table.Pairs)
+	n := len(e.table.Rows)
 	patients := map[string]bool{}
 	unnamed := 0
-	for _, p := range e.table.Pairs {
+	for _, p := range e.table.Rows {
 		if p.Patient == "" {
 			unnamed++
 		}
@@ -30,7 +30,7 @@ func (e *evaluation) units() (labels []string, by string) {
 	case len(patients) < minPatients:
 		u.Why = fmt.Sprintf("there are %d patients: too few to draw from", len(patients))
 	default:
-		for i, p := range e.table.Pairs {
+		for i, p := range e.table.Rows {
 			labels[i] = p.Patient
 		}
 		u.By, u.Count = "patient", len(patients)
@@ -41,7 +41,7 @@ func (e *evaluation) units() (labels []string, by string) {
 	if u.By == "" {
 		u.By, u.Count = "image", n
 		for i := range labels {
-			labels[i] = e.table.Pairs[i].Name
+			labels[i] = e.table.Rows[i].Name
 		}
 	}
 	return labels, u.By

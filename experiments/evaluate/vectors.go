@@ -37,7 +37,7 @@ func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
 func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 	var components [2][3][]float64
 	out := stain.QuPathHDAB()
-	rows := e.table.Pairs[:min(macenkoPictures, len(e.table.Pairs))]
+	rows := e.table.Rows[:min(macenkoPictures, len(e.table.Rows))]
 	n := 0
 	for i, row := range rows {
 		if ctx.Err() != nil {

@@ -66,7 +66,7 @@ func TestDegenerateResults(t *testing.T) {
 func drawsReport(t *testing.T, pairs int, value func(i int) float64, parts []float64) {
 	table := &evaluate.Table{}
 	for i := range pairs {
-		table.Pairs = append(table.Pairs, evaluate.Row{Pair: evaluate.Pair{Name: fmt.Sprint("pair", i)}})
+		table.Rows = append(table.Rows, evaluate.Row{Match: evaluate.Match{Name: fmt.Sprint("pair", i)}})
 	}
 	r := &evaluate.Results{Settings: evaluate.DefaultSettings()}
 	r.Histograms = evaluate.Histograms{BinWidth: 0.02, Real: parts, Virtual: parts, HE: parts[:min(1, len(parts))]}

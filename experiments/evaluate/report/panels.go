@@ -46,7 +46,7 @@ type thumb struct {
 
 // galleries shows the worst, median and best pairs by SSIM, and by how far the strongest DAB is off.
 func galleries(t *evaluate.Table, read imagefile.Options) []gallery {
-	off := make([]float64, len(t.Pairs))
+	off := make([]float64, len(t.Rows))
 	x, y := t.Values("real_dab90"), t.Values("virtual_dab90")
 	for i := range off {
 		off[i] = math.NaN()
@@ -99,7 +99,7 @@ func choose(t *evaluate.Table, read imagefile.Options, values []float64, higher 
 }
 
 func newPanel(t *evaluate.Table, read imagefile.Options, i int, rank string) panel {
-	p := t.Pairs[i]
+	p := t.Rows[i]
 	out := panel{Rank: rank, Name: p.Name}
 	value := func(id string, decimals int) string {
 		if v := t.Values(id); v != nil {

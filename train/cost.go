@@ -3,26 +3,14 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// Bind gives the parameters of another graph of the network, in the order in which that makes them, the memory of a part of the
-// state: a validation with the weights of the moment. The part must not change while the graph's programs live.
-func (t *Trainer) Bind(params gorgonia.Nodes, part Part) error {
-	if len(params) != len(t.state.arrays) {
-		return fmt.Errorf("a graph of %d parameters: the network has %d", len(params), len(t.state.arrays))
-	}
-	return t.state.bind(params, part)
-}
-
-// Plan says what training takes. Bytes are those of the device.
-type Plan struct {
+// Cost is what training takes. Bytes are the device's.
+type Cost struct {
 	Parameters int64 // numbers of the network
 
 	Weights, Gradients, Optimiser, Average int64 // bytes
@@ -34,8 +22,8 @@ type Plan struct {
 }
 
 // Memory is the sum of what is held at once.
-func (p Plan) Memory() int64 {
-	return p.Weights + p.Gradients + p.Optimiser + p.Average + p.Activations + p.Kernels
+func (c Cost) Memory() int64 {
+	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Kernels
 }
 
 // Parameters is how many numbers the network has.
@@ -47,18 +35,17 @@ func (t *Trainer) Parameters() int64 {
 	return n
 }
 
-// Plan compiles the programs for examples, one of each kind that a run has, and takes a step with each to measure it. It spoils the
-// parameters: the trainer is of no use for a run afterwards.
-func (t *Trainer) Plan(ctx context.Context, examples []Example, draws []Draws) (Plan, error) {
+// Measure trains two steps with each of some examples, one of each kind that a run has, and closes the trainer.
+func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws) (_ Cost, err error) {
+	defer func() { err = errors.Join(err, t.Close()) }()
 	if len(examples) == 0 || len(examples) != len(draws) {
-		return Plan{}, errors.New("training: a plan wants examples with their draws")
+		return Cost{}, errors.New("training: measuring takes examples with their draws")
 	}
-	p := Plan{Parameters: t.Parameters()}
+	p := Cost{Parameters: t.Parameters()}
 	p.Weights, p.Gradients, p.Optimiser = 4*p.Parameters, 4*p.Parameters, 8*p.Parameters
 	if t.config.EMA {
 		p.Average = 4 * p.Parameters
 	}
-	t.torn = true
 	each := (t.config.Accumulate + len(t.peers)) / (1 + len(t.peers)) // micro-steps of a device
 	for i, e := range examples {
 		for warm := range 2 { // the first run touches memory for the first time
