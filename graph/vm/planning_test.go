@@ -10,8 +10,8 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/hostmem"
-	"github.com/histdist/histdist/graph/enginebench"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/unet"
 )
 
 func TestPackNeverOverlaps(t *testing.T) {
@@ -70,10 +70,20 @@ func (noKernel) Run(device.Pointer, []device.Pointer, device.Pointer) error {
 	return nil
 }
 
+// fullSize is Stable Diffusion 1.5's U-Net on 64×64 latents.
+func fullSize(t testing.TB) *unet.Network {
+	n, err := unet.Build(unet.SD15(), unet.Size{Batch: 1, Height: 64, Width: 64, Tokens: 197})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // trainingStep returns the loss and the gradients of all parameters.
-func trainingStep(t testing.TB, batch, side int) gorgonia.Nodes {
-	s, out := enginebench.UNet(batch, side)
-	loss := op.MSE{}.Apply(s, out, s.Input("target", batch, side, side, 4), nil)
+func trainingStep(t testing.TB) gorgonia.Nodes {
+	n := fullSize(t)
+	s := n.Scope
+	loss := op.MSE{}.Apply(s, n.Output, s.Input("target", n.Output.Shape()...), nil)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +97,9 @@ func trainingStep(t testing.TB, batch, side int) gorgonia.Nodes {
 func TestArenaOfUNetSize(t *testing.T) {
 	// The workspaces are about those of Winograd and of packed products.
 	workspace := func(r device.Request) int64 { return min(r.Out.Bytes(), 24<<20) }
-	s, out := enginebench.UNet(1, 64)
-	if err := s.Err(); err != nil {
-		t.Fatal(err)
-	}
+	n := fullSize(t)
 	var parameters int
-	for _, p := range s.Params() {
+	for _, p := range n.Scope.Params() {
 		parameters += op.Size(p.Shape())
 	}
 	if want := 859532484; parameters != want { // Stable Diffusion 1.5's, with 8 input channels
@@ -103,13 +110,14 @@ func TestArenaOfUNetSize(t *testing.T) {
 		outputs   gorgonia.Nodes
 		recompute bool
 	}{
-		{"inference", gorgonia.Nodes{out}, false},
-		{"training", trainingStep(t, 1, 64), false},
-		{"checkpointed", trainingStep(t, 1, 64), true},
+		{"inference", gorgonia.Nodes{n.Output}, false},
+		{"training", trainingStep(t), false},
+		{"checkpointed", trainingStep(t), true},
 	} {
 		for _, precision := range []Precision{Float32, BFloat16} {
 			t.Run(fmt.Sprint(c.name, precision), func(t *testing.T) {
-				p, err := Compile(c.outputs, Options{Device: &planner{workspace: workspace}, Precision: precision, Recompute: c.recompute})
+				o := Options{Device: &planner{workspace: workspace}, Precision: precision, Recompute: c.recompute}
+				p, err := Compile(c.outputs, o)
 				if err != nil {
 					t.Fatal(err)
 				}
