@@ -11,15 +11,14 @@ GOFUMPT  := bin/gofumpt-v0.12.0
 FUZZTIME ?= 30s
 FUZZ_IN  ?= .
 
-# What bench-engine runs: times of each kernel and of whole steps, in GFLOP/s and bytes.
-BENCH_ENGINE ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchEngine$$' ./graph/enginebench -args -bench-engine
-BENCH_UNET   ?= $(GO) test -timeout 60m -v -count=1 -run '^TestBenchUNet$$' ./graph/enginebench -args -bench-engine
+# What `histdist bench` times: --only unet-kernels, --model FOLDER, …
+BENCH ?= --training
 
 # The tests that scripts/gpu-check.sh runs on a machine with a GPU.
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench-engine bench-unet bench-models bench-busy man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-models bench-busy man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,15 +79,16 @@ lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
 fmt: $(GOFUMPT) ## format the Go files
 	$(GOFUMPT) -l -w .
 
-bench-engine: ## time the engine layer by layer (HISTDIST_TORCH_PYTHON: a Python with torch to compare with)
-	@$(CGO) $(BENCH_ENGINE)
+bench: build ## time the networks at full size (BENCH: flags; HISTDIST_TORCH_PYTHON: a Python with diffusers to compare with)
+	bin/histdist bench $(BENCH)
 
-bench-unet: ## time a full-size U-Net step and a training step (20 GB of memory)
-	@$(CGO) $(BENCH_UNET)
+bench-models: bench
 
-bench-models: build ## time the networks at full size (HISTDIST_TORCH_PYTHON: a Python with diffusers to compare with)
-	bin/histdist bench --training
-	@if [ -n "$(HISTDIST_TORCH_PYTHON)" ]; then $(HISTDIST_TORCH_PYTHON) scripts/bench_models_torch.py --training; fi
+bench-engine: build ## time the networks' layers one by one
+	bin/histdist bench --training --only unet-kernels,vae-decode-kernels,vae-encode-kernels
+
+bench-unet: build ## time the U-Net and a training step, with the time of each operation
+	bin/histdist bench --profile --only unet,unet-train-32
 
 # BEFORE: another build of the program to compare with.
 bench-busy: build ## time a translation next to other processes that compute (BEFORE=…/histdist to compare)

@@ -119,6 +119,13 @@ bench() { # NAME FLAGS…
 	show=1 check "$name" . "$bin/histdist" bench --device "$device" --json "$@"
 }
 
+torch() { # NAME ARGUMENTS…
+	local name=$1
+	shift
+	show=1 check "$name" . "${PYTHON:-python3}" "$root/scripts/bench_torch.py" --device "$device" --precision bfloat16 --runs 20 \
+		--compile default --limit $((limit - 10)) "$@"
+}
+
 nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem --format=csv,noheader 2>/dev/null || echo "nvidia-smi is missing"
 
 # The model is written while the first parts run.
@@ -170,7 +177,10 @@ for part in $parts; do
 		fi
 		;;
 	torch)
-		show=1 check "PyTorch" . "${PYTHON:-python3}" "$root/scripts/bench_gpu_torch.py" --limit $((limit - 10))
+		torch "PyTorch, products" kernels "linear 8192 8192 8192 0"
+		torch "PyTorch, networks" networks unet vae-encode vae-decode vit text translation
+		torch "PyTorch, batch 8" --batch 8 networks unet
+		torch "PyTorch, training, batch 16" --batch 16 networks training
 		;;
 	*)
 		echo "gpu-check: no part $part: want device, goldens, times, pipeline, races or torch" >&2

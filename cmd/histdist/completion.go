@@ -13,7 +13,6 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/modelbench"
 )
 
 // choices returns the values that a shell offers for a flag, and for a key of an experiment, by the last part of its name.
@@ -28,7 +27,7 @@ func choices() map[string][]string {
 		"marker":     {string(synth.ER), string(synth.PR), string(synth.Ki67), string(synth.HER2)},
 		"eta":        eta,
 		"without":    {"tokens", "concatenation", "inversion"},
-		"only":       slices.Concat(modelbench.Names(), bench.Names()),
+		"only":       bench.Names(),
 		"resume":     {latest, auto},
 		"experiment": experiments.Names(),
 

@@ -7,10 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/modelbench"
+	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 )
 
@@ -54,7 +55,7 @@ second, how long an image takes. Put its output into a report of a problem.`,
 }
 
 // What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its networks run,
-// for Winograd's convolutions multiply less: measured, see docs/performance.md.
+// for Winograd's convolutions multiply less: measured, see docs/benchmarks.md.
 const (
 	tileFLOP  = 200*0.814e12 + 1.117e12 + 2.515e12
 	tileShare = 1.35
@@ -66,7 +67,7 @@ func estimate(cmd *cobra.Command) (rate float64, tile time.Duration, err error) 
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if rate, err = modelbench.Peak(cmd.Context(), modelbench.Options{Device: d}); err != nil {
+	if rate, err = bench.Peak(cmd.Context(), d, vm.Float32); err != nil {
 		return 0, 0, err
 	}
 	share := tileShare

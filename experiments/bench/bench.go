@@ -1,181 +1,138 @@
+// Package bench times the program at full size: layers (kernels) and networks with weights by formula, translations and
+// training steps with a model such as CreateModel's. It can time PyTorch next to them.
 package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"path/filepath"
+	"io"
 	"slices"
-	"time"
+	"strings"
 
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/hostinfo"
-	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/modelbench"
-	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/train"
 )
 
-// The names of what is measured, as modelbench has its own for the networks.
+// What can be timed.
+var (
+	networks = []string{"unet", "vae-encode", "vae-decode", "vit", "text"}
+	kernels  = []string{"unet-kernels", "vae-encode-kernels", "vae-decode-kernels"}
+	pipeline = []string{"translation", "training", trainingSparing}
+)
+
 const (
-	Translation     = "translation"
-	Training        = "training"         // a step that keeps its activations
-	TrainingSparing = "training-sparing" // one that computes them again
+	trainingNetwork = "unet-train-32"
+	trainingSparing = "training-sparing" // recomputes activations
 )
 
-// Names lists what can be measured.
-func Names() []string { return []string{Translation, Training, TrainingSparing} }
+// Names lists what can be timed, those that need a model last.
+func Names() []string { return slices.Concat(networks, []string{trainingNetwork}, kernels, pipeline) }
+
+// Result is what was measured of one network, layer, translation or training step.
+type Result struct {
+	Name    string  `json:"name"`
+	Count   int     `json:"count,omitempty"` // how often a network has this layer
+	Batch   int     `json:"batch"`
+	Seconds float64 `json:"seconds"`                  // the least of the runs; of translation and training the median
+	Median  float64 `json:"median_seconds,omitempty"` // of the runs but the first
+	Compile float64 `json:"compile_seconds"`
+	GFLOPS  float64 `json:"gflops"`
+	// Share is GFLOPS over the rate of a product of large matrices; Winograd's convolutions can exceed 1.
+	Share     float64 `json:"share_of_gemm_peak"`
+	Arena     int64   `json:"arena_bytes"`
+	Kernels   int64   `json:"kernels_bytes"` // rearranged weights
+	PeakRSS   int64   `json:"peak_resident_bytes"`
+	Training  bool    `json:"training,omitempty"`
+	Algorithm string  `json:"algorithm,omitempty"`     // of a kernel
+	Idle      float64 `json:"idle,omitempty"`          // share of Seconds for which a GPU waited, where it was measured
+	Torch     float64 `json:"torch_seconds,omitempty"` // PyTorch's
+}
 
 // Options say what is measured.
 type Options struct {
 	Device    device.Device
 	Precision vm.Precision
 	LowMemory bool
-	Model     string          // a folder or an id; CreateModel makes one
-	Variant   string          // of its weights
-	Batch     int             // images of a training step
-	Size      int             // of an image's side in pixels: 512
-	Steps     int             // of the inversion and of the translation, each: 100
-	Runs      int             // timed ones, after one or two that compile and record
-	Profile   func(vm.Report) // gets the steps of training's programs, timed one after the other; nil for none
+	Training  bool            // also the backward passes of kernels and, without Only, a training step, which takes 14 GB
+	Runs      int             // 0 means 2
+	Batch     int             // images at once, but for kernels and unet-train-32; 0 means 1
+	Only      []string        // some of Names; none means the networks, or with Model what needs one
+	Model     string          // a folder or an id
+	Variant   string          // of the model's weights
+	Size      int             // side of the images in pixels, of translation and training
+	Steps     int             // of the inversion and of the translation, each
+	Torch     string          // a Python with PyTorch to compare with, in the repository's folder; "" for none
+	Profile   func(vm.Report) // gets programs' steps, timed one after the other; nil for none
+	Dump      io.Writer       // gets programs as text, after each pass of the compiler; nil for none
 }
 
-// Run measures what is named. Seconds of a result are the median of its runs.
-func Run(ctx context.Context, o Options, names []string, tell func(modelbench.Result)) error {
-	m, err := model.Open(o.Model, model.Options{Variant: o.Variant})
-	if err != nil {
-		return err
+// Run measures one thing after the other and passes each result to tell; after a network's layers, their sums by kind.
+func Run(ctx context.Context, o Options, tell func(Result)) error {
+	o.Batch = max(1, o.Batch)
+	if o.Runs < 1 {
+		o.Runs = 2
 	}
-	defer m.Close()
-	for _, name := range names {
-		var r modelbench.Result
-		switch name {
-		case Translation:
-			r, err = translate(ctx, o, m)
-		case Training, TrainingSparing:
-			r, err = step(ctx, o, m, name == TrainingSparing)
-		default:
-			err = fmt.Errorf("nothing of this name: want one of %q", Names())
+	switch {
+	case len(o.Only) > 0:
+	case o.Model != "":
+		o.Only = pipeline
+	default:
+		o.Only = networks
+		if o.Training {
+			o.Only = append(slices.Clone(networks), trainingNetwork)
+		}
+	}
+	for _, name := range o.Only {
+		if !slices.Contains(Names(), name) {
+			return fmt.Errorf("nothing to time is called %q: want %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	peak := 0.0
+	for _, name := range o.Only {
+		results, err := measure(ctx, o, name)
+		if err == nil && peak == 0 && results[0].GFLOPS > 0 {
+			peak, err = Peak(ctx, o.Device, o.Precision)
+		}
+		if err == nil && o.Torch != "" {
+			err = compare(ctx, o, results)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		r.Name, r.PeakRSS = name, hostinfo.PeakResident()
-		tell(r)
+		if results[0].Count > 0 {
+			results = append(results, sums(results)...)
+		}
+		for _, r := range results {
+			if peak > 0 {
+				r.Share = r.GFLOPS / peak
+			}
+			tell(r)
+		}
 	}
 	return nil
 }
 
-// busy is how long a GPU has worked; 0 of other devices.
-func busy(d device.Device) time.Duration {
-	if g, ok := d.(device.Timer); ok {
-		return g.Busy()
+// measure returns the results of a name: one, or those of all layers.
+func measure(ctx context.Context, o Options, name string) (results []Result, err error) {
+	if slices.Contains(pipeline, name) {
+		r, err := timePipeline(ctx, o, name)
+		return []Result{r}, err
 	}
-	return 0
-}
-
-// timed is the median of runs of f, after warm ones.
-func timed(d device.Device, r *modelbench.Result, warm, runs int, f func() error) error {
-	begin := time.Now()
-	for range warm {
-		if err := f(); err != nil {
-			return err
+	var programs []program
+	if network, ok := strings.CutSuffix(name, "-kernels"); ok {
+		programs, err = layerPrograms(network, o.Training)
+	} else {
+		programs, err = networkProgram(name, o.Batch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range programs {
+		r, err := p.time(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
+		results = append(results, r)
 	}
-	r.Compile = time.Since(begin).Seconds()
-	var all []float64
-	before, sum := busy(d), 0.0
-	for range max(1, runs) {
-		begin := time.Now()
-		if err := f(); err != nil {
-			return err
-		}
-		all = append(all, time.Since(begin).Seconds())
-		sum += all[len(all)-1]
-	}
-	if worked := busy(d) - before; worked > 0 {
-		r.Idle = max(0, 1-worked.Seconds()/sum)
-	}
-	slices.Sort(all)
-	r.Seconds = all[len(all)/2]
-	return nil
-}
-
-// translate times the translation of one image.
-func translate(ctx context.Context, o Options, m *model.Model) (r modelbench.Result, err error) {
-	before := o.Device.Allocated()
-	p := infer.New(m, infer.Options{Device: o.Device, Precision: o.Precision, LowMemory: o.LowMemory})
-	defer func() { err = errors.Join(err, p.Close()) }()
-	image := &imagefile.Image{Width: o.Size, Height: o.Size, Pix: make([]uint8, 3*o.Size*o.Size)}
-	g := rand.New(rand.NewPCG(1, 2))
-	for i := range image.Pix {
-		image.Pix[i] = uint8(g.IntN(256))
-	}
-	settings := infer.DefaultSettings()
-	settings.StepsInversion, settings.StepsTranslation = o.Steps, o.Steps
-	r.Batch = 1
-	err = timed(o.Device, &r, 1, o.Runs, func() error {
-		_, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{image}, Settings: settings})
-		return err
-	})
-	r.Arena = o.Device.Allocated() - before
-	return r, err
-}
-
-// step times optimisation steps: forward and backward pass, clipping, AdamW.
-func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r modelbench.Result, err error) {
-	c := train.Default()
-	c.Precision, c.Recompute, c.LowMemory = o.Precision.String(), recompute, o.LowMemory
-	noise, err := m.Scheduler.For(c.Prediction)
-	if err != nil {
-		return r, err
-	}
-	s, err := schedule.New(noise)
-	if err != nil {
-		return r, err
-	}
-	before := o.Device.Allocated()
-	t, err := train.New(c, train.Options{Device: o.Device, UNet: filepath.Join(m.Dir, "unet"), Variant: o.Variant, Schedule: s, Profile: o.Profile != nil})
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, t.Close()) }()
-	side, channels, tokens := o.Size/m.VAE.Factor(), m.VAE.LatentChannels, (m.ViT.ImageSize/m.ViT.PatchSize)*(m.ViT.ImageSize/m.ViT.PatchSize)+1
-	g := rng.NewTorch(0)
-	normal := func(n, h, w, c int) []float32 {
-		x := make([]float32, n*h*w*c)
-		err = errors.Join(err, g.RandnNHWC(x, n, h, w, c))
-		return x
-	}
-	e := train.Example{
-		Shape: [4]int{o.Batch, side, side, channels}, Latents: normal(o.Batch, side, side, channels), Condition: normal(o.Batch, side, side, channels),
-		Context: normal(o.Batch, tokens, 1, m.UNet.CrossAttentionDim),
-	}
-	if err != nil {
-		return r, err
-	}
-	draws, err := t.Draw(g, e)
-	if err != nil {
-		return r, err
-	}
-	r.Batch, r.Training = o.Batch, true
-	err = timed(o.Device, &r, 2, o.Runs, func() error {
-		if _, err := t.Accumulate(ctx, e, draws); err != nil {
-			return err
-		}
-		_, err := t.Update(ctx)
-		return err
-	})
-	r.Arena = o.Device.Allocated() - before
-	if o.Profile != nil {
-		for _, report := range t.Reports() {
-			o.Profile(report)
-		}
-	}
-	return r, err
+	return results, nil
 }

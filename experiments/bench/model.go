@@ -16,8 +16,8 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// CreateModel writes a model's folder of Stable Diffusion 1.5's size, with 8 input channels and Phikon's vision transformer, whose weights
-// are those of before any training: 4 GB. dst must not exist.
+// CreateModel writes the folder of a model of Stable Diffusion 1.5's size, with 8 input channels and Phikon's vision
+// transformer, whose weights are as before any training: 4 GB. dst must not exist.
 func CreateModel(ctx context.Context, dst string) (err error) {
 	like, err := os.MkdirTemp(filepath.Dir(dst), ".like-*")
 	if err != nil {
@@ -25,31 +25,24 @@ func CreateModel(ctx context.Context, dst string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(like)) }()
 	for folder, network := range map[string]struct {
-		key    string // of the class in config.json
-		class  any
 		config any
+		class  map[string]any // in config.json
 	}{
-		"unet":         {"_class_name", "UNet2DConditionModel", unet.SD15()},
-		"vae":          {"_class_name", "AutoencoderKL", vae.SD15()},
-		"text_encoder": {"architectures", []string{"CLIPTextModel"}, clip.SD15()},
-		"phikon":       {"architectures", []string{"ViTModel"}, vit.Phikon()},
+		"unet":         {unet.SD15(), map[string]any{"_class_name": "UNet2DConditionModel"}},
+		"vae":          {vae.SD15(), map[string]any{"_class_name": "AutoencoderKL"}},
+		"text_encoder": {clip.SD15(), map[string]any{"architectures": []string{"CLIPTextModel"}}},
+		"phikon":       {vit.Phikon(), map[string]any{"architectures": []string{"ViTModel"}}},
 	} {
 		text, err := json.Marshal(network.config)
+		if err == nil {
+			err = json.Unmarshal(text, &network.class)
+		}
+		if err == nil {
+			text, err = json.MarshalIndent(network.class, "", "  ")
+		}
+		dir := filepath.Join(like, folder)
+		err = errors.Join(err, os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644))
 		if err != nil {
-			return err
-		}
-		fields := map[string]any{}
-		if err := json.Unmarshal(text, &fields); err != nil {
-			return err
-		}
-		fields[network.key] = network.class
-		if text, err = json.MarshalIndent(fields, "", "  "); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Join(like, folder), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(like, folder, "config.json"), text, 0o644); err != nil {
 			return err
 		}
 	}
