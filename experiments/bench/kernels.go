@@ -10,7 +10,6 @@ import (
 
 	"gorgonia.org/gorgonia"
 
-	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
 )
@@ -102,7 +101,7 @@ func (l layer) program(pass string) (program, error) {
 		return p, err
 	}
 	seed := s.Input("seed", out.Shape()...)
-	grads, err := graph.Backward(p.outputs, gorgonia.Nodes{seed}, append(in, s.Params()...))
+	grads, err := gorgonia.Backpropagate(p.outputs, gorgonia.Nodes{seed}, append(in, s.Params()...))
 	p.outputs, p.vary = append(p.outputs, grads...), true
 	return p, err
 }

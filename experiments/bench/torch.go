@@ -14,8 +14,10 @@ import (
 
 // compare adds PyTorch's times of the same work, by scripts/bench_torch.py: the fastest of its modes.
 func compare(ctx context.Context, o Options, results []Result) error {
-	args := []string{"scripts/bench_torch.py", "networks", "--precision=" + o.Precision.String(),
-		fmt.Sprint("--batch=", results[0].Batch), fmt.Sprint("--steps=", o.Steps), fmt.Sprint("--runs=", o.Runs)}
+	args := []string{
+		"scripts/bench_torch.py", "networks", "--precision=" + o.Precision.String(),
+		fmt.Sprint("--batch=", results[0].Batch), fmt.Sprint("--steps=", o.Steps), fmt.Sprint("--runs=", o.Runs),
+	}
 	if results[0].Count > 0 {
 		args[1] = "kernels"
 	}
