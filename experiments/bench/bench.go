@@ -1,5 +1,3 @@
-// Package bench times the program at full size: layers (kernels) and networks with weights by formula, translations and
-// training steps with a model such as CreateModel's. It can time PyTorch next to them.
 package bench
 
 import (
