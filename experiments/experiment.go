@@ -9,7 +9,6 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
-	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
@@ -40,9 +39,7 @@ type Experiment struct {
 	contents   contents       // of the images
 	base       string         // fingerprint of the model to begin with
 
-	device   device.Device   // the first of
-	devices  []device.Device // all
-	group    device.Group    // nil for one device
+	device   catalog.Set
 	model    *model.Model
 	frozen   *train.Frozen // nil for an autoencoder
 	trainer  *train.Trainer
@@ -63,10 +60,9 @@ func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment,
 	if err := e.openPairs(ctx); err != nil {
 		return nil, err
 	}
-	if e.devices, e.group, err = catalog.OpenAll(c.Run.Device, c.Run.Threads); err != nil {
+	if e.device, err = catalog.OpenSet(c.Run.Device, c.Run.Threads); err != nil {
 		return nil, fmt.Errorf("run.device: %w", err)
 	}
-	e.device = e.devices[0]
 	unet, err := e.openModel(ctx)
 	if err != nil {
 		return nil, err
@@ -96,7 +92,8 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 		return err
 	}
 	e.trainer, err = train.New(c, train.Options{
-		Device: e.device, Peers: e.devices[1:], Group: e.group, UNet: unet, VAE: filepath.Join(e.model.Dir, "vae"),
+		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet,
+		VAE:     filepath.Join(e.model.Dir, "vae"),
 		Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {
@@ -111,7 +108,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 		return err
 	}
 	e.frozen, err = train.NewFrozen(ctx, e.model, train.FrozenOptions{
-		Options: vm.Options{Device: e.device, Precision: precision, LowMemory: c.LowMemory},
+		Options: vm.Options{Device: e.device.Device, Precision: precision, LowMemory: c.LowMemory},
 		Prompt:  e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
 	})
 	if err != nil {
@@ -136,13 +133,7 @@ func (e *Experiment) Close() error {
 	if e.model != nil {
 		errs = append(errs, e.model.Close())
 	}
-	if e.group != nil {
-		errs = append(errs, e.group.Close())
-	}
-	for _, d := range e.devices {
-		errs = append(errs, d.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.device.Close())...)
 }
 
 // Skipped are the pairs that could not be read so far, where data.corrupt says skip.

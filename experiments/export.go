@@ -41,7 +41,7 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		return err
 	}
 	c.Run.Output = filepath.Dir(checkpoint) // the run may have moved
-	e := &Experiment{Config: c, device: o.Device}
+	e := &Experiment{Config: c}
 	if o.Base != "" {
 		e.Config.Model.Base = o.Base
 	}

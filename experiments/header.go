@@ -3,7 +3,6 @@ package experiments
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/histdist/histdist/train"
 )
@@ -25,12 +24,11 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 	if c.Train.EMA {
 		network += ", with its moving average"
 	}
-	var devices []string
-	for _, d := range e.devices {
-		devices = append(devices, d.Name())
+	device := e.device.Name()
+	for _, d := range e.device.Peers {
+		device += ", " + d.Name()
 	}
-	device := strings.Join(devices, ", ")
-	if d, ok := e.device.(interface{ Threads() int }); ok {
+	if d, ok := e.device.Device.(interface{ Threads() int }); ok {
 		device += ", " + plural(d.Threads(), "thread")
 	}
 	each := c.Data.Batch * c.Train.Accumulate

@@ -91,7 +91,7 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 	}
 	// Compiled anew each time, for the weights are others: seconds, against minutes of sampling.
 	p := infer.New(e.model, infer.Options{
-		Device: e.device, Precision: precision, LowMemory: true,
+		Device: e.device.Device, Precision: precision, LowMemory: true,
 		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, e.shown()) },
 	})
 	defer func() { err = errors.Join(err, p.Close()) }()

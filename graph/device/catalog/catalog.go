@@ -44,25 +44,42 @@ func Open(name string, threads int) (device.Device, error) {
 	return nil, fmt.Errorf("device %q: this build has %s", name, Usage())
 }
 
-// OpenAll opens the devices of a list such as "cuda:0,cuda:1", and joins them to a group where there are several. A list of one name is as Open.
-func OpenAll(names string, threads int) (all []device.Device, group device.Group, err error) {
-	defer func() {
-		if err != nil {
-			for _, d := range all {
-				err = errors.Join(err, d.Close())
-			}
-			all = nil
-		}
-	}()
+// Set is the device of a run, or several that share its work. The first is its Device.
+type Set struct {
+	device.Device
+	Peers []device.Device // the others
+	Group device.Group    // of all; nil for one
+}
+
+// OpenSet opens the devices of a list such as "cuda:0,cuda:1".
+func OpenSet(names string, threads int) (s Set, err error) {
+	var all []device.Device
 	for name := range strings.SplitSeq(names, ",") {
 		d, err := Open(strings.TrimSpace(name), threads)
 		if err != nil {
-			return all, nil, err
+			return Set{}, errors.Join(err, s.Close())
 		}
 		all = append(all, d)
+		s.Device, s.Peers = all[0], all[1:]
 	}
 	if len(all) > 1 {
-		group, err = Group(all)
+		if s.Group, err = Group(all); err != nil {
+			return Set{}, errors.Join(err, s.Close())
+		}
 	}
-	return all, group, err
+	return s, nil
+}
+
+// Close closes the group and its devices.
+func (s Set) Close() error {
+	var errs []error
+	if s.Group != nil {
+		errs = append(errs, s.Group.Close())
+	}
+	for _, d := range append([]device.Device{s.Device}, s.Peers...) {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
