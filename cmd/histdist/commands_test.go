@@ -16,8 +16,9 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// What every command prints and how it exits, in one file a command. After a change of wording, -rewrite writes the files
-// anew. Commands run in a folder with the files that workplace makes; what a command that failed has left there is listed.
+// What every command prints and how it exits, in one file a command. After a change of wording, -rewrite writes the
+// files anew. Commands run in a folder with the files that workplace makes; what a command that failed has left there
+// is listed.
 func TestCommands(t *testing.T) {
 	files, err := filepath.Abs("testdata/commands")
 	if err != nil {
@@ -94,7 +95,8 @@ func workplace(t *testing.T) {
 		imagefile.Write("he.png", imagefile.New(16, 16), imagefile.WriteOptions{}),
 		imagefile.Write("strangers/x.png", imagefile.New(64, 64), imagefile.WriteOptions{}),
 		write("empty.png", ""), write("wrong.pth", "no weights"), write("pairs.csv", "he,ihc\n"),
-		write("old.yaml", "evaluate:\n  fake: he\n"), write("run/latest", "checkpoint-5"), write("run/experiment.yaml", "extends: er\n"),
+		write("old.yaml", "evaluate:\n  fake: he\n"), write("run/latest", "checkpoint-5"), write("run/experiment.yaml",
+			"extends: er\n"),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/histdist/histdist/graph/device/catalog"
 )
 
-// choices returns the values that a shell offers for a flag, and for a key of an experiment, by the last part of its name.
-// Some take others too.
+// choices returns the values that a shell offers for a flag, and for a key of an experiment, by the last part of its
+// name. Some take others too.
 func choices() map[string][]string {
 	onDevice := slices.DeleteFunc(strings.Split(catalog.Usage(), ", "), func(s string) bool { return s == "…" })
 	eta := []string{"zero", "constant:", "linear", "cosine_min_10", "cosine_min_20", "cosine_min_30"}
@@ -34,7 +34,8 @@ func choices() map[string][]string {
 		"eta-inversion": eta,
 	}
 	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
-	for _, v := range slices.Concat(configs.Defaults(&translate), configs.Defaults(&evaluate), configs.Defaults(&experiment)) {
+	for _, v := range slices.Concat(configs.Defaults(&translate), configs.Defaults(&evaluate),
+		configs.Defaults(&experiment)) {
 		if list := v.Choices(); v.Kind() == "text" && list != nil {
 			values[lastPart(v.Key)] = list
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "look at options", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "config", Short: "show options", Args: cobra.NoArgs}
 	c.AddCommand(configPrintCommand())
 	return c
 }
@@ -21,9 +21,9 @@ func configPrintCommand() *cobra.Command {
 	var explain bool
 	c := &cobra.Command{
 		Use:   "print",
-		Short: "print all options with where each value comes from",
-		Long: `Prints the options of translate, or with --experiment those of an experiment, as YAML, and where each value comes from:
-a file, the environment or the defaults. --explain adds what each option means.`,
+		Short: "print all options and where each value comes from",
+		Long: `Prints the options of translate, or with --experiment those of an experiment, as YAML, and where each value
+comes from: a file, the environment or the defaults. --explain adds what each option means.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var values []configs.Value

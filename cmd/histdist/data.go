@@ -18,7 +18,7 @@ import (
 )
 
 func dataCommand() *cobra.Command {
-	c := &cobra.Command{Use: "data", Short: "check, split and make sets of image pairs", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "data", Short: "check, split and make data sets of image pairs", Args: cobra.NoArgs}
 	c.AddCommand(checkCommand(), splitCommand(), synthCommand())
 	return c
 }
@@ -28,10 +28,10 @@ func synthCommand() *cobra.Command {
 	var out, marker string
 	command := &cobra.Command{
 		Use:   "synth --output FOLDER",
-		Short: "make pairs of synthetic tissue, H&E and IHC, with the truth",
-		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the same tissue in the IHC stain in trainB and
-valB, and beside them what every nucleus is. It is for trying and testing without a download; it is no tissue. The same seed gives
-the same files. A run that was interrupted goes on when it is started again.`,
+		Short: "make pairs of synthetic tissue, H&E and IHC, with ground truth",
+		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the IHC stain of the same
+tissue in trainB and valB, and the type of every nucleus. For trying and testing without a download; none of it
+is real tissue. The same seed gives the same files. An interrupted run continues when it is started again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
@@ -56,9 +56,10 @@ the same files. A run that was interrupted goes on when it is started again.`,
 	f.Float64Var(&c.MPP, "mpp", c.MPP, "micrometres per pixel")
 	f.StringVar(&marker, "marker", string(c.Marker), "er, pr, ki67 or her2")
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "another seed gives other patients")
-	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration, "greatest displacement of the IHC against the H&E in pixels")
+	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration,
+		"largest displacement of the IHC against the H&E, in pixels")
 	f.IntVar(&c.Quality, "quality", c.Quality, "of the JPEG files, 1 to 100")
-	f.IntVar(&c.Workers, "workers", c.Workers, "pairs made at the same time; 0 is one for each processor")
+	f.IntVar(&c.Workers, "workers", c.Workers, "pairs made at a time; 0 is one for each processor")
 	return command
 }
 
@@ -103,9 +104,9 @@ func checkCommand() *cobra.Command {
 	var all bool
 	c := &cobra.Command{
 		Use:   "check [FOLDER|LIST.csv]",
-		Short: "decode every image of a data set and say what is wrong with it",
-		Long: `Decodes every image and lists images without a partner, pairs of two sizes, what can't be read, duplicates, and patients that are in
-more than one split. Exit code 0: it can be used. 1: it can't, or there is no pair.`,
+		Short: "decode every image of a data set and report what is wrong",
+		Long: `Decodes every image and lists images without a partner, pairs of different sizes, unreadable files,
+duplicates, and patients in more than one split. Exit codes: 0 the data set can be used, 1 it can't, or has no pairs.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := s.read(cmd, args); err != nil {
@@ -126,7 +127,7 @@ more than one split. Exit code 0: it can be used. 1: it can't, or there is no pa
 	}
 	s = newSetOptions(c)
 	c.Flags().Var(&read.ICC, "icc", imagefile.ICCUsage)
-	c.Flags().BoolVar(&all, "all", false, "list every image, not the first of each kind of message")
+	c.Flags().BoolVar(&all, "all", false, "list every image, not only the first for each kind of problem")
 	return c
 }
 
@@ -137,7 +138,7 @@ func splitCommand() *cobra.Command {
 	var seed int64
 	c := &cobra.Command{
 		Use:   "split [FOLDER|LIST.csv] --output LIST.csv",
-		Short: "divide a data set so that no patient is in both parts",
+		Short: "split a data set so that no patient is in both parts",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
@@ -169,7 +170,7 @@ func splitCommand() *cobra.Command {
 	}
 	s = newSetOptions(c)
 	c.Flags().StringVar(&out, "output", "", "list to write, for the layout csv")
-	c.Flags().Float64Var(&fraction, "fraction", 0.1, "part of the pairs for validation")
-	c.Flags().Int64Var(&seed, "seed", 0, "of the choice of patients")
+	c.Flags().Float64Var(&fraction, "fraction", 0.1, "fraction of the pairs for validation")
+	c.Flags().Int64Var(&seed, "seed", 0, "seed of the choice of patients")
 	return c
 }

@@ -19,9 +19,9 @@ func demoCommand() *cobra.Command {
 	var threads int
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "translate a piece of synthetic tissue with the model in the binary",
-		Long: `Makes a piece of synthetic H&E-stained tissue, translates it to ER with a small model that is in the binary and was trained on such
-tissue alone, and puts the true stain beside it. Needs nothing and downloads nothing.`,
+		Short: "translate a piece of synthetic tissue with the built-in model",
+		Long: `Makes a piece of synthetic H&E-stained tissue, translates it to ER with the small built-in model, which was
+trained on such tissue only, and shows the result next to the true stain. Needs no files and downloads nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
@@ -35,14 +35,14 @@ tissue alone, and puts the true stain beside it. Needs nothing and downloads not
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), `
-%-28s H&E, virtual stain, true stain: look at this one
+%-28s look at this one: H&E, virtual stain, true stain
 %-28s synthetic tissue in H&E
-%-28s the same in ER, as the model thinks: %.1f %% of it is brown
-%-28s the same in ER, as the tissue was made: %.1f %%
-%-28s what each nucleus is
+%-28s the model's ER stain of it: %.1f %% is brown
+%-28s the true ER stain: %.1f %%
+%-28s the type of each nucleus
 %-28s the model, for histdist translate --model
 
-It took %.1f s. The model is small and knows synthetic tissue alone. With a model and images of your own:
+It took %.1f s. The model is small and knows only synthetic tissue. With a model and images of your own:
 
   histdist translate --model FOLDER --input IMAGES --output STAINS --panel
   histdist train er --set data.dir=MIST/ER
@@ -52,7 +52,7 @@ It took %.1f s. The model is small and knows synthetic tissue alone. With a mode
 	}
 	c.Flags().StringVar(&out, "output", "demo", "folder to write")
 	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
-	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each core that may be used")
+	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each available core")
 	c.AddCommand(demoMeasureCommand())
 	return c
 }
@@ -62,7 +62,7 @@ func demoMeasureCommand() *cobra.Command {
 	o := demo.MeasureOptions{Software: "histdist " + version}
 	c := &cobra.Command{
 		Use:   "measure",
-		Short: "measure how good the model in the binary is on tissue that it has not seen",
+		Short: "measure the quality of the built-in model on unseen tissue",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Device, err = catalog.Open(device, 0); err != nil {
@@ -88,8 +88,8 @@ func demoMeasureCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&out, "output", "demo-eval", "folder to write")
 	f.StringVar(&device, "device", "auto", catalog.Usage())
-	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of another patient")
-	f.IntVar(&o.Ablation, "ablation", 50, "of these, for the model without parts of the method; 0 is none")
-	f.IntVar(&o.Steps, "steps", demo.Steps, "of inversion and translation each")
+	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of a different patient")
+	f.IntVar(&o.Ablation, "ablation", 50, "how many of them to also translate without parts of the method")
+	f.IntVar(&o.Steps, "steps", demo.Steps, "steps of the inversion and of the translation, each")
 	return c
 }

@@ -19,10 +19,10 @@ func doctorCommand() *cobra.Command {
 	var quick bool
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "say what this machine and this build can run",
-		Long: `Says what this machine and this build can run: the version of Go, whether C code is in, the processor's vector
-instructions that the kernels use, cores, memory, the devices, whether Phikon is in Hugging Face's cache, and, from a measurement of a
-second, how long an image takes. Put its output into a report of a problem.`,
+		Short: "show what this machine and this build can run",
+		Long: `Shows what this machine and this build can run: the version of Go, whether the C kernels are built in, the
+processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache, and, from a
+measurement of a second, how long an image takes. Add its output when you report a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -46,16 +46,17 @@ second, how long an image takes. Put its output into a report of a problem.`,
 				return err
 			}
 			fmt.Fprintf(out, "%-14s %.0f GFLOP/s in products of large matrices\n", "speed", rate)
-			_, err = fmt.Fprintf(out, "%-14s about %v for an image of 512 pixels with 100 + 100 steps of a full-size model\n", "translation", tile)
+			_, err = fmt.Fprintf(out, "%-14s about %v for an image of 512 pixels with 100 + 100 steps of a full-size model\n",
+				"translation", tile)
 			return err
 		},
 	}
-	c.Flags().BoolVar(&quick, "quick", false, "without the measurement")
+	c.Flags().BoolVar(&quick, "quick", false, "skip the measurement")
 	return c
 }
 
-// What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its networks run,
-// for Winograd's convolutions multiply less: measured, see docs/benchmarks.md.
+// What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its
+// networks run, since Winograd's convolutions multiply less: measured, see docs/benchmarks.md.
 const (
 	tileFLOP  = 200*0.814e12 + 1.117e12 + 2.515e12
 	tileShare = 1.35

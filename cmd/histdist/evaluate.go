@@ -28,21 +28,23 @@ func evaluateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "evaluate --real FOLDER --virtual FOLDER",
 		Short: "compare virtual IHC stains with real ones",
-		Long: `Compares virtual stains with the real stains of the same tissue, pair by pair and as sets: SSIM, PSNR, FID, KID, PHV, molecular retrieval,
-and what the stain shows: DAB, positive area, nuclei, Ki67 index, H-score. Every number has its interval where it can have one, and
-beside it what the H&E itself (--he) and what real stains among themselves would get.
+		Long: `Compares virtual stains with real stains of the same tissue, in pairs and as sets: SSIM, PSNR, FID, KID, PHV,
+molecular retrieval, and what the stain shows: DAB, positive area, nuclei, Ki67 index, H-score. The results have
+confidence intervals where possible, and show what the H&E itself (--he) and real stains compared with each other would
+score.
 
   histdist evaluate --real valB --virtual stains --he valA --output results
   histdist evaluate --real valB --he valA --model models/er --output results
   histdist evaluate --real valB --virtual other --output results-other --against results
 
-Images are paired by their names without endings. The output folder gets results.json, results.md, images.csv with a row for each
-pair, and report/index.html to look at. What was computed is kept there too: a run that was interrupted goes on when it is started
-again. Networks need their published weights; metrics whose weights are not there are listed with where they come from.
+Images are paired by their names without extensions. The output folder gets results.json, results.md, images.csv with a
+row for each pair, and the page report/index.html. It also keeps what was computed: an interrupted run continues when
+it is started again. Some metrics need networks with published weights; without them they are listed with where to get
+the weights.
 
-All options can stand in a YAML file (--config) under evaluate:, or in the environment: HISTDIST_EVALUATE_SEED=7.
+Options can also be given in a YAML file (--config), under evaluate:, or in the environment: HISTDIST_EVALUATE_SEED=7.
 
-Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed), 2 wrong command line.`,
+Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wrong command line.`,
 		Args: cobra.NoArgs,
 	}
 	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
@@ -61,7 +63,7 @@ Exit codes: 0 all done, 1 something failed (it is listed, the rest is computed),
 	return command
 }
 
-// runEvaluate runs the command with its options. measured says that the micrometres per pixel were given.
+// runEvaluate runs the command with its options. measured reports whether the micrometres per pixel were given.
 func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) {
 	if err := asModel(cmd, &c.Evaluate, measured); err != nil {
 		return err
@@ -94,12 +96,12 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		return err
 	}
 	if results.Failed() {
-		return fmt.Errorf("failed: %d (%s/results.json lists what); the rest is computed", len(results.Problems), e.Output)
+		return fmt.Errorf("%d failed (listed in %s/results.json); the rest is computed", len(results.Problems), e.Output)
 	}
 	return nil
 }
 
-// asModel finds the model and takes over what its folder says of the images.
+// asModel finds the model and takes the micrometres per pixel from its folder.
 func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) {
 	if e.Model == "" {
 		return nil
@@ -143,9 +145,10 @@ func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []ev
 	})
 }
 
-// printResults prints the results as they were asked for.
+// printResults prints the results in the format that was asked for.
 func printResults(w io.Writer, r *evaluate.Results, e evaluateOptions) error {
-	text := []byte(r.Text() + fmt.Sprintf("\nresults: %[1]s/results.json, results.md, images.csv\nreport:  %[1]s/report/index.html\n", e.Output))
+	const files = "\nresults: %[1]s/results.json, results.md, images.csv\nreport:  %[1]s/report/index.html\n"
+	text := []byte(r.Text() + fmt.Sprintf(files, e.Output))
 	switch {
 	case e.JSON:
 		var err error

@@ -17,9 +17,9 @@ func exportCommand() *cobra.Command {
 	var mib int64
 	command := &cobra.Command{
 		Use:   "export RUN|CHECKPOINT --output FOLDER",
-		Short: "make a model's folder of a training run",
-		Long: `Writes the model of a run's latest checkpoint, or of the checkpoint that is named, in diffusers' layout: the run's U-Net with the other
-networks of the model that it began with. 'histdist translate --model FOLDER' and diffusers load it.
+		Short: "make a model's folder from a training run",
+		Long: `Writes the model of a checkpoint, or of a run's latest one, in diffusers' layout: the run's U-Net with the
+other networks of the model that the run started from. 'histdist translate --model FOLDER' and diffusers load it.
 
   histdist export runs/er --output models/er --ema --dtype float16`,
 		Args: cobra.ExactArgs(1),
@@ -48,10 +48,10 @@ networks of the model that it began with. 'histdist translate --model FOLDER' an
 	}
 	f := command.Flags()
 	f.StringVar(&out, "output", "", "folder to write; it must not exist")
-	f.BoolVar(&o.EMA, "ema", false, "the parameters' moving average instead of the parameters")
+	f.BoolVar(&o.EMA, "ema", false, "export the moving average of the parameters")
 	w.add(command)
 	f.Int64Var(&mib, "max-shard-mib", 0, "")
 	_ = f.MarkHidden("max-shard-mib") // fails for unknown flags only
-	f.StringVar(&o.Base, "base", "", "folder or id of the model whose other networks are taken (default: the run's)")
+	f.StringVar(&o.Base, "base", "", "folder or id of the model to take the other networks from (default: the run's)")
 	return command
 }

@@ -33,7 +33,8 @@ func images(t *testing.T, folder string) []string {
 	return list
 }
 
-// The command translates a folder behind a link, says what it passes over, lists what it can't read, and makes anew what has changed.
+// The command translates a folder behind a link, says what it passes over, lists what it can't read, and makes anew
+// what has changed.
 func TestTranslateFolder(t *testing.T) {
 	he, _ := tissue(t, "2")
 	link := filepath.Join(t.TempDir(), "slides")
@@ -44,7 +45,8 @@ func TestTranslateFolder(t *testing.T) {
 		t.Helper()
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), []string{
-			"translate", "--model", golden.Path(t, "tiny"), "--phikon", golden.Path(t, "tiny-phikon"), "--input", link, "--output", filepath.Join(link, "out"),
+			"translate", "--model", golden.Path(t, "tiny"), "--phikon", golden.Path(t,
+				"tiny-phikon"), "--input", link, "--output", filepath.Join(link, "out"),
 			"--panel", "--steps-inversion", "2", "--steps-translation", "2", "--json",
 		}, &stdout, &stderr)
 		if code != want {
@@ -60,7 +62,7 @@ func TestTranslateFolder(t *testing.T) {
 	replace(t, list[0], list[1])
 	changed := translate(exitOK)
 	check(t, "after a change", changed, `{"done":1,"skipped":1,"remade":{"the source has changed":1},"failed":[]}`)
-	check(t, "after a change", changed, "made anew: 1 (the source has changed)")
+	check(t, "after a change", changed, "translated again: 1 (the source has changed)")
 	if err := os.Symlink("nowhere", filepath.Join(he, "disk")); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,8 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 	scores := func(output string, extra ...string) (ssim evaluate.Number, stderr string) {
 		t.Helper()
 		var out, said strings.Builder
-		args := append([]string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", output, "--resamples", "100", "--json"}, extra...)
+		args := append([]string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", output,
+			"--resamples", "100", "--json"}, extra...)
 		if code := run(t.Context(), args, &out, &said); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, said.String())
 		}
@@ -95,14 +98,14 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 	list := images(t, he)
 	replace(t, list[0], list[1])
 	after, said := scores(kept)
-	check(t, "standard error", said, "made anew: 1 (the source has changed)")
+	check(t, "standard error", said, "translated again: 1 (the source has changed)")
 	fresh, _ := scores(filepath.Join(t.TempDir(), "fresh"))
 	if after != fresh || after == before {
 		t.Errorf("SSIM %v before, %v after the change, %v of a new evaluation", before, after, fresh)
 	}
 	t.Setenv("HISTDIST_TRANSLATE_SEED", "1")
 	_, said = scores(kept)
-	check(t, "standard error with another seed", said, "made anew: 3 (made with seed 0, now 1)")
+	check(t, "standard error with another seed", said, "translated again: 3 (made with seed 0, now 1)")
 	// What can't be translated again, or is gone, is not scored by an earlier stain.
 	if err := os.WriteFile(list[0], []byte("no image"), 0o644); err != nil {
 		t.Fatal(err)
@@ -111,7 +114,8 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, stderr strings.Builder
-	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", kept, "--resamples", "100", "--json"}
+	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", kept,
+		"--resamples", "100", "--json"}
 	if code := run(t.Context(), args, &out, &stderr); code != exitFailed {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}

@@ -7,14 +7,16 @@ import (
 	"testing"
 )
 
-// Every command that reads images converts colour profiles, says which option ignores them where one can't be converted, and has it.
+// Every command that reads images converts colour profiles, says which option ignores them where one can't be
+// converted, and has it.
 func TestICC(t *testing.T) {
 	dir := t.TempDir()
 	data, err := os.ReadFile("../../data/imagefile/testdata/icc-tables.refused.png") // 17×13 pixels
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"he/a.png", "trainA/a.png", "trainB/a.png", "TrainValAB/trainA/a.png", "TrainValAB/trainB/a.png"} {
+	for _, path := range []string{"he/a.png", "trainA/a.png", "trainB/a.png", "TrainValAB/trainA/a.png",
+		"TrainValAB/trainB/a.png"} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
@@ -26,7 +28,8 @@ func TestICC(t *testing.T) {
 	he := filepath.Join(dir, "he")
 	for name, args := range map[string][]string{
 		"translate": {
-			"translate", "--model", "../../experiments/demo/model", "--input", filepath.Join(he, "a.png"), "--output", filepath.Join(dir, "out.png"),
+			"translate", "--model", "../../experiments/demo/model", "--input", filepath.Join(he,
+				"a.png"), "--output", filepath.Join(dir, "out.png"),
 			"--steps-inversion", "2", "--steps-translation", "2",
 		},
 		"evaluate":   {"evaluate", "--real", he, "--virtual", he, "--output", filepath.Join(dir, "results")},
@@ -34,18 +37,21 @@ func TestICC(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed || !strings.Contains(stdout.String()+stderr.String(), "--icc ignore") {
+			if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed ||
+				!strings.Contains(stdout.String()+stderr.String(), "--icc ignore") {
 				t.Errorf("exit code %d, %s%s", code, &stdout, &stderr)
 			}
 			stdout.Reset()
 			stderr.Reset()
 			run(t.Context(), append(args, "--icc", "ignore"), &stdout, &stderr)
-			if text := stdout.String() + stderr.String(); strings.Contains(text, "profile \"scanner\"") || strings.Contains(text, "can't be read") {
+			if text := stdout.String() + stderr.String(); strings.Contains(text, "profile \"scanner\"") || strings.Contains(text,
+				"can't be read") {
 				t.Errorf("with --icc ignore: %s", text)
 			}
 			stdout.Reset()
 			stderr.Reset()
-			if code := run(t.Context(), append(args, "--icc", "convert"), &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "apply or ignore") {
+			if code := run(t.Context(), append(args, "--icc", "convert"), &stdout, &stderr); code != exitUsage ||
+				!strings.Contains(stderr.String(), "apply or ignore") {
 				t.Errorf("--icc convert: exit code %d, %s", code, &stderr)
 			}
 		})
@@ -68,7 +74,8 @@ func TestICCIsPartOfWhatAnOutputIsMadeWith(t *testing.T) {
 		code      int
 	}{{"apply", `"done":1`, exitOK}, {"apply", `"skipped":1`, exitOK}, {"ignore", `"done":0`, exitFailed}} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), append(args, "--icc", step.icc), &stdout, &stderr); code != step.code || !strings.Contains(stdout.String(), step.want) {
+		if code := run(t.Context(), append(args, "--icc", step.icc), &stdout, &stderr); code != step.code ||
+			!strings.Contains(stdout.String(), step.want) {
 			t.Errorf("--icc %s: exit code %d, want %d; %s%s, want %s", step.icc, code, step.code, &stdout, &stderr, step.want)
 		}
 	}

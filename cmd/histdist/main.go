@@ -1,7 +1,7 @@
 // Command histdist turns an H&E-stained tissue image into the IHC stain of one marker, in Go.
 //
-// Exit codes: 0 the command did what was asked; 1 it failed, and the message says at what; 2 the command line was wrong (an
-// unknown command, flag or number of arguments), and nothing was done.
+// Exit codes: 0 success; 1 failure, which the message explains; 2 a wrong command line (an unknown command, flag or
+// number of arguments), for which nothing was done.
 package main
 
 import (
@@ -32,12 +32,12 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// renamed has the present names of flags by their earlier ones, which go on working.
+// renamed maps earlier names of flags, which still work, to the present ones.
 var renamed = map[string]string{
 	"out": "output", "devices": "device", "fake": "virtual", "override": "accept-changes",
 }
 
-// current returns a function that replaces earlier names of flags, and says so once.
+// current returns a function that replaces earlier names of flags and notes it once.
 func current(stderr io.Writer) func(*pflag.FlagSet, string) pflag.NormalizedName {
 	said := map[string]bool{}
 	return func(set *pflag.FlagSet, name string) pflag.NormalizedName {

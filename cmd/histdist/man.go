@@ -19,13 +19,14 @@ func manCommand() *cobra.Command {
 				return err
 			}
 			preformat(cmd.Root())
-			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "HISTDIST", Section: "1", Source: "histdist " + version}, args[0])
+			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "HISTDIST", Section: "1", Source: "histdist " + version},
+				args[0])
 		},
 	}
 }
 
-// preformat indents the examples in the texts of all commands as Markdown wants it, of which the pages are made; else their lines would run
-// into each other.
+// preformat indents the examples in all commands' texts by four spaces, which make them code in Markdown, from which
+// the pages are made.
 func preformat(c *cobra.Command) {
 	lines := strings.Split(c.Long, "\n")
 	for i, line := range lines {

@@ -19,7 +19,7 @@ import (
 func modelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "model",
-		Short: "look at, convert, widen and create model folders",
+		Short: "inspect, convert, widen and create model folders",
 		Args:  cobra.NoArgs,
 	}
 	c.AddCommand(inspectCommand(), convertCommand(), widenCommand(), createCommand())
@@ -31,12 +31,12 @@ func inspectCommand() *cobra.Command {
 	var o model.Options
 	c := &cobra.Command{
 		Use:   "inspect FOLDER|MODEL",
-		Short: "say what is in a model's folder and what is missing",
-		Long: `Says which networks are in a folder that diffusers or transformers saved, or in Hugging Face's cache under a name such as
-owkin/phikon: parameters, types, bytes, and every tensor that is missing, left over, of another shape or not finite. Everything that
-translate would refuse is found; notes say what else should be known.
+		Short: "show what is in a model's folder and what is missing",
+		Long: `Shows the networks in a folder that diffusers or transformers saved, or in Hugging Face's cache under a name
+such as owkin/phikon: parameters, types, bytes, and every tensor that is missing, left over, misshapen or not finite.
+It finds everything that translate would refuse.
 
-Exit code 0: everything can be used. 1: something can't.`,
+Exit codes: 0 everything can be used, 1 something can't.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			folder, err := demo.Find(args[0])
@@ -67,9 +67,9 @@ Exit code 0: everything can be used. 1: something can't.`,
 }
 
 // variantUsage is the help for --variant.
-const variantUsage = "which weights to read where a folder has several, such as fp16"
+const variantUsage = "which weights to read if a folder has several, such as fp16"
 
-// shownNames is how many tensors of a kind are printed; --json has all.
+// shownNames is the number of tensors of a kind that are printed; --json has all.
 const shownNames = 10
 
 func printReport(out io.Writer, r model.Report) error {
@@ -89,7 +89,8 @@ func printReport(out io.Writer, r model.Report) error {
 		for _, t := range slices.Sorted(maps.Keys(n.DTypes)) {
 			types = append(types, fmt.Sprintf("%d %s", n.DTypes[t], t))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", n.Name, n.Class, n.Parameters, n.Bytes, strings.Join(types, ", "), state(n.Healthy()))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", n.Name, n.Class, n.Parameters, n.Bytes, strings.Join(types, ", "),
+			state(n.Healthy()))
 	}
 	for _, o := range r.Others {
 		fmt.Fprintf(w, "%s\t%s\t\t\t\t%s\n", o.Name, o.Class, state(o.Error == ""))
@@ -167,9 +168,9 @@ func convertCommand() *cobra.Command {
 	var o model.ConvertOptions
 	c := &cobra.Command{
 		Use:   "convert FOLDER|MODEL NEW-FOLDER",
-		Short: "write a model's folder again with other types, shards or format",
-		Long: `Writes a pipeline's or a network's folder again: weights as safetensors under today's names, in the type and shards asked for,
-from .bin or .safetensors; all other files as they are. The new folder appears when it is complete.`,
+		Short: "rewrite a model's folder with another type, format or shard size",
+		Long: `Copies a pipeline's or a network's folder, with weights from .bin or .safetensors rewritten as safetensors
+under current names. The new folder appears when it is complete.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.DType, o.MaxShardBytes, err = f.read(); err != nil {
@@ -193,9 +194,9 @@ func widenCommand() *cobra.Command {
 	var channels int
 	c := &cobra.Command{
 		Use:   "widen FOLDER|MODEL NEW-FOLDER",
-		Short: "give a text-to-image U-Net the input channels of a translation",
-		Long: `Writes a pipeline's or a U-Net's folder again with more input channels: 8 instead of Stable Diffusion's 4. The new channels
-begin with weights of zero, so that the U-Net gives the same at first; training does the rest.`,
+		Short: "add the input channels of a translation to a text-to-image U-Net",
+		Long: `Copies a pipeline's or a U-Net's folder with more input channels: 8 instead of Stable Diffusion's 4. The
+weights of the new channels are zero, so that the U-Net's output is the same until it is trained.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.DType, o.MaxShardBytes, err = f.read(); err != nil {

@@ -15,11 +15,11 @@ func createCommand() *cobra.Command {
 	var o model.CreateOptions
 	c := &cobra.Command{
 		Use:   "create --like FOLDER --output NEW-FOLDER",
-		Short: "make a model that has learned nothing yet",
-		Long: `Makes a model's folder with weights as they are before any training, to train from nothing. --like is a folder with config.json
-in unet, vae, text_encoder and phikon, which say what the networks look like: a model's folder will do, its weights are not read.
-Tokenizer, scheduler and preprocessing are copied if they are there, else they are the simplest that fit. The same seed gives the
-same bytes.`,
+		Short: "make an untrained model",
+		Long: `Makes a model's folder with random initial weights, to train from nothing. --like is a folder with a
+config.json in unet, vae, text_encoder and phikon, which describe the networks; a model's folder will do, its weights
+are not read. Tokenizer, scheduler and preprocessing are copied if present; otherwise the simplest that fit are made.
+The same seed gives the same bytes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if like == "" || out == "" {

@@ -13,7 +13,8 @@ import (
 func TestModelCreate(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "model")
 	var stdout, stderr bytes.Buffer
-	args := []string{"model", "create", "--like", "../../experiments/demo/architecture", "--output", out, "--dtype", "float16", "--seed", "1"}
+	args := []string{"model", "create", "--like", "../../experiments/demo/architecture", "--output", out, "--dtype",
+		"float16", "--seed", "1"}
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
@@ -33,7 +34,8 @@ func TestModelCreate(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, &stderr)
 	}
 	stderr.Reset()
-	if code := run(t.Context(), args[:4], &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "--output") {
+	if code := run(t.Context(), args[:4], &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(),
+		"--output") {
 		t.Errorf("without --output: exit code %d: %s", code, &stderr)
 	}
 }

@@ -72,7 +72,8 @@ func rename(t *testing.T, folder, variant string, name func(string) string, more
 	}
 }
 
-// commands runs inspect and translate on a model's folder and returns what they printed, and whether there is an output.
+// commands runs inspect and translate on a model's folder and returns what they printed, and whether there is an
+// output.
 func commands(t *testing.T, model string, args ...string) (inspected, translated string, codes [2]int, written bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -103,13 +104,15 @@ func TestInspectFindsWhatTranslateRefuses(t *testing.T) {
 		want   string
 	}{
 		"preprocessor that keeps the aspect ratio": {func(t *testing.T, dir string) {
-			edit(t, filepath.Join(dir, "phikon", "preprocessor_config.json"), map[string]any{"size": map[string]int{"shortest_edge": 224}})
+			edit(t, filepath.Join(dir, "phikon", "preprocessor_config.json"),
+				map[string]any{"size": map[string]int{"shortest_edge": 224}})
 		}, `preprocessor_config.json: size: {"shortest_edge":224}`},
 		"preprocessor that crops": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "phikon", "preprocessor_config.json"), map[string]any{"do_center_crop": true})
 		}, "preprocessor_config.json: do_center_crop: true is not supported"},
 		"preprocessor of another class": {func(t *testing.T, dir string) {
-			edit(t, filepath.Join(dir, "phikon", "preprocessor_config.json"), map[string]any{"image_processor_type": "BitImageProcessor"})
+			edit(t, filepath.Join(dir, "phikon", "preprocessor_config.json"),
+				map[string]any{"image_processor_type": "BitImageProcessor"})
 		}, "BitImageProcessor"},
 		"no preprocessor": {func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, "phikon", "preprocessor_config.json")); err != nil {
@@ -174,7 +177,8 @@ func TestInspectFindsWhatTranslateRefuses(t *testing.T) {
 			check(t, "inspect", inspected, test.want)
 			check(t, "translate", translated, test.want)
 			if codes != [2]int{exitFailed, exitFailed} || written || strings.Contains(translated, "slide_3") {
-				t.Errorf("exit codes %v, written %v: want both to refuse the model before the image:\n%s", codes, written, translated)
+				t.Errorf("exit codes %v, written %v: want both to refuse the model before the image:\n%s", codes, written,
+					translated)
 			}
 		})
 	}
@@ -198,7 +202,8 @@ func TestFoldersOfOtherProgramsAreRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, path := range append(files, filepath.Join(dir, "model_index.json"), filepath.Join(dir, "histdist.json"), filepath.Join(dir, "tokenizer", "merges.txt")) {
+			for _, path := range append(files, filepath.Join(dir, "model_index.json"), filepath.Join(dir, "histdist.json"),
+				filepath.Join(dir, "tokenizer", "merges.txt")) {
 				text, err := os.ReadFile(path)
 				if err != nil {
 					t.Fatal(err)
@@ -215,7 +220,10 @@ func TestFoldersOfOtherProgramsAreRead(t *testing.T) {
 		"an attribute":                    {wrapped("unet."), nil, `"unet."`},
 		"an attribute of a wrapped model": {wrapped("module.model."), nil, `"module.model."`},
 		"torch.compile of some blocks alone": {func(t *testing.T, dir string) {
-			rename(t, filepath.Join(dir, "unet"), "", func(name string) string { return strings.Replace(name, "mid_block.", "mid_block._orig_mod.", 1) })
+			rename(t, filepath.Join(dir, "unet"), "", func(name string) string {
+				return strings.Replace(name, "mid_block.",
+					"mid_block._orig_mod.", 1)
+			})
 		}, nil, `"_orig_mod."`},
 		"an averaged model": {func(t *testing.T, dir string) {
 			rename(t, filepath.Join(dir, "unet"), "", func(name string) string { return "module." + name },
@@ -270,7 +278,8 @@ func TestTheFolderSaysWhatIsPredicted(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stdout, stderr strings.Builder
-		args = append([]string{"translate", "--model", dir, "--input", in, "--output", out, "--steps-inversion", "2", "--steps-translation", "2"}, args...)
+		args = append([]string{"translate", "--model", dir, "--input", in, "--output", out, "--steps-inversion", "2",
+			"--steps-translation", "2"}, args...)
 		if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, &stderr)
 		}
@@ -318,18 +327,21 @@ func TestARunIsNoModel(t *testing.T) {
 		}
 	}
 	tissue := filepath.Join(t.TempDir(), "tissue")
-	if code := run(t.Context(), []string{"data", "synth", "--output", tissue, "--pairs", "1", "--val-pairs", "1", "--size", "64"}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
+	if code := run(t.Context(), []string{"data", "synth", "--output", tissue, "--pairs", "1", "--val-pairs", "1", "--size",
+		"64"}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatalf("data synth: exit code %d", code)
 	}
 	for path, want := range map[string]string{
-		runs:                                runs + " is a training run, not a model: export it first: histdist export " + runs + " --output MODEL",
-		filepath.Join(runs, "checkpoint-5"): "is a checkpoint of a training run, not a model: export it first: histdist export ",
+		runs: "not a model: export it first: histdist export " + runs + " --output MODEL",
+		filepath.Join(runs,
+			"checkpoint-5"): "is a checkpoint of a training run, not a model: export it first: histdist export ",
 	} {
 		for _, args := range [][]string{
 			{"model", "inspect", path},
 			{"model", "convert", path, filepath.Join(t.TempDir(), "out")},
 			{"bench", "--model", path},
-			{"train", "demo", "--set", "data.dir=" + tissue, "--set", "data.crop=64", "--set", "data.batch=1", "--set", "model.base=" + path, "--set", "run.output=" + t.TempDir()},
+			{"train", "demo", "--set", "data.dir=" + tissue, "--set", "data.crop=64", "--set", "data.batch=1", "--set",
+				"model.base=" + path, "--set", "run.output=" + t.TempDir()},
 		} {
 			var stdout, stderr strings.Builder
 			if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed {

@@ -55,8 +55,8 @@ func defaultTranslate() translateFile {
 	}}
 }
 
-// settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty text,
-// for the tokenizer drops it, but is not the model's default.
+// settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty
+// text, for the tokenizer drops it, but is not the model's default.
 func (o *translateOptions) settle(values []configs.Value) {
 	if given(values, "translate.prompt-inversion") {
 		o.PromptInversion = cmp.Or(o.PromptInversion, " ")

@@ -20,7 +20,8 @@ func TestNoKeyIsWeaklyTyped(t *testing.T) {
 	}
 	experiment, translate, evaluate := experiments.Default(), defaultTranslate(), defaultEvaluate()
 	for _, s := range []section{
-		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {&translate, []string{"translate"}}, {&evaluate, []string{"evaluate"}},
+		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {&translate,
+			[]string{"translate"}}, {&evaluate, []string{"evaluate"}},
 	} {
 		for _, name := range s.names {
 			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -30,7 +31,8 @@ func TestNoKeyIsWeaklyTyped(t *testing.T) {
 				if err := os.WriteFile(file, []byte(strings.Replace(key, ".", ":\n  ", 1)+": "+bad+"\n"), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := configs.Load(s.config, configs.Sources{Path: file}); err == nil || !strings.Contains(err.Error(), ":2: "+key+": ") {
+				if _, err := configs.Load(s.config, configs.Sources{Path: file}); err == nil || !strings.Contains(err.Error(),
+					":2: "+key+": ") {
 					t.Errorf("%s: %s: %v", key, bad, err)
 				}
 				if err := flags.Set(f.Name, bad); err == nil && f.Value.Type() != "string" {

@@ -19,7 +19,8 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// observer shows how a translation or an evaluation goes: in bars on a terminal, in lines elsewhere. See trainLog for training.
+// observer shows the progress of a translation or an evaluation: in bars on a terminal, else in lines. Training has
+// trainLog.
 func observer(w io.Writer) progress.Observer {
 	l := &lines{w: w, log: slog.New(slog.NewTextHandler(w, nil))}
 	if isTerminal(w) {
@@ -89,7 +90,7 @@ type lines struct {
 	last        time.Time // of a line on the stage
 }
 
-// general writes what is written in lines on a terminal, too.
+// general writes what has lines on a terminal, too.
 func (l *lines) general(event any) error {
 	switch e := event.(type) {
 	case progress.Note:
@@ -106,7 +107,7 @@ func (l *lines) general(event any) error {
 		fmt.Fprintf(l.w, "%s: %d of %d\n", e.Name, e.Done, e.Total)
 	case infer.Summary:
 		for _, reason := range slices.Sorted(maps.Keys(e.Remade)) {
-			fmt.Fprintf(l.w, "made anew: %d (%s)\n", e.Remade[reason], reason)
+			fmt.Fprintf(l.w, "translated again: %d (%s)\n", e.Remade[reason], reason)
 		}
 	}
 	return nil
@@ -127,7 +128,7 @@ func (l *lines) observe(event any) error {
 		args := []any{"image", e.Input, "output", e.Output, "done", l.done, "of", l.total, "left", left.Round(time.Second)}
 		switch {
 		case errors.Is(e.Err, infer.ErrSkipped):
-			l.log.Info("skipped: done before", args...)
+			l.log.Info("skipped: already done", args...)
 		case e.Err != nil:
 			l.log.Error("failed", append(args, "error", e.Err)...)
 		default:

@@ -28,8 +28,9 @@ A value comes from the first of these that has one: a flag, an environment varia
 	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
 	b.WriteString("\n## Commands\n\nThe file is given by `--config`.\n")
 	reference(&b, configs.Defaults(&translate), func(key string) string { return "--" + path.Ext(key)[1:] })
-	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):], func(key string) string { return "--" + path.Ext(key)[1:] })
-	b.WriteString("\n## Experiments\n\nThe file is the argument of `histdist train`; a file `extends: OTHER` takes over the values of another.\n")
+	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):],
+		func(key string) string { return "--" + path.Ext(key)[1:] })
+	b.WriteString("\n## Experiments\n\nThe file is the argument of `histdist train`. With `extends: OTHER` it adds to another.\n")
 	short := map[string]string{"run.device": "--device", "train.log-every": "--log-every"}
 	reference(&b, configs.Defaults(&experiment), func(key string) string { return short[key] })
 	if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" {
@@ -58,7 +59,8 @@ func reference(b *strings.Builder, values []configs.Value, flagOf func(key strin
 	for _, v := range values {
 		if s, _, _ := strings.Cut(v.Key, "."); s != section {
 			section = s
-			fmt.Fprintf(b, "\n### %s\n\n| key | type | default | values | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
+			fmt.Fprintf(b,
+				"\n### %s\n\n| key | type | default | values | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), v.Wants(),
 			strings.ReplaceAll(v.Usage(), "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))

@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// Arguments of --resume that are no checkpoint's folder.
+// Arguments of --resume other than a checkpoint's folder.
 const (
 	latest = "latest" // the run's last checkpoint
 	auto   = "auto"   // the same, or a new run
@@ -26,20 +26,20 @@ func trainCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "train EXPERIMENT.yaml",
 		Short: "fine-tune a marker's model on image pairs",
-		Long: `Trains what an experiment's file says. The built-in experiments (` + strings.Join(experiments.Names(), ", ") + `) can be named without a file.
+		Long: `Trains as an experiment's file says. Built-in experiments need no file: ` + strings.Join(experiments.Names(), ", ") + `.
 
   histdist data check MIST/ER
   histdist train experiments/er.yaml --set data.dir=MIST/ER --dry-run
   histdist train experiments/er.yaml --set data.dir=MIST/ER
   histdist train experiments/er.yaml --set data.dir=MIST/ER --resume latest
 
-Ctrl-C or SIGTERM ends the run within a step, saves it, and is no failure. A run that was stopped in whatever way goes on from its last
-checkpoint with --resume latest, and ends with the same bytes as a run that was never stopped. --resume auto is for jobs that are started
-again and again: it begins where there is nothing to go on from. A run's folder may be moved or copied: the run is where its
-experiment.yaml is.
+Ctrl-C or SIGTERM ends the run after the current step and saves it; that is no failure. --resume latest continues a run
+that was stopped in whatever way from its last checkpoint; it ends with the same bytes as a run that was never stopped.
+--resume auto, for jobs that are started again and again, starts a new run if there is no checkpoint. A run's folder may
+be moved or copied: the run is where its experiment.yaml is.
 
-Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAIN_LR=1e-4. 'histdist config print --experiment FILE'
-lists them all.`,
+Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAIN_LR=1e-4. They are listed in
+docs/configuration.md and by 'histdist config print --experiment FILE --explain'.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,12 +71,15 @@ lists them all.`,
 		},
 	}
 	f := command.Flags()
-	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be given again")
-	f.StringVar(&on, "device", "", "short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share the work of a step")
-	f.StringVar(&every, "log-every", "0", "short for --set train.log-every=N: steps from one line to the next; 0 makes about 1000 lines of a long run, and on a terminal a bar instead")
-	f.StringVar(&resume, "resume", "", "go on from a checkpoint: latest, auto (latest, or a new run where there is none), or the checkpoint's folder")
-	f.BoolVar(&override, "accept-changes", false, "with --resume: go on under a changed configuration")
-	f.BoolVar(&fallBack, "fall-back", false, "with --resume latest: go on from the checkpoint before if the latest is damaged")
+	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be repeated")
+	f.StringVar(&on, "device", "",
+		"short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share a step")
+	f.StringVar(&every, "log-every", "0", "short for --set train.log-every=N: steps between lines of the log")
+	f.StringVar(&resume, "resume", "",
+		"continue from a checkpoint: latest, auto (latest, or else a new run), or its folder")
+	f.BoolVar(&override, "accept-changes", false, "with --resume: continue although the configuration has changed")
+	f.BoolVar(&fallBack, "fall-back", false,
+		"with --resume latest: if that is damaged, continue from the checkpoint before it")
 	f.BoolVar(&dryRun, "dry-run", false, "print the configuration and what the run would take; train nothing")
 	return command
 }
@@ -138,33 +141,36 @@ func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, 
 	if err != nil {
 		return advice(err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; 'histdist export %s --output MODEL' makes a model of it\n", r.Step, r.Checkpoint, c.Run.Output)
+	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; make a model of it with 'histdist export %s --output MODEL'\n",
+		r.Step, r.Checkpoint, c.Run.Output)
 	return nil
 }
 
-// sayStopped says how far a run came that was told to stop.
+// sayStopped says how far a stopped run came.
 func sayStopped(cmd *cobra.Command, c experiments.Config, r train.Result) {
 	text := "stopped before the first step: nothing to save"
 	switch {
 	case r.Checkpoint != "":
-		text = fmt.Sprintf("stopped after step %d of %d and saved in %s; go on with --resume latest", r.Step, c.Train.MaxSteps, r.Checkpoint)
+		text = fmt.Sprintf("stopped after step %d of %d, saved %s; continue with --resume latest",
+			r.Step, c.Train.MaxSteps, r.Checkpoint)
 	case r.Step > 0:
-		text = fmt.Sprintf("stopped after step %d of %d: nothing new to save; go on with --resume latest", r.Step, c.Train.MaxSteps)
+		text = fmt.Sprintf("stopped after step %d of %d: nothing new to save; continue with --resume latest", r.Step,
+			c.Train.MaxSteps)
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), text)
 }
 
-// advice adds the option that helps to an error of a run's beginning.
+// advice adds the option that helps to an error at the start of a run.
 func advice(err error) error {
 	switch {
 	case errors.Is(err, train.ErrExists):
 		return fmt.Errorf("%w: --resume latest, or --set run.output=FOLDER", err)
 	case errors.Is(err, train.ErrNoCheckpoint):
-		return fmt.Errorf("%w; --resume auto begins a new run where there is nothing to go on from", err)
+		return fmt.Errorf("%w; --resume auto starts a new run if there is no checkpoint", err)
 	case errors.Is(err, train.ErrChanged):
-		return fmt.Errorf("%w\n--accept-changes goes on nevertheless", err)
+		return fmt.Errorf("%w\n--accept-changes continues nevertheless", err)
 	case errors.Is(err, train.ErrDamaged):
-		return fmt.Errorf("%w\n--fall-back goes on from the checkpoint before", err)
+		return fmt.Errorf("%w\n--fall-back continues from the checkpoint before it", err)
 	}
 	return err
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// trainLog tells how a training goes: in lines, and on a terminal with a bar below them.
+// trainLog writes the progress of a training in lines, and on a terminal with a bar below them.
 type trainLog struct {
 	w     io.Writer
-	every int // steps from one line to the next; 0 is none
+	every int // steps between lines; 0 is none
 	total int
-	first bool       // no step was told of
+	first bool       // no step was written
 	bar   *statusBar // nil without a terminal
 
-	resumes bool // the run goes on where it can
+	resumes bool // the run continues if it can
 }
 
 func newTrainLog(w io.Writer, c experiments.Config) *trainLog {
@@ -43,7 +43,7 @@ func newTrainLog(w io.Writer, c experiments.Config) *trainLog {
 	return l
 }
 
-// spacing is the smallest of 1, 2, 5, 10, 20 … steps that makes about 1000 lines of a run at most.
+// spacing is the smallest of 1, 2, 5, 10, 20 … steps that makes at most about 1000 lines of a run.
 func spacing(steps int) int {
 	for unit := 1; ; unit *= 10 {
 		for _, n := range []int{unit, 2 * unit, 5 * unit} {
@@ -54,7 +54,7 @@ func spacing(steps int) int {
 	}
 }
 
-// close takes the bar away, so that what follows is written in its place.
+// close removes the bar.
 func (l *trainLog) close() {
 	if l.bar != nil {
 		l.bar.set("")
@@ -68,17 +68,17 @@ func (l *trainLog) observe(event any) error {
 		fmt.Fprintln(l.w, "note: "+string(e))
 	case train.Start:
 		if len(e.Accepted) > 0 {
-			fmt.Fprintf(l.w, "going on though this is not how the checkpoint was made:\n  %s\n", strings.Join(e.Accepted, "\n  "))
+			fmt.Fprintf(l.w, "resuming despite changes since the checkpoint:\n  %s\n", strings.Join(e.Accepted, "\n  "))
 		}
 		if e.Step > 0 {
-			fmt.Fprintf(l.w, "going on after step %d of %d\n", e.Step, l.total)
+			fmt.Fprintf(l.w, "resuming after step %d of %d\n", e.Step, l.total)
 		} else if l.resumes {
-			fmt.Fprintln(l.w, "no checkpoint to go on from: a new run begins")
+			fmt.Fprintln(l.w, "no checkpoint: starting a new run")
 		}
 	case train.Metrics:
 		l.step(e)
 	case train.Skip:
-		fmt.Fprintf(l.w, "step %d is left out: %v\n", e.Step, e.Reason)
+		fmt.Fprintf(l.w, "step %d skipped: %v\n", e.Step, e.Reason)
 	case train.Scores:
 		text := fmt.Sprintf("step %d", e.Step)
 		for _, s := range e.Values {
@@ -88,17 +88,17 @@ func (l *trainLog) observe(event any) error {
 	case train.Saved:
 		fmt.Fprintln(l.w, "saved "+filepath.Clean(e.Path))
 	case train.Unsaved:
-		fmt.Fprintf(l.w, "a checkpoint could not be written, the run goes on without: %v\n", e.Reason)
+		fmt.Fprintf(l.w, "can't write a checkpoint, continuing without it: %v\n", e.Reason)
 	}
 	return nil
 }
 
-// step tells of a step: the first, the last, and those that are due.
+// step writes a step: the first, the last, and every l.every-th.
 func (l *trainLog) step(m train.Metrics) {
 	if l.bar != nil {
 		const cells = 30
-		full := m.Step * cells / l.total
-		l.bar.set(fmt.Sprintf("step %d/%d [%s%s]  %s", m.Step, l.total, strings.Repeat("=", full), strings.Repeat(" ", cells-full), m.Brief()))
+		done := strings.Repeat("=", m.Step*cells/l.total)
+		l.bar.set(fmt.Sprintf("step %d/%d [%-*s]  %s", m.Step, l.total, cells, done, m.Brief()))
 	}
 	if l.every > 0 && (l.first || m.Step%l.every == 0 || m.Step == l.total) {
 		fmt.Fprintln(l.w, m)
@@ -106,14 +106,14 @@ func (l *trainLog) step(m train.Metrics) {
 	l.first = false
 }
 
-// statusBar is a line at the end of a terminal that stays below what is written to it.
+// statusBar is a line that stays below what is written to a terminal.
 type statusBar struct {
 	w     io.Writer
 	width func() int // of the terminal, in characters
 	text  string
 }
 
-// clearLine moves to the beginning of the terminal's line and empties it.
+// clearLine empties the terminal's line.
 const clearLine = "\r\x1b[K"
 
 // set shows another text, cut to the terminal's width.

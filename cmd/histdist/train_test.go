@@ -26,10 +26,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The walk-through of docs/training.md in little: pairs, a run that is interrupted and resumed, a model of it, a translation.
+// The walk-through of docs/training.md in little: pairs, a run that is interrupted and resumed, a model of it, a
+// translation.
 func TestFromPairsToATranslation(t *testing.T) {
 	dir := t.TempDir()
-	pairs, output, exported, stains := filepath.Join(dir, "pairs"), filepath.Join(dir, "run"), filepath.Join(dir, "model"), filepath.Join(dir, "stains")
+	pairs, output, exported, stains := filepath.Join(dir, "pairs"), filepath.Join(dir, "run"), filepath.Join(dir,
+		"model"), filepath.Join(dir, "stains")
 	do := func(want int, args ...string) string {
 		t.Helper()
 		var stdout, stderr strings.Builder
@@ -44,7 +46,8 @@ func TestFromPairsToATranslation(t *testing.T) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
 	}
-	do(exitOK, "data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
+	do(exitOK, "data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size",
+		"64")
 	args := append([]string{"train", "demo"}, tinyTraining(t, pairs, output)...)
 	says(do(exitOK, append(args, "--dry-run")...), "measured now")
 	if _, err := os.Stat(filepath.Join(output, "latest")); err == nil {
@@ -53,8 +56,9 @@ func TestFromPairsToATranslation(t *testing.T) {
 	says(do(exitOK, args...), "done: step 6")
 	says(do(exitFailed, args...), "--resume latest")
 	says(do(exitFailed, append(args, "--resume", "latest", "--set", "train.lr=5e-4")...), "--accept-changes")
-	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "going on after step 4")
-	says(do(exitFailed, append(args, "--resume", "latest", "--set", "run.output="+filepath.Join(dir, "other"))...), "no checkpoint to go on from")
+	says(do(exitOK, append(args, "--resume", filepath.Join(output, "checkpoint-4"))...), "resuming after step 4")
+	says(do(exitFailed, append(args, "--resume", "latest", "--set", "run.output="+filepath.Join(dir, "other"))...),
+		"no checkpoint to go on from")
 	if _, err := os.Stat(filepath.Join(dir, "other")); err == nil {
 		t.Error("a run that has nothing to go on from made its folder")
 	}
@@ -71,9 +75,12 @@ func TestFromPairsToATranslation(t *testing.T) {
 // tinyTraining are the arguments for a run of 6 steps on the reference data's tiny model.
 func tinyTraining(t *testing.T, pairs, output string) []string {
 	return []string{
-		"--set", "data.dir=" + pairs, "--set", "model.base=" + golden.Path(t, "tiny"), "--set", "model.phikon=" + golden.Path(t, "tiny-phikon"),
-		"--set", "run.output=" + output, "--set", "data.crop=64", "--set", "data.batch=1", "--set", "train.steps=6", "--set", "train.lr-warmup=1",
-		"--set", "train.checkpoint-every=2", "--set", "train.validate-every=4", "--set", "validation.pairs=1", "--set", "validation.translations=0",
+		"--set", "data.dir=" + pairs, "--set", "model.base=" + golden.Path(t,
+			"tiny"), "--set", "model.phikon=" + golden.Path(t, "tiny-phikon"),
+		"--set", "run.output=" + output, "--set", "data.crop=64", "--set", "data.batch=1", "--set", "train.steps=6",
+		"--set", "train.lr-warmup=1",
+		"--set", "train.checkpoint-every=2", "--set", "train.validate-every=4", "--set", "validation.pairs=1",
+		"--set", "validation.translations=0",
 	}
 }
 
@@ -90,13 +97,15 @@ func TestMovedRunGoesOn(t *testing.T) {
 		return stderr.String()
 	}
 	do("data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64")
-	check(t, "standard error", do(append([]string{"train", "demo", "--set", "run.threads=1", "--resume", auto}, tinyTraining(t, pairs, output)...)...),
-		"no checkpoint to go on from: a new run begins")
+	check(t, "standard error", do(append([]string{"train", "demo", "--set", "run.threads=1", "--resume", auto},
+		tinyTraining(t, pairs, output)...)...),
+		"no checkpoint: starting a new run")
 	if err := os.CopyFS(archive, os.DirFS(output)); err != nil { // as cp -r
 		t.Fatal(err)
 	}
-	said := do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set", "train.steps=8")
-	check(t, "standard error", said, "going on after step 6 of 8")
+	said := do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set",
+		"train.steps=8")
+	check(t, "standard error", said, "resuming after step 6 of 8")
 	check(t, "standard error", said, "done: step 8, "+filepath.Join(archive, "checkpoint-8"))
 	if _, err := os.Stat(filepath.Join(output, "checkpoint-8")); err == nil {
 		t.Error("the run went on in the old place")
@@ -104,8 +113,9 @@ func TestMovedRunGoesOn(t *testing.T) {
 	if err := os.RemoveAll(output); err != nil {
 		t.Fatal(err)
 	}
-	said = do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set", "train.steps=10")
-	check(t, "standard error", said, "going on after step 8 of 10")
+	said = do("train", filepath.Join(archive, "experiment.yaml"), "--resume", "latest", "--accept-changes", "--set",
+		"train.steps=10")
+	check(t, "standard error", said, "resuming after step 8 of 10")
 	if _, err := os.Stat(output); err == nil {
 		t.Error("the old place is there again")
 	}
@@ -129,14 +139,16 @@ func (c countdown) Err() error {
 func TestInterruptedStartIsNoFailure(t *testing.T) {
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"--patient-pairs", "2", "--size", "64"},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr strings.Builder
-	if code := run(ended, append([]string{"train", "demo", "--dry-run"}, tinyTraining(t, pairs, filepath.Join(dir, "dry"))...), &stdout, &stderr); code != exitFailed {
+	if code := run(ended, append([]string{"train", "demo", "--dry-run"}, tinyTraining(t, pairs, filepath.Join(dir,
+		"dry"))...), &stdout, &stderr); code != exitFailed {
 		t.Errorf("dry run: exit code %d, want %d", code, exitFailed)
 	}
 	check(t, "standard error", stderr.String(), "histdist train: interrupted: nothing was measured\n")
@@ -147,10 +159,12 @@ func TestInterruptedStartIsNoFailure(t *testing.T) {
 		c.left.Store(n)
 		var stdout, stderr strings.Builder
 		output := filepath.Join(dir, fmt.Sprint(n))
-		code := run(c, append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...), &stdout, &stderr)
+		code := run(c, append([]string{"train", "demo", "--set", "run.threads=1"}, tinyTraining(t, pairs, output)...),
+			&stdout, &stderr)
 		cancel()
 		begun = strings.Contains(stderr.String(), "step 1/")
-		if code != exitOK || !begun && !strings.HasSuffix(stderr.String(), "stopped before the first step: nothing to save\n") {
+		if code != exitOK || !begun && !strings.HasSuffix(stderr.String(),
+			"stopped before the first step: nothing to save\n") {
 			t.Errorf("interrupted at look %d: exit code %d:\n%s", n, code, &stderr)
 		}
 		if _, err := os.Stat(filepath.Join(output, "latest")); err == nil && !begun {
@@ -159,8 +173,8 @@ func TestInterruptedStartIsNoFailure(t *testing.T) {
 	}
 }
 
-// A command that is killed again and again, each time after another number of lines that it prints, and resumed each time,
-// ends with the weights of one that was not.
+// A command that is killed again and again, each time after another number of lines that it prints, and resumed each
+// time, ends with the weights of one that was not.
 func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	kills := []int{1, 3, 2, 4} // after so many lines
 	if os.Getenv("HISTDIST_FULL") != "" {
@@ -168,11 +182,13 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	}
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2", "--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"--patient-pairs", "2", "--size", "64"},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
-	// train runs the command until it has printed so many lines; 0: to its end. A checkpoint a step, so that kills hit some.
+	// train runs the command until it has printed so many lines; 0: to its end. A checkpoint a step, so that kills hit
+	// some.
 	train := func(output string, lines int) {
 		args := append([]string{"train", "demo", "--resume", auto}, tinyTraining(t, pairs, output)...)
 		args = append(args, "--set", "train.checkpoint-every=1", "--set", "train.validate-every=0", "--set", "train.steps=12")
@@ -194,7 +210,7 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 				}
 			}
 		}
-		if err := cmd.Wait(); err != nil && (lines == 0 || cmd.ProcessState.ExitCode() >= 0) { // a killed one has no exit code
+		if err := cmd.Wait(); err != nil && (lines == 0 || cmd.ProcessState.ExitCode() >= 0) { // -1: killed
 			t.Fatalf("%v:\n%s", err, strings.Join(text, "\n"))
 		}
 	}

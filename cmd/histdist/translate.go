@@ -23,20 +23,21 @@ func translateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "translate --model FOLDER --input IMAGE --output IMAGE",
 		Short: "make virtual IHC stains of H&E images",
-		Long: `Reads H&E images and writes what the IHC stain of the model's marker may look like. For research only: no diagnosis.
+		Long: `Translates H&E images to virtual IHC stains of the model's marker. For research only: not for diagnosis.
 
   histdist translate --model models/er --input slide.png --output slide-er.png
   histdist translate --model models/er --input slides --output slides-er --panel
 
-A folder is searched with its sub-folders, through symbolic links, and names are kept. Hidden files, and stains and panels that this
-program made, are passed over. What is done already is skipped, so that a run that was interrupted goes on when it is started again; an
-output whose image has changed, or that another version made, is made anew. One that was made with another model or other settings is
-an error without --overwrite. An image or folder that can't be read does not end the others.
+A folder is searched with its sub-folders and symbolic links; outputs keep the names. Hidden files, and stains and
+panels made by this program, are ignored. Existing outputs are skipped, so an interrupted run continues when it is
+started again. An output is replaced if its image has changed or another version of the program made it; if it was made
+with another model or other settings, that needs --overwrite. Images and folders that can't be read don't stop the
+others.
 
-All options can stand in a YAML file (--config) under translate:, or in the environment: HISTDIST_TRANSLATE_SEED=7.
-The defaults are the paper's.
+Options can also be given in a YAML file (--config), under translate:, or in the environment:
+HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's.
 
-Exit codes: 0 all done, 1 something failed (it is listed), 2 wrong command line.`,
+Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command line.`,
 		Args: cobra.NoArgs,
 	}
 	flags := configs.AddFlags(command.Flags(), &c, "translate")

@@ -44,15 +44,18 @@ func TestTranslateGivesTheOfficialPicture(t *testing.T) {
 			dir := t.TempDir()
 			in, out := filepath.Join(dir, "he.png"), filepath.Join(dir, "ihc.png")
 			x := f.Uint8(t, fmt.Sprintf("image/%d", c.Image))
-			if err := imagefile.Write(in, &imagefile.Image{Width: x.Shape[1], Height: x.Shape[0], Pix: x.Data}, imagefile.WriteOptions{}); err != nil {
+			if err := imagefile.Write(in, &imagefile.Image{Width: x.Shape[1], Height: x.Shape[0], Pix: x.Data},
+				imagefile.WriteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			var stdout, stderr strings.Builder
 			code := run(t.Context(), []string{
-				"translate", "--model", golden.Path(t, "tiny"), "--phikon", golden.Path(t, "tiny-phikon"), "--input", in, "--output", out,
+				"translate", "--model", golden.Path(t, "tiny"), "--phikon", golden.Path(t,
+					"tiny-phikon"), "--input", in, "--output", out,
 				"--steps-inversion", fmt.Sprint(c.StepsInversion), "--steps-translation", fmt.Sprint(c.StepsTranslation),
 				"--normalize", c.Normalize, "--eta", c.EtaTranslation, "--eta-inversion", c.EtaInversion,
-				"--prediction-type", c.PredictionType, "--prompt-inversion", c.PromptInversion, "--seed", fmt.Sprint(c.Seed), "--json",
+				"--prediction-type", c.PredictionType, "--prompt-inversion", c.PromptInversion, "--seed", fmt.Sprint(c.Seed),
+				"--json",
 			}, &stdout, &stderr)
 			if code != exitOK || !strings.Contains(stdout.String(), `"done":1`) {
 				t.Fatalf("exit code %d, %s%s", code, &stdout, &stderr)
