@@ -90,7 +90,8 @@ func TestPackagesAreInArchitecture(t *testing.T) {
 
 var (
 	link = regexp.MustCompile(`\]\(([^):#]+)(#[^)]*)?\)`)
-	code = regexp.MustCompile("`((?:cmd|configs|data|docs|experiments|graph|infer|internal|scripts|testdata|train)/[a-z0-9_./-]+)`")
+	code = regexp.MustCompile("`((?:cmd|configs|data|docs|experiments|graph|infer|internal|scripts|testdata|train)" +
+		"/[a-z0-9_./-]+)`")
 )
 
 // Files that documents link to or name exist.
@@ -121,8 +122,8 @@ func TestProseEndsAt120Columns(t *testing.T) {
 			if strings.HasPrefix(line, "```") {
 				inCode = !inCode
 			}
-			long := utf8.RuneCountInString(line) > 120
-			if long && !inCode && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "![") && !strings.Contains(line, "://") {
+			prose := !inCode && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "![")
+			if prose && utf8.RuneCountInString(line) > 120 && !strings.Contains(line, "://") {
 				t.Errorf("%s:%d has more than 120 columns", name, number)
 			}
 		}

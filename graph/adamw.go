@@ -21,7 +21,7 @@ type AdamW struct {
 // NewAdamW makes an optimiser in a scope. Moments are parameters of the scope, below the name "adamw".
 func NewAdamW(s *op.Scope) *AdamW { return &AdamW{Hyper: s.Input("hyper", 7), scope: s} }
 
-// Update adds the update of parameter p by its gradient and returns the updated p, which must be an output of the program.
+// Update adds the update of parameter p by its gradient and returns the updated p, an output for vm.Compile.
 func (a *AdamW) Update(p, gradient *gorgonia.Node) *gorgonia.Node {
 	if a.scope.Err() != nil {
 		return nil
@@ -36,7 +36,8 @@ func (a *AdamW) Update(p, gradient *gorgonia.Node) *gorgonia.Node {
 	})
 }
 
-// Minimize differentiates the loss, adds the update of every parameter, and sets the moments to zero. It returns the updates.
+// Minimize differentiates the loss, adds the update of every parameter, sets the moments to zero and returns the
+// updates.
 func (a *AdamW) Minimize(loss *gorgonia.Node, params ...*gorgonia.Node) (gorgonia.Nodes, error) {
 	gradients, err := Gradients(loss, params...)
 	if err != nil {

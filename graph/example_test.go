@@ -19,7 +19,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// smallNet is a convolution, a GroupNorm with SiLU, attention with a residual and a convolution: x [2,8,8,4] → [2,8,8,4].
+// smallNet is a convolution, a GroupNorm with SiLU, attention with a residual, a convolution: x [2,8,8,4] → [2,8,8,4].
 func smallNet(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 	h := nn.Conv3x3(s.Sub("conv_in"), x, 16)
 	h = op.View{2, 64, 16}.Apply(s, nn.GroupNormSiLU(s.Sub("norm"), h, nn.NormConfig{Groups: 4, Eps: 1e-5}))
@@ -67,8 +67,8 @@ func (t *trainer) step(ctx context.Context, step int) (float32, error) {
 	return out[0].Float32s()[0], nil
 }
 
-// Example builds, differentiates, compiles and trains a small network for 50 steps. TestExampleEqualsPyTorch compares all
-// losses with PyTorch's.
+// Example builds, differentiates, compiles and trains a small network for 50 steps. TestExampleEqualsPyTorch compares
+// all losses with PyTorch's.
 func Example() {
 	d, err := catalog.Open("auto", 0)
 	if err != nil {

@@ -47,7 +47,11 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(temp)
+	defer func() {
+		if err := os.RemoveAll(temp); err != nil {
+			fmt.Println(err)
+		}
+	}()
 	folder := filepath.Join(temp, "model")
 	if err := demo.Extract(folder); err != nil { // the model in the binary
 		fmt.Println(err)
