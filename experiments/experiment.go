@@ -103,12 +103,8 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 		e.examples = train.Images(e.source)
 		return nil
 	}
-	precision, err := vm.ParsePrecision(c.Precision)
-	if err != nil {
-		return err
-	}
 	e.frozen, err = train.NewFrozen(ctx, e.model, train.FrozenOptions{
-		Options: vm.Options{Device: e.device.Device, Precision: precision, LowMemory: c.LowMemory},
+		Options: vm.Options{Device: e.device.Device, Precision: c.Precision, LowMemory: c.LowMemory},
 		Prompt:  e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
 	})
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
@@ -85,13 +84,9 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 
 // translate makes panels of H&E, translation and true stain, and their mean SSIM and PSNR.
 func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer) (_ []train.Scalar, err error) {
-	precision, err := vm.ParsePrecision(e.Config.Train.Precision)
-	if err != nil {
-		return nil, err
-	}
 	// Compiled anew each time, for the weights are others: seconds, against minutes of sampling.
 	p := infer.New(e.model, infer.Options{
-		Device: e.device.Device, Precision: precision, LowMemory: true,
+		Device: e.device.Device, Precision: e.Config.Train.Precision, LowMemory: true,
 		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, e.shown()) },
 	})
 	defer func() { err = errors.Join(err, p.Close()) }()

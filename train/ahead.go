@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // ahead are micro-steps that are drawn while the device works on the ones before them: where it has memory of its own the process has
@@ -82,4 +83,29 @@ func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
 		list = append(list, d)
 	}
 	return list, nil
+}
+
+// drawn is an example with its draws and what it is for.
+type drawn struct {
+	example Example
+	draws   Draws
+	task    Task
+	at      Position
+}
+
+// draw makes the next micro-step.
+func (r *run) draw(ctx context.Context) (drawn, error) {
+	if err := ctx.Err(); err != nil {
+		return drawn{}, err
+	}
+	d := drawn{at: r.position, task: r.config.taskAt(r.position, r.tasks)}
+	var err error
+	if d.example, err = r.Examples.Example(ctx, d.at, d.task, r.noise); err != nil {
+		return d, fmt.Errorf("epoch %d, micro-step %d: %w", d.at.Epoch, d.at.Index, err)
+	}
+	if d.draws, err = r.trainer.Draw(r.noise, d.example); err != nil {
+		return d, err
+	}
+	r.position = r.position.next(r.Examples.Len())
+	return d, nil
 }

@@ -334,45 +334,6 @@ func TestInterruptedAutoencoderEndsWithTheSameBytes(t *testing.T) {
 	same(t, filepath.Join(broken, "checkpoint-12"), filepath.Join(whole, "checkpoint-12"))
 }
 
-// TestResumeElsewhere: another number of threads, another device and another objective are refused, the last always.
-func TestResumeElsewhere(t *testing.T) {
-	base, dir := untrained(t), t.TempDir()
-	c := autoencoderRun()
-	c.MaxSteps = 4
-	if _, err := runAutoencoder(t.Context(), c, base, 1, train.RunOptions{Folder: dir}); err != nil {
-		t.Fatal(err)
-	}
-	c.KeepLast = 3
-	resume := train.Resume{Allowed: true}
-	if networktest.Names()[0] != "cpu" {
-		t.Skip("a build with one device, or a test of another one")
-	}
-	_, err := runAutoencoder(t.Context(), c, base, 2, train.RunOptions{Folder: dir, Resume: resume})
-	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), "threads: 1 in the checkpoint, 2 now") {
-		t.Errorf("other threads: %v", err)
-	}
-	d := networktest.Open(t, "ref")
-	trainer, err := train.New(c, train.Options{Device: d, VAE: filepath.Join(base, "vae")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer trainer.Close()
-	_, err = train.Run(t.Context(), trainer, train.RunOptions{
-		Folder: dir, Resume: resume, Examples: train.Images(painted{length: 5, side: 16}),
-	})
-	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), `device: "cpu" in the checkpoint, "ref" now`) {
-		t.Errorf("another device: %v", err)
-	}
-	resume.AcceptChanges = true
-	if _, err := runAutoencoder(t.Context(), c, base, 2, train.RunOptions{Folder: dir, Resume: resume}); err != nil {
-		t.Errorf("accepted: %v", err)
-	}
-	_, err = runTiny(t.Context(), tinyRun(), network(t), train.RunOptions{Folder: dir, Resume: resume})
-	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), "objective") {
-		t.Errorf("another objective: %v", err)
-	}
-}
-
 func TestImagesThatDoNotFit(t *testing.T) {
 	trainer, err := train.New(autoencoderRun(), train.Options{Device: networktest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
 	if err != nil {

@@ -33,9 +33,9 @@ type Config struct {
 	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
 	EMADecay float64 `json:"ema-decay" want:"0 to 1" usage:"largest decay of the average"`
 
-	Precision string `json:"precision" want:"float32 or bfloat16" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
-	Recompute bool   `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
-	LowMemory bool   `json:"low-memory" usage:"kernels without rearranged weights"`
+	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
+	Recompute bool         `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
+	LowMemory bool         `json:"low-memory" usage:"kernels without rearranged weights"`
 
 	MaxSkipped int `json:"max-skipped" want:"0 or more" usage:"steps that may be skipped because a loss or gradient is not finite"`
 
@@ -65,7 +65,7 @@ func Default() Config {
 		AlternateTasks: true, TranslationFraction: 0.5,
 		LearningRate: LearningRate{Schedule: Cosine, Base: 1.5e-4, Warmup: 1000},
 		AdamW:        AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2},
-		MaxGradNorm:  1, EMADecay: 0.9999, Precision: vm.Float32.String(), Recompute: true,
+		MaxGradNorm:  1, EMADecay: 0.9999, Recompute: true,
 		CheckpointEvery: 500, KeepLast: 2,
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
@@ -21,7 +22,7 @@ func TestValidateReportsEverything(t *testing.T) {
 	c := train.Config{
 		SNRGamma: -1, NoiseOffset: -1, InputPerturbation: -1, TranslationFraction: 2, MaxGradNorm: -1, EMADecay: 2,
 		MaxSkipped: -1, CheckpointEvery: -1, KeepLast: -1, KeepEvery: -1, ValidateEvery: -1,
-		LearningRate: train.LearningRate{Warmup: -1, Cycles: -1},
+		LearningRate: train.LearningRate{Warmup: -1, Cycles: -1}, Precision: vm.Float64,
 	}
 	c.AdamW.Beta1, c.AdamW.Beta2, c.AdamW.WeightDecay = 1, -1, -1
 	err := c.Validate()

@@ -24,11 +24,12 @@
 //	diffusion.go    the U-Net's; autoencoder.go: the autoencoder's
 //	task.go         which of the two tasks a micro-step learns
 //	noise.go        what a micro-step draws, the U-Net's input and its target
-//	step.go         Trainer: gradients of micro-steps, updates
+//	trainer.go      Trainer: a network under training and its programs
+//	step.go         gradients of micro-steps; update.go: the optimisation step
 //	state.go        the memory of parameters, gradients and moments
 //	ema.go          the moving average of the parameters
-//	loop.go         Run
-//	ahead.go        the next micro-steps' examples, drawn while a GPU works
+//	run.go          Run; loop.go: its steps; notfinite.go: those that are left out
+//	ahead.go        micro-steps' examples, drawn while a GPU works
 //	parallel.go     several devices that share a step's micro-steps
 //	checkpoint.go   checkpoints on disk
 //	manifest.go     their checksums

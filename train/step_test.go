@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
@@ -90,7 +91,7 @@ func TestBFloat16(t *testing.T) {
 		c := tinyRun()
 		c.Accumulate = 1
 		want, _ := trained(t, d, c, 12)
-		c.Precision = "bfloat16"
+		c.Precision = vm.BFloat16
 		got, last := trained(t, d, c, 12)
 		for i := range want {
 			if off := math.Abs(got[i]-want[i]) / want[i]; !(off < 0.05) {

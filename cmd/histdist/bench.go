@@ -39,7 +39,7 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 			if newModel != "" {
 				return bench.CreateModel(cmd.Context(), newModel)
 			}
-			if o.Precision, err = vm.ParsePrecision(precision); err != nil {
+			if err = o.Precision.UnmarshalText([]byte(precision)); err != nil {
 				return fmt.Errorf("--precision: %w", err)
 			}
 			if o.Model, err = demo.Find(o.Model); err != nil {

@@ -17,7 +17,6 @@ import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
 )
@@ -128,13 +127,9 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 // translateFirst makes the virtual images with a model.
 func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
 	t := c.Translate
-	precision, err := vm.ParsePrecision(t.Precision)
-	if err != nil {
-		return nil, fmt.Errorf("translate.precision: %w", err)
-	}
 	p, err := infer.Open(c.Evaluate.Model,
 		model.Options{Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Prediction: t.Prediction},
-		infer.Options{Device: d, Precision: precision, LowMemory: t.LowMemory})
+		infer.Options{Device: d, Precision: t.precision(), LowMemory: t.LowMemory})
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
 )
@@ -53,6 +54,12 @@ func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
 		Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
 	}}
+}
+
+// precision returns the precision, whose name was checked.
+func (o *translateOptions) precision() (p vm.Precision) {
+	_ = p.UnmarshalText([]byte(o.Precision))
+	return p
 }
 
 // settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty

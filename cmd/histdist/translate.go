@@ -12,7 +12,6 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
 )
@@ -67,10 +66,6 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	if c.SaveLatents != "" && len(jobs.List) != 1 {
 		return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 	}
-	precision, err := vm.ParsePrecision(c.Precision)
-	if err != nil {
-		return fmt.Errorf("--precision: %w", err)
-	}
 	folder, err := demo.Find(c.Model)
 	if err != nil {
 		return err
@@ -81,7 +76,7 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	p, err := infer.Open(folder, model.Options{Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction},
-		infer.Options{Device: d, Precision: precision, LowMemory: c.LowMemory})
+		infer.Options{Device: d, Precision: c.precision(), LowMemory: c.LowMemory})
 	if err != nil {
 		return err
 	}

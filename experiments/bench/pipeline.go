@@ -91,7 +91,7 @@ func translate(ctx context.Context, o Options, m *model.Model) (r Result, err er
 // step times optimisation steps: forward and backward pass, clipping, AdamW.
 func step(ctx context.Context, o Options, m *model.Model, recompute bool) (r Result, err error) {
 	c := train.Default()
-	c.Precision, c.Recompute, c.LowMemory = o.Precision.String(), recompute, o.LowMemory
+	c.Precision, c.Recompute, c.LowMemory = o.Precision, recompute, o.LowMemory
 	noise, err := m.Scheduler.For(c.Prediction)
 	if err != nil {
 		return r, err

@@ -4,7 +4,7 @@
 //
 //	translate.go H&E pictures ──▶ virtual ones, where a model is given
 //	pairs.go     two or three folders ──▶ Pairs, by stem;  train.go: what a training had of them
-//	measure.go   pairs, in parallel ──▶ what a picture alone, and what a pair, can be measured for
+//	measure.go   pairs, in parallel ──▶ the measures of each;  image.go: those of an image alone
 //	network.go   pictures, in batches ──▶ features of a network
 //	   both keep what they computed in cache.go: a file, by the hash of the picture's file, the settings and the weights
 //	table.go     one row a pair, one column a measure: images.csv

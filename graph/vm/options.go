@@ -20,17 +20,21 @@ const (
 	Float64 // everything in float64, parameters too: for checks on device/ref
 )
 
-// String returns the name that ParsePrecision takes.
+// String returns the precision's name, which UnmarshalText takes.
 func (p Precision) String() string { return [...]string{"float32", "bfloat16", "float64"}[p] }
 
-// ParsePrecision returns the precision of a name.
-func ParsePrecision(name string) (Precision, error) {
-	for p := Float32; p <= Float64; p++ {
-		if p.String() == name {
-			return p, nil
+// MarshalText returns the name.
+func (p Precision) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText takes a name.
+func (p *Precision) UnmarshalText(name []byte) error {
+	for q := Float32; q <= Float64; q++ {
+		if q.String() == string(name) {
+			*p = q
+			return nil
 		}
 	}
-	return 0, fmt.Errorf("precision %q: want float32, bfloat16 or float64", name)
+	return fmt.Errorf("precision %q: want float32, bfloat16 or float64", name)
 }
 
 func (p Precision) dtype(k op.Kind) device.DType {

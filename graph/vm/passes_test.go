@@ -44,7 +44,7 @@ func TestPasses(t *testing.T) {
 					wanted = a.Vals
 				case "precision":
 					var err error
-					if o.Precision, err = ParsePrecision(a.Vals[0]); err != nil {
+					if err = o.Precision.UnmarshalText([]byte(a.Vals[0])); err != nil {
 						d.Fatalf(t, "%v", err)
 					}
 				case "recompute":

@@ -125,7 +125,7 @@ func (f Field) Kind() string {
 
 // Choices lists the texts that a field of texts takes, nil if any.
 func (f Field) Choices() []string {
-	if f.Value.Kind() != reflect.String || f.Want == "" {
+	if f.Kind() != "text" || f.Want == "" {
 		return nil
 	}
 	list := strings.Split(strings.ReplaceAll(f.Want, " or ", ", "), ", ")
@@ -145,7 +145,7 @@ func check(config reflect.Value) error {
 			return
 		}
 		format := "%v: want %s"
-		if f.Value.Kind() == reflect.String {
+		if f.Kind() == "text" {
 			format = "%q: want %s"
 		}
 		errs = append(errs, Wrong(f.Key, format, f.Value.Interface(), f.Want))
@@ -169,10 +169,12 @@ func check(config reflect.Value) error {
 }
 
 func (f Field) valid() bool {
+	if f.Kind() == "text" {
+		text := fmt.Sprint(f.Value.Interface())
+		return slices.Contains(f.Choices(), text) || text == "" && strings.Contains(f.Want, "empty")
+	}
 	var x float64
 	switch v := f.Value; v.Kind() {
-	case reflect.String:
-		return slices.Contains(f.Choices(), v.String()) || v.String() == "" && strings.Contains(f.Want, "empty")
 	case reflect.Float64:
 		x = v.Float()
 	case reflect.Uint32:

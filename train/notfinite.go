@@ -1,0 +1,51 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// notFiniteError is a step that went wrong, with what it learnt from.
+type notFiniteError struct {
+	step   int
+	title  string // of the last micro-step
+	micro  []drawn
+	reason error
+}
+
+// Error says where.
+func (e *notFiniteError) Error() string {
+	last := e.micro[len(e.micro)-1]
+	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %s): %v", e.step, last.at.Epoch, last.at.Index, e.title, e.reason)
+}
+
+// Unwrap returns the reason.
+func (e *notFiniteError) Unwrap() error { return e.reason }
+
+func (r *run) notFiniteError(micro []drawn, reason error) error {
+	return &notFiniteError{r.trainer.Step() + 1, r.trainer.objective.title(micro[len(micro)-1].task), micro, reason}
+}
+
+// notFinite leaves a step out, if that is still allowed, or says where the first value went wrong.
+func (r *run) notFinite(ctx context.Context, err error) error {
+	r.trainer.Discard()
+	if failed := r.rewind(); failed != nil {
+		return errors.Join(err, failed)
+	}
+	if r.result.Skipped < r.config.MaxSkipped {
+		r.result.Skipped++
+		r.setMark()
+		return r.Observe.Report(Skip{r.trainer.Step() + 1, err})
+	}
+	var bad *notFiniteError
+	if errors.As(err, &bad) {
+		for _, d := range bad.micro {
+			if traced := r.trainer.Trace(ctx, d.example, d.draws); traced != nil {
+				err = fmt.Errorf("%w\nfirst in %w", err, traced)
+				break
+			}
+		}
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/progress"
+)
+
+// Examples gives a run's micro-steps what they learn from.
+type Examples interface {
+	// Len is the number of micro-steps in an epoch.
+	Len() int
+	// Example returns that of a position. It depends on nothing but its arguments and the numbers that it draws from noise, so that a
+	// run can go on from any position.
+	Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
+}
+
+// RunOptions say what a run learns from and where it writes.
+type RunOptions struct {
+	Folder   string // of the checkpoints
+	Examples Examples
+	// Inputs say what the examples depend on, such as the crop's size and a hash of the pairs, by the names that errors show. A
+	// checkpoint holds them; a run that goes on with others is refused.
+	Inputs map[string]string
+	// Source says what the examples are made of; nil if nothing is known. Its changes are refused as those of Inputs are.
+	Source Source
+	Resume Resume
+	// Observe receives the events of events.go. Its error ends the run.
+	Observe progress.Observer
+	// Validate, which may be nil, scores the network every Config.ValidateEvery steps; see FixedNoise.
+	Validate func(ctx context.Context, t *Trainer, step int) ([]Scalar, error)
+	// ValidateFirst also validates a new run before its first step, if Config.ValidateEvery isn't 0.
+	ValidateFirst bool
+	Version       string // of the program, for checkpoints
+}
+
+// Source describes what examples are made of, such as image files.
+type Source interface {
+	// Record is what checkpoints keep to compare.
+	Record() []byte
+	// Changes says in what the source is another than that of a checkpoint's record, a line each.
+	Changes(record []byte) ([]string, error)
+}
+
+// ErrStopped is the error of a run that was told to stop, and has saved all that it did.
+var ErrStopped = errors.New("stopped")
+
+// Result says how far a run came.
+type Result struct {
+	Resumed    int    // the step that it went on behind
+	Step       int    // the last
+	Skipped    int    // steps left out because they weren't finite
+	Checkpoint string // the last that was written, "" if none was
+}
+
+// Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the update that is
+// under way or gives up the gradients since the last, saves what is there, and returns an error that wraps ctx's.
+func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
+	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
+		return Result{}, fmt.Errorf("training: %w", err)
+	}
+	locked, err := lock(o.Folder)
+	if err != nil {
+		return Result{}, fmt.Errorf("training: %w", err)
+	}
+	defer func() { err = errors.Join(err, locked.Close()) }()
+	if locked.Note != "" {
+		if err := o.Observe.Report(progress.Note(locked.Note)); err != nil {
+			return Result{}, fmt.Errorf("training: %w", err)
+		}
+	}
+	r, err := begin(t, o)
+	if err == nil {
+		err = r.folder.clean()
+	}
+	if err != nil {
+		return r.result, fmt.Errorf("training: %w", err)
+	}
+	err = r.train(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = r.interrupted(err, ctx.Err())
+	}
+	if err != nil && !errors.Is(err, ErrStopped) {
+		err = r.withCheckpoint(err)
+	}
+	if err != nil {
+		err = fmt.Errorf("training: %w", err)
+	}
+	return r.result, err
+}
+
+// Check begins a run as Run does and ends it before its first step: its error is what Run would say. No file or folder is left of it.
+func Check(t *Trainer, o RunOptions) (err error) {
+	made := missing(o.Folder)
+	defer func() {
+		for _, dir := range made {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	locked, err := lock(o.Folder)
+	if err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	defer func() { err = errors.Join(err, locked.Close()) }()
+	if _, err := begin(t, o); err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	return nil
+}
+
+// missing lists a folder and those around it that have to be made for it, the innermost first.
+func missing(folder string) []string {
+	var list []string
+	for {
+		if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+			return list
+		}
+		list = append(list, folder)
+		folder = filepath.Dir(folder)
+	}
+}
+
+// interrupted saves what a run has that was told to stop, and ended with err.
+func (r *run) interrupted(err, cause error) error {
+	r.trainer.Discard()
+	if errors.Is(err, cause) {
+		err = nil // no other reason
+	}
+	if r.saved != r.trainer.Step() {
+		err = errors.Join(err, r.save())
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("interrupted after step %d: %w", r.trainer.Step(), cause), err)
+	}
+	return fmt.Errorf("%w after step %d: %w", ErrStopped, r.trainer.Step(), cause)
+}
+
+// withCheckpoint adds to an error what the run can go on from.
+func (r *run) withCheckpoint(err error) error {
+	steps, failed := r.folder.candidates()
+	switch {
+	case failed != nil:
+		return err
+	case len(steps) == 0:
+		return fmt.Errorf("%w\nno checkpoint was written", err)
+	}
+	return fmt.Errorf("%w\nthe last good checkpoint is %s", err, r.folder.path(steps[0]))
+}

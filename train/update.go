@@ -1,0 +1,125 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/histdist/histdist/graph"
+	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
+)
+
+// update is the program of an optimisation step.
+type update struct {
+	*vm.Program
+	hyper, scale *gorgonia.Node
+	weight       *gorgonia.Node // 1 − decay of the moving average; nil without one
+}
+
+func (t *Trainer) compileUpdate() error {
+	s := op.NewScope("update")
+	adamw := graph.NewAdamW(s)
+	adamw.Scale = s.Input("scale", 1)
+	u := &update{hyper: adamw.Hyper, scale: adamw.Scale}
+	leaves := map[Slot]gorgonia.Nodes{}
+	slots := []Slot{Parameters, Gradients}
+	if t.config.EMA {
+		u.weight = s.Input("weight", 1)
+		slots = append(slots, Averages)
+	}
+	for _, slot := range slots {
+		for _, a := range t.state.arrays {
+			leaves[slot] = append(leaves[slot], s.Sub(string(slot)).Input(a.name, a.shape...))
+		}
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if err := t.state.bind(leaves[slot], slot); err != nil {
+			return err
+		}
+	}
+	sums := leaves[Gradients]
+	var outputs gorgonia.Nodes
+	for i, p := range leaves[Parameters] {
+		p = adamw.Update(p, sums[i])
+		outputs = append(outputs, p)
+		if t.config.EMA {
+			outputs = append(outputs, op.MovingAverage{}.Apply(s, leaves[Averages][i], p, u.weight))
+		}
+	}
+	norm := op.GlobalNorm{}.Apply(s, sums...)
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if err := errors.Join(t.state.bind(adamw.ExpAvg, ExpAvg), t.state.bind(adamw.ExpAvgSq, ExpAvgSq)); err != nil {
+		return err
+	}
+	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit(), Profile: t.options.Profile}
+	var err error
+	if t.norm, err = vm.Compile(gorgonia.Nodes{norm}, o); err != nil {
+		return err
+	}
+	u.Program, err = vm.Compile(outputs, o)
+	t.update = u
+	return err
+}
+
+// Updated says what an optimisation step did.
+type Updated struct {
+	Step         int     // counted from 1
+	GradientNorm float64 // before clipping
+	LearningRate float64 // of this step
+	EMADecay     float64 // 0 without a moving average
+}
+
+// ErrNotFinite is the error of a step whose loss or gradients are no numbers. Parameters are as before.
+var ErrNotFinite = vm.ErrNotFinite
+
+// Update changes the parameters by the gradients since the last Update: one optimisation step. It is not interrupted halfway.
+func (t *Trainer) Update(ctx context.Context) (Updated, error) {
+	u := Updated{Step: t.updates + 1, LearningRate: t.config.LearningRate.At(t.updates, t.config.MaxSteps)}
+	if t.micros() == 0 {
+		return u, errors.New("training: an update without gradients")
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := t.gather()
+	t.Discard()
+	if err != nil {
+		return u, fmt.Errorf("training: %w", err)
+	}
+	out, err := t.norm.Run(ctx, nil)
+	if err != nil {
+		return u, fmt.Errorf("training: %w", err)
+	}
+	u.GradientNorm = float64(out[0].Float32s()[0])
+	if !isFinite(u.GradientNorm) {
+		return u, fmt.Errorf("training: step %d: the gradients' norm is %g: %w", u.Step, u.GradientNorm, ErrNotFinite)
+	}
+	if t.config.EMA {
+		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
+	}
+	if err := t.parallel(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil {
+		t.damaged = true
+		return u, fmt.Errorf("training: %w", err)
+	}
+	t.updates++
+	return u, nil
+}
+
+// apply changes the parameters of one device.
+func (t *Trainer) apply(ctx context.Context, u Updated) error {
+	scale := float32(1)
+	if t.config.MaxGradNorm > 0 {
+		scale = op.ClipScale{Max: t.config.MaxGradNorm}.Factor(float32(u.GradientNorm))
+	}
+	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
+	feeds := vm.Feeds{t.update.hyper: hyper}.Set(t.update.scale, []float32{scale})
+	if t.config.EMA {
+		feeds.Set(t.update.weight, []float32{float32(1 - u.EMADecay)})
+	}
+	_, err := t.update.Run(ctx, feeds)
+	return err
+}
