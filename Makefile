@@ -79,7 +79,7 @@ lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
 fmt: $(GOFUMPT) ## format the Go files
 	$(GOFUMPT) -l -w .
 
-bench: build ## time the networks at full size (BENCH: flags; HISTDIST_TORCH_PYTHON: a Python with diffusers to compare with)
+bench: build ## time the networks at full size (BENCH: flags; HISTDIST_TORCH_PYTHON: see docs/benchmarks.md)
 	bin/histdist bench $(BENCH)
 
 bench-models: bench

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Times a translation with the model in the binary next to other processes: scripts/bench_busy.sh HISTDIST…, several binaries in turn.
-#
-# RUNS (5) runs of each, of which the median counts; THREADS ("2 1"); COMPETE ("0 1 2") processes that only compute; STEPS (100) each way.
-# A row says: seconds (seconds of processor time) × the time of the first row with so many threads.
+# Times a translation with the model in the binary next to other processes, several binaries in turn:
+#   scripts/bench_busy.sh HISTDIST…
+# Medians of RUNS (5); THREADS ("2 1"); COMPETE ("0 1 2") processes that only compute; STEPS (100) each way.
+# A row has seconds (seconds of processor time) × the first row's time with as many threads.
 set -eu
 if [ $# = 0 ]; then
 	sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
@@ -33,8 +33,8 @@ for threads in $THREADS; do
 			n=0
 			for binary in "$@"; do
 				TIMEFORMAT='%R %U %S'
-				{ time timeout 600 "$binary" translate --model "$work/demo/model" --input "$work/demo/he.png" --output "$work/out.png" --overwrite \
-					--threads "$threads" --steps-inversion "$STEPS" --steps-translation "$STEPS" >/dev/null 2>"$work/log"; } \
+				{ time timeout 600 "$binary" translate --model "$work/demo/model" --input "$work/demo/he.png" \
+					--output "$work/out.png" --overwrite --threads "$threads" --steps-inversion "$STEPS" --steps-translation "$STEPS" >/dev/null 2>"$work/log"; } \
 					2>>"$work/times-$threads-$compete-$n" || { cat "$work/log" >&2; exit 1; }
 				n=$((n + 1))
 			done

@@ -122,8 +122,8 @@ bench() { # NAME FLAGS…
 torch() { # NAME ARGUMENTS…
 	local name=$1
 	shift
-	show=1 check "$name" . "${PYTHON:-python3}" "$root/scripts/bench_torch.py" --device "$device" --precision bfloat16 --runs 20 \
-		--compile default --limit $((limit - 10)) "$@"
+	show=1 check "$name" . "${PYTHON:-python3}" "$root/scripts/bench_torch.py" --device "$device" --precision bfloat16 \
+		--runs 20 --compile default --limit $((limit - 10)) "$@"
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem --format=csv,noheader 2>/dev/null || echo "nvidia-smi is missing"

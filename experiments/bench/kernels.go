@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,10 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/nn"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/vm"
 )
 
 // layersJSON lists the layers of each network, with what Dims are, by gen_layers.py.
@@ -104,4 +107,18 @@ func (l layer) program(pass string) (program, error) {
 	grads, err := gorgonia.Backpropagate(p.outputs, gorgonia.Nodes{seed}, append(in, s.Params()...))
 	p.outputs, p.vary = append(p.outputs, grads...), true
 	return p, err
+}
+
+// Peak is the rate of a product of large matrices on the device, in GFLOP/s.
+func Peak(ctx context.Context, d device.Device, precision vm.Precision) (float64, error) {
+	side := 2048
+	if !d.HostMemory() {
+		side = 8192
+	}
+	p, err := layer{Kind: "linear", Count: 1, Dims: []int{side, side, side, 0}}.program("")
+	if err != nil {
+		return 0, err
+	}
+	r, err := p.time(ctx, Options{Device: d, Precision: precision, Runs: 4})
+	return r.GFLOPS, err
 }

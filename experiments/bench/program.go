@@ -35,9 +35,6 @@ const layerBudget = 600 * time.Millisecond
 
 // time gives the parameters weights, compiles and runs.
 func (p program) time(ctx context.Context, o Options) (r Result, err error) {
-	if err := p.Err(); err != nil {
-		return r, err
-	}
 	release, err := p.bind(o.Device)
 	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
@@ -162,22 +159,4 @@ func inputs(p *vm.Program) vm.Feeds {
 		}
 	}
 	return feeds
-}
-
-// Peak is the rate of products of large matrices on the device, in GFLOP/s. The matrices are parameters and the
-// products follow each other, so that copies to and from a device with memory of its own don't count.
-func Peak(ctx context.Context, d device.Device, precision vm.Precision) (float64, error) {
-	side, products := 2048, 2
-	if !d.HostMemory() {
-		side, products = 8192, 16
-	}
-	s := op.NewScope("peak")
-	x, w := s.Param("x", side, side), s.Param("weight", side, side)
-	out := x
-	for range products {
-		out = op.Linear{}.Apply(s, out, w, nil, nil)
-	}
-	p := program{Scope: s, outputs: gorgonia.Nodes{op.MSE{}.Apply(s, out, x, nil)}}
-	r, err := p.time(ctx, Options{Device: d, Precision: precision, Runs: 4})
-	return r.GFLOPS, err
 }

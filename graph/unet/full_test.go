@@ -16,8 +16,8 @@ import (
 	"github.com/histdist/histdist/internal/networktest"
 )
 
-// TestFullSizeUNet runs the U-Net at its full width, on 16×16 latents, on every device: all of them, with rearranged weights
-// and without, compute what ref does.
+// TestFullSizeUNet runs the U-Net at its full width, on 16×16 latents, on every device: all of them, with rearranged
+// weights and without, compute what ref does.
 func TestFullSizeUNet(t *testing.T) {
 	if os.Getenv("HISTDIST_FULL") == "" {
 		t.Skip("takes 8 GB of memory and a minute: run make test-full")
@@ -66,7 +66,7 @@ func TestFullSizeUNet(t *testing.T) {
 			relative := networktest.Relative(t, got, want)
 			t.Logf("%s, low memory %v: relative difference from ref %.2g", names[i], low, relative)
 			if !(relative <= tolerance) {
-				t.Errorf("%s, low memory %v: relative difference from ref %.2g, want at most %.2g", names[i], low, relative, tolerance)
+				t.Errorf("%s, low memory %v: want a difference of at most %.2g", names[i], low, tolerance)
 			}
 		}
 	}

@@ -45,8 +45,8 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
-// planner is a device without kernels: programs for it can be compiled and measured, not run. Its memory is never touched,
-// so it takes none.
+// planner is a device without kernels: programs for it can be compiled and measured, not run. Its memory is never
+// touched, so it takes none.
 type planner struct {
 	hostmem.Allocator
 	workspace func(device.Request) int64
