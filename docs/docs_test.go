@@ -113,6 +113,45 @@ func TestPathsExist(t *testing.T) {
 	}
 }
 
+var quoted = regexp.MustCompile("`([^`]+)`")
+
+// The messages in the first columns of troubleshooting.md's tables are in the code; … stands for values.
+func TestMessagesAreInTheCode(t *testing.T) {
+	var source strings.Builder
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() != ".." && strings.HasPrefix(entry.Name(), ".") || entry.Name() == "bin" {
+			return filepath.SkipDir
+		}
+		ext := filepath.Ext(path)
+		if ext != ".sh" && ext != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		source.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := source.String()
+	for line := range strings.Lines(documents(t)["docs/troubleshooting.md"]) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		for _, m := range quoted.FindAllStringSubmatch(cells[1], -1) {
+			for part := range strings.SplitSeq(m[1], "…") {
+				if part = strings.TrimSpace(part); !strings.Contains(code, part) {
+					t.Errorf("troubleshooting.md: no message has %q, of %q", part, m[1])
+				}
+			}
+		}
+	}
+}
+
 // Prose ends at 120 columns; tables, code and links may be longer.
 func TestProseEndsAt120Columns(t *testing.T) {
 	for name, text := range documents(t) {
