@@ -170,7 +170,7 @@ func TestPatientColumnWins(t *testing.T) {
 
 // Where there is no pair, the error says what was looked for and what is there; Check and Open agree.
 func TestNoPairs(t *testing.T) {
-	const looked = "; looked for .png, .jpg, .jpeg, .tif, .tiff, .bmp\n\t"
+	const looked = "; looked for .png, .jpg, .jpeg, .tif, .tiff, .btf, .tf2, .tf8, .bmp\n\t"
 	for _, test := range []struct {
 		name  string
 		files []string

@@ -40,8 +40,8 @@ func FormatByName(path string) (Format, error) {
 
 // Encode returns the bytes of a file. PNG and TIFF lose nothing. JPEG files are those of libjpeg-turbo but for their Exif data.
 func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
-	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
-		return nil, fmt.Errorf("a picture of %d×%d with %d values can't be written", img.Width, img.Height, len(img.Pix))
+	if err := img.Check(); err != nil {
+		return nil, err
 	}
 	switch format {
 	case PNG:

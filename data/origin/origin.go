@@ -180,15 +180,10 @@ func text(value json.RawMessage) string {
 
 // union are the keys of two maps, sorted.
 func union[V any](a, b map[string]V) []string {
-	return slices.Compact(slices.Sorted(func(yield func(string) bool) {
-		for _, m := range []map[string]V{a, b} {
-			for key := range m {
-				if !yield(key) {
-					return
-				}
-			}
-		}
-	}))
+	both := map[string]V{}
+	maps.Copy(both, a)
+	maps.Copy(both, b)
+	return slices.Sorted(maps.Keys(both))
 }
 
 // Hash is the SHA-256 of a file's content, in hexadecimal digits.

@@ -19,16 +19,17 @@ const (
 
 // Config says what to make. Default gives a valid one.
 type Config struct {
-	Pairs           int     // pairs for training, 0..100000
-	ValPairs        int     // pairs for validation, of other patients, 0..100000
-	PatientPairs    int     // pairs of one patient, 1..1000
-	Size            int     // side of an image in pixels, 64..2048
-	MPP             float64 // µm per pixel, 0.2..4
-	Marker          Marker  // er, pr, ki67 or her2
-	Seed            uint64  // each seed is another set of patients
-	Misregistration float64 // greatest displacement of the IHC against the H&E in pixels, 0..size/8, at most 30 µm
-	Quality         int     // of the JPEG files, 1..100
-	Workers         int     // pairs made at the same time, 0: one for each processor; no effect on what is made
+	Pairs        int     `json:"pairs"`         // for training, 0..100000
+	ValPairs     int     `json:"val_pairs"`     // for validation, of other patients, 0..100000
+	PatientPairs int     `json:"patient_pairs"` // pairs of one patient, 1..1000
+	Size         int     `json:"size"`          // side of an image in pixels, 64..2048
+	MPP          float64 `json:"mpp"`           // µm per pixel, 0.2..4
+	Marker       Marker  `json:"marker"`        // er, pr, ki67 or her2
+	Seed         uint64  `json:"seed"`          // each seed is another set of patients
+	// Misregistration is the greatest displacement of the IHC against the H&E in pixels, 0..size/8, at most 30 µm.
+	Misregistration float64 `json:"misregistration"`
+	Quality         int     `json:"quality"` // of the JPEG files, 1..100
+	Workers         int     `json:"-"`       // pairs made at the same time, 0: one for each processor; no effect on the pairs
 }
 
 // Default is a small set of ER pairs at MIST's magnification.

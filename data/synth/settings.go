@@ -15,29 +15,17 @@ import (
 // generation counts the versions of the model of tissue: a folder is not filled up with pictures of another kind.
 const generation = 1
 
-// settings is dataset.json: all that decides what the files of a data set are.
+// settings is dataset.json: everything that the files of a data set depend on.
 type settings struct {
-	Description     string  `json:"description"`
-	Generation      int     `json:"generation"`
-	Pairs           int     `json:"pairs"`
-	ValPairs        int     `json:"val_pairs"`
-	PatientPairs    int     `json:"patient_pairs"`
-	Size            int     `json:"size"`
-	MPP             float64 `json:"mpp"`
-	Marker          Marker  `json:"marker"`
-	Seed            uint64  `json:"seed"`
-	Misregistration float64 `json:"misregistration"`
-	Quality         int     `json:"quality"`
+	Description string `json:"description"`
+	Generation  int    `json:"generation"`
+	Config
 }
 
 // claim makes a folder that of the configuration, or says why it can't be.
 func claim(dir string, c Config) error {
 	path := filepath.Join(dir, "dataset.json")
-	want := settings{
-		Description: "synthetic pairs of H&E and IHC in MIST's layout", Generation: generation,
-		Pairs: c.Pairs, ValPairs: c.ValPairs, PatientPairs: c.PatientPairs, Size: c.Size, MPP: c.MPP, Marker: c.Marker,
-		Seed: c.Seed, Misregistration: c.Misregistration, Quality: c.Quality,
-	}
+	want := settings{"synthetic pairs of H&E and IHC in MIST's layout", generation, c}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, folder := range []string{"TrainValAB", "truth"} {

@@ -8,7 +8,7 @@ func (p *Page) readPalette() error {
 		return unsupported("a palette for indices of %d bits", p.Bits)
 	}
 	n := 1 << p.Bits
-	values, err := p.Numbers(TagColorMap, 3*n)
+	values, err := p.Numbers(tagColorMap, 3*n)
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ var compressionNames = map[uint64]string{
 
 // readCompression reads how the samples are compressed, and refuses what the decoders lack.
 func (p *Page) readCompression() error {
-	code := p.number(TagCompression, 1)
-	predictor := p.number(TagPredictor, 1)
+	code := p.number(tagCompression, 1)
+	predictor := p.number(tagPredictor, 1)
 	if name, ok := compressionNames[code]; ok {
 		return unsupported("%s compression", name)
 	}
@@ -59,9 +59,9 @@ func (p *Page) readCompression() error {
 		switch {
 		case p.Bits != 1 || p.Samples != 1:
 			return unsupported("CCITT compression of more than black and white")
-		case p.Compression == Group3 && p.number(TagT4Options, 0)&1 != 0:
+		case p.Compression == Group3 && p.number(tagT4Options, 0)&1 != 0:
 			return unsupported("two-dimensional CCITT Group 3 compression")
-		case p.Compression == Group3 && p.number(TagT4Options, 0)&4 != 0:
+		case p.Compression == Group3 && p.number(tagT4Options, 0)&4 != 0:
 			return unsupported("CCITT Group 3 compression whose lines end at whole bytes")
 		case p.TileWidth > maxFaxWidth:
 			return unsupported("CCITT rows of %d pixels", p.TileWidth)

@@ -303,7 +303,7 @@ func (d *Directory) Text(id Tag) (string, error) {
 
 // Orientation returns how the image is to be turned, 1 to 8 as in Exif; 1, upright, where it is absent or none of them.
 func (d *Directory) Orientation() int {
-	if v, ok := d.Number(TagOrientation); ok && v >= 1 && v <= 8 {
+	if v, ok := d.Number(tagOrientation); ok && v >= 1 && v <= 8 {
 		return int(v)
 	}
 	return 1

@@ -81,7 +81,7 @@ func (l *lister) page(offset int64, withSubs bool) (*Page, error) {
 	if !withSubs {
 		return p, nil
 	}
-	offsets, err := d.Numbers(TagSubIFDs, maxPages)
+	offsets, err := d.Numbers(tagSubIFDs, maxPages)
 	for i := 0; i < len(offsets) && err == nil; i++ {
 		var sub *Page
 		if sub, err = l.page(int64(min(offsets[i], math.MaxInt64)), false); err == nil {

@@ -41,7 +41,7 @@ func (p *Page) loadJPEG() (*jpegState, error) {
 	if p.Photometric == YCbCr && !p.Planar {
 		s.conversion = jpeg.FromYCbCr
 	}
-	tables, err := p.Bytes(TagJPEGTables)
+	tables, err := p.Bytes(tagJPEGTables)
 	if err != nil || len(tables) <= 4 { // nothing between the first and the last marker
 		return s, err
 	}

@@ -53,12 +53,12 @@ func (p *Page) loadLayout() (*layout, error) {
 	s := &layout{plane: columns * rows}
 	want := s.plane * planes
 
-	offsetTag, countTag := TagStripOffsets, TagStripByteCounts
+	offsetTag, countTag := tagStripOffsets, tagStripByteCounts
 	name := "strip"
 	if p.Tiled {
 		name = "tile"
-		if p.Has(TagTileOffsets) || !p.Has(TagStripOffsets) {
-			offsetTag, countTag = TagTileOffsets, TagTileByteCounts
+		if p.Has(tagTileOffsets) || !p.Has(tagStripOffsets) {
+			offsetTag, countTag = tagTileOffsets, tagTileByteCounts
 		}
 	}
 	offsets, err := p.Numbers(offsetTag, want)

@@ -87,9 +87,9 @@ func newPage(d *Directory) *Page {
 	p.layout = sync.OnceValues(p.loadLayout)
 	p.jpegState = sync.OnceValues(p.loadJPEG)
 	p.checked = sync.OnceValue(p.check)
-	if subfile, ok := d.Number(TagNewSubfileType); ok {
+	if subfile, ok := d.Number(tagNewSubfileType); ok {
 		p.Reduced, p.Mask = subfile&1 != 0, subfile&4 != 0
-	} else if old, ok := d.Number(TagSubfileType); ok {
+	} else if old, ok := d.Number(tagSubfileType); ok {
 		p.Reduced = old == 2
 	}
 	for _, read := range []func() error{p.readSize, p.readSamples, p.readColour, p.readExtras, p.readCompression} {
@@ -159,11 +159,11 @@ func (p *Page) check() error {
 
 // Resolution returns the pixels per centimetre; false where the file has none.
 func (p *Page) Resolution() (x, y float64, ok bool) {
-	xs, ys := p.Reals(TagXResolution, 1), p.Reals(TagYResolution, 1)
+	xs, ys := p.Reals(tagXResolution, 1), p.Reals(tagYResolution, 1)
 	if len(xs) == 0 || len(ys) == 0 || !(xs[0] > 0) || !(ys[0] > 0) {
 		return 0, 0, false
 	}
-	switch p.number(TagResolutionUnit, 2) {
+	switch p.number(tagResolutionUnit, 2) {
 	case 2: // inches
 		return xs[0] / 2.54, ys[0] / 2.54, true
 	case 3:
@@ -176,8 +176,8 @@ func (p *Page) Resolution() (x, y float64, ok bool) {
 func (p *Page) ICC() ([]byte, error) { return p.Bytes(TagICCProfile) }
 
 func (p *Page) readSize() error {
-	width, hasWidth := p.Number(TagImageWidth)
-	height, hasHeight := p.Number(TagImageLength)
+	width, hasWidth := p.Number(tagImageWidth)
+	height, hasHeight := p.Number(tagImageLength)
 	switch {
 	case !hasWidth || !hasHeight:
 		return errors.New("tiff: the file does not say how wide and high the image is")
@@ -186,8 +186,8 @@ func (p *Page) readSize() error {
 	}
 	p.Width, p.Height = int(width), int(height)
 	p.TileWidth, p.TileHeight = p.Width, p.Height
-	tileWidth, hasWidth := p.Number(TagTileWidth)
-	tileHeight, hasHeight := p.Number(TagTileLength)
+	tileWidth, hasWidth := p.Number(tagTileWidth)
+	tileHeight, hasHeight := p.Number(tagTileLength)
 	if p.Tiled = hasWidth && hasHeight; p.Tiled {
 		if tileWidth < 1 || tileHeight < 1 || tileWidth > math.MaxInt32 || tileHeight > math.MaxInt32 {
 			return fmt.Errorf("tiff: tiles of %d×%d pixels are impossible", tileWidth, tileHeight)
@@ -195,21 +195,21 @@ func (p *Page) readSize() error {
 		p.TileWidth, p.TileHeight = int(tileWidth), int(tileHeight)
 		return nil
 	}
-	if rows, ok := p.Number(TagRowsPerStrip); ok && rows >= 1 && rows < height {
+	if rows, ok := p.Number(tagRowsPerStrip); ok && rows >= 1 && rows < height {
 		p.TileHeight = int(rows)
 	}
 	return nil
 }
 
 func (p *Page) readSamples() error {
-	bits, err := p.Numbers(TagBitsPerSample, maxSamples+1)
+	bits, err := p.Numbers(tagBitsPerSample, maxSamples+1)
 	if err != nil {
 		return err
 	}
 	if len(bits) == 0 {
 		bits = []uint64{1}
 	}
-	samples, ok := p.Number(TagSamplesPerPixel)
+	samples, ok := p.Number(tagSamplesPerPixel)
 	switch {
 	case !ok: // 1, says the standard; but some writers tell only how many depths there are
 		samples = uint64(len(bits))
@@ -221,7 +221,7 @@ func (p *Page) readSamples() error {
 			return unsupported("samples of different depths (%d and %d bits)", bits[0], b)
 		}
 	}
-	formats, err := p.Numbers(TagSampleFormat, maxSamples)
+	formats, err := p.Numbers(tagSampleFormat, maxSamples)
 	if err != nil {
 		return err
 	}
@@ -240,14 +240,14 @@ func (p *Page) readSamples() error {
 		return unsupported("%d bits a sample (1 to 16 are)", bits[0])
 	}
 	p.Bits, p.Samples = int(bits[0]), int(samples)
-	switch planar := p.number(TagPlanarConfig, 1); planar {
+	switch planar := p.number(tagPlanarConfig, 1); planar {
 	case 1:
 	case 2:
 		p.Planar = p.Samples > 1
 	default:
 		return fmt.Errorf("tiff: planar configuration %d; it is 1 or 2", planar)
 	}
-	p.reversed = p.number(TagFillOrder, 1) == 2
+	p.reversed = p.number(tagFillOrder, 1) == 2
 	return nil
 }
 
@@ -260,9 +260,9 @@ var photometricNames = map[uint64]string{
 
 // readColour reads what the samples mean.
 func (p *Page) readColour() error {
-	photometric, ok := p.Number(TagPhotometric)
+	photometric, ok := p.Number(tagPhotometric)
 	if !ok { // as libtiff: from what there is
-		switch compression := p.number(TagCompression, 1); {
+		switch compression := p.number(tagCompression, 1); {
 		case compression >= 2 && compression <= 4:
 			photometric = uint64(WhiteIsZero)
 		case p.Samples >= 3:
@@ -280,7 +280,7 @@ func (p *Page) readColour() error {
 	case Palette:
 		return p.readPalette()
 	case Separated:
-		if set := p.number(TagInkSet, 1); set != 1 {
+		if set := p.number(tagInkSet, 1); set != 1 {
 			return unsupported("inks other than cyan, magenta, yellow and black")
 		}
 	case YCbCr:
@@ -298,7 +298,7 @@ func (p *Page) readExtras() error {
 	if p.Samples < colours {
 		return fmt.Errorf("tiff: %d samples a pixel; the colours need %d", p.Samples, colours)
 	}
-	kinds, err := p.Numbers(TagExtraSamples, maxSamples)
+	kinds, err := p.Numbers(tagExtraSamples, maxSamples)
 	if err != nil {
 		return err
 	}

@@ -46,16 +46,16 @@ func EncodeRGB(pix []uint8, width, height int, fields, exif []Field) ([]byte, er
 			offsets[i] = uint32(stripsAt) + start
 		}
 		all := []Field{
-			Long(TagImageWidth, uint32(width)),
-			Long(TagImageLength, uint32(height)),
-			Short(TagBitsPerSample, 8, 8, 8),
-			Short(TagCompression, uint16(AdobeDeflate)),
-			Short(TagPhotometric, uint16(RGB)),
-			Long(TagStripOffsets, offsets...),
-			Short(TagSamplesPerPixel, 3),
-			Long(TagRowsPerStrip, writtenRows),
-			Long(TagStripByteCounts, lengths...),
-			Short(TagPredictor, 2), // differences
+			Long(tagImageWidth, uint32(width)),
+			Long(tagImageLength, uint32(height)),
+			Short(tagBitsPerSample, 8, 8, 8),
+			Short(tagCompression, uint16(AdobeDeflate)),
+			Short(tagPhotometric, uint16(RGB)),
+			Long(tagStripOffsets, offsets...),
+			Short(tagSamplesPerPixel, 3),
+			Long(tagRowsPerStrip, writtenRows),
+			Long(tagStripByteCounts, lengths...),
+			Short(tagPredictor, 2), // differences
 		}
 		return AppendExif(nil, append(all, fields...), exif)
 	}

@@ -10,7 +10,7 @@ type ycbcrTables struct {
 // readYCbCr reads subsampling, coefficients and ranges (TIFF 6.0, section 21).
 func (p *Page) readYCbCr() error {
 	p.sub = [2]int{2, 2}
-	if sub, err := p.Numbers(TagYCbCrSubsampling, 2); err == nil && len(sub) == 2 {
+	if sub, err := p.Numbers(tagYCbCrSubsampling, 2); err == nil && len(sub) == 2 {
 		for i, v := range sub {
 			if v != 1 && v != 2 && v != 4 {
 				return fmt.Errorf("tiff: YCbCr subsampling %d×%d; 1, 2 and 4 are possible", sub[0], sub[1])
@@ -19,11 +19,11 @@ func (p *Page) readYCbCr() error {
 		}
 	}
 	luma := [3]float32{0.299, 0.587, 0.114}
-	if v := p.Reals(TagYCbCrCoefficients, 3); len(v) == 3 && v[1] != 0 {
+	if v := p.Reals(tagYCbCrCoefficients, 3); len(v) == 3 && v[1] != 0 {
 		luma = [3]float32{float32(v[0]), float32(v[1]), float32(v[2])}
 	}
 	reference := [6]float32{0, 255, 128, 255, 128, 255}
-	if v := p.Reals(TagReferenceBlack, 6); len(v) == 6 {
+	if v := p.Reals(tagReferenceBlack, 6); len(v) == 6 {
 		for i := range v {
 			reference[i] = float32(v[i])
 		}

@@ -8,8 +8,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Extensions are those of image files.
-func Extensions() []string { return []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"} }
+// Extensions are those of image files; .btf, .tf2 and .tf8 are BigTIFF.
+func Extensions() []string {
+	return []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".bmp"}
+}
 
 // IsImage reports whether a file has the name of an image: its extension, in capitals or not.
 func IsImage(name string) bool {

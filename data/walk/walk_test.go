@@ -60,6 +60,7 @@ func TestImages(t *testing.T) {
 		"folder and sub-folders": {tree: []string{"b.png", "a.jpg", "sub/deep/c.tiff", "notes.txt"}, want: []string{"a.jpg", "b.png", "sub/deep/c.tiff"}},
 		"only the folder itself": {tree: []string{"a.jpg", "sub/c.tiff"}, o: walk.Options{Flat: true}, want: []string{"a.jpg"}},
 		"extensions in capitals": {tree: []string{"a.PNG", "b.Jpg", "c.TIF"}, want: []string{"a.PNG", "b.Jpg", "c.TIF"}},
+		"BigTIFF":                {tree: []string{"a.btf", "b.tf2", "c.TF8", "d.tf9"}, want: []string{"a.btf", "b.tf2", "c.TF8"}},
 		"the folder is a link":   {tree: []string{"real/a.png", "link -> real"}, root: "link", want: []string{"a.png"}},
 		"a link to a folder below": {
 			tree: []string{"in/a.png", "other/b.png", "other/sub/c.png", "in/link -> ../other"}, root: "in",

@@ -1,14 +1,17 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// ssimWindow is the side of the square window in pixels.
-const ssimWindow = 7
+const (
+	ssimWindow = 7 // side of the square window in pixels
+	channels   = 3
+)
 
 // SSIM is the mean structural similarity of two pictures of one size, in [-1, 1], 1 for equal ones. It is what scikit-image's
 // structural_similarity(a, b, channel_axis=2) gives for 8-bit pictures, the call of the official evaluation: Wang et al.,
@@ -19,32 +22,31 @@ const ssimWindow = 7
 // All sums over windows are exact integers; up to two goroutines share the rows, and the result doesn't depend on how many.
 // Pictures of different sizes or below 7×7 pixels are errors.
 func SSIM(a, b *imagefile.Image) (float64, error) {
-	if err := checkWindow("SSIM", a, b); err != nil {
+	if err := checkSizes("SSIM", a, b); err != nil {
 		return 0, err
 	}
-	return ssim(a.Pix, b.Pix, a.Width, a.Height, 3), nil
-}
-
-// ssim works on interleaved channels [height,width,channels].
-func ssim(a, b []uint8, width, height, channels int) float64 {
-	rows := height - ssimWindow + 1
+	if a.Width < ssimWindow || a.Height < ssimWindow {
+		return 0, fmt.Errorf("metrics: SSIM needs images of at least %d×%d pixels; these have %d×%d",
+			ssimWindow, ssimWindow, a.Width, a.Height)
+	}
+	rows := a.Height - ssimWindow + 1
 	sums := make([]float64, rows)
 	step := rows
 	if rows >= 64 { // below that a goroutine costs more than it saves
 		step = (rows + 1) / 2
 	}
-	parallel.Ranges(rows, step, func(from, to int) { ssimRows(sums, a, b, width, channels, from, to) })
+	parallel.Ranges(rows, step, func(from, to int) { ssimRows(sums, a.Pix, b.Pix, a.Width, from, to) })
 	total := 0.0
 	for _, s := range sums {
 		total += s
 	}
-	return total / float64(rows*(width-ssimWindow+1)*channels)
+	return total / float64(rows*(a.Width-ssimWindow+1)*channels), nil
 }
 
 // ssimRows writes to sums[from:to] the sum of the similarities of all windows whose upper row that is. Sums over columns of
 // seven pixels slide down, sums over seven columns slide right. Two sums that never leave 32 bits share a word: of x and y,
 // and of x² + y² and xy.
-func ssimRows(sums []float64, a, b []uint8, width, channels, from, to int) {
+func ssimRows(sums []float64, a, b []uint8, width, from, to int) {
 	n := width * channels
 	values, products := make([]uint64, n), make([]uint64, n)
 	for y := from; y < from+ssimWindow-1; y++ {
@@ -62,7 +64,7 @@ func ssimRows(sums []float64, a, b []uint8, width, channels, from, to int) {
 			products[i] += p*p + q*q | p*q<<32
 		}
 		for c := range channels {
-			sums[y] += ssimRow(values[c:], products[c:], channels)
+			sums[y] += ssimRow(values[c:], products[c:])
 		}
 		outA, outB := a[y*n:][:n], b[y*n:][:n]
 		for i := range values {
@@ -73,8 +75,8 @@ func ssimRows(sums []float64, a, b []uint8, width, channels, from, to int) {
 	}
 }
 
-// ssimRow adds up the similarities of the windows of one row and channel, given the sums of their columns, each step-th.
-func ssimRow(values, products []uint64, step int) float64 {
+// ssimRow adds up the similarities of the windows of one row and channel, given the sums of their columns.
+func ssimRow(values, products []uint64) float64 {
 	const (
 		n  = ssimWindow * ssimWindow
 		c1 = 0.01 * 255 * 0.01 * 255 * n * n
@@ -83,12 +85,12 @@ func ssimRow(values, products []uint64, step int) float64 {
 	products = products[:len(values)]
 	var s, p uint64
 	in := 0
-	for ; in < (ssimWindow-1)*step; in += step {
+	for ; in < (ssimWindow-1)*channels; in += channels {
 		s += values[in]
 		p += products[in]
 	}
 	total := 0.0
-	for out := 0; in < len(values); in, out = in+step, out+step {
+	for out := 0; in < len(values); in, out = in+channels, out+channels {
 		s += values[in]
 		p += products[in]
 		x, y, squares, product := int64(uint32(s)), int64(s>>32), int64(uint32(p)), int64(p>>32)
@@ -101,29 +103,14 @@ func ssimRow(values, products []uint64, step int) float64 {
 	return total
 }
 
-func checkWindow(metric string, a, b *imagefile.Image) error {
-	if err := checkSizes(metric, a, b); err != nil {
-		return err
-	}
-	if a.Width < ssimWindow || a.Height < ssimWindow {
-		return fmt.Errorf("metrics: %s needs pictures of at least %d×%d pixels; these have %d×%d", metric, ssimWindow, ssimWindow, a.Width, a.Height)
-	}
-	return nil
-}
-
-// checkSizes makes sure that two pictures can be compared pixel by pixel.
+// checkSizes makes sure that two images can be compared pixel by pixel.
 func checkSizes(metric string, a, b *imagefile.Image) error {
-	for _, img := range []*imagefile.Image{a, b} {
-		switch {
-		case img == nil:
-			return fmt.Errorf("metrics: %s needs two pictures; one is nil", metric)
-		case img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height:
-			return fmt.Errorf("metrics: %s: %d values for a picture of %d×%d pixels; want three for each pixel, and at least one pixel",
-				metric, len(img.Pix), img.Width, img.Height)
-		}
+	if err := errors.Join(a.Check(), b.Check()); err != nil {
+		return fmt.Errorf("metrics: %s: %w", metric, err)
 	}
 	if a.Width != b.Width || a.Height != b.Height {
-		return fmt.Errorf("metrics: %s compares pictures of one size; these have %d×%d and %d×%d pixels", metric, a.Width, a.Height, b.Width, b.Height)
+		return fmt.Errorf("metrics: %s compares images of one size; these have %d×%d and %d×%d pixels",
+			metric, a.Width, a.Height, b.Width, b.Height)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // pipeline leads from device values to the connection space.
@@ -119,7 +120,7 @@ func (p *pipeline) parseLUT8or16(b []byte, channels, bytes int) error {
 		p.setDevice(first)
 	}
 	if grid := int(b[10]); grid != 0 {
-		table, size, err := newClut(rest, repeat(grid, channels), bytes)
+		table, size, err := newClut(rest, slices.Repeat([]int{grid}, channels), bytes)
 		if err != nil {
 			return err
 		}
@@ -134,14 +135,6 @@ func (p *pipeline) parseLUT8or16(b []byte, channels, bytes int) error {
 	}
 	p.curves(last)
 	return nil
-}
-
-func repeat(v, n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = v
-	}
-	return out
 }
 
 // parseLUTAToB reads the type of version 4 (ICC.1:2022, 10.12): A curves, the table, M curves, a matrix, B curves; all but the last may be

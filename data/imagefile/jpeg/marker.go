@@ -36,8 +36,7 @@ var ErrTruncated = errors.New("jpeg: the data end too early")
 // Header is what a file says before its first scan.
 type Header struct {
 	Width, Height int
-	Components    int // 1: grey, 3: colour, 4: CMYK
-	Progressive   bool
+	Components    int    // 1: grey, 3: colour, 4: CMYK
 	Exif          []byte // the TIFF structure after "Exif\0\0"; nil without one
 	ICC           []byte // the colour profile, put together from its segments; nil without one
 
@@ -242,7 +241,7 @@ func (d *decoder) frameHeader(marker byte, b []byte) error {
 		}
 	}
 	d.frame = f
-	d.header.Width, d.header.Height, d.header.Components, d.header.Progressive = f.width, f.height, n, f.progressive
+	d.header.Width, d.header.Height, d.header.Components = f.width, f.height, n
 	return nil
 }
 

@@ -23,9 +23,8 @@ type Conversion int
 
 // The conversions. A container such as TIFF knows what the components mean, and markers inside may not change that.
 const (
-	ByMarkers Conversion = iota // to RGB from what the markers say, as Decode does
-	AsStored                    // none: [H,W,Components]
-	FromYCbCr                   // to RGB from YCbCr, of three components
+	AsStored  Conversion = iota + 1 // none: [H,W,Components]
+	FromYCbCr                       // to RGB from YCbCr, of three components
 )
 
 // DecodeSegment decodes a picture that may leave its tables to others; tables is nil where there are none.

@@ -125,9 +125,7 @@ func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*f
 		low, high = min(low, p.X, p.Y), max(high, p.X, p.Y)
 	}
 	low, high = widen(low, high)
-	p := newPlot(title, "real, "+unit, "virtual, "+unit)
-	g := plotter.NewGrid()
-	g.Horizontal.Color, g.Vertical.Color = grid, grid
+	p := newPlot(title, "real, "+unit, "virtual, "+unit, grid)
 	same, err := line(low, low, high, high, faint, true)
 	if err != nil {
 		return nil, err
@@ -136,7 +134,7 @@ func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*f
 	if err != nil {
 		return nil, err
 	}
-	p.Add(g, same, dots)
+	p.Add(same, dots)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, low, high
 	p.Legend.Left, p.Legend.Top = emptiest(points, low, high)
 	p.Legend.Add("a pair", dots)
@@ -200,10 +198,7 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	}
 	limit := 1.96 * math.Sqrt(square/float64(len(points)-1))
 	low, high = widen(low, high)
-	p := newPlot(title, "mean of both, "+unit, "virtual − real, "+unit)
-	g := plotter.NewGrid()
-	g.Horizontal.Color, g.Vertical.Color = grid, grid
-	p.Add(g)
+	p := newPlot(title, "mean of both, "+unit, "virtual − real, "+unit, grid)
 	dots, err := glyphs(points, colours["virtual"])
 	if err != nil {
 		return nil, err
@@ -242,10 +237,7 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 	if h.Real == nil || h.Virtual == nil || !(h.BinWidth > 0 && h.BinWidth <= largest) {
 		return nil, nil
 	}
-	p := newPlot("DAB of all pixels", "optical density of DAB", "part of all pixels")
-	g := plotter.NewGrid()
-	g.Horizontal.Color, g.Vertical.Color = grid, grid
-	p.Add(g)
+	p := newPlot("DAB of all pixels", "optical density of DAB", "part of all pixels", grid)
 	last, least, most := 0, 1.0, 0.0
 	sets := []struct {
 		name   string
@@ -301,10 +293,7 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 		low, high = low-max(0.5, 0.01*size), high+max(0.5, 0.01*size)
 	}
 	bins := min(40, max(8, int(math.Sqrt(float64(len(values)))*1.5)))
-	p := newPlot(title, unit, "pairs")
-	g := plotter.NewGrid()
-	g.Horizontal.Color, g.Vertical.Color = grid, nil
-	p.Add(g)
+	p := newPlot(title, unit, "pairs", nil)
 	for _, s := range []struct {
 		name   string
 		values []float64

@@ -8,6 +8,7 @@ import (
 
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -39,9 +40,12 @@ func see(c color.NRGBA, alpha uint8) color.NRGBA {
 	return c
 }
 
-// newPlot is an empty figure in the report's style.
-func newPlot(title, x, y string) *plot.Plot {
+// newPlot is an empty figure in the report's style; vertical is the colour of the vertical grid lines, nil for none.
+func newPlot(title, x, y string, vertical color.Color) *plot.Plot {
 	p := plot.New()
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, vertical
+	p.Add(g)
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	for _, s := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
 		s.Font.Variant = "Sans"

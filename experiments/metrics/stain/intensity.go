@@ -35,8 +35,8 @@ const fineBins = 32
 // It goes over the pixels twice, to count them in fine bins and then to settle the percentile exactly among the few in its bin,
 // and keeps no plane of concentrations.
 func Measure(img *imagefile.Image, p *Separator, d Dye, threshold float64) (Intensity, error) {
-	if err := check(img); err != nil {
-		return Intensity{}, err
+	if err := img.Check(); err != nil {
+		return Intensity{}, fmt.Errorf("stain: %w", err)
 	}
 	t, err := p.Table(d)
 	if err != nil {

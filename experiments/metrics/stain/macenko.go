@@ -41,8 +41,8 @@ const (
 func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains, error) {
 	pixels := 0
 	for _, img := range pictures {
-		if err := check(img); err != nil {
-			return Stains{}, err
+		if err := img.Check(); err != nil {
+			return Stains{}, fmt.Errorf("stain: %w", err)
 		}
 		pixels += img.Width * img.Height
 	}

@@ -5,8 +5,6 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/mat"
-
-	"github.com/histdist/histdist/data/imagefile"
 )
 
 // Dye names what colours a slide.
@@ -200,15 +198,4 @@ func invert(rows [3]Vector) ([3]Vector, error) {
 		}
 	}
 	return out, nil
-}
-
-func check(img *imagefile.Image) error {
-	if img == nil {
-		return fmt.Errorf("stain: no picture")
-	}
-	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
-		return fmt.Errorf("stain: %d values for a picture of %d×%d pixels; want three for each pixel, and at least one pixel",
-			len(img.Pix), img.Width, img.Height)
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package nuclei
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -73,12 +72,8 @@ func Detect(img *imagefile.Image, p *stain.Separator, o Options) (*Detection, er
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case img == nil || p == nil:
-		return nil, errors.New("nuclei: a picture and a separator are needed; one is nil")
-	case img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height:
-		return nil, fmt.Errorf("nuclei: %d values for a picture of %d×%d pixels; want three for each pixel, and at least one pixel",
-			len(img.Pix), img.Width, img.Height)
+	if err := img.Check(); err != nil {
+		return nil, fmt.Errorf("nuclei: %w", err)
 	}
 	haematoxylin, err := p.Table(stain.Haematoxylin)
 	if err != nil {
