@@ -6,14 +6,14 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// Augmentation is what both pictures of a pair go through, in this order: a square crop, a flip, a rotation.
+// Augmentation is what both images of a pair go through, in this order: a square crop, a flip, a rotation.
 type Augmentation struct {
 	Top, Left, Size int  // the crop, in pixels
 	Flip            bool // left becomes right
 	Quarters        int  // quarter turns counter-clockwise, 0 to 3
 }
 
-// Apply writes the augmented crop of a picture to dst, [Size,Size,3].
+// Apply writes the augmented crop of an image to dst, [Size,Size,3].
 func (a Augmentation) Apply(dst []uint8, img *imagefile.Image) error {
 	switch {
 	case a.Top < 0 || a.Left < 0 || a.Size < 1 || a.Top+a.Size > img.Height || a.Left+a.Size > img.Width:
@@ -23,7 +23,7 @@ func (a Augmentation) Apply(dst []uint8, img *imagefile.Image) error {
 	case len(dst) != 3*a.Size*a.Size:
 		return fmt.Errorf("data: %d values for a crop of %d×%d pixels, which has %d", len(dst), a.Size, a.Size, 3*a.Size*a.Size)
 	}
-	// Where the crop's pixel for the result's first is, and where its columns and rows go; in pixels of the picture.
+	// Where the crop's pixel for the result's first is, and where its columns and rows go; in pixels of the image.
 	row, column := img.Width, 1
 	start := a.Top*img.Width + a.Left
 	if a.Flip {
@@ -54,7 +54,7 @@ func (a Augmentation) Apply(dst []uint8, img *imagefile.Image) error {
 	return nil
 }
 
-// drawAugmentation draws the augmentation of a pair in an epoch. size fits into the picture.
+// drawAugmentation draws the augmentation of a pair in an epoch. size fits into the image.
 func drawAugmentation(seed int64, epoch, index, width, height, size int) Augmentation {
 	d := newDraws(drawsAugmentation, uint64(seed), uint64(epoch), uint64(index))
 	return Augmentation{

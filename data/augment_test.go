@@ -56,7 +56,7 @@ func augmented(t *testing.T, a data.Augmentation, img *imagefile.Image) []float3
 	return signed
 }
 
-// fromCHW turns one picture [3,S,S] into [S,S,3].
+// fromCHW turns one image [3,S,S] into [S,S,3].
 func fromCHW(x []float32) []float32 {
 	out := make([]float32, len(x))
 	plane := len(x) / 3

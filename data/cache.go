@@ -6,7 +6,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// cache keeps decoded pictures up to a limit. The first that fit stay: an epoch uses each picture once in a new order, for
+// cache keeps decoded images up to a limit. The first that fit stay: an epoch uses each image once in a new order, for
 // which a cache that throws out the oldest would mostly miss.
 type cache struct {
 	lock   sync.Mutex

@@ -21,10 +21,10 @@ type Report struct {
 	Problems   Problems    // Unreadable has what the headers show
 	Corrupt    []FileError // what only decoding shows
 	Broken     int         // pairs with an image of Problems.Unreadable or Corrupt
-	Duplicates [][]string  // pictures of equal pixels, each group sorted
+	Duplicates [][]string  // images of equal pixels, each group sorted
 	Shared     []Shared    // patients in more than one split
 	Notes      []string    // what a user should know of the set
-	Changes    []string    // what reading changed in pictures, such as colour profiles: file: note
+	Changes    []string    // what reading changed in images, such as colour profiles: file: note
 
 	skip bool // files that can't be read
 }
@@ -38,7 +38,7 @@ type SplitReport struct {
 	Grades   map[string]int
 }
 
-// OK reports whether the data set can be used: every picture has a partner of its size and can be decoded, or is to be skipped.
+// OK reports whether the data set can be used: every image has a partner of its size and can be decoded or skipped.
 // Duplicates and shared patients make its scores doubtful, not its use impossible.
 func (r *Report) OK() bool {
 	problems := r.Problems.Count()
@@ -56,8 +56,8 @@ func (r *Report) pairs() int {
 	return n
 }
 
-// Check decodes every picture of a location, those of all splits if it names none. An error is that the check could not
-// be made: no such folder, ctx ended, or nothing to check; this wraps ErrNoPairs.
+// Check decodes every image of a location, of all splits if it names none. It fails if there is no such folder, ctx
+// ends, or there is nothing to check (ErrNoPairs).
 func Check(ctx context.Context, loc Location, corrupt Corrupt, read imagefile.Options) (*Report, error) {
 	found, err := list(ctx, loc)
 	if err != nil {
@@ -172,7 +172,7 @@ func splitReports(pairs []Pair) []SplitReport {
 	return reports
 }
 
-// WriteText writes the report for a reader: of messages of one kind the first, or all.
+// WriteText writes the report for a reader; unless all is set, it shortens lists of similar messages.
 func (r *Report) WriteText(w io.Writer, all bool) error {
 	var b strings.Builder
 	for _, s := range r.Splits {
@@ -216,7 +216,7 @@ func (r *Report) WriteText(w io.Writer, all bool) error {
 	}
 	for _, g := range slices.Concat(r.Problems.groups(), []group{
 		{"corrupt", texts(r.Corrupt)},
-		{"equal pictures", duplicates},
+		{"equal images", duplicates},
 		{"patients or slides in more than one split: scores on one will flatter a model trained on another", shared},
 		{"changed on reading", r.Changes},
 		{"notes", r.Notes},

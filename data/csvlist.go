@@ -18,7 +18,8 @@ import (
 	"github.com/histdist/histdist/internal/option"
 )
 
-// listEndings are those of lists: a file of such a name is read as one whatever layout is given, for the others are folders.
+// listEndings are the endings of lists. A file named so is read as a list whatever the layout, since the others are
+// folders.
 var listEndings = []string{".csv", ".tsv"}
 
 // isList reports whether a path is a list by its name.
@@ -26,8 +27,8 @@ func isList(path string) bool {
 	return slices.Contains(listEndings, strings.ToLower(filepath.Ext(path))) && !isFolder(path)
 }
 
-// csv reads a list. Paths are relative to the list's folder. Where both columns name one file, its halves are the pair, as in
-// Combined.
+// csv reads a list, whose paths are relative to its folder. If both columns name one file, its halves are the pair, as
+// in Combined.
 func (l *listed) csv(loc Location) error {
 	if loc.Root == "" {
 		return option.Wrong("dir", "is missing: want a list, such as pairs.csv")
@@ -144,8 +145,8 @@ func splitName(cell string) string {
 	return cell
 }
 
-// find is the path that a cell means: as it is written or, where there is no such file, without the spaces around it, in Unicode's other
-// form (an ä may be one character or two), or with the separators of Windows read as ours.
+// find resolves a cell to a path: as written or, if there is no such file, without surrounding spaces, in the other
+// Unicode form (ä may be one character or two), or with Windows separators.
 func find(list, cell string) string {
 	trimmed := strings.TrimSpace(cell)
 	for _, written := range []string{
@@ -167,8 +168,8 @@ func relativeTo(list, path string) string {
 	return filepath.Join(filepath.Dir(list), path)
 }
 
-// WriteCSV writes a list of pairs that the layout CSV reads, its paths relative to it where they can be. It appears whole or
-// not at all.
+// WriteCSV writes pairs as a list in the layout CSV, with paths relative to it where possible. The file appears whole
+// or not at all.
 func WriteCSV(path string, pairs []Pair) error {
 	folder, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/histdist/histdist/data/walk"
 )
 
-// table is the text of a list: rows of cells under named columns. It is read as spreadsheets write it: separated by commas,
-// semicolons, tabs or bars, with any line ends, quotes, a byte order mark, spaces around cells, and rows of empty cells.
+// table is a list: rows of cells under named columns. Spreadsheets may separate them by commas, semicolons, tabs or
+// bars, with any line ends, quotes, a byte order mark, spaces around cells and empty rows.
 type table struct {
 	columns []string // trimmed, in lower case
 	rows    []tableRow

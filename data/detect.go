@@ -16,8 +16,8 @@ type detected struct {
 	guessed  bool   // the names don't say which of the two is H&E
 }
 
-// detect looks for what distinguishes the names of H&E images from those of their partners; both says that the two lists are one. Nothing is
-// detected where less than a quarter of the images would have a partner.
+// detect looks for what tells names of H&E images from their partners'; both means that the two lists are the same. It
+// finds nothing if less than a quarter of the images would have a partner.
 func detect(he, ihc []string, both bool) (detected, bool) {
 	ofHE, ofIHC := candidates(he), candidates(ihc)
 	var best detected

@@ -2,8 +2,8 @@ package data
 
 import "math/bits"
 
-// draws is a stream of random numbers that depends on its keys alone: SplitMix64 (Steele, Lea and Flood 2014), begun at a
-// mixture of the keys. It is part of what a seed means: changing it changes the order and the crops of old runs.
+// draws is a stream of random numbers that depends on its keys alone: SplitMix64 (Steele, Lea and Flood 2014), seeded
+// with a mix of the keys. Changing it changes the order and crops of old seeds.
 type draws struct{ state uint64 }
 
 func newDraws(keys ...uint64) draws {
@@ -28,7 +28,7 @@ func (d *draws) below(n int) int {
 	return int(high)
 }
 
-// The first keys of streams, so that they don't meet.
+// The first key of each stream keeps the streams apart.
 const (
 	drawsOrder = iota + 1
 	drawsAugmentation

@@ -12,21 +12,21 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// Fingerprint is what a file's content is compared by. Where it lies and when it was written play no part, so that a copy has the same.
+// Fingerprint identifies a file's content, whatever its path and time, so a copy has the same one.
 type Fingerprint struct {
 	Bytes   int64
 	Sampled string // hash of the size and of parts of the file; "" for a file that can't be read
 	Full    string // SHA-256 of the whole file, "" if that wasn't asked for
 }
 
-// Parts of a file that Sampled depends on: a file of up to sampleParts×samplePart bytes as a whole, of a longer one as many parts at
-// even distances, the first and the last bytes among them. Compressed images differ in all that follows the first changed pixel.
+// Sampled covers a file of up to sampleParts×samplePart bytes whole, of a longer one that many evenly spaced parts,
+// first and last bytes included. Compressed images differ in everything after the first changed pixel.
 const (
 	sampleParts = 4
 	samplePart  = 16 << 10
 )
 
-// Fingerprints reads files, all of each with full, else parts. A file that can't be read has none.
+// Fingerprints reads files: whole if full, else parts of each. A file that can't be read gets a zero Fingerprint.
 func Fingerprints(ctx context.Context, paths []string, full bool) ([]Fingerprint, error) {
 	list := make([]Fingerprint, len(paths))
 	err := parallel.Each(ctx, len(paths), 2*runtime.GOMAXPROCS(0), func(i int) error {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// shownLines is how many messages of one kind are shown: a data set can have thousands of images with the same fault.
+// shownLines is how many messages of one kind are shown: thousands of images can have the same fault.
 const shownLines = 5
 
-// group is messages of one kind, one an image.
+// group is messages of one kind, one for each image.
 type group struct {
 	title string
 	lines []string

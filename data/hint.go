@@ -32,7 +32,7 @@ func withHints(err error, hints []string) error {
 	return fmt.Errorf("%w\n\t%s", err, strings.Join(hints, "\n\t"))
 }
 
-// hints say how a location might be read that has few pairs or none as it is.
+// hints suggest how a location with few or no pairs might be read instead.
 func hints(ctx context.Context, loc Location) []string {
 	var list []string
 	for _, layout := range []Layout{MIST, BCI} {

@@ -19,7 +19,7 @@ import (
 // Layout is how a data set lies on disk.
 type Layout string
 
-// The layouts. In all of them the two pictures of a pair have one stem; their extensions may differ.
+// The layouts. In all of them the two images of a pair have one stem; their extensions may differ.
 const (
 	MIST     Layout = "mist"     // TrainValAB/{trainA,trainB,valA,valB}: A is H&E
 	BCI      Layout = "bci"      // {HE,IHC}/{train,test}
@@ -163,7 +163,7 @@ func (l *listed) patients(pattern *regexp.Regexp, loc Location) {
 	}
 }
 
-// PatientIn finds the patient in a pair's name: the pattern's first group, or all that it matches; "" where it matches nothing.
+// PatientIn returns the patient in a pair's name: the pattern's first group, or the whole match; "" without a match.
 func PatientIn(pattern *regexp.Regexp, name string) string {
 	groups := pattern.FindStringSubmatch(name)
 	switch {

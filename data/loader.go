@@ -14,11 +14,10 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// Corrupt says what happens when a picture can't be decoded.
+// Corrupt says what happens when an image can't be decoded.
 type Corrupt string
 
-// The policies. A pair that is skipped gives its place to the next one of the epoch that can be read, so that batches keep
-// their size.
+// The policies. The next readable pair of the epoch takes the place of a skipped one, so that batches keep their size.
 const (
 	CorruptError Corrupt = "error"
 	CorruptSkip  Corrupt = "skip"
@@ -27,7 +26,7 @@ const (
 // LoaderOptions say what batches consist of and what making them may take.
 type LoaderOptions struct {
 	BatchSize int
-	Crop      int     // side in pixels; 0: whole pictures, all of one size
+	Crop      int     // side in pixels; 0: whole images, all of one size
 	Augment   bool    // random crop, flip and rotation; else the crop is from the middle
 	Shuffle   bool    // a new order each epoch
 	DropLast  bool    // leave out the last batch of an epoch if it is short
@@ -37,15 +36,14 @@ type LoaderOptions struct {
 	Workers   int // pairs decoded at a time; 0: one a processor
 	ReadAhead int // batches that a Stream makes ahead; 0: 2
 
-	// Memory is how many bytes may be in use for pictures being decoded, batches made ahead, and a cache of decoded pictures,
+	// Memory is how many bytes may be in use for images being decoded, batches made ahead, and a cache of decoded images,
 	// which gets what the others leave; 0: 1 GiB. Batches that were handed out are their owner's.
 	Memory int64
 
 	Read imagefile.Options
 }
 
-// Loader makes batches of a data set. It may be used by several goroutines, and starts none that outlive its methods; a Stream
-// has one.
+// Loader makes batches of a data set, for several goroutines. Only a Stream starts goroutines that outlive a call.
 type Loader struct {
 	pairs    []Pair
 	o        LoaderOptions
@@ -70,16 +68,16 @@ type Batch struct {
 	IHCPixels     []uint8
 	Indices       []int // places in the data set
 	Names         []string
-	Augmentations []Augmentation // Size 0 for whole pictures
+	Augmentations []Augmentation // Size 0 for whole images
 }
 
-// bytesPerPixel is what a batch holds of a pixel: two pictures of three values in 8 and in 32 bits.
+// bytesPerPixel is the size of a pixel in a batch: two images of three values in 8 and in 32 bits.
 const bytesPerPixel = 2 * 3 * (1 + 4)
 
-// decodeBytesPerPixel bounds what decoding takes: 16-bit RGBA, or a progressive 4:4:4 JPEG's coefficients, planes and picture.
+// decodeBytesPerPixel bounds decoding: 16-bit RGBA, or a progressive 4:4:4 JPEG's coefficients, planes and pixels.
 const decodeBytesPerPixel = 12
 
-// NewLoader checks the options against the data set. All pictures that are too small are in the error.
+// NewLoader checks the options against the data set. All images that are too small are in the error.
 func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -147,7 +145,7 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 // ErrAugmentWhole is the error of an augmentation without a crop.
 var ErrAugmentWhole = errors.New("is 0, which takes whole images, but augmentation draws crops: set a crop, or data.augment to false")
 
-// checkSizes reports the pictures that are too small for the crop, or unlike the others where there is none.
+// checkSizes reports the images that are too small for the crop or, without one, differ in size.
 func (l *Loader) checkSizes() error {
 	small, other := map[[2]int]int{}, map[[2]int]int{} // pairs by width and height
 	example, count := "", 0
@@ -220,7 +218,7 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 	return b, nil
 }
 
-// fill makes pair i of a batch from the pair at this place in the order, or under CorruptSkip from the next that can be read.
+// fill makes pair i of a batch from the pair at a place in the order or, under CorruptSkip, the next readable one.
 func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place int) error {
 	var first error
 	for range order {
@@ -263,7 +261,7 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 		{pair.HE, b.HEPixels[at : at+values], b.HE[at : at+values]},
 		{pair.IHC, b.IHCPixels[at : at+values], b.IHC[at : at+values]},
 	} {
-		img, err := l.picture(side.source, pair)
+		img, err := l.image(side.source, pair)
 		if err != nil {
 			l.lock.Lock()
 			l.corrupt[side.source.Path] = err
@@ -281,8 +279,8 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 	return nil
 }
 
-// picture reads one picture of a pair, through the cache.
-func (l *Loader) picture(source Source, pair *Pair) (*imagefile.Image, error) {
+// image reads one image of a pair, through the cache.
+func (l *Loader) image(source Source, pair *Pair) (*imagefile.Image, error) {
 	file := l.cache.get(source.Path)
 	if file == nil {
 		var err error
@@ -308,12 +306,12 @@ func (l *Loader) picture(source Source, pair *Pair) (*imagefile.Image, error) {
 // Stats tell what a loader did and holds.
 type Stats struct {
 	Decoded   int64   // files
-	CacheHits int64   // pictures that needed no decoding
+	CacheHits int64   // images that needed no decoding
 	Skipped   Skipped // pairs that others stood in for, each once, however often an epoch came to it
 
 	MemoryLimit    int64 // bytes
 	MemoryReserved int64 // of these, for decoding and batches made ahead
-	MemoryCached   int64 // of these, in decoded pictures now
+	MemoryCached   int64 // of these, in decoded images now
 }
 
 // Stats returns the state of now.

@@ -17,7 +17,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// folders makes n pairs; the H&E pictures differ from each other, and the IHC ones are their inverse.
+// folders makes n pairs; the H&E images differ from each other, and the IHC ones are their inverse.
 func folders(t testing.TB, n, width, height int) data.Location {
 	t.Helper()
 	root := t.TempDir()
@@ -60,7 +60,7 @@ func batch(t testing.TB, l *data.Loader, step int) *data.Batch {
 	return b
 }
 
-// Both pictures get one crop, flip and rotation; the floats are the bytes'; an epoch has each pair once.
+// Both images get one crop, flip and rotation; the floats are the bytes'; an epoch has each pair once.
 func TestBatch(t *testing.T) {
 	dataset := open(t, folders(t, 7, 20, 16))
 	l := newLoader(t, dataset, data.LoaderOptions{BatchSize: 3, Crop: 8, Augment: true, Shuffle: true, Seed: 5})
@@ -259,7 +259,7 @@ func TestMemory(t *testing.T) {
 	}
 	tight.Memory = 1 << 20
 	needed := newLoader(t, dataset, tight).Stats().MemoryReserved
-	tight.Memory = needed + 5*300 // 5 of 12 pictures of 300 bytes
+	tight.Memory = needed + 5*300 // 5 of 12 images of 300 bytes
 	l := newLoader(t, dataset, tight)
 	for step := range 2 * l.Steps() {
 		batch(t, l, step)

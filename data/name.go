@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// mistPatient takes the whole-slide image out of a patch's name in MIST: what is left when the numbers at the end, which tell
-// the place in the slide, are cut off one by one: "1M2102_12_7" → "1M2102". A name of numbers alone keeps its first. MIST
-// knows no patients beyond slides, and its authors divided the patches at random, so that train and val share slides.
+// mistPatient extracts the slide from a patch's name in MIST by cutting off the trailing numbers, which locate the
+// patch: "1M2102_12_7" → "1M2102". A name of only numbers keeps its first. MIST knows no patients beyond slides, and
+// its authors split patches at random, so train and val share slides.
 func mistPatient(name string) string {
 	for {
 		i := strings.LastIndexAny(name, "_-")
@@ -18,7 +18,7 @@ func mistPatient(name string) string {
 	}
 }
 
-// bciGrade takes the HER2 grade out of a name such as "00012_train_3+"; "" if there is none.
+// bciGrade extracts the HER2 grade from a name such as "00012_train_3+"; "" if there is none.
 func bciGrade(name string) string {
 	grade := name[strings.LastIndex(name, "_")+1:]
 	if regexp.MustCompile(`^[0-3]\+?$`).MatchString(grade) {

@@ -18,10 +18,9 @@ type Dataset struct {
 	Notes   []string // what a user should know, such as columns of a list that nobody reads
 }
 
-// Open finds the pairs of a location and reads the headers of their files. An orphan, an unreadable file or a pair of two
-// sizes is an error of type *Problems, which lists all of them; with CorruptSkip unreadable files are none, and their pairs are left
-// out. No pair at all is an error that wraps ErrNoPairs; what is wrong with the location itself is an option.KeyError. The images
-// themselves are decoded by Check or when they are needed.
+// Open finds the pairs of a location and reads the headers of their files. Orphans, unreadable files and pairs of two
+// sizes are a *Problems error that lists them all; with CorruptSkip, pairs of unreadable files are left out instead. No
+// pairs at all is ErrNoPairs, a wrong location an *option.KeyError. Images are decoded by Check or on demand.
 func Open(ctx context.Context, loc Location, corrupt Corrupt) (*Dataset, error) {
 	found, err := list(ctx, loc)
 	if err != nil {

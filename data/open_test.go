@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// put writes a picture whose values depend on shade, and returns its path.
+// put writes an image whose values depend on shade, and returns its path.
 func put(t testing.TB, path string, width, height int, shade uint8) string {
 	t.Helper()
 	img := imagefile.New(width, height)

@@ -1,6 +1,6 @@
 package data
 
-// epochOrder is the order of n pairs in an epoch: a permutation (Fisher and Yates) that depends on seed and epoch, or 0 … n−1.
+// epochOrder is the order of n pairs in an epoch: 0 … n−1, or a Fisher–Yates permutation by seed and epoch.
 func epochOrder(n int, shuffle bool, seed int64, epoch int) []int {
 	order := make([]int, n)
 	for i := range order {

@@ -6,7 +6,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// Pair is an H&E picture and the IHC picture of the same tissue.
+// Pair is an H&E image and the IHC image of the same tissue.
 type Pair struct {
 	Name    string // the files' stem; for a list the H&E file's path without its extension
 	Split   string // "train", "val", "test"; "" where the layout has none
@@ -14,16 +14,16 @@ type Pair struct {
 	Patient string // what the name or the list tells; "" if nothing
 	Grade   string // of BCI: "0", "1+", "2+", "3+"; "" elsewhere
 
-	Width, Height int // of both pictures
+	Width, Height int // of both images
 }
 
-// Source is a picture in a file.
+// Source is an image in a file.
 type Source struct {
 	Path string
 	Half Half
 }
 
-// Half says which part of a file a picture is.
+// Half says which part of a file an image is.
 type Half string
 
 // The parts of a file.
@@ -40,7 +40,7 @@ func (s Source) String() string {
 	return fmt.Sprintf("%s (%s half)", s.Path, s.Half)
 }
 
-// size returns the size of the picture in a file of this size.
+// size returns the size of the image in a file of this size.
 func (s Source) size(width, height int) (int, int, error) {
 	if s.Half == Whole {
 		return width, height, nil
@@ -51,7 +51,7 @@ func (s Source) size(width, height int) (int, int, error) {
 	return width / 2, height, nil
 }
 
-// of cuts the picture out of its file's picture.
+// of cuts the image out of its file's image.
 func (s Source) of(img *imagefile.Image) (*imagefile.Image, error) {
 	width, height, err := s.size(img.Width, img.Height)
 	if err != nil {

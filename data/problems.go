@@ -9,13 +9,13 @@ import (
 // Problems is the error of a data set that can't be used as it is: everything that is wrong with it.
 type Problems struct {
 	Orphans    []Orphan
-	SameName   [][2]string // two pictures of one folder with one stem
+	SameName   [][2]string // two images of one folder with one stem
 	Unreadable []FileError
 	Mismatches []Mismatch
 	Hints      []string // how the location might be read instead, where most images have no partner
 }
 
-// Orphan is a picture without its partner.
+// Orphan is an image without its partner.
 type Orphan struct {
 	Path   string
 	Folder string // where the partner should be
@@ -27,7 +27,7 @@ type FileError struct {
 	Err  error
 }
 
-// Mismatch is a pair whose pictures differ in size.
+// Mismatch is a pair whose images differ in size.
 type Mismatch struct {
 	HE, IHC         Source
 	HESize, IHCSize [2]int // width, height
@@ -44,7 +44,7 @@ func (p *Problems) Count() int {
 	return len(p.Orphans) + len(p.SameName) + len(p.Unreadable) + len(p.Mismatches)
 }
 
-// Error lists all problems by their kinds; of many of one kind, the first.
+// Error lists the problems by kind, shortening long lists.
 func (p *Problems) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data: %s\n", plural(p.Count(), "problem"))

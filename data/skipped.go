@@ -19,7 +19,7 @@ func (s *Skipped) add(f FileError) {
 	}
 }
 
-// Plus joins what was skipped of sets of pairs that have none in common.
+// Plus merges what was skipped of two disjoint sets of pairs.
 func (s Skipped) Plus(o Skipped) Skipped {
 	sum := Skipped{s.Pairs + o.Pairs, slices.Clone(s.Files)}
 	for _, f := range o.Files {

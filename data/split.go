@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// SplitByPatient divides pairs so that no patient is in both parts: patients in an order that depends on the seed go to val
-// until it has the fraction (above 0, below 1) of all pairs, the rest to train. The pairs' Split is set. Pairs whose patient
-// is unknown are an error: they might be anyone's.
+// SplitByPatient splits pairs so that no patient is in both parts: patients, in an order by seed, go to val until it
+// has the fraction (between 0 and 1) of all pairs, the rest to train. It sets the pairs' Split. A pair without a
+// patient is an error: it could belong to anyone.
 func SplitByPatient(pairs []Pair, fraction float64, seed int64) (train, val []Pair, err error) {
 	if !(fraction > 0 && fraction < 1) {
 		return nil, nil, fmt.Errorf("data: a validation part of %g; it lies between 0 and 1", fraction)
@@ -40,7 +40,7 @@ func SplitByPatient(pairs []Pair, fraction float64, seed int64) (train, val []Pa
 	return train, val, nil
 }
 
-// Shared is a patient whose pairs are in several splits.
+// Shared is a patient with pairs in several splits.
 type Shared struct {
 	Patient string
 	Pairs   map[string]int // by split

@@ -21,7 +21,7 @@ type made struct {
 	err   error
 }
 
-// Stream begins with a step and goes on without end; the caller closes it. When ctx ends, so does the stream.
+// Stream makes batches from a step on without end, until ctx ends or it is closed.
 func (l *Loader) Stream(ctx context.Context, step int) *Stream {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Stream{cancel: cancel, pending: make(chan chan made, l.o.ReadAhead)}
@@ -43,8 +43,8 @@ func (l *Loader) Stream(ctx context.Context, step int) *Stream {
 	return s
 }
 
-// Next returns the next batch. An error is that of this batch's step; the next call goes on with the step behind it. It is for
-// one goroutine at a time.
+// Next returns the next batch. After an error, which concerns only that batch, the next call continues with the
+// following step. It is not safe for concurrent use.
 func (s *Stream) Next(ctx context.Context) (*Batch, error) {
 	select {
 	case result, ok := <-s.pending:

@@ -12,14 +12,14 @@ import (
 	"github.com/histdist/histdist/internal/option"
 )
 
-// namePattern says which images of a folder are of one stain, and what their names share with their partners'.
+// namePattern selects a folder's images of one stain and finds what their names share with their partners'.
 type namePattern struct {
 	text       string // "*_HE"; the asterisks are what is shared
 	expression *regexp.Regexp
 	literal    int // characters that are no asterisk
 }
 
-// parseSuffixes reads Location.Suffixes; nil for none.
+// parseSuffixes reads Location.Suffixes; nil if empty.
 func parseSuffixes(text string) (he, ihc *namePattern, err error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil, nil

@@ -1,8 +1,8 @@
-// Package imagefile reads picture files as 8-bit sRGB and writes pictures with their provenance. It is not an image library:
-// it has no operation on pixels beyond what reading a file needs, no pyramids and no pages beyond the main one.
+// Package imagefile reads image files as 8-bit sRGB and writes images with their provenance. It is no image library: it
+// has no operations on pixels that reading doesn't need, no pyramids, and reads only a file's main page.
 //
-// Read takes JPEG (as libjpeg-turbo decodes it, bit for bit: package jpeg), PNG, TIFF and BigTIFF (package tiff) and BMP. The
-// content decides on the format, not the file's name. What the files hold becomes 8-bit RGB [H,W,3] like this:
+// Read takes JPEG (as libjpeg-turbo decodes it, bit for bit: package jpeg), PNG, TIFF and BigTIFF (package tiff) and
+// BMP, told apart by content, not name. The result is 8-bit RGB [H,W,3]:
 //
 //   - Grey values and palettes become RGB.
 //   - 16 bits become 8 by their high byte, as Pillow and libpng do: 257·v, the exact 16-bit form of an 8-bit v, becomes v.

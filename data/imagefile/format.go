@@ -18,9 +18,9 @@ const (
 )
 
 // ErrFormat says that a file is of no format that this package reads.
-var ErrFormat = errors.New("unknown picture format")
+var ErrFormat = errors.New("unknown image format")
 
-// magic names what a file begins with; reads is empty for formats that are known but not read. A '?' stands for any byte.
+// magic is how files begin; '?' matches any byte. reads is empty for formats that are known but not supported.
 var magic = []struct {
 	prefix string
 	reads  Format

@@ -6,7 +6,7 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 )
 
-// maxTagBytes bounds what is read of one chunk or tag: the longest that matters is a colour profile.
+// maxTagBytes limits one chunk or tag; the longest that matters is a colour profile.
 const maxTagBytes = 16 << 20
 
 // ifd is the tags of a TIFF file, or of the Exif structure of another file.

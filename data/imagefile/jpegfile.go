@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// jpegMetadata reads as much of the beginning of a JPEG file as its header needs: few kilobytes without a thumbnail or profile.
+// jpegMetadata reads only as much of a JPEG file as its header needs: few kilobytes without a thumbnail or profile.
 func jpegMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	for length := int64(16 << 10); ; length *= 8 {
 		head := make([]byte, min(length, size))
@@ -27,7 +27,7 @@ func jpegMetadata(file io.ReaderAt, size int64) (metadata, error) {
 			m.icc = func() ([]byte, error) { return header.ICC, nil }
 		}
 		if header.Exif != nil {
-			// Damaged Exif data is no reason to refuse a picture: programs that copy it carelessly are common.
+			// Damaged Exif data is no reason to refuse an image: programs that copy it carelessly are common.
 			if tags, err := readIFD(bytes.NewReader(header.Exif)); err == nil {
 				m.orientation = tags.orientation()
 				m.text = tags.provenance

@@ -24,8 +24,8 @@ const KeyKind = "histdist.kind"
 // keySettings is a statement that virtual stains and panels have always had, also those without a kind.
 const keySettings = "histdist.settings"
 
-// KindOf reads what a file says it is. A file that can't be read says nothing. Of PNG and JPEG no more than the beginning is read, of TIFF
-// the directory.
+// KindOf returns what a file states it is, NotOurs if it can't be read. It reads the beginning of PNG and JPEG files,
+// and the directory of TIFF files.
 func KindOf(path string) Kind {
 	var pairs []Pair
 	err := open(path, func(file io.ReaderAt, size int64) (err error) {
@@ -52,7 +52,7 @@ func KindOf(path string) Kind {
 	return VirtualStain
 }
 
-// leadingStatements reads the statements of a file. Write puts those of a PNG file before its pixels.
+// leadingStatements reads the statements of a file; Write puts a PNG file's before its pixels.
 func leadingStatements(file io.ReaderAt, size int64) ([]Pair, error) {
 	var head [len(pngSignature)]byte
 	if _, err := file.ReadAt(head[:], 0); err != nil {

@@ -10,20 +10,20 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 )
 
-// DefaultMaxPixels is the limit of width × height where none is given: 16384 × 16384, 805 MB as RGB.
+// DefaultMaxPixels is the default limit of width × height: 16384 × 16384, 805 MB as RGB.
 const DefaultMaxPixels = 1 << 28
 
-// ErrTooLarge says that a picture has more pixels than the limit allows.
-var ErrTooLarge = errors.New("the picture is too large")
+// ErrTooLarge says that an image has more pixels than the limit allows.
+var ErrTooLarge = errors.New("the image is too large")
 
-// Config is what a file says of its picture before it is decoded.
+// Config is what a file says of its image before it is decoded.
 type Config struct {
 	Format        Format
 	Width, Height int // upright, as Read returns them
 }
 
-// DecodeConfig reads the size of a picture without decoding it: a few kilobytes of a JPEG or TIFF file; a PNG file's chunk
-// headers, so that one that is cut off is an error already here.
+// DecodeConfig reads the size of an image without decoding it: a few kilobytes of a JPEG or TIFF file, the chunk
+// headers of a PNG file, so that a truncated one is already an error.
 func DecodeConfig(path string) (Config, error) {
 	var config Config
 	err := open(path, func(file io.ReaderAt, size int64) error {
@@ -59,7 +59,7 @@ func open(path string, use func(file io.ReaderAt, size int64) error) error {
 	return nil
 }
 
-// metadata is what a file says beside its pixels.
+// metadata is what a file says besides its pixels.
 type metadata struct {
 	format        Format
 	width, height int // as stored, not yet oriented
@@ -101,7 +101,7 @@ func readMetadata(file io.ReaderAt, size int64) (metadata, error) {
 		m.orientation = 1
 	}
 	if m.width < 1 || m.height < 1 || m.width > math.MaxInt32 || m.height > math.MaxInt32 {
-		return metadata{}, fmt.Errorf("a picture of %d×%d pixels is impossible", m.width, m.height)
+		return metadata{}, fmt.Errorf("an image of %d×%d pixels is impossible", m.width, m.height)
 	}
 	return m, nil
 }

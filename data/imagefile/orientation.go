@@ -1,8 +1,7 @@
 package imagefile
 
-// oriented returns the picture as an Exif orientation of 1 to 8 wants it seen. Row and column 0 of the file are: 1 top, left;
-// 2 top, right; 3 bottom, right; 4 bottom, left; 5 left, top; 6 right, top; 7 right, bottom; 8 left, bottom (TIFF 6.0,
-// Orientation).
+// oriented returns the image upright, given its Exif orientation. Row and column 0 of the file are: 1 top, left; 2 top,
+// right; 3 bottom, right; 4 bottom, left; 5 left, top; 6 right, top; 7 right, bottom; 8 left, bottom (TIFF 6.0).
 func oriented(width, height int, pix []uint8, orientation int) (int, int, []uint8) {
 	if orientation == 1 {
 		return width, height, pix

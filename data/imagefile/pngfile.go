@@ -27,7 +27,7 @@ type pngChunk struct {
 	size int64
 }
 
-// pngChunks lists the chunks up to the end. A file that ends with a whole chunk of pixels may be whole: Pillow reads it, too.
+// pngChunks lists the chunks. A file that ends after a whole chunk of pixels may be whole: Pillow reads it, too.
 func pngChunks(file io.ReaderAt, size int64) ([]pngChunk, error) {
 	cutOff := errors.New("png: the file is cut off")
 	var list []pngChunk
@@ -65,7 +65,7 @@ func (c pngChunk) read(file io.ReaderAt) (data []byte, intact bool, err error) {
 	return data, crc32.Update(crc32.ChecksumIEEE([]byte(c.kind)), crc32.IEEETable, data) == sum, nil
 }
 
-// pngMetadata reads the chunks that matter beside the pixels, whatever their order.
+// pngMetadata reads the chunks that matter besides the pixels, in any order.
 func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	var m metadata
 	chunks, err := pngChunks(file, size)
@@ -106,8 +106,8 @@ func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	return m, nil
 }
 
-// decodePNG decodes the pixels. The standard library's decoder wants chunks in their order, each where it may be and no longer than it may
-// be; it gets a file of those that pixels depend on, in that order.
+// decodePNG decodes the pixels. The standard library's decoder insists on the order, place and length of chunks, so it
+// gets a file of only those that pixels depend on.
 func decodePNG(data []byte) (image.Image, error) {
 	file := bytes.NewReader(data)
 	chunks, err := pngChunks(file, int64(len(data)))
@@ -229,7 +229,7 @@ func fromLatin1(b []byte) string {
 	return string(runes)
 }
 
-// withTexts inserts texts behind the header of a PNG file: tEXt for ASCII, else iTXt.
+// withTexts inserts texts after the header of a PNG file: tEXt for ASCII, else iTXt.
 func withTexts(file []byte, pairs []Pair) ([]byte, error) {
 	const headerEnd = len(pngSignature) + 12 + 13
 	out := append(make([]byte, 0, len(file)+1024), file[:headerEnd]...)

@@ -12,7 +12,7 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 )
 
-// Pair is one statement on a picture's origin, such as {"Software", "histdist 1.0"}.
+// Pair is one statement on an image's origin, such as {"Software", "histdist 1.0"}.
 type Pair struct{ Key, Value string }
 
 // The keys that JPEG and TIFF files have tags for, and PNG keywords of the same meaning.
@@ -26,8 +26,8 @@ var knownTags = [2]struct {
 	id  tiff.Tag
 }{{KeyDescription, tiff.TagImageDescription}, {KeySoftware, tiff.TagSoftware}}
 
-// ReadProvenance returns the statements in a file: the texts of a PNG file; ImageDescription, Software and UserComment of the
-// Exif data of a JPEG or the tags of a TIFF file. What Write wrote comes back in its order. A file without any gives none.
+// ReadProvenance returns the statements in a file, in the order in which Write wrote them: the texts of a PNG file, or
+// ImageDescription, Software and UserComment of a JPEG or TIFF file.
 func ReadProvenance(path string) ([]Pair, error) {
 	var pairs []Pair
 	err := open(path, func(file io.ReaderAt, size int64) error {

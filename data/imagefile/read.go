@@ -13,14 +13,13 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// Options say how pictures are read; the zero value is right for most. Their JSON has what pixels depend on: it identifies what is made of
-// them.
+// Options say how images are read; the zero value is right for most. Their JSON has the options that change pixels.
 type Options struct {
 	MaxPixels int `json:"-"`   // limit of width × height; 0: DefaultMaxPixels
 	ICC       ICC `json:"icc"` // what becomes of colour profiles
 }
 
-// Read reads a picture. Errors name the file and are or wrap ErrFormat, ErrTooLarge or those of package os where that fits.
+// Read reads an image. Errors name the file; ErrFormat and ErrTooLarge can be tested for.
 func Read(path string, o Options) (*Image, error) {
 	var img *Image
 	err := open(path, func(file io.ReaderAt, size int64) error {
@@ -44,7 +43,7 @@ func Read(path string, o Options) (*Image, error) {
 	return img, err
 }
 
-// Decode reads a picture from the bytes of a file.
+// Decode reads an image from the bytes of a file.
 func Decode(data []byte, o Options) (*Image, error) {
 	if len(data) == 0 {
 		return nil, errors.New("the file is empty")
@@ -94,12 +93,12 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		if convert != nil && m.ink {
 			decode = jpeg.DecodeInks
 		}
-		picture, err := decode(data, o.maxPixels())
+		decoded, err := decode(data, o.maxPixels())
 		if err != nil {
 			return nil, err
 		}
-		img.Pix = picture.Pix
-		if picture.Incomplete {
+		img.Pix = decoded.Pix
+		if decoded.Incomplete {
 			img.note("the progressive JPEG leaves out its last refinements")
 		}
 	case TIFF:

@@ -16,7 +16,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// wanted reads a picture of testdata/gen_pictures.py with the standard library alone.
+// wanted reads an image of testdata/gen_pictures.py with the standard library alone.
 func wanted(t *testing.T, path string) *imagefile.Image {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -191,7 +191,7 @@ func TestWrongExtension(t *testing.T) {
 	}
 }
 
-// A file cut anywhere is an error that says so, or the whole picture where only its end is gone.
+// A file cut anywhere is an error that says so, or the whole image where only its end is gone.
 func TestTruncated(t *testing.T) {
 	for _, name := range []string{"rgb.png", "grey16.png", "tiff-raw.tif", "tiff-lzw.tif", "tiled.tif", "rgb.bmp", "icc.jpg"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))

@@ -5,7 +5,7 @@ import (
 	"image/color"
 )
 
-// toRGB makes 8-bit RGB [H,W,3] of a decoded picture, on white where it is not opaque, and counts the pixels that are not.
+// toRGB converts a decoded image to 8-bit RGB [H,W,3], composited on white, and counts the pixels that are not opaque.
 func toRGB(img image.Image) (pix []uint8, transparent int) {
 	bounds := img.Bounds()
 	width, height := bounds.Dx(), bounds.Dy()
@@ -80,8 +80,8 @@ func toRGB(img image.Image) (pix []uint8, transparent int) {
 	return pix, transparent
 }
 
-// composite puts a value on a background. A multiplied one already is a share of alpha; a damaged file's may exceed it: no wrap
-// to black.
+// composite puts a value, multiplied by alpha or not, on a background. A multiplied value above alpha, as in damaged
+// files, must not wrap to black.
 func composite(v, alpha, background uint8, multiplied bool) uint8 {
 	a, rest := uint32(alpha), uint32(background)*(255-uint32(alpha))
 	if multiplied {

@@ -13,11 +13,10 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-// DefaultQuality is the quality of JPEG files where none is given. It is Pillow's default, with which the official
-// implementation writes.
+// DefaultQuality is the default quality of JPEG files: Pillow's, with which the official implementation writes.
 const DefaultQuality = 75
 
-// WriteOptions say how pictures are written.
+// WriteOptions say how images are written.
 type WriteOptions struct {
 	Provenance  []Pair
 	Quality     int              // of JPEG, 1 to 100; 0: DefaultQuality
@@ -34,11 +33,11 @@ func FormatByName(path string) (Format, error) {
 	case ".tif", ".tiff":
 		return TIFF, nil
 	default:
-		return "", fmt.Errorf("%s: pictures are written as .png, .jpg, .jpeg, .tif or .tiff, not %q: %w", path, extension, ErrFormat)
+		return "", fmt.Errorf("%s: images are written as .png, .jpg, .jpeg, .tif or .tiff, not %q: %w", path, extension, ErrFormat)
 	}
 }
 
-// Encode returns the bytes of a file. PNG and TIFF lose nothing. JPEG files are those of libjpeg-turbo but for their Exif data.
+// Encode returns the bytes of a file: lossless PNG or TIFF, or JPEG as libjpeg-turbo writes it, except for Exif data.
 func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
 	if err := img.Check(); err != nil {
 		return nil, err
@@ -72,14 +71,13 @@ func encodePNG(img *Image, pairs []Pair) ([]byte, error) {
 		p[0], p[1], p[2], p[3] = img.Pix[3*i], img.Pix[3*i+1], img.Pix[3*i+2], 255
 	}
 	var b bytes.Buffer
-	if err := png.Encode(&b, rgba); err != nil { // an opaque picture is written as RGB
+	if err := png.Encode(&b, rgba); err != nil { // an opaque image is written as RGB
 		return nil, err
 	}
 	return withTexts(b.Bytes(), pairs)
 }
 
-// Write writes a picture in the format of the file's extension. The file appears whole or not at all: it is written beside its
-// place and renamed when the disk has it.
+// Write writes an image in the format of the path's extension, whole or not at all.
 func Write(path string, img *Image, o WriteOptions) error {
 	format, err := FormatByName(path)
 	if err != nil {

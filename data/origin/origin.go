@@ -1,5 +1,5 @@
-// Package origin decides whether a result that is there is current: one that would be made of the same, by the same program, in the same
-// way. All commands that keep results ask it, for images with a statement of their origin, and for caches by its key.
+// Package origin decides whether an existing result is current: whether the same program would make it of the same
+// content in the same way. Images state their origin in the file, caches are keyed by it.
 package origin
 
 import (
@@ -71,8 +71,7 @@ func (o Origin) Statements() ([]imagefile.Pair, error) {
 	}, nil
 }
 
-// Read reads what a file says that it is made of. It is the zero Origin for a file that doesn't say so, as those of earlier versions of
-// this program don't.
+// Read returns the origin stated in a file, the zero Origin if there is none, as in files of earlier versions.
 func Read(path string) (Origin, error) {
 	pairs, err := imagefile.ReadProvenance(path)
 	if err != nil {
@@ -124,8 +123,7 @@ const (
 	Chosen // the model or a setting
 )
 
-// Since returns what has changed since a result of an earlier origin was made, nothing if it is current. It is the one place that decides
-// this.
+// Since returns what has changed since a result of an earlier origin was made, nothing if it is current.
 func (o Origin) Since(earlier Origin) []Change {
 	if len(earlier.Sources) == 0 {
 		return []Change{{Unstated, "made by an earlier version, which did not record the content of the source"}}
@@ -186,7 +184,7 @@ func union[V any](a, b map[string]V) []string {
 	return slices.Sorted(maps.Keys(both))
 }
 
-// Hash is the SHA-256 of a file's content, in hexadecimal digits.
+// Hash returns the SHA-256 of a file's content in hexadecimal.
 func Hash(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {

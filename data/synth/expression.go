@@ -2,7 +2,7 @@ package synth
 
 import "math"
 
-// Express is the rule of the marker: its intensity in a nucleus, 0 (negative) or 0.2..1, from what the H&E shows of it. Only
+// Express returns the marker's intensity in a nucleus, 0 (negative) or 0.2..1, from its appearance in the H&E. Only
 // tumour cells are ever positive.
 //
 //	er    pale nuclei; the larger and paler the stronger

@@ -14,8 +14,8 @@ type Pair struct {
 	Truth   Truth
 }
 
-// Generate makes pair number index, from 0 on: always the same for the same Size, MPP, Marker, Misregistration, PatientPairs
-// and Seed. PatientPairs pairs in a row are of one patient. The pictures are as a scanner sees them, before JPEG.
+// Generate makes the pair with an index, from 0. It depends on Size, MPP, Marker, Misregistration, PatientPairs and
+// Seed alone. Each patient has PatientPairs consecutive pairs. The images are as scanned, before JPEG.
 func Generate(ctx context.Context, c Config, index int) (Pair, error) {
 	if err := c.Validate(); err != nil {
 		return Pair{}, err
@@ -30,7 +30,7 @@ func Generate(ctx context.Context, c Config, index int) (Pair, error) {
 	// Pixels wider than half a µm are made of smaller ones.
 	scale := max(1, int(math.Ceil(c.MPP/0.55)))
 	res := c.MPP / float64(scale)
-	border := 0 // pixels of the picture that the IHC may take from outside it
+	border := 0 // pixels of the image that the IHC may take from outside it
 	if c.Misregistration > 0 {
 		border = int(c.Misregistration) + 2
 	}

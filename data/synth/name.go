@@ -2,7 +2,7 @@ package synth
 
 import "fmt"
 
-// Names are like MIST's, where a patch's name begins with its slide's: P003_2_21 is pair 21, from the second slide of the third patient.
+// Names are like MIST's and begin with the slide: P003_2_21 is pair 21, from the second slide of the third patient.
 
 func patientName(number int) string { return fmt.Sprintf("P%03d", number+1) }
 

@@ -45,7 +45,7 @@ type nucleus struct {
 	intensity   float64 // of the marker
 }
 
-// spindle says whether the outline is pointed and bent, not round.
+// spindle reports whether the outline is pointed and bent, not round.
 func (n *nucleus) spindle() bool {
 	return n.Kind == Fibroblast || n.Kind == Endothelial || n.Kind == Adipocyte
 }
@@ -92,8 +92,8 @@ func (p *population) scatter(pitch float64, visit func(x, y float64)) {
 	}
 }
 
-// add places a nucleus unless it comes closer to another than spread times the sum of their radii, plus gap µm. What need
-// not be known for that is drawn here.
+// add places a nucleus unless it comes closer to another than spread times the sum of their radii, plus gap µm. It
+// draws what isn't needed for that.
 func (p *population) add(n nucleus, spread, gap float64) {
 	for id := range p.index.near(n.x, n.y, 1) {
 		o := &p.nuclei[id]
@@ -157,7 +157,7 @@ func (p *population) tumour() {
 }
 
 func tumourNucleus(r *rand.Rand, t *tissue, x, y, vesicular float64) nucleus {
-	// Cells are of one sort or the other more often than between them.
+	// Cells are mostly of one sort or the other, rarely in between.
 	v := smoothstep(0.3, 0.7, vesicular)
 	b := (2.75 + 1.05*v + normal(r, 0, 0.18+0.3*t.patient.pleomorphic)) * t.patient.nuclearSize
 	n := nucleus{
@@ -226,7 +226,7 @@ func (p *population) fat() {
 	})
 }
 
-// free says whether a place is stroma, at least gap µm from anything else.
+// free reports whether a place is stroma, at least gap µm from anything else.
 func (t *tissue) free(x, y, gap float64) bool {
 	return t.body.at(x, y) < -gap && t.fat.at(x, y) < -gap && t.wall.at(x, y) < -gap
 }

@@ -24,7 +24,7 @@ type painter struct {
 	cracks raster // the same, finer
 }
 
-// paint renders side × side pixels of res µm, of which border lie outside the picture on each side.
+// paint renders side × side pixels of res µm, of which border lie outside the image on each side.
 func paint(t *tissue, nuclei []nucleus, marker Marker, side, border int, res float64) *canvas {
 	c := &canvas{side: side, res: res, origin: -float64(border) * res}
 	for _, plane := range []*[]float32{&c.heH, &c.heE, &c.ihH, &c.ihD} {
@@ -75,7 +75,7 @@ func (p *painter) ground() {
 				c, alpha := p.epithelium(x, y, body)
 				d = d.mix(c, alpha)
 			}
-			// Sections are never of one thickness.
+			// Sections vary in thickness.
 			thick := 1 + 0.05*f.at(x+300, y+200, 140) + 0.035*f.turned(x, y, 9)
 			p.put(j*p.side+i, dyes{d.heH * thick, d.heE * thick, d.ihH * thick, d.ihD})
 		}
@@ -158,7 +158,7 @@ func (p *painter) blood(x, y float64) dyes {
 	return d
 }
 
-// epithelium is cytoplasm: each pixel belongs to the nucleus next to it. alpha is how much of the pixel the cell covers.
+// epithelium is cytoplasm: each pixel belongs to the nearest nucleus. alpha is how much of the pixel the cell covers.
 func (p *painter) epithelium(x, y, body float64) (d dyes, alpha float64) {
 	t, f := p.t, p.t.noise
 	wx, wy := x+0.5*f.at(x, y, 5), y+0.5*f.turned(x, y, 5)
@@ -232,7 +232,7 @@ func (p *painter) cellDAB(own, other *nucleus, meet, first, reach, lumen, grain 
 	return ring*max(0.2, 1.05+0.22*grain) + own.intensity*max(0, 0.12+0.04*grain)
 }
 
-// cellDistance grows from the nucleus outwards, rounder than the nucleus: about µm from the middle of the cell, less its size.
+// cellDistance grows from the nucleus outwards, rounder than it: about µm from the cell's centre, less its size.
 func (n *nucleus) cellDistance(x, y float64) float64 {
 	s, c := math.Sincos(n.angle)
 	dx, dy := x-n.x, y-n.y

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// purpose keeps the random numbers of one concern apart from those of the others, so that a change to one (say, more noise)
-// leaves the rest of a tissue as it was.
+// purpose separates the random numbers of different concerns, so that a change to one, such as more noise, leaves the
+// rest of a tissue as it was.
 type purpose uint64
 
 const (
@@ -20,8 +20,7 @@ const (
 	forIHCSensor
 )
 
-// random is the generator of one purpose for one pair or one patient. It depends on nothing else: neither on the order of
-// making nor on who makes it.
+// random is the generator of one purpose for one pair or patient, independent of all others.
 func random(seed uint64, index int, p purpose) *rand.Rand {
 	return rand.New(rand.NewPCG(scramble(seed), scramble(uint64(index)<<8|uint64(p))))
 }
@@ -37,7 +36,7 @@ func scramble(x uint64) uint64 {
 // between is uniform in [lo, hi).
 func between(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 
-// normal has the mean and standard deviation given, cut at 2.5 deviations, so that nothing monstrous is drawn.
+// normal has the given mean and standard deviation, cut off at 2.5 deviations.
 func normal(r *rand.Rand, mean, sd float64) float64 {
 	return mean + sd*max(-2.5, min(2.5, r.NormFloat64()))
 }

@@ -80,8 +80,8 @@ const far = 1e10
 
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
-// squaredDistance replaces each sample, 0 or far, by the squared distance in cells to the nearest 0: the lower envelope of
-// parabolas, in rows and then in columns (Felzenszwalb and Huttenlocher, Theory of Computing 2012).
+// squaredDistance replaces each sample, 0 or far, by the squared distance in cells to the nearest 0: the lower envelope
+// of parabolas, in rows, then columns (Felzenszwalb and Huttenlocher, Theory of Computing 2012).
 func (r raster) squaredDistance() {
 	n := max(r.w, r.h)
 	f, d := make([]float64, n), make([]float64, n)

@@ -7,7 +7,7 @@ import (
 
 // registration is how the IHC section lies off the H&E section: a shift, and a smooth warp on top.
 type registration struct {
-	dx, dy float64    // shift in pixels of the picture
+	dx, dy float64    // shift in pixels of the image
 	warp   float64    // greatest warp in pixels
 	waves  [2][3]wave // of the warp in x and in y
 }
@@ -22,7 +22,7 @@ func newRegistration(r *rand.Rand, limit float64, side int) registration {
 	g := registration{dx: length * math.Cos(phi), dy: length * math.Sin(phi), warp: limit * (1 - share)}
 	for axis := range g.waves {
 		for k := range g.waves[axis] {
-			// Half a wave to two waves over the picture.
+			// Half a wave to two waves over the image.
 			f, a := 2*math.Pi*between(r, 0.5, 2)/float64(side), between(r, 0, 2*math.Pi)
 			g.waves[axis][k] = wave{f * math.Cos(a), f * math.Sin(a), between(r, 0, 2*math.Pi)}
 		}
@@ -30,7 +30,7 @@ func newRegistration(r *rand.Rand, limit float64, side int) registration {
 	return g
 }
 
-// offset is where a place of the IHC picture came from, less that place, in pixels; its length is at most the limit.
+// offset is where a place of the IHC image came from, less that place, in pixels; its length is at most the limit.
 func (g *registration) offset(x, y float64) (dx, dy float64) {
 	var w [2]float64
 	for axis, waves := range g.waves {
@@ -41,7 +41,7 @@ func (g *registration) offset(x, y float64) (dx, dy float64) {
 	return g.dx + g.warp*w[0]/math.Sqrt2, g.dy + g.warp*w[1]/math.Sqrt2
 }
 
-// target is where a place of the H&E picture lies in the IHC picture.
+// target is where a place of the H&E image lies in the IHC image.
 func (g *registration) target(x, y float64) (tx, ty float64) {
 	tx, ty = x, y
 	for range 12 { // the warp is gentle: this converges by far
@@ -51,8 +51,8 @@ func (g *registration) target(x, y float64) (tx, ty float64) {
 	return tx, ty
 }
 
-// moved takes each pixel from where the registration says, scale pixels of the plane for one of the picture. The plane is
-// larger than the result by border pixels of the picture on each side.
+// moved takes each pixel from where the registration says, scale pixels of the plane for one of the image. The plane is
+// larger than the result by border pixels of the image on each side.
 func (g *registration) moved(l light, scale, border int) light {
 	out := light{side: l.side - 2*border*scale}
 	for k := range out.ch {

@@ -12,7 +12,7 @@ import (
 	"slices"
 )
 
-// generation counts the versions of the model of tissue: a folder is not filled up with pictures of another kind.
+// generation counts the versions of the model of tissue: a folder is not filled up with images of another kind.
 const generation = 1
 
 // settings is dataset.json: everything that the files of a data set depend on.
@@ -22,7 +22,7 @@ type settings struct {
 	Config
 }
 
-// claim makes a folder that of the configuration, or says why it can't be.
+// claim marks a folder as the configuration's, or returns why it can't.
 func claim(dir string, c Config) error {
 	path := filepath.Join(dir, "dataset.json")
 	want := settings{"synthetic pairs of H&E and IHC in MIST's layout", generation, c}

@@ -5,7 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// Vector is the optical density of a dye in red, green and blue, of length 1: light I = white · 10^(−concentration · vector).
+// Vector is a dye's optical density in red, green and blue, of length 1: light I = white · 10^(−concentration ·
+// vector).
 type Vector [3]float64
 
 // Stain is how one slide turns concentrations of dyes into light.
@@ -13,7 +14,7 @@ type Stain struct {
 	Haematoxylin Vector `json:"haematoxylin"`
 	// Second is eosin on an H&E slide, DAB on an IHC slide.
 	Second Vector `json:"second"`
-	// White is the light that passes beside the tissue, 0..255.
+	// White is the light next to the tissue, 0..255.
 	White [3]float64 `json:"white"`
 }
 
@@ -38,7 +39,7 @@ type laboratory struct {
 	noise          float64 // deviation of the sensor's noise at full light, 0..255
 }
 
-// Means of the vectors lie between those of Ruifrok and Johnston and what breast slides of the MIST kind show.
+// The mean vectors lie between Ruifrok and Johnston's and those of breast slides like MIST's.
 func newLaboratory(r *rand.Rand) laboratory {
 	return laboratory{
 		he: Stain{

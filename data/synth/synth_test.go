@@ -206,7 +206,7 @@ func TestExpressionFollowsMorphology(t *testing.T) {
 	}
 }
 
-// What decides about ER can be seen in the H&E: among tumour nuclei, the haematoxylin of the picture tells positive ones apart.
+// What decides about ER can be seen in the H&E: among tumour nuclei, the haematoxylin of the image tells positive ones apart.
 func TestExpressionVisible(t *testing.T) {
 	c := small()
 	var positive, negative []float64
@@ -238,7 +238,7 @@ func TestExpressionVisible(t *testing.T) {
 	}
 }
 
-// The share of DAB that colour deconvolution finds in the IHC picture is that of the truth.
+// The share of DAB that colour deconvolution finds in the IHC image is that of the truth.
 func TestDABFollowsTruth(t *testing.T) {
 	c := small()
 	var measured, known []float64
@@ -282,7 +282,7 @@ func correlation(a, b []float64) float64 {
 	return (sab - sa*sb/n) / math.Sqrt((saa-sa*sa/n)*(sbb-sb*sb/n))
 }
 
-// Nuclei lie in both pictures where the truth says; without misregistration at one place.
+// Nuclei lie in both images where the truth says; without misregistration at one place.
 func TestNucleiInPlace(t *testing.T) {
 	for _, limit := range []float64{0, 10} {
 		c := small()
@@ -350,7 +350,7 @@ func TestHER2OnMembrane(t *testing.T) {
 	}
 }
 
-// shift by which the nuclei of the two pictures fit best, in whole pixels up to reach.
+// shift by which the nuclei of the two images fit best, in whole pixels up to reach.
 func bestShift(p synth.Pair, reach int) (dx, dy int) {
 	n := p.HE.Width
 	a, b := make([]float64, n*n), make([]float64, n*n)

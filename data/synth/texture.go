@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// noise is a smooth random field of mean 0 and deviation 1, endless by repetition: the grain of everything that isn't a shape.
+// noise is a smooth random field of mean 0 and deviation 1, repeating: the grain of everything that isn't a shape.
 type noise struct {
 	v []float32 // [noiseSide, noiseSide]
 }
@@ -45,7 +45,7 @@ func newNoise(r *rand.Rand) *noise {
 // at is the field at (x, y), with structures of about one wavelength, all in µm.
 func (f *noise) at(x, y, wavelength float64) float64 {
 	s := noisePeriod / wavelength
-	// Far offset, so that the conversion to integers below truncates as floor does.
+	// The offset makes the conversion to int round down.
 	x, y = x*s+64*noiseSide, y*s+64*noiseSide
 	ix, iy := int(x), int(y)
 	fx, fy := float32(x-float64(ix)), float32(y-float64(iy))
@@ -87,9 +87,9 @@ func standardise(v []float32) {
 	}
 }
 
-// fibres draws strands along a direction field, on a grid like that of r: the noise is averaged along the field's lines
-// (line integral convolution; Cabral and Leedom, SIGGRAPH 1993). length and grain, the width of a strand, are in µm; mean 0 and
-// deviation 1 over the grid.
+// fibres draws strands along a direction field, on a grid like r's, by averaging noise along field lines (line integral
+// convolution; Cabral and Leedom, SIGGRAPH 1993), with mean 0 and deviation 1. length and grain, the width of a strand,
+// are in µm.
 func fibres(r raster, dir *directions, f *noise, length, grain float64) raster {
 	out := r.like()
 	step := max(grain*0.7, r.cell)

@@ -10,7 +10,7 @@ import (
 type tissue struct {
 	patient patient
 	noise   *noise
-	field   float64    // side of the picture in µm
+	field   float64    // side of the image in µm
 	body    raster     // nests and glands with their lumens
 	benign  raster     // > 0.5 where a body is benign
 	lumen   raster     // holes in bodies
@@ -23,7 +23,7 @@ type tissue struct {
 }
 
 const (
-	margin     = 36.0 // µm of tissue around the picture, so that nothing ends at its border
+	margin     = 36.0 // µm of tissue around the image, so that nothing ends at its border
 	tissueCell = 1.5  // µm between samples of the architecture
 	tileArea   = 240. * 240.
 )
@@ -100,7 +100,7 @@ func (t *tissue) union(shapes []blob, x, y float64) float64 {
 	return d
 }
 
-// clear says whether a new shape keeps its distance from the others.
+// clear reports whether a new shape keeps its distance from the others.
 func clear(s blob, others []blob, gap float64) bool {
 	for _, o := range others {
 		if math.Hypot(s.x-o.x, s.y-o.y) < max(s.a, s.b)+max(o.a, o.b)+gap {
@@ -110,7 +110,7 @@ func clear(s blob, others []blob, gap float64) bool {
 	return true
 }
 
-// lobule is a cluster of benign acini around a small duct, somewhere in the picture.
+// lobule is a cluster of benign acini around a small duct, somewhere in the image.
 func (t *tissue) lobule(r *rand.Rand) (glands, holes []blob) {
 	cx, cy := between(r, 0, t.field), between(r, 0, t.field)
 	count := 3 + r.IntN(9)
@@ -198,7 +198,7 @@ func (t *tissue) grow(nests raster, r *rand.Rand, angle, ox, oy float64) {
 	}
 	sin, cos := math.Sincos(angle)
 	nests.fill(func(x, y float64) float64 {
-		// A bent frame, so that cords run with the fibres.
+		// A bent frame makes cords run with the fibres.
 		bend := 22 * t.noise.at(x+ox, y+oy, 160)
 		u, v := x*cos+y*sin, y*cos-x*sin+bend
 		return t.noise.at(u/long+ox, v/wide+oy, 1) + 0.4*t.noise.turned(u/wide+ox, v/wide-oy, 0.5) + 0.12*t.noise.at(x, y, 12)
@@ -288,7 +288,7 @@ func (t *tissue) vessels(r *rand.Rand, grid raster) {
 	t.vessel, t.wall = vessel.signedDistance(), wall.signedDistance()
 }
 
-// orient lays the fibres: one main direction, bent and wavy, and around whatever stands in the way.
+// orient lays the fibres: one main direction, bent and wavy, and around obstacles.
 func (t *tissue) orient(grid raster, angle, ox, oy float64) directions {
 	solid := grid.like()
 	solid.fill(func(x, y float64) float64 { return max(t.body.at(x, y), t.wall.at(x, y), t.fat.at(x, y)) })

@@ -1,6 +1,6 @@
 package synth
 
-// Truth is what is known of a pair. Places are in pixels of the picture: the middle of the first pixel is (0.5, 0.5).
+// Truth is what is known of a pair. Places are in pixels of the image: the middle of the first pixel is (0.5, 0.5).
 type Truth struct {
 	Name            string  `json:"name"`
 	Patient         string  `json:"patient"`
@@ -14,14 +14,14 @@ type Truth struct {
 	HE              Stain   `json:"he_stain"`
 	IHC             Stain   `json:"ihc_stain"`
 	Misregistration float64 `json:"misregistration"` // the limit; what it came to: see Nucleus
-	// TumourNuclei and PositiveNuclei count what lies inside the picture. Their quotient is PositiveFraction, 0 without tumour.
+	// TumourNuclei and PositiveNuclei count nuclei inside the image. PositiveFraction is their quotient, 0 without tumour.
 	TumourNuclei     int       `json:"tumour_nuclei"`
 	PositiveNuclei   int       `json:"positive_nuclei"`
 	PositiveFraction float64   `json:"positive_fraction"`
 	Nuclei           []Nucleus `json:"nuclei"`
 }
 
-// Nucleus is one whose middle lies in the H&E picture.
+// Nucleus is one whose middle lies in the H&E image.
 type Nucleus struct {
 	X     float64 `json:"x"`
 	Y     float64 `json:"y"`

@@ -23,11 +23,11 @@ import (
 //	dir/TrainValAB/{trainA,trainB,valA,valB}/P001_1_0.jpg    A: H&E, B: IHC
 //	dir/truth/{train,val}/P001_1_0.json           a Truth
 //
-// Names are <patient>_<slide of the patient>_<index of the pair>. A patient's pairs are all for training or all for validation.
+// Names are <patient>_<slide of the patient>_<index of the pair>. All pairs of a patient are in one split.
 //
-// Files appear whole or not at all. A second call with the same settings makes what is missing; with other settings it is
-// refused. progress, which may be nil, is called by one goroutine at a time with the number of finished pairs, those of
-// earlier calls included, and of all. When ctx ends, Write returns its cause, and what is complete stays.
+// Files appear whole or not at all. A second call with the same settings adds what is missing; other settings are
+// refused. progress may be nil; one goroutine at a time calls it with the number of finished pairs, including those of
+// earlier calls, and the total. When ctx ends, Write returns its cause and keeps complete pairs.
 func Write(ctx context.Context, dir string, c Config, progress func(done, total int)) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c Config) places(dir string) []place {
 	return all
 }
 
-// files are the H&E picture, the IHC picture and the truth. The truth is written last: where it is, the pair is complete.
+// files are the H&E image, the IHC image and the truth. The truth is written last: where it is, the pair is complete.
 func (p place) files(name string) [3]string {
 	return [3]string{
 		filepath.Join(p.dir, "TrainValAB", p.split+"A", name+".jpg"),

@@ -140,7 +140,7 @@ func TestWriteResumes(t *testing.T) {
 		t.Errorf("after the stop there are %d files of %d", len(before), len(want))
 	}
 
-	// A truth without its picture is no pair.
+	// A truth without its image is no pair.
 	if err := os.Remove(filepath.Join(dir, "TrainValAB", "trainB", "P001_1_0.jpg")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ func (p *Page) readPalette() error {
 	if len(values) < 3*n {
 		return fmt.Errorf("tiff: the palette has %d values; %d colours need %d", len(values), n, 3*n)
 	}
-	// As libtiff: some writers use 8 of the 16 bits.
+	// Like libtiff: some writers use 8 of the 16 bits.
 	shift := 0
 	for _, v := range values {
 		if v > 255 {

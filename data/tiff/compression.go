@@ -80,8 +80,7 @@ func (p *Page) readCompression() error {
 // maxFaxWidth is package ccitt's own.
 const maxFaxWidth = 1 << 20
 
-// expansion is at most how many bytes a byte of compressed data stands for. JPEG and CCITT have other bounds: see
-// holds.
+// expansion is the most bytes that one byte of compressed data can become. JPEG and CCITT have other bounds: see holds.
 func (c Compression) expansion() int64 {
 	switch c {
 	case PackBits:

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// maxTagBytes bounds what Bytes reads of one tag: the longest that matters is a colour profile.
+// maxTagBytes limits what Bytes reads of one tag; the longest that matters is a colour profile.
 const maxTagBytes = 16 << 20
 
-// maxEntries bounds the tags of one directory: a classic TIFF file can't have more.
+// maxEntries limits the tags of one directory: a classic TIFF file can't have more.
 const maxEntries = math.MaxUint16
 
 // source is a file and how its numbers are stored.
@@ -195,7 +195,7 @@ func (d *Directory) values(id Tag, e entry, most uint64) ([]byte, error) {
 	return value, nil
 }
 
-// whole decodes one whole number of a type; false for types that are none and for negative numbers.
+// whole decodes a whole number; false for other types and negative numbers.
 func (s *source) whole(k kind, b []byte) (uint64, bool) {
 	switch k {
 	case kindByte, kindUndefined:
@@ -221,8 +221,7 @@ func (s *source) whole(k kind, b []byte) (uint64, bool) {
 	return 0, false
 }
 
-// Number returns a whole number of whatever integer type, the first where the tag has several; false where there is
-// none.
+// Number returns a tag's first whole number, of any integer type; false if there is none.
 func (d *Directory) Number(id Tag) (uint64, bool) {
 	values, err := d.Numbers(id, 1)
 	if err != nil || len(values) == 0 {
@@ -239,7 +238,7 @@ func (d *Directory) number(id Tag, otherwise uint64) uint64 {
 	return otherwise
 }
 
-// Numbers returns the whole numbers of a tag, the first limit of them; none without the tag.
+// Numbers returns up to limit whole numbers of a tag; nil without the tag.
 func (d *Directory) Numbers(id Tag, limit int) ([]uint64, error) {
 	e, ok := d.entries[id]
 	if !ok {
@@ -259,8 +258,7 @@ func (d *Directory) Numbers(id Tag, limit int) ([]uint64, error) {
 	return values, nil
 }
 
-// Reals returns the rational, floating-point or whole numbers of a tag, the first limit of them; none where they can't
-// be read.
+// Reals returns up to limit rational, floating-point or whole numbers of a tag; nil if they can't be read.
 func (d *Directory) Reals(id Tag, limit int) []float64 {
 	raw, err := d.Bytes(id)
 	if err != nil || len(raw) == 0 {
@@ -301,7 +299,7 @@ func (d *Directory) Text(id Tag) (string, error) {
 	return text, err
 }
 
-// Orientation returns how the image is to be turned, 1 to 8 as in Exif; 1, upright, where it is absent or none of them.
+// Orientation returns the Exif orientation, 1 to 8; 1, upright, if it is absent or invalid.
 func (d *Directory) Orientation() int {
 	if v, ok := d.Number(tagOrientation); ok && v >= 1 && v <= 8 {
 		return int(v)

@@ -2,9 +2,9 @@
 // slides. It gives 8-bit grey, RGB or either with alpha; what a pixel means beyond that (colour profiles, compositing,
 // orientation) is its caller's. It writes plain RGB.
 //
-// Open reads the directories alone and lists the pages. Check says whether a page can be decoded and, if not, why in a
-// user's words; every refusal that does not need the compressed data itself is made there, so that a check of headers
-// accepts what decoding accepts. ReadRegion decodes. A File may be read by several goroutines at once.
+// Open reads only the directories and lists the pages. Check reports, in a user's words, why a page can't be decoded,
+// as far as that is known without its compressed data, so a check of headers accepts what decoding accepts. ReadRegion
+// decodes. A File may be used by several goroutines.
 //
 // A pixel's way:
 //

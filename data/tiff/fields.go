@@ -23,7 +23,7 @@ func Undefined(id Tag, value []byte) Field {
 	return Field{id, kindUndefined, uint32(len(value)), value}
 }
 
-// Short is a tag of numbers of 16 bits.
+// Short is a tag of 16-bit numbers.
 func Short(id Tag, values ...uint16) Field {
 	f := Field{id: id, kind: kindShort, count: uint32(len(values))}
 	for _, v := range values {
@@ -32,7 +32,7 @@ func Short(id Tag, values ...uint16) Field {
 	return f
 }
 
-// Long is a tag of numbers of 32 bits.
+// Long is a tag of 32-bit numbers.
 func Long(id Tag, values ...uint32) Field {
 	f := Field{id: id, kind: kindLong, count: uint32(len(values))}
 	for _, v := range values {

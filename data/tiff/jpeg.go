@@ -14,8 +14,8 @@ type jpegState struct {
 	conversion jpeg.Conversion
 }
 
-// readJPEG refuses what the JPEG decoder lacks. Whether the components are RGB or YCbCr is told by the photometric tag
-// alone: segments of Aperio's files are RGB whatever their Adobe marker says.
+// readJPEG refuses what the JPEG decoder lacks. The photometric tag alone decides between RGB and YCbCr: Aperio's
+// segments are RGB whatever their Adobe marker says.
 func (p *Page) readJPEG() error {
 	switch {
 	case p.Bits != 8:
@@ -106,12 +106,12 @@ func (p *Page) decodeJPEG(index int, at span) (pix []uint8, stride int, err erro
 		return nil, 0, err
 	}
 	limit := int(min(int64(p.TileWidth)*int64(p.TileHeight), math.MaxInt32))
-	picture, err := jpeg.DecodeSegment(data, state.tables, state.conversion, limit)
+	img, err := jpeg.DecodeSegment(data, state.tables, state.conversion, limit)
 	if err != nil {
 		return nil, 0, p.segmentError(index, err)
 	}
-	if err := p.checkJPEGHeader(index, picture.Header); err != nil {
+	if err := p.checkJPEGHeader(index, img.Header); err != nil {
 		return nil, 0, err
 	}
-	return picture.Pix, picture.Width * picture.Components, nil
+	return img.Pix, img.Width * img.Components, nil
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// span is where a strip or tile lies in the file. An empty one stands for a tile that was left out.
+// span is where a strip or tile lies in the file; it is empty for a tile that was left out.
 type span struct{ offset, length int64 }
 
 // layout is where the strips or tiles of a page lie: row by row, plane after plane where the samples have their own.

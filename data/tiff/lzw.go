@@ -36,7 +36,7 @@ type lzw struct {
 	room [lzwCodes]byte
 }
 
-// reset begins anew.
+// reset starts a new stream.
 func (l *lzw) reset(in *bufio.Reader) {
 	// As libtiff: a new file begins with a clear code, whose bits are 100000000 from the highest on.
 	head, err := in.Peek(2)

@@ -103,8 +103,8 @@ func newPage(d *Directory) *Page {
 // full reports whether the page is an image of its own.
 func (p *Page) full() bool { return !p.Reduced && !p.Mask && p.Width > 0 && p.Height > 0 }
 
-// Inks returns the page of CMYK that is decoded to its inks, 255 being all of one, for those who convert them by a
-// colour profile. Of other pages it returns the page itself.
+// Inks returns a page that decodes CMYK to its inks, 255 being all of one, for conversion by a colour profile; a page
+// of other colours itself.
 func (p *Page) Inks() *Page {
 	if p.Photometric != Separated {
 		return p
@@ -157,7 +157,7 @@ func (p *Page) check() error {
 	return nil
 }
 
-// Resolution returns the pixels per centimetre; false where the file has none.
+// Resolution returns the pixels per centimetre; false if the file has none.
 func (p *Page) Resolution() (x, y float64, ok bool) {
 	xs, ys := p.Reals(tagXResolution, 1), p.Reals(tagYResolution, 1)
 	if len(xs) == 0 || len(ys) == 0 || !(xs[0] > 0) || !(ys[0] > 0) {

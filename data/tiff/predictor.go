@@ -2,7 +2,7 @@ package tiff
 
 import "encoding/binary"
 
-// undoPredictor makes samples of differences to the pixel on the left (TIFF 6.0, section 14), of 8 or 16 bits.
+// undoPredictor turns differences to the left pixel into samples of 8 or 16 bits (TIFF 6.0, section 14).
 func undoPredictor(row []byte, samples, bits int, order binary.ByteOrder) {
 	if bits == 8 {
 		for i := samples; i < len(row); i++ {

@@ -123,7 +123,7 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 	return nil
 }
 
-// wanted reports whether a plane counts: those of colours and of alpha.
+// wanted reports whether a plane holds a colour or alpha.
 func (p *Page) wanted(plane int) bool {
 	colours := p.Samples - p.Ignored
 	if p.Alpha != NoAlpha {

@@ -62,8 +62,8 @@ func (s *stream) open(p *Page, at span, rows int) (io.Reader, error) {
 	return ccitt.NewReader(s.raw, order, format, p.TileWidth, rows, &ccitt.Options{Invert: true}), nil
 }
 
-// openZstd decodes the whole segment: a frame's header may ask for a window of 128 MB however little follows, and
-// decoding into one piece of memory needs none.
+// openZstd decodes a whole segment: a frame's header may ask for a window of 128 MB however little follows, and
+// decoding into one buffer needs none.
 func (s *stream) openZstd(p *Page) (io.Reader, error) {
 	compressed, err := io.ReadAll(s.raw)
 	if err != nil {

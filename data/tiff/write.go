@@ -10,8 +10,8 @@ import (
 // writtenRows is how many rows share a strip of a file that is written.
 const writtenRows = 64
 
-// EncodeRGB writes RGB [height,width,3] in strips, each row as differences from left to right, compressed with Deflate.
-// fields are further tags of the image, exif those of an Exif directory.
+// EncodeRGB writes RGB [height,width,3] in strips of differences from left to right, compressed with Deflate. fields
+// are further tags of the image, exif the tags of an Exif directory.
 func EncodeRGB(pix []uint8, width, height int, fields, exif []Field) ([]byte, error) {
 	var strips bytes.Buffer
 	var starts, lengths []uint32

@@ -1,5 +1,5 @@
-// Package walk finds image files: those of a folder, with or without its sub-folders, or those that fit a pattern. All commands find
-// their files here, so that one rule holds for all:
+// Package walk finds the image files of a folder, with or without sub-folders, or of a pattern. All commands use it, so
+// the same rules hold everywhere:
 //
 //   - An image file is one with an image's extension, in capitals or not: see Extensions. It is not opened.
 //   - Symbolic links to files and folders are followed. A folder is not entered from inside itself, whatever the links, nor one that it is in: cycles end.
@@ -9,5 +9,5 @@
 //   - Names are compared in Unicode's form NFC: File.Stem. An ä is an ä, whether macOS or Linux has written it.
 //   - The order is that of the names, the same on every machine.
 //
-// walk.go has the search of a folder, pattern.go that of a pattern, name.go what names say, outputs.go what files say.
+// walk.go searches a folder, pattern.go a pattern; name.go has rules for names, outputs.go for our own images.
 package walk

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Extensions are those of image files; .btf, .tf2 and .tf8 are BigTIFF.
+// Extensions are the extensions of image files; .btf, .tf2 and .tf8 are BigTIFF.
 func Extensions() []string {
 	return []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".bmp"}
 }
@@ -26,8 +26,8 @@ var systemNames = []string{
 	"@eadir", "#recycle", "@recycle", "#snapshot", // Synology, QNAP
 }
 
-// Hidden reports whether a file or folder of this name is passed over: its name begins with a dot, as those of .ipynb_checkpoints,
-// .Trash-1000, ._image.png and of this program's unfinished files do, or systems and programs make it.
+// Hidden reports whether a file or folder of this name is skipped: its name begins with a dot, like .ipynb_checkpoints,
+// .Trash-1000, ._image.png and this program's unfinished files, or it is a system's.
 func Hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains(systemNames, strings.ToLower(name))
 }

@@ -16,9 +16,9 @@ import (
 // IsPattern reports whether a path has one of the characters by which a pattern fits several names.
 func IsPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
 
-// Pattern finds the image files that fit a pattern such as slides/*.jpg or cohort/case-*: see filepath.Match for its characters. A folder
-// that fits stands for the images in it. Extensions fit in capitals or not. Hidden names fit only where the pattern writes their dot.
-// Files' names begin below the last folder before the first of the characters. That nothing fits is no error.
+// Pattern finds the image files that match a pattern such as slides/*.jpg or cohort/case-*: see filepath.Match. A
+// matching folder stands for its images. Extensions match in either case, hidden names only if the pattern has their
+// dot. Names are relative to the last folder before the first special character. No match is no error.
 func Pattern(ctx context.Context, pattern string, o Options) (*Listing, error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, fmt.Errorf("pattern %q: a bracket that is not closed", pattern)

@@ -55,8 +55,8 @@ func (l *Listing) ByStem() (files map[string]File, same [][2]File) {
 	return files, same
 }
 
-// Images finds the image files of a folder, which may be a link to one. An error is that the folder itself can't be read, or ctx's;
-// a folder without images is none.
+// Images finds the image files of a folder or a link to one. It fails if the folder itself can't be read or ctx ends; a
+// folder without images is no error.
 func Images(ctx context.Context, folder string, o Options) (*Listing, error) {
 	return newWalker(ctx, folder, o).images()
 }
@@ -125,8 +125,8 @@ type place struct {
 	path, name string
 	real       string   // path without links
 	chain      []folder // those from the root to this one
-	// linked are the folders that links led to, since the first link on the way from the root; nil before it. Inside a linked folder,
-	// links lead to every folder once: where folders are linked to each other, the ways through them are more than can be walked.
+	// linked are the folders reached by links since the first link on the way from the root; nil before it. Inside a
+	// linked folder each folder is entered once, or folders linked to each other could be walked in too many ways.
 	linked *[]fs.FileInfo
 }
 

@@ -1,5 +1,5 @@
-// Package metrics holds the arithmetic of an evaluation: how close generated IHC images are to the real ones, as numbers. It reads no
-// files and knows no network: what goes in are pixels, or the features that experiments/metrics/features takes from images.
+// Package metrics computes how close generated IHC images are to the real ones, from pixels or from the features that
+// experiments/metrics/features extracts. It reads no files and runs no network.
 //
 //	pixels   ─ ssim.go       structural similarity of a pair
 //	         ─ psnr.go       peak signal-to-noise ratio of a pair

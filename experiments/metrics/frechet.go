@@ -10,13 +10,13 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// blockRows is how many rows Statistics gathers before it adds them up as one matrix product. With 256 rows of 2048 features
-// the buffer takes 4 MB beside the 32 MB of the sum of products.
+// blockRows is how many rows Statistics adds at once, as one matrix product. For 2048 features the buffer takes 4 MB,
+// next to 32 MB for the sum of products.
 const blockRows = 256
 
-// Statistics is the mean and the covariance of feature rows, which are added one after the other; its memory depends on the
-// number of features, not on the number of rows. Sums are float64 and about the running mean (Chan, Golub and LeVeque 1983,
-// "Algorithms for computing the sample variance"), so that large means cost no digits. It is not safe for concurrent use.
+// Statistics accumulates the mean and covariance of feature rows, in memory that depends on the number of features
+// alone. Sums are float64 about the running mean (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample
+// variance"), so large means cost no digits. It is not safe for concurrent use.
 type Statistics struct {
 	count   int
 	mean    []float64
@@ -40,8 +40,7 @@ func (s *Statistics) Dim() int { return len(s.mean) }
 // Count is the number of rows added.
 func (s *Statistics) Count() int { return s.count + s.block.Rows }
 
-// Add adds rows. The first row of another length than Dim, or with a value that is not finite, is an error, and the rows before
-// it are added.
+// Add adds rows. It stops with an error at a row whose length isn't Dim or that has a value that is not finite.
 func (s *Statistics) Add(rows ...[]float32) error {
 	for _, row := range rows {
 		if err := checkRow(row, s.Dim()); err != nil {
@@ -93,7 +92,7 @@ func (s *Statistics) flush() {
 			row[i] -= mean[i]
 		}
 	}
-	// Gemm makes both halves of the symmetric product and is still faster than gonum's Syrk, which goes through memory once a row.
+	// Gemm computes both halves of the symmetric product and is still faster than gonum's Syrk, which makes a pass a row.
 	blas64.Gemm(blas.Trans, blas.NoTrans, 1, s.block, s.block, 1, s.moments)
 	n := float64(s.count)
 	total := n + float64(m)
@@ -139,17 +138,17 @@ type FrechetDistance struct {
 	Notes    []string
 }
 
-// Frechet is the squared Fréchet distance of two normal distributions, FID where the rows are Inception's features (Heusel et al.
+// Frechet is the squared Fréchet distance of two normal distributions, FID for Inception's features (Heusel et al.
 // 2017, "GANs trained by a two time-scale update rule converge to a local Nash equilibrium"):
 //
 //	|μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½
 //
-// It is pytorch_fid's calculate_frechet_distance but for the root: with Σ₁ = AAᵀ and Σ₂ = BBᵀ, the trace of the root is the sum of the
-// singular values of AᵀB. That needs no eigenvectors of a matrix that isn't symmetric, never becomes complex and loses no digits where a
-// covariance is singular, as it is for fewer rows than features. pytorch_fid takes scipy's root there, which carries noise of some 1e-7,
-// and adds 1e-6 to both diagonals if that root isn't finite; here a note says that the covariance is singular.
+// It is pytorch_fid's calculate_frechet_distance except for the root: with Σ₁ = AAᵀ and Σ₂ = BBᵀ, its trace is the sum
+// of the singular values of AᵀB. That is never complex and loses no digits if a covariance is singular, as with fewer
+// rows than features. pytorch_fid takes scipy's root there, with noise of about 1e-7, and adds 1e-6 to both diagonals
+// if it isn't finite; here a note says that the covariance is singular.
 //
-// The distance of the same set is 0 up to rounding and may be −1e-14. Sets of fewer than two rows have no covariance, hence no distance.
+// The distance of a set to itself is 0 up to rounding, perhaps −1e-14. Sets of fewer than two rows are an error.
 func Frechet(a, b *Statistics) (FrechetDistance, error) {
 	if a.Dim() != b.Dim() {
 		return FrechetDistance{}, fmt.Errorf("FID: %d features in one set, %d in the other: want as many", a.Dim(), b.Dim())
@@ -205,7 +204,7 @@ func factor(c *mat.SymDense) *mat.Dense {
 	return out
 }
 
-// sumOfSingularValues is that of abᵀ; nil is a matrix of rank 0.
+// sumOfSingularValues sums the singular values of abᵀ; nil is a matrix of rank 0.
 func sumOfSingularValues(a, b *mat.Dense) (float64, error) {
 	if a == nil || b == nil {
 		return 0, nil

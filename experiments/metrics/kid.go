@@ -7,9 +7,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// KernelDistance is the squared maximum mean discrepancy of two sets with the kernel (x·y/d + 1)³; of Inception's features
-// it is the kernel inception distance (Bińkowski et al. 2018, "Demystifying MMD GANs"). It is the unbiased estimator of
-// kid_score.py, so it may be negative. Both sets have n rows of d finite numbers, n ≥ 3.
+// KernelDistance is the squared maximum mean discrepancy of two sets with the kernel (x·y/d + 1)³, KID for Inception's
+// features (Bińkowski et al. 2018, "Demystifying MMD GANs"). It is the unbiased estimator of kid_score.py, so it may be
+// negative. Both sets have n rows of d finite numbers, n ≥ 3.
 func KernelDistance(real, generated [][]float32) (float64, error) {
 	x, err := toMatrix(real)
 	if err != nil {

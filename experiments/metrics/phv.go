@@ -5,12 +5,12 @@ import "fmt"
 // PHVThreshold is the difference of two means from which on the official evaluation counts a channel as different.
 const PHVThreshold = 0.01
 
-// PerceptualHashValue compares a generated image with its real one by the channels of a network's layers: for each layer, the part of the
-// channels whose means over the image differ by more than the threshold, strictly; 0 is best, 1 worst. It is the PHV of Liu et al. (2021,
-// "Unpaired stain transfer using pathology-consistent constrained generative adversarial networks") as the official evaluation's
-// PerceptualHashValue computes it with ResNet-50.
+// PerceptualHashValue returns, for each layer of a network, the part of channels whose means over a generated and its
+// real image differ by more than the threshold: 0 is best, 1 worst. It is the PHV of Liu et al. (2021, "Unpaired stain
+// transfer using pathology-consistent constrained generative adversarial networks") as the official evaluation computes
+// it with ResNet-50.
 //
-// A row has the channel means of all layers, one layer after the other; layers says how many channels each has. Means are compared in
+// A row has the channel means of all layers in order; layers has their numbers of channels. Means are compared in
 // float32. The value of a set is the mean over its pairs.
 func PerceptualHashValue(real, generated []float32, layers []int, threshold float32) ([]float64, error) {
 	total := 0

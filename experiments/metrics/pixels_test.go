@@ -23,7 +23,7 @@ func (s *score) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// pixelScores reads the golden scores of pairs of pictures by name.
+// pixelScores reads the golden scores of pairs of images by name.
 func pixelScores(t *testing.T) (*golden.File, map[string]map[string]score) {
 	t.Helper()
 	f := golden.Open(t, "metrics.safetensors")
@@ -157,7 +157,7 @@ func TestPixelMetricsRefuse(t *testing.T) {
 	}
 }
 
-// BenchmarkPixelMetrics is one pair of MIST's size: SSIM and PSNR. B/op counts what is allocated, MB/s pixel values of one picture.
+// BenchmarkPixelMetrics is one pair of MIST's size: SSIM and PSNR. B/op counts what is allocated, MB/s pixel values of one image.
 func BenchmarkPixelMetrics(b *testing.B) {
 	x, y := imagefile.New(1024, 1024), imagefile.New(1024, 1024)
 	for i := range x.Pix {

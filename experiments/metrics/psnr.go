@@ -6,9 +6,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// PSNR is the peak signal-to-noise ratio of two pictures of one size in decibels, 10·log10(255² / MSE) over all pixels and
-// channels, as scikit-image's peak_signal_noise_ratio gives it for 8-bit pictures: +Inf for equal ones. The sum of squares is
-// an exact integer. Pictures of different sizes are an error.
+// PSNR is the peak signal-to-noise ratio of two images in decibels, 10·log10(255² / MSE) over all pixels and channels,
+// as scikit-image's peak_signal_noise_ratio; +Inf for equal images. Images of different sizes are an error.
 func PSNR(a, b *imagefile.Image) (float64, error) {
 	if err := checkSizes("PSNR", a, b); err != nil {
 		return 0, err

@@ -12,11 +12,10 @@ import (
 // cosineEps is the smallest norm that torch.nn.CosineSimilarity(eps=1e-6) of the official evaluation divides by.
 const cosineEps = 1e-6
 
-// Retrieve ranks each generated image's own real image among all real images by cosine similarity of the features of a
-// pathology network, as compute_accuracy of the official evaluation does: ranks[i] is the number of real images that are
-// strictly more similar to generated image i than real image i, so 0 is found, and a tie counts as the better rank. The sets
-// have equally many rows of equally many finite numbers. Similarities are computed in float64 and compared, as the official
-// ones, in float32; equal real images have equal similarities to the bit.
+// Retrieve ranks each generated image's real image among all real images by cosine similarity of features, as the
+// official evaluation's compute_accuracy: ranks[i] is how many real images are strictly more similar to generated image
+// i than real image i is, so 0 is found. The sets have equally many rows of equally many finite numbers. Similarities
+// are computed in float64 and compared in float32, as there; equal real images have equal similarities to the bit.
 func Retrieve(generated, real [][]float32) (ranks []int, err error) {
 	if len(generated) != len(real) || len(real) == 0 {
 		return nil, fmt.Errorf("retrieval: %d generated and %d real images: want as many, at least 1", len(generated), len(real))

@@ -13,14 +13,13 @@ const (
 	channels   = 3
 )
 
-// SSIM is the mean structural similarity of two pictures of one size, in [-1, 1], 1 for equal ones. It is what scikit-image's
-// structural_similarity(a, b, channel_axis=2) gives for 8-bit pictures, the call of the official evaluation: Wang et al.,
-// IEEE Trans. Image Process. 13(4), 2004, eq. 13, with a uniform 7×7 window instead of a Gaussian one, sample covariances
-// (divided by 48), K1 = 0.01, K2 = 0.03, L = 255, the three channels on their own and then averaged. Windows that reach beyond
-// the picture are left out.
+// SSIM is the mean structural similarity of two images, in [-1, 1], 1 for equal ones. It is scikit-image's
+// structural_similarity(a, b, channel_axis=2), as in the official evaluation: Wang et al., IEEE Trans. Image Process.
+// 13(4), 2004, eq. 13, with a uniform 7×7 window, sample covariances (divided by 48), K1 = 0.01, K2 = 0.03, L = 255,
+// averaged over the channels and the windows inside the image.
 //
-// All sums over windows are exact integers; up to two goroutines share the rows, and the result doesn't depend on how many.
-// Pictures of different sizes or below 7×7 pixels are errors.
+// Sums over windows are exact integers; up to two goroutines share the rows, which doesn't change the result. Images of
+// different sizes or below 7×7 pixels are errors.
 func SSIM(a, b *imagefile.Image) (float64, error) {
 	if err := checkSizes("SSIM", a, b); err != nil {
 		return 0, err
@@ -43,9 +42,9 @@ func SSIM(a, b *imagefile.Image) (float64, error) {
 	return total / float64(rows*(a.Width-ssimWindow+1)*channels), nil
 }
 
-// ssimRows writes to sums[from:to] the sum of the similarities of all windows whose upper row that is. Sums over columns of
-// seven pixels slide down, sums over seven columns slide right. Two sums that never leave 32 bits share a word: of x and y,
-// and of x² + y² and xy.
+// ssimRows sets sums[from:to] to the similarities of the windows whose upper row that is, summed. Sums over columns of
+// seven pixels slide down, sums over seven columns slide right. Two sums within 32 bits share a word: of x and y, and
+// of x² + y² and xy.
 func ssimRows(sums []float64, a, b []uint8, width, from, to int) {
 	n := width * channels
 	values, products := make([]uint64, n), make([]uint64, n)
@@ -75,7 +74,7 @@ func ssimRows(sums []float64, a, b []uint8, width, from, to int) {
 	}
 }
 
-// ssimRow adds up the similarities of the windows of one row and channel, given the sums of their columns.
+// ssimRow sums the similarities of the windows of one row and channel, given the sums of their columns.
 func ssimRow(values, products []uint64) float64 {
 	const (
 		n  = ssimWindow * ssimWindow

@@ -1,5 +1,5 @@
-// Package atomicfile writes files and folders so that each appears as a whole or not at all, also if the program or the machine
-// stops: under a hidden name beside the target, to the disk, and renamed.
+// Package atomicfile writes files and folders that appear whole or not at all, even if the program or machine stops: it
+// writes under a hidden name next to the target, syncs and renames.
 package atomicfile
 
 import (
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Write writes a file in one step, in place of one that is there. Errors name the path.
+// Write writes or replaces a file in one step. Errors name the path.
 func Write(path string, data []byte) (err error) {
 	folder, name := filepath.Dir(path), filepath.Base(path)
 	temporary := filepath.Join(folder, hidden(name)+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
@@ -44,8 +44,8 @@ func Write(path string, data []byte) (err error) {
 	return SyncFolder(folder)
 }
 
-// hidden begins the name of what is written beside its place: a dot and as much of the name as leaves room, for file systems allow
-// names of 255 bytes, or fewer.
+// hidden begins a temporary name: a dot and as much of the name as leaves room, since file systems allow 255 bytes or
+// fewer.
 func hidden(name string) string {
 	const longest = 60
 	if len(name) > longest {
@@ -54,7 +54,7 @@ func hidden(name string) string {
 	return "." + name
 }
 
-// Folder makes the folder path, which must not exist, of what fill writes into a new folder beside it.
+// Folder creates the folder path, which must not exist, from what fill writes into a temporary folder next to it.
 func Folder(path string, fill func(dir string) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s exists: name a folder that doesn't", path)

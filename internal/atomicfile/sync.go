@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Sync waits until the disk has a file. File systems that can't say so (some FUSE and network mounts) are left to themselves.
+// Sync flushes a file to disk. File systems that can't (some FUSE and network mounts) are ignored.
 func Sync(f *os.File) error {
 	err := f.Sync()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
@@ -16,8 +16,8 @@ func Sync(f *os.File) error {
 	return err
 }
 
-// SyncFolder waits until the disk has the names in a folder, which makes a renaming last. A folder that can't be opened for reading, and
-// any on Windows, is left to its file system.
+// SyncFolder flushes a folder's names to disk, which makes a rename durable. A folder that can't be opened, and any on
+// Windows, is ignored.
 func SyncFolder(folder string) error {
 	if runtime.GOOS == "windows" {
 		return nil

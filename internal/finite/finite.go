@@ -1,5 +1,5 @@
-// Package finite finds numbers that must not go on: NaN, infinities, and values so large that the next square makes one of them. What
-// reads values from a file or from a network, and what writes values to a file, asks it.
+// Package finite rejects NaN, infinities, and values so large that their squares would overflow. Whatever reads values
+// from a file or a network, or writes them to a file, uses it.
 package finite
 
 import (
@@ -18,7 +18,7 @@ const (
 	Image   = 14  // values of an image, which are within about ±1, with much room
 )
 
-// Error names the first value that is none or too large.
+// Error names the first value that is not finite or too large.
 type Error struct {
 	Name  string // of the tensor
 	Index int    // of the value
@@ -37,7 +37,8 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return Err }
 
-// Check returns nil if the magnitude of every value is below 2^limit, else an *Error for the first that is not. NaN is below nothing.
+// Check returns an *Error for the first value that is NaN or whose magnitude is not below 2^limit; nil if there is
+// none.
 func Check(name string, values []float32, limit int) error {
 	if i := Index(values, limit); i >= 0 {
 		return &Error{name, i, values[i]}
@@ -45,7 +46,7 @@ func Check(name string, values []float32, limit int) error {
 	return nil
 }
 
-// Index is where the first value lies that Check reports, −1 if there is none.
+// Index returns the index of the first value that Check reports, −1 if there is none.
 func Index(values []float32, limit int) int {
 	bound := uint32(127+limit) << 23 // the bits of 2^limit; those of infinity for Any
 	for i, v := range values {

@@ -1,6 +1,5 @@
-// Package hfconfig reads the config.json files that diffusers and transformers write: onto defaults, since old files lack
-// keys, and refusing what asks for something that isn't built, since a network that is silently another one is worse
-// than none.
+// Package hfconfig reads the config.json files of diffusers and transformers onto defaults, since old files lack keys,
+// and refuses values that this program doesn't implement: silently building another network is worse than none.
 package hfconfig
 
 import (
@@ -15,8 +14,8 @@ import (
 	"strings"
 )
 
-// Fixed lists keys that this program knows but builds with few values only. A file may leave such a key out, or give it one
-// of the values here; nil stands for null.
+// Fixed lists keys of which only some values are implemented. A file may omit such a key or give it one of these; nil
+// is null.
 type Fixed map[string][]any
 
 // ReadFile reads a text without the byte order mark that some editors put before UTF-8. One in UTF-16 is refused.

@@ -1,6 +1,6 @@
-// Package interpolate resizes 8-bit images as torch.nn.functional.interpolate does with mode="bilinear", align_corners=False and
-// antialias=False: each output pixel is a mean of four pixels of the source, however far the image shrinks. Scores of images are
-// defined with this resize; for input of networks that were trained on images that Pillow had made small there is internal/pillow.
+// Package interpolate resizes 8-bit images like torch.nn.functional.interpolate with mode="bilinear",
+// align_corners=False and antialias=False: each output pixel is a mean of four source pixels, however far the image
+// shrinks. Scores of images are defined with it; networks trained on images that Pillow resized need internal/pillow.
 package interpolate
 
 import (
@@ -11,10 +11,10 @@ import (
 // ErrImage is wrapped by the errors of Bilinear about an image or a size that can't be.
 var ErrImage = errors.New("bad image")
 
-// maxSide bounds sizes, so that products of them don't overflow.
+// maxSide keeps products of sides from overflowing.
 const maxSide = 1 << 24
 
-// axis is where an output pixel lies along one axis: between pixels low and high of the source, which have these weights.
+// axis locates an output pixel along one axis: between source pixels low and high, with their weights.
 type axis struct {
 	low, high int
 	wl, wh    float32

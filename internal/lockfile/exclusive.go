@@ -16,7 +16,7 @@ type exclusive struct {
 	owner Owner
 }
 
-// create makes the file, in place of one whose owner has died. A *HeldError says who has it.
+// create creates the file, or takes over that of a dead owner. A *HeldError names the holder.
 func (x exclusive) create() error {
 	text, err := x.owner.text()
 	if err != nil {
@@ -47,7 +47,7 @@ func (x exclusive) create() error {
 	return &HeldError{}
 }
 
-// link gives a written file a second name, if none has that name.
+// link gives a written file a second name, unless it is taken.
 func link(written, path string, text []byte) (made bool, err error) {
 	err = os.Link(written, path)
 	if err == nil || sameFile(written, path) { // NFS may answer that it exists to a call that it repeats
@@ -70,7 +70,7 @@ func link(written, path string, text []byte) (made bool, err error) {
 	return true, nil
 }
 
-// takeOver replaces the file of a dead owner, if it is still what was found. One process at a time may: who makes another file.
+// takeOver replaces a dead owner's file if it is unchanged. The guard file lets one process at a time do so.
 func (x exclusive) takeOver(written string, text, found []byte) (err error) {
 	guard := x.path + ".takeover"
 	made, err := link(written, guard, text)

@@ -1,8 +1,8 @@
-// Package lockfile keeps other processes away from what one of them writes, such as the folder of a training. The system's lock (flock) ends
-// with its process in whatever way. File systems without it (some Lustre, NFS and FUSE mounts) get a file that one process alone can
-// make, with its owner in it: one whose process has died on this machine is taken over.
+// Package lockfile keeps other processes out of what one writes, such as a training's folder. The system's lock (flock)
+// ends with its process. On file systems without it (some Lustre, NFS and FUSE mounts) an exclusively created file
+// names its owner, and is taken over if that process has died on this machine.
 //
-// lockfile.go has the lock, exclusive.go the file that stands in for it, owner.go who holds one and whether it still runs.
+// lockfile.go has the lock, exclusive.go its substitute, owner.go who holds it and whether that still runs.
 package lockfile
 
 import (
@@ -25,7 +25,7 @@ type Lock struct {
 // HeldError is the error of a lock that another process holds.
 type HeldError struct {
 	Owner Owner
-	// Remove is the file to remove if the owner doesn't run any more, which can't be seen from here; "" where it was seen to run.
+	// Remove is the file to remove if the owner no longer runs, which can't be seen from here; "" if it was seen running.
 	Remove string
 }
 
@@ -39,7 +39,7 @@ func (e *HeldError) Error() string {
 
 var errHeld = errors.New("held")
 
-// Acquire takes the lock of a file, which is made if it isn't there and stays; it does not wait. A *HeldError says who has it.
+// Acquire locks a file, which it creates if needed, without waiting. A *HeldError names the holder.
 func Acquire(path string) (*Lock, error) { return acquire(path, flock) }
 
 func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {

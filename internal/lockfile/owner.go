@@ -33,7 +33,7 @@ func (o Owner) text() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// parseOwner reads what a lock says; it is the zero Owner for what none has written.
+// parseOwner reads an owner; the zero Owner if the text is not one.
 func parseOwner(text []byte) Owner {
 	var o Owner
 	if json.Unmarshal(text, &o) != nil {
@@ -58,7 +58,7 @@ func thisProcess() Owner {
 	}
 }
 
-// line is the text of a file of one line; "" if it can't be read.
+// line returns the text of a one-line file; "" if it can't be read.
 func line(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -67,8 +67,8 @@ func line(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// started is when a process began, as Linux says it: the 22nd field of its stat, of which the second is its name, with spaces; "" elsewhere,
-// and of a process that has ended and is only remembered for its parent.
+// started returns when a process began, on Linux: field 22 of its stat, after its name, which may have spaces. It is ""
+// elsewhere and for zombies.
 func started(pid int) string {
 	stat := line("/proc/" + strconv.Itoa(pid) + "/stat")
 	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
@@ -87,7 +87,7 @@ const (
 	dead
 )
 
-// state says whether an owner still runs, as far as me can see.
+// state reports whether an owner still runs, as far as me can see.
 func (o Owner) state(me Owner) state {
 	switch {
 	case o.PID == 0 || o.Host != me.Host || o.Machine != me.Machine:

@@ -8,7 +8,7 @@ import (
 // Filter is a resampling filter, numbered as PIL.Image.Resampling and the "resample" of preprocessor_config.json.
 type Filter int
 
-// The filters. All but Nearest widen with the scale when a picture shrinks, which keeps fine structures from aliasing.
+// The filters. All but Nearest widen with the scale when an image shrinks, which keeps fine structures from aliasing.
 const (
 	Nearest Filter = iota
 	Lanczos
@@ -27,13 +27,13 @@ func (f Filter) String() string {
 	return names[f]
 }
 
-// kernel is a filter's weight at a distance from the centre, zero beyond support; distances are in pixels of the coarser picture.
+// kernel is a filter's weight at a distance from the centre in pixels of the coarser image, zero beyond support.
 type kernel struct {
 	at      func(x float64) float64
 	support float64
 }
 
-// kernel returns the filter's kernel; Nearest has none.
+// kernel returns the filter's kernel; false for Nearest.
 func (f Filter) kernel() (kernel, bool) {
 	switch f {
 	case Lanczos:
@@ -51,9 +51,9 @@ func (f Filter) kernel() (kernel, bool) {
 	}
 }
 
-// The kernels follow Pillow's Resample.c in the order of operations. The float64 conversions around products keep the compiler from fusing
-// them with a sum, which would round differently from processor to processor. Lanczos and hamming need sines, which Go and C libraries may
-// round differently in the last bit: that reaches a 22-bit weight about once in 10⁹.
+// The kernels follow the order of operations in Pillow's Resample.c. The float64 conversions around products prevent
+// fused multiply-adds, which round differently between processors. Lanczos and hamming need sines, which Go and C
+// libraries may round differently in the last bit: that changes a 22-bit weight about once in 10⁹.
 
 func box(x float64) float64 {
 	if x > -0.5 && x <= 0.5 {

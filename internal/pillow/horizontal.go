@@ -26,7 +26,7 @@ func horizontal(src Image, w *weights) Image {
 	return dst
 }
 
-// pairRGB packs the pixels of two rows [width,3] into pair [width]: red, green, blue and a byte to ignore in either half.
+// pairRGB packs two rows [width,3] into pair [width]: red, green, blue and an ignored byte in either half.
 func pairRGB(pair []uint64, row0, row1 []uint8) {
 	last := len(pair) - 1
 	for i := range pair[:last] {

@@ -1,7 +1,7 @@
 package pillow
 
-// Two sums in one: a uint64 carries two signed 32-bit sums, so that one multiplication by a weight serves two pixel values. The low sum,
-// if negative, has borrowed from the high one, which low and high take back. Twice the values per multiplication of plain int32.
+// A uint64 carries two signed 32-bit sums, so one multiplication by a weight serves two pixel values. A negative low
+// sum has borrowed from the high one, which low and high undo. Twice the values per multiplication of plain int32.
 
 // half starts both sums at one half, which makes the final shift round.
 const half = 1<<(precision-1) | 1<<(precision-1+32)

@@ -16,8 +16,8 @@ func nearest(src Image, height, width int) Image {
 	return dst
 }
 
-// positions returns which of in pixels each of out pixels shows. Pillow sums up its way through the pixels, rounding errors included;
-// they stay below half a step for any side up to maxSide.
+// positions returns which of in pixels each of out pixels shows. Like Pillow it accumulates steps with their rounding
+// errors, which stay below half a step for any side up to maxSide.
 func positions(in, out int) []int {
 	scale := float64(in) / float64(out)
 	at := scale * 0.5

@@ -10,8 +10,7 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// Image is an 8-bit picture: Pix [Height,Width,Channels], rows from the top, channels interleaved. It has 1 channel (Pillow's mode L)
-// or 3 (RGB).
+// Image is an 8-bit image: Pix [Height,Width,Channels] with 1 channel (Pillow's mode L) or 3 (RGB).
 type Image struct {
 	Pix                     []uint8
 	Height, Width, Channels int
@@ -21,14 +20,14 @@ func newImage(height, width, channels int) Image {
 	return Image{Pix: make([]uint8, height*width*channels), Height: height, Width: width, Channels: channels}
 }
 
-// ErrImage is wrapped by the errors of Resize about a picture or a size that can't be.
+// ErrImage is wrapped by the errors of Resize about an image or a size that can't be.
 var ErrImage = errors.New("bad image")
 
 // maxSide keeps sizes within what Pillow's single-precision box holds exactly.
 const maxSide = 1 << 24
 
-// Resize returns a copy of src of another size, as Pillow's src.resize((width, height), filter). Rows are shared out among
-// the processors. It fails for sizes below 1 or above 2²⁴, for a Pix of another length than the sizes say and for an unknown filter.
+// Resize returns a resized copy of src, like Pillow's src.resize((width, height), filter), in parallel. Sizes below 1
+// or above 2²⁴, a Pix of the wrong length and unknown filters are errors.
 func Resize(src Image, width, height int, filter Filter) (Image, error) {
 	if err := src.check(); err != nil {
 		return Image{}, fmt.Errorf("pillow: resize: %w", err)
@@ -78,8 +77,8 @@ func (m Image) check() error {
 	return nil
 }
 
-// inParallel runs work for parts of the rows 0 … rows−1 on as many processors as are worth it: a goroutine costs about as much as
-// 16 Ki of the steps that a row has.
+// inParallel runs work for parts of the rows on as many processors as are worth it: a goroutine costs about 16 Ki steps
+// of a row.
 func inParallel(rows, steps int, work func(from, to int)) {
 	parts := max(1, min(runtime.GOMAXPROCS(0), rows, rows*steps>>14))
 	parallel.Ranges(rows, (rows+parts-1)/parts, work)

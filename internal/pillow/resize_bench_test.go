@@ -7,7 +7,7 @@ import (
 	"github.com/histdist/histdist/internal/pillow"
 )
 
-// BenchmarkResize reports the bytes of the source picture. Pillow's own time for the same, on the same processors:
+// BenchmarkResize reports the bytes of the source image. Pillow's own time for the same, on the same processors:
 //
 //	python -m timeit -s "from PIL import Image; im = Image.effect_noise((1024, 1024), 64).convert('RGB')" "im.resize((224, 224), 2)"
 func BenchmarkResize(b *testing.B) {
@@ -32,7 +32,7 @@ func BenchmarkResize(b *testing.B) {
 	}
 }
 
-// noise returns a picture of seemingly random bytes, the same in every run: linear congruential, as in gen_resize.py.
+// noise returns an image of seemingly random bytes, the same in every run: linear congruential, as in gen_resize.py.
 func noise(height, width, channels int) pillow.Image {
 	m := pillow.Image{Pix: make([]uint8, height*width*channels), Height: height, Width: width, Channels: channels}
 	state := uint32(height*31 + width*17 + channels)

@@ -15,7 +15,7 @@ import (
 	"github.com/histdist/histdist/internal/pillow"
 )
 
-// TestResizeMatchesPillow compares with the pictures that testdata/gen_resize.py made.
+// TestResizeMatchesPillow compares with the images that testdata/gen_resize.py made.
 func TestResizeMatchesPillow(t *testing.T) {
 	data, err := os.ReadFile("testdata/gen_resize.json")
 	if err != nil {
@@ -135,7 +135,7 @@ func resize(t fataler, src pillow.Image, width, height int, f pillow.Filter) pil
 	return got
 }
 
-// drawImage draws pictures of any values and such of few, whose edges overshoot most.
+// drawImage draws images of any values and such of few, whose edges overshoot most.
 func drawImage(t *rapid.T, height, width, channels int) pillow.Image {
 	value := rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte{0, 255})).Draw(t, "a value")
 	m := noise(height, width, channels)
@@ -149,7 +149,7 @@ func drawImage(t *rapid.T, height, width, channels int) pillow.Image {
 	return m
 }
 
-// channel returns a picture of one channel.
+// channel returns an image of one channel.
 func channel(m pillow.Image, c int) pillow.Image {
 	one := pillow.Image{Height: m.Height, Width: m.Width, Channels: 1}
 	for i := c; i < len(m.Pix); i += m.Channels {
@@ -158,7 +158,7 @@ func channel(m pillow.Image, c int) pillow.Image {
 	return one
 }
 
-// transpose returns the picture with rows as columns.
+// transpose returns the image with rows as columns.
 func transpose(m pillow.Image) pillow.Image {
 	out := pillow.Image{Height: m.Width, Width: m.Height, Channels: m.Channels}
 	for x := range m.Width {

@@ -5,8 +5,7 @@ import "math"
 // precision is the number of fractional bits of a weight: 32 less 8 of the pixel and 2 for sums below 0 and above 1.
 const precision = 32 - 8 - 2
 
-// weights says how an axis is resampled: output i is the sum of the source pixels first[i], first[i]+1, … with the weights
-// of taps(i).
+// weights resamples an axis: output i is the sum of the source pixels first[i], first[i]+1, … weighted by taps(i).
 type weights struct {
 	first []int
 	count []int

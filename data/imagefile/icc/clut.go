@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// clut is a table of colours over a grid of one to four channels.
+// clut is a colour look-up table over a grid of one to four channels.
 type clut struct {
 	inputs int
 	grid   [4]int
@@ -13,7 +13,7 @@ type clut struct {
 	v      []float32 // three for each node, the last channel runs fastest
 }
 
-// newClut reads the nodes, of one or two bytes a value. The bytes are there for all of them, or it is an error.
+// newClut reads the nodes, of one or two bytes a value, and returns their length. Missing bytes are an error.
 func newClut(b []byte, grid []int, bytes int) (*clut, int, error) {
 	if len(grid) < 1 || len(grid) > 4 || bytes != 1 && bytes != 2 {
 		return nil, 0, errors.New("the table is damaged")
@@ -48,8 +48,8 @@ func (c *clut) apply(v *[4]float64) {
 	v[0], v[1], v[2] = out[0], out[1], out[2]
 }
 
-// interpolate is the value at v from channel dim on, linear in all channels but the last three, between which the cube is divided into
-// tetrahedra, as LittleCMS does.
+// interpolate returns the value at v from channel dim on: tetrahedral in the last three channels, as in LittleCMS, and
+// linear in those before.
 func (c *clut) interpolate(v *[4]float64, dim, node int) (out [3]float64) {
 	if dim == c.inputs {
 		for k := range out {
@@ -72,7 +72,8 @@ func (c *clut) interpolate(v *[4]float64, dim, node int) (out [3]float64) {
 	return out
 }
 
-// tetrahedron walks from the cube's first corner to its last along the three channels, that with the largest part first.
+// tetrahedron walks from the cube's first corner to its last along the three channels, the one with the largest part
+// first.
 func (c *clut) tetrahedron(v *[4]float64, dim, node int) (out [3]float64) {
 	var part [3]float64
 	var step [3]int

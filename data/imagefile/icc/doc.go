@@ -1,6 +1,6 @@
-// Package icc converts 8-bit grey, RGB and CMYK values to 8-bit sRGB as their colour profile says (ICC.1:2022, versions 2 and 4). It is not a
-// colour management system: the target is always sRGB, the intent perceptual with black point compensation, as LittleCMS converts to its own
-// sRGB profile by default (Pillow's ImageCms.profileToProfile). Values agree with LittleCMS to one level where that computes exactly.
+// Package icc converts 8-bit grey, RGB and CMYK values to 8-bit sRGB by their colour profile (ICC.1:2022, versions 2
+// and 4). The target is always sRGB and the intent perceptual with black point compensation, as in LittleCMS by default
+// (Pillow's ImageCms.profileToProfile). Values agree with LittleCMS to one level where it computes exactly.
 //
 //	bytes ── profile.go: header, tags, description ──▶ Profile
 //	Profile ── transform.go ──▶ Transform: ── shaper.go: curves and a matrix of RGB and grey, in single precision

@@ -137,8 +137,8 @@ func (p *pipeline) parseLUT8or16(b []byte, channels, bytes int) error {
 	return nil
 }
 
-// parseLUTAToB reads the type of version 4 (ICC.1:2022, 10.12): A curves, the table, M curves, a matrix, B curves; all but the last may be
-// missing.
+// parseLUTAToB reads the type of version 4 (ICC.1:2022, 10.12): A curves, table, M curves, matrix, B curves; all but
+// the last are optional.
 func (p *pipeline) parseLUTAToB(b []byte, channels int) error {
 	at := func(field int) ([]byte, bool) { // from an offset on; there is none where it is 0
 		offset := binary.BigEndian.Uint32(b[field:])

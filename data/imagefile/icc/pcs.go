@@ -54,8 +54,8 @@ func toLab(xyz [3]float64) (l, a, b float64) {
 	return 116*root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])
 }
 
-// fromXYZ is the inverse of the primaries of IEC 61966-2-1 adapted to D50 by Bradford's method, the columns of every sRGB profile:
-// 0.43607 0.38515 0.14307 / 0.22249 0.71687 0.06061 / 0.01392 0.09708 0.71410.
+// fromXYZ is the inverse of the primaries of IEC 61966-2-1, adapted to D50 by Bradford's method, as in every sRGB
+// profile: 0.43607 0.38515 0.14307 / 0.22249 0.71687 0.06061 / 0.01392 0.09708 0.71410.
 var fromXYZ = [3][3]float64{
 	{3.13409566, -1.61740041, -0.49063776},
 	{-0.97879269, 1.91629490, 0.03345363},
@@ -65,8 +65,8 @@ var fromXYZ = [3][3]float64{
 // perceptualBlack is the black of the perceptual intent in version 4 (ICC.1:2022, 6.3.4.3).
 var perceptualBlack = [3]float64{0.00336, 0.0034731, 0.00287}
 
-// compensated is the way from XYZ to sRGB's linear light on which the darkest colour becomes black and white stays white. Of a colour that
-// is hardly black no more than L* = 50 is taken, as in LittleCMS.
+// compensated maps XYZ to sRGB's linear light so that the darkest colour becomes black and white stays white. As in
+// LittleCMS, black is at most L* = 50.
 func compensated(darkest [3]float64) (matrix [3][3]float64, offset [3]float64) {
 	l, a, b := toLab(darkest)
 	black := fromLab(min(max(l, 0), 50), a, b)

@@ -2,8 +2,8 @@ package icc
 
 import "fmt"
 
-// shaper converts by curves to linear light and a matrix to sRGB's linear light: a profile of a matrix and curves (ICC.1:2022, 8.3.3 and
-// 8.4.3) or of a grey curve (8.3.4).
+// shaper converts by curves and a matrix to sRGB's linear light, for profiles with a matrix and curves (ICC.1:2022,
+// 8.3.3 and 8.4.3) or a grey curve (8.3.4).
 type shaper struct {
 	linear [3][256]float32 // linear light of each value
 	matrix [3][3]float32   // linear light → linear light of sRGB

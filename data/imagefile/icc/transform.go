@@ -17,8 +17,8 @@ type Transform struct {
 	encode   []uint8    // sRGB's curve at i/(len−1)
 }
 
-// Transform is nil without an error where the profile changes next to nothing: it is sRGB by name, or no colour of a grid changes by more
-// than a level. Tables come before a matrix and curves, as in LittleCMS.
+// Transform returns the conversion to sRGB. It is nil without an error if the profile changes next to nothing: its name
+// is sRGB, or no colour of a grid changes by more than a level. Tables take precedence over a matrix, as in LittleCMS.
 func (p *Profile) Transform() (*Transform, error) {
 	if strings.HasPrefix(p.Name, "sRGB") {
 		return nil, nil // such as the ICC's own, whose tables are no identity

@@ -1,7 +1,7 @@
 package jpeg
 
-// baselineBlock decodes one block of a sequential scan (T.81, F.2.2) into coefficients, dequantised and in rows; they are zero
-// before. It returns the place in the file's order of the last coefficient that may not be zero.
+// baselineBlock decodes a block of a sequential scan (T.81, F.2.2) into zeroed coefficients, dequantised and in rows.
+// It returns the place, in the file's order, of the last coefficient that may not be zero.
 func (c *scanComponent) baselineBlock(b *bitReader, block *[64]int32) (last int, err error) {
 	b.fill()
 	size, err := b.symbol(c.dc)

@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// tile is a 1024-px picture with about the detail of a stained tissue, and its file at quality 90 (282 kB).
+// tile is a 1024-px image with about the detail of a stained tissue, and its file at quality 90 (282 kB).
 func tile(b *testing.B) (pix []uint8, file []byte) {
 	b.Helper()
 	r := rand.New(rand.NewPCG(1, 2))

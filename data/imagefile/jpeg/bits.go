@@ -7,8 +7,8 @@ import (
 
 var errCode = errors.New("jpeg: a bit pattern is no Huffman code")
 
-// bitReader reads the entropy-coded bytes of a scan. At a marker, or at the end of the data, it goes on with zeros and counts
-// them, so that the decoding loops need not look at each bit; overrun tells whether any of those were used.
+// bitReader reads the entropy-coded bytes of a scan. At a marker or the end of the data it continues with zeros and
+// counts them, so that the decoding loops need not check every bit; overrun reports whether any were used.
 type bitReader struct {
 	data []byte
 	pos  int
@@ -94,7 +94,7 @@ func (b *bitReader) restart(number int) error {
 	if b.overrun() {
 		return ErrTruncated
 	}
-	// Whole bytes may have been read ahead, but none beyond a marker: the marker is at or behind pos.
+	// Whole bytes may have been read ahead, but none beyond a marker: the marker is at pos or after it.
 	b.acc, b.n, b.pad = 0, 0, 0
 	for b.pos+1 < len(b.data) {
 		if b.data[b.pos] == 0xFF && b.data[b.pos+1] != 0 && b.data[b.pos+1] != 0xFF {

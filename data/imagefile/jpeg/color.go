@@ -1,7 +1,7 @@
 package jpeg
 
-// chroma holds what a chroma sample adds to luma, as libjpeg's jdcolor.c tabulates it with 16 bits of fraction. Green is the
-// sum of two parts before it is rounded.
+// chroma holds the contributions of chroma to red, green and blue with 16 bits of fraction, as libjpeg's jdcolor.c
+// does. Green is the sum of two parts before rounding.
 type chroma struct {
 	crRed, cbBlue    [256]int32
 	crGreen, cbGreen [256]int32
@@ -57,7 +57,7 @@ func (d *decoder) colorSpace() colorSpace {
 	return yCbCr
 }
 
-// rgb makes the picture [H,W,3] from the planes.
+// rgb makes the image [H,W,3] from the planes.
 func (d *decoder) rgb() []uint8 {
 	f := d.frame
 	pix := make([]uint8, 3*f.width*f.height)
@@ -101,7 +101,7 @@ func (d *decoder) rgb() []uint8 {
 	return pix
 }
 
-// inks makes the picture [H,W,4] of the planes of four components, which like all files of CMYK are taken for inverted: see multiply.
+// inks returns the image [H,W,4] of four components, taken for inverted as all CMYK files are: see multiply.
 func (d *decoder) inks() []uint8 {
 	f := d.frame
 	if len(f.components) != 4 {
@@ -150,7 +150,7 @@ func (d *decoder) stored() []uint8 {
 	return pix
 }
 
-// row converts a row of the picture from YCbCr to RGB.
+// row converts a row of the image from YCbCr to RGB.
 func (t *chroma) row(out, luma, cb, cr []uint8) {
 	cb, cr = cb[:len(luma)], cr[:len(luma)]
 	for x, l := range luma {
@@ -169,9 +169,9 @@ func clamp(v int32) uint8 {
 	return uint8(v)
 }
 
-// multiply makes one of red, green and blue from CMYK. All CMYK files are taken for inverted ones (255 is no ink), which
-// Adobe's programs write and Pillow supposes: ink and black are 255 minus the ink, and the colour is what both let through.
-// With Pillow's rounding: the share that the ink takes is rounded.
+// multiply converts one of cyan, magenta and yellow to a colour. All CMYK files are taken for inverted (255 is no ink),
+// which Adobe's programs write and Pillow assumes: the colour is what the ink and black let through, with Pillow's
+// rounding.
 func multiply(light, black uint8) uint8 {
 	ink := uint32(255-light)*uint32(black) + 128
 	return black - uint8((ink>>8+ink)>>8)

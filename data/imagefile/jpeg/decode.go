@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Picture is a decoded file.
-type Picture struct {
+// Image is a decoded file.
+type Image struct {
 	Header
 	Pix []uint8 // RGB [H,W,3], of DecodeInks CMYK [H,W,4], of DecodeSegment with AsStored [H,W,Components]
 }
@@ -24,7 +24,7 @@ type decoder struct {
 	adobeTransform byte
 	iccChunks      [][]byte
 	conversion     Conversion
-	tablesOnly     bool // the data may end without a picture
+	tablesOnly     bool // the data may end without an image
 
 	restartInterval int // in units; 0: none
 	quant           [4][64]int32
@@ -68,19 +68,19 @@ type scanComponent struct {
 	previous int32 // DC of the block before
 }
 
-// Decode decodes the first picture of a file. maxPixels bounds width × height.
-func Decode(data []byte, maxPixels int) (*Picture, error) {
+// Decode decodes the first image of a file. maxPixels bounds width × height.
+func Decode(data []byte, maxPixels int) (*Image, error) {
 	d := decoder{data: data}
 	return d.decode(maxPixels, (*decoder).rgb)
 }
 
 // DecodeInks is Decode for files of four components: Pix is CMYK [H,W,4], 255 is all of an ink.
-func DecodeInks(data []byte, maxPixels int) (*Picture, error) {
+func DecodeInks(data []byte, maxPixels int) (*Image, error) {
 	d := decoder{data: data}
 	return d.decode(maxPixels, (*decoder).inks)
 }
 
-func (d *decoder) decode(maxPixels int, pix func(*decoder) []uint8) (*Picture, error) {
+func (d *decoder) decode(maxPixels int, pix func(*decoder) []uint8) (*Image, error) {
 	if err := d.segments(true); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (d *decoder) decode(maxPixels int, pix func(*decoder) []uint8) (*Picture, e
 			return nil, err
 		}
 		if d.complete() {
-			break // what follows can't change the picture; libjpeg too does without an end-of-image marker
+			break // what follows can't change the image; libjpeg too does without an end-of-image marker
 		}
 		if err := d.segments(true); err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func (d *decoder) decode(maxPixels int, pix func(*decoder) []uint8) (*Picture, e
 			c.transform()
 		}
 	}
-	return &Picture{Header: d.header, Pix: pix(d)}, nil
+	return &Image{Header: d.header, Pix: pix(d)}, nil
 }
 
 // allocate makes room for the planes, unless the file is too short to fill them.
@@ -149,8 +149,8 @@ func (d *decoder) complete() bool {
 	return true
 }
 
-// decodeScan decodes the entropy-coded data from d.pos on: units of blocks of all its components, or the blocks of one that
-// count.
+// decodeScan decodes the entropy-coded data from d.pos on: units of blocks of all components, or the visible blocks of
+// one.
 func (d *decoder) decodeScan() error {
 	s, f := &d.scan, d.frame
 	b := bitReader{data: d.data, pos: d.pos}
@@ -197,7 +197,7 @@ func (d *decoder) decodeScan() error {
 	return nil
 }
 
-// codeError says that data ended where the made-up bits behind them were no code.
+// codeError reports truncation if an invalid code is due to the padding after the data's end.
 func (d *decoder) codeError(b *bitReader, err error) error {
 	if errors.Is(err, errCode) && b.overrun() {
 		return ErrTruncated

@@ -1,7 +1,7 @@
 package jpeg
 
-// planes converts RGB [H,W,3] to the planes of a frame, as libjpeg's jccolor.c and jcsample.c do: 16 bits of fraction; the
-// last column and row are repeated; 2×2 chroma samples are averaged, with a rounding that alternates between down and up.
+// planes converts RGB [H,W,3] to the planes of a frame, as libjpeg's jccolor.c and jcsample.c do: 16 bits of fraction,
+// last column and row repeated, 2×2 chroma samples averaged with rounding alternately down and up.
 func (f *frame) planes(pix []uint8) {
 	luma := &f.components[0]
 	full := [3][]uint8{}
@@ -28,7 +28,7 @@ func (f *frame) planes(pix []uint8) {
 		}
 		c.plane = make([]uint8, c.stride*c.rows)
 		for y := range c.rows {
-			// Rows below the picture repeat its last row of chroma, not the average of repeated pixels.
+			// Rows below the image repeat its last row of chroma, not the average of repeated pixels.
 			source := min(y, c.height-1)
 			upper, lower := full[i][2*source*luma.stride:], full[i][(2*source+1)*luma.stride:]
 			out := c.plane[y*c.stride:][:c.stride]

@@ -14,7 +14,7 @@ const (
 	Subsampling444                    // a colour for each pixel
 )
 
-// EncodeOptions say how a picture is written.
+// EncodeOptions say how an image is written.
 type EncodeOptions struct {
 	Quality     int // 1 to 100; libjpeg's and Pillow's default is 75
 	Subsampling Subsampling
@@ -24,8 +24,8 @@ type EncodeOptions struct {
 // MaxExif is the length of the longest Exif structure that fits into its segment.
 const MaxExif = 65535 - 2 - 6
 
-// Encode writes RGB [H,W,3] as a baseline file: the bytes that libjpeg-turbo writes at this quality, with an Exif segment
-// where there is one.
+// Encode writes RGB [H,W,3] as a baseline file: the bytes that libjpeg-turbo writes at this quality, with an Exif
+// segment if given.
 func Encode(pix []uint8, width, height int, o EncodeOptions) ([]byte, error) {
 	if width < 1 || width > 65535 || height < 1 || height > 65535 || len(pix) != 3*width*height {
 		return nil, fmt.Errorf("jpeg: %d×%d pixels with %d values can't be written; sides are 1 to 65535", width, height, len(pix))

@@ -22,7 +22,7 @@ func forward(block *[64]int32) {
 	}
 }
 
-// forwardParts is the transform of 8 values: even holds the two terms of outputs 0 and 4, then outputs 2 and 6 × 2¹³; odd is
+// forwardParts transforms 8 values: even holds the two terms of outputs 0 and 4, then outputs 2 and 6 × 2¹³; odd holds
 // outputs 7, 5, 3, 1 × 2¹³.
 func forwardParts(i0, i1, i2, i3, i4, i5, i6, i7 int32) (even, odd [4]int32) {
 	s0, s1, s2, s3 := i0+i7, i1+i6, i2+i5, i3+i4

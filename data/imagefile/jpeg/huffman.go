@@ -14,8 +14,8 @@ var zigzag = [64]uint8{
 	53, 60, 61, 54, 47, 55, 62, 63,
 }
 
-// lookBits is how many bits the first table of a Huffman code covers. With 10 bits nearly every code of an AC coefficient is
-// found there together with the value that follows it.
+// lookBits is how many bits the first table of a Huffman code covers: with 10, it has nearly every AC code together
+// with the value that follows it.
 const lookBits = 10
 
 // huffman is a table for decoding (T.81, annexes C and F.2.2.3).

@@ -21,8 +21,8 @@ const (
 	fix3_072711026 = 25172
 )
 
-// inverse is the inverse DCT of a dequantised block, as libjpeg's jidctint.c does it, into 8 rows of 8 samples of plane. last
-// is the place in zigzag order of the last coefficient that may not be zero.
+// inverse writes the inverse DCT of a dequantised block, as in libjpeg's jidctint.c, to 8 rows of 8 samples of plane.
+// last is the zigzag index of the last coefficient that may not be zero.
 func inverse(block *[64]int32, last int, plane []uint8, stride int) {
 	if last == 0 {
 		value := uint64(sample((block[0]<<passBits + 1<<(passBits+2)) >> (passBits + 3)))
@@ -32,7 +32,7 @@ func inverse(block *[64]int32, last int, plane []uint8, stride int) {
 		}
 		return
 	}
-	// The first ten coefficients lie in the first four rows and columns, so that whole columns are empty.
+	// The first ten coefficients lie in the first four rows and columns; the other columns are empty.
 	columns := 8
 	if last < 10 {
 		columns = 4
@@ -71,8 +71,8 @@ func inverse(block *[64]int32, last int, plane []uint8, stride int) {
 	}
 }
 
-// butterflies is the inverse transform of 8 values before the last additions: outputs 0 … 3 are even + odd3 … odd0, outputs
-// 7 … 4 are even − odd3 … odd0, all × 2¹³.
+// butterflies is the inverse transform of 8 values before the last additions: outputs 0 … 3 are even + odd3 … odd0,
+// outputs 7 … 4 are even − odd3 … odd0, all × 2¹³.
 func butterflies(i0, i1, i2, i3, i4, i5, i6, i7 int32) (even0, even1, even2, even3, odd0, odd1, odd2, odd3 int32) {
 	z1 := (i2 + i6) * fix0_541196100
 	t2 := z1 - i6*fix1_847759065

@@ -52,7 +52,7 @@ func fixtures(t testing.TB) map[string][]byte {
 	return files
 }
 
-// testdata/gen_jpeg.py: Pillow's pictures, exactly.
+// testdata/gen_jpeg.py: Pillow's images, exactly.
 func TestDecodeEqualsPillow(t *testing.T) {
 	for name, data := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestDecodeEqualsPillow(t *testing.T) {
 	}
 }
 
-// A file cut anywhere is an error, and never a picture with made-up rows.
+// A file cut anywhere is an error, and never an image with made-up rows.
 func TestDecodeTruncated(t *testing.T) {
 	for name, data := range fixtures(t) {
 		if strings.Contains(name, "progressive") {

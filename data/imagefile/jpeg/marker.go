@@ -30,7 +30,7 @@ const (
 	markerTEM   = 0x01
 )
 
-// ErrTruncated says that the data end before the picture does.
+// ErrTruncated says that the data end before the image does.
 var ErrTruncated = errors.New("jpeg: the data end too early")
 
 // Header is what a file says before its first scan.
@@ -45,8 +45,8 @@ type Header struct {
 	Incomplete bool
 }
 
-// ReadHeader reads the segments up to the first scan. data may be the beginning of a file: where it ends before that scan the
-// error is ErrTruncated.
+// ReadHeader reads the segments before the first scan. data may be the beginning of a file; if it ends before the scan,
+// the error is ErrTruncated.
 func ReadHeader(data []byte) (Header, error) {
 	d := decoder{data: data}
 	if err := d.segments(false); err != nil {
@@ -55,8 +55,8 @@ func ReadHeader(data []byte) (Header, error) {
 	return d.header, nil
 }
 
-// segments reads segments from d.pos on until a scan (the position is then behind its header, which is parsed when the frame is
-// to be decoded) or the end of the picture, which sets d.ended.
+// segments reads segments from d.pos to a scan, and its header if the frame is to be decoded, or to the end of the
+// image, which sets d.ended.
 func (d *decoder) segments(decode bool) error {
 	if d.pos == 0 {
 		if len(d.data) < 2 {
@@ -76,13 +76,13 @@ func (d *decoder) segments(decode bool) error {
 		case marker == markerEOI:
 			d.ended = true
 			if d.frame == nil && !d.tablesOnly {
-				return errors.New("jpeg: the file has no picture")
+				return errors.New("jpeg: the file has no image")
 			}
 			return nil
 		case marker == markerTEM || marker >= markerRST0 && marker <= markerRST7:
 			continue // markers without a segment
 		case marker == markerSOI:
-			return errors.New("jpeg: a second picture begins inside the first")
+			return errors.New("jpeg: a second image begins inside the first")
 		}
 		if len(d.data)-d.pos < 2 {
 			return ErrTruncated
@@ -123,7 +123,7 @@ func (d *decoder) segments(decode bool) error {
 		case marker >= 0xC0 && marker <= 0xCF && marker != markerJPG && marker != markerDAC:
 			err = fmt.Errorf("jpeg: %s is not supported; baseline and progressive Huffman coding are", codingName(marker))
 		case marker == markerDNL:
-			err = errors.New("jpeg: a height that is told after the picture (DNL) is not supported")
+			err = errors.New("jpeg: a height that is told after the image (DNL) is not supported")
 		case marker == markerAPP0:
 			d.jfif = d.jfif || bytes.HasPrefix(segment, []byte("JFIF\x00"))
 		case marker == markerAPP1:
@@ -211,7 +211,7 @@ func (d *decoder) frameHeader(marker byte, b []byte) error {
 	}
 	n := int(b[5])
 	if f.width == 0 || f.height == 0 {
-		return fmt.Errorf("jpeg: a picture of %d×%d has no pixels", f.width, f.height)
+		return fmt.Errorf("jpeg: an image of %d×%d has no pixels", f.width, f.height)
 	}
 	if n != 1 && n != 3 && n != 4 {
 		return fmt.Errorf("jpeg: %d components are not supported; 1, 3 and 4 are", n)

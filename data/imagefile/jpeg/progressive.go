@@ -1,6 +1,6 @@
 package jpeg
 
-// progressiveBlock decodes what the scan says of one block (T.81, G.1.2; libjpeg's jdphuff.c); block is in the file's order.
+// progressiveBlock decodes a scan's part of a block, in the file's order (T.81, G.1.2; libjpeg's jdphuff.c).
 func (d *decoder) progressiveBlock(c *scanComponent, b *bitReader, block *[64]int16) error {
 	s := &d.scan
 	switch {

@@ -2,7 +2,7 @@ package jpeg
 
 import "errors"
 
-// Tables are quantisation and Huffman tables without a picture (T.81, B.5), which the segments of a TIFF file share.
+// Tables are quantisation and Huffman tables without an image (T.81, B.5), which the segments of a TIFF file share.
 // They may be used by several goroutines at once.
 type Tables struct{ state decoder }
 
@@ -13,12 +13,12 @@ func ReadTables(data []byte) (*Tables, error) {
 		return nil, err
 	}
 	if d.frame != nil {
-		return nil, errors.New("jpeg: there is a picture where tables alone belong")
+		return nil, errors.New("jpeg: there is an image where tables alone belong")
 	}
 	return &Tables{d}, nil
 }
 
-// Conversion says what becomes of a picture's components.
+// Conversion says what becomes of an image's components.
 type Conversion int
 
 // The conversions. A container such as TIFF knows what the components mean, and markers inside may not change that.
@@ -27,8 +27,8 @@ const (
 	FromYCbCr                       // to RGB from YCbCr, of three components
 )
 
-// DecodeSegment decodes a picture that may leave its tables to others; tables is nil where there are none.
-func DecodeSegment(data []byte, tables *Tables, conversion Conversion, maxPixels int) (*Picture, error) {
+// DecodeSegment decodes an image whose tables may be in tables, which may be nil.
+func DecodeSegment(data []byte, tables *Tables, conversion Conversion, maxPixels int) (*Image, error) {
 	var d decoder
 	if tables != nil {
 		d = tables.state

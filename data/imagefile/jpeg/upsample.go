@@ -1,8 +1,8 @@
 package jpeg
 
-// upsampler gives the rows of a component at the picture's resolution, as libjpeg's "fancy upsampling" does (jdsample.c): ×2
-// weighs the nearer sample 3 and the farther 1; other factors repeat samples, and so does ×2 in x where a row has two samples
-// or fewer.
+// upsampler returns rows of a component at the image's resolution, with libjpeg's "fancy upsampling" (jdsample.c): ×2
+// weighs the nearer sample 3 and the farther 1; other factors, and ×2 in x on rows of at most two samples, repeat
+// samples.
 type upsampler struct {
 	*component
 	stepX, stepY int // how many pixels a sample covers
@@ -24,7 +24,7 @@ func (f *frame) upsampler(c *component) upsampler {
 
 func (u *upsampler) fancyBoth() bool { return u.stepX == 2 && u.stepY == 2 && u.width > 2 }
 
-// row returns row y of the picture, which is valid until the next call.
+// row returns row y of the image, which is valid until the next call.
 func (u *upsampler) row(y int) []uint8 {
 	in := u.samples(y / u.stepY)
 	switch {
@@ -47,7 +47,7 @@ func (u *upsampler) row(y int) []uint8 {
 	return u.out
 }
 
-// neighbour is the second nearest row of samples: above for even rows of the picture, below for odd ones. Rows beyond the
+// neighbour is the second nearest row of samples: above for even rows of the image, below for odd ones. Rows beyond the
 // first and the last are these again.
 func (u *upsampler) neighbour(y int) []uint8 {
 	if y&1 == 0 {

@@ -20,7 +20,7 @@ import (
 // memoryLimit is what TestDegenerateResults may map: a loop that never ends fills it within seconds, as one over the ticks of an axis did.
 const memoryLimit = 3 << 30
 
-// A report can be drawn of whatever an evaluation may find: pictures of one colour, a single pair, nothing but unknown or infinite values.
+// A report can be drawn of whatever an evaluation may find: images of one colour, a single pair, nothing but unknown or infinite values.
 // It runs in a process of its own with little memory.
 func TestDegenerateResults(t *testing.T) {
 	const child = "HISTDIST_LIMITED_MEMORY"

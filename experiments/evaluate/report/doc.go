@@ -1,5 +1,5 @@
-// Package report makes the results of an evaluation something to look at: report/index.html, one file that needs nothing else and no network,
-// and its figures as SVG and PNG files in report/figures. It computes nothing that is not in the results but the order of the panels.
+// Package report presents an evaluation's results: report/index.html, one file that needs no network, and its figures
+// as SVG and PNG files in report/figures. It computes nothing but the order of the panels.
 //
 //	report.go    Write: results and table ──▶ files
 //	figures.go   scatters, distributions, Bland and Altman's plot, with gonum/plot

@@ -52,7 +52,7 @@ func figures(r *evaluate.Results, t *evaluate.Table) ([]*figure, error) {
 	return list, nil
 }
 
-// largest is the largest value that is drawn: squares, sums and differences of such values are finite, as axes need them.
+// largest is the largest value drawn: squares, sums and differences of such values are finite, as axes need.
 const largest = 1e100
 
 // drawable reports whether a value has a place in a figure.
@@ -69,7 +69,7 @@ func finite(x, y []float64) plotter.XYs {
 	return points
 }
 
-// maxDots is how many points a figure draws: more make a heavy page and no other picture.
+// maxDots is how many points a figure draws: more make a heavy page and no other image.
 const maxDots = 2000
 
 // dotted says how many points are drawn, where that isn't all.
@@ -114,7 +114,7 @@ func line(x0, y0, x1, y1 float64, c color.NRGBA, dashed bool) (*plotter.Line, er
 	return l, nil
 }
 
-// scatter is a measure of the real pictures against that of the virtual ones.
+// scatter plots a measure of the real images against the same of the virtual ones.
 func scatter(r *evaluate.Results, t *evaluate.Table, id, title, unit string) (*figure, error) {
 	points := finite(t.Values("real_"+id), t.Values("virtual_"+id))
 	if len(points) == 0 {
@@ -280,7 +280,7 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 	return render("dab_histogram", fmt.Sprintf("DAB of all pixels, bins of %g OD, logarithmic: real, virtual%s.", h.BinWidth, map[bool]string{true: " and H&E"}[h.HE != nil]), p)
 }
 
-// distribution is a histogram of a measure of pairs, of the virtual pictures and of the floor.
+// distribution is a histogram of a measure of pairs, of the virtual images and of the floor.
 func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	values := numbers(t.Values(id))
 	floor := numbers(t.Values("floor_" + id))

@@ -17,7 +17,7 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate"
 )
 
-// thumbSide is the longer side of pictures in the page, in pixels.
+// thumbSide is the longer side of images in the page, in pixels.
 const thumbSide = 288
 
 // panelsEach is how many pairs are shown of the worst, the median and the best.
@@ -37,7 +37,7 @@ type panel struct {
 	Pictures []thumb
 }
 
-// thumb is a small picture in the page itself.
+// thumb is a small image in the page itself.
 type thumb struct {
 	Label string
 	URI   template.URL
@@ -129,7 +129,7 @@ func newThumb(label, path string, read imagefile.Options) thumb {
 	return t
 }
 
-// small is a picture as a data URI.
+// small is an image as a data URI.
 func small(path string, read imagefile.Options) (uri string, width, height int, err error) {
 	img, err := imagefile.Read(path, read)
 	if err != nil {

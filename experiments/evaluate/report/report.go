@@ -22,7 +22,7 @@ var pageText string
 //go:embed page.css
 var pageStyle string
 
-// Folder is that of the report in an evaluation's folder, Page its page.
+// Folder is the report's folder in an evaluation's folder, Page its page.
 const (
 	Folder = "report"
 	Page   = "index.html"
@@ -71,8 +71,8 @@ type setting struct{ Name, Value string }
 // maxShown is how many failures and missing partners the page lists.
 const maxShown = 50
 
-// Write makes the folder report in output: index.html, which refers to nothing outside, and figures/*.svg and *.png. A picture that can't be
-// read again is told in its place.
+// Write makes the folder report in output: index.html, which needs no other file, and figures/*.svg and *.png. An image
+// that can't be read is reported in its place.
 func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.Table) error {
 	drawn, err := figures(r, t)
 	if err != nil {
@@ -149,7 +149,7 @@ func fill(p page) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// describer says what a line's metric is where the line above didn't: the lines of one measure stand together.
+// describer defines a line's metric unless the line above did; the lines of one measure are adjacent.
 func describer() func(m evaluate.Metric) string {
 	last := ""
 	return func(m evaluate.Metric) string {
@@ -178,7 +178,7 @@ func settings(r *evaluate.Results) []setting {
 		{"micrometres per pixel", fmt.Sprintf("%g", s.MPP)},
 		{"nuclei stand out in", string(s.NucleiSignal)},
 		{"PHV threshold", fmt.Sprintf("%g", s.PHVThreshold)},
-		{"KID", fmt.Sprintf("%d subsets of at most %d pictures", s.KIDSubsets, s.KIDSubsetSize)},
+		{"KID", fmt.Sprintf("%d subsets of at most %d images", s.KIDSubsets, s.KIDSubsetSize)},
 		{"intervals", fmt.Sprintf("%g %%, percentiles of %d bootstrap resamples", 100*s.Level, s.Resamples)},
 		{"sign flips of paired tests", fmt.Sprint(s.Flips)},
 		{"seed", fmt.Sprint(s.Seed)},

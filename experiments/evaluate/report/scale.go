@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate"
 )
 
-// scale draws where a metric's value lies between its references: a line for the interval, a dot for the value, a square for the floor, a
-// diamond for the ceiling, a tick for chance. The better side is on the right.
+// scale draws a metric's value among its references: a line for the interval, a dot for the value, a square for the
+// floor, a diamond for the ceiling, a tick for chance. Better is to the right.
 func scale(m evaluate.Metric) template.HTML {
 	const w, h, edge = 132.0, 18.0, 8.0
 	low, high := math.Inf(1), math.Inf(-1)

@@ -40,7 +40,7 @@ func see(c color.NRGBA, alpha uint8) color.NRGBA {
 	return c
 }
 
-// newPlot is an empty figure in the report's style; vertical is the colour of the vertical grid lines, nil for none.
+// newPlot is an empty figure in the report's style; vertical is the colour of vertical grid lines, nil for none.
 func newPlot(title, x, y string, vertical color.Color) *plot.Plot {
 	p := plot.New()
 	g := plotter.NewGrid()

@@ -8,7 +8,7 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// ticks are at round numbers, four to ten of them; none on an axis without a length that numbers can divide.
+// ticks are four to ten round numbers; none on an axis without a length that numbers can divide.
 type ticks struct{}
 
 // maxTicks bounds the ticks of an axis, whatever its ends.
@@ -51,7 +51,7 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	return list
 }
 
-// powers are ticks at powers of ten: all of them, or every n-th where there are many. An axis that isn't positive has none.
+// powers are ticks at powers of ten, or every n-th if there are many; none on an axis that isn't positive.
 type powers struct{}
 
 var superscript = strings.NewReplacer(

@@ -11,13 +11,13 @@ const (
 	BinWidth = 0.02 // of optical density
 )
 
-// Histogram counts pixels by the concentration of a dye: bin k holds the optical densities from 0.02·k to 0.02·(k+1), the first
-// also those below 0, the last also those from 3 on. With HED the borders are a sixth of that, its unit.
+// Histogram counts pixels by the concentration of a dye: bin k holds optical densities from 0.02·k to 0.02·(k+1), the
+// first also those below 0, the last also those from 3 on. With HED the borders are a sixth of that.
 type Histogram struct {
 	Counts [Bins]uint64
 }
 
-// Add adds the pixels of another histogram: that of a set is the sum of those of its pictures.
+// Add adds another histogram's pixels.
 func (h *Histogram) Add(other *Histogram) {
 	for k, n := range other.Counts {
 		h.Counts[k] += n
@@ -34,11 +34,11 @@ func (h *Histogram) Pixels() uint64 {
 }
 
 // errEmpty refuses histograms without pixels.
-var errEmpty = errors.New("stain: a histogram without pixels has no distribution; measure at least one picture first")
+var errEmpty = errors.New("stain: a histogram without pixels has no distribution; measure at least one image first")
 
-// KL is the Kullback–Leibler divergence of q from p in bits, Σ p·log2(p/q) ≥ 0 (Kullback and Leibler, Ann. Math. Stat. 22,
-// 1951). p is the truth (real pictures), q what is to resemble it. Half a pixel is added to each bin of both (the estimator of
-// Krichevsky and Trofimov), without which an empty bin of q would make it infinite. It depends on the number of pixels by that.
+// KL is the Kullback–Leibler divergence of q from p in bits, Σ p·log2(p/q) ≥ 0 (Kullback and Leibler, Ann. Math. Stat.
+// 22, 1951); p is the truth. Half a pixel is added to each bin (the estimator of Krichevsky and Trofimov), or an empty
+// bin of q would make it infinite; so it depends slightly on the number of pixels.
 func KL(p, q *Histogram) (float64, error) {
 	np, nq := float64(p.Pixels()), float64(q.Pixels())
 	if np == 0 || nq == 0 {
@@ -53,8 +53,8 @@ func KL(p, q *Histogram) (float64, error) {
 	return max(0, sum), nil
 }
 
-// JSD is the Jensen–Shannon divergence in bits, 0 for equal distributions, 1 for those without a common bin (Lin, IEEE Trans.
-// Inf. Theory 37, 1991, with equal weights). Its square root is the Jensen–Shannon distance. It needs no smoothing.
+// JSD is the Jensen–Shannon divergence in bits, from 0 for equal distributions to 1 without a common bin (Lin, IEEE
+// Trans. Inf. Theory 37, 1991, with equal weights). Its square root is the Jensen–Shannon distance.
 func JSD(p, q *Histogram) (float64, error) {
 	np, nq := float64(p.Pixels()), float64(q.Pixels())
 	if np == 0 || nq == 0 {

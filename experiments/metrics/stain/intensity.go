@@ -8,16 +8,16 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// PositiveDAB is the optical density from which on DAB counts as positive where no other is given: the default of QuPath's
-// "Detect positive staining". (QuPath smooths and shrinks the picture first; here each pixel counts as it is.)
+// PositiveDAB is the default optical density from which DAB is positive, as in QuPath's "Detect positive staining"
+// (which first smooths and shrinks the image; here each pixel counts).
 const PositiveDAB = 0.3
 
-// Intensity sums up how much of a dye a picture shows. Concentrations are in the separator's units: optical densities, but for HED.
+// Intensity sums up how much of a dye an image shows, in the separator's units: optical densities, except for HED.
 type Intensity struct {
 	Pixels int
 	Mean   float64 // over all pixels
 	P90    float64 // 90th percentile, interpolated linearly as numpy.percentile does
-	// MeanFromP90 is the mean of the values ≥ P90: how strong the stain is where it is strongest, whatever the area that it covers.
+	// MeanFromP90 is the mean of the values ≥ P90: how strong the stain is where it is strongest, whatever its area.
 	MeanFromP90 float64
 	// PositiveFraction is the part of all pixels whose concentration is at least the threshold, 0..1.
 	PositiveFraction float64
@@ -30,10 +30,10 @@ type Intensity struct {
 // fineBins are the bins into which a bin of the histogram is divided in order to find the percentile.
 const fineBins = 32
 
-// Measure measures a dye in a picture. threshold is the optical density from which on a pixel is positive; it is scaled for HED.
+// Measure measures a dye. Pixels are positive from an optical density of threshold on, which is scaled for HED.
 //
-// It goes over the pixels twice, to count them in fine bins and then to settle the percentile exactly among the few in its bin,
-// and keeps no plane of concentrations.
+// It makes two passes over the pixels: one counts them in fine bins, one finds the exact percentile among the few in
+// its bin.
 func Measure(img *imagefile.Image, p *Separator, d Dye, threshold float64) (Intensity, error) {
 	if err := img.Check(); err != nil {
 		return Intensity{}, fmt.Errorf("stain: %w", err)
@@ -109,7 +109,7 @@ func Measure(img *imagefile.Image, p *Separator, d Dye, threshold float64) (Inte
 	return out, nil
 }
 
-// interpolate is NumPy's: from the nearer end, so that t = 0 and equal ends are exact.
+// interpolate is NumPy's: from the nearer end, so t = 0 and equal ends are exact.
 func interpolate(a, b, t float64) float64 {
 	if t >= 0.5 {
 		return b - (b-a)*(1-t)

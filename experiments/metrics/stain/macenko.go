@@ -11,17 +11,17 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// ErrEstimate says that pictures don't show enough of two dyes to estimate their colours.
+// ErrEstimate says that images don't show enough of two dyes to estimate their colours.
 var ErrEstimate = errors.New("the stains can't be estimated")
 
-// MacenkoOptions are the parameters of Macenko's method; zero values become those of the paper.
+// MacenkoOptions are the parameters of Macenko's method; zero values become the paper's.
 type MacenkoOptions struct {
 	White [3]float64 // light beside the tissue, 1..255; all zero: 255
 	Beta  float64    // pixels of a smaller optical density are left out; 0: 0.15
 	Alpha float64    // percentile of the angles on either side, in percent, below 50; 0: 1
 }
 
-// What pictures must show for an estimate.
+// What images must show for an estimate.
 const (
 	minPixels = 100
 	maxPixels = 1 << 22           // are looked at
@@ -29,15 +29,15 @@ const (
 	minAngle  = 5 * math.Pi / 180 // between the two dyes
 )
 
-// Macenko estimates the colours of the two dyes of a slide from pictures of it (Macenko et al., ISBI 2009): of the optical
-// densities (base 10) of the pixels that absorb at least Beta in each channel, the plane through the origin that holds most of
-// them, by the two leading eigenvectors of their second moments; in it the directions at the Alpha-th and the (100−Alpha)-th
-// percentile of the angles. That with more red absorption is haematoxylin, as it is against eosin and against DAB; the other is
-// called second. Where DAB only lies on haematoxylin its estimate is a mixture of both: 3..7° off on synthetic tissue.
+// Macenko estimates the colours of a slide's two dyes from images of it (Macenko et al., ISBI 2009). The two leading
+// eigenvectors of the second moments of optical densities (base 10), over pixels with at least Beta in each channel,
+// span a plane; the dyes are its directions at the Alpha-th and (100−Alpha)-th percentile of the angles. The one that
+// absorbs more red is haematoxylin, against eosin and DAB alike; the other is called second. Where DAB only lies on
+// haematoxylin, its estimate mixes both: 3..7° off on synthetic tissue.
 //
-// Errors wrap ErrEstimate where the pictures are almost white (fewer than 100 pixels, or 0.5 % of those looked at, are dense
-// enough) or show a single dye (directions less than 5° apart). There is no hidden fallback: the caller may use default
-// vectors, and say so. Of more than 4 million pixels every n-th is looked at.
+// ErrEstimate is wrapped if the images are almost white (fewer than 100 pixels, or 0.5 % of those examined, are dense
+// enough) or show a single dye (directions less than 5° apart); the caller may then use default vectors, and say so. Of
+// more than 4 million pixels every n-th is examined.
 func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains, error) {
 	pixels := 0
 	for _, img := range pictures {
@@ -47,7 +47,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		pixels += img.Width * img.Height
 	}
 	if pixels == 0 {
-		return Stains{}, errors.New("stain: Macenko needs at least one picture")
+		return Stains{}, errors.New("stain: Macenko needs at least one image")
 	}
 	if o.Beta == 0 {
 		o.Beta = 0.15
@@ -71,7 +71,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 	step := 3 * ((pixels + maxPixels - 1) / maxPixels)
 	pixels /= step / 3
 	dense := func(visit func(Vector)) {
-		at := 0 // in the current picture
+		at := 0 // in the current image
 		for _, img := range pictures {
 			for ; at+2 < len(img.Pix); at += step {
 				v := Vector{od[0][img.Pix[at]], od[1][img.Pix[at+1]], od[2][img.Pix[at+2]]}
@@ -94,7 +94,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		n++
 	})
 	if n < minPixels || float64(n) < minPart*float64(pixels) {
-		return Stains{}, fmt.Errorf("stain: %w: the pictures are almost white, %d of %d pixels have an optical density of %g in each channel;"+
+		return Stains{}, fmt.Errorf("stain: %w: the images are almost white, %d of %d pixels have an optical density of %g in each channel;"+
 			" at least %d and %g %% are needed, or default vectors",
 			ErrEstimate, n, pixels, o.Beta, minPixels, 100*minPart)
 	}
@@ -107,7 +107,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 	slices.Sort(angles)
 	low, high := percentile(angles, o.Alpha), percentile(angles, 100-o.Alpha)
 	if high-low < minAngle {
-		return Stains{}, fmt.Errorf("stain: %w: the pictures show one dye, their dense pixels' colours lie within %.1f°;"+
+		return Stains{}, fmt.Errorf("stain: %w: the images show one dye, their dense pixels' colours lie within %.1f°;"+
 			" two dyes at least %.0f° apart are needed, or default vectors",
 			ErrEstimate, (high-low)*180/math.Pi, minAngle*180/math.Pi)
 	}
@@ -124,8 +124,8 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 	return s.normalised()
 }
 
-// leading returns the eigenvectors of the two largest eigenvalues of a symmetric matrix whose upper half is given. The first
-// points to where light is absorbed.
+// leading returns the eigenvectors of the two largest eigenvalues of a symmetric matrix, given its upper half. The
+// first points to absorption.
 func leading(m [3][3]float64) ([2]Vector, error) {
 	sym := mat.NewSymDense(3, nil)
 	for a := range 3 {

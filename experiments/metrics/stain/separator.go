@@ -28,8 +28,8 @@ type Stains struct {
 	White   [3]float64 // light beside the tissue, 1..255 in each channel; all zero: 255
 }
 
-// QuPathHDAB are QuPath's default vectors of haematoxylin and DAB (Bankhead et al., Sci. Rep. 7, 2017), which are those of
-// Ruifrok and Johnston (Anal. Quant. Cytol. Histol. 23, 2001).
+// QuPathHDAB are QuPath's default vectors of haematoxylin and DAB (Bankhead et al., Sci. Rep. 7, 2017), from Ruifrok
+// and Johnston (Anal. Quant. Cytol. Histol. 23, 2001).
 func QuPathHDAB() Stains {
 	return Stains{
 		Dyes:    [3]Dye{Haematoxylin, DAB, Residual},
@@ -81,9 +81,9 @@ func (t *Table) span() (low, high float64) {
 	return max(low, t.floor), max(high, t.floor)
 }
 
-// New returns the separator that QuPath uses for these stains: vectors of length 1, optical densities log10(white / light),
-// light below 1 counted as 1 and light above white as white. Concentrations may be negative. Vectors that lie in one plane, are
-// zero but for the third, or have values that are not finite are errors.
+// New returns QuPath's separator for these stains: vectors of length 1, optical densities log10(white / light) with
+// light from 1 to white. Concentrations may be negative. Vectors in one plane, zero (but for the third) or not finite
+// are errors.
 func New(s Stains) (*Separator, error) {
 	var err error
 	if s, err = s.normalised(); err != nil {
@@ -106,8 +106,8 @@ func New(s Stains) (*Separator, error) {
 	return p, nil
 }
 
-// HED returns the separator of scikit-image's rgb2hed: the vectors of haematoxylin, eosin and DAB of Ruifrok and Johnston as
-// printed, not of length 1; logarithms to base 10⁻⁶ of light/255, at least 10⁻⁶; negative concentrations count as 0. So its
+// HED returns the separator of scikit-image's rgb2hed: Ruifrok and Johnston's vectors of haematoxylin, eosin and DAB as
+// printed, not of length 1; logarithms to base 10⁻⁶ of light/255, at least 10⁻⁶; no negative concentrations. Its
 // concentrations are about a sixth of optical densities.
 func HED() (*Separator, error) {
 	p := &Separator{
@@ -187,7 +187,7 @@ func invert(rows [3]Vector) ([3]Vector, error) {
 		m.SetRow(i, v[:])
 	}
 	var inverse mat.Dense
-	// Beyond a condition number of 1e6 an error of one grey level becomes any concentration.
+	// Beyond a condition number of 1e6, one grey level changes a concentration arbitrarily.
 	if err := inverse.Inverse(m); err != nil || mat.Cond(m, 1) > 1e6 {
 		return [3]Vector{}, fmt.Errorf("stain: the vectors %v lie in one plane; dyes of different colours are needed", rows)
 	}

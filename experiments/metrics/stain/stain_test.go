@@ -213,7 +213,7 @@ func TestMeasure(t *testing.T) {
 	})
 }
 
-// slide paints a picture of two dyes: pure dyes and mixtures on white glass.
+// slide paints an image of two dyes: pure dyes and mixtures on white glass.
 func slide(s stain.Stains, seed uint64, side int, tissue float64) *imagefile.Image {
 	r := rand.New(rand.NewPCG(seed, 7))
 	img := imagefile.New(side, side)
@@ -239,7 +239,7 @@ func degrees(a, b stain.Vector) float64 {
 	return math.Acos(min(1, a[0]*b[0]+a[1]*b[1]+a[2]*b[2])) * 180 / math.Pi
 }
 
-// TestMacenko recovers vectors that a picture was painted with: H&E, H-DAB, another white.
+// TestMacenko recovers vectors that an image was painted with: H&E, H-DAB, another white.
 func TestMacenko(t *testing.T) {
 	other := stain.Stains{
 		Dyes: [3]stain.Dye{stain.Haematoxylin, stain.DAB}, White: [3]float64{232, 230, 240},
@@ -355,7 +355,7 @@ func TestDivergences(t *testing.T) {
 	}
 }
 
-// BenchmarkMeasure measures DAB in a picture of MIST's size.
+// BenchmarkMeasure measures DAB in an image of MIST's size.
 func BenchmarkMeasure(b *testing.B) {
 	s := must(b)(stain.New(stain.QuPathHDAB()))
 	img := slide(s.Stains(), 3, 1024, 0.7)
@@ -368,7 +368,7 @@ func BenchmarkMeasure(b *testing.B) {
 	}
 }
 
-// BenchmarkMacenko estimates the vectors of a picture of MIST's size.
+// BenchmarkMacenko estimates the vectors of an image of MIST's size.
 func BenchmarkMacenko(b *testing.B) {
 	s := must(b)(stain.New(stain.QuPathHDAB())).Stains()
 	img := slide(s, 3, 1024, 0.7)
@@ -380,7 +380,7 @@ func BenchmarkMacenko(b *testing.B) {
 	}
 }
 
-// TestMacenkoOfSeveral estimates from two pictures, each of which shows one dye, what neither tells alone.
+// TestMacenkoOfSeveral estimates from two images, each of which shows one dye, what neither tells alone.
 func TestMacenkoOfSeveral(t *testing.T) {
 	s := must(t)(stain.New(stain.QuPathHDAB())).Stains()
 	first, second := s, s
@@ -399,7 +399,7 @@ func TestMacenkoOfSeveral(t *testing.T) {
 	}
 }
 
-// BenchmarkPair is what a pair of MIST's size costs: SSIM, PSNR, and DAB in both pictures, on as many processors as there are.
+// BenchmarkPair is what a pair of MIST's size costs: SSIM, PSNR, and DAB in both images, on as many processors as there are.
 func BenchmarkPair(b *testing.B) {
 	p := must(b)(stain.New(stain.QuPathHDAB()))
 	x, y := slide(p.Stains(), 3, 1024, 0.7), slide(p.Stains(), 4, 1024, 0.7)

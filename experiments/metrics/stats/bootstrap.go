@@ -26,10 +26,11 @@ type Bootstrap struct {
 // minDefined is the part of the resamples in which a statistic must be defined for its interval to mean anything.
 const minDefined = 0.9
 
-// Of is the percentile interval of a statistic of the values whose indices it gets: as many groups as there are, drawn with
-// replacement, all values of a group together (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; the cluster
-// bootstrap of Davison and Hinkley, 1997, 3.8). Resamples in which the statistic is NaN are left out; where these are more than a tenth,
-// or where there are fewer than two groups, the interval is not known. The statistic is called by several goroutines.
+// Of is the percentile interval of a statistic of the values with the given indices. Resamples draw as many groups as
+// there are with replacement, each with all of its values (Efron and Tibshirani, An Introduction to the Bootstrap,
+// 1993, chapter 13; the cluster bootstrap of Davison and Hinkley, 1997, 3.8). Resamples with a NaN statistic are left
+// out; if they are more than a tenth, or there are fewer than two groups, the interval is unknown. Several goroutines
+// call the statistic.
 func (b Bootstrap) Of(groups Groups, statistic func(indices []int) float64) Interval {
 	if len(groups) < 2 {
 		return unknown()
@@ -43,8 +44,8 @@ func (b Bootstrap) Of(groups Groups, statistic func(indices []int) float64) Inte
 	}, groups.size())
 }
 
-// Mean is the interval of the mean of values, as Of gives it for that statistic, at a cost that depends on the number of groups alone.
-// With groups of several sizes the mean of a resample is its sum by its count.
+// Mean is the interval of the mean of values, like Of, at a cost that depends on the number of groups alone. The mean
+// of a resample is its sum by its count.
 func (b Bootstrap) Mean(values []float64, groups Groups) Interval {
 	if len(groups) < 2 {
 		return unknown()
@@ -66,7 +67,7 @@ func (b Bootstrap) Mean(values []float64, groups Groups) Interval {
 	}, 0)
 }
 
-// percentiles draws all resamples; one makes the statistic of one of them, in a buffer that it returns.
+// percentiles draws all resamples; one computes the statistic of one resample, in a buffer that it returns.
 func (b Bootstrap) percentiles(one func(draw *rand.Rand, buffer []int) (float64, []int), size int) Interval {
 	results := make([]float64, b.Resamples)
 	parallel.Ranges(b.Resamples, 64, func(from, to int) {
@@ -84,7 +85,7 @@ func (b Bootstrap) percentiles(one func(draw *rand.Rand, buffer []int) (float64,
 	return Interval{quantile(defined, tail), quantile(defined, 1-tail)}
 }
 
-// Quantile is the q-quantile of values, 0 ≤ q ≤ 1, with linear interpolation, as numpy.quantile gives it; NaN where there is none.
+// Quantile is the q-quantile of values, 0 ≤ q ≤ 1, with linear interpolation like numpy.quantile; NaN without values.
 func Quantile(values []float64, q float64) float64 {
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
@@ -104,7 +105,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// Mean is the mean of values; NaN where there is none.
+// Mean is the mean of values; NaN without values.
 func Mean(values []float64) float64 {
 	sum := 0.0
 	for _, v := range values {

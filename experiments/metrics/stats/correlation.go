@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Pearson is the correlation coefficient of pairs of values, as numpy.corrcoef computes it. It is NaN for fewer than two
-// pairs, and where one side is constant or a value is not finite.
+// Pearson is the correlation coefficient of pairs of values, like numpy.corrcoef. It is NaN for fewer than two pairs,
+// and if one side is constant or a value is not finite.
 func Pearson(x, y []float64) float64 {
 	// Compared directly: rounding errors of the mean give equal values a variance.
 	if len(x) < 2 || slices.Min(x) == slices.Max(x) || slices.Min(y) == slices.Max(y) {

@@ -1,6 +1,6 @@
 package stats
 
-// Groups are indices of values that are drawn together: the images of one patient are no independent witnesses.
+// Groups are indices of values that are drawn together: images of one patient are not independent.
 type Groups [][]int
 
 // By makes a group of the values with one label, in the order of their first appearance.

@@ -18,10 +18,11 @@ type PairedTest struct {
 	Exact  bool    // every combination of signs was counted
 }
 
-// SignFlip tests whether paired differences are symmetric about 0, which they are where it doesn't matter which of the two was made by whom
-// (Fisher's randomisation test; Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005, 3.7). The differences of a group
-// change their sign together. With few groups all combinations of signs are counted; beyond 2^groups > 2·flips, flips random ones are
-// drawn, and P is (k+1)/(flips+1) where k of them have a mean at least as far from 0 (Phipson and Smyth, 2010).
+// SignFlip tests whether paired differences are symmetric about 0, as they are if the two methods are exchangeable
+// (Fisher's randomisation test; Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005, 3.7). The
+// differences of a group change sign together. With few groups all sign combinations are counted; beyond 2^groups >
+// 2·flips, flips random ones are drawn, and P is (k+1)/(flips+1) if k of them have a mean at least as far from 0
+// (Phipson and Smyth, 2010).
 func SignFlip(differences []float64, groups Groups, flips int, seed uint64) PairedTest {
 	n := float64(len(differences))
 	t := PairedTest{Mean: Mean(differences), Groups: len(groups), P: math.NaN(), Effect: math.NaN()}
@@ -96,8 +97,8 @@ func exact(sums []float64, limit float64) float64 {
 	return float64(k) / float64(total)
 }
 
-// Holm corrects the P values of several tests so that the chance of one false alarm in all of them stays what it is for one (Holm, Scand. J.
-// Statist. 1979). NaN stays NaN and counts for no test.
+// Holm corrects P values of several tests so that the chance of any false alarm stays that of one test (Holm, Scand. J.
+// Statist. 1979). NaN stays NaN and is not counted.
 func Holm(p []float64) []float64 {
 	var order []int
 	for i, v := range p {

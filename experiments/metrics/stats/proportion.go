@@ -6,8 +6,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Wilson is the score interval of a proportion of which hits of n were seen (Wilson, JASA 1927). Unlike the bootstrap's it has a width
-// where all or none were hits.
+// Wilson is the score interval of a proportion, hits of n (Wilson, JASA 1927). Unlike the bootstrap's, it has a width
+// even if all or none are hits.
 func Wilson(hits, n int, level float64) Interval {
 	if n == 0 {
 		return unknown()
@@ -19,8 +19,8 @@ func Wilson(hits, n int, level float64) Interval {
 	return Interval{max(0, centre-half), min(1, centre+half)}
 }
 
-// Chance is where the share of hits lies with at least the level's probability when each of n is a hit with probability p: the quantiles of
-// the binomial distribution, by n.
+// Chance is the range of the share of hits, with at least the level's probability, if each of n is a hit with
+// probability p: the quantiles of the binomial distribution, divided by n.
 func Chance(p float64, n int, level float64) Interval {
 	if n == 0 || p < 0 || p > 1 || math.IsNaN(p) {
 		return unknown()

@@ -12,8 +12,8 @@ func newPlane(width, height int) plane {
 	return plane{width, height, make([]float32, width*height)}
 }
 
-// gaussian writes p smoothed by a Gaussian of deviation sigma pixels to dst; tmp is of the same size, and all differ. At the
-// border the picture is continued by its last pixels.
+// gaussian writes p, smoothed by a Gaussian of deviation sigma pixels, to dst; tmp has the same size, and all differ.
+// Border pixels are repeated.
 func (p plane) gaussian(dst, tmp plane, sigma float64) {
 	if sigma > 4 { // three boxes are as good as a Gaussian there, and cost the same however wide they are
 		a, b := boxes(sigma)

@@ -13,10 +13,11 @@ type Signal string
 
 // The signals.
 const (
-	// RedDensity is the optical density in red, which haematoxylin and DAB absorb and eosin hardly does: for markers of nuclei.
-	// Where DAB is strong it hides the haematoxylin, and only their sum shows the nucleus.
+	// RedDensity is the optical density in red, which haematoxylin and DAB absorb and eosin hardly does: for nuclear
+	// markers. Strong DAB hides the haematoxylin, so only their sum shows the nucleus.
 	RedDensity Signal = "red"
-	// HaematoxylinDensity is the concentration of haematoxylin: for H&E, and for markers of membranes, whose DAB is no nucleus.
+	// HaematoxylinDensity is the concentration of haematoxylin: for H&E, and for membrane markers, whose DAB is no
+	// nucleus.
 	HaematoxylinDensity Signal = "haematoxylin"
 )
 
@@ -39,7 +40,7 @@ type Nucleus struct {
 	DAB          float64 // likewise; 0 if the separator knows no DAB
 }
 
-// Detection is what was found in a picture.
+// Detection is what was found in an image.
 type Detection struct {
 	Width, Height int
 	// Labels is the mask, [Height,Width]: 0 outside nuclei, k in Nuclei[k-1].
@@ -61,10 +62,9 @@ const (
 	peakDepth, peakPart = 0.012, 0.15
 )
 
-// Detect finds nuclei: pixels that are denser than a wide average around them by Contrast, holes filled, split by a watershed
-// between the peaks of a difference of Gaussians, of the right size. The separator measures what is found, and gives the signal
-// where that is haematoxylin. Pictures have 8 bits, so there is no NaN to look out for. Of two nuclei that overlap, the darker
-// one gets a little too much.
+// Detect finds nuclei: pixels denser by Contrast than a wide average around them, with holes filled, split by a
+// watershed between the peaks of a difference of Gaussians, and of the right size. The separator measures them and
+// provides the signal if that is haematoxylin. Of two overlapping nuclei the darker one gets a little too much.
 //
 // It takes about 45 bytes a pixel.
 func Detect(img *imagefile.Image, p *stain.Separator, o Options) (*Detection, error) {

@@ -73,7 +73,7 @@ func TestDetect(t *testing.T) {
 	}
 	for _, p := range pairs {
 		got, want := d.Nuclei[p[0]], discs[p[1]]
-		var whole, x, y float64 // of what is inside the picture
+		var whole, x, y float64 // of what is inside the image
 		for i := range d.Labels {
 			u, v := float64(i%d.Width)+0.5, float64(i/d.Width)+0.5
 			if math.Hypot(u-want.x, v-want.y) <= want.radius {

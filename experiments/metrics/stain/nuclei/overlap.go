@@ -2,8 +2,8 @@ package nuclei
 
 import "fmt"
 
-// Dice is how far two nuclear masks agree, 2·|A∩B| / (|A|+|B|), 0..1 (Dice, Ecology 26, 1945): over pixels, whatever nucleus
-// they belong to. Two empty masks agree: 1. Masks of different sizes are an error.
+// Dice is the pixel overlap of two nuclear masks, 2·|A∩B| / (|A|+|B|), 0..1 (Dice, Ecology 26, 1945); 1 for two empty
+// masks. Masks of different sizes are an error.
 func Dice(a, b *Detection) (float64, error) {
 	if a.Width != b.Width || a.Height != b.Height {
 		return 0, fmt.Errorf("nuclei: Dice compares masks of one size; these have %d×%d and %d×%d pixels", a.Width, a.Height, b.Width, b.Height)

@@ -31,7 +31,7 @@ func tissue(t *testing.T, marker synth.Marker, seed uint64, n int) []synth.Pair 
 	return pairs
 }
 
-// separator is one for a picture's own stains, estimated from nothing but the picture.
+// separator is one for an image's own stains, estimated from nothing but the image.
 func separator(t *testing.T, img *imagefile.Image) *stain.Separator {
 	t.Helper()
 	white := glass(img)
@@ -101,7 +101,7 @@ func truth(p synth.Pair) (places []point, positive float64) {
 	return places, positive / float64(len(places))
 }
 
-// found counts over pictures how many detected and true nuclei there are and how many of them lie within 3 µm of each other.
+// found counts over images how many detected and true nuclei there are and how many of them lie within 3 µm of each other.
 type found struct{ detected, true, both int }
 
 func (f *found) add(t *testing.T, d *nuclei.Detection, places []point, mpp float64) {
@@ -121,7 +121,7 @@ func (f *found) atLeast(t *testing.T, precision, recall float64) {
 }
 
 // TestSyntheticTissue finds nuclei whose places and stain are known, of patients that the detector's constants weren't chosen
-// on, and compares the fraction that DAB stains with the truth. Measured with the seeds 101..104, 24 pictures each: precision
+// on, and compares the fraction that DAB stains with the truth. Measured with the seeds 101..104, 24 images each: precision
 // 0.93..0.96, recall 0.88..0.91, r 0.983..0.999 for ER, PR and Ki-67. With QuPath's default vectors r was 0.15..0.73, for they
 // take the counterstain of negative nuclei for DAB beyond 0.2.
 func TestSyntheticTissue(t *testing.T) {
@@ -159,9 +159,9 @@ func TestSyntheticTissue(t *testing.T) {
 	}
 }
 
-// TestHaematoxylinSignal finds nuclei of H&E pictures, and those of HER2, whose membranes are as dark as nuclei. Measured with
-// the seeds 101..104, 24 pictures each: precision 0.83..0.87 and recall 0.92..0.93 on H&E, 0.92..0.94 and 0.92..0.93 on
-// HER2, where red density gives 0.78..0.82 and 0.78..0.83. Nuclei of the two pictures of the pairs here have a
+// TestHaematoxylinSignal finds nuclei of H&E images, and those of HER2, whose membranes are as dark as nuclei. Measured with
+// the seeds 101..104, 24 images each: precision 0.83..0.87 and recall 0.92..0.93 on H&E, 0.92..0.94 and 0.92..0.93 on
+// HER2, where red density gives 0.78..0.82 and 0.78..0.83. Nuclei of the two images of the pairs here have a
 // Dice of 0.886..0.962.
 func TestHaematoxylinSignal(t *testing.T) {
 	he, err := stain.New(stain.QuPathHE())
@@ -202,7 +202,7 @@ func TestHaematoxylinSignal(t *testing.T) {
 	onHER2.atLeast(t, 0.85, 0.85)
 }
 
-// BenchmarkDetect is a picture of MIST's size.
+// BenchmarkDetect is an image of MIST's size.
 func BenchmarkDetect(b *testing.B) {
 	c := synth.Default()
 	c.Size = 1024

@@ -1,10 +1,9 @@
 package nuclei
 
-// watershed splits the pixels of a mask into basins of the response, [height,width]: each pixel belongs to the peak that it
-// climbs to. A peak is one of its own if one must descend from it by at least depth, and by the given part of its height, on
-// the way to a higher one; else it is part of what it stands beside. labels are 1..basins, with gaps, and 0 outside the mask.
-// (Vincent and Soille, IEEE Trans. Pattern Anal. Mach. Intell. 13(6), 1991, flooded from above, with the dynamics of Grimaud
-// 1992.)
+// watershed splits a mask into basins of the response [height,width]: each pixel belongs to the peak it climbs to. A
+// peak has its own basin if the way to a higher one descends by at least depth and by the given part of its height.
+// labels are 1..basins, with gaps, and 0 outside the mask (Vincent and Soille, IEEE Trans. Pattern Anal. Mach. Intell.
+// 13(6), 1991, flooded from above, with the dynamics of Grimaud 1992).
 func watershed(response plane, mask []bool, depth, part float32) (labels []int32, basins int) {
 	order := descending(response, mask)
 	w, h := response.width, response.height
@@ -80,7 +79,7 @@ func descending(response plane, mask []bool) []int32 {
 	if n == 0 || low == high {
 		high = low + 1
 	}
-	// Sorted by counting: 16 bits of the response, then by place, so that the order never depends on anything else.
+	// A counting sort, by 16 bits of the response and then by place, makes the order deterministic.
 	scale := (levels - 1) / (high - low)
 	bin := func(v float32) int { return levels - 1 - int((v-low)*scale) }
 	starts := make([]int32, levels+1)
@@ -113,7 +112,7 @@ func fillHoles(mask []bool, w, h, limit int) {
 		}
 		region = append(region[:0], int32(start))
 		seen[start] = true
-		open := false // it reaches the border of the picture
+		open := false // it reaches the border of the image
 		for next := 0; next < len(region); next++ {
 			at := int(region[next])
 			x, y := at%w, at/w
