@@ -17,11 +17,12 @@ type Augmentation struct {
 func (a Augmentation) Apply(dst []uint8, img *imagefile.Image) error {
 	switch {
 	case a.Top < 0 || a.Left < 0 || a.Size < 1 || a.Top+a.Size > img.Height || a.Left+a.Size > img.Width:
-		return fmt.Errorf("data: a crop of %d pixels at row %d, column %d reaches beyond %d×%d pixels", a.Size, a.Top, a.Left, img.Width, img.Height)
+		return fmt.Errorf("data: a crop of %d pixels at row %d, column %d exceeds the image of %d×%d pixels",
+			a.Size, a.Top, a.Left, img.Width, img.Height)
 	case a.Quarters < 0 || a.Quarters > 3:
 		return fmt.Errorf("data: %d quarter turns; there are 0 to 3", a.Quarters)
 	case len(dst) != 3*a.Size*a.Size:
-		return fmt.Errorf("data: %d values for a crop of %d×%d pixels, which has %d", len(dst), a.Size, a.Size, 3*a.Size*a.Size)
+		return fmt.Errorf("data: %d values for a crop of %d×%d pixels, want %d", len(dst), a.Size, a.Size, 3*a.Size*a.Size)
 	}
 	// Where the crop's pixel for the result's first is, and where its columns and rows go; in pixels of the image.
 	row, column := img.Width, 1

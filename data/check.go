@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -184,8 +183,8 @@ func (r *Report) WriteText(w io.Writer, all bool) error {
 		if s.Patients > 0 {
 			fmt.Fprintf(&b, " of %d patients or slides", s.Patients)
 		}
-		for _, size := range slices.SortedFunc(maps.Keys(s.Sizes), func(a, b [2]int) int { return slices.Compare(a[:], b[:]) }) {
-			fmt.Fprintf(&b, ", %d of %d×%d", s.Sizes[size], size[0], size[1])
+		for _, size := range sizes(s.Sizes) {
+			b.WriteString(", " + size)
 		}
 		for _, grade := range sortedKeys(s.Grades) {
 			fmt.Fprintf(&b, ", %d of grade %s", s.Grades[grade], grade)

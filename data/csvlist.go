@@ -51,7 +51,9 @@ func (l *listed) csv(loc Location) error {
 	if loc.Split != "" && split < 0 {
 		return option.Wrong("split", "%s has no column split to take %q from", loc.Root, loc.Split)
 	}
-	if unread := t.unread("he", "ihc", "split", "patient"); len(unread) > 0 {
+	read := []string{"", "he", "ihc", "split", "patient"}
+	unread := slices.DeleteFunc(slices.Clone(t.columns), func(name string) bool { return slices.Contains(read, name) })
+	if len(unread) > 0 {
 		l.note("columns of %s that are not read: %s", loc.Root, among(unread))
 	}
 	l.patientColumn = slices.Contains(t.columns, "patient")
@@ -127,11 +129,6 @@ func (l *listed) rows(t *table, loc Location) ([]Pair, error) {
 		errs = append(errs, errors.New(strings.TrimSpace(b.String())))
 	}
 	return pairs, errors.Join(errs...)
-}
-
-// unread lists the named columns that aren't among these.
-func (t *table) unread(read ...string) []string {
-	return slices.DeleteFunc(slices.Clone(t.columns), func(name string) bool { return name == "" || slices.Contains(read, name) })
 }
 
 // splitName is a cell of the column split; train, val and test are known in any case.

@@ -31,11 +31,13 @@ func readTable(text []byte, wanted ...string) (*table, error) {
 		return nil, err
 	}
 	separators := []rune{',', ';', '\t', '|'}
-	if first, rest, _ := bytes.Cut(text, []byte("\n")); len(first) == 5 && bytes.EqualFold(first[:4], []byte("sep=")) { // Excel's
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	if len(first) == 5 && bytes.EqualFold(first[:4], []byte("sep=")) { // Excel's
 		separators, text = []rune{rune(first[4])}, rest
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, fmt.Errorf("the list is empty: want a line of column names, such as %s,split,patient", strings.Join(wanted, ","))
+		return nil, fmt.Errorf("the list is empty: want a line of column names, such as %s,split,patient",
+			strings.Join(wanted, ","))
 	}
 	var columns []string
 	best, separator := -1, separators[0]
@@ -60,7 +62,8 @@ func readTable(text []byte, wanted ...string) (*table, error) {
 		return readRows(text, separator, columns)
 	}
 	if slices.ContainsFunc(columns, walk.IsImage) {
-		return nil, fmt.Errorf("the first line has no column names: want a line such as %s,split,patient above the paths", strings.Join(wanted, ","))
+		return nil, fmt.Errorf("the first line has no column names: want a line such as %s,split,patient above the paths",
+			strings.Join(wanted, ","))
 	}
 	missing := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return slices.Contains(columns, name) })
 	return nil, fmt.Errorf("no column %s: the columns are %q; %s are needed, split and patient are read",
@@ -136,11 +139,12 @@ func readRows(text []byte, separator rune, columns []string) (*table, error) {
 	}
 	var errs []error
 	if len(long) > 0 {
-		errs = append(errs, fmt.Errorf("%s more cells than the %d columns: put a path with %q in quotes", lines(long, "has", "have"), len(columns), separator))
+		errs = append(errs, fmt.Errorf("%s more cells than the %d columns: put a path with %q in quotes",
+			lines(long, "has", "have"), len(columns), separator))
 	}
 	if len(quotes) > 0 {
-		errs = append(errs, fmt.Errorf("%s a quote that is not closed or in the middle of a cell: put the whole cell in quotes and double those inside",
-			lines(quotes, "has", "have")))
+		errs = append(errs, fmt.Errorf("%s a quote that is not closed or in the middle of a cell: "+
+			"put the whole cell in quotes and double those inside", lines(quotes, "has", "have")))
 	}
 	return t, errors.Join(errs...)
 }

@@ -24,13 +24,13 @@ func detect(he, ihc []string, both bool) (detected, bool) {
 	bestScore := 0
 	for _, a := range sortedKeys(ofHE) {
 		for _, b := range sortedKeys(ofIHC) {
-			if a == b && both || strings.Count(a, "*") != strings.Count(b, "*") || strings.Contains(a, "/") != strings.Contains(b, "/") && a != "*" && b != "*" {
+			switch {
+			case both && (a == b || !isHE(a) && isHE(b)), // b is H&E: the other way round
+				strings.Count(a, "*") != strings.Count(b, "*"),
+				strings.Contains(a, "/") != strings.Contains(b, "/") && a != "*" && b != "*":
 				continue
 			}
 			d := detected{suffixes: a + "," + b, guessed: both && !isHE(a)}
-			if both && !isHE(a) && isHE(b) {
-				continue // the other way round
-			}
 			for _, shared := range sortedKeys(ofHE[a]) {
 				if other, ok := ofIHC[b][shared]; ok && (!both || other != ofHE[a][shared]) {
 					if d.pairs++; d.pairs == 1 {
@@ -50,8 +50,8 @@ func detect(he, ihc []string, both bool) (detected, bool) {
 			}
 		}
 	}
-	if a, b, ok := strings.Cut(best.suffixes, ","); ok && a != "*" && b != "*" && strings.HasPrefix(a, "*") && strings.HasPrefix(b, "*") &&
-		strings.Count(best.suffixes, "*") == 2 {
+	a, b, _ := strings.Cut(best.suffixes, ",")
+	if len(a) > 1 && len(b) > 1 && a[0] == '*' && b[0] == '*' && strings.Count(best.suffixes, "*") == 2 {
 		best.suffixes = a[1:] + "," + b[1:]
 	}
 	return best, 4*best.pairs >= min(len(he), len(ihc)) && best.pairs > 0

@@ -42,7 +42,8 @@ func hints(ctx context.Context, loc Location) []string {
 		other := loc
 		other.Layout, other.Split, other.Suffixes = layout, "", ""
 		if l, err := listAsIs(ctx, other); err == nil && len(l.pairs) > 0 {
-			list = append(list, fmt.Sprintf("the layout %s finds %s (--layout %[1]s, data.layout)", layout, plural(len(l.pairs), "pair")))
+			list = append(list,
+				fmt.Sprintf("the layout %s finds %s (--layout %[1]s, data.layout)", layout, plural(len(l.pairs), "pair")))
 		}
 	}
 	if len(list) > 0 || loc.Suffixes != "" {
@@ -73,7 +74,8 @@ func (d detected) hint(layout string) string {
 	if strings.ContainsAny(suffixes, "*& ()") {
 		suffixes = "'" + suffixes + "'"
 	}
-	text := fmt.Sprintf("by their names %s could belong together, such as %s and %s: %s--suffixes %s", plural(d.pairs, "pair"), d.he, d.ihc, layout, suffixes)
+	text := fmt.Sprintf("by their names %s could belong together, such as %s and %s: %s--suffixes %s",
+		plural(d.pairs, "pair"), d.he, d.ihc, layout, suffixes)
 	if layout != "" {
 		text += " (data.layout, data.suffixes)"
 	} else {

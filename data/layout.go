@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,6 @@ const (
 	CSV      Layout = "csv"      // a list with the columns he, ihc and perhaps split and patient
 )
 
-// Layouts are all of them.
 var layouts = []Layout{MIST, BCI, Combined, Folders, CSV}
 
 // Location says where a data set is.
@@ -76,7 +76,8 @@ func list(ctx context.Context, loc Location) (*listed, error) {
 	found, err := listAsIs(ctx, loc)
 	if err != nil {
 		var field *option.KeyError
-		if errors.As(err, &field) && (field.Key == "dir" && loc.Root != "" || field.Key == "ihc" && sameFile(loc.HE, loc.IHC)) {
+		if errors.As(err, &field) &&
+			(field.Key == "dir" && loc.Root != "" || field.Key == "ihc" && sameFile(loc.HE, loc.IHC)) {
 			return nil, withHints(err, hints(ctx, loc))
 		}
 		return nil, err
@@ -116,13 +117,7 @@ func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	}
 	found.patients(pattern, loc)
 	slices.SortStableFunc(found.pairs, func(a, b Pair) int {
-		if c := splitOrder(a.Split) - splitOrder(b.Split); c != 0 {
-			return c
-		}
-		if c := strings.Compare(a.Split, b.Split); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(splitOrder(a.Split)-splitOrder(b.Split), strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
 	})
 	if loc.MaxPairs > 0 && len(found.pairs) > loc.MaxPairs {
 		found.pairs = found.pairs[:loc.MaxPairs]
@@ -156,10 +151,11 @@ func (l *listed) patients(pattern *regexp.Regexp, loc Location) {
 	}
 	switch {
 	case l.patientColumn && other > 0:
-		l.note("the column patient of %s holds, not the patient pattern %s, which would have other patients for %d of %d pairs: %s",
-			loc.Root, loc.PatientPattern, other, len(l.pairs), example)
+		l.note("the column patient of %s holds, not the patient pattern %s, which differs for %d of %d pairs: %s", loc.Root,
+			loc.PatientPattern, other, len(l.pairs), example)
 	case !l.patientColumn && matched < len(l.pairs):
-		l.note("the patient pattern %s finds no patient in %d of %d names, such as %s", loc.PatientPattern, len(l.pairs)-matched, len(l.pairs), example)
+		l.note("the patient pattern %s finds no patient in %d of %d names, such as %s",
+			loc.PatientPattern, len(l.pairs)-matched, len(l.pairs), example)
 	}
 }
 
@@ -192,17 +188,17 @@ func (l *listed) mist(ctx context.Context, loc Location) error {
 		root = filepath.Join(root, "TrainValAB")
 	}
 	side := func(split, letter string) side { return side{filepath.Join(root, split+letter), "dir"} }
-	return l.splits(ctx, loc, func(split string) bool { return isFolder(side(split, "A").folder) }, func(split string) error {
+	return l.splits(ctx, loc, func(split string) string { return side(split, "A").folder }, func(split string) error {
 		return l.twoFolders(ctx, side(split, "A"), side(split, "B"), split, loc.Suffixes, mistPatient)
-	}, side("train", "A").folder)
+	})
 }
 
 func (l *listed) bci(ctx context.Context, loc Location) error {
 	side := func(stain, split string) side { return side{filepath.Join(loc.Root, stain, split), "dir"} }
 	first := len(l.pairs)
-	err := l.splits(ctx, loc, func(split string) bool { return isFolder(side("HE", split).folder) }, func(split string) error {
+	err := l.splits(ctx, loc, func(split string) string { return side("HE", split).folder }, func(split string) error {
 		return l.twoFolders(ctx, side("HE", split), side("IHC", split), split, loc.Suffixes, nil)
-	}, side("HE", "train").folder)
+	})
 	for i := range l.pairs[first:] {
 		l.pairs[first+i].Grade = bciGrade(l.pairs[first+i].Name)
 	}
@@ -211,7 +207,7 @@ func (l *listed) bci(ctx context.Context, loc Location) error {
 
 func (l *listed) folders(ctx context.Context, loc Location) error {
 	if loc.Split != "" {
-		return option.Wrong("split", "the layout %s has no splits, hence no %q; name the folders of that split", loc.Layout, loc.Split)
+		return option.Wrong("split", "the layout %s has no splits: instead of %q name its folders", loc.Layout, loc.Split)
 	}
 	he, ihc := loc.sides()
 	return l.twoFolders(ctx, he, ihc, "", loc.Suffixes, nil)
@@ -231,11 +227,11 @@ func (l *listed) combined(ctx context.Context, loc Location) error {
 	if loc.Split == "" && !slices.ContainsFunc(splitNames, exists) {
 		return l.oneFolder(ctx, loc.Root, "")
 	}
-	return l.splits(ctx, loc, exists, func(split string) error { return l.oneFolder(ctx, folder(split), split) }, folder("train"))
+	return l.splits(ctx, loc, folder, func(split string) error { return l.oneFolder(ctx, folder(split), split) })
 }
 
-// splits adds the split that is wanted, or all that exist; example is a folder that would be right.
-func (l *listed) splits(ctx context.Context, loc Location, exists func(split string) bool, add func(split string) error, example string) error {
+// splits adds the wanted split, or all whose folder exists.
+func (l *listed) splits(ctx context.Context, loc Location, folder func(split string) string, add func(string) error) error {
 	if loc.Root == "" {
 		return option.Wrong("dir", "is missing: want the data set's folder")
 	}
@@ -252,7 +248,7 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 	}
 	added := 0
 	for _, split := range splits {
-		if !exists(split) {
+		if !isFolder(folder(split)) {
 			continue
 		}
 		added++
@@ -262,7 +258,7 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 	}
 	if added == 0 {
 		return option.Wrong("dir", "%s has no images of split %q in the layout %s, which wants for example %s; it has %s",
-			loc.Root, strings.Join(splits, "|"), loc.Layout, example, contents(ctx, loc.Root))
+			loc.Root, strings.Join(splits, "|"), loc.Layout, folder("train"), contents(ctx, loc.Root))
 	}
 	return nil
 }
@@ -271,7 +267,9 @@ func (l *listed) splits(ctx context.Context, loc Location, exists func(split str
 type side struct{ folder, field string }
 
 // files returns the side's images by what they share with their partners' names.
-func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, other *namePattern, both bool) (map[string]string, error) {
+func (l *listed) files(
+	ctx context.Context, s side, outputs walk.Outputs, own, other *namePattern, both bool,
+) (map[string]string, error) {
 	files, err := l.images(ctx, s.folder, walk.Options{Flat: own == nil, Outputs: outputs})
 	if err != nil {
 		return nil, &option.KeyError{Key: s.field, Err: err}
@@ -301,7 +299,8 @@ func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, o
 	}
 	switch {
 	case len(files) > 0 && len(named) == 0:
-		l.looked = append(l.looked, fmt.Sprintf("%s: %s, but none whose name fits %s", s.folder, plural(len(files), "image"), own.text))
+		l.looked = append(l.looked,
+			fmt.Sprintf("%s: %s, but none whose name fits %s", s.folder, plural(len(files), "image"), own.text))
 	case left > 0 && !both:
 		l.note("%d of %d images in %s don't fit %s and are left out", left, len(files), s.folder, own.text)
 	}
@@ -309,15 +308,17 @@ func (l *listed) files(ctx context.Context, s side, outputs walk.Outputs, own, o
 }
 
 // twoFolders pairs the files of two folders by their stems, or what these share under suffixes.
-func (l *listed) twoFolders(ctx context.Context, he, ihc side, split, suffixes string, patient func(name string) string) error {
+func (l *listed) twoFolders(
+	ctx context.Context, he, ihc side, split, suffixes string, patient func(name string) string,
+) error {
 	ofHE, ofIHC, err := parseSuffixes(suffixes)
 	if err != nil {
 		return err
 	}
 	both := sameFile(he.folder, ihc.folder)
 	if both && (ofHE == nil || ofHE.text == ofIHC.text) {
-		return option.Wrong(ihc.field, "%s is to have both the H&E and the IHC images: name two folders, or suffixes that tell them apart, such as _HE,_ER",
-			ihc.folder)
+		return option.Wrong(ihc.field, "%s is to have both the H&E and the IHC images: "+
+			"name two folders, or suffixes that tell them apart, such as _HE,_ER", ihc.folder)
 	}
 	// No H&E image is this program's; an IHC image may be.
 	heFiles, err := l.files(ctx, he, walk.PassAll, ofHE, ofIHC, both)

@@ -112,8 +112,10 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	case o.DropLast && n < o.BatchSize:
 		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
 	}
-	l := &Loader{pairs: dataset.Pairs, o: o, slots: make(chan struct{}, o.Workers), skipped: map[int]bool{}, corrupt: map[string]error{}}
-	l.steps = n / o.BatchSize
+	l := &Loader{
+		pairs: dataset.Pairs, o: o, steps: n / o.BatchSize, slots: make(chan struct{}, o.Workers),
+		skipped: map[int]bool{}, corrupt: map[string]error{},
+	}
 	if n%o.BatchSize != 0 && !o.DropLast {
 		l.steps++
 	}
@@ -134,8 +136,8 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	l.reserved = int64(o.Workers)*int64(largest)*decodeBytesPerPixel +
 		int64(o.ReadAhead+1)*int64(min(o.BatchSize, n))*int64(width)*int64(height)*bytesPerPixel
 	if l.reserved > o.Memory {
-		return nil, option.Wrong("memory-mib", "decoding %d pairs at a time and %d batches of %d take %d bytes, more than the limit of %d: "+
-			"raise it, or take fewer workers, less read-ahead or smaller batches",
+		return nil, option.Wrong("memory-mib", "decoding %d pairs at a time and %d batches of %d take %d bytes, "+
+			"more than the limit of %d: raise it, or use fewer workers, less read-ahead or smaller batches",
 			o.Workers, o.ReadAhead+1, min(o.BatchSize, n), l.reserved, o.Memory)
 	}
 	l.cache = newCache(o.Memory - l.reserved)
@@ -143,7 +145,8 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 }
 
 // ErrAugmentWhole is the error of an augmentation without a crop.
-var ErrAugmentWhole = errors.New("is 0, which takes whole images, but augmentation draws crops: set a crop, or data.augment to false")
+var ErrAugmentWhole = errors.New("is 0, which takes whole images, but augmentation draws crops: " +
+	"set a crop, or data.augment to false")
 
 // checkSizes reports the images that are too small for the crop or, without one, differ in size.
 func (l *Loader) checkSizes() error {
@@ -167,21 +170,22 @@ func (l *Loader) checkSizes() error {
 	switch {
 	case len(small) > 0:
 		return option.Wrong("crop", "%d: %d of %s are smaller: %s; the first is %s. Set a smaller crop",
-			l.o.Crop, count, plural(len(l.pairs), "pair"), sizes(small), example)
+			l.o.Crop, count, plural(len(l.pairs), "pair"), among(sizes(small)), example)
 	case len(other) > 0:
-		return option.Wrong("crop", "0 takes whole images, which must have one size: %s has %d×%d pixels, but %d of %s have another: %s; the first is %s. Set a crop",
-			first.HE, first.Width, first.Height, count, plural(len(l.pairs), "pair"), sizes(other), example)
+		return option.Wrong("crop", "0 takes whole images, which must have one size: %s has %d×%d pixels, "+
+			"but %d of %s have another: %s; the first is %s. Set a crop",
+			first.HE, first.Width, first.Height, count, plural(len(l.pairs), "pair"), among(sizes(other)), example)
 	}
 	return nil
 }
 
-// sizes lists counts by width and height.
-func sizes(counts map[[2]int]int) string {
-	var list []string
-	for _, size := range slices.SortedFunc(maps.Keys(counts), func(a, b [2]int) int { return slices.Compare(a[:], b[:]) }) {
+// sizes lists counts by width and height: "2 of 6×6".
+func sizes(counts map[[2]int]int) (list []string) {
+	less := func(a, b [2]int) int { return slices.Compare(a[:], b[:]) }
+	for _, size := range slices.SortedFunc(maps.Keys(counts), less) {
 		list = append(list, fmt.Sprintf("%d of %d×%d", counts[size], size[0], size[1]))
 	}
-	return among(list)
+	return list
 }
 
 // Steps is how many batches an epoch has.

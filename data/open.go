@@ -37,7 +37,8 @@ func Open(ctx context.Context, loc Location, corrupt Corrupt) (*Dataset, error) 
 	case found.problems.Count() > 0:
 		return nil, &found.problems
 	case len(found.pairs) == 0 && skipped.Pairs > 0:
-		return nil, fmt.Errorf("data: none of the %d pairs in %s can be read; the first: %w", skipped.Pairs, loc, skipped.Files[0].Err)
+		return nil, fmt.Errorf("data: none of the %d pairs in %s can be read; the first: %w",
+			skipped.Pairs, loc, skipped.Files[0].Err)
 	case len(found.pairs) == 0:
 		return nil, found.noPairs(ctx, loc)
 	}

@@ -36,7 +36,8 @@ type Mismatch struct {
 func (o Orphan) String() string    { return fmt.Sprintf("%s has no partner in %s", o.Path, o.Folder) }
 func (f FileError) String() string { return f.Err.Error() }
 func (m Mismatch) String() string {
-	return fmt.Sprintf("%s has %d×%d pixels, %s has %d×%d", m.HE, m.HESize[0], m.HESize[1], m.IHC, m.IHCSize[0], m.IHCSize[1])
+	he, ihc := m.HESize, m.IHCSize
+	return fmt.Sprintf("%s has %d×%d pixels, %s has %d×%d", m.HE, he[0], he[1], m.IHC, ihc[0], ihc[1])
 }
 
 // Count is how many problems there are.

@@ -16,7 +16,8 @@ func SplitByPatient(pairs []Pair, fraction float64, seed int64) (train, val []Pa
 	byPatient := map[string][]Pair{}
 	for _, p := range pairs {
 		if p.Patient == "" {
-			return nil, nil, fmt.Errorf("data: the patient of %s is unknown; give a pattern that finds it in the name, or a list with a column patient", p.HE)
+			return nil, nil, fmt.Errorf("data: the patient of %s is unknown; "+
+				"give a pattern that finds it in the name, or a list with a column patient", p.HE)
 		}
 		byPatient[p.Patient] = append(byPatient[p.Patient], p)
 	}

@@ -5,18 +5,17 @@
 // BMP, told apart by content, not name. The result is 8-bit RGB [H,W,3]:
 //
 //   - Grey values and palettes become RGB.
-//   - 16 bits become 8 by their high byte, as Pillow and libpng do: 257·v, the exact 16-bit form of an 8-bit v, becomes v.
-//   - Alpha that is opaque everywhere is dropped. Other alpha is composited on white, the colour of an empty slide, with a
-//     note. (Pillow's convert("RGB") drops it and shows whatever colour lies beneath.)
+//   - 16 bits become 8 by their high byte, like in Pillow and libpng: 257·v, the 16-bit form of v, becomes v.
+//   - Alpha is composited on white, the colour of an empty slide, with a note unless it is opaque everywhere. (Pillow's
+//     convert("RGB") drops it and shows whatever colour lies beneath.)
 //   - CMYK becomes RGB by Pillow's formula.
-//   - The Exif orientation is carried out, with a note.
-//   - A colour profile that is sRGB changes nothing; others are converted to sRGB (package icc), with a note. What can't be
-//     converted is refused, for numbers of an unknown colour space would pass for stains. Options.ICC can have the numbers
-//     taken as they are, which is what Pillow does.
+//   - The Exif orientation is applied, with a note.
+//   - An sRGB profile changes nothing; others are converted to sRGB (package icc), with a note, or refused if they can't
+//     be, since colours of an unknown space would pass for stains. Options.ICC can ignore profiles, as Pillow does.
 //
 // A value's way:
 //
-//	file ── metadata.go: format.go (magic), jpegfile.go, pngfile.go, tifffile.go, bmpfile.go ──▶ size, checked against a limit
+//	file ── metadata.go (format.go, jpegfile.go, pngfile.go, tifffile.go) ──▶ size, checked against a limit
 //	     ── read.go (decoder) ── rgb.go (8 bits, alpha) ── package icc ── orientation.go ──▶ Image
 //	Image ── write.go: png, jpeg, tiff, with provenance.go ──▶ a temporary file, renamed
 //

@@ -3,9 +3,12 @@ package imagefile
 import (
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"math"
 	"os"
+
+	"golang.org/x/image/bmp"
 
 	"github.com/histdist/histdist/data/tiff"
 )
@@ -91,7 +94,12 @@ func readMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	case TIFF:
 		m, err = tiffMetadata(file, size)
 	case BMP:
-		m, err = bmpMetadata(file)
+		var config image.Config
+		config, err = bmp.DecodeConfig(io.NewSectionReader(file, 0, 1<<12))
+		m.width, m.height = config.Width, config.Height
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("bmp: the file is cut off")
+		}
 	}
 	if err != nil {
 		return metadata{}, err

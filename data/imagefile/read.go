@@ -2,6 +2,7 @@ package imagefile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -58,12 +59,7 @@ func Decode(data []byte, o Options) (*Image, error) {
 	return decode(data, m, o)
 }
 
-func (o Options) maxPixels() int {
-	if o.MaxPixels > 0 {
-		return o.MaxPixels
-	}
-	return DefaultMaxPixels
-}
+func (o Options) maxPixels() int { return cmp.Or(o.MaxPixels, DefaultMaxPixels) }
 
 func (o Options) check(m metadata) error {
 	if int64(m.width)*int64(m.height) > int64(o.maxPixels()) {
@@ -82,7 +78,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 			profile, convert, err = transform(raw, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; convert the image to sRGB, or have its profile ignored: --icc ignore, in a file icc: ignore", err)
+			return nil, fmt.Errorf("%w; convert the image to sRGB, or ignore its profile: --icc ignore, in a file icc: ignore", err)
 		}
 	}
 
@@ -138,8 +134,10 @@ func transform(raw []byte, m metadata) (*icc.Profile, *icc.Transform, error) {
 		return nil, nil, err
 	}
 	switch {
-	case m.ink != (p.Channels == 4):
-		return nil, nil, fmt.Errorf("the colour profile %q is for %s images", p.Name, map[bool]string{true: "CMYK", false: "other than CMYK"}[p.Channels == 4])
+	case p.Channels == 4 && !m.ink:
+		return nil, nil, fmt.Errorf("the colour profile %q is for CMYK images", p.Name)
+	case p.Channels != 4 && m.ink:
+		return nil, nil, fmt.Errorf("the colour profile %q is for images other than CMYK", p.Name)
 	case p.Channels == 1 && !m.grey:
 		return nil, nil, fmt.Errorf("the colour profile %q is for grey images", p.Name)
 	}

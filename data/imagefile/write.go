@@ -2,6 +2,7 @@ package imagefile
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image"
 	"image/png"
@@ -33,7 +34,8 @@ func FormatByName(path string) (Format, error) {
 	case ".tif", ".tiff":
 		return TIFF, nil
 	default:
-		return "", fmt.Errorf("%s: images are written as .png, .jpg, .jpeg, .tif or .tiff, not %q: %w", path, extension, ErrFormat)
+		return "", fmt.Errorf("%s: images are written as .png, .jpg, .jpeg, .tif or .tiff, not %q: %w",
+			path, extension, ErrFormat)
 	}
 }
 
@@ -56,10 +58,9 @@ func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o.Quality == 0 {
-			o.Quality = DefaultQuality
-		}
-		return jpeg.Encode(img.Pix, img.Width, img.Height, jpeg.EncodeOptions{Quality: o.Quality, Subsampling: o.Subsampling, Exif: exif})
+		return jpeg.Encode(img.Pix, img.Width, img.Height, jpeg.EncodeOptions{
+			Quality: cmp.Or(o.Quality, DefaultQuality), Subsampling: o.Subsampling, Exif: exif,
+		})
 	}
 	return nil, fmt.Errorf("%s is not written; PNG, JPEG and TIFF are: %w", format, ErrFormat)
 }

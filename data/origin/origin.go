@@ -82,7 +82,8 @@ func Read(path string) (Origin, error) {
 		texts[p.Key] = p.Value
 	}
 	o := Origin{Program: texts[imagefile.KeySoftware], Model: texts[keyModel]}
-	if json.Unmarshal([]byte(texts[keySettings]), &o.Settings) != nil || json.Unmarshal([]byte(texts[KeySources]), &o.Sources) != nil {
+	if json.Unmarshal([]byte(texts[keySettings]), &o.Settings) != nil ||
+		json.Unmarshal([]byte(texts[KeySources]), &o.Sources) != nil {
 		return Origin{}, nil
 	}
 	return o, nil

@@ -44,6 +44,11 @@ type blob struct {
 	outline           outline
 }
 
+// newBlob has semi-axes a and between flat and round times a, and a random direction and outline.
+func newBlob(r *rand.Rand, x, y, a, flat, round, roughness float64) blob {
+	return blob{x, y, a, a * between(r, flat, round), between(r, 0, math.Pi), newOutline(r, roughness)}
+}
+
 // depth is positive inside: about the distance to the edge.
 func (s *blob) depth(x, y float64) float64 {
 	sin, cos := math.Sincos(s.angle)

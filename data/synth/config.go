@@ -29,7 +29,7 @@ type Config struct {
 	// Misregistration is the greatest displacement of the IHC against the H&E in pixels, 0..size/8, at most 30 µm.
 	Misregistration float64 `json:"misregistration"`
 	Quality         int     `json:"quality"` // of the JPEG files, 1..100
-	Workers         int     `json:"-"`       // pairs made at the same time, 0: one for each processor; no effect on the pairs
+	Workers         int     `json:"-"`       // pairs made at the same time, 0: one for each processor
 }
 
 // Default is a small set of ER pairs at MIST's magnification.

@@ -104,7 +104,8 @@ func (p *population) add(n nucleus, spread, gap float64) {
 	}
 	r := p.r
 	n.A, n.B = quantise(n.A), quantise(n.B)
-	n.Pallor, n.Nucleolus, n.Chromatin = quantise(clamp01(n.Pallor)), quantise(max(0, n.Nucleolus)), quantise(clamp01(n.Chromatin))
+	n.Pallor, n.Chromatin = quantise(clamp01(n.Pallor)), quantise(clamp01(n.Chromatin))
+	n.Nucleolus = quantise(max(0, n.Nucleolus))
 	n.outline = newOutline(r, n.roughness)
 	n.ox, n.oy = between(r, 0, 500), between(r, 0, 500)
 	n.soft = 0.45 + 1.1*r.Float64()*r.Float64()*r.Float64()
@@ -128,13 +129,19 @@ func (p *population) benign() {
 		case d < 1.9:
 			p.add(nucleus{
 				x: x, y: y, angle: upright + math.Pi/2 + normal(r, 0, 0.12), density: normal(r, 1.15, 0.1), roughness: 0.05,
-				Morphology: Morphology{Kind: Myoepithelial, A: normal(r, 3.4, 0.4), B: normal(r, 1.4, 0.15), Pallor: between(r, 0, 0.15), Chromatin: between(r, 0, 0.3)},
+				Morphology: Morphology{
+					Kind: Myoepithelial, A: normal(r, 3.4, 0.4), B: normal(r, 1.4, 0.15),
+					Pallor: between(r, 0, 0.15), Chromatin: between(r, 0, 0.3),
+				},
 			}, 0.95, 2.5)
 		case d > 4.6:
 			b := normal(r, 2.8, 0.22)
 			p.add(nucleus{
 				x: x, y: y, angle: upright + normal(r, 0, 0.25), density: normal(r, 1, 0.09), roughness: 0.04,
-				Morphology: Morphology{Kind: Benign, A: b * between(r, 1.15, 1.5), B: b, Pallor: between(r, 0.1, 0.38), Chromatin: between(r, 0.05, 0.4), Nucleolus: max(0, between(r, -0.4, 0.4))},
+				Morphology: Morphology{
+					Kind: Benign, A: b * between(r, 1.15, 1.5), B: b,
+					Pallor: between(r, 0.1, 0.38), Chromatin: between(r, 0.05, 0.4), Nucleolus: max(0, between(r, -0.4, 0.4)),
+				},
 			}, 0.93, 0.3)
 		}
 	})
@@ -205,7 +212,10 @@ func (p *population) vessels() {
 		}
 		p.add(nucleus{
 			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.1), roughness: 0.04,
-			Morphology: Morphology{Kind: Endothelial, A: normal(r, 4.6, 0.8), B: normal(r, 1.3, 0.2), Pallor: between(r, 0, 0.3), Chromatin: between(r, 0, 0.4)},
+			Morphology: Morphology{
+				Kind: Endothelial, A: normal(r, 4.6, 0.8), B: normal(r, 1.3, 0.2),
+				Pallor: between(r, 0, 0.3), Chromatin: between(r, 0, 0.4),
+			},
 		}, 1, gap)
 	})
 }
@@ -221,7 +231,10 @@ func (p *population) fat() {
 		gx, gy := t.fat.slope(x, y)
 		p.add(nucleus{
 			x: x, y: y, angle: math.Atan2(gx, -gy), density: normal(r, 1.2, 0.1), bend: normal(r, 0, 0.15), roughness: 0.04,
-			Morphology: Morphology{Kind: Adipocyte, A: normal(r, 4, 0.7), B: normal(r, 1.1, 0.15), Chromatin: between(r, 0, 0.3)},
+			Morphology: Morphology{
+				Kind: Adipocyte, A: normal(r, 4, 0.7), B: normal(r, 1.1, 0.15),
+				Chromatin: between(r, 0, 0.3),
+			},
 		}, 1, 20)
 	})
 }
@@ -237,7 +250,7 @@ func (p *population) inflammation() {
 	p.scatter(3.2, func(x, y float64) {
 		swarm := t.lymph.at(x, y)
 		inside := t.body.at(x, y) > 0
-		if chance := 0.006 + 0.3*swarm*swarm; r.Float64() > chance || inside && (r.Float64() < 0.93 || t.lumen.at(x, y) > -2) {
+		if r.Float64() > 0.006+0.3*swarm*swarm || inside && (r.Float64() < 0.93 || t.lumen.at(x, y) > -2) {
 			return
 		}
 		if !inside && !t.free(x, y, 1.5) {
@@ -254,7 +267,10 @@ func (p *population) inflammation() {
 		b := normal(r, 2.35, 0.22)
 		p.add(nucleus{
 			x: x, y: y, angle: between(r, 0, math.Pi), density: normal(r, 1.5, 0.13), roughness: 0.05,
-			Morphology: Morphology{Kind: Lymphocyte, A: b * between(r, 1, 1.25), B: b, Pallor: between(r, 0, 0.1), Chromatin: between(r, 0.1, 0.7)},
+			Morphology: Morphology{
+				Kind: Lymphocyte, A: b * between(r, 1, 1.25), B: b,
+				Pallor: between(r, 0, 0.1), Chromatin: between(r, 0.1, 0.7),
+			},
 		}, 1, 0.3)
 	})
 }
@@ -273,7 +289,10 @@ func (p *population) stroma() {
 		p.add(nucleus{
 			x: x, y: y, angle: math.Atan2(s, c) + normal(r, 0, 0.16), density: normal(r, 1.25-0.45*plump, 0.25),
 			bend: normal(r, 0, 0.16), roughness: 0.035,
-			Morphology: Morphology{Kind: Fibroblast, A: min(8, 2.6+5.5*r.Float64()*r.Float64()+1.2*r.Float64()), B: 0.8 + 0.7*r.Float64() + 1.2*plump, Pallor: 0.5 * plump, Chromatin: between(r, 0.1, 0.6)},
+			Morphology: Morphology{
+				Kind: Fibroblast, A: min(8, 2.6+5.5*r.Float64()*r.Float64()+1.2*r.Float64()), B: 0.8 + 0.7*r.Float64() + 1.2*plump,
+				Pallor: 0.5 * plump, Chromatin: between(r, 0.1, 0.6),
+			},
 		}, 0.85, 0.2)
 	})
 }

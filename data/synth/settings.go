@@ -30,7 +30,7 @@ func claim(dir string, c Config) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, folder := range []string{"TrainValAB", "truth"} {
 			if _, err := os.Stat(filepath.Join(dir, folder)); err == nil {
-				return fmt.Errorf("%s has a folder %s but no dataset.json: it was not made here; choose another folder", dir, folder)
+				return fmt.Errorf("%s has a folder %s but no dataset.json, so it is not ours; choose another folder", dir, folder)
 			}
 		}
 		if err := os.MkdirAll(dir, 0o777); err != nil {

@@ -123,7 +123,7 @@ func (t *tissue) lobule(r *rand.Rand) (glands, holes []blob) {
 			a = between(r, 22, 34)
 		}
 		phi, d := between(r, 0, 2*math.Pi), between(r, 0, 85)
-		s := blob{cx + d*math.Cos(phi), cy + d*math.Sin(phi), a, a * between(r, 0.65, 1), between(r, 0, math.Pi), newOutline(r, 0.1)}
+		s := newBlob(r, cx+d*math.Cos(phi), cy+d*math.Sin(phi), a, 0.65, 1, 0.1)
 		if !clear(s, glands, -1) {
 			continue
 		}
@@ -144,7 +144,8 @@ func (t *tissue) tubules(r *rand.Rand, others []blob) (glands, holes []blob) {
 			break
 		}
 		a := between(r, 16, 42)
-		s := blob{between(r, -margin, t.field+margin), between(r, -margin, t.field+margin), a, a * between(r, 0.45, 0.95), between(r, 0, math.Pi), newOutline(r, 0.16)}
+		x, y := between(r, -margin, t.field+margin), between(r, -margin, t.field+margin)
+		s := newBlob(r, x, y, a, 0.45, 0.95, 0.16)
 		if !clear(s, glands, between(r, -6, 10)) || !clear(s, others, 12) {
 			continue
 		}
@@ -166,7 +167,8 @@ func (t *tissue) ducts(r *rand.Rand, others []blob) (glands, holes []blob) {
 			break
 		}
 		a := between(r, 55, 110)
-		s := blob{between(r, 0, t.field), between(r, 0, t.field), a, a * between(r, 0.6, 1), between(r, 0, math.Pi), newOutline(r, 0.09)}
+		x, y := between(r, 0, t.field), between(r, 0, t.field)
+		s := newBlob(r, x, y, a, 0.6, 1, 0.09)
 		if !clear(s, glands, 0) || !clear(s, others, 12) {
 			continue
 		}
@@ -175,7 +177,8 @@ func (t *tissue) ducts(r *rand.Rand, others []blob) (glands, holes []blob) {
 		var own []blob
 		for range 10 * sieve {
 			b := between(r, 5, 17)
-			h := blob{s.x + between(r, -a, a), s.y + between(r, -a, a), b, b * between(r, 0.7, 1), between(r, 0, math.Pi), newOutline(r, 0.12)}
+			x, y := s.x+between(r, -a, a), s.y+between(r, -a, a)
+			h := newBlob(r, x, y, b, 0.7, 1, 0.12)
 			if len(own) < sieve && s.depth(h.x, h.y) > b+13 && clear(h, own, 11) {
 				own = append(own, h)
 			}

@@ -115,7 +115,9 @@ func (w *walker) finish(err error) (*Listing, error) {
 		return nil, err
 	}
 	l := w.l
-	slices.SortFunc(l.Files, func(a, b File) int { return cmp.Or(cmp.Compare(a.Stem, b.Stem), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(l.Files, func(a, b File) int {
+		return cmp.Or(cmp.Compare(a.Stem, b.Stem), cmp.Compare(a.Name, b.Name))
+	})
 	slices.SortFunc(l.Unreadable, func(a, b Unreadable) int { return cmp.Compare(a.Path, b.Path) })
 	return l, l.passOutputs(w.ctx, w.o.Outputs)
 }
@@ -138,7 +140,8 @@ type folder struct {
 
 // isIn reports whether a folder is this one, or this one is in it.
 func (f folder) isIn(real string, info fs.FileInfo) bool {
-	return os.SameFile(f.info, info) || strings.HasPrefix(f.real, strings.TrimSuffix(real, string(filepath.Separator))+string(filepath.Separator))
+	const separator = string(filepath.Separator)
+	return os.SameFile(f.info, info) || strings.HasPrefix(f.real, strings.TrimSuffix(real, separator)+separator)
 }
 
 func (w *walker) enter(p place, entries []fs.DirEntry, err error) error {
@@ -197,10 +200,12 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 			return nil
 		}
 	}
-	if slices.ContainsFunc(p.chain, func(f folder) bool { return f.isIn(real, info) }) || slices.ContainsFunc(w.except, is) {
+	isIn := func(f folder) bool { return f.isIn(real, info) }
+	if slices.ContainsFunc(p.chain, isIn) || slices.ContainsFunc(w.except, is) {
 		return nil
 	}
-	inside := place{path: path, name: below, real: real, chain: append(slices.Clip(p.chain), folder{real, info}), linked: p.linked}
+	chain := append(slices.Clip(p.chain), folder{real, info})
+	inside := place{path: path, name: below, real: real, chain: chain, linked: p.linked}
 	if link {
 		if inside.linked == nil {
 			inside.linked = new([]fs.FileInfo)

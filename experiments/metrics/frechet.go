@@ -155,7 +155,7 @@ func Frechet(a, b *Statistics) (FrechetDistance, error) {
 	}
 	for _, s := range []*Statistics{a, b} {
 		if s.Count() < 2 {
-			return FrechetDistance{}, fmt.Errorf("FID is undefined: a set of %d images has no covariance: want at least 2", s.Count())
+			return FrechetDistance{}, fmt.Errorf("FID is undefined: a set of %d images has no covariance: want 2 or more", s.Count())
 		}
 	}
 	result := FrechetDistance{}
@@ -173,8 +173,8 @@ func Frechet(a, b *Statistics) (FrechetDistance, error) {
 		result.Distance += mat.Trace(c)
 		factors[k] = factor(c)
 		if s.Count() <= s.Dim() {
-			result.Notes = append(result.Notes, fmt.Sprintf("FID of %d images with %d features: the covariance is singular and the distance "+
-				"too high; compare it only with distances of as many images", s.Count(), s.Dim()))
+			result.Notes = append(result.Notes, fmt.Sprintf("FID of %d images with %d features: the covariance is singular "+
+				"and the distance too high; compare it only with distances of as many images", s.Count(), s.Dim()))
 		}
 	}
 	root, err := sumOfSingularValues(factors[0], factors[1])

@@ -37,11 +37,13 @@ func axes(in, out int) []axis {
 func Bilinear(rgb []uint8, width, height, outWidth, outHeight int, value *[256]float32) ([]float32, error) {
 	for _, side := range []int{width, height, outWidth, outHeight} {
 		if side < 1 || side > maxSide {
-			return nil, fmt.Errorf("resize %d×%d to %d×%d: %w: want sides from 1 to %d", width, height, outWidth, outHeight, ErrImage, maxSide)
+			return nil, fmt.Errorf("resize %d×%d to %d×%d: %w: want sides from 1 to %d",
+				width, height, outWidth, outHeight, ErrImage, maxSide)
 		}
 	}
 	if len(rgb) != 3*width*height {
-		return nil, fmt.Errorf("resize: %w: %d bytes, want %d for %d×%d pixels of 3 channels", ErrImage, len(rgb), 3*width*height, width, height)
+		return nil, fmt.Errorf("resize: %w: %d bytes, want %d for %d×%d pixels of 3 channels",
+			ErrImage, len(rgb), 3*width*height, width, height)
 	}
 	columns, rows := axes(width, outWidth), axes(height, outHeight)
 	out := make([]float32, 3*outWidth*outHeight)

@@ -34,7 +34,8 @@ func (e *HeldError) Error() string {
 	if e.Remove == "" {
 		return e.Owner.String() + " holds it"
 	}
-	return fmt.Sprintf("%s has locked it; whether that still runs can't be seen from here: if it doesn't, remove %s", e.Owner, e.Remove)
+	return fmt.Sprintf("%s has locked it; whether that still runs can't be seen from here: if it doesn't, remove %s",
+		e.Owner, e.Remove)
 }
 
 var errHeld = errors.New("held")

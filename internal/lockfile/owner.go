@@ -53,7 +53,8 @@ func thisProcess() Owner {
 		namespace = ""
 	}
 	return Owner{
-		PID: pid, Host: host, Since: time.Now().UTC().Truncate(time.Second), Machine: line("/etc/machine-id"), Boot: line("/proc/sys/kernel/random/boot_id"),
+		PID: pid, Host: host, Since: time.Now().UTC().Truncate(time.Second),
+		Machine: line("/etc/machine-id"), Boot: line("/proc/sys/kernel/random/boot_id"),
 		Namespace: namespace, Started: started(pid),
 	}
 }

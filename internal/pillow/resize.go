@@ -72,7 +72,8 @@ func (m Image) check() error {
 	case m.Height < 1 || m.Width < 1 || m.Height > maxSide || m.Width > maxSide:
 		return fmt.Errorf("%w: %d×%d pixels, want sides of 1 to %d", ErrImage, m.Width, m.Height, maxSide)
 	case len(m.Pix) != m.Height*m.Width*m.Channels:
-		return fmt.Errorf("%w: %d bytes, want %d for %d×%d pixels of %d channels", ErrImage, len(m.Pix), m.Width*m.Height*m.Channels, m.Width, m.Height, m.Channels)
+		return fmt.Errorf("%w: %d bytes, want %d for %d×%d pixels of %d channels",
+			ErrImage, len(m.Pix), m.Width*m.Height*m.Channels, m.Width, m.Height, m.Channels)
 	}
 	return nil
 }

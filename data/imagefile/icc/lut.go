@@ -112,7 +112,7 @@ func (p *pipeline) parseLUT8or16(b []byte, channels, bytes int) error {
 	for i := range 9 {
 		m[i] = fixed16(b[12+4*i:])
 	}
-	if channels == 3 && m != ([12]float64{0: 1, 4: 1, 8: 1}) { // of XYZ devices by the standard; LittleCMS applies it to all
+	if channels == 3 && m != ([12]float64{0: 1, 4: 1, 8: 1}) { // like LittleCMS, not only for XYZ
 		p.setDevice([]curve{identity, identity, identity})
 		p.matrix(m)
 		p.curves(first)

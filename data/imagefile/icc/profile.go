@@ -36,13 +36,15 @@ func Parse(raw []byte) (*Profile, error) {
 	case class == "link" || class == "abst" || class == "nmcl":
 		return nil, fmt.Errorf("the colour profile %q is of the class %q, not of an image", p.Name, class)
 	case p.Channels == 0:
-		return nil, fmt.Errorf("the colour profile %q is for %q; grey, RGB and CMYK can be converted", p.Name, strings.TrimSpace(space))
+		return nil, fmt.Errorf("the colour profile %q is for %q; grey, RGB and CMYK can be converted",
+			p.Name, strings.TrimSpace(space))
 	case connection == "XYZ ":
 		p.pcs = xyz16
 	case connection == "Lab ":
 		p.pcs = lab
 	default:
-		return nil, fmt.Errorf("the colour profile %q leads to %q; XYZ and Lab can be converted", p.Name, strings.TrimSpace(connection))
+		return nil, fmt.Errorf("the colour profile %q leads to %q; XYZ and Lab can be converted",
+			p.Name, strings.TrimSpace(connection))
 	}
 	return p, nil
 }

@@ -28,7 +28,7 @@ const MaxExif = 65535 - 2 - 6
 // segment if given.
 func Encode(pix []uint8, width, height int, o EncodeOptions) ([]byte, error) {
 	if width < 1 || width > 65535 || height < 1 || height > 65535 || len(pix) != 3*width*height {
-		return nil, fmt.Errorf("jpeg: %d×%d pixels with %d values can't be written; sides are 1 to 65535", width, height, len(pix))
+		return nil, fmt.Errorf("jpeg: %d×%d pixels with %d values: want sides of 1 to 65535", width, height, len(pix))
 	}
 	if o.Quality < 1 || o.Quality > 100 {
 		return nil, fmt.Errorf("jpeg: quality %d; it is 1 to 100", o.Quality)

@@ -44,7 +44,8 @@ func inverse(block *[64]int32, last int, plane []uint8, stride int) {
 			p[0], p[8], p[16], p[24], p[32], p[40], p[48], p[56] = dc, dc, dc, dc, dc, dc, dc, dc
 			continue
 		}
-		even0, even1, even2, even3, odd0, odd1, odd2, odd3 := butterflies(p[0], p[8], p[16], p[24], p[32], p[40], p[48], p[56])
+		even0, even1, even2, even3, odd0, odd1, odd2, odd3 := butterflies(
+			p[0], p[8], p[16], p[24], p[32], p[40], p[48], p[56])
 		const shift, half = constBits - passBits, 1 << (constBits - passBits - 1)
 		p[0] = (even0 + odd3 + half) >> shift
 		p[56] = (even0 - odd3 + half) >> shift

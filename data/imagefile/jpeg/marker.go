@@ -232,7 +232,8 @@ func (d *decoder) frameHeader(marker byte, b []byte) error {
 	for i := range f.components {
 		c := &f.components[i]
 		if f.hMax%c.h != 0 || f.vMax%c.v != 0 {
-			return fmt.Errorf("jpeg: component %d has %d×%d of %d×%d samples; fractions are not supported", i, c.h, c.v, f.hMax, f.vMax)
+			return fmt.Errorf("jpeg: component %d has %d×%d of %d×%d samples; fractions are not supported",
+				i, c.h, c.v, f.hMax, f.vMax)
 		}
 		c.width, c.height = ceilDiv(f.width*c.h, f.hMax), ceilDiv(f.height*c.v, f.vMax)
 		c.stride, c.rows = f.mcusX*c.h*8, f.mcusY*c.v*8
@@ -319,7 +320,8 @@ func (d *decoder) scanHeader(b []byte) error {
 	switch {
 	case s.first > s.last || s.last > 63, s.first == 0 && s.last != 0, s.first > 0 && n > 1,
 		s.high != 0 && s.low != s.high-1, s.low > 13:
-		return fmt.Errorf("jpeg: a progressive scan of coefficients %d to %d, bits %d to %d, is impossible", s.first, s.last, s.high, s.low)
+		return fmt.Errorf("jpeg: a progressive scan of coefficients %d to %d, bits %d to %d, is impossible",
+			s.first, s.last, s.high, s.low)
 	}
 	for _, c := range s.components {
 		for k := s.first; k <= s.last; k++ {

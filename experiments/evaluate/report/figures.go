@@ -209,7 +209,12 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 		label  string
 		dashed bool
 		c      color.NRGBA
-	}{{0, "", false, faint}, {mean, "mean difference", false, ink}, {mean - limit, "limits of agreement (± 1.96 SD)", true, ink}, {mean + limit, "", true, ink}} {
+	}{
+		{0, "", false, faint},
+		{mean, "mean difference", false, ink},
+		{mean - limit, "limits of agreement (± 1.96 SD)", true, ink},
+		{mean + limit, "", true, ink},
+	} {
 		drawn, err := line(low, l.at, high, l.at, l.c, l.dashed)
 		if err != nil {
 			return nil, err
@@ -226,8 +231,9 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	}
 	reach = max(reach, math.Abs(mean)+limit, 1e-6)
 	p.Y.Min, p.Y.Max = -1.1*reach, 1.5*reach // room for the legend
-	caption := fmt.Sprintf("%s: mean difference %s %s, limits of agreement %s to %s %s, %d pairs.", title, evaluate.Number(mean).Text(4), unit,
-		evaluate.Number(mean-limit).Text(4), evaluate.Number(mean+limit).Text(4), unit, len(points))
+	text := func(v float64) string { return evaluate.Number(v).Text(4) }
+	caption := fmt.Sprintf("%s: mean difference %s %s, limits of agreement %s to %s %s, %d pairs.",
+		title, text(mean), unit, text(mean-limit), text(mean+limit), unit, len(points))
 	return render("agreement_"+id, caption+dotted(points), p)
 }
 
@@ -277,7 +283,11 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powers{}
 	p.X.Min, p.X.Max = 0, float64(last+1)*h.BinWidth
 	p.Y.Min, p.Y.Max = min(least, most/10), most // a logarithmic axis has a length
-	return render("dab_histogram", fmt.Sprintf("DAB of all pixels, bins of %g OD, logarithmic: real, virtual%s.", h.BinWidth, map[bool]string{true: " and H&E"}[h.HE != nil]), p)
+	caption := fmt.Sprintf("DAB of all pixels, bins of %g OD, logarithmic: real, virtual", h.BinWidth)
+	if h.HE != nil {
+		caption += " and H&E"
+	}
+	return render("dab_histogram", caption+".", p)
 }
 
 // distribution is a histogram of a measure of pairs, of the virtual images and of the floor.
@@ -306,7 +316,9 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 		for _, v := range s.values {
 			counts[min(bins-1, int((v-low)/(high-low)*float64(bins)))]++
 		}
-		h := &plotter.Histogram{Width: (high - low) / float64(bins), FillColor: see(s.c, 0x70), LineStyle: draw.LineStyle{Color: s.c, Width: 0.75}}
+		h := &plotter.Histogram{
+			Width: (high - low) / float64(bins), FillColor: see(s.c, 0x70), LineStyle: draw.LineStyle{Color: s.c, Width: 0.75},
+		}
 		for i, n := range counts {
 			x := low + float64(i)*h.Width
 			if n > 0 {
@@ -319,10 +331,11 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	p.X.Min, p.X.Max = low, high
 	p.Y.Min = 0
 	p.Y.Max *= 1.25 // room for the legend
-	caption := fmt.Sprintf("%s: median %s, quartiles %s to %s", title, evaluate.Number(stats.Quantile(values, 0.5)).Text(3),
-		evaluate.Number(stats.Quantile(values, 0.25)).Text(3), evaluate.Number(stats.Quantile(values, 0.75)).Text(3))
+	quantile := func(values []float64, q float64) string { return evaluate.Number(stats.Quantile(values, q)).Text(3) }
+	caption := fmt.Sprintf("%s: median %s, quartiles %s to %s",
+		title, quantile(values, 0.5), quantile(values, 0.25), quantile(values, 0.75))
 	if len(floor) > 0 {
-		caption += fmt.Sprintf("; floor: median %s", evaluate.Number(stats.Quantile(floor, 0.5)).Text(3))
+		caption += "; floor: median " + quantile(floor, 0.5)
 	}
 	if n := len(t.Values(id)) - len(values); n > 0 {
 		caption += fmt.Sprintf("; %d pairs without a finite value are left out", n)

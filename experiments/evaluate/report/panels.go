@@ -107,8 +107,10 @@ func newPanel(t *evaluate.Table, read imagefile.Options, i int, rank string) pan
 		}
 		return "–"
 	}
-	out.Caption = fmt.Sprintf("SSIM %s · PSNR %s dB · DAB90 real %s, virtual %s OD · positive nuclei real %s, virtual %s %%", value("ssim", 3), value("psnr", 2),
-		value("real_dab90", 3), value("virtual_dab90", 3), value("real_ki67_index", 1), value("virtual_ki67_index", 1))
+	out.Caption = fmt.Sprintf(
+		"SSIM %s · PSNR %s dB · DAB90 real %s, virtual %s OD · positive nuclei real %s, virtual %s %%",
+		value("ssim", 3), value("psnr", 2), value("real_dab90", 3), value("virtual_dab90", 3),
+		value("real_ki67_index", 1), value("virtual_ki67_index", 1))
 	for _, s := range []struct{ label, path string }{{"H&E", p.HE}, {"virtual", p.Fake}, {"real", p.Real}} {
 		if s.path != "" {
 			out.Pictures = append(out.Pictures, newThumb(s.label, s.path, read))
@@ -142,7 +144,8 @@ func small(path string, read imagefile.Options) (uri string, width, height int, 
 	}
 	var out image.Image = src
 	if scale := float64(thumbSide) / float64(max(img.Width, img.Height)); scale < 1 {
-		dst := image.NewNRGBA(image.Rect(0, 0, max(1, int(scale*float64(img.Width)+0.5)), max(1, int(scale*float64(img.Height)+0.5))))
+		side := func(n int) int { return max(1, int(scale*float64(n)+0.5)) }
+		dst := image.NewNRGBA(image.Rect(0, 0, side(img.Width), side(img.Height)))
 		draw.CatmullRom.Scale(dst, dst.Bounds(), src, src.Bounds(), draw.Src, nil)
 		out = dst
 	}

@@ -164,7 +164,8 @@ func describer() func(m evaluate.Metric) string {
 		if m.MeanUnit != "" {
 			unit = " " + m.MeanUnit
 		}
-		return fmt.Sprintf("%s Means: real %s, virtual %s%s.", m.Definition, m.Real.Text(m.MeanDecimals), m.Virtual.Text(m.MeanDecimals), unit)
+		return fmt.Sprintf("%s Means: real %s, virtual %s%s.",
+			m.Definition, m.Real.Text(m.MeanDecimals), m.Virtual.Text(m.MeanDecimals), unit)
 	}
 }
 

@@ -50,7 +50,8 @@ func scale(m evaluate.Metric) template.HTML {
 		return edge + part*(w-2*edge)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="scale" viewBox="0 0 %g %g" width="%g" height="%g" aria-hidden="true"><line class="axis" x1="%g" x2="%g" y1="9" y2="9"/>`, w, h, w, h, edge, w-edge)
+	fmt.Fprintf(&b, `<svg class="scale" viewBox="0 0 %g %g" width="%g" height="%g" aria-hidden="true">`, w, h, w, h)
+	fmt.Fprintf(&b, `<line class="axis" x1="%g" x2="%g" y1="9" y2="9"/>`, edge, w-edge)
 	if m.Better == evaluate.Zero || m.Better == evaluate.One {
 		if target, _ := target(m); float64(target) >= low && float64(target) <= high {
 			fmt.Fprintf(&b, `<line class="target" x1="%[1]g" x2="%[1]g" y1="3" y2="15"/>`, at(target))

@@ -47,7 +47,9 @@ func newPlot(title, x, y string, vertical color.Color) *plot.Plot {
 	g.Horizontal.Color, g.Vertical.Color = grid, vertical
 	p.Add(g)
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
-	for _, s := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+	for _, s := range []*text.Style{
+		&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle,
+	} {
 		s.Font.Variant = "Sans"
 		s.Font.Size = 9
 		s.Color = ink
@@ -111,6 +113,6 @@ func (f *figure) inline() string {
 		svg = svg[i:]
 	}
 	end := strings.Index(svg, ">")
-	head := fmt.Sprintf(`<svg viewBox="0 0 %.5g %.5g" role="img" aria-label=%q`, float64(width), float64(height), f.caption)
-	return head + svg[end:]
+	head := `<svg viewBox="0 0 %.5g %.5g" role="img" aria-label=%q`
+	return fmt.Sprintf(head, float64(width), float64(height), f.caption) + svg[end:]
 }

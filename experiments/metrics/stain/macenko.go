@@ -56,9 +56,11 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		o.Alpha = 1
 	}
 	if !(o.Beta > 0 && o.Beta < 2.4) || !(o.Alpha > 0 && o.Alpha < 50) {
-		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v %%; they must be between 0 and 2.4, 0 and 50 %%", o.Beta, o.Alpha)
+		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v %%; they must be between 0 and 2.4, 0 and 50 %%",
+			o.Beta, o.Alpha)
 	}
-	s, err := Stains{Dyes: [3]Dye{Haematoxylin, second}, Vectors: [3]Vector{{1, 0, 0}, {0, 1, 0}}, White: o.White}.normalised()
+	s := Stains{Dyes: [3]Dye{Haematoxylin, second}, Vectors: [3]Vector{{1, 0, 0}, {0, 1, 0}}, White: o.White}
+	s, err := s.normalised()
 	if err != nil {
 		return Stains{}, err
 	}
@@ -94,8 +96,8 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		n++
 	})
 	if n < minPixels || float64(n) < minPart*float64(pixels) {
-		return Stains{}, fmt.Errorf("stain: %w: the images are almost white, %d of %d pixels have an optical density of %g in each channel;"+
-			" at least %d and %g %% are needed, or default vectors",
+		return Stains{}, fmt.Errorf("stain: %w: the images are almost white, "+
+			"%d of %d pixels have an optical density of %g in each channel; at least %d and %g %% are needed, or default vectors",
 			ErrEstimate, n, pixels, o.Beta, minPixels, 100*minPart)
 	}
 	plane, err := leading(moments)

@@ -166,7 +166,8 @@ func (s Stains) normalised() (Stains, error) {
 	for k, v := range s.Vectors {
 		n := v.length()
 		if !(n > 1e-9 && n < 1e9) {
-			return s, fmt.Errorf("stain: the vector %v of %s has no direction; it must be finite and not zero, and not that of another dye", v, s.Dyes[k])
+			return s, fmt.Errorf("stain: the vector %v of %s has no direction; "+
+				"it must be finite, not zero, and unlike another dye's", v, s.Dyes[k])
 		}
 		s.Vectors[k] = v.unit()
 	}

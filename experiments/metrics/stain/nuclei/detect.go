@@ -55,7 +55,7 @@ type Detection struct {
 const (
 	smoothing = 0.5  // deviation of the Gaussian against noise
 	surround  = 7.0  // of the Gaussian that a nucleus must be denser than
-	nuclear   = 1.65 // of the narrower Gaussian of the difference whose peaks are nuclei: best for radii of about 1.8 times that
+	nuclear   = 1.65 // of the difference's narrower Gaussian: best for radii of about 1.8 times that
 	dogRatio  = 1.6  // of the two; nearly the Laplacian (Marr and Hildreth 1980)
 	holeArea  = 12.0 // µm² of pale chromatin that a rim encloses at most
 	// A second peak needs a valley of so much before it, and of so much of the peak. Dark nuclei have deeper chromatin.

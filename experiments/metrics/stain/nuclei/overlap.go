@@ -6,7 +6,8 @@ import "fmt"
 // masks. Masks of different sizes are an error.
 func Dice(a, b *Detection) (float64, error) {
 	if a.Width != b.Width || a.Height != b.Height {
-		return 0, fmt.Errorf("nuclei: Dice compares masks of one size; these have %d×%d and %d×%d pixels", a.Width, a.Height, b.Width, b.Height)
+		return 0, fmt.Errorf("nuclei: Dice compares masks of one size; these have %d×%d and %d×%d pixels",
+			a.Width, a.Height, b.Width, b.Height)
 	}
 	both, sum := 0, 0
 	for i, k := range a.Labels {
