@@ -157,7 +157,9 @@ func TestQuarters(t *testing.T) {
 
 func TestApplyRefuses(t *testing.T) {
 	img := imagefile.New(8, 6)
-	for _, a := range []data.Augmentation{{Size: 7}, {Size: 6, Left: 3}, {Size: 2, Top: -1}, {Size: 0}, {Size: 2, Quarters: 4}} {
+	for _, a := range []data.Augmentation{
+		{Size: 7}, {Size: 6, Left: 3}, {Size: 2, Top: -1}, {Size: 0}, {Size: 2, Quarters: 4},
+	} {
 		if err := a.Apply(make([]uint8, 3*a.Size*a.Size), img); err == nil {
 			t.Errorf("%+v of 8×6 pixels is no error", a)
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// BenchmarkStream makes batches of 4 pairs of 512-px crops from 1024-px JPEG files, with no cache and with everything cached.
+// BenchmarkStream makes batches of 4 pairs of 512-px crops from 1024-px JPEG files, with no cache and with everything
+// cached.
 func BenchmarkStream(b *testing.B) {
 	root := b.TempDir()
 	loc := data.Location{Layout: data.Folders, HE: filepath.Join(root, "he"), IHC: filepath.Join(root, "ihc")}

@@ -16,13 +16,18 @@ import (
 func TestCheck(t *testing.T) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
-	for i, name := range []string{"trainA/s1_0.png", "trainB/s1_0.png", "valA/s1_1.png", "valB/s1_1.png", "valA/s2_0.png", "valB/s2_0.png", "trainA/s3_0.png"} {
+	for i, name := range []string{
+		"trainA/s1_0.png", "trainB/s1_0.png", "valA/s1_1.png", "valB/s1_1.png", "valA/s2_0.png", "valB/s2_0.png",
+		"trainA/s3_0.png",
+	} {
 		put(t, at(name), 6, 6, uint8(10*i))
 	}
 	put(t, at("trainA/s4_0.png"), 6, 6, 0) // equals s1_0's
 	put(t, at("trainB/s4_0.png"), 6, 6, 99)
 	corrupted(t, at("valB/s2_0.png"))
-	report, err := data.Check(context.Background(), data.Location{Layout: data.MIST, Root: root}, data.CorruptError, imagefile.Options{})
+	report, err := data.Check(
+		context.Background(), data.Location{Layout: data.MIST, Root: root}, data.CorruptError, imagefile.Options{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +41,9 @@ func TestCheck(t *testing.T) {
 	if diff := cmp.Diff(want, report.Splits); diff != "" {
 		t.Errorf("splits (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]data.Orphan{{Path: at("trainA/s3_0.png"), Folder: at("trainB")}}, report.Problems.Orphans); diff != "" {
+	if diff := cmp.Diff(
+		[]data.Orphan{{Path: at("trainA/s3_0.png"), Folder: at("trainB")}}, report.Problems.Orphans,
+	); diff != "" {
 		t.Errorf("orphans (-want +got):\n%s", diff)
 	}
 	if len(report.Corrupt) != 1 || report.Corrupt[0].Path != at("valB/s2_0.png") {
@@ -45,14 +52,19 @@ func TestCheck(t *testing.T) {
 	if diff := cmp.Diff([][]string{{at("trainA/s1_0.png"), at("trainA/s4_0.png")}}, report.Duplicates); diff != "" {
 		t.Errorf("duplicates (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]data.Shared{{Patient: "s1", Pairs: map[string]int{"train": 1, "val": 1}}}, report.Shared); diff != "" {
+	if diff := cmp.Diff(
+		[]data.Shared{{Patient: "s1", Pairs: map[string]int{"train": 1, "val": 1}}}, report.Shared,
+	); diff != "" {
 		t.Errorf("shared (-want +got):\n%s", diff)
 	}
 	var text strings.Builder
 	if err := report.WriteText(&text, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"train: 2 pairs of 2 patients or slides, 2 of 6×6", "has no partner", "corrupt (1)", "s1: 1 in train, 1 in val", "equal pictures (1)"} {
+	for _, want := range []string{
+		"train: 2 pairs of 2 patients or slides, 2 of 6×6", "has no partner", "corrupt (1)", "s1: 1 in train, 1 in val",
+		"equal images (1)",
+	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, text.String())
 		}
@@ -117,7 +129,8 @@ func TestSplitByPatientRefuses(t *testing.T) {
 		{"one", two[:1], 0.5, "1 patients"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, _, err := data.SplitByPatient(test.pairs, test.fraction, 1); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, _, err := data.SplitByPatient(test.pairs, test.fraction, 1); err == nil ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})

@@ -33,7 +33,7 @@ var layouts = []Layout{MIST, BCI, Combined, Folders, CSV}
 
 // Location says where a data set is.
 type Location struct {
-	// Root is a folder, or a list (.csv, .tsv), which has the layout CSV whatever Layout says. With HE and IHC it is empty.
+	// Root is a folder, or a list (.csv, .tsv), which has the layout CSV whatever Layout says; empty with HE and IHC.
 	Root   string `key:"dir" usage:"folder of the pairs, or a list of them (.csv), whatever the layout"`
 	Layout Layout `key:"layout" want:"mist, bci, combined, folders or csv" usage:"mist, bci, combined (H&E left, IHC right in one file), folders or csv; a list (.csv) needs none"`
 	HE     string `key:"he" usage:"folder of H&E images, for the layout folders"`
@@ -117,7 +117,8 @@ func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	}
 	found.patients(pattern, loc)
 	slices.SortStableFunc(found.pairs, func(a, b Pair) int {
-		return cmp.Or(splitOrder(a.Split)-splitOrder(b.Split), strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
+		return cmp.Or(splitOrder(a.Split)-splitOrder(b.Split),
+			strings.Compare(a.Split, b.Split), strings.Compare(a.Name, b.Name))
 	})
 	if loc.MaxPairs > 0 && len(found.pairs) > loc.MaxPairs {
 		found.pairs = found.pairs[:loc.MaxPairs]
@@ -231,7 +232,7 @@ func (l *listed) combined(ctx context.Context, loc Location) error {
 }
 
 // splits adds the wanted split, or all whose folder exists.
-func (l *listed) splits(ctx context.Context, loc Location, folder func(split string) string, add func(string) error) error {
+func (l *listed) splits(ctx context.Context, loc Location, folder func(string) string, add func(string) error) error {
 	if loc.Root == "" {
 		return option.Wrong("dir", "is missing: want the data set's folder")
 	}

@@ -26,7 +26,9 @@ func pairFolders(t testing.TB) string {
 func list(pairs []data.Pair) []string {
 	var lines []string
 	for _, p := range pairs {
-		lines = append(lines, strings.Join([]string{p.Name, filepath.Base(filepath.Dir(p.IHC.Path)), p.Split, p.Patient}, " "))
+		lines = append(
+			lines, strings.Join([]string{p.Name, filepath.Base(filepath.Dir(p.IHC.Path)), p.Split, p.Patient}, " "),
+		)
 	}
 	return lines
 }
@@ -79,7 +81,9 @@ func TestListInOtherUnicodeForm(t *testing.T) {
 	root := pairFolders(t)
 	put(t, filepath.Join(root, "a", "\u00e4.png"), 4, 4, 9)
 	put(t, filepath.Join(root, "b", "a\u0308.png"), 4, 4, 10)
-	path := putBytes(t, filepath.Join(root, "list.csv"), "he,ihc,patient\na/a\u0308.png,b/\u00e4.png,\u00e4\na/1.png,b/1.png,a\u0308\n")
+	path := putBytes(
+		t, filepath.Join(root, "list.csv"), "he,ihc,patient\na/a\u0308.png,b/\u00e4.png,\u00e4\na/1.png,b/1.png,a\u0308\n",
+	)
 	if pairs := open(t, data.Location{Root: path}).Pairs; len(pairs) != 2 || pairs[0].Patient != pairs[1].Patient {
 		t.Errorf("pairs %+v", pairs)
 	}
@@ -129,8 +133,15 @@ func TestListRefused(t *testing.T) {
 
 func TestColumnsThatAreNotReadAreListed(t *testing.T) {
 	root := pairFolders(t)
-	path := putBytes(t, filepath.Join(root, "list.csv"), "he,ihc,Grade,patients,split\na/1.png,b/1.png,1,P1,train\na/2.png,b/2.png,2,P1,\n")
-	want := []string{"columns of " + path + " that are not read: grade, patients", "1 pair of " + path + " without a split"}
+	path := putBytes(
+		t,
+		filepath.Join(root, "list.csv"),
+		"he,ihc,Grade,patients,split\na/1.png,b/1.png,1,P1,train\na/2.png,b/2.png,2,P1,\n",
+	)
+	want := []string{
+		"columns of " + path + " that are not read: grade, patients",
+		"1 pair of " + path + " without a split",
+	}
 	if diff := cmp.Diff(want, open(t, data.Location{Layout: data.CSV, Root: path}).Notes); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -139,12 +150,14 @@ func TestColumnsThatAreNotReadAreListed(t *testing.T) {
 // The column patient of a list is stronger than a pattern, also where it is empty, and the conflict is told.
 func TestPatientColumnWins(t *testing.T) {
 	root := pairFolders(t)
-	path := putBytes(t, filepath.Join(root, "list.csv"), "he,ihc,split,patient\na/1.png,b/1.png,train,P1\na/2.png,b/2.png,val,P1\n")
+	path := putBytes(
+		t, filepath.Join(root, "list.csv"), "he,ihc,split,patient\na/1.png,b/1.png,train,P1\na/2.png,b/2.png,val,P1\n",
+	)
 	for pattern, notes := range map[string][]string{
 		"":      nil,
-		`P1|a`:  {"the column patient of " + path + " holds, not the patient pattern P1|a, which would have other patients for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"a\" by the pattern"},
-		`(x)`:   {"the column patient of " + path + " holds, not the patient pattern (x), which would have other patients for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"\" by the pattern"},
-		`a/\d+`: {"the column patient of " + path + ` holds, not the patient pattern a/\d+, which would have other patients for 2 of 2 pairs: a/1 is of "P1" by the column, of "a/1" by the pattern`},
+		`P1|a`:  {"the column patient of " + path + " holds, not the patient pattern P1|a, which differs for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"a\" by the pattern"},
+		`(x)`:   {"the column patient of " + path + " holds, not the patient pattern (x), which differs for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"\" by the pattern"},
+		`a/\d+`: {"the column patient of " + path + ` holds, not the patient pattern a/\d+, which differs for 2 of 2 pairs: a/1 is of "P1" by the column, of "a/1" by the pattern`},
 	} {
 		set := open(t, data.Location{Layout: data.CSV, Root: path, PatientPattern: pattern})
 		if diff := cmp.Diff([]string{"a/1 b train P1", "a/2 b val P1"}, list(set.Pairs)); diff != "" {
@@ -163,7 +176,9 @@ func TestPatientColumnWins(t *testing.T) {
 	}
 	noColumn := putBytes(t, filepath.Join(root, "none.csv"), "he,ihc\na/1.png,b/1.png\na/2.png,b/2.png\n")
 	set := open(t, data.Location{Layout: data.CSV, Root: noColumn, PatientPattern: "1"})
-	if diff := cmp.Diff([]string{"the patient pattern 1 finds no patient in 1 of 2 names, such as a/2"}, set.Notes); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"the patient pattern 1 finds no patient in 1 of 2 names, such as a/2"}, set.Notes,
+	); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

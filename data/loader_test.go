@@ -71,7 +71,8 @@ func TestBatch(t *testing.T) {
 		var seen []int
 		for i := range l.Steps() {
 			b := batch(t, l, epoch*l.Steps()+i)
-			if want := [2]int{3, 1}[i/2]; b.N != want || b.Epoch != epoch || b.Height != 8 || b.Width != 8 || len(b.HE) != want*8*8*3 {
+			if want := [2]int{3, 1}[i/2]; b.N != want || b.Epoch != epoch || b.Height != 8 || b.Width != 8 ||
+				len(b.HE) != want*8*8*3 {
 				t.Fatalf("step %d: N %d, epoch %d, %d×%d, %d values", b.Step, b.N, b.Epoch, b.Height, b.Width, len(b.HE))
 			}
 			for j := range b.HEPixels {
@@ -109,7 +110,9 @@ func TestBatch(t *testing.T) {
 // A step is a pure function of the seed: workers, cache, read-ahead and the steps before change nothing.
 func TestBatchIsReproducible(t *testing.T) {
 	dataset := open(t, folders(t, 5, 12, 12))
-	reference := newLoader(t, dataset, data.LoaderOptions{BatchSize: 2, Crop: 6, Augment: true, Shuffle: true, Seed: 9, Workers: 1})
+	reference := newLoader(
+		t, dataset, data.LoaderOptions{BatchSize: 2, Crop: 6, Augment: true, Shuffle: true, Seed: 9, Workers: 1},
+	)
 	rapid.Check(t, func(t *rapid.T) {
 		l, err := data.NewLoader(dataset, data.LoaderOptions{
 			BatchSize: 2, Crop: 6, Augment: true, Shuffle: true, Seed: 9,
@@ -244,7 +247,9 @@ func TestCorrupt(t *testing.T) {
 			corrupted(t, filepath.Join(loc.HE, fmt.Sprintf("%03d.png", i)))
 		}
 	}
-	_, err = newLoader(t, dataset, data.LoaderOptions{BatchSize: 4, Corrupt: data.CorruptSkip}).Batch(context.Background(), 0)
+	_, err = newLoader(t, dataset, data.LoaderOptions{BatchSize: 4, Corrupt: data.CorruptSkip}).Batch(
+		context.Background(), 0,
+	)
 	if err == nil || !strings.Contains(err.Error(), "none of the 4 pairs can be read") {
 		t.Errorf("error %v with nothing left to read", err)
 	}
@@ -264,7 +269,13 @@ func TestMemory(t *testing.T) {
 	for step := range 2 * l.Steps() {
 		batch(t, l, step)
 	}
-	want := data.Stats{Decoded: 12 + 7, CacheHits: 5, MemoryLimit: tight.Memory, MemoryReserved: needed, MemoryCached: 1500}
+	want := data.Stats{
+		Decoded:        12 + 7,
+		CacheHits:      5,
+		MemoryLimit:    tight.Memory,
+		MemoryReserved: needed,
+		MemoryCached:   1500,
+	}
 	if diff := cmp.Diff(want, l.Stats()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -272,7 +283,9 @@ func TestMemory(t *testing.T) {
 
 func TestLoaderRefuses(t *testing.T) {
 	dataset := open(t, folders(t, 3, 6, 8))
-	mixed := &data.Dataset{Pairs: append(slices.Clone(dataset.Pairs), data.Pair{Width: 7, Height: 8, HE: data.Source{Path: "other"}})}
+	mixed := &data.Dataset{
+		Pairs: append(slices.Clone(dataset.Pairs), data.Pair{Width: 7, Height: 8, HE: data.Source{Path: "other"}}),
+	}
 	for _, test := range []struct {
 		name    string
 		dataset *data.Dataset

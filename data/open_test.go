@@ -52,7 +52,10 @@ func open(t testing.TB, loc data.Location) *data.Dataset {
 
 func TestMIST(t *testing.T) {
 	root := t.TempDir()
-	for i, name := range []string{"trainA/1M01_0_1.jpg", "trainB/1M01_0_1.jpg", "trainA/1M01_0_0.jpg", "trainB/1M01_0_0.png", "valA/1M02_3_4.jpg", "valB/1M02_3_4.jpg"} {
+	for i, name := range []string{
+		"trainA/1M01_0_1.jpg", "trainB/1M01_0_1.jpg", "trainA/1M01_0_0.jpg", "trainB/1M01_0_0.png", "valA/1M02_3_4.jpg",
+		"valB/1M02_3_4.jpg",
+	} {
 		put(t, filepath.Join(root, "TrainValAB", name), 8, 8, uint8(i))
 	}
 	putBytes(t, filepath.Join(root, "TrainValAB", "trainA", "Thumbs.db"), "x")
@@ -65,7 +68,9 @@ func TestMIST(t *testing.T) {
 	if diff := cmp.Diff(want, open(t, data.Location{Layout: data.MIST, Root: root}).Pairs); diff != "" {
 		t.Errorf("all splits (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want[2:], open(t, data.Location{Layout: data.MIST, Root: filepath.Join(root, "TrainValAB"), Split: "val"}).Pairs); diff != "" {
+	if diff := cmp.Diff(
+		want[2:], open(t, data.Location{Layout: data.MIST, Root: filepath.Join(root, "TrainValAB"), Split: "val"}).Pairs,
+	); diff != "" {
 		t.Errorf("val, from the inner folder (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(want[:1], open(t, data.Location{Layout: data.MIST, Root: root, MaxPairs: 1}).Pairs); diff != "" {
@@ -74,7 +79,9 @@ func TestMIST(t *testing.T) {
 }
 
 func TestMISTPatients(t *testing.T) {
-	for name, want := range map[string]string{"1M2102_12_7": "1M2102", "a-3-4": "a", "12_3_45": "12", "slide": "slide", "s1_x_3": "s1_x", "_3": "_3"} {
+	for name, want := range map[string]string{
+		"1M2102_12_7": "1M2102", "a-3-4": "a", "12_3_45": "12", "slide": "slide", "s1_x_3": "s1_x", "_3": "_3",
+	} {
 		root := t.TempDir()
 		put(t, filepath.Join(root, "trainA", name+".png"), 1, 1, 0)
 		put(t, filepath.Join(root, "trainB", name+".png"), 1, 1, 0)
@@ -94,7 +101,9 @@ func TestBCI(t *testing.T) {
 	for _, p := range open(t, data.Location{Layout: data.BCI, Root: root}).Pairs {
 		got = append(got, p.Split+" "+p.Name+" "+p.Grade)
 	}
-	if diff := cmp.Diff([]string{"train 00012_train_3+ 3+", "train 00013_train_0 0", "test 00001_test_1+ 1+"}, got); diff != "" {
+	if diff := cmp.Diff(
+		[]string{"train 00012_train_3+ 3+", "train 00013_train_0 0", "test 00001_test_1+ 1+"}, got,
+	); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -106,7 +115,9 @@ func TestCombined(t *testing.T) {
 		Name: "p7_a", HE: data.Source{Path: path, Half: data.Left}, IHC: data.Source{Path: path, Half: data.Right},
 		Patient: "p7", Width: 6, Height: 5,
 	}}
-	if diff := cmp.Diff(want, open(t, data.Location{Layout: data.Combined, Root: root, PatientPattern: `^(p\d+)_`}).Pairs); diff != "" {
+	if diff := cmp.Diff(
+		want, open(t, data.Location{Layout: data.Combined, Root: root, PatientPattern: `^(p\d+)_`}).Pairs,
+	); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	put(t, filepath.Join(root, "train", "x.png"), 4, 4, 0)
@@ -120,7 +131,11 @@ func TestCSVRoundTrip(t *testing.T) {
 	for i, name := range []string{"he/1.png", "he/2.png", "ihc/1.png", "ihc/b.png", "ab.png"} {
 		put(t, filepath.Join(root, name), 4, 2, uint8(i))
 	}
-	path := putBytes(t, filepath.Join(root, "list.csv"), "\xEF\xBB\xBFihc,he,patient,split,comment\nihc/1.png,he/1.png,P1,train,\nihc/b.png,he/2.png,P2,val,x\n")
+	path := putBytes(
+		t,
+		filepath.Join(root, "list.csv"),
+		"\xEF\xBB\xBFihc,he,patient,split,comment\nihc/1.png,he/1.png,P1,train,\nihc/b.png,he/2.png,P2,val,x\n",
+	)
 	want := open(t, data.Location{Layout: data.CSV, Root: path}).Pairs
 	var got []string
 	for _, p := range want {
@@ -134,7 +149,17 @@ func TestCSVRoundTrip(t *testing.T) {
 	}
 	copied := filepath.Join(root, "lists", "copy.csv")
 	halves := data.Source{Path: filepath.Join(root, "ab.png"), Half: data.Left}
-	want = append(want, data.Pair{Split: "val", HE: halves, IHC: data.Source{Path: halves.Path, Half: data.Right}, Patient: "P3", Width: 2, Height: 2})
+	want = append(
+		want,
+		data.Pair{
+			Split:   "val",
+			HE:      halves,
+			IHC:     data.Source{Path: halves.Path, Half: data.Right},
+			Patient: "P3",
+			Width:   2,
+			Height:  2,
+		},
+	)
 	if err := data.WriteCSV(copied, want); err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +181,19 @@ func TestCSVRoundTrip(t *testing.T) {
 func TestProblems(t *testing.T) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
-	for _, name := range []string{"he/good.png", "ihc/good.png", "he/alone.png", "ihc/lonely.png", "he/size.png", "he/cut.png", "ihc/twin.png", "ihc/twin.jpg", "he/twin.png"} {
+	for _, name := range []string{
+		"he/good.png", "ihc/good.png", "he/alone.png", "ihc/lonely.png", "he/size.png", "he/cut.png", "ihc/twin.png",
+		"ihc/twin.jpg", "he/twin.png",
+	} {
 		put(t, at(name), 6, 6, 0)
 	}
 	put(t, at("ihc/size.png"), 6, 7, 0)
 	putBytes(t, at("ihc/cut.png"), "\x89PNG\r\n\x1a\n")
 	putBytes(t, at("he/empty.png"), "")
 	putBytes(t, at("ihc/empty.png"), "")
-	_, err := data.Open(context.Background(), data.Location{Layout: data.Folders, HE: at("he"), IHC: at("ihc")}, data.CorruptError)
+	_, err := data.Open(
+		context.Background(), data.Location{Layout: data.Folders, HE: at("he"), IHC: at("ihc")}, data.CorruptError,
+	)
 	var problems *data.Problems
 	if !errors.As(err, &problems) {
 		t.Fatalf("error %v, want *Problems", err)
@@ -174,8 +204,10 @@ func TestProblems(t *testing.T) {
 	for _, want := range []string{
 		"7 problems",
 		at("he/alone.png") + " has no partner in " + at("ihc"), at("ihc/lonely.png") + " has no partner in " + at("he"),
-		at("ihc/cut.png") + ": png: the file is cut off", at("he/empty.png") + ": the file is empty", at("ihc/empty.png") + ": the file is empty",
-		at("he/size.png") + " has 6×6 pixels, " + at("ihc/size.png") + " has 6×7", at("ihc/twin.jpg") + " and " + at("ihc/twin.png") + " have one name",
+		at("ihc/cut.png") + ": png: the file is cut off",
+		at("he/empty.png") + ": the file is empty", at("ihc/empty.png") + ": the file is empty",
+		at("he/size.png") + " has 6×6 pixels, " + at("ihc/size.png") + " has 6×7",
+		at("ihc/twin.jpg") + " and " + at("ihc/twin.png") + " have one name",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
@@ -221,7 +253,9 @@ func TestOpenCancelled(t *testing.T) {
 	cancel()
 	root := t.TempDir()
 	put(t, filepath.Join(root, "a.png"), 4, 4, 0)
-	if _, err := data.Open(ctx, data.Location{Layout: data.Combined, Root: root}, data.CorruptError); !errors.Is(err, context.Canceled) {
+	if _, err := data.Open(ctx, data.Location{Layout: data.Combined, Root: root}, data.CorruptError); !errors.Is(
+		err, context.Canceled,
+	) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }
@@ -236,7 +270,9 @@ func FuzzCSV(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		dataset, err := data.Open(context.Background(), data.Location{Layout: data.CSV, Root: path, MaxPairs: 3}, data.CorruptError)
+		dataset, err := data.Open(
+			context.Background(), data.Location{Layout: data.CSV, Root: path, MaxPairs: 3}, data.CorruptError,
+		)
 		if err == nil && len(dataset.Pairs) == 0 {
 			t.Error("no pairs and no error")
 		}

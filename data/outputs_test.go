@@ -14,7 +14,9 @@ func TestOwnOutputsBesideTheHE(t *testing.T) {
 	he, ihc := filepath.Join(root, "he"), filepath.Join(root, "ihc")
 	put(t, filepath.Join(he, "a.tif"), 8, 8, 0)
 	put(t, filepath.Join(ihc, "a.png"), 8, 8, 50)
-	for name, kind := range map[string]imagefile.Kind{"a.png": imagefile.VirtualStain, "b.png": imagefile.VirtualStain, "a-panel.png": imagefile.Panel} {
+	for name, kind := range map[string]imagefile.Kind{
+		"a.png": imagefile.VirtualStain, "b.png": imagefile.VirtualStain, "a-panel.png": imagefile.Panel,
+	} {
 		made := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(kind)}}}
 		if err := imagefile.Write(filepath.Join(he, name), imagefile.New(8, 8), made); err != nil {
 			t.Fatal(err)

@@ -51,7 +51,9 @@ func TestUnreadableFilesAreSkipped(t *testing.T) {
 	if set.Skipped.Pairs != 2 || len(set.Skipped.Files) != 3 || len(set.Pairs) != 3 {
 		t.Errorf("%d pairs, skipped %+v", len(set.Pairs), set.Skipped)
 	}
-	if got, want := set.Skipped.String(), "2 pairs that can't be read, such as "+filepath.Join(loc.HE, "000.png")+": the file is empty"; got != want {
+	if got, want := set.Skipped.String(), "2 pairs that can't be read, such as "+filepath.Join(
+		loc.HE, "000.png",
+	)+": the file is empty"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	l := newLoader(t, set, data.LoaderOptions{BatchSize: 3, Corrupt: data.CorruptSkip})
@@ -67,14 +69,16 @@ func TestUnreadableFilesAreSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := report.WriteText(&text, false); err != nil || !report.OK() || !strings.Contains(text.String(), "3 of 5 pairs can't be read and will be skipped\n") {
+	if err := report.WriteText(&text, false); err != nil || !report.OK() ||
+		!strings.Contains(text.String(), "3 of 5 pairs can't be read and will be skipped\n") {
 		t.Errorf("OK is %v, error %v:\n%s", report.OK(), err, text.String())
 	}
 
 	for _, name := range []string{"001.png", "003.png", "004.png"} {
 		breakFile(t, filepath.Join(loc.IHC, name), "empty")
 	}
-	if _, err := data.Open(context.Background(), loc, data.CorruptSkip); err == nil || !strings.Contains(err.Error(), "none of the 5 pairs in ") {
+	if _, err := data.Open(context.Background(), loc, data.CorruptSkip); err == nil ||
+		!strings.Contains(err.Error(), "none of the 5 pairs in ") {
 		t.Errorf("error %v with nothing left", err)
 	}
 }

@@ -85,7 +85,9 @@ func TestSuffixesRefused(t *testing.T) {
 		"\xff,_ER":  `suffixes: "\xff,_ER" is not in UTF-8`,
 		"*_HE,*_*E": `suffixes: "*_HE,*_*E": the two have different numbers of asterisks`,
 	} {
-		_, err := data.Open(context.Background(), data.Location{Layout: data.Folders, Root: root, Suffixes: suffixes}, data.CorruptError)
+		_, err := data.Open(
+			context.Background(), data.Location{Layout: data.Folders, Root: root, Suffixes: suffixes}, data.CorruptError,
+		)
 		if err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
@@ -106,7 +108,8 @@ func TestManyProblemsAreGrouped(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != 8 || lines[0] != "data: 41 problems" || lines[1] != "\twithout a partner (41):" || lines[7] != "\t\t… and 36 more" {
+	if len(lines) != 8 || lines[0] != "data: 41 problems" || lines[1] != "\twithout a partner (41):" ||
+		lines[7] != "\t\t… and 36 more" {
 		t.Errorf("%d lines:\n%v", len(lines), err)
 	}
 }

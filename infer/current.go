@@ -2,7 +2,6 @@ package infer
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +31,7 @@ type loaded struct {
 }
 
 // load finds out what a job needs, and reads its image if it is to be translated.
-func (r *run) load(ctx context.Context, j Job) loaded {
+func (r *run) load(j Job) loaded {
 	l := loaded{Job: j}
 	// Before the image is read: if the file changes in between, the next run finds another hash and translates it again.
 	hash, err := origin.Hash(j.Input)

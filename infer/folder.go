@@ -202,7 +202,7 @@ func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
 		defer close(ahead)
 		for _, j := range jobs {
 			select {
-			case ahead <- r.load(ctx, j):
+			case ahead <- r.load(j):
 			case <-ctx.Done():
 				return
 			}

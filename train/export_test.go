@@ -114,7 +114,7 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 			Scheduler []string `json:"scheduler"`
 			Safety    []any    `json:"safety_checker"`
 		}
-		if err := json.Unmarshal([]byte(mustRead(t, filepath.Join(dst, "model_index.json"))), &index); err != nil {
+		if err := json.Unmarshal(mustRead(t, filepath.Join(dst, "model_index.json")), &index); err != nil {
 			t.Fatal(err)
 		}
 		if len(index.Scheduler) != 2 || index.Scheduler[1] != "DDIMScheduler" || len(index.Safety) != 2 || index.Safety[0] != nil {

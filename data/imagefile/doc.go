@@ -10,8 +10,8 @@
 //     convert("RGB") drops it and shows whatever colour lies beneath.)
 //   - CMYK becomes RGB by Pillow's formula.
 //   - The Exif orientation is applied, with a note.
-//   - An sRGB profile changes nothing; others are converted to sRGB (package icc), with a note, or refused if they can't
-//     be, since colours of an unknown space would pass for stains. Options.ICC can ignore profiles, as Pillow does.
+//   - An sRGB profile changes nothing; others are converted to sRGB (package icc), with a note, or refused, since
+//     colours of an unknown space would pass for stains. Options.ICC can ignore profiles, as Pillow does.
 //
 // A value's way:
 //

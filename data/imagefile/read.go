@@ -78,7 +78,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 			profile, convert, err = transform(raw, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; convert the image to sRGB, or ignore its profile: --icc ignore, in a file icc: ignore", err)
+			return nil, fmt.Errorf("%w; convert the image to sRGB or ignore its profile: --icc ignore, in YAML icc: ignore", err)
 		}
 	}
 

@@ -193,7 +193,9 @@ func TestWrongExtension(t *testing.T) {
 
 // A file cut anywhere is an error that says so, or the whole image where only its end is gone.
 func TestTruncated(t *testing.T) {
-	for _, name := range []string{"rgb.png", "grey16.png", "tiff-raw.tif", "tiff-lzw.tif", "tiled.tif", "rgb.bmp", "icc.jpg"} {
+	for _, name := range []string{
+		"rgb.png", "grey16.png", "tiff-raw.tif", "tiff-lzw.tif", "tiled.tif", "rgb.bmp", "icc.jpg",
+	} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)

@@ -89,7 +89,9 @@ func TestHeaderCheckOfTIFFAcceptsWhatDecodingAccepts(t *testing.T) {
 		case decoded != nil && checked.Error() != decoded.Error():
 			t.Errorf("%s: the check says %q, decoding says %q", path, checked, decoded)
 		case decoded == nil && (config.Width != img.Width || config.Height != img.Height):
-			t.Errorf("%s: the check says %d×%d pixels, decoded are %d×%d", path, config.Width, config.Height, img.Width, img.Height)
+			t.Errorf(
+				"%s: the check says %d×%d pixels, decoded are %d×%d", path, config.Width, config.Height, img.Width, img.Height,
+			)
 		}
 	}
 }
@@ -151,7 +153,9 @@ func TestCMYKTIFFWithProfile(t *testing.T) {
 	if !bytes.Equal(img.Pix, want) {
 		t.Error("the profile was not applied to the inks")
 	}
-	if diff := cmp.Diff([]string{fmt.Sprintf("colours converted to sRGB from the profile %q", parsed.Name)}, img.Notes); diff != "" {
+	if diff := cmp.Diff(
+		[]string{fmt.Sprintf("colours converted to sRGB from the profile %q", parsed.Name)}, img.Notes,
+	); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
@@ -164,7 +168,9 @@ func withProfile(data, profile []byte) []byte {
 	count := binary.LittleEndian.Uint16(data[old:])
 	entries := data[old+2:][:12*int(count)]
 	data = append(binary.LittleEndian.AppendUint16(data, count+1), entries...)
-	for _, v := range []uint32{34675 | 7<<16, uint32(len(profile)), uint32(len(data)-len(profile)-2) - uint32(len(entries)), 0} {
+	for _, v := range []uint32{
+		34675 | 7<<16, uint32(len(profile)), uint32(len(data)-len(profile)-2) - uint32(len(entries)), 0,
+	} {
 		data = binary.LittleEndian.AppendUint32(data, v)
 	}
 	return data

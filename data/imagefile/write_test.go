@@ -75,7 +75,9 @@ func TestJPEGOptions(t *testing.T) {
 	if size(imagefile.WriteOptions{}) != size(imagefile.WriteOptions{Quality: imagefile.DefaultQuality}) {
 		t.Error("the default quality is not DefaultQuality")
 	}
-	if size(imagefile.WriteOptions{Quality: 90}) >= size(imagefile.WriteOptions{Quality: 90, Subsampling: jpeg.Subsampling444}) {
+	if size(imagefile.WriteOptions{Quality: 90}) >= size(
+		imagefile.WriteOptions{Quality: 90, Subsampling: jpeg.Subsampling444},
+	) {
 		t.Error("4:4:4 is not longer than 4:2:0")
 	}
 }

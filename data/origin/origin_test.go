@@ -19,7 +19,12 @@ func made() origin.Origin {
 	if err != nil {
 		panic(err)
 	}
-	return origin.Origin{Program: "histdist 1", Model: "0123", Settings: settings, Sources: map[string]string{"source": "aa", "reference": "bb"}}
+	return origin.Origin{
+		Program:  "histdist 1",
+		Model:    "0123",
+		Settings: settings,
+		Sources:  map[string]string{"source": "aa", "reference": "bb"},
+	}
 }
 
 func TestSince(t *testing.T) {
@@ -104,7 +109,11 @@ func TestFilesThatStateNothing(t *testing.T) {
 func TestKeysDiffer(t *testing.T) {
 	draw := func(rt *rapid.T, label string) origin.Origin {
 		text := rapid.SampledFrom([]string{"", "a", "b", "ab"})
-		o := origin.Origin{Program: text.Draw(rt, label+" program"), Model: text.Draw(rt, label+" model"), Sources: map[string]string{}}
+		o := origin.Origin{
+			Program: text.Draw(rt, label+" program"),
+			Model:   text.Draw(rt, label+" model"),
+			Sources: map[string]string{},
+		}
 		for _, role := range []string{"a", "b"} {
 			if hash := text.Draw(rt, label+" source"); hash != "" {
 				o.Sources[role] = hash

@@ -87,7 +87,9 @@ func TestGenerateSizes(t *testing.T) {
 		p := generate(t, c, 3)
 		for _, img := range []*imagefile.Image{p.HE, p.IHC} {
 			if img.Width != test.size || img.Height != test.size || len(img.Pix) != 3*test.size*test.size {
-				t.Errorf("%d px of %g µm: a picture of %d×%d with %d values", test.size, test.mpp, img.Width, img.Height, len(img.Pix))
+				t.Errorf(
+					"%d px of %g µm: a picture of %d×%d with %d values", test.size, test.mpp, img.Width, img.Height, len(img.Pix),
+				)
 			}
 		}
 	}
@@ -146,7 +148,9 @@ func concentrations(s synth.Stain, light [3]float64) (haematoxylin, second float
 }
 
 // region is the mean concentrations within a nucleus, scale times its size.
-func region(img *imagefile.Image, s synth.Stain, n synth.Nucleus, x, y, mpp, scale float64) (haematoxylin, second float64, ok bool) {
+func region(
+	img *imagefile.Image, s synth.Stain, n synth.Nucleus, x, y, mpp, scale float64,
+) (haematoxylin, second float64, ok bool) {
 	sin, cos := math.Sincos(n.Angle)
 	a, b := n.A/mpp*scale, n.B/mpp*scale
 	count := 0.0
@@ -171,7 +175,8 @@ func at(img *imagefile.Image, s synth.Stain, i, j int) (haematoxylin, second flo
 	return concentrations(s, [3]float64{float64(p[0]), float64(p[1]), float64(p[2])})
 }
 
-// The marker follows from the morphology in the truth, whatever the pair, and each marker has positive and negative tumour cells.
+// The marker follows from the morphology in the truth, whatever the pair, and each marker has positive and negative
+// tumour cells.
 func TestExpressionFollowsMorphology(t *testing.T) {
 	for _, m := range []synth.Marker{synth.ER, synth.PR, synth.Ki67, synth.HER2} {
 		c := small()
@@ -195,18 +200,33 @@ func TestExpressionFollowsMorphology(t *testing.T) {
 					}
 				}
 			}
-			if counted != truth.PositiveNuclei || truth.TumourNuclei > 0 && math.Abs(truth.PositiveFraction-float64(counted)/float64(truth.TumourNuclei)) > 0.0006 {
-				t.Errorf("%s: %d positive of %d, fraction %g; the list has %d", m, truth.PositiveNuclei, truth.TumourNuclei, truth.PositiveFraction, counted)
+			if counted != truth.PositiveNuclei ||
+				truth.TumourNuclei > 0 && math.Abs(truth.PositiveFraction-float64(counted)/float64(truth.TumourNuclei)) > 0.0006 {
+				t.Errorf(
+					"%s: %d positive of %d, fraction %g; the list has %d",
+					m,
+					truth.PositiveNuclei,
+					truth.TumourNuclei,
+					truth.PositiveFraction,
+					counted,
+				)
 			}
 			positive, tumour = positive+counted, tumour+truth.TumourNuclei
 		}
 		if share := float64(positive) / float64(tumour); share < 0.05 || share > 0.95 || others < tumour/10 {
-			t.Errorf("%s: %d of %d tumour nuclei are positive, beside %d others: too one-sided to learn from", m, positive, tumour, others)
+			t.Errorf(
+				"%s: %d of %d tumour nuclei are positive, beside %d others: too one-sided to learn from",
+				m,
+				positive,
+				tumour,
+				others,
+			)
 		}
 	}
 }
 
-// What decides about ER can be seen in the H&E: among tumour nuclei, the haematoxylin of the image tells positive ones apart.
+// What decides about ER can be seen in the H&E: among tumour nuclei, the haematoxylin of the image tells positive ones
+// apart.
 func TestExpressionVisible(t *testing.T) {
 	c := small()
 	var positive, negative []float64
@@ -234,7 +254,12 @@ func TestExpressionVisible(t *testing.T) {
 	auc := float64(right) / float64(len(positive)*len(negative))
 	t.Logf("AUC %.3f of %d positive and %d negative nuclei", auc, len(positive), len(negative))
 	if auc < 0.9 { // 0.5 would be chance
-		t.Errorf("the mean haematoxylin tells %d positive from %d negative nuclei with an AUC of %.3f, want 0.9", len(positive), len(negative), auc)
+		t.Errorf(
+			"the mean haematoxylin tells %d positive from %d negative nuclei with an AUC of %.3f, want 0.9",
+			len(positive),
+			len(negative),
+			auc,
+		)
 	}
 }
 
@@ -268,7 +293,12 @@ func TestDABFollowsTruth(t *testing.T) {
 	r := correlation(measured, known)
 	t.Logf("r = %.3f", r)
 	if r < 0.9 {
-		t.Errorf("the measured share of DAB correlates with the truth by %.3f, want 0.9\nmeasured %.2f\nknown    %.2f", r, measured, known)
+		t.Errorf(
+			"the measured share of DAB correlates with the truth by %.3f, want 0.9\nmeasured %.2f\nknown    %.2f",
+			r,
+			measured,
+			known,
+		)
 	}
 }
 
@@ -316,7 +346,14 @@ func TestNucleiInPlace(t *testing.T) {
 		}
 		// Nuclei overlap in a section, and some hide others.
 		if float64(found) < 0.97*float64(nuclei) || float64(foundDAB) < 0.97*float64(nuclei) || positives < 50 {
-			t.Errorf("misregistration %g: of %d nuclei, %d positive, %d are seen in both pictures and %d have the DAB they should", limit, nuclei, positives, found, foundDAB)
+			t.Errorf(
+				"misregistration %g: of %d nuclei, %d positive, %d are seen in both pictures and %d have the DAB they should",
+				limit,
+				nuclei,
+				positives,
+				found,
+				foundDAB,
+			)
 		}
 		if limit > 0 && moved < limit/3 {
 			t.Errorf("misregistration %g moved nothing by more than %g", limit, moved)
@@ -385,8 +422,8 @@ func TestPicturesRegistered(t *testing.T) {
 	}
 }
 
-// The colours are those of a real pair of 512 px of breast tissue (ER, 0.47 µm/px): red, green and blue, mean and deviation.
-// Patients differ by about ±20; the mean of 30 lies closer.
+// The colours are those of a real pair of 512 px of breast tissue (ER, 0.47 µm/px): red, green and blue, mean and
+// deviation. Patients differ by about ±20; the mean of 30 lies closer.
 func TestColoursLikeReal(t *testing.T) {
 	real := [2][6]float64{
 		{151.8, 89.3, 157.5, 43.2, 43.9, 35.4},
@@ -456,7 +493,8 @@ func TestConfigErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := synth.Generate(context.Background(), synth.Default(), -1); err == nil || !strings.Contains(err.Error(), "index is -1") {
+	if _, err := synth.Generate(context.Background(), synth.Default(), -1); err == nil ||
+		!strings.Contains(err.Error(), "index is -1") {
 		t.Errorf("index -1: %v", err)
 	}
 }

@@ -60,7 +60,9 @@ func TestWriteLayout(t *testing.T) {
 		"val":   {"P004_1_6", "P004_2_7", "P005_1_8"}, // pair 5 would be of a training patient
 	} {
 		for _, name := range names {
-			want = append(want, "TrainValAB/"+split+"A/"+name+".jpg", "TrainValAB/"+split+"B/"+name+".jpg", "truth/"+split+"/"+name+".json")
+			want = append(
+				want, "TrainValAB/"+split+"A/"+name+".jpg", "TrainValAB/"+split+"B/"+name+".jpg", "truth/"+split+"/"+name+".json",
+			)
 		}
 	}
 	slices.Sort(want)
@@ -141,7 +143,8 @@ func TestWriteResumes(t *testing.T) {
 	}
 
 	// A truth without its image is no pair.
-	if err := os.Remove(filepath.Join(dir, "TrainValAB", "trainB", "P001_1_0.jpg")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, "TrainValAB", "trainB", "P001_1_0.jpg")); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	write(t, dir, c)
@@ -155,7 +158,9 @@ func TestWriteResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var reports []int
-	if err := synth.Write(context.Background(), dir, c, func(done, _ int) { reports = append(reports, done) }); err != nil {
+	if err := synth.Write(
+		context.Background(), dir, c, func(done, _ int) { reports = append(reports, done) },
+	); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(kept); err != nil || string(text) != "kept" {
@@ -235,7 +240,9 @@ func put(t *testing.T, path, text string) {
 
 // Whatever dataset.json says, Write refuses it or finds its own settings in it.
 func FuzzDatasetJSON(f *testing.F) {
-	for _, text := range []string{"", "{", "{}", "[1]", "null", `{"size":[64]}`, `{"size":"64","seed":1e400}`, `{"generation":1,"pairs":1}`} {
+	for _, text := range []string{
+		"", "{", "{}", "[1]", "null", `{"size":[64]}`, `{"size":"64","seed":1e400}`, `{"generation":1,"pairs":1}`,
+	} {
 		f.Add(text)
 	}
 	c := tiny()

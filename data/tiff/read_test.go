@@ -199,7 +199,8 @@ func TestRefused(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
-	const text = "TIFF with WebP compression is not supported; save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
+	const text = "TIFF with WebP compression is not supported; " +
+		"save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
 	if err := (&tiff.UnsupportedError{What: "WebP compression"}).Error(); err != text {
 		t.Errorf("the whole message is %q, want %q", err, text)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 )
 
-// TestSlides reads the real slides of the folder named by HISTDIST_SLIDES: every page can be decoded, a tile in its middle is
-// what the region there is, and the main page is tissue on glass, neither black nor of one colour.
+// TestSlides reads the real slides of the folder named by HISTDIST_SLIDES: every page can be decoded, a tile in its
+// middle is what the region there is, and the main page is tissue on glass, neither black nor of one colour.
 func TestSlides(t *testing.T) {
 	folder := os.Getenv("HISTDIST_SLIDES")
 	if folder == "" {
@@ -47,7 +47,11 @@ func TestSlides(t *testing.T) {
 					t.Fatalf("page %d: %v", page.Index, err)
 				}
 				if page == slide.Pages[0] && (slices.Max(region) < 128 || slices.Max(region) == slices.Min(region)) {
-					t.Errorf("the middle of the slide has values from %d to %d: want an image of tissue", slices.Min(region), slices.Max(region))
+					t.Errorf(
+						"the middle of the slide has values from %d to %d: want an image of tissue",
+						slices.Min(region),
+						slices.Max(region),
+					)
 				}
 			}
 		})

@@ -2,7 +2,7 @@
 // the same rules hold everywhere:
 //
 //   - Files are images by their extension alone, in either case: see Extensions.
-//   - Symbolic links are followed, but never into a folder from inside itself or to one that contains it, so cycles end.
+//   - Symbolic links are followed, but not into a folder from inside it, so cycles end.
 //   - Hidden files and folders and those of systems and programs are skipped: see Hidden.
 //   - Panels that this program made are skipped, and on request all images that it made: see Outputs.
 //   - Unreadable folders and dangling links don't end the search; they are listed.

@@ -142,10 +142,11 @@ func TestFoldersThatAreLinkedToEachOtherEnd(t *testing.T) {
 	}
 }
 
-// Whatever a tree's links are, the walk ends, and finds every file that is there without a link exactly once under its own name.
+// Whatever a tree's links are, the walk ends, and finds every file that is there without a link exactly once under its
+// own name.
 func TestAnyLinks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		root, err := os.MkdirTemp(t.TempDir(), "")
+		root, err := os.MkdirTemp(t.TempDir(), "") //nolint:usetesting // one for each check
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -259,7 +260,15 @@ func TestOwnOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	input := []string{"empty-panel.png", "he.png", "he-panel.png", "tissue.jpg"}
-	stains := []string{"out/old.jpg", "out/old.png", "out/old.tif", "out/renamed.png", "out/stain.jpg", "out/stain.png", "out/stain.tif"}
+	stains := []string{
+		"out/old.jpg",
+		"out/old.png",
+		"out/old.tif",
+		"out/renamed.png",
+		"out/stain.jpg",
+		"out/stain.png",
+		"out/stain.tif",
+	}
 	panels := []string{"out/old-panel.png", "out/stain-panel.png"}
 	for name, test := range map[string]struct {
 		o    walk.Outputs
@@ -301,8 +310,22 @@ func TestNamesAreComparedInNFC(t *testing.T) {
 }
 
 func TestPattern(t *testing.T) {
-	root := tree(t, "a.png", "b.JPG", "b.txt", ".c.png", "case-1/HE/x.png", "case-1/HE/.y.png", "case-2/HE/x.tif", "case-2/IHC/x.tif",
-		"case-2/Thumbs.db", ".Trash-1000/HE/z.png", decomposed+".png", "linked -> case-1", "case-3 -> .")
+	root := tree(
+		t,
+		"a.png",
+		"b.JPG",
+		"b.txt",
+		".c.png",
+		"case-1/HE/x.png",
+		"case-1/HE/.y.png",
+		"case-2/HE/x.tif",
+		"case-2/IHC/x.tif",
+		"case-2/Thumbs.db",
+		".Trash-1000/HE/z.png",
+		decomposed+".png",
+		"linked -> case-1",
+		"case-3 -> .",
+	)
 	tests := map[string]struct{ pattern, below, want string }{
 		"files":                     {pattern: "*.png", want: "a.png a\u0308.png"},
 		"extensions in capitals":    {pattern: "*.jpg", want: "b.JPG"},

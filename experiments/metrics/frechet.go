@@ -155,7 +155,7 @@ func Frechet(a, b *Statistics) (FrechetDistance, error) {
 	}
 	for _, s := range []*Statistics{a, b} {
 		if s.Count() < 2 {
-			return FrechetDistance{}, fmt.Errorf("FID is undefined: a set of %d images has no covariance: want 2 or more", s.Count())
+			return FrechetDistance{}, fmt.Errorf("FID is undefined: a set of %d images has no covariance", s.Count())
 		}
 	}
 	result := FrechetDistance{}

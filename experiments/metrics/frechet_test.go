@@ -23,13 +23,14 @@ func statistics(t testing.TB, rows [][]float32) *metrics.Statistics {
 	return s
 }
 
-// singularTolerance is relative, for sets of fewer rows than features: both references take roots of eigenvalues that should be 0 and are
-// rounding errors of either sign. Frechet itself agrees there with a computation of 50 digits in all that float64 holds: in a golden case of
-// 10 rows it has 42.53939752407852, pytorch_fid 42.5393963…, numpy's eigenvalues 42.5393960….
+// singularTolerance is relative, for sets of fewer rows than features: both references take roots of eigenvalues that
+// should be 0 and are rounding errors of either sign. Frechet itself agrees there with a computation of 50 digits in
+// all that float64 holds: in a golden case of 10 rows it has 42.53939752407852, pytorch_fid 42.5393963…, numpy's
+// eigenvalues 42.5393960….
 const singularTolerance = 1e-6
 
-// TestFrechetEqualsPytorchFID compares with pytorch_fid and with numpy's eigenvalues. The tolerance is the golden set's own: how far
-// these two lie from each other.
+// TestFrechetEqualsPytorchFID compares with pytorch_fid and with numpy's eigenvalues. The tolerance is the golden set's
+// own: how far these two lie from each other.
 func TestFrechetEqualsPytorchFID(t *testing.T) {
 	f := golden.Open(t, "metrics.safetensors")
 	var want struct {
@@ -73,7 +74,8 @@ func TestFrechetEqualsPytorchFID(t *testing.T) {
 	}
 }
 
-// TestFrechetTo50Digits compares with mpmath's distances of sets by formula, singular ones and one feature alone among them.
+// TestFrechetTo50Digits compares with mpmath's distances of sets by formula, singular ones and one feature alone among
+// them.
 func TestFrechetTo50Digits(t *testing.T) {
 	for _, c := range []struct {
 		n1, n2, d int
@@ -94,8 +96,8 @@ func TestFrechetTo50Digits(t *testing.T) {
 	}
 }
 
-// TestFrechetOfShiftedSets: sets that differ by a shift alone have the shift's square as their distance, however they are
-// split into calls of Add.
+// TestFrechetOfShiftedSets: sets that differ by a shift alone have the shift's square as their distance, however they
+// are split into calls of Add.
 func TestFrechetOfShiftedSets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, d := rapid.IntRange(2, 40).Draw(t, "n"), rapid.IntRange(1, 6).Draw(t, "d")
@@ -132,7 +134,8 @@ func TestFrechetOfShiftedSets(t *testing.T) {
 	})
 }
 
-// TestStatisticsByDefinition compares running sums over several blocks, with a mean far from zero, to the two-pass definition.
+// TestStatisticsByDefinition compares running sums over several blocks, with a mean far from zero, to the two-pass
+// definition.
 func TestStatisticsByDefinition(t *testing.T) {
 	const n, d, offset = 700, 3, 1000
 	set := make([][]float32, n)

@@ -13,7 +13,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// kidTolerance is relative to the kernel's size: values are differences of sums of kernels, of which float64 keeps 1e-15.
+// kidTolerance is relative to the kernel's size: values are differences of sums of kernels, of which float64 keeps
+// 1e-15.
 const kidTolerance = 1e-9
 
 // TestKIDEqualsOfficial compares with kid_score.py's estimator, over all rows and over subsets that NumPy drew.
@@ -98,8 +99,9 @@ func TestKernelDistanceByDefinition(t *testing.T) {
 	})
 }
 
-// TestKernelDistanceOfManyRows: more rows than are held at once, of which those of one set differ from the other's by a permutation
-// alone. The kernel sums of both sets and between them are the same then, but for the pairs of a row with itself.
+// TestKernelDistanceOfManyRows: more rows than are held at once, of which those of one set differ from the other's by a
+// permutation alone. The kernel sums of both sets and between them are the same then, but for the pairs of a row with
+// itself.
 func TestKernelDistanceOfManyRows(t *testing.T) {
 	const n, d = 600, 4
 	x := randomRows(n, d)

@@ -79,7 +79,8 @@ func TestPHVRefuses(t *testing.T) {
 		for i, v := range call[2] {
 			layers[i] = int(v)
 		}
-		if _, err := metrics.PerceptualHashValue(call[0], call[1], layers, 1); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := metrics.PerceptualHashValue(call[0], call[1], layers, 1); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -65,8 +65,8 @@ func pixelMetrics() []pixelMetric {
 	return []pixelMetric{{"SSIM", metrics.SSIM}, {"PSNR", metrics.PSNR}}
 }
 
-// TestPixelMetrics verifies the scores of scikit-image (structural_similarity, peak_signal_noise_ratio). The tolerance is for
-// its own sums in float64.
+// TestPixelMetrics verifies the scores of scikit-image (structural_similarity, peak_signal_noise_ratio). The tolerance
+// is for its own sums in float64.
 func TestPixelMetrics(t *testing.T) {
 	f, want := pixelScores(t)
 	for name, scores := range want {
@@ -86,7 +86,8 @@ func TestPixelMetrics(t *testing.T) {
 	}
 }
 
-// TestSSIMByDefinition compares with the definition, window by window in float64, on sizes of which some are shared by two goroutines.
+// TestSSIMByDefinition compares with the definition, window by window in float64, on sizes of which some are shared by
+// two goroutines.
 func TestSSIMByDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, h := rapid.IntRange(7, 20).Draw(t, "width"), rapid.SampledFrom([]int{7, 8, 13, 69, 70, 71, 90}).Draw(t, "height")
@@ -157,7 +158,8 @@ func TestPixelMetricsRefuse(t *testing.T) {
 	}
 }
 
-// BenchmarkPixelMetrics is one pair of MIST's size: SSIM and PSNR. B/op counts what is allocated, MB/s pixel values of one image.
+// BenchmarkPixelMetrics is one pair of MIST's size: SSIM and PSNR. B/op counts what is allocated, MB/s pixel values of
+// one image.
 func BenchmarkPixelMetrics(b *testing.B) {
 	x, y := imagefile.New(1024, 1024), imagefile.New(1024, 1024)
 	for i := range x.Pix {
@@ -176,7 +178,8 @@ func BenchmarkPixelMetrics(b *testing.B) {
 	}
 }
 
-// TestPixelMetricsOfFormula has the scores of scikit-image 0.26 for images by a formula, for builds without the golden set.
+// TestPixelMetricsOfFormula has the scores of scikit-image 0.26 for images by a formula, for builds without the golden
+// set.
 func TestPixelMetricsOfFormula(t *testing.T) {
 	a, b := imagefile.New(12, 9), imagefile.New(12, 9)
 	for i := range a.Pix {

@@ -27,7 +27,9 @@ func TestRetrievalEqualsOfficial(t *testing.T) {
 	}
 	for name, w := range want.Retrieval {
 		t.Run(name, func(t *testing.T) {
-			got, err := metrics.Retrieve(rows(f.Float32(t, "retrieval/"+name+"/pred")), rows(f.Float32(t, "retrieval/"+name+"/truth")))
+			got, err := metrics.Retrieve(
+				rows(f.Float32(t, "retrieval/"+name+"/pred")), rows(f.Float32(t, "retrieval/"+name+"/truth")),
+			)
 			if err != nil {
 				t.Fatal(err)
 			}

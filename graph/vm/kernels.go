@@ -161,7 +161,7 @@ func (c *compilation) compileStep(s *step) (*call, error) {
 	for i, v := range s.in {
 		o := device.Operand{Shape: v.shape, DType: v.dtype}
 		if b := c.params[v.root]; b != nil && !b.varies {
-			o.Const, o.Identity = frame(p.base).address(v.at()), offset(b.identity, v.offset)
+			o.Const, o.Identity = p.base.address(v.at()), offset(b.identity, v.offset)
 		}
 		r.In = append(r.In, o)
 		shapes[i] = v.shape

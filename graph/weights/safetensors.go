@@ -185,7 +185,7 @@ func (h header) part(name string) (part, error) {
 
 // byteSize is the number of bytes of a dense tensor.
 func byteSize(shape []int, t safetensors.DType) (int, error) {
-	n := uint64(t.Size())
+	n := t.Size()
 	for _, d := range shape {
 		over, low := bits.Mul64(n, uint64(d))
 		if over != 0 || low > math.MaxInt {

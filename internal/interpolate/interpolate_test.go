@@ -20,8 +20,8 @@ func greys() *[256]float32 {
 	return &v
 }
 
-// TestBilinearByHand: torch.nn.functional.interpolate(torch.tensor([[[0., 4.]]]), size=4, mode="linear") is 0 1 3 4, and of
-// [0, 4, 8, 12, 16] at size 2 it is 3 13: four pixels of the source are never read.
+// TestBilinearByHand: torch.nn.functional.interpolate(torch.tensor([[[0., 4.]]]), size=4, mode="linear") is 0 1 3 4,
+// and of [0, 4, 8, 12, 16] at size 2 it is 3 13: four pixels of the source are never read.
 func TestBilinearByHand(t *testing.T) {
 	grey := func(values ...uint8) []uint8 {
 		var rgb []uint8
@@ -71,7 +71,9 @@ func TestBilinearStaysBetween(t *testing.T) {
 			}
 			low, high = min(low, v), max(high, v)
 		}
-		other, err := interpolate.Bilinear(rgb, w, h, rapid.IntRange(1, 20).Draw(t, "ow"), rapid.IntRange(1, 20).Draw(t, "oh"), greys())
+		other, err := interpolate.Bilinear(
+			rgb, w, h, rapid.IntRange(1, 20).Draw(t, "ow"), rapid.IntRange(1, 20).Draw(t, "oh"), greys(),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +87,9 @@ func TestBilinearStaysBetween(t *testing.T) {
 
 func TestBilinearRefuses(t *testing.T) {
 	for _, c := range [][5]int{{11, 2, 2, 3, 3}, {12, 2, 2, 0, 3}, {0, 0, 2, 3, 3}, {12, 2, 2, 3, 1 << 25}} {
-		if _, err := interpolate.Bilinear(make([]uint8, c[0]), c[1], c[2], c[3], c[4], greys()); !errors.Is(err, interpolate.ErrImage) {
+		if _, err := interpolate.Bilinear(make([]uint8, c[0]), c[1], c[2], c[3], c[4], greys()); !errors.Is(
+			err, interpolate.ErrImage,
+		) {
 			t.Errorf("%v: %v, want ErrImage", c, err)
 		}
 	}

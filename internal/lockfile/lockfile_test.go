@@ -46,7 +46,9 @@ func TestOneHolds(t *testing.T) {
 }
 
 func TestWhichErrorsSayThatThereAreNoLocks(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EINVAL, syscall.ENOLCK} {
+	for _, errno := range []syscall.Errno{
+		syscall.ENOSYS, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EINVAL, syscall.ENOLCK,
+	} {
 		l, err := lockfile.AcquireWithout(filepath.Join(t.TempDir(), ".lock"), errno)
 		if err != nil || !strings.Contains(l.Note, errno.Error()) {
 			t.Errorf("%v: %+v, %v", errno, l, err)

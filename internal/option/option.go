@@ -48,7 +48,7 @@ func In(section string, err error) error {
 
 // Split takes joined errors apart.
 func Split(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one level at a time
+	joined, ok := err.(interface{ Unwrap() []error }) // one level at a time
 	switch {
 	case err == nil:
 		return nil
@@ -71,8 +71,8 @@ type Field struct {
 	Text        bool // the value is written as text, whatever its kind
 }
 
-// Fields lists the options of a struct or a pointer to one. A nested struct is a section; an embedded one's options belong
-// to the struct around it.
+// Fields lists the options of a struct or a pointer to one. A nested struct is a section; an embedded one's options
+// belong to the struct around it.
 func Fields(config any) []Field { return fields(reflect.ValueOf(config)) }
 
 func fields(config reflect.Value) (list []Field) {
@@ -110,7 +110,7 @@ func walk(config reflect.Value, leaf func(Field), inner func(section string, v r
 	}
 }
 
-// Kind names the kind of the option's values: text, whole number, number, or true or false.
+// Kind names the kind of the option's values: text, whole numbers, numbers, or true or false.
 func (f Field) Kind() string {
 	switch kind := f.Value.Kind(); {
 	case f.Text || kind == reflect.String:
@@ -132,10 +132,10 @@ func (f Field) Choices() []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "empty" })
 }
 
-// Check reports every option of a struct whose value is not what its tag want says. Texts are one of a list, "a, b or c",
-// in which "empty" is no text; numbers are finite and keep to the bounds "A or more", "A to B", "above A", "below A" or two
-// of these with a comma in between. A section or an embedded struct with a method Validate is checked by that instead.
-// Errors are KeyErrors, joined.
+// Check reports every option of a struct whose value is not what its tag want says. Texts are one of a list, "a, b or
+// c", in which "empty" is no text; numbers are finite and keep to the bounds "A or more", "A to B", "above A", "below
+// A" or two of these with a comma in between. A section or an embedded struct with a method Validate is checked by that
+// instead. Errors are KeyErrors, joined.
 func Check(config any) error { return check(reflect.ValueOf(config)) }
 
 func check(config reflect.Value) error {

@@ -9,7 +9,8 @@ import (
 
 // BenchmarkResize reports the bytes of the source image. Pillow's own time for the same, on the same processors:
 //
-//	python -m timeit -s "from PIL import Image; im = Image.effect_noise((1024, 1024), 64).convert('RGB')" "im.resize((224, 224), 2)"
+//	python -m timeit -s "from PIL import Image; im = Image.effect_noise((1024, 1024), 64).convert('RGB')" \
+//		"im.resize((224, 224), 2)"
 func BenchmarkResize(b *testing.B) {
 	for _, c := range []struct {
 		side, to, channels int

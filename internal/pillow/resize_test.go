@@ -54,7 +54,15 @@ func TestResizeMatchesPillow(t *testing.T) {
 		}
 		sum := sha256.Sum256(got.Pix)
 		if hex.EncodeToString(sum[:]) != c.SHA256 {
-			t.Errorf("%v→%v, %d channels, black and white %v, %v: not Pillow %s's", c.From, c.To, c.Channels, c.BlackAndWhite, c.Filter, fixture.Pillow)
+			t.Errorf(
+				"%v→%v, %d channels, black and white %v, %v: not Pillow %s's",
+				c.From,
+				c.To,
+				c.Channels,
+				c.BlackAndWhite,
+				c.Filter,
+				fixture.Pillow,
+			)
 		}
 	}
 }
@@ -80,7 +88,12 @@ func TestResizeProperties(t *testing.T) {
 				t.Errorf("values %d to %d out of the source's range", lo, hi)
 			}
 		}
-		flat := pillow.Image{Pix: slices.Repeat(src.Pix[:1], 3*src.Height*src.Width), Height: src.Height, Width: src.Width, Channels: 3}
+		flat := pillow.Image{
+			Pix:      slices.Repeat(src.Pix[:1], 3*src.Height*src.Width),
+			Height:   src.Height,
+			Width:    src.Width,
+			Channels: 3,
+		}
 		if v := resize(t, flat, width, height, filter).Pix; slices.Min(v) != src.Pix[0] || slices.Max(v) != src.Pix[0] {
 			t.Errorf("a flat picture of %d has values %d to %d", src.Pix[0], slices.Min(v), slices.Max(v))
 		}

@@ -1,7 +1,8 @@
-// Package progress is how long work says what it is doing: translations, training and evaluation all report events to one Observer.
+// Package progress is how long work says what it is doing: translations, training and evaluation all report events to
+// one Observer.
 //
-// An event is a value of one of the types that the working package documents, such as train.Metrics, infer.Done, or Note and Stage
-// of this package. An observer picks those that it knows with a type switch.
+// An event is a value of one of the types that the working package documents, such as train.Metrics, infer.Done, or
+// Note and Stage of this package. An observer picks those that it knows with a type switch.
 package progress
 
 import "errors"

@@ -66,7 +66,7 @@ func TestEncodeRefuses(t *testing.T) {
 	}{
 		{"quality", 2, 2, 12, jpeg.EncodeOptions{}, "quality 0; it is 1 to 100"},
 		{"values", 2, 2, 11, jpeg.EncodeOptions{Quality: 1}, "with 11 values"},
-		{"side", 65536, 1, 3 * 65536, jpeg.EncodeOptions{Quality: 1}, "sides are 1 to 65535"},
+		{"side", 65536, 1, 3 * 65536, jpeg.EncodeOptions{Quality: 1}, "want sides of 1 to 65535"},
 		{"Exif", 1, 1, 3, jpeg.EncodeOptions{Quality: 1, Exif: make([]byte, jpeg.MaxExif+1)}, "bytes of Exif"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

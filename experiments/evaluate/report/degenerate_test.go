@@ -17,11 +17,12 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate/report"
 )
 
-// memoryLimit is what TestDegenerateResults may map: a loop that never ends fills it within seconds, as one over the ticks of an axis did.
+// memoryLimit is what TestDegenerateResults may map: a loop that never ends fills it within seconds, as one over the
+// ticks of an axis did.
 const memoryLimit = 3 << 30
 
-// A report can be drawn of whatever an evaluation may find: images of one colour, a single pair, nothing but unknown or infinite values.
-// It runs in a process of its own with little memory.
+// A report can be drawn of whatever an evaluation may find: images of one colour, a single pair, nothing but unknown or
+// infinite values. It runs in a process of its own with little memory.
 func TestDegenerateResults(t *testing.T) {
 	const child = "HISTDIST_LIMITED_MEMORY"
 	if os.Getenv(child) == "" {
@@ -70,7 +71,10 @@ func drawsReport(t *testing.T, pairs int, value func(i int) float64, parts []flo
 	}
 	r := &evaluate.Results{Settings: evaluate.DefaultSettings()}
 	r.Histograms = evaluate.Histograms{BinWidth: 0.02, Real: parts, Virtual: parts, HE: parts[:min(1, len(parts))]}
-	for k, id := range []string{"ssim", "psnr", "dab_jsd", "floor_ssim", "real_dab90", "virtual_dab90", "real_positive_area", "virtual_positive_area"} {
+	for k, id := range []string{
+		"ssim", "psnr", "dab_jsd", "floor_ssim", "real_dab90", "virtual_dab90", "real_positive_area",
+		"virtual_positive_area",
+	} {
 		column := evaluate.Column{ID: id}
 		for i := range pairs {
 			v := value(i)
@@ -88,8 +92,16 @@ func drawsReport(t *testing.T, pairs int, value func(i int) float64, parts []flo
 		}
 		n := evaluate.Number(v)
 		r.Metrics = append(r.Metrics, evaluate.Metric{
-			ID: fmt.Sprint("m", i), Better: better, Value: n, Floor: &evaluate.Reference{Value: 0}, Ceiling: &evaluate.Reference{Value: n},
-			Chance: &evaluate.Reference{Value: evaluate.Number(math.NaN())}, Std: &n, Interval: &evaluate.Interval{Low: -n, High: n},
+			ID:      fmt.Sprint("m", i),
+			Better:  better,
+			Value:   n,
+			Floor:   &evaluate.Reference{Value: 0},
+			Ceiling: &evaluate.Reference{Value: n},
+			Chance: &evaluate.Reference{
+				Value: evaluate.Number(math.NaN()),
+			},
+			Std:      &n,
+			Interval: &evaluate.Interval{Low: -n, High: n},
 		})
 	}
 	folder := t.TempDir()

@@ -20,7 +20,9 @@ import (
 )
 
 // study evaluates n pairs of noise of different strengths, and writes the report.
-func study(t *testing.T, n int, names func(i int) string, change func(r *evaluate.Results, table *evaluate.Table)) (page, folder string) {
+func study(
+	t *testing.T, n int, names func(i int) string, change func(r *evaluate.Results, table *evaluate.Table),
+) (page, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	for set, kind := range map[string]int{"real": 3, "fake": 4, "he": 9} {
@@ -41,8 +43,13 @@ func study(t *testing.T, n int, names func(i int) string, change func(r *evaluat
 	s := evaluate.DefaultSettings()
 	s.Resamples = 100
 	o := evaluate.Options{
-		Real: filepath.Join(folder, "real"), Fake: filepath.Join(folder, "fake"), HE: filepath.Join(folder, "he"), Output: filepath.Join(folder, "out"),
-		PatientPattern: evaluate.SlidePattern, Settings: s, Software: "histdist test",
+		Real:           filepath.Join(folder, "real"),
+		Fake:           filepath.Join(folder, "fake"),
+		HE:             filepath.Join(folder, "he"),
+		Output:         filepath.Join(folder, "out"),
+		PatientPattern: evaluate.SlidePattern,
+		Settings:       s,
+		Software:       "histdist test",
 	}
 	r, table, err := evaluate.Run(t.Context(), o)
 	if err != nil {
@@ -84,7 +91,10 @@ func TestPage(t *testing.T) {
 	if n := strings.Count(page, `src="data:image/jpeg;base64,`); n < 3*6 {
 		t.Errorf("the page shows %d pictures: want at least 18", n)
 	}
-	for _, want := range []string{"</html>", "worst", "median", "best", "12 pairs of 6 patients or slides", "QuPath", "Not computed", "histdist test"} {
+	for _, want := range []string{
+		"</html>", "worst", "median", "best", "12 pairs of 6 patients or slides", "QuPath", "Not computed",
+		"histdist test",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not have %q", want)
 		}
@@ -122,11 +132,16 @@ func TestPage(t *testing.T) {
 
 // Names of files and texts of errors are no part of the page's markup.
 func TestPageEscapes(t *testing.T) {
-	page, _ := study(t, 6, func(i int) string { return fmt.Sprintf("<b>&\"'%d", i) }, func(r *evaluate.Results, _ *evaluate.Table) {
-		r.Problems = append(r.Problems, evaluate.Problem{Where: "<script>alert(1)</script>", Error: "<img src=x>"})
-		r.Warnings = append(r.Warnings, "</style><script>")
-		r.Provenance = append(r.Provenance, evaluate.Statement{Key: "k", Value: "<iframe>"})
-	})
+	page, _ := study(
+		t,
+		6,
+		func(i int) string { return fmt.Sprintf("<b>&\"'%d", i) },
+		func(r *evaluate.Results, _ *evaluate.Table) {
+			r.Problems = append(r.Problems, evaluate.Problem{Where: "<script>alert(1)</script>", Error: "<img src=x>"})
+			r.Warnings = append(r.Warnings, "</style><script>")
+			r.Provenance = append(r.Provenance, evaluate.Statement{Key: "k", Value: "<iframe>"})
+		},
+	)
 	for _, no := range []string{"<script", "<img src=x", "<iframe", "<b>"} {
 		if strings.Contains(page, no) {
 			t.Errorf("the page has %q", no)

@@ -30,8 +30,8 @@ func TestTicks(t *testing.T) {
 	})
 }
 
-// Whatever the ends of an axis are, its ticks are few, rise, and lie in it. Both kinds count with integers up to a bound: a range that is
-// empty, infinite or finer than floats would otherwise fill the memory.
+// Whatever the ends of an axis are, its ticks are few, rise, and lie in it. Both kinds count with integers up to a
+// bound: a range that is empty, infinite or finer than floats would otherwise fill the memory.
 func TestTicksOfAnyRange(t *testing.T) {
 	check := func(t rapid.TB, low, high float64) {
 		for _, ticker := range []plot.Ticker{ticks{}, powers{}} {
@@ -50,8 +50,24 @@ func TestTicksOfAnyRange(t *testing.T) {
 		}
 	}
 	odd := []float64{
-		math.NaN(), math.Inf(-1), -math.MaxFloat64, -1e300, -1, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 1e-300, 1,
-		math.Nextafter(1, 2), 2, 1e16, 1e16 + 2, 1e300, math.Nextafter(1e300, 2e300), math.MaxFloat64, math.Inf(1),
+		math.NaN(),
+		math.Inf(-1),
+		-math.MaxFloat64,
+		-1e300,
+		-1,
+		-math.SmallestNonzeroFloat64,
+		0,
+		math.SmallestNonzeroFloat64,
+		1e-300,
+		1,
+		math.Nextafter(1, 2),
+		2,
+		1e16,
+		1e16 + 2,
+		1e300,
+		math.Nextafter(1e300, 2e300),
+		math.MaxFloat64,
+		math.Inf(1),
 	}
 	for _, low := range odd {
 		for _, high := range odd {

@@ -56,7 +56,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 		o.Alpha = 1
 	}
 	if !(o.Beta > 0 && o.Beta < 2.4) || !(o.Alpha > 0 && o.Alpha < 50) {
-		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v %%; they must be between 0 and 2.4, 0 and 50 %%",
+		return Stains{}, fmt.Errorf("stain: Macenko's beta is %v and alpha %v %%, want 0 to 2.4 and 0 to 50 %%",
 			o.Beta, o.Alpha)
 	}
 	s := Stains{Dyes: [3]Dye{Haematoxylin, second}, Vectors: [3]Vector{{1, 0, 0}, {0, 1, 0}}, White: o.White}
@@ -97,7 +97,7 @@ func Macenko(pictures []*imagefile.Image, second Dye, o MacenkoOptions) (Stains,
 	})
 	if n < minPixels || float64(n) < minPart*float64(pixels) {
 		return Stains{}, fmt.Errorf("stain: %w: the images are almost white, "+
-			"%d of %d pixels have an optical density of %g in each channel; at least %d and %g %% are needed, or default vectors",
+			"%d of %d pixels have an optical density of %g in each channel; want %d and %g %%, or default vectors",
 			ErrEstimate, n, pixels, o.Beta, minPixels, 100*minPart)
 	}
 	plane, err := leading(moments)

@@ -127,7 +127,9 @@ func TestMeanFromP90(t *testing.T) {
 			{"hed real", "real", crop.HEDReal, must(t)(stain.HED())},
 			{"hed fake", "fake", crop.HEDFake, must(t)(stain.HED())},
 		} {
-			m, err := stain.Measure(picture(t, f, fmt.Sprintf("stains/%d/%s/rgb", i, c.tag)), c.separator, stain.DAB, stain.PositiveDAB)
+			m, err := stain.Measure(
+				picture(t, f, fmt.Sprintf("stains/%d/%s/rgb", i, c.tag)), c.separator, stain.DAB, stain.PositiveDAB,
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,7 +286,9 @@ func TestMacenkoRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want ErrEstimate that says %q", name, err, c.says)
 		}
 	}
-	for _, o := range []stain.MacenkoOptions{{Beta: -1}, {Beta: math.NaN()}, {Alpha: 50}, {White: [3]float64{255, 255, 300}}} {
+	for _, o := range []stain.MacenkoOptions{
+		{Beta: -1}, {Beta: math.NaN()}, {Alpha: 50}, {White: [3]float64{255, 255, 300}},
+	} {
 		if _, err := stain.Macenko([]*imagefile.Image{white}, stain.DAB, o); err == nil || errors.Is(err, stain.ErrEstimate) {
 			t.Errorf("%+v: error %v, want one about the options", o, err)
 		}
@@ -308,7 +312,8 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 	p := must(t)(stain.New(stain.QuPathHDAB()))
-	if _, err := stain.Measure(imagefile.New(2, 2), p, stain.Eosin, 0.3); err == nil || !strings.Contains(err.Error(), "no eosin") {
+	if _, err := stain.Measure(imagefile.New(2, 2), p, stain.Eosin, 0.3); err == nil ||
+		!strings.Contains(err.Error(), "no eosin") {
 		t.Errorf("eosin on an H-DAB slide: error %v", err)
 	}
 	if _, err := stain.Measure(&imagefile.Image{Width: 2, Height: 2}, p, stain.DAB, 0.3); err == nil {
@@ -385,7 +390,9 @@ func TestMacenkoOfSeveral(t *testing.T) {
 	s := must(t)(stain.New(stain.QuPathHDAB())).Stains()
 	first, second := s, s
 	first.Vectors[1], second.Vectors[0] = s.Vectors[0], s.Vectors[1]
-	got, err := stain.Macenko([]*imagefile.Image{slide(first, 1, 64, 0.7), slide(second, 2, 64, 0.7)}, stain.DAB, stain.MacenkoOptions{})
+	got, err := stain.Macenko(
+		[]*imagefile.Image{slide(first, 1, 64, 0.7), slide(second, 2, 64, 0.7)}, stain.DAB, stain.MacenkoOptions{},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +406,8 @@ func TestMacenkoOfSeveral(t *testing.T) {
 	}
 }
 
-// BenchmarkPair is what a pair of MIST's size costs: SSIM, PSNR, and DAB in both images, on as many processors as there are.
+// BenchmarkPair is what a pair of MIST's size costs: SSIM, PSNR, and DAB in both images, on as many processors as there
+// are.
 func BenchmarkPair(b *testing.B) {
 	p := must(b)(stain.New(stain.QuPathHDAB()))
 	x, y := slide(p.Stains(), 3, 1024, 0.7), slide(p.Stains(), 4, 1024, 0.7)
@@ -420,7 +428,8 @@ func BenchmarkPair(b *testing.B) {
 	})
 }
 
-// TestColours has colours by NumPy (QuPath's vectors) and scikit-image 0.26's rgb2hed, for builds without the golden set.
+// TestColours has colours by NumPy (QuPath's vectors) and scikit-image 0.26's rgb2hed, for builds without the golden
+// set.
 func TestColours(t *testing.T) {
 	hdab, hed := must(t)(stain.New(stain.QuPathHDAB())), must(t)(stain.HED())
 	for _, c := range []struct {

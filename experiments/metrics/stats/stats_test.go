@@ -23,8 +23,8 @@ func singles(n int) stats.Groups {
 	return groups
 }
 
-// covered counts how often a 95 % interval of the mean holds the true mean, 0, over simulated studies. Values of a group share an offset of
-// deviation between, and differ within it by 1.
+// covered counts how often a 95 % interval of the mean holds the true mean, 0, over simulated studies. Values of a
+// group share an offset of deviation between, and differ within it by 1.
 func covered(studies, groups, each int, between float64, by func(labels []string) stats.Groups) int {
 	hits := 0
 	for study := range studies {
@@ -46,19 +46,21 @@ func covered(studies, groups, each int, between float64, by func(labels []string
 	return hits
 }
 
-// The bootstrap's intervals hold the true mean about as often as they say, and with patients only if patients are what is drawn.
+// The bootstrap's intervals hold the true mean about as often as they say, and with patients only if patients are what
+// is drawn.
 func TestBootstrapCoverage(t *testing.T) {
 	const studies = 600
 	singles := func(labels []string) stats.Groups { return singles(len(labels)) }
-	// The percentile interval of n values is narrower than Student's by √((n−1)/n) and its quantile: 0.94 for 60, 0.925 for 25. The
-	// bounds below lie 4 standard deviations of the count (0.0097 each) around.
+	// The percentile interval of n values is narrower than Student's by √((n−1)/n) and its quantile: 0.94 for 60, 0.925
+	// for 25. The bounds below lie 4 standard deviations of the count (0.0097 each) around.
 	if part := float64(covered(studies, 60, 1, 0, singles)) / studies; part < 0.90 || part > 0.98 {
 		t.Errorf("60 independent values: an interval of 95 %% held the mean in %.1f %% of the studies", 100*part)
 	}
 	if part := float64(covered(studies, 25, 6, 1, stats.By)) / studies; part < 0.885 || part > 0.98 {
 		t.Errorf("25 patients, drawn by patient: %.1f %%", 100*part)
 	}
-	// By image the deviation of the mean comes out as √(2/150) where it is √(1/25 + 1/150): 0.115 for 0.216, which covers 70 %.
+	// By image the deviation of the mean comes out as √(2/150) where it is √(1/25 + 1/150): 0.115 for 0.216, which covers
+	// 70 %.
 	if part := float64(covered(studies, 25, 6, 1, singles)) / studies; part > 0.80 {
 		t.Errorf("25 patients, drawn by image, which is wrong: %.1f %%: want clearly less than 95 %%", 100*part)
 	}
@@ -82,7 +84,8 @@ func TestBootstrapMeanIsOf(t *testing.T) {
 		if diff := cmp.Diff(slow, fast, cmpopts.EquateApprox(0, 1e-9), cmpopts.EquateNaNs()); diff != "" {
 			t.Fatal(diff)
 		}
-		if len(groups) > 1 && (fast.Low > fast.High || fast.Low < slices.Min(values)-1e-9 || fast.High > slices.Max(values)+1e-9) {
+		if len(groups) > 1 &&
+			(fast.Low > fast.High || fast.Low < slices.Min(values)-1e-9 || fast.High > slices.Max(values)+1e-9) {
 			t.Fatalf("%v for values from %v to %v", fast, slices.Min(values), slices.Max(values))
 		}
 	})

@@ -42,7 +42,7 @@ func movingAverage[T Float]() *kernel[T] {
 		average, p, weight := o.in[0], o.in[1], o.in[2][0]
 		eachStretch(len(average), func(from, to int) {
 			for i := from; i < to; i++ {
-				average[i] -= T(weight * (average[i] - p[i]))
+				average[i] -= T(weight * (average[i] - p[i])) //nolint:unconvert // rounds before it subtracts
 			}
 		})
 	})

@@ -122,7 +122,8 @@ func checkLabels(t interface{ Errorf(string, ...any) }, d *nuclei.Detection) {
 	}
 }
 
-// TestDetectAnything detects in noise of any size and scale: labels agree with the list, areas with the limits, and a second run with the first.
+// TestDetectAnything detects in noise of any size and scale: labels agree with the list, areas with the limits, and a
+// second run with the first.
 func TestDetectAnything(t *testing.T) {
 	p := hdab(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -175,7 +176,8 @@ func TestDetectRefuses(t *testing.T) {
 	}
 }
 
-// TestScores has QuPath's own example (ObservableMeasurementTableData's test: 25 nuclei of each grade), and the borders.
+// TestScores has QuPath's own example (ObservableMeasurementTableData's test: 25 nuclei of each grade), and the
+// borders.
 func TestScores(t *testing.T) {
 	for _, c := range []struct {
 		name                          string
@@ -261,7 +263,8 @@ func TestDice(t *testing.T) {
 			t.Errorf("%s: %v (%v), want %v", c.name, got, err, c.want)
 		}
 	}
-	if _, err := nuclei.Dice(mask(2, 0, 0, 0, 0), mask(4, 0, 0, 0, 0)); err == nil || !strings.Contains(err.Error(), "2×2 and 4×1") {
+	if _, err := nuclei.Dice(mask(2, 0, 0, 0, 0), mask(4, 0, 0, 0, 0)); err == nil ||
+		!strings.Contains(err.Error(), "2×2 and 4×1") {
 		t.Errorf("masks of two shapes: error %v", err)
 	}
 }

@@ -39,7 +39,7 @@ var ErrNoNuclei = errors.New("no nuclei")
 // thresholds that don't rise.
 func (d *Detection) Grade(t Thresholds) (Grades, error) {
 	if !d.HasDAB {
-		return Grades{}, errors.New("nuclei: DAB wasn't measured; detect nuclei with a separator for DAB, such as QuPathHDAB's")
+		return Grades{}, errors.New("nuclei: DAB wasn't measured; use a separator for DAB, such as QuPathHDAB's")
 	}
 	if !(t[0] <= t[1] && t[1] <= t[2]) {
 		return Grades{}, fmt.Errorf("nuclei: the thresholds of DAB are %v; they must rise", t)

@@ -101,7 +101,8 @@ func truth(p synth.Pair) (places []point, positive float64) {
 	return places, positive / float64(len(places))
 }
 
-// found counts over images how many detected and true nuclei there are and how many of them lie within 3 µm of each other.
+// found counts over images how many detected and true nuclei there are and how many of them lie within 3 µm of each
+// other.
 type found struct{ detected, true, both int }
 
 func (f *found) add(t *testing.T, d *nuclei.Detection, places []point, mpp float64) {
@@ -120,10 +121,10 @@ func (f *found) atLeast(t *testing.T, precision, recall float64) {
 	}
 }
 
-// TestSyntheticTissue finds nuclei whose places and stain are known, of patients that the detector's constants weren't chosen
-// on, and compares the fraction that DAB stains with the truth. Measured with the seeds 101..104, 24 images each: precision
-// 0.93..0.96, recall 0.88..0.91, r 0.983..0.999 for ER, PR and Ki-67. With QuPath's default vectors r was 0.15..0.73, for they
-// take the counterstain of negative nuclei for DAB beyond 0.2.
+// TestSyntheticTissue finds nuclei whose places and stain are known, of patients that the detector's constants weren't
+// chosen on, and compares the fraction that DAB stains with the truth. Measured with the seeds 101..104, 24 images
+// each: precision 0.93..0.96, recall 0.88..0.91, r 0.983..0.999 for ER, PR and Ki-67. With QuPath's default vectors r
+// was 0.15..0.73, for they take the counterstain of negative nuclei for DAB beyond 0.2.
 func TestSyntheticTissue(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 48 pictures")
@@ -159,10 +160,10 @@ func TestSyntheticTissue(t *testing.T) {
 	}
 }
 
-// TestHaematoxylinSignal finds nuclei of H&E images, and those of HER2, whose membranes are as dark as nuclei. Measured with
-// the seeds 101..104, 24 images each: precision 0.83..0.87 and recall 0.92..0.93 on H&E, 0.92..0.94 and 0.92..0.93 on
-// HER2, where red density gives 0.78..0.82 and 0.78..0.83. Nuclei of the two images of the pairs here have a
-// Dice of 0.886..0.962.
+// TestHaematoxylinSignal finds nuclei of H&E images, and those of HER2, whose membranes are as dark as nuclei. Measured
+// with the seeds 101..104, 24 images each: precision 0.83..0.87 and recall 0.92..0.93 on H&E, 0.92..0.94 and 0.92..0.93
+// on HER2, where red density gives 0.78..0.82 and 0.78..0.83. Nuclei of the two images of the pairs here have a Dice of
+// 0.886..0.962.
 func TestHaematoxylinSignal(t *testing.T) {
 	he, err := stain.New(stain.QuPathHE())
 	if err != nil {
