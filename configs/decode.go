@@ -77,8 +77,8 @@ func boolean(text string) (bool, error) {
 	return false, errors.New("want true or false")
 }
 
-// whole reads a whole number in Go's notation: 1000, 1_000 or 0x3e8. A point or an exponent is refused even where nothing
-// would be lost, and so is a leading zero, which means octal to some.
+// whole reads a whole number in Go's notation: 1000, 1_000 or 0x3e8. A point or an exponent is refused even where
+// nothing would be lost, and so is a leading zero, which means octal to some.
 func whole(text string) (int64, error) {
 	digits := strings.TrimLeft(text, "+-")
 	n, err := strconv.ParseInt(text, 0, 64)

@@ -2,8 +2,8 @@
 //
 //	--steps-inversion  >  HISTDIST_TRANSLATE_STEPS_INVERSION  >  translate.steps-inversion in the file  >  default
 //
-// It knows none of the structs: they live with the packages that use the options, and their tags (see package option) name
-// the keys. An unknown key is an error with its line and the keys that might be meant.
+// It knows none of the structs: they live with the packages that use the options, and their tags (see package option)
+// name the keys. An unknown key is an error with its line and the keys that might be meant.
 //
 //	load.go     files, environment and flags into a struct (viper)
 //	file.go     files and those that they extend

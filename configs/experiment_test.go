@@ -34,11 +34,13 @@ func TestExperimentsExtendEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Train.MaxSteps != 11 || e.Train.Base != 0.25 || e.Train.Warmup != 4 || e.Data.Root != "er" || e.Data.Batch != 7 || e.Run.Output != "built-in" {
+	if e.Train.MaxSteps != 11 || e.Train.Base != 0.25 || e.Train.Warmup != 4 || e.Data.Root != "er" || e.Data.Batch != 7 ||
+		e.Run.Output != "built-in" {
 		t.Errorf("%+v", e)
 	}
 	for key, want := range map[string]string{
-		"train.steps": "root.yaml (built in):2", "train.lr": filepath.Join(dir, "base.yaml") + ":3", "data.dir": filepath.Join(dir, "er.yaml") + ":3",
+		"train.steps": "root.yaml (built in):2",
+		"train.lr":    filepath.Join(dir, "base.yaml") + ":3", "data.dir": filepath.Join(dir, "er.yaml") + ":3",
 		"train.lr-warmup": "--set", "data.batch": "HISTDIST_DATA_BATCH", "data.crop": "default",
 	} {
 		if got := origin(values, key); got != want {

@@ -40,8 +40,8 @@ func (e *NoFileError) Error() string {
 	return e.Path + ": no such file"
 }
 
-// chain reads a file ("" is none) and, before it, the one that it extends, which may extend another. An extended file is
-// found next to the file that names it, with or without .yaml, or else among the built-in ones.
+// chain reads a file ("" is none) and, before it, the one that it extends, which may extend another. An extended file
+// is found next to the file that names it, with or without .yaml, or else among the built-in ones.
 func chain(path string, builtIn func(name string) ([]byte, bool)) ([]file, error) {
 	var list []file
 	for name, next := path, path; next != ""; {
@@ -66,8 +66,8 @@ func chain(path string, builtIn func(name string) ([]byte, bool)) ([]file, error
 	return list, nil
 }
 
-// open reads a file by its path, with or without .yaml, or else a built-in one by the name that a user or a file gave. A
-// built-in file extends built-in ones only.
+// open reads a file by its path, with or without .yaml, or else a built-in one by the name that a user or a file gave.
+// A built-in file extends built-in ones only.
 func open(name, path string, inBinary bool, builtIn func(name string) ([]byte, bool)) (file, error) {
 	missing := &NoFileError{Path: path}
 	for _, p := range []string{path, path + ".yaml", path + ".yml"} {
@@ -137,8 +137,8 @@ type written struct {
 	origin string // a file with its line, an environment variable or a flag
 }
 
-// values returns the values of a file, sections as maps. The error names every key that is unknown, given twice or holds
-// what no key can.
+// values returns the values of a file, sections as maps. The error names every key that is unknown, given twice or
+// holds what no key can.
 func (f file) values(k *keys) (map[string]any, error) {
 	lines := map[string]int{}
 	tree := map[string]any{}

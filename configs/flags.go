@@ -10,8 +10,8 @@ import (
 	"github.com/histdist/histdist/internal/option"
 )
 
-// AddFlags makes a flag for each option in a section of a struct ("" is all of it), named as the key without its section,
-// and returns them by key. Keys in except get none. The struct's values are the defaults in the help.
+// AddFlags makes a flag for each option in a section of a struct ("" is all of it), named as the key without its
+// section, and returns them by key. Keys in except get none. The struct's values are the defaults in the help.
 func AddFlags(set *pflag.FlagSet, config any, section string, except ...string) map[string]*pflag.Flag {
 	flags := map[string]*pflag.Flag{}
 	prefix := strings.TrimPrefix(section+".", ".")
@@ -21,7 +21,7 @@ func AddFlags(set *pflag.FlagSet, config any, section string, except ...string) 
 			continue
 		}
 		f := set.VarPF(&flag{o, text(o)}, name, "", o.Usage)
-		if o.Value.Kind() == reflect.Bool {
+		if o.Var.Kind() == reflect.Bool {
 			f.NoOptDefVal = "true"
 		}
 		flags[o.Key] = f
@@ -40,7 +40,7 @@ func (f *flag) String() string { return f.text }
 
 // Set accepts what a file may hold. The struct keeps its value: Load sets it.
 func (f *flag) Set(text string) error {
-	if err := decode(reflect.New(f.option.Value.Type()).Elem(), written{text: text}); err != nil {
+	if err := decode(reflect.New(f.option.Var.Type()).Elem(), written{text: text}); err != nil {
 		return err
 	}
 	f.text = text

@@ -17,45 +17,19 @@ import (
 
 // Value is the value of a key, and where it came from.
 type Value struct {
-	Key    string
+	option.Field
 	Value  any    // a bool, an integer, a float64 or a string
 	Origin string // Default, a file with its line, an environment variable or a flag
-	option option.Field
 }
 
 // Default is the origin of a value that nobody gave.
 const Default = "default"
 
-// Meaning says what the key means and which values it takes.
-func (v Value) Meaning() string {
-	if v.option.Want == "" || v.option.Choices() != nil {
-		return v.option.Usage
-	}
-	return v.option.Usage + "; " + v.option.Want
-}
-
-// Kind names the kind of value: text, whole number, number, or true or false.
-func (v Value) Kind() string { return v.option.Kind() }
-
-// Wants names the valid values, "" if the kind says it all.
-func (v Value) Wants() string { return v.option.Want }
-
-// Usage says what the key means.
-func (v Value) Usage() string { return v.option.Usage }
-
-// Choices lists the values of a key that takes only a few, else nil.
-func (v Value) Choices() []string {
-	if v.option.Value.Kind() == reflect.Bool {
-		return []string{"true", "false"}
-	}
-	return v.option.Choices()
-}
-
 // Defaults returns the values that a struct of options holds.
 func Defaults(config any) []Value {
 	var values []Value
 	for _, o := range option.Fields(config) {
-		values = append(values, Value{o.Key, plain(o), Default, o})
+		values = append(values, Value{o, plain(o), Default})
 	}
 	return values
 }
@@ -104,14 +78,14 @@ func Load(config any, s Sources) ([]Value, error) {
 		if err := v.BindEnv(variables...); err != nil {
 			return nil, fmt.Errorf("%s: %w", Variable(o.Key), err)
 		}
-		value := Value{o.Key, nil, Default, o}
+		value := Value{o, nil, Default}
 		w, given := v.Get(o.Key).(written)
 		if text, ok := v.Get(o.Key).(string); ok {
 			w, given = written{text: text, origin: Variable(o.Key)}, true
 		}
 		if given {
 			value.Origin = w.origin
-			if err := decode(o.Value, w); err != nil {
+			if err := decode(o.Var, w); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %s: %s: %w", w.origin, o.Key, shorten(w.text), err))
 				continue
 			}
@@ -127,15 +101,15 @@ func Load(config any, s Sources) ([]Value, error) {
 
 // plain is an option's value as YAML has it.
 func plain(o option.Field) any {
-	if m, ok := o.Value.Interface().(encoding.TextMarshaler); ok {
+	if m, ok := o.Var.Interface().(encoding.TextMarshaler); ok {
 		if b, err := m.MarshalText(); err == nil {
 			return string(b)
 		}
 	}
-	if o.Value.Kind() == reflect.String {
-		return o.Value.String()
+	if o.Var.Kind() == reflect.String {
+		return o.Var.String()
 	}
-	return o.Value.Interface()
+	return o.Var.Interface()
 }
 
 // text is an option's value as a file has it.
@@ -155,8 +129,8 @@ func Variable(key string) string {
 	return "HISTDIST_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
 }
 
-// Locate adds to the option.KeyErrors in err, alone or joined, where the key's value came from. Errors of keys that values
-// lacks, because they could not be read, are left out.
+// Locate adds to the option.KeyErrors in err, alone or joined, where the key's value came from. Errors of keys that
+// values lacks, because they could not be read, are left out.
 func Locate(err error, values []Value) error {
 	var located []error
 	for _, e := range option.Split(err) {

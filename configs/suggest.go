@@ -27,9 +27,9 @@ func didYouMean(names []string) string {
 // maxSuggestions is the largest number of names that an error suggests.
 const maxSuggestions = 3
 
-// suggest returns the keys and sections that an unknown name might mean. The first of these rules that finds any decides:
-// nearly the same spelling, the same name in another section, another program's name for it, a typo in the name without
-// its section, shared words.
+// suggest returns the keys and sections that an unknown name might mean. The first of these rules that finds any
+// decides: nearly the same spelling, the same name in another section, another program's name for it, a typo in the
+// name without its section, shared words.
 func (k *keys) suggest(name string) []string {
 	known := k.names()
 	given := words(name)
@@ -51,8 +51,8 @@ func (k *keys) suggest(name string) []string {
 	return byWords(name, known)
 }
 
-// byWords returns the known names that share most words with a given one. Rare words count for more, and so does the same
-// section.
+// byWords returns the known names that share most words with a given one. Rare words count for more, and so does the
+// same section.
 func byWords(name string, known []string) []string {
 	given := words(lastPart(name))
 	shares := func(list []string, word string) bool {

@@ -37,7 +37,11 @@ func YAML(values []Value, comments Comments) ([]byte, error) {
 		}
 		line := fmt.Sprintf("%s%s: %s", indent, name, bytes.TrimSpace(text))
 		if comments >= Meanings {
-			fmt.Fprintf(&b, "%s# %s\n", indent, v.Meaning())
+			meaning := v.Usage
+			if v.Want != "" && v.Kind() != "text" {
+				meaning += "; " + v.Want
+			}
+			fmt.Fprintf(&b, "%s# %s\n", indent, meaning)
 		}
 		if comments >= Origins {
 			line = fmt.Sprintf("%-40s # %s", line, v.Origin)

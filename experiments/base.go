@@ -22,8 +22,8 @@ const (
 	unetFolder = "base-unet" // a widened U-Net
 )
 
-// openModel opens the model to start from and returns the folder of its U-Net. It widens a text-to-image U-Net, and makes
-// a new model of configurations without weights.
+// openModel opens the model to start from and returns the folder of its U-Net. It widens a text-to-image U-Net, and
+// makes a new model of configurations without weights.
 func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	c := e.Config.Model
 	base, err := e.newModel(ctx, c.Base)
@@ -69,7 +69,8 @@ func (e *Experiment) settlePurpose() {
 	c, base := &e.Config.Model, e.model.Purpose
 	own := cmp.Or(base.Prompt, model.DefaultPrompt)
 	if c.Prompt != "" && c.Prompt != own && base.Prompt != "" {
-		e.Notes = append(e.Notes, fmt.Sprintf("model.prompt %q, though the base's %s says %q", c.Prompt, model.PurposeFile, own))
+		e.Notes = append(e.Notes, fmt.Sprintf("model.prompt %q, though the base's %s says %q",
+			c.Prompt, model.PurposeFile, own))
 	}
 	c.Prompt = cmp.Or(c.Prompt, own)
 }
@@ -134,7 +135,7 @@ func once(path string, of origin.Origin, create func() error) error {
 			return nil
 		}
 		if err == nil && string(was) != want {
-			err = fmt.Errorf("%s was made from another base, or with another seed or variant: remove it, or name another run.output", path)
+			err = fmt.Errorf("%s was made from another base, seed or variant: remove it, or name another run.output", path)
 		}
 		return err
 	}

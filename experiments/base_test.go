@@ -21,7 +21,7 @@ func TestABaseThatWasMadeOfSomethingElseIsRefused(t *testing.T) {
 		if err == nil {
 			err = e.Close()
 		}
-		if wrong := err != nil; wrong != (seed == "1") || wrong && !strings.Contains(err.Error(), "another seed") {
+		if wrong := err != nil; wrong != (seed == "1") || wrong && !strings.Contains(err.Error(), "another base, seed or variant") {
 			t.Errorf("seed %s: %v", seed, err)
 		}
 	}
@@ -41,11 +41,13 @@ func TestAResumedRunHasItsBase(t *testing.T) {
 	}
 	resume := func() error {
 		t.Helper()
-		_, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}})
+		_, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(),
+			experiments.Launch{Resume: train.Resume{Allowed: true}})
 		return err
 	}
 	create(0)
-	if _, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(), experiments.Launch{}); err != nil {
+	if _, err := open(t, run, "model.base="+base, "model.phikon=", "train.steps=2").Run(t.Context(),
+		experiments.Launch{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := resume(); err != nil {

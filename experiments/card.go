@@ -19,7 +19,7 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// card is the README.md of an exported model: what was trained, on what, how, from what, and how well, as far as the run's folder tells.
+// card returns the README.md of an exported model: what was trained, how, from what, and how well.
 func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	d, err := train.Describe(checkpoint)
 	if err != nil {
@@ -53,7 +53,7 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	row("data", "%s", dataOf(c.Data, d.Inputs))
 	row("images", "%s", imagesOf(c))
 	row("batch", "%d pairs, %d micro-steps a step", c.Data.Batch, d.Config.Accumulate)
-	row("learning rate", "%g, %s, %d steps of warm-up", d.Config.LearningRate.Base, d.Config.LearningRate.Schedule, d.Config.LearningRate.Warmup)
+	row("learning rate", "%g, %s, %d steps of warm-up", d.Config.Base, d.Config.Schedule, d.Config.Warmup)
 	if d.Config.Objective == train.Diffusion {
 		row("predicts", "%s, min-SNR γ %g", d.Config.Prediction, d.Config.SNRGamma)
 	}
@@ -65,7 +65,8 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	if len(scores.values) == 0 {
 		p("The run was not validated up to this step.")
 	} else {
-		p("At step %d, on %d pairs (losses) and %d translations:\n", scores.step, c.Validation.Pairs, c.Validation.Translations)
+		p("At step %d, on %d pairs (losses) and %d translations:\n",
+			scores.step, c.Validation.Pairs, c.Validation.Translations)
 		p("| | |\n|---|---|")
 		for _, name := range slices.Sorted(maps.Keys(scores.values)) {
 			row(strings.TrimPrefix(name, validationPrefix), "%.4g", scores.values[name])
@@ -75,17 +76,18 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// dataOf says which pairs a run learnt from.
+// dataOf describes the pairs that a run learnt from.
 func dataOf(c DataConfig, inputs map[string]string) string {
 	pairs, _, _ := strings.Cut(inputs["pairs"], ",")
 	place := c.Root
 	if place == "" {
 		place = c.HE + " and " + c.IHC
 	}
-	return fmt.Sprintf("%s pairs of `%s`, layout %s, split %s", cmp.Or(pairs, "unknown"), place, c.Layout, cmp.Or(c.Split, "all"))
+	return fmt.Sprintf("%s pairs of `%s`, layout %s, split %s",
+		cmp.Or(pairs, "unknown"), place, c.Layout, cmp.Or(c.Split, "all"))
 }
 
-// imagesOf says which part of the images the network saw.
+// imagesOf describes the part of the images that the network saw.
 func imagesOf(c Config) string {
 	size := "whole images"
 	if c.Data.Crop > 0 {
@@ -109,7 +111,7 @@ type stepScores struct {
 	values map[string]float64
 }
 
-// lastScores reads metrics.jsonl. A run without the file has no scores.
+// lastScores reads the scores up to a step from metrics.jsonl, which may be missing.
 func lastScores(path string, step int) (last stepScores, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +148,7 @@ func lastScores(path string, step int) (last stepScores, err error) {
 	return last, lines.Err()
 }
 
-// licenceOf is the licence that a model's card names, "" if it names none.
+// licenceOf returns the licence in a model's card, "" if none.
 func licenceOf(dir string) string {
 	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {

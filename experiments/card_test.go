@@ -73,7 +73,8 @@ func TestCardIsOfTheRun(t *testing.T) {
 		}
 	}
 	for text, stated := range map[string]bool{
-		"license: creativeml-openrail-m": true, "# H&E to ER": true, e.Config.Data.Root: true, "No real image was used": false, "# The base": false,
+		"license: creativeml-openrail-m": true, "# H&E to ER": true, e.Config.Data.Root: true,
+		"No real image was used": false, "# The base": false,
 	} {
 		if strings.Contains(string(got), text) != stated {
 			t.Errorf("%q is in the card: %v, want %v\n%s", text, !stated, stated, got)

@@ -70,7 +70,7 @@ type RunConfig struct {
 	TensorBoard bool   `key:"tensorboard" usage:"write event files for TensorBoard"`
 }
 
-// Default returns the paper's values: 512-pixel crops of at most 4096 pairs in MIST's layout, 300 epochs in batches of 48.
+// Default returns the paper's values: 512-pixel crops of at most 4096 pairs of MIST, 300 epochs in batches of 48.
 func Default() Config {
 	return Config{
 		Model: ModelConfig{Base: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
@@ -112,7 +112,8 @@ func (c Config) Validate() error {
 // Sampler is how the pairs of a validation are translated: the paper's settings except for the steps.
 func (c Config) Sampler() infer.Settings {
 	s := infer.DefaultSettings()
-	s.StepsInversion, s.StepsTranslation, s.Seed = c.Validation.StepsInversion, c.Validation.StepsTranslation, c.Validation.Seed
+	v := c.Validation
+	s.StepsInversion, s.StepsTranslation, s.Seed = v.StepsInversion, v.StepsTranslation, v.Seed
 	s.PromptInversion, s.Prediction = c.Model.Prompt, c.Train.Prediction
 	return s
 }

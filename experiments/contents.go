@@ -16,13 +16,13 @@ import (
 // contents are the fingerprints of the images that a run reads: see train.Source.
 type contents []content
 
-// content is an image's. Its name is without the folder, so that a data set may move.
+// content is the fingerprint of an image. Its name has no folder, so that a data set may move.
 type content struct {
 	part, stain, name string
 	data.Fingerprint
 }
 
-// columns of a checkpoint's record.
+// contentColumns are the columns of a checkpoint's record.
 var contentColumns = []string{"part", "stain", "name", "bytes", "sampled", "sha256"}
 
 // openContents takes the fingerprints of the run's pairs.
@@ -85,7 +85,7 @@ func readContents(record []byte) (contents, error) {
 	return c, nil
 }
 
-// Changes says which images are others than those of a record, a line a part and stain.
+// Changes lists how the images differ from those of a record, a line for each part and stain.
 func (c contents) Changes(record []byte) ([]string, error) {
 	before, err := readContents(record)
 	if err != nil {
@@ -144,7 +144,8 @@ func (c contents) Changes(record []byte) ([]string, error) {
 			}
 		}
 		if len(parts) > 0 {
-			changes = append(changes, fmt.Sprintf("%s images for %s: of %d now, %s", k.stain, k.part, total[k], strings.Join(parts, "; ")))
+			changes = append(changes, fmt.Sprintf("%s images for %s: of %d now, %s",
+				k.stain, k.part, total[k], strings.Join(parts, "; ")))
 		}
 	}
 	return changes, nil

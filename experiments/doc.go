@@ -1,11 +1,16 @@
-// Package experiments makes training runs of configurations: it opens the model, the pairs and the device that a Config
-// names, and gives them to train. It also holds the built-in experiments, one YAML file a marker, which say what differs from base.yaml.
+// Package experiments turns configurations into training runs: it opens the model, the pairs and the device that a
+// Config names, and hands them to train. It also has the built-in experiments, a YAML file for each marker, which
+// extend base.yaml.
 //
+//	config.go      the configuration; synonyms.go: its keys in other programs
+//	load.go        a file, the environment and --set into a Config
 //	builtin.go     the files in the binary
 //	experiment.go  Open: configuration → model, pairs, trainer; Run
-//	base.go        the model that a run begins with: opened, widened or made anew
-//	pairs.go       which pairs are for training and which for validation; their batches
-//	validate.go    losses, translations and panels on the way
+//	base.go        the model that a run starts from: opened, widened or newly made
+//	pairs.go       the pairs for training and for validation, and their batches
+//	contents.go    fingerprints of the images, to find replaced ones when a run resumes
+//	validate.go    losses, translations and panels during a run
+//	header.go      what a run is about to do, in a few lines
 //	plan.go        what a run would take, without running it
-//	export.go      a run's checkpoint as a model's folder
+//	export.go      a checkpoint as a model's folder; card.go: its README.md
 package experiments

@@ -18,13 +18,13 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// What a run's folder holds beside its checkpoints.
+// What a run's folder holds in addition to its checkpoints.
 const (
 	configFile       = "experiment.yaml" // the whole configuration
 	metricsFile      = "metrics.jsonl"
 	tensorBoardDir   = "tensorboard"
 	validationFolder = "validation"
-	latestFile       = "latest" // the package train writes it
+	latestFile       = "latest" // written by package train
 )
 
 // Experiment is a training run that is ready to begin.
@@ -34,10 +34,10 @@ type Experiment struct {
 	Notes  []string // what a user should know before the run
 
 	values     []configs.Value
-	unreadable data.Skipped   // pairs that were left out: at the opening, and of the validation's
+	unreadable data.Skipped   // pairs that were left out when opening and for the validation
 	splits     map[string]int // pairs by split, used or not
 	contents   contents       // of the images
-	base       string         // fingerprint of the model to begin with
+	base       string         // fingerprint of the model to start from
 
 	device   catalog.Set
 	model    *model.Model
@@ -47,8 +47,8 @@ type Experiment struct {
 	examples train.Examples
 }
 
-// Open opens what a configuration names. values are the configuration with its origins, as configs.LoadExperiment returns them. What
-// has to be made, such as a widened U-Net, is made in the run's folder; nothing else is written.
+// Open opens what a configuration names; values are its origins, from Load. It writes nothing but what has to be made,
+// such as a widened U-Net, in the run's folder.
 func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment, err error) {
 	e := &Experiment{Config: c, values: values}
 	defer func() {
@@ -56,7 +56,7 @@ func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment,
 			err = errors.Join(stopped(ctx, err), e.Close())
 		}
 	}()
-	// What costs least and goes wrong most comes first.
+	// First what costs least and fails most.
 	if err := e.openPairs(ctx); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment,
 	return e, e.openTrainer(ctx, unet)
 }
 
-// stopped is the error of what was told to stop before a run's first step, or err.
+// stopped returns train.ErrStopped if err is that ctx ended before a run's first step, else err.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) || errors.Is(err, train.ErrStopped) {
 		return err
@@ -93,8 +93,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	}
 	e.trainer, err = train.New(c, train.Options{
 		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet,
-		VAE:     filepath.Join(e.model.Dir, "vae"),
-		Variant: e.Config.Model.Variant, Schedule: s,
+		VAE: filepath.Join(e.model.Dir, "vae"), Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {
 		return err
@@ -114,7 +113,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	return nil
 }
 
-// Close gives everything back.
+// Close frees everything.
 func (e *Experiment) Close() error {
 	var errs []error
 	if e.source != nil {
@@ -132,7 +131,7 @@ func (e *Experiment) Close() error {
 	return errors.Join(append(errs, e.device.Close())...)
 }
 
-// Skipped are the pairs that could not be read so far, where data.corrupt says skip.
+// Skipped returns the unreadable pairs so far, under data.corrupt: skip.
 func (e *Experiment) Skipped() data.Skipped {
 	return e.unreadable.Plus(e.source.loader.Stats().Skipped)
 }
@@ -144,7 +143,7 @@ type Launch struct {
 	Observe progress.Observer // see train.RunOptions
 }
 
-// Check does all that Run does before the first step, and writes nothing: an error of it is what Run would say.
+// Check does what Run does before the first step but writes nothing. Its errors are Run's.
 func (e *Experiment) Check(ctx context.Context, o Launch) error {
 	prepared, err := e.prepare(ctx, o)
 	if err != nil {
@@ -153,10 +152,11 @@ func (e *Experiment) Check(ctx context.Context, o Launch) error {
 	return train.Check(e.trainer, prepared)
 }
 
-// prepare opens what a run needs beside the experiment.
+// prepare opens what else a run needs.
 func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, error) {
 	r := train.RunOptions{
-		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents, Resume: o.Resume, Observe: o.Observe,
+		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents,
+		Resume: o.Resume, Observe: o.Observe,
 		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
 	}
 	if e.Config.Train.ValidateEvery > 0 {
@@ -168,8 +168,8 @@ func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, e
 	return r, nil
 }
 
-// Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, panels of the
-// validation, and checkpoints.
+// Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, the
+// validation's panels, and checkpoints.
 func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err error) {
 	folder := e.Config.Run.Output
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -197,7 +197,7 @@ func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err err
 	return train.Run(ctx, e.trainer, prepared)
 }
 
-// writeConfig writes the configuration when the run has its lock and may begin.
+// writeConfig writes the configuration once the run has its lock.
 func (e *Experiment) writeConfig(train.Start) error {
 	text, err := configs.YAML(e.values, configs.NoComments)
 	if err != nil {

@@ -69,8 +69,10 @@ func load(t *testing.T, output string, set ...string) (experiments.Config, []con
 		t.Fatal(err)
 	}
 	set = append([]string{
-		"data.dir=" + dir, "model.base=" + golden.Path(t, "tiny"), "model.phikon=" + golden.Path(t, "tiny-phikon"), "run.output=" + output,
-		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1", "train.checkpoint-every=2", "train.validate-every=0",
+		"data.dir=" + dir, "model.base=" + golden.Path(t, "tiny"),
+		"model.phikon=" + golden.Path(t, "tiny-phikon"), "run.output=" + output,
+		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1", "train.checkpoint-every=2",
+		"train.validate-every=0",
 		"validation.pairs=1", "validation.translations=1", "validation.steps-inversion=2", "validation.steps-translation=2",
 	}, set...)
 	c, values, err := experiments.Load("demo", set, nil)
@@ -94,7 +96,8 @@ func open(t *testing.T, output string, set ...string) *experiments.Experiment {
 	return e
 }
 
-// A run that is interrupted and resumed ends with the bytes of one that was not, images and all. Validation changes none of them.
+// A run that is interrupted and resumed ends with the bytes of one that was not, images and all. Validation changes
+// none of them.
 func TestResumedRunsAreEqual(t *testing.T) {
 	whole, broken := t.TempDir(), t.TempDir()
 	if _, err := open(t, whole).Run(t.Context(), experiments.Launch{}); err != nil {
@@ -142,17 +145,21 @@ func TestResumeWithOtherDataIsRefused(t *testing.T) {
 	if !errors.Is(err, train.ErrChanged) {
 		t.Fatalf("error %v, want %v", err, train.ErrChanged)
 	}
-	for _, want := range []string{"data.crop: 64 in the checkpoint, 32 now", "pairs: 6", "steps: 6 in the checkpoint, 8 now"} {
+	for _, want := range []string{"data.crop: 64 in the checkpoint, 32 now", "pairs: 6",
+		"steps: 6 in the checkpoint, 8 now"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q:\n%v", want, err)
 		}
 	}
-	if _, err := e.Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true, AcceptChanges: true}}); err != nil {
+	if _, err := e.Run(t.Context(), experiments.Launch{
+		Resume: train.Resume{Allowed: true, AcceptChanges: true},
+	}); err != nil {
 		t.Errorf("with leave: %v", err)
 	}
 }
 
-// What is validated is the network of that moment: its panels are those of the exported model, translated by the shipped sampler.
+// What is validated is the network of that moment: its panels are those of the exported model, translated by the
+// shipped sampler.
 func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
@@ -229,7 +236,8 @@ func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 	return true
 }
 
-// An autoencoder's run: validation by its loss and by what it gives back, an export with latents of the scale that diffusion wants.
+// An autoencoder's run: validation by its loss and by what it gives back, an export with latents of the scale that
+// diffusion wants.
 func TestAutoencoder(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
 	scores := map[string]float64{}
@@ -323,7 +331,8 @@ func TestBaseIsMadeFit(t *testing.T) {
 // likeTiny is a folder with the configurations of the reference data's tiny model.
 func likeTiny(t *testing.T) string {
 	like := t.TempDir()
-	for part, from := range map[string]string{"unet": "tiny/unet", "vae": "tiny/vae", "text_encoder": "tiny/text_encoder", "phikon": "tiny-phikon"} {
+	for part, from := range map[string]string{"unet": "tiny/unet", "vae": "tiny/vae", "text_encoder": "tiny/text_encoder",
+		"phikon": "tiny-phikon"} {
 		text, err := os.ReadFile(filepath.Join(golden.Path(t, from), "config.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -344,12 +353,13 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 		set  []string
 		want string
 	}{
-		"no data":    {[]string{"data.dir=nowhere"}, "nowhere"},
-		"no split":   {[]string{"data.split=test"}, `data.split is "test"`},
-		"crop":       {[]string{"data.crop=128"}, "64×64"},
-		"no model":   {[]string{"model.base=nowhere"}, "model.base"},
-		"the batch":  {[]string{"data.batch=7"}, "data.batch is 7: there are 6 pairs to learn from, want as many or fewer"},
-		"updates":    {[]string{"data.batch=4", "train.accumulate=3"}, "train.accumulate is 3: an epoch has 2 micro-steps of 4 pairs, want as many or fewer"},
+		"no data":   {[]string{"data.dir=nowhere"}, "nowhere"},
+		"no split":  {[]string{"data.split=test"}, `data.split is "test"`},
+		"crop":      {[]string{"data.crop=128"}, "64×64"},
+		"no model":  {[]string{"model.base=nowhere"}, "model.base"},
+		"the batch": {[]string{"data.batch=7"}, "data.batch is 7: there are 6 pairs to learn from, want as many or fewer"},
+		"updates": {[]string{"data.batch=4", "train.accumulate=3"},
+			"train.accumulate is 3: an epoch has 2 micro-steps of 4 pairs, want as many or fewer"},
 		"the device": {[]string{"run.device=tpu"}, "run.device"},
 	} {
 		t.Run(name, func(t *testing.T) {

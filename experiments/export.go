@@ -15,22 +15,22 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// ExportOptions say what of a run is exported.
+// ExportOptions say what is exported.
 type ExportOptions struct {
 	train.ExportOptions
-	// Checkpoint is a run's folder, whose latest is taken, or a checkpoint's.
+	// Checkpoint is the folder of a checkpoint, or of a run for its latest.
 	Checkpoint string
-	// Base is the folder of the model whose other parts the export has; "" is the run's.
+	// Base is the folder of the model to take the other networks from; "" is the run's.
 	Base string
 	// Device measures an autoencoder's latents.
 	Device device.Device
 }
 
-// latentPairs is how many micro-steps an autoencoder's latents are measured over.
+// latentPairs is the number of micro-steps that an autoencoder's latents are measured over.
 const latentPairs = 64
 
-// Export writes the model of a run's checkpoint as a folder that `histdist translate` and diffusers load, with the run's vision
-// transformer inside. Latents of an autoencoder are given the scale that diffusion in them wants. dst must not exist.
+// Export writes the model of a checkpoint, with the run's vision transformer, as a folder that `histdist translate` and
+// diffusers load. An autoencoder gets the scale of its latents. dst must not exist.
 func Export(ctx context.Context, dst string, o ExportOptions) error {
 	checkpoint, err := findCheckpoint(o.Checkpoint)
 	if err != nil {
@@ -71,7 +71,7 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
 }
 
-// findCheckpoint is the checkpoint that a path means: itself, or the latest of a run.
+// findCheckpoint returns the checkpoint that a path means: itself, or the latest of a run.
 func findCheckpoint(path string) (string, error) {
 	if _, err := os.Stat(filepath.Join(path, "manifest.json")); err == nil {
 		return path, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// WriteHeader says in a few lines what a run is about to do, and with what.
+// WriteHeader describes a run that is about to start.
 func (e *Experiment) WriteHeader(w io.Writer) error {
 	c := e.Config
 	images := "whole images"
@@ -39,12 +39,13 @@ training    %d steps of %s of %s: effective batch %d, %.1f epochs; learning rate
 validation  %s
 output      %s
 `, describe(c.Data, e.Pairs), images, c.Model.Base, network, device, c.Train.Precision,
-		c.Train.MaxSteps, plural(c.Train.Accumulate, "micro-step"), plural(c.Data.Batch, "pair"), each, e.epochs(), c.Train.Base,
+		c.Train.MaxSteps, plural(c.Train.Accumulate, "micro-step"), plural(c.Data.Batch, "pair"),
+		each, e.epochs(), c.Train.Base,
 		warmup(c.Train), e.describeValidation(), c.Run.Output)
 	return err
 }
 
-// epochs is how often a run sees every pair.
+// epochs is the number of times that a run sees every pair.
 func (e *Experiment) epochs() float64 {
 	c := e.Config.Train
 	updates := (e.source.Len() + c.Accumulate - 1) / c.Accumulate // the last of an epoch may have fewer micro-steps
@@ -72,14 +73,16 @@ func (e *Experiment) describeValidation() string {
 		when += " and before the first"
 	}
 	n := len(e.Pairs.Validation)
-	return fmt.Sprintf("%s: loss of %s, %s", when, plural(min(c.Validation.Pairs, n), "pair"), shownAs(c, min(c.Validation.Translations, n)))
+	return fmt.Sprintf("%s: loss of %s, %s",
+		when, plural(min(c.Validation.Pairs, n), "pair"), shownAs(c, min(c.Validation.Translations, n)))
 }
 
 func shownAs(c Config, n int) string {
 	if c.Train.Objective == train.Autoencoder {
 		return "reconstructions of " + plural(n, "pair")
 	}
-	return fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), c.Validation.StepsInversion, c.Validation.StepsTranslation)
+	v := c.Validation
+	return fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), v.StepsInversion, v.StepsTranslation)
 }
 
 func plural(n int, what string) string {

@@ -9,13 +9,15 @@ import (
 
 func TestHeader(t *testing.T) {
 	output := t.TempDir()
-	e := open(t, output, "run.device=ref", "data.batch=2", "train.accumulate=2", "train.validate-every=5", "validation.pairs=8", "train.lr-warmup=6")
+	e := open(t, output, "run.device=ref", "data.batch=2", "train.accumulate=2", "train.validate-every=5",
+		"validation.pairs=8", "train.lr-warmup=6")
 	var b strings.Builder
 	if err := e.WriteHeader(&b); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for old, stable := range map[string]string{e.Config.Data.Root: "DATA", e.Config.Model.Base: "MODEL", output: "OUTPUT"} {
+	for old, stable := range map[string]string{e.Config.Data.Root: "DATA", e.Config.Model.Base: "MODEL",
+		output: "OUTPUT"} {
 		text = strings.ReplaceAll(text, old, stable)
 	}
 	// Three micro-steps an epoch are two updates, the second of one micro-step.

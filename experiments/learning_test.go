@@ -12,8 +12,8 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// TestValidationLossFalls trains 300 steps on synthetic tissue with three seeds. The loss on tissue of other patients, with the same
-// noise each time, falls in all three, and on average by more than four times what the seeds differ by.
+// TestValidationLossFalls trains 300 steps on synthetic tissue with three seeds. The loss on tissue of other patients,
+// with the same noise each time, falls in all three, and on average by more than four times what the seeds differ by.
 func TestValidationLossFalls(t *testing.T) {
 	if os.Getenv("HISTDIST_FULL") == "" {
 		t.Skip("takes minutes: HISTDIST_FULL=1")
@@ -44,9 +44,11 @@ func TestValidationLossFalls(t *testing.T) {
 
 // validationLoss is that behind the last of so many steps.
 func validationLoss(t *testing.T, tissue string, seed, steps int) (loss float64) {
-	e := open(t, filepath.Join(t.TempDir(), "run"), "data.dir="+tissue, "data.crop=64", "data.batch=4", "train.lr=1e-3", "train.lr-warmup=10",
+	e := open(t, filepath.Join(t.TempDir(), "run"), "data.dir="+tissue, "data.crop=64", "data.batch=4", "train.lr=1e-3",
+		"train.lr-warmup=10",
 		"train.ema=false", "train.checkpoint-every=0", "validation.pairs=8", "validation.translations=0",
-		fmt.Sprintf("train.seed=%d", seed), fmt.Sprintf("train.steps=%d", steps), fmt.Sprintf("train.validate-every=%d", steps))
+		fmt.Sprintf("train.seed=%d", seed), fmt.Sprintf("train.steps=%d", steps),
+		fmt.Sprintf("train.validate-every=%d", steps))
 	_, err := e.Run(t.Context(), experiments.Launch{
 		Observe: progress.On(func(s train.Scores) error { loss = s.Values[0].Value; return nil }),
 	})

@@ -10,9 +10,9 @@ import (
 	"github.com/histdist/histdist/configs"
 )
 
-// Load reads an experiment by the path of its file or a built-in one's name, with KEY=VALUE texts over it; note, if not
-// nil, is told of outdated names. A run is in the folder of its file, though that may name the place where it began. The
-// error lists everything that is wrong, each with its place.
+// Load reads an experiment by its path or built-in name, with KEY=VALUE texts over it. Where a run's file says that the
+// run is elsewhere, the run was moved: it is in the folder of its file. note, if not nil, is told of outdated names.
+// The error lists everything that is wrong, each with its place.
 func Load(path string, set []string, note func(text string)) (Config, []configs.Value, error) {
 	c := Default()
 	values, err := configs.Load(&c, configs.Sources{Path: path, BuiltIn: find, Set: set, Synonyms: synonyms, Note: note})
@@ -30,7 +30,7 @@ func Load(path string, set []string, note func(text string)) (Config, []configs.
 	return c, values, err
 }
 
-// runOf is the folder of the run whose file a path names, if it is one: what the run wrote is next to it.
+// runOf returns the folder of the run whose file a path names: one next to what the run wrote.
 func runOf(path string) (folder string, ok bool) {
 	folder = filepath.Dir(path)
 	if strings.TrimSuffix(filepath.Base(path), ".yaml")+".yaml" != configFile {
@@ -44,7 +44,7 @@ func runOf(path string) (folder string, ok bool) {
 	return "", false
 }
 
-// moveRun sets the run's folder to the one that its file is in, unless another was asked for outside that file.
+// moveRun sets the run's folder to that of its file, unless it was set outside that file.
 func moveRun(c *Config, values []configs.Value, path, folder string) {
 	for i, v := range values {
 		if v.Key != "run.output" || !strings.HasPrefix(v.Origin, path) || sameFolder(folder, c.Run.Output) {
@@ -61,7 +61,7 @@ func sameFolder(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// runHint says how a run is named whose folder was given instead of its file.
+// runHint names the file of a run whose folder was given.
 func runHint(none *configs.NoFileError) string {
 	file := filepath.Join(none.Path, configFile)
 	if _, err := os.Stat(file); !none.Folder || err != nil {

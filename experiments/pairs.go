@@ -22,7 +22,7 @@ type Pairs struct {
 	Train, Validation []data.Pair
 }
 
-// openPairs finds the pairs, divides them and makes the loader.
+// openPairs finds the pairs, splits them and makes the loader.
 func (e *Experiment) openPairs(ctx context.Context) error {
 	c := e.Config.Data
 	set, err := data.Open(ctx, c.Location, c.Corrupt)
@@ -40,20 +40,21 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
 	}
 	l, err := data.NewLoader(&data.Dataset{Pairs: e.Pairs.Train}, data.LoaderOptions{
-		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Corrupt: c.Corrupt, Read: c.read(),
-		Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
+		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed,
+		Corrupt: c.Corrupt, Read: c.read(), Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
 		return e.dataError(err)
 	}
 	e.source = &batches{loader: l}
 	if n := e.source.Len(); e.Config.Train.Accumulate > n {
-		return fmt.Errorf("train.accumulate is %d: an epoch has %d micro-steps of %d pairs, want as many or fewer", e.Config.Train.Accumulate, n, c.Batch)
+		return fmt.Errorf("train.accumulate is %d: an epoch has %d micro-steps of %d pairs, want as many or fewer",
+			e.Config.Train.Accumulate, n, c.Batch)
 	}
 	return e.openContents(ctx)
 }
 
-// dataError names the key that an error of the package data is about, and where its value comes from.
+// dataError names the key that an error of package data is about, and where its value came from.
 func (e *Experiment) dataError(err error) error {
 	keys := []string{"data.dir"}
 	if c := e.Config.Data; c.Layout == data.Folders && (c.HE != "" || c.IHC != "") {
@@ -82,8 +83,11 @@ func (e *Experiment) divide(pairs []data.Pair) (err error) {
 	}
 	switch {
 	case c.ValidationFraction > 0:
-		of := slices.DeleteFunc(slices.Clone(pairs), func(p data.Pair) bool { return c.Split != "" && p.Split != "" && p.Split != c.Split })
-		if e.Pairs.Train, e.Pairs.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed); err != nil {
+		of := slices.DeleteFunc(slices.Clone(pairs), func(p data.Pair) bool {
+			return c.Split != "" && p.Split != "" && p.Split != c.Split
+		})
+		e.Pairs.Train, e.Pairs.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed)
+		if err != nil {
 			return fmt.Errorf("data.validation-fraction: %w", err)
 		}
 	case len(e.splits) == 1 && e.splits[""] > 0: // a layout without splits
@@ -106,7 +110,8 @@ func (e *Experiment) divide(pairs []data.Pair) (err error) {
 		used[p.HE.Path] = true
 	}
 	if unused := len(pairs) - len(used); unused > 0 {
-		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d pairs are in neither part: there are %s", unused, len(pairs), e.splitCounts()))
+		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d pairs are in neither part: there are %s",
+			unused, len(pairs), e.splitCounts()))
 	}
 	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
 		e.Pairs.Train = e.Pairs.Train[:c.MaxPairs]
@@ -115,7 +120,7 @@ func (e *Experiment) divide(pairs []data.Pair) (err error) {
 	return nil
 }
 
-// splitCounts says how many pairs each split has.
+// splitCounts counts the pairs of each split.
 func (e *Experiment) splitCounts() string {
 	var list []string
 	for _, split := range slices.Sorted(maps.Keys(e.splits)) {
@@ -128,8 +133,8 @@ func (e *Experiment) splitCounts() string {
 	return strings.Join(list, ", ")
 }
 
-// noteLeaks says what training and validation share: a validation then shows more than a new patient would. It says so too if nothing
-// is shared, or if that can't be known.
+// noteLeaks notes pairs and patients that training and validation share, for they flatter the model, or that there are
+// none, or that it can't be known.
 func (e *Experiment) noteLeaks() {
 	if len(e.Pairs.Validation) == 0 {
 		return
@@ -163,16 +168,16 @@ func (e *Experiment) noteLeaks() {
 		e.Notes = append(e.Notes, fmt.Sprintf("patients or slides (%d, such as %s) are in both training and validation: %s; "+
 			"data.validation-fraction divides by patient", len(shared), shared[0].Patient, flatter))
 	} else if unknown < len(all) {
-		e.Notes = append(e.Notes, fmt.Sprintf("no patient or slide that is known is in both training (%d) and validation (%d)",
+		e.Notes = append(e.Notes, fmt.Sprintf("no known patient or slide is in both training (%d) and validation (%d)",
 			len(patients[0]), len(patients[1])))
 	}
 	if unknown > 0 {
-		e.Notes = append(e.Notes, fmt.Sprintf("the patients of %d of %d pairs are not known, nor whether training and validation share them: "+
-			"data.patient-pattern finds them in names, the column patient of a list names them", unknown, len(all)))
+		e.Notes = append(e.Notes, fmt.Sprintf("the patients of %d of %d pairs are unknown, so training and validation may "+
+			"share them: data.patient-pattern finds them in names, the column patient of a list names them", unknown, len(all)))
 	}
 }
 
-// inputs name what the examples depend on beside the section train. A run that is resumed must have the same.
+// inputs name what the examples depend on, apart from the section train. A resumed run must have the same.
 func (e *Experiment) inputs() map[string]string {
 	c := e.Config.Data
 	hash := sha256.New()
@@ -190,7 +195,7 @@ func (e *Experiment) inputs() map[string]string {
 	}
 }
 
-// batches is a train.BatchSource: the batches of a loader, made ahead as long as they are asked for in a row.
+// batches is a train.BatchSource: the batches of a loader, made ahead while they are asked for in order.
 type batches struct {
 	loader *data.Loader
 	stream *data.Stream
@@ -228,19 +233,20 @@ func pairsOf(b *data.Batch) train.Batch {
 	return train.Batch{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names}
 }
 
-// fixed are the first validation pairs, one at a time, cut from the middle: the same each time.
+// fixed returns n validation pairs, one a batch, cropped centrally.
 func (e *Experiment) fixed(ctx context.Context, n int) ([]*data.Batch, error) {
 	if len(e.Pairs.Validation) == 0 {
 		return nil, fmt.Errorf("no pairs to validate with, for data.validation-split is %q, and there are %s: "+
-			"set data.validation-split or data.validation-fraction, or train.validate-every to 0", e.Config.Data.ValidationSplit, e.splitCounts())
+			"set data.validation-split or data.validation-fraction, or train.validate-every to 0",
+			e.Config.Data.ValidationSplit, e.splitCounts())
 	}
 	pairs, err := e.chosen(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{BatchSize: 1, Crop: e.crop(pairs), Read: e.Config.Data.read(), Memory: int64(e.Config.Data.Memory) << 20})
+	l, err := e.single(pairs, e.crop(pairs))
 	if err != nil {
-		return nil, e.dataError(err)
+		return nil, err
 	}
 	var list []*data.Batch
 	for i := range pairs {
@@ -253,7 +259,20 @@ func (e *Experiment) fixed(ctx context.Context, n int) ([]*data.Batch, error) {
 	return list, nil
 }
 
-// chosen are n validation pairs at even distances. Under data.corrupt: skip the next that can be read stands in for one that can't.
+// single loads pairs one at a time.
+func (e *Experiment) single(pairs []data.Pair, crop int) (*data.Loader, error) {
+	c := e.Config.Data
+	l, err := data.NewLoader(&data.Dataset{Pairs: pairs}, data.LoaderOptions{
+		BatchSize: 1, Crop: crop, Read: c.read(), Memory: int64(c.Memory) << 20,
+	})
+	if err != nil {
+		return nil, e.dataError(err)
+	}
+	return l, nil
+}
+
+// chosen returns n evenly spaced validation pairs; under data.corrupt: skip the next readable one replaces an
+// unreadable one.
 func (e *Experiment) chosen(ctx context.Context, n int) ([]data.Pair, error) {
 	pairs := e.Pairs.Validation
 	places := spread(len(pairs), n)
@@ -270,7 +289,7 @@ func (e *Experiment) chosen(ctx context.Context, n int) ([]data.Pair, error) {
 	return list, nil
 }
 
-// readable replaces places whose pairs can't be read, and counts those in e.unreadable.
+// readable replaces the places of unreadable pairs, which it counts in e.unreadable.
 func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []int) ([]int, error) {
 	used := map[int]bool{} // or known to be unreadable
 	for _, at := range places {
@@ -289,9 +308,9 @@ func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []i
 	for _, at := range places {
 		for more := true; more; at, more = next(at) {
 			used[at] = true
-			l, err := data.NewLoader(&data.Dataset{Pairs: pairs[at : at+1]}, data.LoaderOptions{BatchSize: 1, Read: e.Config.Data.read(), Memory: int64(e.Config.Data.Memory) << 20})
+			l, err := e.single(pairs[at:at+1], 0)
 			if err != nil {
-				return nil, e.dataError(err)
+				return nil, err
 			}
 			if _, err = l.Batch(ctx, 0); err == nil {
 				list = append(list, at)
@@ -312,7 +331,7 @@ func (e *Experiment) readable(ctx context.Context, pairs []data.Pair, places []i
 	return list, nil
 }
 
-// crop is the side of what is cut from validation pairs; where training takes whole images, these may be of several sizes.
+// crop is the side of the crops of validation pairs: training's, or for whole images the smallest side.
 func (e *Experiment) crop(pairs []data.Pair) int {
 	if e.Config.Data.Crop > 0 {
 		return e.Config.Data.Crop
@@ -325,7 +344,7 @@ func (e *Experiment) crop(pairs []data.Pair) int {
 	return side / k * k
 }
 
-// spread are n places of count at even distances, so that their pairs are of many slides, or all.
+// spread returns n evenly spaced places of count, or all, so that the pairs are of many slides.
 func spread(count, n int) []int {
 	n = min(count, n)
 	list := make([]int, n)
@@ -335,7 +354,7 @@ func spread(count, n int) []int {
 	return list
 }
 
-// describe is a line on where the pairs are from.
+// describe returns a line about the pairs.
 func describe(c DataConfig, p Pairs) string {
 	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), c.Location)
 }

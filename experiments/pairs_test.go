@@ -49,7 +49,8 @@ func rewrite(t *testing.T, path string, change func([]byte) []byte) {
 	if err := errors.Join(errStat, err); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(path, change(content), 0o644), os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
+	if err := errors.Join(os.WriteFile(path, change(content), 0o644),
+		os.Chtimes(path, info.ModTime(), info.ModTime())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -82,8 +83,11 @@ func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 		resume train.Resume
 		want   error // or nil
 	}{
-		{"a list without splits has no pairs to validate with", []string{"data.dir=" + listOf(t, dir, "", func(int) string { return "" }), "train.validate-every=2"}, "", train.Resume{}, nil},
-		{"a split that isn't there", []string{"data.validation-split=test", "train.validate-every=2"}, "", train.Resume{}, nil},
+		{"a list without splits has no pairs to validate with",
+			[]string{"data.dir=" + listOf(t, dir, "", func(int) string { return "" }),
+				"train.validate-every=2"}, "", train.Resume{}, nil},
+		{"a split that isn't there", []string{"data.validation-split=test", "train.validate-every=2"}, "", train.Resume{},
+			nil},
 		{"a folder with checkpoints", nil, done, train.Resume{}, train.ErrExists},
 		{"another configuration", []string{"train.lr=5e-3"}, done, train.Resume{Allowed: true}, train.ErrChanged},
 		{"other pairs", []string{"data.max-pairs=3"}, done, train.Resume{Allowed: true}, train.ErrChanged},
@@ -110,7 +114,8 @@ func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 	}
 }
 
-// A resumed run compares the images' content: a moved copy is the same, a replaced image is reported, by its part and name.
+// A resumed run compares the images' content: a moved copy is the same, a replaced image is reported, by its part and
+// name.
 func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 	dir, output := ownTissue(t), t.TempDir()
 	set := []string{"data.dir=" + dir, "train.steps=2"}
@@ -133,12 +138,15 @@ func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 		t.Fatalf("a copy with other times: %v", err)
 	}
 
-	for _, path := range []string{images(t, moved, "trainB")[1], images(t, moved, "trainB")[2], images(t, moved, "valA")[0]} {
+	for _, path := range []string{images(t, moved, "trainB")[1], images(t, moved, "trainB")[2],
+		images(t, moved, "valA")[0]} {
 		rewrite(t, path, func(b []byte) []byte { b[len(b)-20] ^= 1; return b })
 	}
 	want := []string{
-		"IHC images for training: of 6 now, 2 replaced under their names, such as " + filepath.Base(images(t, moved, "trainB")[1]),
-		"H&E images for validation: of 2 now, 1 replaced under their names, such as " + filepath.Base(images(t, moved, "valA")[0]),
+		"IHC images for training: of 6 now, 2 replaced under their names, such as " +
+			filepath.Base(images(t, moved, "trainB")[1]),
+		"H&E images for validation: of 2 now, 1 replaced under their names, such as " +
+			filepath.Base(images(t, moved, "valA")[0]),
 	}
 	_, err := open(t, output, set...).Run(t.Context(), resume)
 	if !errors.Is(err, train.ErrChanged) || !strings.HasSuffix(err.Error(), strings.Join(want, "\n  ")) {
@@ -156,8 +164,8 @@ func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 	}
 }
 
-// data.corrupt: skip holds for files that are broken in the header, empty or cut, when the run begins, while it trains and in its
-// validation; the pairs are counted once, however many epochs there are.
+// data.corrupt: skip holds for files that are broken in the header, empty or cut, when the run begins, while it trains
+// and in its validation; the pairs are counted once, however many epochs there are.
 func TestUnreadableImagesAreSkippedAndCountedOnce(t *testing.T) {
 	dir := ownTissue(t)
 	he, ihc, val := images(t, dir, "trainA"), images(t, dir, "trainB"), images(t, dir, "valA")
@@ -167,7 +175,8 @@ func TestUnreadableImagesAreSkippedAndCountedOnce(t *testing.T) {
 	rewrite(t, ihc[1], cut(300))
 	rewrite(t, ihc[2], func(b []byte) []byte { return b[:len(b)*3/4] }) // its header is right
 	rewrite(t, val[0], func(b []byte) []byte { return b[:len(b)*3/4] })
-	set := []string{"data.dir=" + dir, "train.steps=9", "train.validate-every=9", "train.checkpoint-every=0", "validation.translations=0"}
+	set := []string{"data.dir=" + dir, "train.steps=9", "train.validate-every=9", "train.checkpoint-every=0",
+		"validation.translations=0"}
 	for _, objective := range []string{"diffusion", "autoencoder"} {
 		c, values := load(t, t.TempDir(), append(set, "train.objective="+objective)...)
 		if e, err := experiments.Open(t.Context(), c, values); err == nil {
@@ -200,35 +209,39 @@ func TestPatientsInBothPartsAreReported(t *testing.T) {
 		list func(int) string
 		want []string
 	}{
-		{"shared", nil, patients("a", "b", "a", "c", "c", "d"), []string{"patients or slides (1, such as a) are in both training and validation" + flatter}},
+		{"shared", nil, patients("a", "b", "a", "c", "c", "d"),
+			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter}},
 		{
 			"shared, with a pattern",
 			[]string{`data.patient-pattern=P\d+_\d+_\d+`},
 			patients("a", "b", "a", "c", "c", "d"),
 			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter},
 		},
-		{"none", nil, patients("a", "a", "b", "c", "c", "d"), []string{"no patient or slide that is known is in both training (2) and validation (2)"}},
+		{"none", nil, patients("a", "a", "b", "c", "c", "d"),
+			[]string{"no known patient or slide is in both training (2) and validation (2)"}},
 		{"empty cells", []string{"data.patient-pattern=P"}, patients("a", "", "a", "", "c", "d"), []string{
 			"patients or slides (1, such as a) are in both training and validation" + flatter,
-			"the patients of 2 of 6 pairs are not known, nor whether training and validation share them: " +
+			"the patients of 2 of 6 pairs are unknown, so training and validation may share them: " +
 				"data.patient-pattern finds them in names, the column patient of a list names them",
 		}},
 		{"no column", []string{"data.dir=" + none}, nil, []string{
-			"the patients of 6 of 6 pairs are not known, nor whether training and validation share them: " +
+			"the patients of 6 of 6 pairs are unknown, so training and validation may share them: " +
 				"data.patient-pattern finds them in names, the column patient of a list names them",
 		}},
-		{"the same pairs", []string{"data.dir=" + none, `data.patient-pattern=P\d+_\d+_\d+`, "data.validation-split=train"}, nil, []string{
-			"2 of 6 pairs are in neither part",
-			"4 pairs of the validation are in the training too: scores of the validation flatter the model",
-			"patients or slides (4, such as ",
-		}},
+		{"the same pairs", []string{"data.dir=" + none, `data.patient-pattern=P\d+_\d+_\d+`, "data.validation-split=train"},
+			nil, []string{
+				"2 of 6 pairs are in neither part",
+				"4 pairs of the validation are in the training too: scores of the validation flatter the model",
+				"patients or slides (4, such as ",
+			}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			set := test.set
 			if test.list != nil {
 				set = append([]string{"data.dir=" + listOf(t, dir, ",split,patient", test.list)}, set...)
 			}
-			notes := slices.DeleteFunc(open(t, t.TempDir(), set...).Notes, func(n string) bool { return strings.HasPrefix(n, "the column patient") })
+			notes := slices.DeleteFunc(open(t, t.TempDir(), set...).Notes,
+				func(n string) bool { return strings.HasPrefix(n, "the column patient") })
 			ok := len(notes) == len(test.want)
 			for i := range min(len(notes), len(test.want)) {
 				ok = ok && strings.HasPrefix(notes[i], test.want[i])
@@ -248,11 +261,14 @@ func TestErrorsOfPairsNameTheKey(t *testing.T) {
 		set  []string
 		want string
 	}{
-		{[]string{"data.layout=folders", "data.he=/nowhere", "data.ihc=" + b}, "--set: data.he: /nowhere: no such file or directory"},
-		{[]string{"data.layout=folders", "data.he=" + a, "data.ihc=/nowhere"}, "--set: data.ihc: /nowhere: no such file or directory"},
+		{[]string{"data.layout=folders", "data.he=/nowhere", "data.ihc=" + b},
+			"--set: data.he: /nowhere: no such file or directory"},
+		{[]string{"data.layout=folders", "data.he=" + a, "data.ihc=/nowhere"},
+			"--set: data.ihc: /nowhere: no such file or directory"},
 		{[]string{"data.dir=/nowhere"}, "--set: data.dir: there is no folder /nowhere"},
 		{[]string{"data.patient-pattern=("}, "--set: data.patient-pattern: "},
-		{[]string{"data.suffixes=_HE"}, `--set: data.suffixes: "_HE": want two, that of the H&E images first, such as _HE,_ER`},
+		{[]string{"data.suffixes=_HE"},
+			`--set: data.suffixes: "_HE": want two, that of the H&E images first, such as _HE,_ER`},
 		{[]string{"data.crop=128"}, "--set: data.crop: 128: 6 of 6 pairs are smaller: 6 of 64×64; the first is "},
 		{[]string{"data.memory-mib=1", "data.workers=40"}, "--set: data.memory-mib: "},
 	} {

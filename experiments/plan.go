@@ -10,12 +10,12 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// Plan says what a run would take.
+// Plan is what a run would take.
 type Plan struct {
 	train.Cost
 	Device      string
 	Available   int64 // bytes that the run may take; 0 if unknown
-	Networks    int64 // bytes of the networks that aren't trained
+	Networks    int64 // bytes of the networks that are not trained
 	Pairs       string
 	MicroSteps  int           // of an epoch
 	Epochs      float64       // of the run
@@ -25,12 +25,12 @@ type Plan struct {
 	LoadBytes   int64         // what the loader holds at most
 }
 
-// Plan measures a step of each task on the first pairs. Nothing is written but what Open has made. The experiment is of no use for a run
-// afterwards.
+// Plan measures a step of each task on the first pairs. It writes nothing, but the experiment can't run afterwards.
 func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	c := e.Config.Train
 	p := Plan{
-		Device: e.device.Name(), Available: e.device.Available(), Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
+		Device: e.device.Name(), Available: e.device.Available(),
+		Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
 		Epochs: e.epochs(), BatchImages: e.Config.Data.Batch,
 	}
 	if !e.device.HostMemory() && p.Available > 0 { // the state is there already, all of it
@@ -72,7 +72,7 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	return p, err
 }
 
-// measureLoader takes a few batches that are made ahead, as a run does, of pictures that aren't in the cache.
+// measureLoader times batches that are made ahead, as in a run, of images that are not in the cache.
 func (e *Experiment) measureLoader(ctx context.Context, p *Plan) error {
 	const batches = 4
 	s := e.source.loader.Stream(ctx, 0)
@@ -104,10 +104,11 @@ memory        %s on %s, of %s that may be used
   networks    %s that are not trained
 steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-steps
 a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
-loader        %.2f s for the images of a step, beside the training: %.1f× as fast as needed; at most %s
+loader        %.2f s for the images of a step, during the training: %.1f× as fast as needed; at most %s
 the run       %s
 `, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
-		gib(p.Activations), gib(p.Kernels), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages, p.Epochs, p.MicroSteps,
+		gib(p.Activations), gib(p.Kernels), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
+		p.Epochs, p.MicroSteps,
 		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),
 		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))
 	return err

@@ -19,10 +19,11 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// validation makes what a run does every train.validate-every steps: the loss on fixed pairs with fixed noise, and translations of
-// some of them by the sampler of `histdist translate`, or what an autoencoder makes of them, with the weights of that moment or their
-// moving average.
-func (e *Experiment) validation(ctx context.Context, observe progress.Observer) (func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error) {
+// validation returns what a run does every train.validate-every steps: the loss on fixed pairs with fixed noise, and
+// translations of some of them, or reconstructions by an autoencoder, with the current weights or their moving average.
+func (e *Experiment) validation(ctx context.Context, observe progress.Observer) (
+	func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error,
+) {
 	v := e.Config.Validation
 	n := max(v.Pairs, v.Translations)
 	if n == 0 {
@@ -83,8 +84,10 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 }
 
 // translate makes panels of H&E, translation and true stain, and their mean SSIM and PSNR.
-func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer) (_ []train.Scalar, err error) {
-	// Compiled anew each time, for the weights are others: seconds, against minutes of sampling.
+func (e *Experiment) translate(
+	ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer,
+) (_ []train.Scalar, err error) {
+	// Compiled each time for the new weights: seconds, against minutes of sampling.
 	p := infer.New(e.model, infer.Options{
 		Device: e.device.Device, Precision: e.Config.Train.Precision, LowMemory: true,
 		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, e.shown()) },
@@ -108,8 +111,10 @@ func (e *Experiment) translate(ctx context.Context, t *train.Trainer, step int, 
 	return mean.scores(), nil
 }
 
-// reconstruct makes panels of H&E and IHC, each with what the autoencoder makes of it, and the mean SSIM and PSNR of these.
-func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer) ([]train.Scalar, error) {
+// reconstruct makes panels of H&E and IHC, each with its reconstruction, and their mean SSIM and PSNR.
+func (e *Experiment) reconstruct(
+	ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer,
+) ([]train.Scalar, error) {
 	mean := likeness{pairs: 2 * len(pairs)}
 	for _, b := range pairs {
 		x, err := train.ImagesOf(pairsOf(b))
@@ -135,7 +140,7 @@ func (e *Experiment) reconstruct(ctx context.Context, t *train.Trainer, step int
 	return mean.scores(), nil
 }
 
-// shown are the weights that images are made with.
+// shown returns the weights to make images with.
 func (e *Experiment) shown() train.Slot {
 	if e.Config.Train.EMA {
 		return train.Averages
@@ -143,7 +148,7 @@ func (e *Experiment) shown() train.Slot {
 	return train.Parameters
 }
 
-// likeness is the mean SSIM and PSNR of images and what they should be.
+// likeness is the mean SSIM and PSNR of images against the true ones.
 type likeness struct {
 	pairs      int
 	ssim, psnr float64
@@ -180,7 +185,7 @@ func picture(pix []uint8, b *data.Batch) *imagefile.Image {
 	return &imagefile.Image{Width: b.Width, Height: b.Height, Pix: pix}
 }
 
-// rgba is an image as the standard library has them.
+// rgba converts an image to the standard library's.
 func rgba(m *imagefile.Image) image.Image {
 	out := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
 	for i := range m.Width * m.Height {
@@ -195,6 +200,7 @@ func writePanel(path string, panel *imagefile.Image) error {
 		return err
 	}
 	return imagefile.Write(path, panel, imagefile.WriteOptions{Provenance: []imagefile.Pair{
-		{Key: imagefile.KeyDescription, Value: infer.DefaultDescription}, {Key: imagefile.KeyKind, Value: string(imagefile.Panel)},
+		{Key: imagefile.KeyDescription, Value: infer.DefaultDescription},
+		{Key: imagefile.KeyKind, Value: string(imagefile.Panel)},
 	}})
 }

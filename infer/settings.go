@@ -34,9 +34,9 @@ func DefaultSettings() Settings {
 	}
 }
 
-// Resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The notes
-// say what of the folder is overridden, and what else a user should know about it. Settings that can't work with this
-// model are an error.
+// Resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
+// notes say what of the folder is overridden, and what else a user should know about it. Settings that can't work with
+// this model are an error.
 func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
 	if err := s.Validate(); err != nil {
 		return s, nil, err

@@ -8,8 +8,8 @@ import (
 	"github.com/histdist/histdist/internal/option"
 )
 
-// Config says how a network is trained. A field's tag json is its name in checkpoints, in errors and in the section train
-// of an experiment.
+// Config says how a network is trained. A field's tag json is its name in checkpoints, in errors and in the section
+// train of an experiment.
 type Config struct {
 	Objective  Objective `json:"objective" want:"diffusion or autoencoder" usage:"what is trained: diffusion (the U-Net) or autoencoder"`
 	Seed       int64     `json:"seed" usage:"of noise, order and crops"`
@@ -56,8 +56,8 @@ type AdamW struct {
 	WeightDecay float64 `json:"weight-decay" want:"0 or more" usage:"of every parameter, biases and norms too"`
 }
 
-// Default is how the official implementation trains the paper's models, 300 epochs of 4096 pairs in batches of 48, but in
-// float32 (bfloat16 there) and with more checkpoints.
+// Default is how the official implementation trains the paper's models, 300 epochs of 4096 pairs in batches of 48, but
+// in float32 (bfloat16 there) and with more checkpoints.
 func Default() Config {
 	return Config{
 		Objective: Diffusion, MaxSteps: 25800, Accumulate: 1, KLWeight: 1e-6,

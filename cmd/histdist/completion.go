@@ -78,7 +78,7 @@ func settings(values map[string][]string, begun string) ([]string, cobra.ShellCo
 	var list []string
 	for _, k := range configs.Defaults(&c) {
 		if !atValue {
-			list = append(list, k.Key+"=\t"+k.Usage())
+			list = append(list, k.Key+"=\t"+k.Usage)
 			continue
 		}
 		if k.Key != name {

@@ -62,7 +62,7 @@ func reference(b *strings.Builder, values []configs.Value, flagOf func(key strin
 			fmt.Fprintf(b,
 				"\n### %s\n\n| key | type | default | values | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), v.Wants(),
-			strings.ReplaceAll(v.Usage(), "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), v.Want,
+			strings.ReplaceAll(v.Usage, "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
 	}
 }

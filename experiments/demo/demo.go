@@ -38,16 +38,16 @@ func sub(name string) fs.FS {
 	return folder
 }
 
-// unseen is the seed of tissue whose patients and stains the model was not trained on.
+// unseen is the seed of tissue of patients and stains that the model was not trained on.
 const unseen = 20260
 
-// piece is the piece of tissue that is shown: one of a tumour with positive and negative nuclei.
+// piece is the number of the piece of tissue shown, of a tumour with positive and negative nuclei.
 const piece = 8
 
-// Steps of inversion and translation each, as many as the small model needs.
+// Steps is the number of steps that the small model needs, each way.
 const Steps = 50
 
-// settings are the sampler's: the paper's but for the steps.
+// settings returns the paper's, except for the steps.
 func settings(steps int) infer.Settings {
 	s := infer.DefaultSettings()
 	s.StepsInversion, s.StepsTranslation = steps, steps
@@ -61,19 +61,22 @@ type Options struct {
 	Observe progress.Observer // see infer.FileOptions
 }
 
-// Result is what a demonstration made.
+// Result has the files that a demonstration made.
 type Result struct {
 	HE, Virtual, True, Panel string  // images
 	Nuclei                   string  // what each nucleus is, as JSON
-	Model                    string  // the model's folder, taken out of the binary
+	Model                    string  // the model's folder, extracted from the binary
 	VirtualBrown, TrueBrown  float64 // fraction of pixels that are brown
 }
 
-// Run makes a piece of synthetic tissue that the model has not seen, translates it, and puts the true stain beside it. What is in the
-// folder from an earlier call is replaced.
+// Run makes a piece of unseen synthetic tissue, translates it, and shows the result next to the true stain. It replaces
+// what an earlier call left in the folder.
 func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	in := func(name string) string { return filepath.Join(folder, name) }
-	r := Result{HE: in("he.png"), Virtual: in("virtual-er.png"), True: in("true-er.png"), Nuclei: in("nuclei.json"), Model: in("model")}
+	r := Result{
+		HE: in("he.png"), Virtual: in("virtual-er.png"), True: in("true-er.png"),
+		Nuclei: in("nuclei.json"), Model: in("model"),
+	}
 	r.Panel = infer.PanelName(r.Virtual)
 	if err := Extract(r.Model); err != nil {
 		return r, err
@@ -88,7 +91,8 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := errors.Join(imagefile.Write(r.HE, pair.HE, imagefile.WriteOptions{}), imagefile.Write(r.True, pair.IHC, imagefile.WriteOptions{}),
+	if err := errors.Join(imagefile.Write(r.HE, pair.HE, imagefile.WriteOptions{}),
+		imagefile.Write(r.True, pair.IHC, imagefile.WriteOptions{}),
 		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
 		return r, err
 	}
@@ -119,8 +123,8 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	return r, err
 }
 
-// Extract takes the model out of the binary, unless it is in the folder, which appears when it is complete. The model of another version,
-// which has the same files, is replaced; a folder with anything else is an error.
+// Extract writes the built-in model to a folder, which appears when it is complete. It replaces the model of another
+// version, which has the same files; any other content is an error.
 func Extract(folder string) error {
 	if _, err := os.Stat(folder); err == nil {
 		there, err := origin.HashFS(os.DirFS(folder))
@@ -135,7 +139,7 @@ func Extract(folder string) error {
 			return nil
 		}
 		if !slices.Equal(slices.Sorted(maps.Keys(there)), slices.Sorted(maps.Keys(ours))) {
-			return fmt.Errorf("%s: the folder is there, and is not the demonstration's model: remove it, or name another", folder)
+			return fmt.Errorf("%s exists, but is not the demonstration's model: remove it, or name another", folder)
 		}
 		if err := os.RemoveAll(folder); err != nil {
 			return err

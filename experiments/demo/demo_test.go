@@ -91,7 +91,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A copy of the H&E is nothing like the stain, and the mean colour has no structure; that much is so whatever the model.
+// A copy of the H&E is nothing like the stain, and the mean colour has no structure, whatever the model.
 func TestMeasure(t *testing.T) {
 	o := demo.MeasureOptions{Pieces: 3, Ablation: 2, Steps: 2, Device: networktest.Open(t, "auto")}
 	folder := filepath.Join(t.TempDir(), "eval")

@@ -25,29 +25,29 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// Row is how good a way to make a virtual stain is. Numbers that do not apply are NaN.
+// Row scores a way of making virtual stains. Numbers that do not apply are NaN.
 type Row struct {
 	Name     string          `json:"name"`
 	SSIM     evaluate.Number `json:"ssim"`     // against the true stain, mean over the pieces
 	PSNR     evaluate.Number `json:"psnr"`     // likewise, in dB
 	Positive evaluate.Number `json:"positive"` // Pearson's r of the DAB-positive area over the pieces
-	Nuclei   evaluate.Number `json:"nuclei"`   // Pearson's r of the fraction of positive nuclei with the truth that the tissue was made from
+	Nuclei   evaluate.Number `json:"nuclei"`   // Pearson's r of the fraction of positive nuclei with the truth
 	Dice     evaluate.Number `json:"dice"`     // of the nuclear masks of H&E and virtual stain
 }
 
-// MeasureOptions say how much is measured.
+// MeasureOptions say what is measured.
 type MeasureOptions struct {
 	Pieces   int // pieces of tissue, of as many patients
-	Ablation int // of these, for the ways with a part of the method left out; 0: none
+	Ablation int // how many of them to also translate without parts of the method
 	Steps    int // of inversion and translation each
 	Device   device.Device
 	Software string
 	Observe  progress.Observer // see infer.FileOptions
 }
 
-// Measure translates pieces of tissue of patients that the model has not seen and evaluates the virtual stains, as `histdist evaluate`
-// does, in folders of the folder. Beside the model stand a copy of the H&E, the mean colour of the true stains, and the model without parts of the method. What is
-// there from an earlier call is used again.
+// Measure translates tissue of unseen patients and evaluates the virtual stains as `histdist evaluate` does, in
+// sub-folders of the folder, and for comparison a copy of the H&E, the mean colour of the true stains, and the model
+// without parts of the method. It reuses what an earlier call left there.
 func Measure(ctx context.Context, folder string, o MeasureOptions) ([]Row, error) {
 	tissue := filepath.Join(folder, "tissue")
 	c := synth.Default()
@@ -56,7 +56,8 @@ func Measure(ctx context.Context, folder string, o MeasureOptions) ([]Row, error
 		return nil, err
 	}
 	m := &measurement{
-		MeasureOptions: o, folder: folder, he: filepath.Join(tissue, "TrainValAB", "valA"), ihc: filepath.Join(tissue, "TrainValAB", "valB"),
+		MeasureOptions: o, folder: folder, he: filepath.Join(tissue, "TrainValAB", "valA"),
+		ihc:   filepath.Join(tissue, "TrainValAB", "valB"),
 		truth: filepath.Join(tissue, "truth", "val"), model: filepath.Join(folder, "model"),
 	}
 	if err := Extract(m.model); err != nil {
@@ -106,7 +107,7 @@ type measurement struct {
 	he, ihc, truth string // folders of the tissue
 }
 
-// translated measures the model, perhaps without a part of the method, on a folder of H&E.
+// translated measures the model, possibly without a part of the method, on a folder of H&E.
 func (m *measurement) translated(ctx context.Context, name string, without infer.Without, he string) (Row, error) {
 	s := settings(m.Steps)
 	s.Without = without
@@ -115,7 +116,9 @@ func (m *measurement) translated(ctx context.Context, name string, without infer
 	if err != nil {
 		return Row{Name: name}, err
 	}
-	problems, err := evaluate.Translate(ctx, p, he, out, infer.FileOptions{Settings: s, Batch: 1, Program: m.Software, Observe: m.Observe})
+	problems, err := evaluate.Translate(ctx, p, he, out, infer.FileOptions{
+		Settings: s, Batch: 1, Program: m.Software, Observe: m.Observe,
+	})
 	if err := errors.Join(err, p.Close()); err != nil {
 		return Row{Name: name}, err
 	}
@@ -131,7 +134,8 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 	settings := evaluate.DefaultSettings()
 	settings.Vectors, settings.MPP = evaluate.Macenko, synth.Default().MPP
 	results, table, err := evaluate.Run(ctx, evaluate.Options{
-		Real: m.ihc, Fake: virtual, HE: m.he, Output: filepath.Join(m.folder, "evaluation", filepath.Base(virtual)), Settings: settings,
+		Real: m.ihc, Fake: virtual, HE: m.he,
+		Output: filepath.Join(m.folder, "evaluation", filepath.Base(virtual)), Settings: settings,
 		PatientPattern: "^(.*)$", Software: m.Software,
 	})
 	if err != nil {
@@ -140,7 +144,8 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 	if results.Failed() {
 		return r, errors.New(results.Problems[0].String())
 	}
-	for id, to := range map[string]*evaluate.Number{"ssim": &r.SSIM, "psnr": &r.PSNR, "positive_area_pearson": &r.Positive} {
+	for id, to := range map[string]*evaluate.Number{"ssim": &r.SSIM, "psnr": &r.PSNR,
+		"positive_area_pearson": &r.Positive} {
 		metric := results.Metric(id)
 		if metric == nil {
 			return r, fmt.Errorf("an evaluation without %s", id)
@@ -150,7 +155,7 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 	return r, m.nuclei(&r, table)
 }
 
-// nuclei compares the virtual stains' nuclei with the truth and with those of the H&E.
+// nuclei compares the nuclei of the virtual stains with the truth and the H&E.
 func (m *measurement) nuclei(r *Row, t *evaluate.Table) error {
 	he, err := stain.New(stain.QuPathHE())
 	if err != nil {
@@ -205,7 +210,7 @@ func detect(path string, s *stain.Separator, signal nuclei.Signal) (*nuclei.Dete
 	return nuclei.Detect(m, s, nuclei.Options{Signal: signal, MPP: synth.Default().MPP})
 }
 
-// flat makes a folder of pictures of one colour, the mean of the true stains.
+// flat makes a folder of images in the mean colour of the true stains.
 func (m *measurement) flat() (string, error) {
 	folder := filepath.Join(m.folder, "virtual-flat")
 	files, err := filepath.Glob(filepath.Join(m.ihc, "*"))
@@ -239,7 +244,7 @@ func (m *measurement) flat() (string, error) {
 	return folder, nil
 }
 
-// few makes a folder of the first pieces' H&E.
+// few makes a folder of the H&E of the first pieces.
 func (m *measurement) few() (string, error) {
 	folder := filepath.Join(m.folder, fmt.Sprintf("he-%d", m.Ablation))
 	files, err := filepath.Glob(filepath.Join(m.he, "*"))
@@ -271,7 +276,8 @@ func WriteTable(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\tSSIM\tPSNR dB\tpositive area, r\tpositive nuclei, r\tDice with H&E")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.SSIM.Text(3), r.PSNR.Text(2), r.Positive.Text(3), r.Nuclei.Text(3), r.Dice.Text(3))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.SSIM.Text(3), r.PSNR.Text(2), r.Positive.Text(3),
+			r.Nuclei.Text(3), r.Dice.Text(3))
 	}
 	return t.Flush()
 }

@@ -67,8 +67,8 @@ type Field struct {
 	Key         string // with its sections: train.steps
 	Was         string // its earlier key, "" if none
 	Usage, Want string
-	Value       reflect.Value
-	Text        bool // the value is written as text, whatever its kind
+	Var         reflect.Value // of the struct's field
+	Text        bool          // the value is written as text, whatever its kind
 }
 
 // Fields lists the options of a struct or a pointer to one. A nested struct is a section; an embedded one's options
@@ -105,14 +105,14 @@ func walk(config reflect.Value, leaf func(Field), inner func(section string, v r
 		case f.Type.Kind() == reflect.Struct && !text:
 			inner(name, v.Field(i))
 		default:
-			leaf(Field{Key: name, Was: tag("was"), Usage: tag("usage"), Want: tag("want"), Value: v.Field(i), Text: text})
+			leaf(Field{Key: name, Was: tag("was"), Usage: tag("usage"), Want: tag("want"), Var: v.Field(i), Text: text})
 		}
 	}
 }
 
 // Kind names the kind of the option's values: text, whole numbers, numbers, or true or false.
 func (f Field) Kind() string {
-	switch kind := f.Value.Kind(); {
+	switch kind := f.Var.Kind(); {
 	case f.Text || kind == reflect.String:
 		return "text"
 	case kind == reflect.Bool:
@@ -123,8 +123,11 @@ func (f Field) Kind() string {
 	return "whole number"
 }
 
-// Choices lists the texts that a field of texts takes, nil if any.
+// Choices lists the values of an option that takes only a few, else nil.
 func (f Field) Choices() []string {
+	if f.Var.Kind() == reflect.Bool {
+		return []string{"true", "false"}
+	}
 	if f.Kind() != "text" || f.Want == "" {
 		return nil
 	}
@@ -148,7 +151,7 @@ func check(config reflect.Value) error {
 		if f.Kind() == "text" {
 			format = "%q: want %s"
 		}
-		errs = append(errs, Wrong(f.Key, format, f.Value.Interface(), f.Want))
+		errs = append(errs, Wrong(f.Key, format, f.Var.Interface(), f.Want))
 	}, func(section string, v reflect.Value) {
 		var c interface{ Validate() error }
 		if v.CanInterface() {
@@ -170,11 +173,11 @@ func check(config reflect.Value) error {
 
 func (f Field) valid() bool {
 	if f.Kind() == "text" {
-		text := fmt.Sprint(f.Value.Interface())
+		text := fmt.Sprint(f.Var.Interface())
 		return slices.Contains(f.Choices(), text) || text == "" && strings.Contains(f.Want, "empty")
 	}
 	var x float64
-	switch v := f.Value; v.Kind() {
+	switch v := f.Var; v.Kind() {
 	case reflect.Float64:
 		x = v.Float()
 	case reflect.Uint32:
