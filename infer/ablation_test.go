@@ -9,7 +9,8 @@ import (
 	"github.com/histdist/histdist/internal/networktest"
 )
 
-// TestAblations: without all three parts nothing of the H&E is left in a result; without one of them the result is another.
+// TestAblations: without all three parts nothing of the H&E is left in a result; without one of them the result is
+// another.
 func TestAblations(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	latents := func(without infer.Without, m *imagefile.Image) []float32 {

@@ -66,13 +66,16 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 	}{
 		{"nothing there", nil, nil, outcome{Done: 2}},
 		{"all there", nil, nil, outcome{Skipped: 2}},
-		{"another image under the name", func() { writeImage(t, a, picture(16, 16, 9)) }, nil, outcome{Done: 1, Skipped: 1, Remade: map[string]int{"the source has changed": 1}}},
+		{"another image under the name", func() { writeImage(t, a, picture(16, 16, 9)) }, nil,
+			outcome{Done: 1, Skipped: 1, Remade: map[string]int{"the source has changed": 1}}},
 		{"and again", nil, nil, outcome{Skipped: 2}},
 		{"only the time of change", func() { touch(t, b) }, nil, outcome{Skipped: 2}},
 		{"another seed", nil, seed, outcome{Failed: 2}},
-		{"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true }, outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}}},
+		{"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true },
+			outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}}},
 		{"overwriting", nil, func(o *infer.FileOptions) { o.Overwrite = true }, outcome{Done: 2}},
-		{"another version", nil, func(o *infer.FileOptions) { o.Program = "histdist 2" }, outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}}},
+		{"another version", nil, func(o *infer.FileOptions) { o.Program = "histdist 2" },
+			outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}}},
 		{"latents are asked for", nil, func(o *infer.FileOptions) {
 			o.Program, o.Latents = "histdist 2", latents
 		}, outcome{Done: 1, Remade: map[string]int{"its latents are asked for": 1}}},
@@ -96,7 +99,8 @@ func touch(t *testing.T, path string) {
 
 func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 	in, out := folder(t), t.TempDir()
-	earlier := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: "histdist.settings", Value: "steps-inversion=2 seed=0"}}}
+	earlier := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: "histdist.settings",
+		Value: "steps-inversion=2 seed=0"}}}
 	if err := imagefile.Write(filepath.Join(out, "a.png"), picture(16, 16, 1), earlier); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,8 @@ func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := outcome{Done: 2, Failed: 1, Remade: map[string]int{"made by an earlier version, which did not record the content of the source": 1}}
+	want := outcome{Done: 2, Failed: 1,
+		Remade: map[string]int{"made by an earlier version, which did not record the content of the source": 1}}
 	if diff := cmp.Diff(want, runner(t, in, out)(nil)); diff != "" {
 		t.Error(diff)
 	}
@@ -123,11 +128,13 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	run := func(reference string, panel bool) outcome {
 		t.Helper()
-		jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: out, Ending: ".png", Reference: reference, Panel: panel})
+		jobs, err := infer.FindJobs(t.Context(),
+			infer.JobOptions{Input: in, Output: out, Ending: ".png", Reference: reference, Panel: panel})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := p.TranslateFiles(t.Context(), jobs, infer.FileOptions{Settings: quick(), Panel: panel, Program: "histdist test"})
+		s, err := p.TranslateFiles(t.Context(), jobs,
+			infer.FileOptions{Settings: quick(), Panel: panel, Program: "histdist test"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +155,8 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 		{"without a panel", nil, "", false, outcome{Done: 1}},
 		{"a panel is asked for", nil, ref, true, remade("panel: was missing")},
 		{"all there", nil, ref, true, outcome{Skipped: 1}},
-		{"another reference", func() { writeImage(t, reference, picture(16, 16, 8)) }, ref, true, remade("panel: the reference has changed")},
+		{"another reference", func() { writeImage(t, reference, picture(16, 16, 8)) }, ref, true,
+			remade("panel: the reference has changed")},
 		{"no reference", nil, "", true, remade("panel: made with a reference")},
 		{"no panel", nil, "", false, outcome{Skipped: 1}},
 		{"the panel is lost", func() { remove(t, panel) }, "", true, remade("panel: was missing")},
@@ -191,7 +199,8 @@ func TestOutputsBelowTheInputAreNoInput(t *testing.T) {
 	}
 }
 
-// Whatever can be chosen is stated in the output, so that another choice is noticed: also what will be added to Settings.
+// Whatever can be chosen is stated in the output, so that another choice is noticed: also what will be added to
+// Settings.
 func TestEverySettingIsPartOfTheOrigin(t *testing.T) {
 	keys := func(v any) origin.Settings {
 		s, err := origin.NewSettings(v)
@@ -217,7 +226,8 @@ func TestQualityIsPartOfAJPEG(t *testing.T) {
 	writeImage(t, in, picture(16, 16, 3))
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, step := range []struct{ quality, done int }{{90, 1}, {90, 0}, {40, 1}} {
-		s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{{Input: in, Output: out}}}, infer.FileOptions{Settings: quick(), Quality: step.quality, Replace: true})
+		s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{{Input: in, Output: out}}},
+			infer.FileOptions{Settings: quick(), Quality: step.quality, Replace: true})
 		if err != nil || s.Done != step.done {
 			t.Errorf("quality %d: %+v, %v", step.quality, s, err)
 		}

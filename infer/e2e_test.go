@@ -34,8 +34,9 @@ type e2eCase struct {
 
 func (c e2eCase) settings() infer.Settings {
 	return infer.Settings{
-		StepsInversion: c.StepsInversion, StepsTranslation: c.StepsTranslation, EtaInversion: c.EtaInversion, EtaTranslation: c.EtaTranslation,
-		Normalize: c.Normalize, PromptInversion: c.PromptInversion, Prediction: c.PredictionType, Seed: c.Seed,
+		StepsInversion: c.StepsInversion, StepsTranslation: c.StepsTranslation, EtaInversion: c.EtaInversion,
+		EtaTranslation: c.EtaTranslation,
+		Normalize:      c.Normalize, PromptInversion: c.PromptInversion, Prediction: c.PredictionType, Seed: c.Seed,
 	}
 }
 
@@ -112,7 +113,8 @@ func TestEqualsTheOfficialImplementation(t *testing.T) {
 			}
 			for _, seeded := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s seeded %v", name, seeded), func(t *testing.T) {
-					r := infer.Request{Images: []*imagefile.Image{goldenImage(t, f, fmt.Sprintf("image/%d", c.Image))}, Settings: c.settings()}
+					r := infer.Request{Images: []*imagefile.Image{goldenImage(t, f, fmt.Sprintf("image/%d", c.Image))},
+						Settings: c.settings()}
 					if !seeded {
 						r.Noise = []infer.Noise{stored(t, f, name)}
 					}
@@ -153,15 +155,16 @@ func compareCase(t *testing.T, p *infer.Pipeline, f *golden.File, name string, c
 		t.Errorf("latents of %d steps were compared, want %d", compared, n)
 	}
 	got := results[0]
-	for quantity, x := range map[string][]float32{"start": got.Start, "condition": got.Condition, "standardised": got.Standardised} {
+	for quantity, x := range map[string][]float32{"start": got.Start, "condition": got.Condition,
+		"standardised": got.Standardised} {
 		golden.Within(t, x, golden.NHWC(f.Float32(t, name+"/"+quantity)).Data, f.Tolerance(t, name+" "+quantity))
 	}
 	equalPictures(t, got.Image.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
 }
 
-// equalPictures allows one level in one of a thousand values. Where the reference's own rounding moves more, as with epsilon
-// prediction, whose latents grow to 30, it allows twice as many as differ between its float32 and float64 runs: two float32
-// implementations are each that far from the exact result.
+// equalPictures allows one level in one of a thousand values. Where the reference's own rounding moves more, as with
+// epsilon prediction, whose latents grow to 30, it allows twice as many as differ between its float32 and float64 runs:
+// two float32 implementations are each that far from the exact result.
 func equalPictures(t *testing.T, got, want []uint8, own int) {
 	if len(got) != len(want) {
 		t.Fatalf("picture of %d values, want %d", len(got), len(want))

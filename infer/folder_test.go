@@ -114,7 +114,8 @@ func TestRunKeepsNamesAndSkipsWhatIsDone(t *testing.T) {
 		t.Error("the second run, with other batches, wrote other bytes")
 	}
 	o.Settings.Seed++
-	if s, err = p.TranslateFiles(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 || !strings.Contains(s.Failed[0].Error, "seed 0, now 1") {
+	if s, err = p.TranslateFiles(t.Context(), jobs, o); err != nil || len(s.Failed) != 3 ||
+		!strings.Contains(s.Failed[0].Error, "seed 0, now 1") {
 		t.Errorf("with another seed: summary %+v, error %v", s, err)
 	}
 	o.Overwrite = true
@@ -214,7 +215,8 @@ func TestPanelAndProvenance(t *testing.T) {
 	for _, pair := range pairs {
 		text.WriteString(pair.Key + "=" + pair.Value + "\n")
 	}
-	for _, want := range []string{"research use only", "histdist test", `"seed":0`, `"steps-inversion":2`, `"prompt-inversion":"H&E"`, `"source":"`, "a.png"} {
+	for _, want := range []string{"research use only", "histdist test", `"seed":0`, `"steps-inversion":2`,
+		`"prompt-inversion":"H&E"`, `"source":"`, "a.png"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the output does not say %q:\n%s", want, &text)
 		}
@@ -225,7 +227,8 @@ func TestPanelAndProvenance(t *testing.T) {
 func TestAnySize(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, size := range [][2]int{{16, 16}, {17, 9}, {8, 31}, {1, 40}} {
-		r, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{picture(size[0], size[1], 3)}, Settings: quick()})
+		r, err := p.Translate(t.Context(),
+			infer.Request{Images: []*imagefile.Image{picture(size[0], size[1], 3)}, Settings: quick()})
 		if err != nil {
 			t.Fatalf("%v: %v", size, err)
 		}
@@ -262,13 +265,17 @@ func TestBadRequests(t *testing.T) {
 		r    infer.Request
 		want string
 	}{
-		"no images":     {infer.Request{Settings: quick()}, "no images"},
-		"other sizes":   {infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()}, "in one batch"},
-		"cut off":       {infer.Request{Images: []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}}, Settings: quick()}, "8-bit RGB"},
-		"one step":      {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
-		"no such type":  {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
-		"flat latents":  {infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()}, "standard deviation"},
-		"broken latent": {infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}}, ""},
+		"no images": {infer.Request{Settings: quick()}, "no images"},
+		"other sizes": {infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()},
+			"in one batch"},
+		"cut off": {infer.Request{Images: []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}},
+			Settings: quick()}, "8-bit RGB"},
+		"one step":     {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
+		"no such type": {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
+		"flat latents": {infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()},
+			"standard deviation"},
+		"broken latent": {infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}},
+			""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +315,8 @@ func TestFilesGiveTheOfficialPicture(t *testing.T) {
 		image := goldenImage(t, f, "image/"+string(rune('0'+c.Image)))
 		writeImage(t, in, image)
 		job := infer.Job{Input: in, Output: filepath.Join(dir, "out.png")}
-		if s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{Settings: c.settings()}); err != nil || s.Done != 1 {
+		if s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{job}},
+			infer.FileOptions{Settings: c.settings()}); err != nil || s.Done != 1 {
 			t.Fatalf("%s: %+v, %v", name, s, err)
 		}
 		got, err := imagefile.Read(job.Output, imagefile.Options{})

@@ -21,10 +21,11 @@ func TestPlan(t *testing.T) {
 		want                     []infer.Job
 		err                      string
 	}{
-		"file to file":      {a, out + ".jpg", "", []infer.Job{{Input: a, Output: out + ".jpg"}}, ""},
-		"file to folder":    {a, out, "", []infer.Job{{Input: a, Output: filepath.Join(out, "a.png")}}, ""},
-		"with a reference":  {a, out + ".png", in, []infer.Job{{Input: a, Output: out + ".png", Reference: a}}, ""},
-		"pattern":           {filepath.Join(in, "b*"), out, "", []infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}}, ""},
+		"file to file":     {a, out + ".jpg", "", []infer.Job{{Input: a, Output: out + ".jpg"}}, ""},
+		"file to folder":   {a, out, "", []infer.Job{{Input: a, Output: filepath.Join(out, "a.png")}}, ""},
+		"with a reference": {a, out + ".png", in, []infer.Job{{Input: a, Output: out + ".png", Reference: a}}, ""},
+		"pattern": {filepath.Join(in, "b*"), out, "",
+			[]infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}}, ""},
 		"output is input":   {a, a, "", nil, "the output is the input"},
 		"folder onto it":    {in, in, "", nil, "the output is the input"},
 		"nothing there":     {filepath.Join(in, "absent"), out, "", nil, "absent"},
@@ -35,7 +36,8 @@ func TestPlan(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: test.input, Output: test.output, Ending: ".png", Reference: test.reference})
+			jobs, err := infer.FindJobs(t.Context(),
+				infer.JobOptions{Input: test.input, Output: test.output, Ending: ".png", Reference: test.reference})
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("error %v, want one with %q", err, test.err)
@@ -95,14 +97,16 @@ func TestLinksAreFollowed(t *testing.T) {
 
 func TestHiddenFilesAreNoInputAlsoOfPatterns(t *testing.T) {
 	in := folder(t)
-	for _, name := range []string{".ipynb_checkpoints/a-checkpoint.png", ".Trash-1000/files/x.png", "__MACOSX/y.png", "._b.png", "@eaDir/z.png"} {
+	for _, name := range []string{".ipynb_checkpoints/a-checkpoint.png", ".Trash-1000/files/x.png", "__MACOSX/y.png",
+		"._b.png", "@eaDir/z.png"} {
 		writeImage(t, filepath.Join(in, name), picture(16, 16, 3))
 	}
 	want := []string{"a.png", "b.png", "sub/c.png"}
 	if diff := cmp.Diff(want, inputs(t, infer.JobOptions{Input: in, Output: t.TempDir()})); diff != "" {
 		t.Error(diff)
 	}
-	jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: filepath.Join(in, "*"), Output: t.TempDir(), Ending: ".png"})
+	jobs, err := infer.FindJobs(t.Context(),
+		infer.JobOptions{Input: filepath.Join(in, "*"), Output: t.TempDir(), Ending: ".png"})
 	if err != nil || len(jobs.List) != len(want) {
 		t.Errorf("pattern: %+v, %v", jobs, err)
 	}
@@ -149,7 +153,8 @@ func TestOutputsThatCollideAreRefused(t *testing.T) {
 			for i, f := range test.files {
 				writeImage(t, filepath.Join(in, f), picture(16, 16, i))
 			}
-			_, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Panel: test.panel})
+			_, err := infer.FindJobs(t.Context(),
+				infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Panel: test.panel})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -159,7 +164,8 @@ func TestOutputsThatCollideAreRefused(t *testing.T) {
 
 func TestAVirtualStainThatIsNamedIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stain.png")
-	made := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(imagefile.VirtualStain)}}}
+	made := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind,
+		Value: string(imagefile.VirtualStain)}}}
 	if err := imagefile.Write(path, picture(16, 16, 3), made); err != nil {
 		t.Fatal(err)
 	}

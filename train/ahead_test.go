@@ -12,8 +12,8 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// TestDrawnAhead: where the device has memory of its own examples are drawn while it works. That changes no number, over ends of epochs, skipped
-// steps and micro-steps that one device has for another one.
+// TestDrawnAhead: where the device has memory of its own examples are drawn while it works. That changes no number,
+// over ends of epochs, skipped steps and micro-steps that one device has for another one.
 func TestDrawnAhead(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps, c.Accumulate, c.MaxSkipped = 11, 3, 2

@@ -73,7 +73,8 @@ func untrained(t *testing.T) string {
 	return dir
 }
 
-func runAutoencoder(ctx context.Context, c train.Config, base string, threads int, o train.RunOptions) (train.Result, error) {
+func runAutoencoder(ctx context.Context, c train.Config, base string, threads int, o train.RunOptions) (train.Result,
+	error) {
 	d, err := networktest.Fastest(threads)
 	if err != nil {
 		return train.Result{}, err
@@ -103,7 +104,8 @@ func TestAutoencoderLoss(t *testing.T) {
 		}
 		defer trainer.Close()
 		side := 2 * c.Factor()
-		example, err := train.Images(painted{length: 1, side: side}).Example(t.Context(), train.Position{}, train.Generation, nil)
+		example, err := train.Images(painted{length: 1, side: side}).Example(t.Context(), train.Position{}, train.Generation,
+			nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +164,8 @@ func TestAutoencoderGradients(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer trainer.Close()
-		example, err := train.Images(painted{length: 1, side: 16}).Example(t.Context(), train.Position{}, train.Generation, nil)
+		example, err := train.Images(painted{length: 1, side: 16}).Example(t.Context(), train.Position{}, train.Generation,
+			nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,12 +196,14 @@ func TestAutoencoderGradients(t *testing.T) {
 		}
 		// What is left is the second order, some per cent for a step that changes the loss by as much.
 		if !(want < 0) || math.Abs(after-before-want) > 0.1*math.Abs(want) {
-			t.Errorf("loss %g, then %g: changed by %g, the gradient foretells %g (largest %g)", before, after, after-before, want, largest)
+			t.Errorf("loss %g, then %g: changed by %g, the gradient foretells %g (largest %g)", before, after, after-before,
+				want, largest)
 		}
 	})
 }
 
-// TestAutoencoderRun: the loss falls, its parts are reported, and what a checkpoint gives is a model with latents of the right size.
+// TestAutoencoderRun: the loss falls, its parts are reported, and what a checkpoint gives is a model with latents of
+// the right size.
 func TestAutoencoderRun(t *testing.T) {
 	base, dir := untrained(t), t.TempDir()
 	c := autoencoderRun()
@@ -210,15 +215,16 @@ func TestAutoencoderRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := train.RunOptions{Folder: dir, Validate: train.FixedNoise([]train.Example{fixed}, 1), Observe: func(event any) error {
-		switch e := event.(type) {
-		case train.Metrics:
-			lines = append(lines, e)
-		case train.Scores:
-			scores = e.Values
-		}
-		return nil
-	}}
+	o := train.RunOptions{Folder: dir, Validate: train.FixedNoise([]train.Example{fixed}, 1),
+		Observe: func(event any) error {
+			switch e := event.(type) {
+			case train.Metrics:
+				lines = append(lines, e)
+			case train.Scores:
+				scores = e.Values
+			}
+			return nil
+		}}
 	result, err := runAutoencoder(t.Context(), c, base, 1, o)
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +244,8 @@ func TestAutoencoderRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := filepath.Join(t.TempDir(), "model")
-		if err := train.Export(t.Context(), result.Checkpoint, base, dst, train.ExportOptions{EMA: ema, Latents: &s}); err != nil {
+		if err := train.Export(t.Context(), result.Checkpoint, base, dst,
+			train.ExportOptions{EMA: ema, Latents: &s}); err != nil {
 			t.Fatal(err)
 		}
 		m, err := model.Open(dst, model.Options{})
@@ -273,7 +280,8 @@ func TestAutoencoderRun(t *testing.T) {
 	equalWeights(t, filepath.Join(dst, "vae"), filepath.Join(result.Checkpoint, "vae"))
 }
 
-// latentsOf are mean and deviation of the latents that a model draws for a source's images, by channel, with the noise's variance.
+// latentsOf are mean and deviation of the latents that a model draws for a source's images, by channel, with the
+// noise's variance.
 func latentsOf(t *testing.T, d device.Device, m *model.Model, s painted) (means, deviations []float64) {
 	t.Helper()
 	c := m.VAE.LatentChannels
@@ -335,7 +343,8 @@ func TestInterruptedAutoencoderEndsWithTheSameBytes(t *testing.T) {
 }
 
 func TestImagesThatDoNotFit(t *testing.T) {
-	trainer, err := train.New(autoencoderRun(), train.Options{Device: networktest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
+	trainer, err := train.New(autoencoderRun(),
+		train.Options{Device: networktest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,10 @@ func TestValidateReportsEverything(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"steps", "accumulate", "prediction-type", "snr-gamma", "noise-offset", "input-perturbation", "translation-fraction", "lr-schedule", "lr",
-		"lr-warmup", "lr-cycles", "adam-beta1", "adam-beta2", "adam-epsilon", "weight-decay", "max-grad-norm", "ema-decay", "precision",
+		"steps", "accumulate", "prediction-type", "snr-gamma", "noise-offset", "input-perturbation", "translation-fraction",
+		"lr-schedule", "lr",
+		"lr-warmup", "lr-cycles", "adam-beta1", "adam-beta2", "adam-epsilon", "weight-decay", "max-grad-norm", "ema-decay",
+		"precision",
 		"max-skipped", "checkpoint-every", "keep-last", "keep-every", "validate-every",
 	} {
 		if !named[key] {

@@ -23,7 +23,8 @@ func TestExport(t *testing.T) {
 	c.LearningRate.Warmup = 0
 	dir := t.TempDir()
 	examples := sized{noisy{length: 7}, m.UNet.CrossAttentionDim}
-	if _, err := runTiny(t.Context(), c, filepath.Join(base, "unet"), train.RunOptions{Folder: dir, Examples: examples}); err != nil {
+	if _, err := runTiny(t.Context(), c, filepath.Join(base, "unet"),
+		train.RunOptions{Folder: dir, Examples: examples}); err != nil {
 		t.Fatal(err)
 	}
 	checkpoint := filepath.Join(dir, "checkpoint-2")
@@ -49,7 +50,8 @@ func TestExport(t *testing.T) {
 		equalWeights(t, filepath.Join(dst, "vae"), filepath.Join(base, "vae"))
 		equalWeights(t, filepath.Join(dst, "text_encoder"), filepath.Join(base, "text_encoder"))
 		for name, text := range files(t, base) {
-			if strings.HasPrefix(name, "unet"+string(filepath.Separator)) || strings.HasPrefix(name, "scheduler") || name == "model_index.json" ||
+			if strings.HasPrefix(name, "unet"+string(filepath.Separator)) || strings.HasPrefix(name, "scheduler") ||
+				name == "model_index.json" ||
 				filepath.Ext(name) == ".safetensors" {
 				continue
 			}
@@ -77,14 +79,15 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// oneTypeAndNaming exports onto a base whose weights are in files of a variant alone: diffusers finds all networks of an export in one type
-// under their plain names, and nothing of the base's card or safety checker is left.
+// oneTypeAndNaming exports onto a base whose weights are in files of a variant alone: diffusers finds all networks of
+// an export in one type under their plain names, and nothing of the base's card or safety checker is left.
 func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 	half := filepath.Join(t.TempDir(), "half")
 	if err := model.Convert(t.Context(), base, half, model.ConvertOptions{DType: weights.Float16}); err != nil {
 		t.Fatal(err)
 	}
-	for part, name := range map[string]string{"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"} {
+	for part, name := range map[string]string{"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
+		"text_encoder": "model"} {
 		path := filepath.Join(half, part, name)
 		if err := os.Rename(path+".safetensors", path+".fp16.safetensors"); err != nil {
 			t.Fatal(err)
@@ -95,7 +98,8 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 	}
 	for _, dtype := range []weights.DType{weights.Float32, weights.Float16} {
 		dst := filepath.Join(t.TempDir(), "model")
-		o := train.ExportOptions{DType: dtype, Phikon: golden.Path(t, "tiny-phikon"), Variant: "fp16", Purpose: model.Purpose{Marker: "ER", MPP: 0.5}}
+		o := train.ExportOptions{DType: dtype, Phikon: golden.Path(t, "tiny-phikon"), Variant: "fp16",
+			Purpose: model.Purpose{Marker: "ER", MPP: 0.5}}
 		if err := train.Export(t.Context(), checkpoint, half, dst, o); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +110,8 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 		for _, n := range r.Networks {
 			want := map[weights.DType]string{weights.Float32: "F32", weights.Float16: "F16"}[dtype]
 			name := filepath.Base(n.File)
-			if len(n.DTypes) != 1 || n.DTypes[want] == 0 || name != "model.safetensors" && name != "diffusion_pytorch_model.safetensors" {
+			if len(n.DTypes) != 1 || n.DTypes[want] == 0 || name != "model.safetensors" &&
+				name != "diffusion_pytorch_model.safetensors" {
 				t.Errorf("%s: %v in %s, want all %s under the plain name", n.Name, n.DTypes, name, want)
 			}
 		}
@@ -117,7 +122,8 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 		if err := json.Unmarshal(mustRead(t, filepath.Join(dst, "model_index.json")), &index); err != nil {
 			t.Fatal(err)
 		}
-		if len(index.Scheduler) != 2 || index.Scheduler[1] != "DDIMScheduler" || len(index.Safety) != 2 || index.Safety[0] != nil {
+		if len(index.Scheduler) != 2 || index.Scheduler[1] != "DDIMScheduler" || len(index.Safety) != 2 ||
+			index.Safety[0] != nil {
 			t.Errorf("model_index.json: %+v", index)
 		}
 		if p, err := model.ReadPurpose(dst); err != nil || p != o.Purpose {

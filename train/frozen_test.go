@@ -38,7 +38,8 @@ func openTiny(t *testing.T) *model.Model {
 }
 
 // compute runs a network of the model.
-func compute(t *testing.T, d device.Device, bind func(gorgonia.Nodes) error, params gorgonia.Nodes, out, in *gorgonia.Node, x *tensor.Dense) []float32 {
+func compute(t *testing.T, d device.Device, bind func(gorgonia.Nodes) error, params gorgonia.Nodes, out,
+	in *gorgonia.Node, x *tensor.Dense) []float32 {
 	t.Helper()
 	if err := bind(params); err != nil {
 		t.Fatal(err)
@@ -59,12 +60,14 @@ func trainStep(t *testing.T) (seed int64, f *golden.File, prefix string, shape [
 	return 0, nil, "", shape
 }
 
-// TestFrozen compares each value of an example with its network, run by itself, and every number that is drawn with PyTorch's.
+// TestFrozen compares each value of an example with its network, run by itself, and every number that is drawn with
+// PyTorch's.
 func TestFrozen(t *testing.T) {
 	seed, draws, prefix, shape := trainStep(t)
 	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		m := openTiny(t)
-		f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Options: vm.Options{Device: d}, Prompt: "H&E", CacheBytes: 1 << 20})
+		f, err := train.NewFrozen(t.Context(), m,
+			train.FrozenOptions{Options: vm.Options{Device: d}, Prompt: "H&E", CacheBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +177,8 @@ func visionStates(t *testing.T, d device.Device, m *model.Model, p train.Batch) 
 
 func TestFrozenRefusesImages(t *testing.T) {
 	m := openTiny(t)
-	f, err := train.NewFrozen(t.Context(), m, train.FrozenOptions{Options: vm.Options{Device: networktest.Open(t, "ref")}, Prompt: "H&E"})
+	f, err := train.NewFrozen(t.Context(), m,
+		train.FrozenOptions{Options: vm.Options{Device: networktest.Open(t, "ref")}, Prompt: "H&E"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,8 @@ func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
 	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}} {
+	for _, d := range []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33},
+		{Step: 40}} {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
@@ -117,8 +118,8 @@ func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
 	same(t, filepath.Join(broken, last), filepath.Join(whole, last))
 }
 
-// TestTornFoldersGoOn brings a finished run's folder into the states that a run may leave which was killed while it saved a
-// checkpoint or removed an old one.
+// TestTornFoldersGoOn brings a finished run's folder into the states that a run may leave which was killed while it
+// saved a checkpoint or removed an old one.
 func TestTornFoldersGoOn(t *testing.T) {
 	net, whole := network(t), t.TempDir()
 	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
@@ -148,13 +149,16 @@ func TestTornFoldersGoOn(t *testing.T) {
 	back := write("latest", "checkpoint-36\n")
 	const weights = "unet/diffusion_pytorch_model.safetensors"
 	for name, tear := range map[string][]func(dir string) error{
-		"nothing of it written":        {remove("checkpoint-40"), write(".checkpoint-40.new", ""), back},
-		"half of its weights written":  {rename("checkpoint-40", ".checkpoint-40.new"), cut(".checkpoint-40.new/" + weights), back},
-		"half of its files written":    {rename("checkpoint-40", ".checkpoint-40.new"), remove(".checkpoint-40.new/optimizer"), back},
-		"complete, not renamed":        {rename("checkpoint-40", ".checkpoint-40.new"), back},
-		"renamed, not the latest":      {back},
-		"half the name of the latest":  {back, write("latest.new", "check")},
-		"the one before it put aside":  {copyOf("checkpoint-40", ".checkpoint-40.new"), rename("checkpoint-40", ".checkpoint-40.old"), back},
+		"nothing of it written": {remove("checkpoint-40"), write(".checkpoint-40.new", ""), back},
+		"half of its weights written": {rename("checkpoint-40", ".checkpoint-40.new"), cut(".checkpoint-40.new/" + weights),
+			back},
+		"half of its files written": {rename("checkpoint-40", ".checkpoint-40.new"),
+			remove(".checkpoint-40.new/optimizer"), back},
+		"complete, not renamed":       {rename("checkpoint-40", ".checkpoint-40.new"), back},
+		"renamed, not the latest":     {back},
+		"half the name of the latest": {back, write("latest.new", "check")},
+		"the one before it put aside": {copyOf("checkpoint-40", ".checkpoint-40.new"),
+			rename("checkpoint-40", ".checkpoint-40.old"), back},
 		"replaced, not yet removed":    {copyOf("checkpoint-40", ".checkpoint-40.old"), back},
 		"an old one is half removed":   {copyOf("checkpoint-36/optimizer", ".checkpoint-32.old/optimizer")},
 		"an old one is not yet hidden": {copyOf("checkpoint-36", "checkpoint-32")},
@@ -195,7 +199,8 @@ func TestInterruptedRunsEndWithTheSameBytes(t *testing.T) {
 				cancel()
 			}
 		}}
-		result, err := runTiny(ctx, tinyRun(), net, train.RunOptions{Folder: broken, Examples: examples, Resume: train.Resume{Allowed: true}})
+		result, err := runTiny(ctx, tinyRun(), net,
+			train.RunOptions{Folder: broken, Examples: examples, Resume: train.Resume{Allowed: true}})
 		cancel()
 		if err == nil {
 			break
@@ -203,7 +208,8 @@ func TestInterruptedRunsEndWithTheSameBytes(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		if want := filepath.Join(broken, fmt.Sprintf("checkpoint-%d", result.Step)); result.Step > result.Resumed && result.Checkpoint != want {
+		if want := filepath.Join(broken, fmt.Sprintf("checkpoint-%d", result.Step)); result.Step > result.Resumed &&
+			result.Checkpoint != want {
 			t.Errorf("stopped after step %d with the checkpoint %s, want %s", result.Step, result.Checkpoint, want)
 		}
 	}
@@ -228,7 +234,8 @@ func TestFullDisk(t *testing.T) {
 		if got := bytes.Contains(out, []byte("step 40")); got != (test.limit == "continue") {
 			t.Errorf("%s: ran to the end: %t", test.limit, got)
 		}
-		result, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}})
+		result, err := runTiny(t.Context(), tinyRun(), net,
+			train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}})
 		if err != nil || result.Resumed != 4 {
 			t.Errorf("%s: resumed after step %d, want 4: %v", test.limit, result.Resumed, err)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// TestOneBatchIsLearntByHeart: with one batch, one noise and one time step for each of its examples, the reference data's network comes
-// below a twentieth of the loss that it begins with.
+// TestOneBatchIsLearntByHeart: with one batch, one noise and one time step for each of its examples, the reference
+// data's network comes below a twentieth of the loss that it begins with.
 func TestOneBatchIsLearntByHeart(t *testing.T) {
 	c := train.Default()
 	c.SNRGamma, c.MaxSteps, c.LearningRate.Warmup, c.LearningRate.Base, c.WeightDecay = 0, 100, 10, 3e-3, 0
@@ -21,7 +21,8 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trainer, err := train.New(c, train.Options{Device: networktest.Open(t, networktest.Names()[0]), UNet: folder, Schedule: sdSchedule(t, c.Prediction)})
+	trainer, err := train.New(c, train.Options{Device: networktest.Open(t, networktest.Names()[0]), UNet: folder,
+		Schedule: sdSchedule(t, c.Prediction)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,8 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	}
 	shape := [4]int{2, 8, 8, network.OutChannels}
 	size := 2 * 8 * 8 * network.OutChannels
-	e := train.Example{Shape: shape, Latents: normal(size), Condition: normal(size), Context: normal(2 * 5 * network.CrossAttentionDim)}
+	e := train.Example{Shape: shape, Latents: normal(size), Condition: normal(size),
+		Context: normal(2 * 5 * network.CrossAttentionDim)}
 	d, err := train.Draw(rng.NewTorch(0), shape, 1000)
 	if err != nil {
 		t.Fatal(err)

@@ -18,8 +18,8 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// FuzzJSONLinesBegin: whatever a crash has left, what stays is the file's beginning up to a step, in whole lines, and what is appended
-// is read again.
+// FuzzJSONLinesBegin: whatever a crash has left, what stays is the file's beginning up to a step, in whole lines, and
+// what is appended is read again.
 func FuzzJSONLinesBegin(f *testing.F) {
 	f.Add([]byte("{\"step\":1}\n{\"step\":2}\n{\"st"), 1)
 	f.Add([]byte("\n\xff{\"step\":-1}\n"), 0)
@@ -32,7 +32,8 @@ func FuzzJSONLinesBegin(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(j.Observe(train.Start{Step: step}), j.Observe(train.Scores{Step: step, Values: []train.Scalar{{Name: "x", Value: 1}}}), j.Close()); err != nil {
+		if err := errors.Join(j.Observe(train.Start{Step: step}),
+			j.Observe(train.Scores{Step: step, Values: []train.Scalar{{Name: "x", Value: 1}}}), j.Close()); err != nil {
 			t.Fatal(err)
 		}
 		lines := bytes.SplitAfter(mustRead(t, path), []byte("\n"))
@@ -77,8 +78,10 @@ func TestLinesNameBothTasks(t *testing.T) {
 	}
 	want := []string{
 		"generation " + first, "step 1/3  generation " + first + " (mean " + first + ")" + rest("0"),
-		"translation " + second, "step 2/3  generation - (mean " + first + ")  translation " + second + " (mean " + second + ")" + rest("0.00025"),
-		"generation " + third, "step 3/3  generation " + third + " (mean " + mean + ")  translation - (mean " + second + ")" + rest("0.0005"),
+		"translation " + second, "step 2/3  generation - (mean " + first + ")  translation " + second + " (mean " + second +
+			")" + rest("0.00025"),
+		"generation " + third, "step 3/3  generation " + third + " (mean " + mean + ")  translation - (mean " + second + ")" +
+			rest("0.0005"),
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)
@@ -104,7 +107,8 @@ func TestRunReports(t *testing.T) {
 	o := train.RunOptions{Folder: dir, ValidateFirst: true, Validate: train.FixedNoise([]train.Example{fixed}, 1)}
 	o.Observe = progress.All(lines.Observe, progress.On(func(m train.Metrics) error {
 		steps, epochs = append(steps, m.Step), append(epochs, m.Epoch)
-		if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) || len(m.Losses) == 0 {
+		if !(m.Loss > 0 && m.GradientNorm > 0 && m.ImagesPerSecond > 0 && m.TFLOPS > 0 && m.Memory > 0) ||
+			len(m.Losses) == 0 {
 			t.Errorf("%+v", m)
 		}
 		return nil
@@ -134,7 +138,8 @@ func TestRunReports(t *testing.T) {
 		return list
 	}
 	all := read()
-	if len(all) != 11 || all[0]["step"] != 0 || all[0]["validation/loss"] <= 0 || all[1]["step"] != 1 || all[5]["validation/loss_ema"] <= 0 {
+	if len(all) != 11 || all[0]["step"] != 0 || all[0]["validation/loss"] <= 0 || all[1]["step"] != 1 ||
+		all[5]["validation/loss_ema"] <= 0 {
 		t.Errorf("%d lines: %v", len(all), all)
 	}
 	// A crash in a line, and a run that goes on after step 6.
@@ -151,7 +156,8 @@ func TestRunReports(t *testing.T) {
 	}
 }
 
-// TestRunWithoutACheckpointLeavesNothing: a run that was killed before its first checkpoint and is started again shows every step once.
+// TestRunWithoutACheckpointLeavesNothing: a run that was killed before its first checkpoint and is started again shows
+// every step once.
 func TestRunWithoutACheckpointLeavesNothing(t *testing.T) {
 	net, dir := network(t), t.TempDir()
 	c := tinyRun()

@@ -39,7 +39,8 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 		}()
 		members[i] = d
 	}
-	options := train.Options{Device: members[0], Peers: members[1:], UNet: network(t), Schedule: sdSchedule(t, c.Prediction)}
+	options := train.Options{Device: members[0], Peers: members[1:], UNet: network(t),
+		Schedule: sdSchedule(t, c.Prediction)}
 	if n > 1 {
 		g, err := catalog.Group(members)
 		if err != nil {
@@ -63,8 +64,9 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 	return l
 }
 
-// TestDevicesShareTheWork: a step learns from the same examples and noise on one device, two and three, an epoch's last step of a single
-// micro-step included. Only sums of gradients are rounded in another order: by 2⁻²⁴ of their terms, which AdamW carries on from step to step.
+// TestDevicesShareTheWork: a step learns from the same examples and noise on one device, two and three, an epoch's last
+// step of a single micro-step included. Only sums of gradients are rounded in another order: by 2⁻²⁴ of their terms,
+// which AdamW carries on from step to step.
 func TestDevicesShareTheWork(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps, c.Accumulate = 9, 3

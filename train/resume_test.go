@@ -34,11 +34,13 @@ func TestResumeNeedsLeaveAndTheSameConfiguration(t *testing.T) {
 	if err != nil && strings.Contains(err.Error(), "keep_last") {
 		t.Errorf("keep_last may change: %v", err)
 	}
-	_, err = runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Examples: noisy{length: 5}, Resume: train.Resume{Allowed: true}})
+	_, err = runTiny(t.Context(), c, net,
+		train.RunOptions{Folder: dir, Examples: noisy{length: 5}, Resume: train.Resume{Allowed: true}})
 	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), "7 in the checkpoint, 5 now") {
 		t.Errorf("another number of examples: %v", err)
 	}
-	result, err := runTiny(t.Context(), changed, net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true, AcceptChanges: true}})
+	result, err := runTiny(t.Context(), changed, net,
+		train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true, AcceptChanges: true}})
 	if err != nil || result.Resumed != 4 || result.Step != 6 {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -50,16 +52,20 @@ func TestResumeWhereThereIsNothing(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps = 4
 	for name, r := range map[string]train.Resume{
-		"no checkpoint": {Allowed: true, Required: true}, "no such folder": {From: filepath.Join(dir, "nowhere")}, "no checkpoint's folder": {From: net},
+		"no checkpoint": {Allowed: true,
+			Required: true}, "no such folder": {From: filepath.Join(dir, "nowhere")}, "no checkpoint's folder": {From: net},
 	} {
-		if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: r}); !errors.Is(err, train.ErrNoCheckpoint) {
+		if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: r}); !errors.Is(err,
+			train.ErrNoCheckpoint) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}}); err != nil {
+	if _, err := runTiny(t.Context(), c, net,
+		train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true}}); err != nil {
 		t.Fatal(err)
 	}
-	want := dir + ": no checkpoint to go on from: it is a run, want one of its checkpoints, such as " + filepath.Join(dir, "checkpoint-4")
+	want := dir + ": no checkpoint to go on from: it is a run, want one of its checkpoints, such as " +
+		filepath.Join(dir, "checkpoint-4")
 	if err := (train.Resume{From: dir}).Check(t.TempDir()); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -86,7 +92,8 @@ func TestFlippedBytesAreFound(t *testing.T) {
 			}
 		}
 		if name == "state.json" {
-			result, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true, FallBack: true}})
+			result, err := runTiny(t.Context(), c, net,
+				train.RunOptions{Folder: dir, Resume: train.Resume{Allowed: true, FallBack: true}})
 			if err != nil || result.Resumed != 36 || result.Step != 40 {
 				t.Errorf("falling back: %+v, %v", result, err)
 			}

@@ -153,7 +153,8 @@ func TestTensorBoard(t *testing.T) {
 		got = append(got, describe(t, r))
 	}
 	want := []string{
-		"step 0 version brain.Event:2", "step 0 session 1", "step 1 train/loss=0.5 x=-2", "step 300 train/loss=+Inf", "step 201 session 1",
+		"step 0 version brain.Event:2", "step 0 session 1", "step 1 train/loss=0.5 x=-2", "step 300 train/loss=+Inf",
+		"step 201 session 1",
 		"step 201 panel=3×2 in 3: {200 100 50 255}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -18,8 +18,9 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// TestTrainingOutsideOfTheProcessMemory trains on a device whose memory the process can't reach, interrupted and resumed, and wants the
-// checkpoint of the same device in the process's memory. What comes back in a step is the losses and the norm.
+// TestTrainingOutsideOfTheProcessMemory trains on a device whose memory the process can't reach, interrupted and
+// resumed, and wants the checkpoint of the same device in the process's memory. What comes back in a step is the losses
+// and the norm.
 func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 	net, inside, outside := network(t), t.TempDir(), t.TempDir()
 	c := tinyRun()
@@ -33,21 +34,23 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 		}
 		r, measured := d.(*walled.Device)
 		last := int64(0)
-		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}, Observe: progress.On(
-			func(m train.Metrics) error {
-				if m.Step == until {
-					cancel()
-				}
-				if measured {
-					step, before := r.Downloaded()-last, m.Step-1
-					last = r.Downloaded()
-					if fresh := before == 0 || before == 3; !fresh && before%c.CheckpointEvery != 0 && step != int64(4*(c.Accumulate+1)) {
-						t.Errorf("step %d brought %d bytes back", m.Step, step)
+		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true},
+			Observe: progress.On(
+				func(m train.Metrics) error {
+					if m.Step == until {
+						cancel()
 					}
-				}
-				return nil
-			},
-		)}
+					if measured {
+						step, before := r.Downloaded()-last, m.Step-1
+						last = r.Downloaded()
+						if fresh := before == 0 || before == 3; !fresh && before%c.CheckpointEvery != 0 &&
+							step != int64(4*(c.Accumulate+1)) {
+							t.Errorf("step %d brought %d bytes back", m.Step, step)
+						}
+					}
+					return nil
+				},
+			)}
 		_, err = train.Run(ctx, trainer, o)
 		return errors.Join(err, trainer.Close())
 	}
@@ -116,7 +119,8 @@ func TestDeviceIsLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := train.Run(t.Context(), trainer, train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}})
+		r, err := train.Run(t.Context(), trainer,
+			train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true}})
 		return r, errors.Join(err, trainer.Close())
 	}
 	const many = 1 << 40
@@ -148,7 +152,8 @@ func (small) Available() int64 { return 64 << 10 }
 
 func TestTooLittleMemoryIsRefused(t *testing.T) {
 	_, err := setupOn(small{networktest.Open(t, networktest.Walled())}, tinyRun(), network(t))
-	if !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "GiB may be used") || !strings.Contains(err.Error(), "walled:") {
+	if !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "GiB may be used") ||
+		!strings.Contains(err.Error(), "walled:") {
 		t.Errorf("error %v, want the device and how much it has", err)
 	}
 }

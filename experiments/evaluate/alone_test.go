@@ -23,7 +23,8 @@ func speckled(width, height, number int) *imagefile.Image {
 	return img
 }
 
-// Pictures that are too small for SSIM's windows have a PSNR, nuclei and stains all the same, and each metric that is missing says why.
+// Pictures that are too small for SSIM's windows have a PSNR, nuclei and stains all the same, and each metric that is
+// missing says why.
 func TestPSNROfPicturesTooSmallForSSIM(t *testing.T) {
 	folder := t.TempDir()
 	for i := range 6 {
@@ -51,7 +52,8 @@ func TestPSNROfPicturesTooSmallForSSIM(t *testing.T) {
 				t.Errorf("%s: %v of %d pairs, want %d", id, m.Value, m.N, n)
 			}
 		}
-		if len(r.Problems) != 10 || !strings.Contains(r.Problems[0].Where, "SSIM") || strings.Contains(r.Problems[0].Where, "PSNR") {
+		if len(r.Problems) != 10 || !strings.Contains(r.Problems[0].Where, "SSIM") ||
+			strings.Contains(r.Problems[0].Where, "PSNR") {
 			t.Errorf("problems: %v, want SSIM of five virtual and five H&E pictures", r.Problems)
 		}
 	}
@@ -84,10 +86,13 @@ func TestNetworkFailsForOnePicture(t *testing.T) {
 	o := options(t, folder, filepath.Join(folder, "fake"))
 	o.Networks = nil
 	for _, kind := range features.Kinds() {
-		o.Networks = append(o.Networks, evaluate.Network{Kind: kind, Open: func() (evaluate.Extractor, error) { return &picky{grid{name: string(kind)}}, nil }})
+		o.Networks = append(o.Networks,
+			evaluate.Network{Kind: kind,
+				Open: func() (evaluate.Extractor, error) { return &picky{grid{name: string(kind)}}, nil }})
 	}
 	r, _ := run(t, o)
-	for _, id := range []string{"fid", "kid", "kid_full", "phv_layer1", "retrieval_gigapath_top1", "retrieval_phikon_top3"} {
+	for _, id := range []string{"fid", "kid", "kid_full", "phv_layer1", "retrieval_gigapath_top1",
+		"retrieval_phikon_top3"} {
 		if m := r.Metric(id); !m.Value.Known() || m.N != 7 || m.Floor == nil || m.Floor.N != 8 {
 			t.Errorf("%s: %v of %d pairs (%s), floor %+v; want 7, and 8 for the floor", id, m.Value, m.N, m.Undefined, m.Floor)
 		}

@@ -211,7 +211,8 @@ func FuzzTable(f *testing.F) {
 func TestSlidePattern(t *testing.T) {
 	folder := t.TempDir()
 	names := map[string]string{
-		"1M2102_12_7": "1M2102", "P005_1_35": "P005", "000": "000", "sub/S-3_4": "S", "A12_b": "A12_b", "x": "x", "2M01_3-4_": "2M01",
+		"1M2102_12_7": "1M2102", "P005_1_35": "P005", "000": "000", "sub/S-3_4": "S", "A12_b": "A12_b", "x": "x",
+		"2M01_3-4_": "2M01",
 	}
 	for name := range names {
 		for _, set := range []string{"real", "fake"} {
@@ -247,10 +248,12 @@ func TestSlidePattern(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "fake", "x.tif"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", SlidePattern); err == nil {
+	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "",
+		SlidePattern); err == nil {
 		t.Error("two files of one name are no error")
 	}
-	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "", "("); err == nil {
+	if _, err := FindMatches(t.Context(), filepath.Join(folder, "real"), filepath.Join(folder, "fake"), "",
+		"("); err == nil {
 		t.Error("a pattern that is none is no error")
 	}
 }

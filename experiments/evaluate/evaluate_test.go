@@ -22,7 +22,8 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart as a network does.
+// grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart
+// as a network does.
 type grid struct {
 	name     string
 	pictures atomic.Int64
@@ -164,7 +165,8 @@ func TestItself(t *testing.T) {
 	if len(table.Rows) != len(names) {
 		t.Errorf("%d rows for %d pairs", len(table.Rows), len(names))
 	}
-	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "40 of 40 virtual pictures are the real pictures") }) {
+	if !slices.ContainsFunc(r.Warnings,
+		func(w string) bool { return strings.Contains(w, "40 of 40 virtual pictures are the real pictures") }) {
 		t.Errorf("warnings %q do not tell that all pictures are the real ones", r.Warnings)
 	}
 }
@@ -175,15 +177,16 @@ func perfect(t *testing.T, r *evaluate.Results) {
 	for _, m := range r.Metrics {
 		want, tolerance := 0.0, 0.0
 		switch {
-		case m.ID == "ssim" || m.ID == "nuclei_dice" || strings.HasSuffix(m.ID, "_pearson") || strings.HasSuffix(m.ID, "_ratio") || strings.HasPrefix(m.ID, "retrieval"):
+		case m.ID == "ssim" || m.ID == "nuclei_dice" || strings.HasSuffix(m.ID, "_pearson") ||
+			strings.HasSuffix(m.ID, "_ratio") || strings.HasPrefix(m.ID, "retrieval"):
 			want, tolerance = 1, 1e-12
 		case m.ID == "psnr":
 			want = math.Inf(1)
 		case m.ID == "fid":
 			tolerance = 1e-6 * max(1, float64(m.Floor.Value)) // rounding of a sum of singular values, most of them near 0
 		case m.ID == "kid_full" || m.ID == "kid":
-			// Unbiased estimates leave k(x,x) out within the sets but not between them, so that equal sets lie below 0, by less than
-			// different sets lie above.
+			// Unbiased estimates leave k(x,x) out within the sets but not between them, so that equal sets lie below 0, by less
+			// than different sets lie above.
 			if m.Value > 0 || -m.Value > m.Floor.Value {
 				t.Errorf("%s: %v with a floor of %v", m.ID, m.Value, m.Floor.Value)
 			}
@@ -234,7 +237,8 @@ func TestShuffledIsChance(t *testing.T) {
 	}
 	r, _ := run(t, options(t, folder, fake))
 	ok(t, r)
-	for _, id := range []string{"retrieval_gigapath_top1", "retrieval_gigapath_top3", "retrieval_phikon_top1", "retrieval_phikon_top3"} {
+	for _, id := range []string{"retrieval_gigapath_top1", "retrieval_gigapath_top3", "retrieval_phikon_top1",
+		"retrieval_phikon_top3"} {
 		m := r.Metric(id)
 		if v := m.Value; v < m.Chance.Interval.Low || v > m.Chance.Interval.High {
 			t.Errorf("%s is %v: want between %v and %v", id, v, m.Chance.Interval.Low, m.Chance.Interval.High)
@@ -304,12 +308,14 @@ func TestSharedSlides(t *testing.T) {
 	o := options(t, folder, filepath.Join(folder, "he"))
 	o.Train = filepath.Join(folder, "set")
 	r, _ := run(t, o)
-	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "4 of 8 pairs are from 1 patients") }) {
+	if !slices.ContainsFunc(r.Warnings,
+		func(w string) bool { return strings.Contains(w, "4 of 8 pairs are from 1 patients") }) {
 		t.Errorf("warnings %q", r.Warnings)
 	}
 	o.Train = filepath.Join(folder, "he")
 	r, _ = run(t, o)
-	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "8 of 8 pairs have the names of training pictures") }) {
+	if !slices.ContainsFunc(r.Warnings,
+		func(w string) bool { return strings.Contains(w, "8 of 8 pairs have the names of training pictures") }) {
 		t.Errorf("warnings %q", r.Warnings)
 	}
 }
@@ -339,7 +345,8 @@ func TestAgainst(t *testing.T) {
 		t.Fatalf("comparison %+v", c)
 	}
 	for _, test := range c.Tests {
-		if test.ID == "ssim" && (test.P > 0.02 || test.Difference < 0 || !test.Exact) { // 8 patients: 2 of 2⁸ combinations of signs at best
+		if test.ID == "ssim" && (test.P > 0.02 || test.Difference < 0 ||
+			!test.Exact) { // 8 patients: 2 of 2⁸ combinations of signs at best
 			t.Errorf("a clear difference: %+v", test)
 		}
 	}
@@ -354,10 +361,12 @@ func TestAgainst(t *testing.T) {
 	other := better
 	other.Output, other.Settings.PositiveDAB = t.TempDir(), 0.2
 	r, _ = run(t, other)
-	if slices.ContainsFunc(r.Comparison.Tests, func(t evaluate.PairTest) bool { return strings.HasPrefix(t.ID, "error_") || t.ID == "nuclei_dice" }) {
+	if slices.ContainsFunc(r.Comparison.Tests,
+		func(t evaluate.PairTest) bool { return strings.HasPrefix(t.ID, "error_") || t.ID == "nuclei_dice" }) {
 		t.Errorf("stains measured with another threshold were compared: %+v", r.Comparison.Tests)
 	}
-	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "stains and nuclei are not compared") }) {
+	if !slices.ContainsFunc(r.Warnings,
+		func(w string) bool { return strings.Contains(w, "stains and nuclei are not compared") }) {
 		t.Errorf("warnings %q", r.Warnings)
 	}
 	// Other real pictures can't be compared.

@@ -14,8 +14,9 @@ import (
 	"github.com/histdist/histdist/internal/networktest"
 )
 
-// The networks of the paper at full size, with weights by formula in files of the published names: equal pictures are perfect, a copy of the
-// H&E is the floor. GigaPath, of 1.1 billion weights, is left out, and Phikon is the small one of the reference data.
+// The networks of the paper at full size, with weights by formula in files of the published names: equal pictures are
+// perfect, a copy of the H&E is the floor. GigaPath, of 1.1 billion weights, is left out, and Phikon is the small one
+// of the reference data.
 func TestFullNetworks(t *testing.T) {
 	if os.Getenv("HISTDIST_FULL") == "" {
 		t.Skip("minutes: HISTDIST_FULL=1 runs it")
@@ -39,7 +40,8 @@ func TestFullNetworks(t *testing.T) {
 	t.Setenv("HF_HOME", t.TempDir())
 	folder, _ := tissue(t, 10, 96)
 	networks := func() []evaluate.Network {
-		return evaluate.Networks(map[features.Kind]string{features.Phikon: golden.Path(t, "tiny-phikon")}, files, features.Options{Device: networktest.Open(t, "auto")})
+		return evaluate.Networks(map[features.Kind]string{features.Phikon: golden.Path(t, "tiny-phikon")}, files,
+			features.Options{Device: networktest.Open(t, "auto")})
 	}
 	for set, test := range map[string]func(*testing.T, *evaluate.Results){"real": perfect, "he": floor} {
 		o := options(t, folder, filepath.Join(folder, set))

@@ -7,7 +7,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// The same files in the same output folder are compared anew when their profiles are ignored, and again when they are not.
+// The same files in the same output folder are compared anew when their profiles are ignored, and again when they are
+// not.
 func TestICCIsPartOfWhatIsCached(t *testing.T) {
 	folder := t.TempDir()
 	const scanned = "../../data/imagefile/testdata/icc-scanner.png"

@@ -53,7 +53,8 @@ func noise(t *testing.T, n, side int) (folder string) {
 				t.Fatal(err)
 			}
 			// Not by imagefile.Write, which waits for the disk.
-			if err := os.WriteFile(filepath.Join(folder, set, "slide"+strconv.Itoa(i%40)+"_"+strconv.Itoa(i)+".png"), data, 0o666); err != nil {
+			if err := os.WriteFile(filepath.Join(folder, set, "slide"+strconv.Itoa(i%40)+"_"+strconv.Itoa(i)+".png"), data,
+				0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -61,9 +62,10 @@ func noise(t *testing.T, n, side int) (folder string) {
 	return folder
 }
 
-// TestMemoryIsFlat measures what is alive on the heap when all of a stage's work is done and nothing else runs, and after the run. It may
-// grow by what a row takes (names, paths, hashes, numbers, the places in the cache: some 2 KB), not by pictures or features: a pair's three
-// pictures take 27 KB here, their features 6 KB for each network. What retrieval holds while it compares is not in it.
+// TestMemoryIsFlat measures what is alive on the heap when all of a stage's work is done and nothing else runs, and
+// after the run. It may grow by what a row takes (names, paths, hashes, numbers, the places in the cache: some 2 KB),
+// not by pictures or features: a pair's three pictures take 27 KB here, their features 6 KB for each network. What
+// retrieval holds while it compares is not in it.
 func TestMemoryIsFlat(t *testing.T) {
 	few, many := 10, 90 // pairs, of three pictures each
 	if os.Getenv("HISTDIST_FULL") != "" {
@@ -78,7 +80,9 @@ func TestMemoryIsFlat(t *testing.T) {
 		o := options(t, folder, filepath.Join(folder, "fake"))
 		o.Networks = nil
 		for _, kind := range []features.Kind{features.FIDInception, features.Phikon} {
-			o.Networks = append(o.Networks, evaluate.Network{Kind: kind, Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil }})
+			o.Networks = append(o.Networks,
+				evaluate.Network{Kind: kind,
+					Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil }})
 		}
 		before, most := live(), int64(0)
 		o.Observe = progress.On(func(s progress.Stage) error {

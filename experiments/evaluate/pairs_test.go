@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate"
 )
 
-// The folders of an evaluation may be links, have links and rubbish in them, and be in one another; names are compared in NFC, extensions
-// don't count.
+// The folders of an evaluation may be links, have links and rubbish in them, and be in one another; names are compared
+// in NFC, extensions don't count.
 func TestFindPairsIn(t *testing.T) {
 	const composed, decomposed = "\u00e4", "a\u0308"
 	dir := t.TempDir()
@@ -27,7 +27,8 @@ func TestFindPairsIn(t *testing.T) {
 	kind := func(k imagefile.Kind) imagefile.WriteOptions {
 		return imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(k)}}}
 	}
-	for name, k := range map[string]imagefile.Kind{"set/fake/a-panel.png": imagefile.Panel, "he/stains/a.png": imagefile.VirtualStain} {
+	for name, k := range map[string]imagefile.Kind{"set/fake/a-panel.png": imagefile.Panel,
+		"he/stains/a.png": imagefile.VirtualStain} {
 		if err := os.MkdirAll(filepath.Dir(at(name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,8 @@ func TestFindPairsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for from, to := range map[string]string{"set/more": "../store", "real": "set", "set/loop": ".", "he/gone.png": "nowhere"} {
+	for from, to := range map[string]string{"set/more": "../store", "real": "set", "set/loop": ".",
+		"he/gone.png": "nowhere"} {
 		if err := os.Symlink(to, at(from)); err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +49,8 @@ func TestFindPairsIn(t *testing.T) {
 	want := []evaluate.Match{
 		{Name: "a", Real: at("real/a.png"), Fake: at("set/fake/a.JPG"), HE: at("he/a.png")},
 		{Name: "more/b", Real: at("real/more/b.png"), Fake: at("set/fake/more/b.png")},
-		{Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"), HE: at("he/" + composed + ".png")},
+		{Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"),
+			HE: at("he/" + composed + ".png")},
 	}
 	if diff := cmp.Diff(want, p.List); diff != "" {
 		t.Error(diff)

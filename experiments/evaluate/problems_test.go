@@ -61,7 +61,8 @@ func TestProblems(t *testing.T) {
 	if diff := cmp.Diff(want, r.NotComputed); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]evaluate.Missing{{Path: filepath.Join(fake, "stranger.png"), Folder: o.Real}}, r.Missing); diff != "" {
+	if diff := cmp.Diff([]evaluate.Missing{{Path: filepath.Join(fake, "stranger.png"), Folder: o.Real}},
+		r.Missing); diff != "" {
 		t.Error(diff)
 	}
 	if n := r.Metric("ssim").N; n != 10 {
@@ -109,7 +110,8 @@ func TestNoPairs(t *testing.T) {
 	folder, _ := tissue(t, 1, 64)
 	save(t, filepath.Join(folder, "other", "x.png"), imagefile.New(64, 64))
 	o := options(t, folder, filepath.Join(folder, "other"))
-	if _, _, err := evaluate.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no pairs") || !strings.Contains(err.Error(), "x.png") {
+	if _, _, err := evaluate.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no pairs") ||
+		!strings.Contains(err.Error(), "x.png") {
 		t.Errorf("folders without pairs: %v", err)
 	}
 	o.Fake = filepath.Join(folder, "nowhere")

@@ -95,7 +95,8 @@ func TestCreateNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestInitialDistributions compares the spread of weights with the law that PyTorch, diffusers and transformers draw them from.
+// TestInitialDistributions compares the spread of weights with the law that PyTorch, diffusers and transformers draw
+// them from.
 func TestInitialDistributions(t *testing.T) {
 	like := configurations(t)
 	dst := create(t, like, 1)
@@ -203,7 +204,8 @@ func TestByteTokenizer(t *testing.T) {
 	}
 }
 
-// TestRescaleLatents: the new autoencoder's moments are the old one's, moved and stretched, and it makes the same image of them.
+// TestRescaleLatents: the new autoencoder's moments are the old one's, moved and stretched, and it makes the same image
+// of them.
 func TestRescaleLatents(t *testing.T) {
 	src := golden.Path(t, "tiny/vae")
 	c, err := vae.ReadConfig(filepath.Join(src, "config.json"))
@@ -256,7 +258,8 @@ func TestRescaleLatents(t *testing.T) {
 		decodeWith(t, d, src, c, latents))
 
 	l.Deviation[0] = 0
-	if err := model.RescaleLatents(t.Context(), src, filepath.Join(t.TempDir(), "vae"), l, model.ConvertOptions{}); err == nil {
+	if err := model.RescaleLatents(t.Context(), src, filepath.Join(t.TempDir(), "vae"), l,
+		model.ConvertOptions{}); err == nil {
 		t.Error("a channel without spread was rescaled")
 	}
 }
@@ -297,7 +300,8 @@ func decodeWith(t *testing.T, d device.Device, folder string, c vae.Config, late
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if err := store.Bind(n.Scope.Params(), weights.Mapping{Ignore: func(name string) bool { return !vae.IsDecoder(name) }}); err != nil {
+	if err := store.Bind(n.Scope.Params(),
+		weights.Mapping{Ignore: func(name string) bool { return !vae.IsDecoder(name) }}); err != nil {
 		t.Fatal(err)
 	}
 	return networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Image}, vm.Feeds{n.Latents: latents})[0].Data

@@ -67,7 +67,8 @@ func (f *full) input(name string, a float64, shape ...int) golden.Tensor[float32
 }
 
 // compute binds weights by formula to a network, whose parameters must be the file's, and runs it.
-func (f *full) compute(t *testing.T, d device.Device, model string, s *op.Scope, out *gorgonia.Node, feeds vm.Feeds) golden.Tensor[float32] {
+func (f *full) compute(t *testing.T, d device.Device, model string, s *op.Scope, out *gorgonia.Node,
+	feeds vm.Feeds) golden.Tensor[float32] {
 	known := f.info.Models[model].Tensors
 	for _, p := range s.Params() {
 		if _, ok := known[p.Name()]; !ok {
@@ -110,7 +111,8 @@ func TestFullSize(t *testing.T) {
 	// ref takes minutes at this size and is compared at the small one.
 	d := networktest.Open(t, "auto")
 	runUNet := func(t *testing.T, sample, context golden.Tensor[float32], timestep float32) golden.Tensor[float32] {
-		n, err := unet.Build(unet.SD15(), unet.Size{Batch: 1, Height: sample.Shape[1], Width: sample.Shape[2], Tokens: context.Shape[1]})
+		n, err := unet.Build(unet.SD15(),
+			unet.Size{Batch: 1, Height: sample.Shape[1], Width: sample.Shape[2], Tokens: context.Shape[1]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +122,8 @@ func TestFullSize(t *testing.T) {
 		})
 	}
 	t.Run("unet 16", func(t *testing.T) {
-		f.compare(t, "unet/sample_t500", runUNet(t, f.input("sample", root3, 1, 8, 16, 16), f.input("context", root3, 1, 77, 768), 500))
+		f.compare(t, "unet/sample_t500",
+			runUNet(t, f.input("sample", root3, 1, 8, 16, 16), f.input("context", root3, 1, 77, 768), 500))
 	})
 	t.Run("unet 64", func(t *testing.T) {
 		const name = "unet/sample64_t999_corner8x8"
@@ -150,7 +153,8 @@ func TestFullSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		x := f.input("pixels", root3, 1, 3, 224, 224)
-		f.compare(t, "vit/last_hidden_state", f.compute(t, d, "vit", n.Scope, n.LastHiddenState, vm.Feeds{n.Pixels: networktest.Dense(x)}))
+		f.compare(t, "vit/last_hidden_state",
+			f.compute(t, d, "vit", n.Scope, n.LastHiddenState, vm.Feeds{n.Pixels: networktest.Dense(x)}))
 	})
 	t.Run("text", func(t *testing.T) {
 		ids := f.Int64(t, "text/input_ids")
@@ -158,6 +162,7 @@ func TestFullSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.compare(t, "text/last_hidden_state", f.compute(t, d, "text", n.Scope, n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)}))
+		f.compare(t, "text/last_hidden_state",
+			f.compute(t, d, "text", n.Scope, n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)}))
 	})
 }

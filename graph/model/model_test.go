@@ -125,9 +125,12 @@ func TestInspectSick(t *testing.T) {
 			}
 			return os.WriteFile(filepath.Join(dir, "unet", "diffusion_pytorch_model.safetensors"), text, 0o644)
 		}, "conv_in.weight"},
-		"no configuration": {func(dir string) error { return os.Remove(filepath.Join(dir, "unet", "config.json")) }, "unet/config.json"},
-		"no scheduler":     {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "scheduler")) }, "scheduler_config.json"},
-		"no model_index":   {func(dir string) error { return os.Remove(filepath.Join(dir, "model_index.json")) }, "model_index.json"},
+		"no configuration": {func(dir string) error { return os.Remove(filepath.Join(dir, "unet", "config.json")) },
+			"unet/config.json"},
+		"no scheduler": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "scheduler")) },
+			"scheduler_config.json"},
+		"no model_index": {func(dir string) error { return os.Remove(filepath.Join(dir, "model_index.json")) },
+			"model_index.json"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +167,8 @@ func TestInspectSick(t *testing.T) {
 func TestEveryWeightIsLookedAt(t *testing.T) {
 	for name, value := range map[string]float32{"NaN: not finite": float32(math.NaN()), "1e+30: too large": 1e30} {
 		dir := copyOf(t, golden.Path(t, "tiny"))
-		networktest.Plant(t, filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), "decoder.conv_out.bias", 1, value)
+		networktest.Plant(t, filepath.Join(dir, "vae", "diffusion_pytorch_model.safetensors"), "decoder.conv_out.bias", 1,
+			value)
 		r, err := model.Inspect(dir, model.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +246,8 @@ func TestConvertCancelled(t *testing.T) {
 	parent := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := model.Convert(ctx, golden.Path(t, "tiny"), filepath.Join(parent, "tiny"), model.ConvertOptions{}); !errors.Is(err, context.Canceled) {
+	if err := model.Convert(ctx, golden.Path(t, "tiny"), filepath.Join(parent, "tiny"),
+		model.ConvertOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
@@ -272,7 +277,8 @@ func TestWiden(t *testing.T) {
 	if r, err := model.Inspect(filepath.Join(dst, "unet"), model.Options{}); err != nil || !r.Healthy() {
 		t.Errorf("the new folder: %+v, error %v", r, err)
 	}
-	if err := model.Widen(t.Context(), filepath.Join(tiny, "vae"), filepath.Join(t.TempDir(), "vae"), 8, model.ConvertOptions{}); err == nil {
+	if err := model.Widen(t.Context(), filepath.Join(tiny, "vae"), filepath.Join(t.TempDir(), "vae"), 8,
+		model.ConvertOptions{}); err == nil {
 		t.Error("a VAE was widened")
 	}
 }

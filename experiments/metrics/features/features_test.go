@@ -79,7 +79,8 @@ func extract(t testing.TB, e *features.Extractor, images ...*imagefile.Image) []
 	return rows
 }
 
-// TestInceptionFeaturesEqualPyTorch goes the whole way from a file of weights and images to rows, for FID's network and KID's.
+// TestInceptionFeaturesEqualPyTorch goes the whole way from a file of weights and images to rows, for FID's network and
+// KID's.
 func TestInceptionFeaturesEqualPyTorch(t *testing.T) {
 	f := networktest.OpenFormula(t, "metrics_nets")
 	images := pictures(f.Uint8(t, "images"))
@@ -121,7 +122,8 @@ func TestResNetMeansEqualTorchvision(t *testing.T) {
 	rows := extract(t, e, images[0], other, images[1])
 	at := 0
 	for i, n := range channels {
-		f.Compare(t, "resnet50", fmt.Sprintf("layer_%d_channel_means", i+1), slices.Concat(rows[0][at:at+n], rows[2][at:at+n]))
+		f.Compare(t, "resnet50", fmt.Sprintf("layer_%d_channel_means", i+1),
+			slices.Concat(rows[0][at:at+n], rows[2][at:at+n]))
 		at += n
 	}
 	if slices.Equal(rows[0], rows[1]) {
@@ -143,7 +145,8 @@ func TestPhikonClassTokenEqualsTransformers(t *testing.T) {
 
 // TestTileEncoder: a file bound by the extractor makes the same rows as parameters bound by hand.
 func TestTileEncoder(t *testing.T) {
-	c := vit.TimmConfig{EmbedDim: 16, Depth: 2, NumHeads: 2, Hidden: 32, SwiGLU: true, LayerScale: true, ImageSize: 224, PatchSize: 16}
+	c := vit.TimmConfig{EmbedDim: 16, Depth: 2, NumHeads: 2, Hidden: 32, SwiGLU: true, LayerScale: true, ImageSize: 224,
+		PatchSize: 16}
 	w := formula.Weights{Seed: 3, Gain: 1}
 	n, err := vit.BuildTimm(c, 1)
 	if err != nil {
@@ -236,7 +239,8 @@ func TestOpenRefuses(t *testing.T) {
 	t.Setenv("TORCH_HOME", filepath.Join(empty, "torch"))
 	t.Setenv("HF_HUB_CACHE", filepath.Join(empty, "hub"))
 	wrong := filepath.Join(t.TempDir(), "model.safetensors")
-	if err := weights.Save(wrong, []weights.Tensor{weights.NewTensor("conv1.weight", []int{1}, []float32{1})}, weights.SaveOptions{}); err != nil {
+	if err := weights.Save(wrong, []weights.Tensor{weights.NewTensor("conv1.weight", []int{1}, []float32{1})},
+		weights.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -246,16 +250,23 @@ func TestOpenRefuses(t *testing.T) {
 		wants []string
 	}{
 		{features.FIDInception, empty, features.Options{Device: d}, []string{
-			"weights of pytorch-fid's Inception v3: no weights: want pt_inception-2015-12-05-6726825d.pth, looked in " + empty, "https://github.com/mseitzer/pytorch-fid",
+			"weights of pytorch-fid's Inception v3: no weights: want pt_inception-2015-12-05-6726825d.pth, looked in " +
+				empty, "https://github.com/mseitzer/pytorch-fid",
 		}},
-		{features.ResNet50, "", features.Options{Device: d}, []string{"resnet50-0676ba61.pth or resnet50-19c8e357.pth", "torch/hub/checkpoints"}},
-		{features.GigaPath, "", features.Options{Device: d}, []string{"prov-gigapath/prov-gigapath", "pytorch_model.bin", "access on request"}},
-		{features.Phikon, filepath.Join(empty, "none"), features.Options{Device: d}, []string{"no weights", "none", "https://huggingface.co/owkin/phikon"}},
-		{features.Inception, wrong, features.Options{Device: d}, []string{"model.safetensors does not fit the network", "Conv2d_1a_3x3.conv.weight", "conv1.weight"}},
-		{features.ResNet50, wrong, features.Options{Device: d}, []string{"another shape or type (1):", "conv1.weight: [1] in the file, want [64 3 7 7]"}},
+		{features.ResNet50, "", features.Options{Device: d},
+			[]string{"resnet50-0676ba61.pth or resnet50-19c8e357.pth", "torch/hub/checkpoints"}},
+		{features.GigaPath, "", features.Options{Device: d},
+			[]string{"prov-gigapath/prov-gigapath", "pytorch_model.bin", "access on request"}},
+		{features.Phikon, filepath.Join(empty, "none"), features.Options{Device: d},
+			[]string{"no weights", "none", "https://huggingface.co/owkin/phikon"}},
+		{features.Inception, wrong, features.Options{Device: d},
+			[]string{"model.safetensors does not fit the network", "Conv2d_1a_3x3.conv.weight", "conv1.weight"}},
+		{features.ResNet50, wrong, features.Options{Device: d},
+			[]string{"another shape or type (1):", "conv1.weight: [1] in the file, want [64 3 7 7]"}},
 		{features.Inception, wrong, features.Options{Device: none}, []string{"no device"}},
 		{features.Inception, wrong, features.Options{Device: d, Batch: -1}, []string{"batch of -1 images"}},
-		{"vgg", wrong, features.Options{Device: d}, []string{`network "vgg": want fid-inception, inception, resnet50, gigapath, phikon`}},
+		{"vgg", wrong, features.Options{Device: d},
+			[]string{`network "vgg": want fid-inception, inception, resnet50, gigapath, phikon`}},
 	} {
 		_, err := features.Open(c.kind, c.path, c.o)
 		for _, want := range c.wants {
@@ -263,7 +274,8 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("%s %q: %v, want … %s", c.kind, c.path, err, want)
 			}
 		}
-		if missing := len(c.wants) > 0 && strings.Contains(fmt.Sprint(err), "looked in"); missing != errors.Is(err, features.ErrNoWeights) {
+		if missing := len(c.wants) > 0 &&
+			strings.Contains(fmt.Sprint(err), "looked in"); missing != errors.Is(err, features.ErrNoWeights) {
 			t.Errorf("%s %q: ErrNoWeights is %v: %v", c.kind, c.path, !missing, err)
 		}
 	}
@@ -276,7 +288,8 @@ func TestExtractRefuses(t *testing.T) {
 	e := open(t, features.Phikon, golden.Path(t, "tiny-phikon"), features.Options{Device: networktest.Open(t, "ref")})
 	good := imagefile.New(8, 8)
 	for _, bad := range []*imagefile.Image{nil, {}, {Width: 2, Height: 2, Pix: make([]uint8, 11)}} {
-		if _, err := e.Extract(t.Context(), []*imagefile.Image{good, bad}); err == nil || !strings.Contains(err.Error(), "image 1: no picture") {
+		if _, err := e.Extract(t.Context(), []*imagefile.Image{good, bad}); err == nil ||
+			!strings.Contains(err.Error(), "image 1: no picture") {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
