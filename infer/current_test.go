@@ -66,16 +66,22 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 	}{
 		{"nothing there", nil, nil, outcome{Done: 2}},
 		{"all there", nil, nil, outcome{Skipped: 2}},
-		{"another image under the name", func() { writeImage(t, a, picture(16, 16, 9)) }, nil,
-			outcome{Done: 1, Skipped: 1, Remade: map[string]int{"the source has changed": 1}}},
+		{
+			"another image under the name", func() { writeImage(t, a, picture(16, 16, 9)) }, nil,
+			outcome{Done: 1, Skipped: 1, Remade: map[string]int{"the source has changed": 1}},
+		},
 		{"and again", nil, nil, outcome{Skipped: 2}},
 		{"only the time of change", func() { touch(t, b) }, nil, outcome{Skipped: 2}},
 		{"another seed", nil, seed, outcome{Failed: 2}},
-		{"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true },
-			outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}}},
+		{
+			"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true },
+			outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}},
+		},
 		{"overwriting", nil, func(o *infer.FileOptions) { o.Overwrite = true }, outcome{Done: 2}},
-		{"another version", nil, func(o *infer.FileOptions) { o.Program = "histdist 2" },
-			outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}}},
+		{
+			"another version", nil, func(o *infer.FileOptions) { o.Program = "histdist 2" },
+			outcome{Done: 2, Remade: map[string]int{"made by histdist test": 2}},
+		},
 		{"latents are asked for", nil, func(o *infer.FileOptions) {
 			o.Program, o.Latents = "histdist 2", latents
 		}, outcome{Done: 1, Remade: map[string]int{"its latents are asked for": 1}}},
@@ -99,8 +105,10 @@ func touch(t *testing.T, path string) {
 
 func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 	in, out := folder(t), t.TempDir()
-	earlier := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: "histdist.settings",
-		Value: "steps-inversion=2 seed=0"}}}
+	earlier := imagefile.WriteOptions{Provenance: []imagefile.Pair{{
+		Key:   "histdist.settings",
+		Value: "steps-inversion=2 seed=0",
+	}}}
 	if err := imagefile.Write(filepath.Join(out, "a.png"), picture(16, 16, 1), earlier); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +118,10 @@ func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := outcome{Done: 2, Failed: 1,
-		Remade: map[string]int{"made by an earlier version, which did not record the content of the source": 1}}
+	want := outcome{
+		Done: 2, Failed: 1,
+		Remade: map[string]int{"made by an earlier version, which did not record the content of the source": 1},
+	}
 	if diff := cmp.Diff(want, runner(t, in, out)(nil)); diff != "" {
 		t.Error(diff)
 	}
@@ -155,8 +165,10 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 		{"without a panel", nil, "", false, outcome{Done: 1}},
 		{"a panel is asked for", nil, ref, true, remade("panel: was missing")},
 		{"all there", nil, ref, true, outcome{Skipped: 1}},
-		{"another reference", func() { writeImage(t, reference, picture(16, 16, 8)) }, ref, true,
-			remade("panel: the reference has changed")},
+		{
+			"another reference", func() { writeImage(t, reference, picture(16, 16, 8)) }, ref, true,
+			remade("panel: the reference has changed"),
+		},
 		{"no reference", nil, "", true, remade("panel: made with a reference")},
 		{"no panel", nil, "", false, outcome{Skipped: 1}},
 		{"the panel is lost", func() { remove(t, panel) }, "", true, remade("panel: was missing")},

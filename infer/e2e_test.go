@@ -113,8 +113,10 @@ func TestEqualsTheOfficialImplementation(t *testing.T) {
 			}
 			for _, seeded := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s seeded %v", name, seeded), func(t *testing.T) {
-					r := infer.Request{Images: []*imagefile.Image{goldenImage(t, f, fmt.Sprintf("image/%d", c.Image))},
-						Settings: c.settings()}
+					r := infer.Request{
+						Images:   []*imagefile.Image{goldenImage(t, f, fmt.Sprintf("image/%d", c.Image))},
+						Settings: c.settings(),
+					}
 					if !seeded {
 						r.Noise = []infer.Noise{stored(t, f, name)}
 					}
@@ -155,8 +157,10 @@ func compareCase(t *testing.T, p *infer.Pipeline, f *golden.File, name string, c
 		t.Errorf("latents of %d steps were compared, want %d", compared, n)
 	}
 	got := results[0]
-	for quantity, x := range map[string][]float32{"start": got.Start, "condition": got.Condition,
-		"standardised": got.Standardised} {
+	for quantity, x := range map[string][]float32{
+		"start": got.Start, "condition": got.Condition,
+		"standardised": got.Standardised,
+	} {
 		golden.Within(t, x, golden.NHWC(f.Float32(t, name+"/"+quantity)).Data, f.Tolerance(t, name+" "+quantity))
 	}
 	equalPictures(t, got.Image.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)

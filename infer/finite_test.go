@@ -51,22 +51,36 @@ func TestDamagedWeightsMakeNoImage(t *testing.T) {
 		value        float32
 		want         string
 	}{
-		"decoder NaN": {vae, "decoder.conv_out.bias", nan,
-			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "NaN: not finite")},
-		"decoder Inf": {vae, "decoder.conv_out.bias", float32(math.Inf(-1)),
-			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "-Inf: not finite")},
-		"decoder 1e30": {vae, "decoder.conv_out.bias", 1e30,
-			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "1e+30: too large")},
-		"decoder's start": {vae, "post_quant_conv.bias", 1e30,
-			"VAE decoder: " + damaged(vae, "post_quant_conv.bias", "1e+30: too large")},
+		"decoder NaN": {
+			vae, "decoder.conv_out.bias", nan,
+			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "NaN: not finite"),
+		},
+		"decoder Inf": {
+			vae, "decoder.conv_out.bias", float32(math.Inf(-1)),
+			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "-Inf: not finite"),
+		},
+		"decoder 1e30": {
+			vae, "decoder.conv_out.bias", 1e30,
+			"VAE decoder: " + damaged(vae, "decoder.conv_out.bias", "1e+30: too large"),
+		},
+		"decoder's start": {
+			vae, "post_quant_conv.bias", 1e30,
+			"VAE decoder: " + damaged(vae, "post_quant_conv.bias", "1e+30: too large"),
+		},
 		"decoder overflow": {vae, "decoder.conv_out.bias", 1e10, "VAE decoder: image: value 0 is 1e+10: too large; " + wrong},
-		"encoder NaN": {vae, "encoder.conv_in.weight", nan,
-			"VAE encoder: " + damaged(vae, "encoder.conv_in.weight", "NaN: not finite")},
+		"encoder NaN": {
+			vae, "encoder.conv_in.weight", nan,
+			"VAE encoder: " + damaged(vae, "encoder.conv_in.weight", "NaN: not finite"),
+		},
 		"U-Net NaN": {unet, "conv_in.bias", nan, "U-Net: " + damaged(unet, "conv_in.bias", "NaN: not finite")},
-		"text NaN": {text, "text_model.final_layer_norm.bias", nan,
-			"text encoder: " + damaged(text, "text_model.final_layer_norm.bias", "NaN: not finite")},
-		"ViT 1e30": {image, "layernorm.bias", 1e30,
-			"vision transformer: " + damaged(image, "layernorm.bias", "1e+30: too large")},
+		"text NaN": {
+			text, "text_model.final_layer_norm.bias", nan,
+			"text encoder: " + damaged(text, "text_model.final_layer_norm.bias", "NaN: not finite"),
+		},
+		"ViT 1e30": {
+			image, "layernorm.bias", 1e30,
+			"vision transformer: " + damaged(image, "layernorm.bias", "1e+30: too large"),
+		},
 	}
 	d, err := catalog.Open("auto", 1)
 	if err != nil {

@@ -215,8 +215,10 @@ func TestPanelAndProvenance(t *testing.T) {
 	for _, pair := range pairs {
 		text.WriteString(pair.Key + "=" + pair.Value + "\n")
 	}
-	for _, want := range []string{"research use only", "histdist test", `"seed":0`, `"steps-inversion":2`,
-		`"prompt-inversion":"H&E"`, `"source":"`, "a.png"} {
+	for _, want := range []string{
+		"research use only", "histdist test", `"seed":0`, `"steps-inversion":2`,
+		`"prompt-inversion":"H&E"`, `"source":"`, "a.png",
+	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the output does not say %q:\n%s", want, &text)
 		}
@@ -266,16 +268,24 @@ func TestBadRequests(t *testing.T) {
 		want string
 	}{
 		"no images": {infer.Request{Settings: quick()}, "no images"},
-		"other sizes": {infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()},
-			"in one batch"},
-		"cut off": {infer.Request{Images: []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}},
-			Settings: quick()}, "8-bit RGB"},
+		"other sizes": {
+			infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()},
+			"in one batch",
+		},
+		"cut off": {infer.Request{
+			Images:   []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}},
+			Settings: quick(),
+		}, "8-bit RGB"},
 		"one step":     {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
 		"no such type": {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
-		"flat latents": {infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()},
-			"standard deviation"},
-		"broken latent": {infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}},
-			""},
+		"flat latents": {
+			infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()},
+			"standard deviation",
+		},
+		"broken latent": {
+			infer.Request{Images: []*imagefile.Image{one}, Settings: quick(), Noise: []infer.Noise{notANumber}},
+			"",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

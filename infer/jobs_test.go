@@ -24,8 +24,11 @@ func TestPlan(t *testing.T) {
 		"file to file":     {a, out + ".jpg", "", []infer.Job{{Input: a, Output: out + ".jpg"}}, ""},
 		"file to folder":   {a, out, "", []infer.Job{{Input: a, Output: filepath.Join(out, "a.png")}}, ""},
 		"with a reference": {a, out + ".png", in, []infer.Job{{Input: a, Output: out + ".png", Reference: a}}, ""},
-		"pattern": {filepath.Join(in, "b*"), out, "",
-			[]infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}}, ""},
+		"pattern": {
+			filepath.Join(in, "b*"), out, "",
+			[]infer.Job{{Input: filepath.Join(in, "b.png"), Output: filepath.Join(out, "b.png")}},
+			"",
+		},
 		"output is input":   {a, a, "", nil, "the output is the input"},
 		"folder onto it":    {in, in, "", nil, "the output is the input"},
 		"nothing there":     {filepath.Join(in, "absent"), out, "", nil, "absent"},
@@ -97,8 +100,10 @@ func TestLinksAreFollowed(t *testing.T) {
 
 func TestHiddenFilesAreNoInputAlsoOfPatterns(t *testing.T) {
 	in := folder(t)
-	for _, name := range []string{".ipynb_checkpoints/a-checkpoint.png", ".Trash-1000/files/x.png", "__MACOSX/y.png",
-		"._b.png", "@eaDir/z.png"} {
+	for _, name := range []string{
+		".ipynb_checkpoints/a-checkpoint.png", ".Trash-1000/files/x.png", "__MACOSX/y.png",
+		"._b.png", "@eaDir/z.png",
+	} {
 		writeImage(t, filepath.Join(in, name), picture(16, 16, 3))
 	}
 	want := []string{"a.png", "b.png", "sub/c.png"}
@@ -164,8 +169,10 @@ func TestOutputsThatCollideAreRefused(t *testing.T) {
 
 func TestAVirtualStainThatIsNamedIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stain.png")
-	made := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind,
-		Value: string(imagefile.VirtualStain)}}}
+	made := imagefile.WriteOptions{Provenance: []imagefile.Pair{{
+		Key:   imagefile.KeyKind,
+		Value: string(imagefile.VirtualStain),
+	}}}
 	if err := imagefile.Write(path, picture(16, 16, 3), made); err != nil {
 		t.Fatal(err)
 	}

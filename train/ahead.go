@@ -6,14 +6,13 @@ import (
 	"fmt"
 )
 
-// ahead are micro-steps that are drawn while the device works on the ones before them: where it has memory of its own the process has
-// nothing else to do. They are drawn in the same order as without it, so that every number stays what it is, and a checkpoint notes where the
-// run stood before them.
+// ahead holds micro-steps that are drawn while a device with its own memory works on those before them. The order of
+// draws, and with it every number, is the same as without it; checkpoints record the position before them.
 type ahead struct {
 	from  mark
 	micro []drawn
 	err   error
-	done  chan struct{} // closed when micro and err are there
+	done  chan struct{} // closed when micro and err are set
 }
 
 // at is the position of the next micro-step.
@@ -24,7 +23,7 @@ func (r *run) at() Position {
 	return r.position
 }
 
-// take returns the next micro-steps: one for each device, but n at most, and what the epoch has left.
+// take returns the next micro-steps: one for each device, at most n, and no more than the epoch has left.
 func (r *run) take(ctx context.Context, n int) ([]drawn, error) {
 	if a := r.ahead; a != nil {
 		<-a.done
@@ -34,8 +33,8 @@ func (r *run) take(ctx context.Context, n int) ([]drawn, error) {
 	return r.drawn(ctx, n)
 }
 
-// drawAhead begins to draw what the next call of take returns. left is how many micro-steps the optimisation step has left behind those
-// that are under way; with none, or when its epoch is over, it is the next step's.
+// drawAhead starts to draw what the next call of take returns. left counts the optimisation step's micro-steps that
+// have not started; if there are none, or the epoch is over, the next step's are drawn.
 func (r *run) drawAhead(ctx context.Context, left, epoch int) {
 	if left == 0 || r.position.Epoch != epoch {
 		if left = r.config.Accumulate; r.trainer.Step()+1 == r.config.MaxSteps {
@@ -43,7 +42,7 @@ func (r *run) drawAhead(ctx context.Context, left, epoch int) {
 		}
 	}
 	if r.trainer.options.Device.HostMemory() {
-		return // the processor is at work
+		return // the processor is busy with the step
 	}
 	a := &ahead{from: r.here(), done: make(chan struct{})}
 	r.ahead = a
@@ -53,14 +52,15 @@ func (r *run) drawAhead(ctx context.Context, left, epoch int) {
 	}()
 }
 
-// settle waits for what is being drawn, so that nothing else uses the examples, the noise and the device at the same time.
+// settle waits for what is being drawn, so that nothing else uses the examples, the noise and the device meanwhile.
 func (r *run) settle() {
 	if r.ahead != nil {
 		<-r.ahead.done
 	}
 }
 
-// rewind forgets what was drawn ahead: it is drawn again. A step that is left out ends early, and the next one's first micro-steps are others.
+// rewind discards what was drawn ahead, to be drawn again: a skipped step ends early, so the next step begins
+// elsewhere.
 func (r *run) rewind() error {
 	a := r.ahead
 	if a == nil {
@@ -71,7 +71,7 @@ func (r *run) rewind() error {
 	return errors.Join(r.noise.SetState(a.from.generators.Noise), r.tasks.SetState(a.from.generators.Tasks))
 }
 
-// drawn makes the next micro-steps, one for each device, but n at most, and what the epoch has left.
+// drawn draws the next micro-steps: see take.
 func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
 	n = min(n, len(r.trainer.trainers()))
 	var list []drawn

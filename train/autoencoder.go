@@ -16,15 +16,14 @@ import (
 	"github.com/histdist/histdist/internal/finite"
 )
 
-// autoencoder trains an autoencoder to give images back through latents that a normal distribution describes (Kingma and Welling
-// 2014): encoder and decoder in one graph.
+// autoencoder trains a variational autoencoder (Kingma and Welling 2014), encoder and decoder in one graph.
 //
 //	image ─ encoder ─ moments ─┬─ mean + std·noise ─ decoder ─ mean squared error ─┐
 //	                           └─ divergence from the standard normal distribution ┴─ loss
 //
-// The error is squared, of values from −1 to 1, so that what is learnt is what PSNR measures. As in Rombach et al. 2022 (appendix G)
-// the divergence of an image, summed over its latents, is weighed against the error summed over its values; the weight is small,
-// 1e-6 there, so that latents keep what they know and are merely kept from growing without end.
+// The squared error of values from −1 to 1 is what PSNR measures. As in Rombach et al. 2022 (appendix G) the divergence
+// is summed over an image's latents and the error over its values; the weight, 1e-6 there, only keeps latents from
+// growing without end.
 type autoencoder struct {
 	weight  float64 // of the divergence
 	network vae.Config
@@ -36,7 +35,8 @@ func newAutoencoder(c Config, folder string) (*autoencoder, error) {
 		return nil, err
 	}
 	if n.InChannels != n.OutChannels {
-		return nil, fmt.Errorf("%s: in_channels is %d and out_channels %d: want one number", folder, n.InChannels, n.OutChannels)
+		return nil, fmt.Errorf("%s: in_channels is %d and out_channels %d: want equal numbers",
+			folder, n.InChannels, n.OutChannels)
 	}
 	return &autoencoder{weight: c.KLWeight, network: n}, nil
 }
@@ -64,7 +64,7 @@ func (a *autoencoder) size(e Example, d Draws) (size, error) {
 	return size{batch: n, height: h, width: w}, nil
 }
 
-// latents is how many numbers the latents of an example's images are.
+// latents counts the numbers in the latents of an example's images.
 func (a *autoencoder) latents(e Example) int {
 	k := a.network.Factor()
 	return e.Shape[0] * (e.Shape[1] / k) * (e.Shape[2] / k) * a.network.LatentChannels
@@ -106,8 +106,8 @@ func (a *autoencoder) draw(g *rng.Torch, e Example) (Draws, error) {
 	return d, nil
 }
 
-// Reconstruct returns what an autoencoder under training makes of an example's images through the mean of their latents, by its parameters
-// or their average: values as Example.Images has them, [N,H,W,3]. It changes nothing.
+// Reconstruct encodes an example's images and decodes the means of their latents, with the parameters or their average.
+// It returns values like Example.Images, [N,H,W,3], and changes nothing. The trainer's objective must be Autoencoder.
 func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []float32, err error) {
 	a, ok := t.objective.(*autoencoder)
 	if !ok {
@@ -144,17 +144,17 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []fl
 
 func (a *autoencoder) title(Task) string { return string(Autoencoder) }
 
-// losses gives the mean squared error, as the loss has it, and the divergence in nats an image.
+// losses names the mean squared error and the divergence in nats per image.
 func (a *autoencoder) losses(_ Task, values []float64) map[string]float64 {
 	return map[string]float64{"reconstruction": values[1], "divergence": values[2]}
 }
 
-// Images makes an autoencoder's examples of pairs: a micro-step of N pairs learns from their N H&E images and their N IHC images.
+// Images makes an autoencoder's examples of batches: a micro-step of N pairs learns from N H&E and N IHC images.
 func Images(s BatchSource) Examples { return images{s} }
 
 type images struct{ BatchSource }
 
-// Example returns both images of the pairs of a position.
+// Example returns the images of a position.
 func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) (Example, error) {
 	p, err := s.Batch(ctx, at)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) 
 	return ImagesOf(p)
 }
 
-// ImagesOf is an autoencoder's example of pairs: all H&E images, then all IHC images.
+// ImagesOf makes an autoencoder's example of a batch: all H&E images, then all IHC images.
 func ImagesOf(p Batch) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err

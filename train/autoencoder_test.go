@@ -73,8 +73,9 @@ func untrained(t *testing.T) string {
 	return dir
 }
 
-func runAutoencoder(ctx context.Context, c train.Config, base string, threads int, o train.RunOptions) (train.Result,
-	error) {
+func runAutoencoder(
+	ctx context.Context, c train.Config, base string, threads int, o train.RunOptions,
+) (train.Result, error) {
 	d, err := networktest.Fastest(threads)
 	if err != nil {
 		return train.Result{}, err
@@ -215,7 +216,8 @@ func TestAutoencoderRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := train.RunOptions{Folder: dir, Validate: train.FixedNoise([]train.Example{fixed}, 1),
+	o := train.RunOptions{
+		Folder: dir, Validate: train.FixedNoise([]train.Example{fixed}, 1),
 		Observe: func(event any) error {
 			switch e := event.(type) {
 			case train.Metrics:
@@ -224,7 +226,8 @@ func TestAutoencoderRun(t *testing.T) {
 				scores = e.Values
 			}
 			return nil
-		}}
+		},
+	}
 	result, err := runAutoencoder(t.Context(), c, base, 1, o)
 	if err != nil {
 		t.Fatal(err)

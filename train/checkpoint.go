@@ -17,16 +17,17 @@ import (
 // A checkpoint is a folder checkpoint-STEP:
 //
 //	unet/           the U-Net in diffusers' layout; vae/ of an autoencoder
-//	unet_ema/       the moving average, likewise, where there is one; vae_ema/
+//	unet_ema/       the moving average, if there is one; vae_ema/
 //	optimizer/      AdamW's moments, exp_avg.safetensors and exp_avg_sq.safetensors, under the parameters' names
-//	source.csv      what the examples were made of, if that is known: see Source
+//	source.csv      what the examples were made of, if known: see Source
 //	state.json      everything else: see checkpoint
 //	manifest.json   size and SHA-256 of every other file
 //
-// It is written beside its place and renamed, so that it is there as a whole or not at all. The file latest names the last one.
+// It is written under a hidden name and renamed, so that it appears whole or not at all. The file latest names the last
+// one.
 const (
 	visiblePrefix = "checkpoint-"
-	hiddenPrefix  = ".checkpoint-" // on its way in or out
+	hiddenPrefix  = ".checkpoint-" // being written or removed
 	latestFile    = "latest"
 	stateFile     = "state.json"
 	sourceFile    = "source.csv"
@@ -50,12 +51,13 @@ type checkpoint struct {
 	Inputs map[string]string `json:"inputs,omitempty"`
 }
 
-// machine is what the bytes of a run depend on beside its configuration: sums are taken in another order elsewhere.
+// machine is what a run's bytes depend on in addition to its configuration, since the order of sums differs between
+// machines.
 type machine struct {
 	Device         string `json:"device"`            // without the number of a GPU
-	Devices        int    `json:"devices,omitempty"` // that share the work, if there are several
-	Threads        int    `json:"threads"`           // 0 of a device that has one way of computing
-	InstructionSet string `json:"instruction-set"`   // likewise ""; of a GPU its model, the driver and the libraries
+	Devices        int    `json:"devices,omitempty"` // that share the work, if several
+	Threads        int    `json:"threads"`           // 0 if the device has none
+	InstructionSet string `json:"instruction-set"`   // "" if the device has none; a GPU's model, driver and libraries
 }
 
 func (o Options) machine() machine {
@@ -82,13 +84,13 @@ type generators struct {
 
 const checkpointFormat = 1
 
-// saved is a slot of the state with its place in a checkpoint.
+// saved is a slot with its place in a checkpoint.
 type saved struct {
 	slot Slot
 	path string // a file, or a folder of a network
 }
 
-// savedParts lists what a checkpoint of a configuration holds.
+// savedParts lists what a checkpoint holds.
 func (c Config) savedParts() []saved {
 	list := []saved{
 		{Parameters, c.Objective.folder()},
@@ -193,7 +195,8 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 	})
 }
 
-// replace gives a finished checkpoint its name. One of that name, left by a part of the run that was resumed from an earlier one, goes.
+// replace gives a finished checkpoint its name. It removes one of that name, left from before the run was resumed at an
+// earlier step.
 func (f folder) replace(step int, hidden string) error {
 	path, old := f.path(step), f.retired(step)
 	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -208,8 +211,8 @@ func (f folder) replace(step int, hidden string) error {
 	return os.RemoveAll(old)
 }
 
-// prune removes the checkpoints up to a step that a configuration does not keep. Later ones are left by a part of the run that was
-// resumed from an earlier one; they will be replaced.
+// prune removes the checkpoints up to a step that a configuration does not keep. Later ones are from before the run was
+// resumed at an earlier step and will be replaced.
 func (f folder) prune(c Config, step int) error {
 	steps, err := f.steps()
 	if err != nil || c.KeepLast == 0 {
@@ -220,7 +223,7 @@ func (f folder) prune(c Config, step int) error {
 		if c.KeepEvery > 0 && step%c.KeepEvery == 0 {
 			continue
 		}
-		// Half of a checkpoint must not look like one.
+		// A half-removed checkpoint must not look like one.
 		old := f.retired(step)
 		if err := os.Rename(f.path(step), old); err != nil {
 			return err
@@ -232,7 +235,7 @@ func (f folder) prune(c Config, step int) error {
 	return nil
 }
 
-// clean removes what a run that was killed has left half done.
+// clean removes what a killed run left unfinished.
 func (f folder) clean() error {
 	left, err := filepath.Glob(filepath.Join(string(f), hiddenPrefix+"*"))
 	if err != nil {

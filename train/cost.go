@@ -14,10 +14,10 @@ type Cost struct {
 	Parameters int64 // numbers of the network
 
 	Weights, Gradients, Optimiser, Average int64 // bytes
-	Activations                            int64 // bytes of the programs' arenas: activations, the largest gradient, workspaces
+	Activations                            int64 // bytes of the arenas: activations, the largest gradient, workspaces
 	Kernels                                int64 // bytes of rearranged weights
 
-	FLOP int64         // of a step's micro-steps, on average over the examples
+	FLOP int64         // of a step, averaged over the examples
 	Step time.Duration // measured: its micro-steps, the norm and the update
 }
 
@@ -26,7 +26,7 @@ func (c Cost) Memory() int64 {
 	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Kernels
 }
 
-// Parameters is how many numbers the network has.
+// Parameters counts the network's parameters.
 func (t *Trainer) Parameters() int64 {
 	n := int64(0)
 	for _, a := range t.state.arrays {
@@ -72,7 +72,7 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 	return p, nil
 }
 
-// Reports say where the time and memory of the programs of micro-steps, the norm and the update go: see Options.Profile.
+// Reports returns the reports of the trainer's programs: see Options.Profile.
 func (t *Trainer) Reports() []vm.Report {
 	var list []vm.Report
 	for _, m := range t.micro {

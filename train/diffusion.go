@@ -34,8 +34,8 @@ func newDiffusion(c Config, folder string, s *schedule.Schedule) (*diffusion, er
 		return nil, err
 	}
 	if n.InChannels != 2*n.OutChannels {
-		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
-			"text-to-image U-Net", folder, n.InChannels, 2*n.OutChannels)
+		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; "+
+			"`histdist model widen` makes it from a text-to-image U-Net", folder, n.InChannels, 2*n.OutChannels)
 	}
 	return &diffusion{config: c, network: n, schedule: s}, nil
 }

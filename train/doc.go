@@ -1,6 +1,6 @@
-// Package train fine-tunes the U-Net as HistDiST's training.py does: it generates H&E in one micro-step and translates H&E to IHC in
-// the next, with one set of weights. The same loop trains an autoencoder, for models that begin with nothing. The package knows no
-// command line, no YAML and no folder of images.
+// Package train fine-tunes the U-Net as HistDiST's training.py does, which generates H&E and translates H&E to IHC in
+// alternating micro-steps. The same loop trains an autoencoder, for models trained from scratch. The package knows
+// nothing of the command line, of YAML and of image files.
 //
 // The way of a value through one optimisation step:
 //
@@ -12,11 +12,12 @@
 //	                                                                      │
 //	                          Run: events, metrics; checkpoint-STEP/ ◀────┘          Export: a diffusers folder
 //
-// An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one graph. What
-// differs between the two is an objective; everything else is the same for both.
+// An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one
+// graph. An objective holds what differs between the two.
 //
-// A run that is stopped at any moment, by a signal, a power cut or a full disk, resumes from its last checkpoint and ends with the
-// bytes of a run that was never stopped, on the same device with the same number of threads. Elsewhere it is refused, unless changes are accepted.
+// A run that is stopped at any moment, by a signal, a power cut or a full disk, resumes from its last checkpoint and
+// ends with the bytes of an uninterrupted run, on the same device with the same number of threads. Elsewhere it is
+// refused unless changes are accepted.
 //
 //	config.go       what a run can be told, with the paper's values
 //	lr.go           learning-rate schedules
@@ -34,13 +35,13 @@
 //	checkpoint.go   checkpoints on disk
 //	manifest.go     their checksums
 //	resume.go       which checkpoint a run goes on from, and whether it may
-//	lock.go         one run a folder
-//	validate.go     the loss on examples and noise that stay the same
+//	lock.go         one run per folder
+//	validate.go     the loss on fixed examples with fixed noise
 //	events.go       what a run reports to its observer
 //	metrics.go      numbers of a step, metrics.jsonl
 //	tensorboard.go  event files for TensorBoard
 //	cost.go         what training takes: memory, operations, time
 //	frozen.go       the networks that aren't trained: images → latents and contexts
-//	latents.go      what an autoencoder's latents are, so that the export can scale them
+//	latents.go      statistics of an autoencoder's latents, so that the export can scale them
 //	export.go       a checkpoint as a model's folder
 package train

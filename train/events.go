@@ -2,12 +2,11 @@ package train
 
 import "image"
 
-// A run reports these events to RunOptions.Observe, in addition to Metrics after every optimisation step and progress.Note.
-
-// Start is reported when the run has its folder and is about to begin or to continue.
+// Start is reported when a run has its folder and is about to begin or to continue. Further events are Metrics, after
+// every optimisation step, and progress.Note.
 type Start struct {
-	Step     int      // after which the run continues; 0 is a new run. Records of later steps are to be discarded, at 0 all of them
-	Accepted []string // what Resume.AcceptChanges let pass, one change a line
+	Step     int      // the run continues after it; entries after that step must be discarded. 0 is a new run: discard all
+	Accepted []string // the changes that Resume.AcceptChanges accepted
 }
 
 // Skip is reported when a step is left out because it isn't finite.

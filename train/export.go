@@ -20,22 +20,20 @@ type ExportOptions struct {
 	EMA           bool // the moving average instead of the parameters
 	DType         weights.DType
 	MaxShardBytes int64 // of one file; 0 means 10 GB
-	// Latents are those of the checkpoint's autoencoder, see MeasureLatents: what is exported gives latents of mean 0 and standard
-	// deviation 1/model.ScalingFactor in each channel, as a diffusion in them wants. nil exports the autoencoder as it is.
+	// Latents are the statistics of an autoencoder's latents, see MeasureLatents. The exported one has latents of mean 0
+	// and standard deviation 1/model.ScalingFactor in each channel, as diffusion expects. nil leaves the autoencoder as it
+	// is.
 	Latents *model.LatentStatistics
-	// Phikon is the folder of the vision transformer to put beside the other networks where base has none; "" is none.
-	Phikon string
-	// Variant is that of the base's weights, in the networks that have it.
-	Variant string
-	// Card is the text of the model's README.md: the base's tells of another model. nil is none.
-	Card []byte
-	// Purpose is what histdist.json says, if anything.
-	Purpose model.Purpose
+	// Phikon is the folder of the vision transformer to add if base has none; "" is none.
+	Phikon  string
+	Variant string        // of the base's weights, in the networks that have it
+	Card    []byte        // README.md, in place of the base's; nil is none
+	Purpose model.Purpose // histdist.json; none if zero
 }
 
-// Export writes a pipeline's folder in diffusers' layout: the networks of the folder base, with that of a checkpoint in its place, all in
-// one type and under the names that diffusers looks for. With a U-Net goes the noise schedule that it was trained for. dst must not exist;
-// it appears when it is complete.
+// Export writes a pipeline's folder in diffusers' layout: the networks of the folder base, one of them replaced by the
+// checkpoint's, all in one type and under the names that diffusers looks for. A U-Net comes with the noise schedule it
+// was trained for. dst must not exist; it appears when it is complete.
 func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOptions) (err error) {
 	defer func() {
 		if err != nil {
@@ -47,7 +45,7 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		return err
 	}
 	if o.Latents != nil && c.Config.Objective != Autoencoder {
-		return fmt.Errorf("statistics of latents are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
+		return fmt.Errorf("latent statistics are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
 	}
 	part := c.Config.Objective.folder()
 	convert := model.ConvertOptions{
@@ -77,7 +75,7 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 	return model.Convert(ctx, base, dst, convert)
 }
 
-// describe writes what tells of the model, in place of what tells of the base.
+// describe replaces the base's card and purpose by the model's.
 func describe(dir string, o ExportOptions) error {
 	readme := filepath.Join(dir, "README.md")
 	if err := os.Remove(readme); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +118,7 @@ func readState(checkpointDir string) (checkpoint, error) {
 	return c, nil
 }
 
-// checkpointNetwork is the folder of a checkpoint's network, the parameters' or their average's, when the checkpoint is whole.
+// checkpointNetwork verifies a checkpoint and returns the folder of its network, with the parameters or their average.
 func checkpointNetwork(checkpointDir string, average bool) (string, checkpoint, error) {
 	if err := verify(checkpointDir); err != nil {
 		return "", checkpoint{}, err
@@ -139,7 +137,7 @@ func checkpointNetwork(checkpointDir string, average bool) (string, checkpoint, 
 	return network, c, nil
 }
 
-// exportScheduler writes what a noise schedule is for, as a DDIMScheduler's, which has all its keys.
+// exportScheduler rewrites a noise schedule for a prediction type, as DDIMScheduler, which has all keys.
 func exportScheduler(dir string, p schedule.PredictionType) error {
 	path := filepath.Join(dir, "scheduler", "scheduler_config.json")
 	c, err := schedule.ReadConfig(path)

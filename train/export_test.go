@@ -86,8 +86,10 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 	if err := model.Convert(t.Context(), base, half, model.ConvertOptions{DType: weights.Float16}); err != nil {
 		t.Fatal(err)
 	}
-	for part, name := range map[string]string{"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
-		"text_encoder": "model"} {
+	for part, name := range map[string]string{
+		"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model",
+		"text_encoder": "model",
+	} {
 		path := filepath.Join(half, part, name)
 		if err := os.Rename(path+".safetensors", path+".fp16.safetensors"); err != nil {
 			t.Fatal(err)
@@ -98,8 +100,10 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 	}
 	for _, dtype := range []weights.DType{weights.Float32, weights.Float16} {
 		dst := filepath.Join(t.TempDir(), "model")
-		o := train.ExportOptions{DType: dtype, Phikon: golden.Path(t, "tiny-phikon"), Variant: "fp16",
-			Purpose: model.Purpose{Marker: "ER", MPP: 0.5}}
+		o := train.ExportOptions{
+			DType: dtype, Phikon: golden.Path(t, "tiny-phikon"), Variant: "fp16",
+			Purpose: model.Purpose{Marker: "ER", MPP: 0.5},
+		}
 		if err := train.Export(t.Context(), checkpoint, half, dst, o); err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ type Batch struct {
 	Names            []string // for errors; may be nil
 }
 
-// name is that of a pair in errors.
+// name is a pair's name in errors.
 func (p Batch) name(i int) string {
 	if i < len(p.Names) {
 		return p.Names[i]
@@ -38,11 +38,11 @@ func (p Batch) check() error {
 	return nil
 }
 
-// BatchSource gives the images of a run.
+// BatchSource provides a run's images.
 type BatchSource interface {
 	// Len is the number of micro-steps in an epoch.
 	Len() int
-	// Batch returns those of a position, on which alone they depend.
+	// Batch returns the images of a position. They depend on nothing else.
 	Batch(ctx context.Context, at Position) (Batch, error)
 }
 
@@ -50,13 +50,12 @@ type BatchSource interface {
 type FrozenOptions struct {
 	vm.Options        // how they are compiled
 	Prompt     string // of the H&E; "H&E" in the paper
-	// CacheBytes keeps results for images that were seen before, up to so many bytes. It helps where images come again as they are,
-	// without random crops and flips.
+	// CacheBytes limits a cache of results by image. It helps if images recur unchanged, without random crops and flips.
 	CacheBytes int64
 }
 
-// Frozen turns images into examples with the networks that aren't trained: the autoencoder's encoder, the vision transformer and the
-// text encoder. It is used by one goroutine at a time.
+// Frozen turns images into examples with the networks that aren't trained: the autoencoder's encoder, the vision
+// transformer and the text encoder. It is used by one goroutine at a time.
 type Frozen struct {
 	model   *model.Model
 	options FrozenOptions
@@ -67,7 +66,7 @@ type Frozen struct {
 	held    int64
 }
 
-// seen are what the networks make of an image, nil where that was not asked for.
+// seen holds the networks' results for an image; nil is not computed.
 type seen struct {
 	moments []float32 // [h,w,2C]
 	states  []float32 // [tokens,cross_attention_dim]
@@ -86,7 +85,7 @@ func NewFrozen(ctx context.Context, m *model.Model, o FrozenOptions) (*Frozen, e
 	return f, nil
 }
 
-// Close gives the programs' memory back.
+// Close frees the programs' memory.
 func (f *Frozen) Close() error {
 	var errs []error
 	if f.vit != nil {
@@ -98,7 +97,7 @@ func (f *Frozen) Close() error {
 	return errors.Join(errs...)
 }
 
-// Memory is the number of bytes that the networks hold on the device now.
+// Memory is the number of bytes that the networks hold on the device.
 func (f *Frozen) Memory() int64 {
 	bytes := int64(0)
 	add := func(p *encoders.Encoder) {
@@ -131,7 +130,7 @@ func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng
 	return e.Encode(ctx, p, task, noise)
 }
 
-// Encode makes an example of images. noise draws the autoencoder's sample of the target, as training.py does before everything else.
+// Encode makes an example of images. noise draws the target's latents first of all, as training.py does.
 func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torch) (Example, error) {
 	if err := p.check(); err != nil {
 		return Example{}, err
@@ -241,8 +240,8 @@ func imageKey(rgb []uint8, height, width int) [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(slices.Clone(rgb), "%d×%d", height, width))
 }
 
-// room tells whether the cache takes values, and takes their bytes into account. It forgets nothing, so that it does not depend on
-// the order of images which of them it has.
+// room reports whether the cache has room for values, and reserves it. Nothing is evicted, so once full the cache stays
+// as it is.
 func (f *Frozen) room(values []float32) bool {
 	bytes := int64(len(values)) * 4
 	if f.held+bytes > f.options.CacheBytes {

@@ -38,8 +38,10 @@ func openTiny(t *testing.T) *model.Model {
 }
 
 // compute runs a network of the model.
-func compute(t *testing.T, d device.Device, bind func(gorgonia.Nodes) error, params gorgonia.Nodes, out,
-	in *gorgonia.Node, x *tensor.Dense) []float32 {
+func compute(
+	t *testing.T, d device.Device, bind func(gorgonia.Nodes) error, params gorgonia.Nodes, out, in *gorgonia.Node,
+	x *tensor.Dense,
+) []float32 {
 	t.Helper()
 	if err := bind(params); err != nil {
 		t.Fatal(err)

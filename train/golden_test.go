@@ -126,8 +126,10 @@ func readReferences(t *testing.T) references {
 // newTrainer trains the reference's network until the test ends.
 func newTrainer(t *testing.T, d device.Device, c train.Config) *train.Trainer {
 	t.Helper()
-	trainer, err := train.New(c, train.Options{Device: d, UNet: golden.Path(t, "train/unet"),
-		Schedule: sdSchedule(t, c.Prediction)})
+	trainer, err := train.New(c, train.Options{
+		Device: d, UNet: golden.Path(t, "train/unet"),
+		Schedule: sdSchedule(t, c.Prediction),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,8 +182,10 @@ func TestLearningRatesEqualDiffusers(t *testing.T) {
 	}
 	decode(t, "train/lr.json", &reference)
 	for name, s := range reference.Schedules {
-		l := train.LearningRate{Schedule: s.Kind, Base: s.Base, Warmup: s.Warmup, Cycles: s.Options.Cycles,
-			Power: s.Options.Power}
+		l := train.LearningRate{
+			Schedule: s.Kind, Base: s.Base, Warmup: s.Warmup, Cycles: s.Options.Cycles,
+			Power: s.Options.Power,
+		}
 		if err := validate(l, s.Steps); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

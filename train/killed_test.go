@@ -100,8 +100,8 @@ func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
 	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33},
-		{Step: 40}} {
+	deaths := []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}}
+	for _, d := range deaths {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
@@ -150,15 +150,21 @@ func TestTornFoldersGoOn(t *testing.T) {
 	const weights = "unet/diffusion_pytorch_model.safetensors"
 	for name, tear := range map[string][]func(dir string) error{
 		"nothing of it written": {remove("checkpoint-40"), write(".checkpoint-40.new", ""), back},
-		"half of its weights written": {rename("checkpoint-40", ".checkpoint-40.new"), cut(".checkpoint-40.new/" + weights),
-			back},
-		"half of its files written": {rename("checkpoint-40", ".checkpoint-40.new"),
-			remove(".checkpoint-40.new/optimizer"), back},
+		"half of its weights written": {
+			rename("checkpoint-40", ".checkpoint-40.new"), cut(".checkpoint-40.new/" + weights),
+			back,
+		},
+		"half of its files written": {
+			rename("checkpoint-40", ".checkpoint-40.new"),
+			remove(".checkpoint-40.new/optimizer"), back,
+		},
 		"complete, not renamed":       {rename("checkpoint-40", ".checkpoint-40.new"), back},
 		"renamed, not the latest":     {back},
 		"half the name of the latest": {back, write("latest.new", "check")},
-		"the one before it put aside": {copyOf("checkpoint-40", ".checkpoint-40.new"),
-			rename("checkpoint-40", ".checkpoint-40.old"), back},
+		"the one before it put aside": {
+			copyOf("checkpoint-40", ".checkpoint-40.new"),
+			rename("checkpoint-40", ".checkpoint-40.old"), back,
+		},
 		"replaced, not yet removed":    {copyOf("checkpoint-40", ".checkpoint-40.old"), back},
 		"an old one is half removed":   {copyOf("checkpoint-36/optimizer", ".checkpoint-32.old/optimizer")},
 		"an old one is not yet hidden": {copyOf("checkpoint-36", "checkpoint-32")},

@@ -13,10 +13,11 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// MeasureLatents computes the mean and the standard deviation of each channel of the latents that a checkpoint's autoencoder, or with
-// average its moving average, draws for the images of a source's first epoch, as many micro-steps as are asked for or as there are.
-// The noise of the latents counts with its variance; none is drawn.
-func MeasureLatents(ctx context.Context, checkpointDir string, average bool, d device.Device, s BatchSource, microSteps int,
+// MeasureLatents computes mean and standard deviation of each latent channel of a checkpoint's autoencoder, or its
+// moving average, over at most so many micro-steps of a source's first epoch. The latents' noise counts with its
+// variance; none is drawn.
+func MeasureLatents(
+	ctx context.Context, checkpointDir string, average bool, d device.Device, s BatchSource, microSteps int,
 ) (_ model.LatentStatistics, err error) {
 	defer func() {
 		if err != nil {

@@ -21,8 +21,10 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trainer, err := train.New(c, train.Options{Device: networktest.Open(t, networktest.Names()[0]), UNet: folder,
-		Schedule: sdSchedule(t, c.Prediction)})
+	trainer, err := train.New(c, train.Options{
+		Device: networktest.Open(t, networktest.Names()[0]), UNet: folder,
+		Schedule: sdSchedule(t, c.Prediction),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +39,10 @@ func TestOneBatchIsLearntByHeart(t *testing.T) {
 	}
 	shape := [4]int{2, 8, 8, network.OutChannels}
 	size := 2 * 8 * 8 * network.OutChannels
-	e := train.Example{Shape: shape, Latents: normal(size), Condition: normal(size),
-		Context: normal(2 * 5 * network.CrossAttentionDim)}
+	e := train.Example{
+		Shape: shape, Latents: normal(size), Condition: normal(size),
+		Context: normal(2 * 5 * network.CrossAttentionDim),
+	}
 	d, err := train.Draw(rng.NewTorch(0), shape, 1000)
 	if err != nil {
 		t.Fatal(err)

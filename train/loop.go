@@ -16,20 +16,20 @@ type run struct {
 	config  Config
 	folder  folder
 	result  Result
-	saved   int // the step of the last checkpoint, or the one that the run went on behind
+	saved   int // the step of the last checkpoint, also of the one that the run continues from
 
 	accepted []string // changes since the checkpoint
 
 	position     Position // of the next micro-step that is drawn
 	noise, tasks *rng.Torch
 	ahead        *ahead
-	mark         mark // behind the last update
+	mark         mark // after the last update
 
 	began time.Time
 	means running
 }
 
-// mark is where a run stands between two optimisation steps: what checkpoints save.
+// mark is a run's position between two optimisation steps, as checkpoints save it.
 type mark struct {
 	position   Position
 	generators generators
@@ -47,7 +47,7 @@ func begin(t *Trainer, o RunOptions) (*run, error) {
 	}
 	r.accepted = changes
 	if c == nil {
-		// The tasks have a generator of their own, so that the noise is the official implementation's.
+		// The tasks have their own generator, so that the noise is the official implementation's.
 		r.noise, r.tasks = rng.NewTorch(r.config.Seed), rng.NewTorch(r.config.Seed+1)
 	} else {
 		if r.noise, err = generator(c.Generators.Noise); err != nil {
@@ -64,7 +64,7 @@ func begin(t *Trainer, o RunOptions) (*run, error) {
 	return r, nil
 }
 
-// here is where the run stands: before what was drawn ahead.
+// here is the run's position, before anything drawn ahead.
 func (r *run) here() mark {
 	if r.ahead != nil {
 		return r.ahead.from
@@ -106,11 +106,14 @@ func (r *run) train(ctx context.Context) error {
 	return nil
 }
 
-// step takes one optimisation step: micro-steps as many as are accumulated, or as the epoch has left, and an update.
+// step takes one optimisation step: Config.Accumulate micro-steps, or as many as the epoch has left, and an update.
 func (r *run) step(ctx context.Context) (Metrics, error) {
 	defer r.settle()
 	begin, flop, images := time.Now(), r.trainer.operations(), 0
-	m := Metrics{Step: r.trainer.Step() + 1, Steps: r.config.MaxSteps, Epoch: r.at().Epoch, Losses: map[string]float64{}, Skipped: r.result.Skipped}
+	m := Metrics{
+		Step: r.trainer.Step() + 1, Steps: r.config.MaxSteps, Epoch: r.at().Epoch, Losses: map[string]float64{},
+		Skipped: r.result.Skipped,
+	}
 	counts := map[string]float64{}
 	var group []drawn
 	for len(group) < r.config.Accumulate && r.at().Epoch == m.Epoch {
@@ -160,7 +163,7 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 	return m, nil
 }
 
-// after reports a step, and validates and saves where it is time.
+// after reports a step, and validates and saves when due.
 func (r *run) after(ctx context.Context, m Metrics) error {
 	if err := r.Observe.Report(m); err != nil {
 		return err
@@ -189,7 +192,7 @@ func (r *run) validate(ctx context.Context, step int) error {
 
 func due(step, every int) bool { return every > 0 && step%every == 0 }
 
-// saveOrGoOn saves, and goes on without where that is wished.
+// saveOrGoOn saves; with Config.ContinueUnsaved the run continues if that fails.
 func (r *run) saveOrGoOn(ctx context.Context) error {
 	err := r.save()
 	if err != nil && r.config.ContinueUnsaved && ctx.Err() == nil {
@@ -198,13 +201,14 @@ func (r *run) saveOrGoOn(ctx context.Context) error {
 	return err
 }
 
-// save writes a checkpoint of the state behind the last update. It is not interrupted.
+// save writes a checkpoint of the state after the last update. It is not interrupted.
 func (r *run) save() error {
 	step := r.trainer.Step()
 	path, err := r.folder.save(r.trainer, checkpoint{
 		Format: checkpointFormat, Program: r.Version, Machine: r.trainer.options.machine(),
 		Step: step, Position: r.mark.position, EpochLength: r.Examples.Len(), Skipped: r.result.Skipped,
-		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config, Inputs: r.Inputs,
+		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config,
+		Inputs: r.Inputs,
 	}, r.Source)
 	if err != nil {
 		return err

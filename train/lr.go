@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"math"
 
@@ -59,28 +60,17 @@ func (l LearningRate) At(step, steps int) float64 {
 	case Linear:
 		factor = max(0, float64(steps-step)/left)
 	case Cosine:
-		factor = max(0, 0.5*(1+math.Cos(math.Pi*l.cycles(0.5)*2*done)))
+		factor = max(0, 0.5*(1+math.Cos(math.Pi*cmp.Or(l.Cycles, 0.5)*2*done)))
 	case CosineWithRestarts:
 		factor = 0
 		if done < 1 {
-			factor = max(0, 0.5*(1+math.Cos(math.Pi*math.Mod(l.cycles(1)*done, 1))))
+			factor = max(0, 0.5*(1+math.Cos(math.Pi*math.Mod(cmp.Or(l.Cycles, 1)*done, 1))))
 		}
 	case Polynomial:
 		if step > steps {
 			return polynomialEnd
 		}
-		power := l.Power
-		if power == 0 {
-			power = 1
-		}
-		factor = ((l.Base-polynomialEnd)*math.Pow(1-done, power) + polynomialEnd) / l.Base
+		factor = ((l.Base-polynomialEnd)*math.Pow(1-done, cmp.Or(l.Power, 1)) + polynomialEnd) / l.Base
 	}
 	return l.Base * factor
-}
-
-func (l LearningRate) cycles(otherwise float64) float64 {
-	if l.Cycles == 0 {
-		return otherwise
-	}
-	return l.Cycles
 }

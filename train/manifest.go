@@ -17,10 +17,10 @@ import (
 
 const manifestFile = "manifest.json"
 
-// ErrDamaged is the error of a checkpoint whose files are not those that were written.
+// ErrDamaged is the error of a checkpoint whose files have changed since they were written.
 var ErrDamaged = errors.New("damaged")
 
-// manifest is what a folder's files were when they were written.
+// manifest records a folder's files as they were written.
 type manifest struct {
 	Files  map[string]fingerprint `json:"files"`  // by path in the folder, with slashes
 	SHA256 string                 `json:"sha256"` // of Files, as JSON
@@ -31,7 +31,7 @@ type fingerprint struct {
 	SHA256 string `json:"sha256"`
 }
 
-// text is the file of a manifest.
+// text returns a manifest as its file has it.
 func (m manifest) text() ([]byte, error) {
 	files, err := json.Marshal(m.Files)
 	if err != nil {
@@ -101,7 +101,7 @@ func verify(dir string) error {
 	return errors.Join(errs...)
 }
 
-// eachFile visits the files of a folder but its manifest.
+// eachFile visits the files of a folder, except its manifest.
 func eachFile(dir string, visit func(name, path string) error) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -126,7 +126,7 @@ func fingerprintOf(path string) (fingerprint, error) {
 	return fingerprint{n, hex.EncodeToString(sum.Sum(nil))}, err
 }
 
-// writeFile writes a file and waits until the disk has it.
+// writeFile writes a file and syncs it.
 func writeFile(path string, text []byte) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -21,12 +21,12 @@ type Metrics struct {
 	Steps           int // of the run
 	Epoch           int // counted from 0, of the step's last micro-step
 	Loss            float64
-	Losses          map[string]float64 // of a U-Net's tasks, of an autoencoder's loss its reconstruction and its divergence
-	Means           map[string]float64 // of Losses, over the last meanOf steps that have them, since the run began or went on
+	Losses          map[string]float64 // by task; of an autoencoder reconstruction and divergence
+	Means           map[string]float64 // of Losses, over the last meanOf steps that have them
 	GradientNorm    float64            // before clipping
 	LearningRate    float64
 	EMADecay        float64
-	Skipped         int // steps left out so far, because they weren't finite
+	Skipped         int // steps so far that weren't finite
 	Seconds         float64
 	ImagesPerSecond float64
 	TFLOPS          float64 // 10¹² floating-point operations of the network a second
@@ -40,15 +40,21 @@ func (m Metrics) scalars() []Scalar {
 	for _, name := range slices.Sorted(maps.Keys(m.Losses)) {
 		list = append(list, Scalar{"train/loss_" + name, m.Losses[name]})
 	}
-	return append(list,
-		Scalar{"train/gradient_norm", m.GradientNorm}, Scalar{"train/learning_rate", m.LearningRate}, Scalar{"train/ema_decay", m.EMADecay},
-		Scalar{"train/epoch", float64(m.Epoch)}, Scalar{"train/skipped", float64(m.Skipped)},
-		Scalar{"speed/seconds", m.Seconds}, Scalar{"speed/images_per_second", m.ImagesPerSecond}, Scalar{"speed/tflops", m.TFLOPS},
-		Scalar{"speed/memory_bytes", float64(m.Memory)}, Scalar{"speed/seconds_left", m.Left.Seconds()},
-	)
+	return append(list, []Scalar{
+		{"train/gradient_norm", m.GradientNorm},
+		{"train/learning_rate", m.LearningRate},
+		{"train/ema_decay", m.EMADecay},
+		{"train/epoch", float64(m.Epoch)},
+		{"train/skipped", float64(m.Skipped)},
+		{"speed/seconds", m.Seconds},
+		{"speed/images_per_second", m.ImagesPerSecond},
+		{"speed/tflops", m.TFLOPS},
+		{"speed/memory_bytes", float64(m.Memory)},
+		{"speed/seconds_left", m.Left.Seconds()},
+	}...)
 }
 
-// String is a line for a terminal. A loss that the step doesn't have, as where tasks alternate, is shown by its mean alone.
+// String is a line for a terminal. A loss that the step doesn't have, as tasks alternate, is shown by its mean only.
 func (m Metrics) String() string {
 	var losses strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.Means)) {
@@ -59,10 +65,11 @@ func (m Metrics) String() string {
 		fmt.Fprintf(&losses, "  %s %s (mean %.4f)", name, now, m.Means[name])
 	}
 	return fmt.Sprintf("step %d/%d%s  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB  %s left",
-		m.Step, m.Steps, &losses, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30), m.Left.Round(time.Second))
+		m.Step, m.Steps, &losses, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30),
+		m.Left.Round(time.Second))
 }
 
-// Brief is String without what hardly changes, for a line that is drawn again and again.
+// Brief is String without what hardly changes, for a line that is redrawn.
 func (m Metrics) Brief() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.Means)) {
@@ -72,13 +79,13 @@ func (m Metrics) Brief() string {
 	return b.String()
 }
 
-// meanOf is how many values a running mean is of at most.
+// meanOf is the largest number of values in a running mean.
 const meanOf = 100
 
 // running are the last values of losses by name.
 type running map[string][]float64
 
-// add takes the losses of a step and returns the means of all that there were.
+// add adds the losses of a step and returns the means of all losses so far.
 func (r running) add(losses map[string]float64) map[string]float64 {
 	for name, x := range losses {
 		r[name] = append(r[name], x)
@@ -95,8 +102,8 @@ func (r running) add(losses map[string]float64) map[string]float64 {
 	return means
 }
 
-// JSONLines appends the numbers of a run to a file, an object a line: {"step":12,"train/loss":0.25,…}. Numbers that are not finite
-// are null.
+// JSONLines appends the numbers of a run to a file, an object a line: {"step":12,"train/loss":0.25,…}. Numbers that are
+// not finite are null.
 type JSONLines struct{ file *os.File }
 
 // OpenJSONLines opens or makes the file.
@@ -108,7 +115,7 @@ func OpenJSONLines(path string) (*JSONLines, error) {
 	return &JSONLines{f}, nil
 }
 
-// Observe writes Metrics and Scores, and discards at a Start what a run that was killed wrote after its checkpoint.
+// Observe writes Metrics and Scores. Start discards what a killed run wrote after its checkpoint.
 func (j *JSONLines) Observe(event any) error {
 	switch e := event.(type) {
 	case Start:
@@ -121,7 +128,8 @@ func (j *JSONLines) Observe(event any) error {
 	return nil
 }
 
-// begin cuts the file after the lines of the steps up to step, or before all lines of a new run, and before a line that a crash left unfinished.
+// begin cuts the file after the lines of the steps up to step, or before all lines of a new run, and before a line that
+// a crash left unfinished.
 func (j *JSONLines) begin(step int) error {
 	text, err := os.ReadFile(j.file.Name())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

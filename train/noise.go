@@ -10,13 +10,13 @@ import (
 // Example is what a micro-step learns from: a U-Net from latents, an autoencoder from images.
 type Example struct {
 	Shape     [4]int    // of the latents or images: N, H, W, C
-	Latents   []float32 // [N,H,W,C], what is to be made, multiplied by the autoencoder's scaling_factor
+	Latents   []float32 // [N,H,W,C], the target, multiplied by the autoencoder's scaling_factor
 	Condition []float32 // [N,H,W,C], the H&E, not multiplied; nil is zeros
 	Context   []float32 // [N,tokens,cross_attention_dim]
 	Images    []float32 // [N,H,W,C], from −1 to 1
 }
 
-// Draws are the random numbers of a micro-step. An autoencoder needs the noise alone.
+// Draws are the random numbers of a micro-step. An autoencoder needs only the noise.
 type Draws struct {
 	Noise        []float32 // [N,H,W,C] of the latents
 	Offset       []float32 // [N,C]
@@ -24,12 +24,13 @@ type Draws struct {
 	Timesteps    []int     // [N]
 }
 
-// Draw draws for latents [N,H,W,C] what training.py draws behind the autoencoder's sample, in its order: offset and perturbation
-// even where their scales are 0.
+// Draw draws for latents [N,H,W,C] what training.py draws after the autoencoder's sample, in its order: offset and
+// perturbation even if their scales are 0.
 func Draw(g *rng.Torch, shape [4]int, timesteps int) (Draws, error) {
 	n, h, w, c := shape[0], shape[1], shape[2], shape[3]
 	d := Draws{
-		Noise: make([]float32, n*h*w*c), Offset: make([]float32, n*c), Perturbation: make([]float32, n*h*w*c), Timesteps: make([]int, n),
+		Noise: make([]float32, n*h*w*c), Offset: make([]float32, n*c), Perturbation: make([]float32, n*h*w*c),
+		Timesteps: make([]int, n),
 	}
 	if err := g.RandnNHWC(d.Noise, n, h, w, c); err != nil {
 		return d, fmt.Errorf("noise: %w", err)
@@ -60,13 +61,13 @@ func (e Example) checkLatents(d Draws, channels, contextDim int) error {
 	case len(e.Context) == 0 || len(e.Context)%(n*contextDim) != 0:
 		return fmt.Errorf("context of %d elements: want [%d,tokens,%d]", len(e.Context), n, contextDim)
 	case len(d.Noise) != size || len(d.Perturbation) != size || len(d.Offset) != n*c || len(d.Timesteps) != n:
-		return fmt.Errorf("%d, %d and %d draws and %d timesteps: want those of latents %v", len(d.Noise), len(d.Offset), len(d.Perturbation),
-			len(d.Timesteps), e.Shape)
+		return fmt.Errorf("%d, %d and %d draws and %d timesteps: want those of latents %v",
+			len(d.Noise), len(d.Offset), len(d.Perturbation), len(d.Timesteps), e.Shape)
 	}
 	return nil
 }
 
-// diffused are the network's input and what it is to predict.
+// diffused are the network's input and target.
 type diffused struct {
 	sample  []float32 // [N,H,W,2C]: noisy latents, condition
 	target  []float32 // [N,H,W,C]

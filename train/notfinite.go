@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// notFiniteError is a step that went wrong, with what it learnt from.
+// notFiniteError is the error of a step whose loss or gradients aren't finite, with what it learnt from.
 type notFiniteError struct {
 	step   int
 	title  string // of the last micro-step
@@ -17,7 +17,8 @@ type notFiniteError struct {
 // Error says where.
 func (e *notFiniteError) Error() string {
 	last := e.micro[len(e.micro)-1]
-	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %s): %v", e.step, last.at.Epoch, last.at.Index, e.title, e.reason)
+	return fmt.Sprintf("step %d (epoch %d, micro-step %d, %s): %v", e.step, last.at.Epoch, last.at.Index, e.title,
+		e.reason)
 }
 
 // Unwrap returns the reason.
@@ -27,7 +28,8 @@ func (r *run) notFiniteError(micro []drawn, reason error) error {
 	return &notFiniteError{r.trainer.Step() + 1, r.trainer.objective.title(micro[len(micro)-1].task), micro, reason}
 }
 
-// notFinite leaves a step out, if that is still allowed, or says where the first value went wrong.
+// notFinite skips a step if Config.MaxSkipped allows it, or returns an error that names the first value that isn't
+// finite.
 func (r *run) notFinite(ctx context.Context, err error) error {
 	r.trainer.Discard()
 	if failed := r.rewind(); failed != nil {

@@ -26,8 +26,10 @@ func TestNotFinite(t *testing.T) {
 	if !errors.Is(err, train.ErrNotFinite) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"step 6 (epoch 1, micro-step 3, translation)", "unet: ", "attn2",
-		filepath.Join(dir, "checkpoint-4")} {
+	for _, want := range []string{
+		"step 6 (epoch 1, micro-step 3, translation)", "unet: ", "attn2",
+		filepath.Join(dir, "checkpoint-4"),
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v: want %q", err, want)
 		}

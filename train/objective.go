@@ -22,7 +22,7 @@ const (
 	Autoencoder Objective = "autoencoder" // the autoencoder between images and latents: see autoencoder.go
 )
 
-// folder is the network's in a model's folder.
+// folder is the network's name in a model's folder.
 func (o Objective) folder() string {
 	if o == Autoencoder {
 		return "vae"
@@ -30,12 +30,12 @@ func (o Objective) folder() string {
 	return "unet"
 }
 
-// objective is all in which the training of one kind of network differs from that of another. The loop, the optimiser and the
+// objective is everything in which training differs between kinds of networks. The loop, the optimiser and the
 // checkpoints know nothing else of the network.
 type objective interface {
 	// params makes the network's parameters, in a graph of the smallest size.
 	params() (gorgonia.Nodes, error)
-	// size is that of the graph which takes an example and its draws; an error if they don't fit each other or the network.
+	// size is the size of the graph for an example and its draws. They must fit each other and the network.
 	size(e Example, d Draws) (size, error)
 	// lossGraph makes the graph of network and loss for a size. The loss is multiplied by share.
 	lossGraph(s size, share float64) (*lossGraph, error)
@@ -43,7 +43,7 @@ type objective interface {
 	draw(g *rng.Torch, e Example) (Draws, error)
 	// title names what a micro-step learns in errors.
 	title(t Task) string
-	// losses names a graph's values, of which the first is the loss, for metrics.
+	// losses names the graph's values for metrics; the first is the loss.
 	losses(t Task, values []float64) map[string]float64
 }
 
@@ -53,11 +53,11 @@ type size struct{ batch, height, width, tokens int }
 // lossGraph is the graph of a micro-step's forward pass.
 type lossGraph struct {
 	scope  *op.Scope
-	values gorgonia.Nodes // scalars: the loss, multiplied by share, then what is to be reported of it
+	values gorgonia.Nodes // scalars: the loss, multiplied by share, then its parts to report
 	feed   func(e Example, d Draws) (vm.Feeds, error)
 }
 
-// newObjective reads the network's configuration, whose text it returns, too.
+// newObjective reads the network's configuration, and returns its text, too.
 func newObjective(c Config, o Options) (_ objective, configJSON []byte, err error) {
 	network := o.network(c.Objective)
 	if network == "" {

@@ -10,9 +10,10 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Several devices share the micro-steps of an optimisation step: each has all parameters, moments and gradients, and takes every n-th
-// micro-step. Before the update the gradients are summed over the devices, to the same bytes on all of them, and so every device makes
-// the same update. What a step learns from doesn't depend on the number of devices; sums are rounded in another order.
+// Several devices share the micro-steps of an optimisation step: each has all parameters, moments and gradients, and
+// takes every n-th micro-step. Before the update the gradients are summed over the devices, to the same bytes on each,
+// so that all make the same update. A step learns from the same examples on any number of devices; only sums are
+// rounded in another order.
 
 // devices are the trainer's devices, the first first.
 func (o Options) devices() []device.Device { return append([]device.Device{o.Device}, o.Peers...) }
@@ -26,7 +27,8 @@ func (t *Trainer) addPeers(c Config, o Options) error {
 		return errors.New("several devices: no group of them: set Options.Group")
 	}
 	if n := len(o.devices()); c.Accumulate < n {
-		return fmt.Errorf("several devices: accumulate is %d: want at least one micro-step for each of %d devices", c.Accumulate, n)
+		return fmt.Errorf("several devices: accumulate is %d: want at least one micro-step for each of %d devices",
+			c.Accumulate, n)
 	}
 	c.EMA = false // the first device keeps it
 	for _, d := range o.Peers {
@@ -41,7 +43,7 @@ func (t *Trainer) addPeers(c Config, o Options) error {
 	return nil
 }
 
-// trainers are those of all devices, this one first.
+// trainers are the trainers of all devices, this one first.
 func (t *Trainer) trainers() []*Trainer { return append([]*Trainer{t}, t.peers...) }
 
 // parallel calls f for every device's trainer at the same time.

@@ -39,8 +39,10 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 		}()
 		members[i] = d
 	}
-	options := train.Options{Device: members[0], Peers: members[1:], UNet: network(t),
-		Schedule: sdSchedule(t, c.Prediction)}
+	options := train.Options{
+		Device: members[0], Peers: members[1:], UNet: network(t),
+		Schedule: sdSchedule(t, c.Prediction),
+	}
 	if n > 1 {
 		g, err := catalog.Group(members)
 		if err != nil {

@@ -15,32 +15,27 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 )
 
-// ErrChanged is the error of a run that would go on under another configuration, or on another device, than it began with.
+// ErrChanged is the error of a run that would continue with another configuration or device than it began with.
 var ErrChanged = errors.New("this is not how the checkpoint was made")
 
 // ErrExists is the error of a new run in a folder that has checkpoints.
 var ErrExists = errors.New("the folder has checkpoints")
 
-// ErrNoCheckpoint is the error of a run that is to go on where there is nothing to go on from.
+// ErrNoCheckpoint is the error of a run that is to resume where there is no checkpoint.
 var ErrNoCheckpoint = errors.New("no checkpoint to go on from")
 
-// Resume says how a run goes on from a folder's checkpoints.
+// Resume says how a run continues from a folder's checkpoints.
 type Resume struct {
-	// Allowed goes on from the latest checkpoint if there is one. Without it, a folder with checkpoints is refused.
-	Allowed bool
-	// Required refuses to begin anew where there is none.
-	Required bool
-	// From is the folder of the checkpoint to go on from instead of the latest; it may be another run's.
-	From string
-	// FallBack goes on from the checkpoint before if one is damaged.
-	FallBack bool
-	// AcceptChanges goes on under a configuration that is not the checkpoint's, or on another device: the bytes are then not those of a
-	// run that was never stopped.
+	Allowed  bool   // continue from the latest checkpoint, if any; otherwise a folder with checkpoints is refused
+	Required bool   // refuse to start a new run
+	From     string // the checkpoint to continue from instead of the latest; it may be another run's
+	FallBack bool   // if the latest checkpoint is damaged, continue from the one before
+	// AcceptChanges continues with another configuration or device. The bytes then differ from an uninterrupted run's.
 	AcceptChanges bool
 }
 
-// candidates lists the steps of the checkpoints to go on from, the best first: the one that the file latest names, then those
-// before it; where latest names none that is there, all of them.
+// candidates lists the steps of the checkpoints to continue from, the best first: the one that the file latest names
+// and those before it, or all if it names none.
 func (f folder) candidates() ([]int, error) {
 	steps, err := f.steps()
 	if err != nil {
@@ -59,7 +54,7 @@ func (f folder) candidates() ([]int, error) {
 	return steps, nil
 }
 
-// Check reports, before anything is opened, whether a run in a folder can begin or go on as far as checkpoints are there or not.
+// Check reports, before anything is opened, whether the folder's checkpoints let a run begin or resume.
 func (r Resume) Check(folderPath string) error {
 	f := folder(folderPath)
 	if r.From != "" {
@@ -67,7 +62,8 @@ func (r Resume) Check(folderPath string) error {
 			return err
 		}
 		if steps, err := folder(r.From).candidates(); err == nil && len(steps) > 0 {
-			return fmt.Errorf("%s: %w: it is a run, want one of its checkpoints, such as %s", r.From, ErrNoCheckpoint, folder(r.From).path(steps[0]))
+			return fmt.Errorf("%s: %w: it is a run, want one of its checkpoints, such as %s",
+				r.From, ErrNoCheckpoint, folder(r.From).path(steps[0]))
 		}
 		return fmt.Errorf("%s: %w: want the folder of a checkpoint", r.From, ErrNoCheckpoint)
 	}
@@ -83,8 +79,7 @@ func (r Resume) Check(folderPath string) error {
 	return nil
 }
 
-// resume fills the trainer from a checkpoint; nil where there is none. It also returns in what the run has changed since, if that is
-// accepted.
+// resume fills the trainer from a checkpoint; nil if there is none. It also returns the accepted changes since.
 func (f folder) resume(t *Trainer, o RunOptions) (*checkpoint, []string, error) {
 	r := o.Resume
 	if err := r.Check(string(f)); err != nil {
@@ -114,7 +109,7 @@ func (f folder) resume(t *Trainer, o RunOptions) (*checkpoint, []string, error) 
 	return nil, nil, errors.Join(damaged...)
 }
 
-// restore fills the trainer from a checkpoint that was verified.
+// restore fills the trainer from a verified checkpoint.
 func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, error) {
 	text, err := os.ReadFile(filepath.Join(path, stateFile))
 	if err != nil {
@@ -128,14 +123,15 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 		return nil, nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
 	}
 	if c.Config.Objective != t.config.Objective {
-		return nil, nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now", path, ErrChanged, c.Config.Objective, t.config.Objective)
+		return nil, nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now",
+			path, ErrChanged, c.Config.Objective, t.config.Objective)
 	}
 	network, err := os.ReadFile(filepath.Join(path, t.config.Objective.folder(), configFile))
 	if err != nil {
 		return nil, nil, err
 	}
 	inputs := maps.Clone(o.Inputs)
-	maps.DeleteFunc(inputs, func(key, _ string) bool { // of which an earlier version says nothing
+	maps.DeleteFunc(inputs, func(key, _ string) bool { // unknown to an earlier version
 		_, known := c.Inputs[key]
 		return !known
 	})
@@ -144,7 +140,8 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 		differences(flat("", c.Machine), flat("", t.options.machine())),
 	)
 	if !bytes.Equal(network, t.configJSON) {
-		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, filepath.Join(path, t.config.Objective.folder(), configFile)))
+		was := filepath.Join(path, t.config.Objective.folder(), configFile)
+		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, was))
 	}
 	if n := o.Examples.Len(); c.EpochLength != n {
 		changes = append(changes, fmt.Sprintf("micro-steps of an epoch: %d in the checkpoint, %d now", c.EpochLength, n))
@@ -175,7 +172,7 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 	return c, changes, nil
 }
 
-// sourceChanges compares the source with that of a checkpoint. Where either says nothing, nothing has changed.
+// sourceChanges compares the source with a checkpoint's. If either is unknown there are no changes.
 func sourceChanges(path string, source Source) ([]string, error) {
 	record, err := os.ReadFile(filepath.Join(path, sourceFile))
 	if errors.Is(err, os.ErrNotExist) || source == nil {
@@ -191,12 +188,14 @@ func sourceChanges(path string, source Source) ([]string, error) {
 	return changes, err
 }
 
-// free are the keys that may change from one part of a run to the next: they change no bit of the parameters.
+// free are the keys that may change when a run resumes: they change no bit of the parameters.
 func free() []string {
-	return []string{"recompute", "checkpoint-every", "keep-last", "keep-every", "continue-unsaved", "validate-every", "max-skipped"}
+	return []string{
+		"recompute", "checkpoint-every", "keep-last", "keep-every", "continue-unsaved", "validate-every", "max-skipped",
+	}
 }
 
-// differences lists what matters in which two sets of values differ, a line each.
+// differences lists the values that differ, except those of free keys, one a line.
 func differences(before, now map[string]string) []string {
 	all := map[string]string{}
 	maps.Copy(all, before)
@@ -204,13 +203,14 @@ func differences(before, now map[string]string) []string {
 	var lines []string
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		if before[k] != now[k] && !slices.Contains(free(), k) {
-			lines = append(lines, fmt.Sprintf("%s: %s in the checkpoint, %s now", k, cmp.Or(before[k], "nothing"), cmp.Or(now[k], "nothing")))
+			a, b := cmp.Or(before[k], "nothing"), cmp.Or(now[k], "nothing")
+			lines = append(lines, fmt.Sprintf("%s: %s in the checkpoint, %s now", k, a, b))
 		}
 	}
 	return lines
 }
 
-// flat is a struct's JSON by dotted keys.
+// flat returns a struct's JSON by dotted keys.
 func flat(prefix string, v any) map[string]string {
 	out := map[string]string{}
 	text, err := json.Marshal(v)

@@ -52,8 +52,10 @@ func TestResumeWhereThereIsNothing(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps = 4
 	for name, r := range map[string]train.Resume{
-		"no checkpoint": {Allowed: true,
-			Required: true}, "no such folder": {From: filepath.Join(dir, "nowhere")}, "no checkpoint's folder": {From: net},
+		"no checkpoint": {
+			Allowed:  true,
+			Required: true,
+		}, "no such folder": {From: filepath.Join(dir, "nowhere")}, "no checkpoint's folder": {From: net},
 	} {
 		if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: dir, Resume: r}); !errors.Is(err,
 			train.ErrNoCheckpoint) {

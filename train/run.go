@@ -11,12 +11,12 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// Examples gives a run's micro-steps what they learn from.
+// Examples provides what a run's micro-steps learn from.
 type Examples interface {
 	// Len is the number of micro-steps in an epoch.
 	Len() int
-	// Example returns that of a position. It depends on nothing but its arguments and the numbers that it draws from noise, so that a
-	// run can go on from any position.
+	// Example returns the example of a position. It depends only on its arguments and the numbers that it draws from
+	// noise, so that a run can continue from any position.
 	Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
 }
 
@@ -24,13 +24,13 @@ type Examples interface {
 type RunOptions struct {
 	Folder   string // of the checkpoints
 	Examples Examples
-	// Inputs say what the examples depend on, such as the crop's size and a hash of the pairs, by the names that errors show. A
-	// checkpoint holds them; a run that goes on with others is refused.
+	// Inputs are what the examples depend on, such as the crop size, by the names that errors show. Checkpoints record
+	// them, and a run that would continue with others is refused.
 	Inputs map[string]string
-	// Source says what the examples are made of; nil if nothing is known. Its changes are refused as those of Inputs are.
+	// Source describes what the examples are made of; nil if unknown. Changes are refused as for Inputs.
 	Source Source
 	Resume Resume
-	// Observe receives the events of events.go. Its error ends the run.
+	// Observe receives the events of events.go, Metrics and progress.Note. Its error ends the run.
 	Observe progress.Observer
 	// Validate, which may be nil, scores the network every Config.ValidateEvery steps; see FixedNoise.
 	Validate func(ctx context.Context, t *Trainer, step int) ([]Scalar, error)
@@ -41,25 +41,25 @@ type RunOptions struct {
 
 // Source describes what examples are made of, such as image files.
 type Source interface {
-	// Record is what checkpoints keep to compare.
+	// Record is what checkpoints keep for comparison.
 	Record() []byte
-	// Changes says in what the source is another than that of a checkpoint's record, a line each.
+	// Changes lists how the source differs from a checkpoint's record, one change a line.
 	Changes(record []byte) ([]string, error)
 }
 
-// ErrStopped is the error of a run that was told to stop, and has saved all that it did.
+// ErrStopped is the error of a run that was told to stop and has saved its work.
 var ErrStopped = errors.New("stopped")
 
 // Result says how far a run came.
 type Result struct {
-	Resumed    int    // the step that it went on behind
+	Resumed    int    // the step after which it continued
 	Step       int    // the last
-	Skipped    int    // steps left out because they weren't finite
-	Checkpoint string // the last that was written, "" if none was
+	Skipped    int    // steps that weren't finite
+	Checkpoint string // the last that was written; "" is none
 }
 
-// Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the update that is
-// under way or gives up the gradients since the last, saves what is there, and returns an error that wraps ctx's.
+// Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the
+// current update or discards the gradients since the last, saves, and returns ErrStopped, wrapping ctx's error.
 func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
 		return Result{}, fmt.Errorf("training: %w", err)
@@ -94,7 +94,8 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	return r.result, err
 }
 
-// Check begins a run as Run does and ends it before its first step: its error is what Run would say. No file or folder is left of it.
+// Check begins a run as Run does and ends it before its first step, with the error that Run would return. It leaves no
+// files.
 func Check(t *Trainer, o RunOptions) (err error) {
 	made := missing(o.Folder)
 	defer func() {
@@ -116,7 +117,7 @@ func Check(t *Trainer, o RunOptions) (err error) {
 	return nil
 }
 
-// missing lists a folder and those around it that have to be made for it, the innermost first.
+// missing lists the folders that have to be made for a folder, the innermost first.
 func missing(folder string) []string {
 	var list []string
 	for {
@@ -128,7 +129,7 @@ func missing(folder string) []string {
 	}
 }
 
-// interrupted saves what a run has that was told to stop, and ended with err.
+// interrupted saves a run that was told to stop and ended with err.
 func (r *run) interrupted(err, cause error) error {
 	r.trainer.Discard()
 	if errors.Is(err, cause) {
@@ -143,7 +144,7 @@ func (r *run) interrupted(err, cause error) error {
 	return fmt.Errorf("%w after step %d: %w", ErrStopped, r.trainer.Step(), cause)
 }
 
-// withCheckpoint adds to an error what the run can go on from.
+// withCheckpoint adds to an error the checkpoint that the run can continue from.
 func (r *run) withCheckpoint(err error) error {
 	steps, failed := r.folder.candidates()
 	switch {

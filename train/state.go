@@ -26,20 +26,20 @@ const (
 	Averages   Slot = "ema"        // where the configuration has a moving average
 )
 
-// array is a parameter with what training keeps beside it, all of one shape.
+// array is a parameter with its slots, all of one shape.
 type array struct {
 	name  string
 	shape tensor.Shape
 	slots map[Slot]*device.Value
 }
 
-// state is the memory of a run, what all its programs share: values of the device.
+// state is the memory of a run on the device, shared by all its programs.
 type state struct {
 	device device.Device
 	arrays []*array
 }
 
-// newState allocates memory for the parameters of a network. It is zero.
+// newState allocates zeroed memory for a network's parameters.
 func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, error) {
 	s := &state{device: d}
 	slots := []Slot{Parameters, Gradients, ExpAvg, ExpAvgSq}
@@ -78,7 +78,7 @@ func (s *state) close() error {
 	return errors.Join(errs...)
 }
 
-// load fills a slot of the state from a file or folder of weights under the parameters' names, from the variant where it has that.
+// load fills a slot from a file or folder of weights under the parameters' names, in the variant if there is one.
 func (s *state) load(path, variant string, slot Slot) (err error) {
 	if !weights.HasVariant(path, variant) {
 		variant = ""
@@ -107,7 +107,7 @@ func (s *state) load(path, variant string, slot Slot) (err error) {
 	return nil
 }
 
-// copy fills a slot of the state from another.
+// copy fills a slot from another.
 func (s *state) copy(dst, src Slot) error {
 	for _, a := range s.arrays {
 		values := make([]float32, op.Size(a.shape))
@@ -118,7 +118,7 @@ func (s *state) copy(dst, src Slot) error {
 	return nil
 }
 
-// tensors names a slot of the state, to be saved.
+// tensors returns the values of a slot under the parameters' names, for saving.
 func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 	list := make([]weights.Tensor, len(s.arrays))
 	for i, a := range s.arrays {
@@ -134,7 +134,7 @@ func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 	return list, nil
 }
 
-// bind gives nodes, which are in the parameters' order, the memory of a slot of the state.
+// bind gives nodes, in the parameters' order, the memory of a slot.
 func (s *state) bind(nodes gorgonia.Nodes, slot Slot) error {
 	for i, n := range nodes {
 		a := s.arrays[i]
@@ -148,8 +148,8 @@ func (s *state) bind(nodes gorgonia.Nodes, slot Slot) error {
 	return nil
 }
 
-// Bind gives the parameters of another graph of the network, in the order in which it makes them, the memory of a slot: a validation uses
-// the current weights. The slot must not change while the graph's programs live.
+// Bind gives the parameters of another graph of the network the memory of a slot, so that a validation uses the current
+// weights. The slot must not change while the graph's programs live.
 func (t *Trainer) Bind(params gorgonia.Nodes, slot Slot) error {
 	if len(params) != len(t.state.arrays) {
 		return fmt.Errorf("a graph of %d parameters: the network has %d", len(params), len(t.state.arrays))

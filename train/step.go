@@ -24,7 +24,7 @@ type microStep struct {
 	flop    int64
 }
 
-// stepFor returns the program for a size, compiled when it is first asked for.
+// stepFor returns the program for a size, compiled when first needed.
 func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if m, ok := t.micro[z]; ok {
 		return m, nil
@@ -61,7 +61,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	return m, nil
 }
 
-// share is what a micro-step's loss counts for in its optimisation step.
+// share is the weight of a micro-step's loss in its optimisation step.
 func (t *Trainer) share() float64 { return 1 / float64(t.config.Accumulate) }
 
 // build makes the graph of the network and its loss, bound to the parameters or their average.
@@ -76,7 +76,7 @@ func (t *Trainer) build(z size, share float64, slot Slot) (*lossGraph, error) {
 // Draw draws the random numbers of an example's micro-step.
 func (t *Trainer) Draw(g *rng.Torch, e Example) (Draws, error) { return t.objective.draw(g, e) }
 
-// prepare returns the program for an example and what it is fed with.
+// prepare returns the program for an example, and its feeds.
 func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, error)) (*microStep, vm.Feeds, error) {
 	z, err := t.objective.size(e, d)
 	if err != nil {
@@ -90,8 +90,8 @@ func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, er
 	return m, feeds, err
 }
 
-// Accumulate computes the gradients of an example and adds 1/Config.Accumulate of them to those since the last Update. It returns the
-// example's loss. An error leaves the sum undefined: Discard it.
+// Accumulate adds 1/Config.Accumulate of an example's gradients to those since the last Update, and returns the
+// example's loss. After an error the sum is undefined: Discard it.
 func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss float64, err error) {
 	values, err := t.accumulate(ctx, e, d)
 	if err != nil {
@@ -100,7 +100,7 @@ func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss floa
 	return values[0], nil
 }
 
-// accumulate is Accumulate with all values of the loss graph.
+// accumulate is Accumulate, returning all values of the loss graph.
 func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64, error) {
 	m, feeds, err := t.prepare(e, d, t.stepFor)
 	if err != nil {
@@ -121,8 +121,8 @@ func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64
 	return values, nil
 }
 
-// Trace runs an example again, looking at every value, and returns an error that names the first that is not finite and what it
-// was computed from; nil if there is none. It spoils the gradients since the last Update.
+// Trace runs an example again, checking every value, and returns an error that names the first that is not finite and
+// its inputs; nil if all are. It overwrites the gradients since the last Update.
 func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 	m, feeds, err := t.prepare(e, d, t.stepFor)
 	if err != nil {

@@ -163,10 +163,14 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 	}{
 		"configuration": {func(c *train.Config, _ *train.Options) { c.MaxSteps = 0 }, "steps: 0"},
 		"no device":     {func(_ *train.Config, o *train.Options) { o.Device = nil }, "device"},
-		"schedule": {func(_ *train.Config, o *train.Options) { o.Schedule = sdSchedule(t, "epsilon") },
-			"schedule for v_prediction"},
-		"no network": {func(_ *train.Config, o *train.Options) { o.UNet = filepath.Join(net, "none") },
-			"none/config.json"},
+		"schedule": {
+			func(_ *train.Config, o *train.Options) { o.Schedule = sdSchedule(t, "epsilon") },
+			"schedule for v_prediction",
+		},
+		"no network": {
+			func(_ *train.Config, o *train.Options) { o.UNet = filepath.Join(net, "none") },
+			"none/config.json",
+		},
 	} {
 		c, o := tinyRun(), train.Options{Device: d, UNet: net, Schedule: sdSchedule(t, "v_prediction")}
 		test.change(&c, &o)
@@ -243,8 +247,9 @@ type recorded struct {
 	tasks *[]train.Task
 }
 
-func (r recorded) Example(ctx context.Context, at train.Position, task train.Task, g *rng.Torch) (train.Example,
-	error) {
+func (r recorded) Example(
+	ctx context.Context, at train.Position, task train.Task, g *rng.Torch,
+) (train.Example, error) {
 	*r.tasks = append(*r.tasks, task)
 	return r.noisy.Example(ctx, at, task, g)
 }

@@ -7,8 +7,8 @@ type Task int
 
 // The tasks.
 const (
-	Generation  Task = iota // H&E from a text; nothing beside the latents
-	Translation             // IHC from the H&E, as latents beside those of the IHC and as states of the vision transformer
+	Generation  Task = iota // H&E from a text, with an empty condition
+	Translation             // IHC from the H&E: its latents are the condition, its vision transformer's states the context
 )
 
 // String returns the task's name in metrics.
@@ -20,7 +20,7 @@ type Position struct {
 	Index int `json:"index"` // of the micro-step in its epoch
 }
 
-// next is the position behind p where an epoch has so many micro-steps.
+// next is the position after p in epochs of so many micro-steps.
 func (p Position) next(epoch int) Position {
 	if p.Index++; p.Index >= epoch {
 		return Position{Epoch: p.Epoch + 1}
@@ -28,8 +28,7 @@ func (p Position) next(epoch int) Position {
 	return p
 }
 
-// taskAt chooses a micro-step's task. Where tasks alternate, an epoch begins with a generation, so that an odd number of
-// micro-steps makes two of them meet.
+// taskAt chooses a micro-step's task. If tasks alternate, each epoch begins with a generation.
 func (c Config) taskAt(p Position, g *rng.Torch) Task {
 	if c.AlternateTasks {
 		return Task(p.Index % 2)

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// TensorBoard writes an event file for TensorBoard: a TFRecord file of Event messages in Protocol Buffers' encoding.
-// The few fields that are needed are written by hand.
+// TensorBoard writes an event file for TensorBoard: a TFRecord file of Event messages in Protocol Buffers' encoding,
+// written by hand.
 type TensorBoard struct {
 	file *os.File
 	now  func() time.Time
 }
 
-// NewTensorBoard begins an event file in a folder, which is made if needed. A run that goes on has an event file for each of its
-// slots.
+// NewTensorBoard begins an event file in a folder, which is made if needed. Each time a run resumes, it begins another
+// file.
 func NewTensorBoard(folder string) (*TensorBoard, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, fmt.Errorf("tensorboard: %w", err)
@@ -80,8 +80,8 @@ func (b *TensorBoard) Observe(event any) error {
 	return nil
 }
 
-// begin says that what follows begins after step. Of a new run that is all, for there may be events of one that was killed before it
-// had a checkpoint.
+// begin discards events after step; for a new run all, as one that was killed before its first checkpoint may have left
+// some.
 func (b *TensorBoard) begin(step int) error {
 	var log, e message
 	log.integer(sessionStatus, sessionStart)
@@ -146,7 +146,8 @@ func (b *TensorBoard) write(step int, e message) error {
 	return nil
 }
 
-// maskedCRC is the checksum of TFRecord files: a CRC-32C, turned and shifted so that checksums of data that hold checksums are safe.
+// maskedCRC is the checksum of TFRecord files: a CRC-32C, turned and shifted so that checksums of data that hold
+// checksums are safe.
 func maskedCRC(data []byte) uint32 {
 	c := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
 	return (c>>15 | c<<17) + 0xa282ead8

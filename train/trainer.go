@@ -16,19 +16,19 @@ import (
 // Options say what is trained, and on what.
 type Options struct {
 	Device device.Device // it stays the caller's
-	// Peers are further devices, which share the work with Device, and Group has them all, Device first. They stay the caller's.
+	// Peers are further devices that share the work with Device; Group has all, Device first. They stay the caller's.
 	Peers []device.Device
 	Group device.Group
-	// UNet or VAE, by the configuration's objective, is the folder of the network to begin with: config.json and weights in
-	// diffusers' layout.
+	// UNet or VAE, by the objective, is the folder of the network to begin with, in diffusers' layout.
 	UNet, VAE string
-	// Variant picks the weights to begin with if the folder has it; see weights.Options.
+	// Variant of the weights to begin with, if the folder has it; see weights.Options.
 	Variant string
-	// Schedule is the noise of a U-Net's time steps: schedule.New of the model's scheduler_config.json For the prediction type.
+	// Schedule is the noise of a U-Net's time steps, built by schedule.New from the model's configuration adapted with
+	// For.
 	Schedule *schedule.Schedule
-	// Profile times the programs' steps one after the other, for Reports. It is slow.
+	// Profile times the programs' steps one by one, for Reports. It is slow.
 	Profile bool
-	// MemoryLimit is the number of bytes that one program may take beside the state; 0 means what the device has available.
+	// MemoryLimit, in bytes, is for one program in addition to the state; 0 means what the device has available.
 	MemoryLimit int64
 }
 
@@ -39,12 +39,12 @@ func (o Options) network(objective Objective) string {
 	return o.UNet
 }
 
-// Trainer holds a network under training: its parameters, their gradients, AdamW's moments and the moving average, once, and the
-// programs that work on them. It is used by one goroutine at a time.
+// Trainer is a network under training: parameters, gradients, AdamW's moments and the moving average, and the programs
+// that share this memory. It is used by one goroutine at a time.
 //
-// There is a program for each size of examples, for a text has 77 tokens and an image 197: forward and backward pass, and the sums
-// of gradients, which stay in memory of the state, so that the program's own holds the largest gradient instead of all of them.
-// Two small programs, the norm of the sums and the update, follow when a step's micro-steps are done.
+// Each size of examples has a program, as a text has 77 tokens and an image 197: forward and backward pass, and the
+// sums of gradients in the state's memory, so that the program's own holds one gradient at a time. Two small programs,
+// for the gradients' norm and the update, end a step.
 type Trainer struct {
 	config     Config
 	options    Options
@@ -58,7 +58,7 @@ type Trainer struct {
 	updates    int   // optimisation steps so far
 	pending    int   // micro-steps since the last of them
 	flop       int64 // of all micro-steps
-	ceiling    int64 // bytes that the device may have allocated; 0 if it is not known
+	ceiling    int64 // bytes that the device may have allocated; 0 if unknown
 	damaged    bool  // an update failed halfway
 	peers      []*Trainer
 }
@@ -106,7 +106,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	return t, t.addPeers(c, o)
 }
 
-// Close gives all memory back.
+// Close frees all memory.
 func (t *Trainer) Close() error {
 	var errs []error
 	for _, p := range t.peers {
@@ -133,7 +133,8 @@ func (t *Trainer) Close() error {
 // Step is the number of optimisation steps so far.
 func (t *Trainer) Step() int { return t.updates }
 
-// limit is what a program may take. Memory of the state counts, though the system has not given all of it yet.
+// limit is the memory for one program. All of the state counts as allocated, though the system may not have provided it
+// yet.
 func (t *Trainer) limit() int64 {
 	if t.options.MemoryLimit > 0 || t.ceiling == 0 {
 		return t.options.MemoryLimit
@@ -151,7 +152,7 @@ func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool)
 // Save writes a slot of the state as weights: see weights.Save.
 func (t *Trainer) Save(path string, slot Slot) error {
 	if t.damaged {
-		return errors.New("training: an update failed halfway: the parameters are of no use")
+		return errors.New("training: an update failed halfway: the parameters are damaged")
 	}
 	tensors, err := t.state.tensors(slot)
 	if err != nil {
@@ -160,7 +161,7 @@ func (t *Trainer) Save(path string, slot Slot) error {
 	return weights.Save(path, tensors, weights.SaveOptions{})
 }
 
-// Discard forgets the gradients since the last Update.
+// Discard drops the gradients since the last Update.
 func (t *Trainer) Discard() {
 	for _, each := range t.trainers() {
 		each.pending = 0

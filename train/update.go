@@ -75,10 +75,10 @@ type Updated struct {
 	EMADecay     float64 // 0 without a moving average
 }
 
-// ErrNotFinite is the error of a step whose loss or gradients are no numbers. Parameters are as before.
+// ErrNotFinite is the error of a step whose loss or gradients are not finite. Parameters are unchanged.
 var ErrNotFinite = vm.ErrNotFinite
 
-// Update changes the parameters by the gradients since the last Update: one optimisation step. It is not interrupted halfway.
+// Update takes one optimisation step with the gradients since the last Update. It is not interrupted.
 func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	u := Updated{Step: t.updates + 1, LearningRate: t.config.LearningRate.At(t.updates, t.config.MaxSteps)}
 	if t.micros() == 0 {

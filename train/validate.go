@@ -8,8 +8,8 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 )
 
-// FixedNoise makes a RunOptions.Validate of examples: the mean of their losses with noise and timesteps that are the same each time, of the
-// parameters as validation/loss and of their moving average as validation/loss_ema.
+// FixedNoise makes a RunOptions.Validate of examples: their mean loss with the same noise and timesteps each time, of
+// the parameters as validation/loss and of their moving average as validation/loss_ema.
 func FixedNoise(examples []Example, seed int64) func(context.Context, *Trainer, int) ([]Scalar, error) {
 	return func(ctx context.Context, t *Trainer, _ int) ([]Scalar, error) {
 		if len(examples) == 0 {
@@ -67,7 +67,7 @@ func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, slot Slot) (floa
 	return loss, nil
 }
 
-// forward returns the program of a loss, compiled when it is first asked for.
+// forward returns the program of a loss, compiled when first needed.
 func (t *Trainer) forward(v evaluation) (*microStep, error) {
 	if m, ok := t.losses[v]; ok {
 		return m, nil

@@ -34,7 +34,8 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 		}
 		r, measured := d.(*walled.Device)
 		last := int64(0)
-		o := train.RunOptions{Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true},
+		o := train.RunOptions{
+			Folder: folder, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true},
 			Observe: progress.On(
 				func(m train.Metrics) error {
 					if m.Step == until {
@@ -50,7 +51,8 @@ func TestTrainingOutsideOfTheProcessMemory(t *testing.T) {
 					}
 					return nil
 				},
-			)}
+			),
+		}
 		_, err = train.Run(ctx, trainer, o)
 		return errors.Join(err, trainer.Close())
 	}

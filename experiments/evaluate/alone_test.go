@@ -87,12 +87,16 @@ func TestNetworkFailsForOnePicture(t *testing.T) {
 	o.Networks = nil
 	for _, kind := range features.Kinds() {
 		o.Networks = append(o.Networks,
-			evaluate.Network{Kind: kind,
-				Open: func() (evaluate.Extractor, error) { return &picky{grid{name: string(kind)}}, nil }})
+			evaluate.Network{
+				Kind: kind,
+				Open: func() (evaluate.Extractor, error) { return &picky{grid{name: string(kind)}}, nil },
+			})
 	}
 	r, _ := run(t, o)
-	for _, id := range []string{"fid", "kid", "kid_full", "phv_layer1", "retrieval_gigapath_top1",
-		"retrieval_phikon_top3"} {
+	for _, id := range []string{
+		"fid", "kid", "kid_full", "phv_layer1", "retrieval_gigapath_top1",
+		"retrieval_phikon_top3",
+	} {
 		if m := r.Metric(id); !m.Value.Known() || m.N != 7 || m.Floor == nil || m.Floor.N != 8 {
 			t.Errorf("%s: %v of %d pairs (%s), floor %+v; want 7, and 8 for the floor", id, m.Value, m.N, m.Undefined, m.Floor)
 		}

@@ -237,8 +237,10 @@ func TestShuffledIsChance(t *testing.T) {
 	}
 	r, _ := run(t, options(t, folder, fake))
 	ok(t, r)
-	for _, id := range []string{"retrieval_gigapath_top1", "retrieval_gigapath_top3", "retrieval_phikon_top1",
-		"retrieval_phikon_top3"} {
+	for _, id := range []string{
+		"retrieval_gigapath_top1", "retrieval_gigapath_top3", "retrieval_phikon_top1",
+		"retrieval_phikon_top3",
+	} {
 		m := r.Metric(id)
 		if v := m.Value; v < m.Chance.Interval.Low || v > m.Chance.Interval.High {
 			t.Errorf("%s is %v: want between %v and %v", id, v, m.Chance.Interval.Low, m.Chance.Interval.High)

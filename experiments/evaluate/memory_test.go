@@ -81,8 +81,10 @@ func TestMemoryIsFlat(t *testing.T) {
 		o.Networks = nil
 		for _, kind := range []features.Kind{features.FIDInception, features.Phikon} {
 			o.Networks = append(o.Networks,
-				evaluate.Network{Kind: kind,
-					Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil }})
+				evaluate.Network{
+					Kind: kind,
+					Open: func() (evaluate.Extractor, error) { return &wide{grid{name: string(kind)}}, nil },
+				})
 		}
 		before, most := live(), int64(0)
 		o.Observe = progress.On(func(s progress.Stage) error {

@@ -27,8 +27,10 @@ func TestFindPairsIn(t *testing.T) {
 	kind := func(k imagefile.Kind) imagefile.WriteOptions {
 		return imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(k)}}}
 	}
-	for name, k := range map[string]imagefile.Kind{"set/fake/a-panel.png": imagefile.Panel,
-		"he/stains/a.png": imagefile.VirtualStain} {
+	for name, k := range map[string]imagefile.Kind{
+		"set/fake/a-panel.png": imagefile.Panel,
+		"he/stains/a.png":      imagefile.VirtualStain,
+	} {
 		if err := os.MkdirAll(filepath.Dir(at(name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -36,8 +38,10 @@ func TestFindPairsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for from, to := range map[string]string{"set/more": "../store", "real": "set", "set/loop": ".",
-		"he/gone.png": "nowhere"} {
+	for from, to := range map[string]string{
+		"set/more": "../store", "real": "set", "set/loop": ".",
+		"he/gone.png": "nowhere",
+	} {
 		if err := os.Symlink(to, at(from)); err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +53,10 @@ func TestFindPairsIn(t *testing.T) {
 	want := []evaluate.Match{
 		{Name: "a", Real: at("real/a.png"), Fake: at("set/fake/a.JPG"), HE: at("he/a.png")},
 		{Name: "more/b", Real: at("real/more/b.png"), Fake: at("set/fake/more/b.png")},
-		{Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"),
-			HE: at("he/" + composed + ".png")},
+		{
+			Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"),
+			HE: at("he/" + composed + ".png"),
+		},
 	}
 	if diff := cmp.Diff(want, p.List); diff != "" {
 		t.Error(diff)

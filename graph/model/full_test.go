@@ -68,7 +68,8 @@ func (f *full) input(name string, a float64, shape ...int) golden.Tensor[float32
 
 // compute binds weights by formula to a network, whose parameters must be the file's, and runs it.
 func (f *full) compute(t *testing.T, d device.Device, model string, s *op.Scope, out *gorgonia.Node,
-	feeds vm.Feeds) golden.Tensor[float32] {
+	feeds vm.Feeds,
+) golden.Tensor[float32] {
 	known := f.info.Models[model].Tensors
 	for _, p := range s.Params() {
 		if _, ok := known[p.Name()]; !ok {

@@ -125,12 +125,18 @@ func TestInspectSick(t *testing.T) {
 			}
 			return os.WriteFile(filepath.Join(dir, "unet", "diffusion_pytorch_model.safetensors"), text, 0o644)
 		}, "conv_in.weight"},
-		"no configuration": {func(dir string) error { return os.Remove(filepath.Join(dir, "unet", "config.json")) },
-			"unet/config.json"},
-		"no scheduler": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "scheduler")) },
-			"scheduler_config.json"},
-		"no model_index": {func(dir string) error { return os.Remove(filepath.Join(dir, "model_index.json")) },
-			"model_index.json"},
+		"no configuration": {
+			func(dir string) error { return os.Remove(filepath.Join(dir, "unet", "config.json")) },
+			"unet/config.json",
+		},
+		"no scheduler": {
+			func(dir string) error { return os.RemoveAll(filepath.Join(dir, "scheduler")) },
+			"scheduler_config.json",
+		},
+		"no model_index": {
+			func(dir string) error { return os.Remove(filepath.Join(dir, "model_index.json")) },
+			"model_index.json",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -145,8 +145,10 @@ func TestPhikonClassTokenEqualsTransformers(t *testing.T) {
 
 // TestTileEncoder: a file bound by the extractor makes the same rows as parameters bound by hand.
 func TestTileEncoder(t *testing.T) {
-	c := vit.TimmConfig{EmbedDim: 16, Depth: 2, NumHeads: 2, Hidden: 32, SwiGLU: true, LayerScale: true, ImageSize: 224,
-		PatchSize: 16}
+	c := vit.TimmConfig{
+		EmbedDim: 16, Depth: 2, NumHeads: 2, Hidden: 32, SwiGLU: true, LayerScale: true, ImageSize: 224,
+		PatchSize: 16,
+	}
 	w := formula.Weights{Seed: 3, Gain: 1}
 	n, err := vit.BuildTimm(c, 1)
 	if err != nil {
@@ -253,20 +255,38 @@ func TestOpenRefuses(t *testing.T) {
 			"weights of pytorch-fid's Inception v3: no weights: want pt_inception-2015-12-05-6726825d.pth, looked in " +
 				empty, "https://github.com/mseitzer/pytorch-fid",
 		}},
-		{features.ResNet50, "", features.Options{Device: d},
-			[]string{"resnet50-0676ba61.pth or resnet50-19c8e357.pth", "torch/hub/checkpoints"}},
-		{features.GigaPath, "", features.Options{Device: d},
-			[]string{"prov-gigapath/prov-gigapath", "pytorch_model.bin", "access on request"}},
-		{features.Phikon, filepath.Join(empty, "none"), features.Options{Device: d},
-			[]string{"no weights", "none", "https://huggingface.co/owkin/phikon"}},
-		{features.Inception, wrong, features.Options{Device: d},
-			[]string{"model.safetensors does not fit the network", "Conv2d_1a_3x3.conv.weight", "conv1.weight"}},
-		{features.ResNet50, wrong, features.Options{Device: d},
-			[]string{"another shape or type (1):", "conv1.weight: [1] in the file, want [64 3 7 7]"}},
+		{
+			features.ResNet50, "",
+			features.Options{Device: d},
+			[]string{"resnet50-0676ba61.pth or resnet50-19c8e357.pth", "torch/hub/checkpoints"},
+		},
+		{
+			features.GigaPath, "",
+			features.Options{Device: d},
+			[]string{"prov-gigapath/prov-gigapath", "pytorch_model.bin", "access on request"},
+		},
+		{
+			features.Phikon, filepath.Join(empty, "none"),
+			features.Options{Device: d},
+			[]string{"no weights", "none", "https://huggingface.co/owkin/phikon"},
+		},
+		{
+			features.Inception, wrong,
+			features.Options{Device: d},
+			[]string{"model.safetensors does not fit the network", "Conv2d_1a_3x3.conv.weight", "conv1.weight"},
+		},
+		{
+			features.ResNet50, wrong,
+			features.Options{Device: d},
+			[]string{"another shape or type (1):", "conv1.weight: [1] in the file, want [64 3 7 7]"},
+		},
 		{features.Inception, wrong, features.Options{Device: none}, []string{"no device"}},
 		{features.Inception, wrong, features.Options{Device: d, Batch: -1}, []string{"batch of -1 images"}},
-		{"vgg", wrong, features.Options{Device: d},
-			[]string{`network "vgg": want fid-inception, inception, resnet50, gigapath, phikon`}},
+		{
+			"vgg", wrong,
+			features.Options{Device: d},
+			[]string{`network "vgg": want fid-inception, inception, resnet50, gigapath, phikon`},
+		},
 	} {
 		_, err := features.Open(c.kind, c.path, c.o)
 		for _, want := range c.wants {
