@@ -87,51 +87,45 @@ func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string
 	var lock sync.Mutex
 	equal := map[[sha256.Size]byte][]string{}
 	err := parallel.Each(ctx, len(pairs), runtime.GOMAXPROCS(0), func(i int) error {
-		sources := []Source{pairs[i].HE, pairs[i].IHC}
+		he, ihc := pairs[i].HE, pairs[i].IHC
+		broken := unreadable[he.Path] || unreadable[ihc.Path]
+		var corrupt []FileError
+		var changes []string
+		sums := map[string][sha256.Size]byte{}
 		var file *imagefile.Image
-		var path string
-		broken := unreadable[pairs[i].HE.Path] || unreadable[pairs[i].IHC.Path]
-		defer func() {
-			if broken {
-				lock.Lock()
-				r.Broken++
-				lock.Unlock()
-			}
-		}()
-		for _, source := range sources {
+		for k, source := range []Source{he, ihc} {
 			if unreadable[source.Path] {
 				continue
 			}
-			if path != source.Path {
+			if k == 0 || source.Path != he.Path {
 				var err error
-				path = source.Path
-				if file, err = imagefile.Read(path, read); err != nil {
+				if file, err = imagefile.Read(source.Path, read); err != nil {
 					broken = true
-					lock.Lock()
-					r.Corrupt = append(r.Corrupt, FileError{path, err})
-					lock.Unlock()
+					corrupt = append(corrupt, FileError{source.Path, err})
 				} else {
-					lock.Lock()
 					for _, note := range file.Notes {
-						r.Changes = append(r.Changes, path+": "+note)
+						changes = append(changes, source.Path+": "+note)
 					}
-					lock.Unlock()
 				}
 			}
 			if file == nil {
 				continue
 			}
-			img, err := source.of(file)
-			if err != nil {
-				continue // its header told so already
+			if img, err := source.of(file); err == nil { // or its header told so already
+				sum := sha256.New()
+				fmt.Fprintf(sum, "%d %d ", img.Width, img.Height)
+				sum.Write(img.Pix)
+				sums[source.String()] = [sha256.Size]byte(sum.Sum(nil))
 			}
-			sum := sha256.New()
-			fmt.Fprintf(sum, "%d %d ", img.Width, img.Height)
-			sum.Write(img.Pix)
-			lock.Lock()
-			key := [sha256.Size]byte(sum.Sum(nil))
-			equal[key] = append(equal[key], source.String())
-			lock.Unlock()
+		}
+		lock.Lock()
+		defer lock.Unlock()
+		if broken {
+			r.Broken++
+		}
+		r.Corrupt, r.Changes = append(r.Corrupt, corrupt...), append(r.Changes, changes...)
+		for source, sum := range sums {
+			equal[sum] = append(equal[sum], source)
 		}
 		return nil
 	})

@@ -3,7 +3,7 @@
 //
 //	Location ── layout.go, csvlist.go: pairs by stem; name.go: slides, grades ──▶ pairs, orphans
 //	         ── open.go (headers) ──▶ Dataset, or an error with every problem (problems.go)
-//	Dataset  ── loader.go: order.go (which), cache.go (images), augment.go (crop, flip, rotation) ──▶ Batch
+//	Dataset  ── loader.go: draw.go (which), cache.go (images), augment.go (crop, flip, rotation) ──▶ Batch
 //	         ── stream.go ──▶ batches made ahead, for the training
 //	Location ── check.go ──▶ Report
 //	pairs    ── split.go ──▶ two parts that share no patient

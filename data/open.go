@@ -106,11 +106,11 @@ func (l *listed) skip() Skipped {
 }
 
 func sizeOf(s Source) (size [2]int, err error) {
-	config, err := imagefile.DecodeConfig(s.Path)
+	width, height, err := imagefile.Size(s.Path)
 	if err != nil {
 		return size, err
 	}
-	size[0], size[1], err = s.size(config.Width, config.Height)
+	size[0], size[1], err = s.size(width, height)
 	if err != nil {
 		return size, fmt.Errorf("%s: %w", s.Path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/tiff"
 )
 
 // jpegMetadata reads only as much of a JPEG file as its header needs: few kilobytes without a thumbnail or profile.
@@ -28,9 +29,9 @@ func jpegMetadata(file io.ReaderAt, size int64) (metadata, error) {
 		}
 		if header.Exif != nil {
 			// Damaged Exif data is no reason to refuse an image: programs that copy it carelessly are common.
-			if tags, err := readIFD(bytes.NewReader(header.Exif)); err == nil {
-				m.orientation = tags.orientation()
-				m.text = tags.provenance
+			if tags, err := tiff.OpenDirectory(bytes.NewReader(header.Exif), int64(len(header.Exif))); err == nil {
+				m.orientation = tags.Orientation()
+				m.text = func() ([]Pair, error) { return provenance(tags) }
 			}
 		}
 		return m, nil

@@ -19,25 +19,17 @@ const DefaultMaxPixels = 1 << 28
 // ErrTooLarge says that an image has more pixels than the limit allows.
 var ErrTooLarge = errors.New("the image is too large")
 
-// Config is what a file says of its image before it is decoded.
-type Config struct {
-	Format        Format
-	Width, Height int // upright, as Read returns them
-}
-
-// DecodeConfig reads the size of an image without decoding it: a few kilobytes of a JPEG or TIFF file, the chunk
-// headers of a PNG file, so that a truncated one is already an error.
-func DecodeConfig(path string) (Config, error) {
-	var config Config
-	err := open(path, func(file io.ReaderAt, size int64) error {
+// Size returns the size of an image, upright, without decoding it: from a few kilobytes of a JPEG or TIFF file, or the
+// chunk headers of a PNG file, so that a truncated one is already an error.
+func Size(path string) (width, height int, err error) {
+	err = open(path, func(file io.ReaderAt, size int64) error {
 		m, err := readMetadata(file, size)
-		config = m.config()
+		if width, height = m.width, m.height; turned(m.orientation) {
+			width, height = height, width
+		}
 		return err
 	})
-	if err != nil {
-		return Config{}, err
-	}
-	return config, nil
+	return width, height, err
 }
 
 // open calls use with a regular file that is not empty; an error names the file.
@@ -112,12 +104,4 @@ func readMetadata(file io.ReaderAt, size int64) (metadata, error) {
 		return metadata{}, fmt.Errorf("an image of %d×%d pixels is impossible", m.width, m.height)
 	}
 	return m, nil
-}
-
-func (m metadata) config() Config {
-	c := Config{Format: m.format, Width: m.width, Height: m.height}
-	if turned(m.orientation) {
-		c.Width, c.Height = c.Height, c.Width
-	}
-	return c
 }

@@ -13,12 +13,16 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/histdist/histdist/data/tiff"
 )
 
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// maxInflated bounds what a compressed text or profile grows to.
-const maxInflated = 16 << 20
+const (
+	maxChunkBytes = 16 << 20 // of one chunk; the longest that matters is a colour profile
+	maxInflated   = 16 << 20 // of a compressed text or profile
+)
 
 // A pngChunk is where a chunk of a PNG file is.
 type pngChunk struct {
@@ -54,8 +58,8 @@ func pngChunks(file io.ReaderAt, size int64) ([]pngChunk, error) {
 
 // read reads a chunk's data and reports whether they are as they were written.
 func (c pngChunk) read(file io.ReaderAt) (data []byte, intact bool, err error) {
-	if c.size > maxTagBytes {
-		return nil, false, fmt.Errorf("png: a chunk %s of %d bytes; at most %d are read", c.kind, c.size, maxTagBytes)
+	if c.size > maxChunkBytes {
+		return nil, false, fmt.Errorf("png: a chunk %s of %d bytes; at most %d are read", c.kind, c.size, maxChunkBytes)
 	}
 	data = make([]byte, c.size+4)
 	if _, err := file.ReadAt(data, c.at); err != nil {
@@ -95,8 +99,8 @@ func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
 			m.icc = func() ([]byte, error) { return pngProfile(data) }
 		case !intact: // passed over, as damaged Exif data of JPEG files are
 		case c.kind == "eXIf":
-			if tags, err := readIFD(bytes.NewReader(data)); err == nil {
-				m.orientation = tags.orientation()
+			if tags, err := tiff.OpenDirectory(bytes.NewReader(data), int64(len(data))); err == nil {
+				m.orientation = tags.Orientation()
 			}
 		default:
 			texts = append(texts, append([]byte(c.kind), data...))

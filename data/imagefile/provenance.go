@@ -44,7 +44,7 @@ func ReadProvenance(path string) ([]Pair, error) {
 const asciiComment = "ASCII\x00\x00\x00"
 
 // provenance reads the pairs of an Exif structure. Those that Write wrote are all in UserComment, as a JSON object.
-func (d ifd) provenance() ([]Pair, error) {
+func provenance(d *tiff.Directory) ([]Pair, error) {
 	var pairs []Pair
 	exif, err := d.Sub(tiff.TagExifIFD)
 	if err != nil {
@@ -67,33 +67,31 @@ func (d ifd) provenance() ([]Pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		if text != "" && !hasKey(pairs, known.key) {
+		if _, has := valueOf(pairs, known.key); text != "" && !has {
 			pairs = append(pairs, Pair{known.key, text})
 		}
 	}
 	return pairs, nil
 }
 
-func hasKey(pairs []Pair, key string) bool {
+func valueOf(pairs []Pair, key string) (string, bool) {
 	for _, p := range pairs {
 		if p.Key == key {
-			return true
+			return p.Value, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // provenanceFields makes the tags of the first directory and of the Exif directory.
 func provenanceFields(pairs []Pair) (first, exif []tiff.Field, err error) {
 	for _, known := range knownTags {
-		for _, p := range pairs {
-			if p.Key == known.key {
-				if strings.ContainsRune(p.Value, 0) {
-					return nil, nil, fmt.Errorf("%s: a text with a zero can't be written", p.Key)
-				}
-				first = append(first, tiff.ASCII(known.id, p.Value)) // UTF-8 in practice, though the standard says ASCII
-				break
-			}
+		value, has := valueOf(pairs, known.key)
+		if strings.ContainsRune(value, 0) {
+			return nil, nil, fmt.Errorf("%s: a text with a zero can't be written", known.key)
+		}
+		if has {
+			first = append(first, tiff.ASCII(known.id, value)) // UTF-8 in practice, though the standard says ASCII
 		}
 	}
 	if len(pairs) > 0 {

@@ -24,7 +24,7 @@ func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	m := metadata{
 		width: page.Width, height: page.Height, orientation: page.Orientation(),
 		grey: page.Photometric <= tiff.BlackIsZero, ink: page.Photometric == tiff.Separated,
-		page: page, text: ifd{page.Directory}.provenance,
+		page: page, text: func() ([]Pair, error) { return provenance(page.Directory) },
 	}
 	if note != "" {
 		m.notes = append(m.notes, note)

@@ -10,7 +10,7 @@
 //
 //	file ── file.go, directory.go ──▶ Pages (page.go: which pixels, how stored, what is refused)
 //	     ── layout.go ──▶ where a strip or tile lies in the file
-//	     ── stream.go (packbits.go, lzw.go, Deflate, zstd, CCITT) ──▶ bytes ── predictor.go, samples.go ──▶ samples
+//	     ── stream.go (packbits.go, lzw.go, Deflate, zstd, CCITT) ──▶ bytes ── samples.go ──▶ samples
 //	        jpeg.go; ycbcr.go where chroma is subsampled ──────────────────────────────────────────▶ samples
 //	     ── color.go ──▶ [height,width,channels] in the caller's memory (region.go)
 //

@@ -1,5 +1,7 @@
 package tiff
 
+import "encoding/binary"
+
 // unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0
 // … 255. Indices of a palette stay what they are.
 func (p *Page) unpack(samples []uint8, row []byte) {
@@ -33,5 +35,18 @@ func (p *Page) unpack(samples []uint8, row []byte) {
 			}
 			samples[i] = uint8(v)
 		}
+	}
+}
+
+// undoPredictor turns differences to the left pixel into samples of 8 or 16 bits (TIFF 6.0, section 14).
+func undoPredictor(row []byte, samples, bits int, order binary.ByteOrder) {
+	if bits == 8 {
+		for i := samples; i < len(row); i++ {
+			row[i] += row[i-samples]
+		}
+		return
+	}
+	for i := 2 * samples; i+1 < len(row); i += 2 {
+		order.PutUint16(row[i:], order.Uint16(row[i:])+order.Uint16(row[i-2*samples:]))
 	}
 }

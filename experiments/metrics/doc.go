@@ -1,8 +1,7 @@
 // Package metrics computes how close generated IHC images are to the real ones, from pixels or from the features that
 // experiments/metrics/features extracts. It reads no files and runs no network.
 //
-//	pixels   ─ ssim.go       structural similarity of a pair
-//	         ─ psnr.go       peak signal-to-noise ratio of a pair
+//	pixels   ─ pixels.go     structural similarity (SSIM) and peak signal-to-noise ratio (PSNR) of a pair
 //	features ─ frechet.go    Fréchet inception distance of two sets, from running statistics
 //	         ─ kid.go        kernel inception distance of two sets
 //	         ─ retrieval.go  does an image find its own partner among all: top-1 and top-3

@@ -169,12 +169,20 @@ func (p *pipeline) parseLUTAToB(b []byte, channels int) error {
 	} else if channels != 3 {
 		return errors.New("has no table")
 	}
-	if rest, ok := at(20); ok {
+	curves := func(field int, name string) error {
+		rest, ok := at(field)
+		if !ok {
+			return nil
+		}
 		curves, err := parseCurves(rest, 3)
 		if err != nil {
-			return fmt.Errorf("has a damaged M curve: %w", err)
+			return fmt.Errorf("has a damaged %s curve: %w", name, err)
 		}
 		p.curves(curves)
+		return nil
+	}
+	if err := curves(20, "M"); err != nil {
+		return err
 	}
 	if rest, ok := at(16); ok {
 		if len(rest) < 48 {
@@ -186,12 +194,5 @@ func (p *pipeline) parseLUTAToB(b []byte, channels int) error {
 		}
 		p.matrix(m)
 	}
-	if rest, ok := at(12); ok {
-		curves, err := parseCurves(rest, 3)
-		if err != nil {
-			return fmt.Errorf("has a damaged B curve: %w", err)
-		}
-		p.curves(curves)
-	}
-	return nil
+	return curves(12, "B")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -46,13 +47,11 @@ func (p *Profile) Transform() (*Transform, error) {
 
 // table is the tag of the perceptual table, or of the colorimetric one where that is the only one; "" without any.
 func (p *Profile) table() string {
-	for _, tag := range []string{"A2B0", "A2B1"} {
-		if p.tags[tag] == nil {
-			continue
-		}
-		if tag == "A2B0" || !p.isShaper() {
-			return tag
-		}
+	switch {
+	case p.tags["A2B0"] != nil:
+		return "A2B0"
+	case p.tags["A2B1"] != nil && !p.isShaper():
+		return "A2B1"
 	}
 	return ""
 }
@@ -66,12 +65,7 @@ func (p *Profile) isShaper() bool {
 	case 4:
 		return false
 	}
-	for _, tag := range tags {
-		if p.tags[tag] == nil {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(tags, func(tag string) bool { return p.tags[tag] == nil })
 }
 
 // black is the colour of the tables' black: of the darkest device value, or what version 4 says that it is.

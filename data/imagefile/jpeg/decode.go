@@ -3,6 +3,7 @@ package jpeg
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Image is a decoded file.
@@ -138,15 +139,8 @@ func (d *decoder) allocate(maxPixels int) error {
 
 // complete reports whether all scans of a sequential frame are there.
 func (d *decoder) complete() bool {
-	if d.frame.progressive {
-		return false
-	}
-	for i := range d.frame.components {
-		if !d.frame.components[i].quantSet {
-			return false
-		}
-	}
-	return true
+	unseen := func(c component) bool { return !c.quantSet }
+	return !d.frame.progressive && !slices.ContainsFunc(d.frame.components, unseen)
 }
 
 // decodeScan decodes the entropy-coded data from d.pos on: units of blocks of all components, or the visible blocks of

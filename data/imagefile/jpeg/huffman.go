@@ -37,18 +37,12 @@ type huffman struct {
 // huffmanTables reads DHT (T.81, B.2.4.2).
 func (d *decoder) huffmanTables(b []byte) error {
 	for len(b) > 0 {
-		if len(b) < 17 {
-			return errors.New("jpeg: a Huffman table is damaged")
-		}
-		class, index := b[0]>>4, b[0]&15
-		if class > 1 || index > 3 {
-			return errors.New("jpeg: a Huffman table is damaged")
-		}
 		n := 0
-		for _, count := range b[1:17] {
+		for _, count := range b[1:min(17, len(b))] {
 			n += int(count)
 		}
-		if n > 256 || len(b) < 17+n {
+		class, index := b[0]>>4, b[0]&15
+		if class > 1 || index > 3 || n > 256 || len(b) < 17+n {
 			return errors.New("jpeg: a Huffman table is damaged")
 		}
 		h := &d.dc[index]

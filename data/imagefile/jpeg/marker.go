@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // The markers that matter here (T.81, table B.1).
@@ -280,20 +281,13 @@ func (d *decoder) scanHeader(b []byte) error {
 	blocks := 0
 	for i := range n {
 		id, tables := b[1+2*i], b[2+2*i]
-		var c *component
-		for j := range f.components {
-			if f.components[j].id == id {
-				c = &f.components[j]
-				break
-			}
+		at := slices.IndexFunc(f.components, func(c component) bool { return c.id == id })
+		if at < 0 {
+			return fmt.Errorf("jpeg: a scan has component %d, which the frame lacks", id)
 		}
-		if c == nil {
-			return fmt.Errorf("jpeg: a scan has component %d, which the frame has not", id)
-		}
-		for _, other := range d.scan.components {
-			if other.component == c {
-				return fmt.Errorf("jpeg: a scan has component %d twice", id)
-			}
+		c := &f.components[at]
+		if slices.ContainsFunc(d.scan.components, func(other scanComponent) bool { return other.component == c }) {
+			return fmt.Errorf("jpeg: a scan has component %d twice", id)
 		}
 		if tables>>4 > 3 || tables&15 > 3 {
 			return errors.New("jpeg: a scan names a Huffman table beyond 3")

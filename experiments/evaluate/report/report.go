@@ -125,7 +125,6 @@ func fill(p page) ([]byte, error) {
 		"describe":    describer(),
 		"micrometres": func() string { return fmt.Sprintf("%g", 100*p.Settings.MPP) },
 		"has":         func(list []evaluate.Missing, n int) bool { return len(list) > n },
-		"short":       func(s string) string { return s[:min(len(s), 12)] },
 		"first":       func(list []evaluate.Missing) []evaluate.Missing { return list[:min(len(list), maxShown)] },
 		"vector":      func(v [3]float64) string { return fmt.Sprintf("%.3f, %.3f, %.3f", v[0], v[1], v[2]) },
 		"minus":       func(a, b int) int { return a - b },

@@ -41,7 +41,7 @@ func (b Bootstrap) Of(groups Groups, statistic func(indices []int) float64) Inte
 			indices = append(indices, groups[draw.IntN(len(groups))]...)
 		}
 		return statistic(indices), indices
-	}, groups.size())
+	})
 }
 
 // Mean is the interval of the mean of values, like Of, at a cost that depends on the number of groups alone. The mean
@@ -64,14 +64,14 @@ func (b Bootstrap) Mean(values []float64, groups Groups) Interval {
 			count += len(groups[g])
 		}
 		return sum / float64(count), nil
-	}, 0)
+	})
 }
 
 // percentiles draws all resamples; one computes the statistic of one resample, in a buffer that it returns.
-func (b Bootstrap) percentiles(one func(draw *rand.Rand, buffer []int) (float64, []int), size int) Interval {
+func (b Bootstrap) percentiles(one func(draw *rand.Rand, buffer []int) (float64, []int)) Interval {
 	results := make([]float64, b.Resamples)
 	parallel.Ranges(b.Resamples, 64, func(from, to int) {
-		buffer := make([]int, 0, size)
+		var buffer []int
 		for i := from; i < to; i++ {
 			results[i], buffer = one(rand.New(rand.NewPCG(b.Seed, uint64(i))), buffer)
 		}

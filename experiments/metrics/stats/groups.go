@@ -8,22 +8,11 @@ func By(labels []string) Groups {
 	var groups Groups
 	place := map[string]int{}
 	for i, label := range labels {
-		at, known := place[label]
-		if !known {
-			at = len(groups)
-			place[label] = at
+		if _, known := place[label]; !known {
+			place[label] = len(groups)
 			groups = append(groups, nil)
 		}
-		groups[at] = append(groups[at], i)
+		groups[place[label]] = append(groups[place[label]], i)
 	}
 	return groups
-}
-
-// size is how many values the groups have.
-func (g Groups) size() int {
-	n := 0
-	for _, group := range g {
-		n += len(group)
-	}
-	return n
 }
