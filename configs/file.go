@@ -137,11 +137,10 @@ type written struct {
 	origin string // a file with its line, an environment variable or a flag
 }
 
-// values returns the values of a file, sections as maps. The error names every key that is unknown, given twice or
-// holds what no key can.
-func (f file) values(k *keys) (map[string]any, error) {
-	lines := map[string]int{}
-	tree := map[string]any{}
+// values returns the values of a file by key. The error names every key that is unknown, given twice or holds what no
+// key can.
+func (f file) values(k *keys) (map[string]written, error) {
+	lines, values := map[string]int{}, map[string]written{}
 	var errs []error
 	var walk func(n *yaml.Node, prefix string)
 	walk = func(n *yaml.Node, prefix string) {
@@ -173,7 +172,7 @@ func (f file) values(k *keys) (map[string]any, error) {
 			case !known && !k.isSection(name):
 				wrong("%w", k.unknown(name))
 			case known && value.Kind == yaml.ScalarNode && !null && strings.HasPrefix(value.ShortTag(), "!!"):
-				put(tree, name, written{value.Value, value.ShortTag(), place})
+				values[name] = written{value.Value, value.ShortTag(), place}
 			case known && o.Kind() == "true or false":
 				wrong("%s: want true or false", name)
 			case known:
@@ -186,22 +185,5 @@ func (f file) values(k *keys) (map[string]any, error) {
 		}
 	}
 	walk(f.root, "")
-	return tree, errors.Join(errs...)
-}
-
-// put stores a value under a dotted name, sections being maps in maps.
-func put(tree map[string]any, name string, value any) {
-	for {
-		section, rest, ok := strings.Cut(name, ".")
-		if !ok {
-			tree[name] = value
-			return
-		}
-		inner, ok := tree[section].(map[string]any)
-		if !ok {
-			inner = map[string]any{}
-			tree[section] = inner
-		}
-		tree, name = inner, rest
-	}
+	return values, errors.Join(errs...)
 }

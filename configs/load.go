@@ -34,7 +34,7 @@ func Defaults(config any) []Value {
 	return values
 }
 
-// Sources are where values come from besides the defaults that a struct holds. Set wins over Flags, these over the
+// Sources are where values come from, in addition to the defaults that a struct holds. Set wins over Flags, these over the
 // environment, and that over files.
 type Sources struct {
 	Path     string                           // a YAML file, "" if none
@@ -56,8 +56,11 @@ func Load(config any, s Sources) ([]Value, error) {
 	v := viper.New()
 	var errs []error
 	for _, f := range files {
-		tree, err := f.values(k)
-		errs = append(errs, err, v.MergeConfigMap(tree))
+		values, err := f.values(k)
+		errs = append(errs, err)
+		for key, w := range values {
+			v.SetDefault(key, w) // weaker than the environment
+		}
 	}
 	errs = append(errs, k.checkEnvironment())
 	set, err := k.assignments(s.Set)

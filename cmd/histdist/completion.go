@@ -21,23 +21,21 @@ func choices() map[string][]string {
 	onDevice := slices.DeleteFunc(strings.Split(catalog.Usage(), ", "), func(s string) bool { return s == "…" })
 	eta := []string{"zero", "constant:", "linear", "cosine_min_10", "cosine_min_20", "cosine_min_30"}
 	values := map[string][]string{
-		"device":     onDevice,
-		"dtype":      {"float32", "float16", "bfloat16"},
-		"icc":        imagefile.ICC(0).Values(),
-		"marker":     {string(synth.ER), string(synth.PR), string(synth.Ki67), string(synth.HER2)},
-		"eta":        eta,
+		"device": onDevice,
+		"dtype":  {"float32", "float16", "bfloat16"},
+		"icc":    imagefile.ICC(0).Values(),
+		"marker": {string(synth.ER), string(synth.PR), string(synth.Ki67), string(synth.HER2)},
+		"eta":    eta, "eta-inversion": eta,
 		"without":    {"tokens", "concatenation", "inversion"},
 		"only":       bench.Names(),
 		"resume":     {latest, auto},
 		"experiment": experiments.Names(),
-
-		"eta-inversion": eta,
 	}
-	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
-	for _, v := range slices.Concat(configs.Defaults(&translate), configs.Defaults(&evaluate),
-		configs.Defaults(&experiment)) {
-		if list := v.Choices(); v.Kind() == "text" && list != nil {
-			values[lastPart(v.Key)] = list
+	for _, options := range []any{defaultTranslate(), defaultEvaluate(), experiments.Default()} {
+		for _, v := range configs.Defaults(options) {
+			if list := v.Choices(); v.Kind() == "text" && list != nil {
+				values[lastPart(v.Key)] = list
+			}
 		}
 	}
 	return values
@@ -50,22 +48,21 @@ func completeFlags(root *cobra.Command) {
 	values := choices()
 	for _, c := range root.Commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
-			complete := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-				return values[f.Name], cobra.ShellCompDirectiveNoFileComp
-			}
-			switch _, known := values[f.Name]; {
-			case f.Name == "set":
-				complete = func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-					return settings(values, begun)
-				}
-			case f.Name == "resume" || f.Name == "experiment": // also a folder, a file
-				complete = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-					return values[f.Name], cobra.ShellCompDirectiveDefault
-				}
-			case !known:
+			if values[f.Name] == nil && f.Name != "set" {
 				return
 			}
-			_ = c.RegisterFlagCompletionFunc(f.Name, complete) // fails for unknown flags only
+			// It fails for unknown flags only.
+			_ = c.RegisterFlagCompletionFunc(f.Name, func(_ *cobra.Command, _ []string, begun string) (
+				[]string, cobra.ShellCompDirective,
+			) {
+				switch f.Name {
+				case "set":
+					return settings(values, begun)
+				case "resume", "experiment": // also a folder, a file
+					return values[f.Name], cobra.ShellCompDirectiveDefault
+				}
+				return values[f.Name], cobra.ShellCompDirectiveNoFileComp
+			})
 		})
 		completeFlags(c)
 	}
@@ -73,10 +70,9 @@ func completeFlags(root *cobra.Command) {
 
 // settings completes KEY=VALUE: the keys of an experiment, and after one of them its values.
 func settings(values map[string][]string, begun string) ([]string, cobra.ShellCompDirective) {
-	c := experiments.Default()
 	name, _, atValue := strings.Cut(begun, "=")
 	var list []string
-	for _, k := range configs.Defaults(&c) {
+	for _, k := range configs.Defaults(experiments.Default()) {
 		if !atValue {
 			list = append(list, k.Key+"=\t"+k.Usage)
 			continue
