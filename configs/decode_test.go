@@ -59,24 +59,36 @@ func TestValuesAreAsStrictEverywhere(t *testing.T) {
 		"true as a whole number":     {"data.batch", "true", "true: want a whole number"},
 		"a number as yes or no":      {"train.ema", "1", "1: want true or false: write true"},
 		"no as yes or no":            {"data.augment", "no", "no: want true or false: write false"},
-		"a seed beyond 64 bits": {"train.seed", "1e30",
-			"1e30: too large: want a whole number from -9223372036854775808 to 9223372036854775807"},
-		"steps beyond 64 bits": {"train.steps", "99999999999999999999999",
-			"99999999999999999999999: too large: want a whole number from -9223372036854775808 to 9223372036854775807"},
-		"just beyond 64 bits": {"run.threads", "9223372036854775808",
-			"9223372036854775808: too large: want a whole number from -9223372036854775808 to 9223372036854775807"},
-		"an exponent": {"train.steps", "1e3",
-			"1e3: want a whole number without point and exponent: write 1000"},
-		"a point and nothing behind": {"validation.pairs", "8.0",
-			"8.0: want a whole number without point and exponent: write 8"},
+		"a seed beyond 64 bits": {
+			"train.seed", "1e30",
+			"1e30: too large: want a whole number from -9223372036854775808 to 9223372036854775807",
+		},
+		"steps beyond 64 bits": {
+			"train.steps", "99999999999999999999999",
+			"99999999999999999999999: too large: want a whole number from -9223372036854775808 to 9223372036854775807",
+		},
+		"just beyond 64 bits": {
+			"run.threads", "9223372036854775808",
+			"9223372036854775808: too large: want a whole number from -9223372036854775808 to 9223372036854775807",
+		},
+		"an exponent": {
+			"train.steps", "1e3",
+			"1e3: want a whole number without point and exponent: write 1000",
+		},
+		"a point and nothing behind": {
+			"validation.pairs", "8.0",
+			"8.0: want a whole number without point and exponent: write 8",
+		},
 		"a leading zero":              {"train.lr-warmup", "010", "010: want a whole number without a leading zero"},
 		"infinity":                    {"train.lr", ".inf", ".inf: want a finite number"},
 		"infinity as Go writes it":    {"train.max-grad-norm", "+Inf", "+Inf: want a finite number"},
 		"no number":                   {"train.snr-gamma", "NaN", "NaN: want a finite number"},
 		"no number as YAML writes it": {"train.weight-decay", ".nan", ".nan: want a finite number"},
 		"too large a number":          {"train.lr", "1e400", "1e400: too large: want a number up to 1.7976931348623157e+308"},
-		"too small a number": {"train.adam-epsilon", "1e-400",
-			"1e-400: too small: want 0, or a number from 5e-324 on"},
+		"too small a number": {
+			"train.adam-epsilon", "1e-400",
+			"1e-400: too small: want 0, or a number from 5e-324 on",
+		},
 		"a word as a number": {"train.lr", "small", "small: want a number"},
 		"a date as a number": {"train.steps", "2026-07-31", "2026-07-31: want a whole number"},
 		"a list in a text":   {"train.steps", "'[1, 2]'", "'[1, 2]': want a whole number"},
@@ -134,8 +146,10 @@ func TestValuesReadBack(t *testing.T) {
 			"model.prompt=" + rapid.StringMatching(`[ -~äµ]{0,12}`).Draw(t, "prompt"),
 			fmt.Sprintf("train.seed=%d", rapid.Int64().Draw(t, "seed")),
 			fmt.Sprintf("train.lr=%g", rapid.Float64Range(1e-300, 1e300).Draw(t, "lr")),
-			"data.dir=" + rapid.SampledFrom([]string{"true", "1", "1e3", "2026-07-31", "~", "null", "a: b", "<<", "=", "*a",
-				"- a", "#", ".inf", "x\ny", "\t"}).Draw(t, "dir"),
+			"data.dir=" + rapid.SampledFrom([]string{
+				"true", "1", "1e3", "2026-07-31", "~", "null", "a: b", "<<", "=",
+				"*a", "- a", "#", ".inf", "x\ny", "\t",
+			}).Draw(t, "dir"),
 		}
 		_, values, err := loadExperiment("valid", valid, set)
 		if err != nil {
@@ -174,10 +188,10 @@ func TestUnknownEnvironmentVariable(t *testing.T) {
 // FuzzExperiment: no text panics, and what a valid one sets is what it says.
 func FuzzExperiment(f *testing.F) {
 	for _, text := range []string{
-		"train:\n  steps: 60.5\n", "train: &a\n  steps: *a\n", "a: b: c\n", "- a\n", "he,ihc\na,b\n", "{a: [", "? {a: b}\n: c\n", "extends: [x]\n", "---\n---\n",
-		"\tx",
-		"train.steps: 3\n", "data:\n  dir: \"\\x\"\n", "\xef\xbb\xbftrain:\n", "%YAML 9\n---\na: b", "x: *y\n", "<<: {a: b}\n",
-		"!!binary a: b\n",
+		"train:\n  steps: 60.5\n", "train: &a\n  steps: *a\n", "a: b: c\n", "- a\n", "he,ihc\na,b\n", "{a: [",
+		"? {a: b}\n: c\n", "extends: [x]\n", "---\n---\n", "\tx",
+		"train.steps: 3\n", "data:\n  dir: \"\\x\"\n", "\xef\xbb\xbftrain:\n", "%YAML 9\n---\na: b",
+		"x: *y\n", "<<: {a: b}\n", "!!binary a: b\n",
 	} {
 		f.Add(text)
 	}

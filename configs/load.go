@@ -34,7 +34,7 @@ func Defaults(config any) []Value {
 	return values
 }
 
-// Sources are where values come from, in addition to the defaults that a struct holds. Set wins over Flags, these over the
+// Sources are where values come from, in addition to a struct's defaults. Set wins over Flags, these over the
 // environment, and that over files.
 type Sources struct {
 	Path     string                           // a YAML file, "" if none

@@ -119,8 +119,8 @@ func TestEarlierKeys(t *testing.T) {
 	var config struct {
 		Translate translateOptions `key:"translate"`
 	}
-	if _, err := configs.Load(&config, configs.Sources{Path: file,
-		Note: func(text string) { said = append(said, text) }}); err != nil {
+	hear := func(text string) { said = append(said, text) }
+	if _, err := configs.Load(&config, configs.Sources{Path: file, Note: hear}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

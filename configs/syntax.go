@@ -94,7 +94,7 @@ var syntaxErrors = []struct {
 	words  string
 }{
 	{"cannot start any token", 0, "a value that begins with @, `, % or a tab must be quoted"},
-	{"mapping values are not allowed", 0, "a second colon, or " + indented + "; a value that contains a colon must be quoted"},
+	{"mapping values are not allowed", 0, "a second colon, or " + indented + "; a value with a colon must be quoted"},
 	{"could not find expected ':'", 0, "want KEY: VALUE"},
 	{"did not find expected key", 1, indented + ", or text after a quoted value"},
 	{"did not find expected '-'", 1, indented},

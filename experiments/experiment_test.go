@@ -71,8 +71,8 @@ func load(t *testing.T, output string, set ...string) (experiments.Config, []con
 	set = append([]string{
 		"data.dir=" + dir, "model.base=" + golden.Path(t, "tiny"),
 		"model.phikon=" + golden.Path(t, "tiny-phikon"), "run.output=" + output,
-		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1", "train.checkpoint-every=2",
-		"train.validate-every=0",
+		"run.tensorboard=false", "data.crop=64", "data.batch=1", "train.steps=6", "train.lr-warmup=1",
+		"train.checkpoint-every=2", "train.validate-every=0",
 		"validation.pairs=1", "validation.translations=1", "validation.steps-inversion=2", "validation.steps-translation=2",
 	}, set...)
 	c, values, err := experiments.Load("demo", set, nil)
@@ -145,8 +145,10 @@ func TestResumeWithOtherDataIsRefused(t *testing.T) {
 	if !errors.Is(err, train.ErrChanged) {
 		t.Fatalf("error %v, want %v", err, train.ErrChanged)
 	}
-	for _, want := range []string{"data.crop: 64 in the checkpoint, 32 now", "pairs: 6",
-		"steps: 6 in the checkpoint, 8 now"} {
+	for _, want := range []string{
+		"data.crop: 64 in the checkpoint, 32 now", "pairs: 6",
+		"steps: 6 in the checkpoint, 8 now",
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q:\n%v", want, err)
 		}
@@ -331,8 +333,10 @@ func TestBaseIsMadeFit(t *testing.T) {
 // likeTiny is a folder with the configurations of the reference data's tiny model.
 func likeTiny(t *testing.T) string {
 	like := t.TempDir()
-	for part, from := range map[string]string{"unet": "tiny/unet", "vae": "tiny/vae", "text_encoder": "tiny/text_encoder",
-		"phikon": "tiny-phikon"} {
+	for part, from := range map[string]string{
+		"unet": "tiny/unet", "vae": "tiny/vae", "text_encoder": "tiny/text_encoder",
+		"phikon": "tiny-phikon",
+	} {
 		text, err := os.ReadFile(filepath.Join(golden.Path(t, from), "config.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -358,8 +362,10 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 		"crop":      {[]string{"data.crop=128"}, "64×64"},
 		"no model":  {[]string{"model.base=nowhere"}, "model.base"},
 		"the batch": {[]string{"data.batch=7"}, "data.batch is 7: there are 6 pairs to learn from, want as many or fewer"},
-		"updates": {[]string{"data.batch=4", "train.accumulate=3"},
-			"train.accumulate is 3: an epoch has 2 micro-steps of 4 pairs, want as many or fewer"},
+		"updates": {
+			[]string{"data.batch=4", "train.accumulate=3"},
+			"train.accumulate is 3: an epoch has 2 micro-steps of 4 pairs, want as many or fewer",
+		},
 		"the device": {[]string{"run.device=tpu"}, "run.device"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,15 +16,18 @@ func TestHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for old, stable := range map[string]string{e.Config.Data.Root: "DATA", e.Config.Model.Base: "MODEL",
-		output: "OUTPUT"} {
+	for old, stable := range map[string]string{
+		e.Config.Data.Root: "DATA", e.Config.Model.Base: "MODEL",
+		output: "OUTPUT",
+	} {
 		text = strings.ReplaceAll(text, old, stable)
 	}
 	// Three micro-steps an epoch are two updates, the second of one micro-step.
 	want := `data        6 pairs for training, 2 for validation, in DATA (mist); crops of 64 pixels, augmented
 model       MODEL: U-Net of N parameters, v_prediction, with its moving average
 device      ref, float32
-training    6 steps of 2 micro-steps of 2 pairs: effective batch 4, 3.0 epochs; learning rate 0.001, cosine after 6 steps of warm-up, longer than the run
+training    6 steps of 2 micro-steps of 2 pairs: effective batch 4, 3.0 epochs; learning rate 0.001, cosine ` +
+		`after 6 steps of warm-up, longer than the run
 validation  every 5 steps and before the first: loss of 2 pairs, 1 translation of 2 + 2 steps
 output      OUTPUT
 `

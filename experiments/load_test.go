@@ -17,8 +17,10 @@ func TestNoExperiment(t *testing.T) {
 		t.Fatal(err)
 	}
 	child := filepath.Join(dir, "child.yaml")
-	for path, text := range map[string]string{filepath.Join(run, "experiment.yaml"): "extends: demo\n",
-		child: "extends: parent\n"} {
+	for path, text := range map[string]string{
+		filepath.Join(run, "experiment.yaml"): "extends: demo\n",
+		child:                                 "extends: parent\n",
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -83,11 +83,23 @@ func TestDryRunRefusesWhatTheRunRefuses(t *testing.T) {
 		resume train.Resume
 		want   error // or nil
 	}{
-		{"a list without splits has no pairs to validate with",
-			[]string{"data.dir=" + listOf(t, dir, "", func(int) string { return "" }),
-				"train.validate-every=2"}, "", train.Resume{}, nil},
-		{"a split that isn't there", []string{"data.validation-split=test", "train.validate-every=2"}, "", train.Resume{},
-			nil},
+		{
+			"a list without splits has no pairs to validate with",
+			[]string{
+				"data.dir=" + listOf(t, dir, "", func(int) string { return "" }),
+				"train.validate-every=2",
+			},
+			"",
+			train.Resume{},
+			nil,
+		},
+		{
+			"a split that isn't there",
+			[]string{"data.validation-split=test", "train.validate-every=2"},
+			"",
+			train.Resume{},
+			nil,
+		},
 		{"a folder with checkpoints", nil, done, train.Resume{}, train.ErrExists},
 		{"another configuration", []string{"train.lr=5e-3"}, done, train.Resume{Allowed: true}, train.ErrChanged},
 		{"other pairs", []string{"data.max-pairs=3"}, done, train.Resume{Allowed: true}, train.ErrChanged},
@@ -138,8 +150,10 @@ func TestReplacedImagesAreReportedOnResume(t *testing.T) {
 		t.Fatalf("a copy with other times: %v", err)
 	}
 
-	for _, path := range []string{images(t, moved, "trainB")[1], images(t, moved, "trainB")[2],
-		images(t, moved, "valA")[0]} {
+	for _, path := range []string{
+		images(t, moved, "trainB")[1], images(t, moved, "trainB")[2],
+		images(t, moved, "valA")[0],
+	} {
 		rewrite(t, path, func(b []byte) []byte { b[len(b)-20] ^= 1; return b })
 	}
 	want := []string{
@@ -175,8 +189,10 @@ func TestUnreadableImagesAreSkippedAndCountedOnce(t *testing.T) {
 	rewrite(t, ihc[1], cut(300))
 	rewrite(t, ihc[2], func(b []byte) []byte { return b[:len(b)*3/4] }) // its header is right
 	rewrite(t, val[0], func(b []byte) []byte { return b[:len(b)*3/4] })
-	set := []string{"data.dir=" + dir, "train.steps=9", "train.validate-every=9", "train.checkpoint-every=0",
-		"validation.translations=0"}
+	set := []string{
+		"data.dir=" + dir, "train.steps=9", "train.validate-every=9", "train.checkpoint-every=0",
+		"validation.translations=0",
+	}
 	for _, objective := range []string{"diffusion", "autoencoder"} {
 		c, values := load(t, t.TempDir(), append(set, "train.objective="+objective)...)
 		if e, err := experiments.Open(t.Context(), c, values); err == nil {
@@ -209,16 +225,20 @@ func TestPatientsInBothPartsAreReported(t *testing.T) {
 		list func(int) string
 		want []string
 	}{
-		{"shared", nil, patients("a", "b", "a", "c", "c", "d"),
-			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter}},
+		{
+			"shared", nil, patients("a", "b", "a", "c", "c", "d"),
+			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter},
+		},
 		{
 			"shared, with a pattern",
 			[]string{`data.patient-pattern=P\d+_\d+_\d+`},
 			patients("a", "b", "a", "c", "c", "d"),
 			[]string{"patients or slides (1, such as a) are in both training and validation" + flatter},
 		},
-		{"none", nil, patients("a", "a", "b", "c", "c", "d"),
-			[]string{"no known patient or slide is in both training (2) and validation (2)"}},
+		{
+			"none", nil, patients("a", "a", "b", "c", "c", "d"),
+			[]string{"no known patient or slide is in both training (2) and validation (2)"},
+		},
 		{"empty cells", []string{"data.patient-pattern=P"}, patients("a", "", "a", "", "c", "d"), []string{
 			"patients or slides (1, such as a) are in both training and validation" + flatter,
 			"the patients of 2 of 6 pairs are unknown, so training and validation may share them: " +
@@ -228,12 +248,16 @@ func TestPatientsInBothPartsAreReported(t *testing.T) {
 			"the patients of 6 of 6 pairs are unknown, so training and validation may share them: " +
 				"data.patient-pattern finds them in names, the column patient of a list names them",
 		}},
-		{"the same pairs", []string{"data.dir=" + none, `data.patient-pattern=P\d+_\d+_\d+`, "data.validation-split=train"},
-			nil, []string{
+		{
+			"the same pairs",
+			[]string{"data.dir=" + none, `data.patient-pattern=P\d+_\d+_\d+`, "data.validation-split=train"},
+			nil,
+			[]string{
 				"2 of 6 pairs are in neither part",
 				"4 pairs of the validation are in the training too: scores of the validation flatter the model",
 				"patients or slides (4, such as ",
-			}},
+			},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			set := test.set
@@ -261,14 +285,20 @@ func TestErrorsOfPairsNameTheKey(t *testing.T) {
 		set  []string
 		want string
 	}{
-		{[]string{"data.layout=folders", "data.he=/nowhere", "data.ihc=" + b},
-			"--set: data.he: /nowhere: no such file or directory"},
-		{[]string{"data.layout=folders", "data.he=" + a, "data.ihc=/nowhere"},
-			"--set: data.ihc: /nowhere: no such file or directory"},
+		{
+			[]string{"data.layout=folders", "data.he=/nowhere", "data.ihc=" + b},
+			"--set: data.he: /nowhere: no such file or directory",
+		},
+		{
+			[]string{"data.layout=folders", "data.he=" + a, "data.ihc=/nowhere"},
+			"--set: data.ihc: /nowhere: no such file or directory",
+		},
 		{[]string{"data.dir=/nowhere"}, "--set: data.dir: there is no folder /nowhere"},
 		{[]string{"data.patient-pattern=("}, "--set: data.patient-pattern: "},
-		{[]string{"data.suffixes=_HE"},
-			`--set: data.suffixes: "_HE": want two, that of the H&E images first, such as _HE,_ER`},
+		{
+			[]string{"data.suffixes=_HE"},
+			`--set: data.suffixes: "_HE": want two, that of the H&E images first, such as _HE,_ER`,
+		},
 		{[]string{"data.crop=128"}, "--set: data.crop: 128: 6 of 6 pairs are smaller: 6 of 64×64; the first is "},
 		{[]string{"data.memory-mib=1", "data.workers=40"}, "--set: data.memory-mib: "},
 	} {

@@ -106,7 +106,8 @@ steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-st
 a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
 loader        %.2f s for the images of a step, during the training: %.1f× as fast as needed; at most %s
 the run       %s
-`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights), gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
+`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights),
+		gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
 		gib(p.Activations), gib(p.Kernels), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
 		p.Epochs, p.MicroSteps,
 		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),

@@ -46,7 +46,8 @@ It took %.1f s. The model is small and knows only synthetic tissue. With a model
 
   histdist translate --model FOLDER --input IMAGES --output STAINS --panel
   histdist train er --set data.dir=MIST/ER
-`, r.Panel, r.HE, r.Virtual, 100*r.VirtualBrown, r.True, 100*r.TrueBrown, r.Nuclei, r.Model, time.Since(begin).Seconds())
+`, r.Panel, r.HE, r.Virtual, 100*r.VirtualBrown, r.True, 100*r.TrueBrown, r.Nuclei, r.Model,
+				time.Since(begin).Seconds())
 			return err
 		},
 	}

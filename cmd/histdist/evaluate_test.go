@@ -16,8 +16,10 @@ func tissue(t *testing.T, pairs string) (he, ihc string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "set")
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"data", "synth", "--output", out, "--pairs", "0", "--val-pairs", pairs,
-		"--patient-pairs", "1", "--size", "64"}, &stdout, &stderr); code != exitOK {
+	if code := run(t.Context(), []string{
+		"data", "synth", "--output", out, "--pairs", "0", "--val-pairs", pairs,
+		"--patient-pairs", "1", "--size", "64",
+	}, &stdout, &stderr); code != exitOK {
 		t.Fatal(stderr.String())
 	}
 	return filepath.Join(out, "TrainValAB", "valA"), filepath.Join(out, "TrainValAB", "valB")
@@ -33,8 +35,10 @@ func TestEvaluateModel(t *testing.T) {
 	t.Setenv("HISTDIST_TRANSLATE_STEPS_INVERSION", "2")
 	t.Setenv("HISTDIST_TRANSLATE_STEPS_TRANSLATION", "2")
 	out := filepath.Join(t.TempDir(), "results")
-	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--phikon", phikon,
-		"--output", out, "--resamples", "100", "--json"}
+	args := []string{
+		"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--phikon", phikon,
+		"--output", out, "--resamples", "100", "--json",
+	}
 	var stdout, stderr strings.Builder
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
@@ -52,8 +56,10 @@ func TestEvaluateModel(t *testing.T) {
 	for _, n := range r.NotComputed {
 		absent[n.Name] = n.Reason
 	}
-	for name, where := range map[string]string{"FID": "pytorch-fid", "KID": "torchvision",
-		"PHV (paper), layer 1": "torchvision", "MRA top-1 (GigaPath)": "huggingface.co/prov-gigapath"} {
+	for name, where := range map[string]string{
+		"FID": "pytorch-fid", "KID": "torchvision",
+		"PHV (paper), layer 1": "torchvision", "MRA top-1 (GigaPath)": "huggingface.co/prov-gigapath",
+	} {
 		if !strings.Contains(absent[name], where) {
 			t.Errorf("%s is said not to be computed because %q: want a mention of %s", name, absent[name], where)
 		}
@@ -65,8 +71,10 @@ func TestEvaluateModel(t *testing.T) {
 	if !strings.Contains(said, "histdist.model") || !strings.Contains(said, "histdist.settings") {
 		t.Errorf("the virtual pictures say %q of themselves", said)
 	}
-	for _, name := range []string{"results.json", "results.md", "images.csv", "report/index.html",
-		"report/figures/scatter_dab90.svg", "virtual"} {
+	for _, name := range []string{
+		"results.json", "results.md", "images.csv", "report/index.html",
+		"report/figures/scatter_dab90.svg", "virtual",
+	} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}
@@ -84,11 +92,15 @@ func TestEvaluatePrints(t *testing.T) {
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
 	out := filepath.Join(t.TempDir(), "out")
-	for flag, want := range map[string]string{"--markdown": "# Evaluation", "--json": `"metrics"`,
-		"--json=false": "report:"} {
+	for flag, want := range map[string]string{
+		"--markdown": "# Evaluation", "--json": `"metrics"`,
+		"--json=false": "report:",
+	} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), []string{"evaluate", "--real", ihc, "--virtual", ihc, "--he", he, "--output", out,
-			"--resamples", "100", flag}, &stdout, &stderr); code != exitOK {
+		if code := run(t.Context(), []string{
+			"evaluate", "--real", ihc, "--virtual", ihc, "--he", he, "--output", out,
+			"--resamples", "100", flag,
+		}, &stdout, &stderr); code != exitOK {
 			t.Fatalf("%s: exit code %d: %s", flag, code, stderr.String())
 		}
 		check(t, "standard output with "+flag, stdout.String(), want)

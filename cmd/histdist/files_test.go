@@ -82,8 +82,10 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 	scores := func(output string, extra ...string) (ssim evaluate.Number, stderr string) {
 		t.Helper()
 		var out, said strings.Builder
-		args := append([]string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", output,
-			"--resamples", "100", "--json"}, extra...)
+		args := append([]string{
+			"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", output,
+			"--resamples", "100", "--json",
+		}, extra...)
 		if code := run(t.Context(), args, &out, &said); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, said.String())
 		}
@@ -114,8 +116,10 @@ func TestEvaluateModelAfterAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, stderr strings.Builder
-	args := []string{"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", kept,
-		"--resamples", "100", "--json"}
+	args := []string{
+		"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", kept,
+		"--resamples", "100", "--json",
+	}
 	if code := run(t.Context(), args, &out, &stderr); code != exitFailed {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}

@@ -38,8 +38,10 @@ func TestLostGPU(t *testing.T) {
 		code       int
 		says       string
 	}{
-		{"in a step", "replay", 0.7, launchFailed,
-			"replay: CUDA_ERROR_LAUNCH_FAILED (719): an error of the fake driver: the GPU is lost to this process; start it again"},
+		{
+			"in a step", "replay", 0.7, launchFailed,
+			"replay: CUDA_ERROR_LAUNCH_FAILED (719): an error of the fake driver: the GPU is lost to this process; start it again",
+		},
 		{"full", "alloc", 0.97, outOfMemory, "nvidia-smi shows which processes hold the GPU's memory"},
 		{"in a checkpoint", "download", 0.9, launchFailed, "save"},
 	} {
@@ -101,8 +103,10 @@ func fakeGPUs(t *testing.T) string {
 func tinyPairs(t *testing.T, dir string) string {
 	t.Helper()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
-		"--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{
+		"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"--patient-pairs", "2", "--size", "64",
+	},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}

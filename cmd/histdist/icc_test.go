@@ -15,8 +15,10 @@ func TestICC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"he/a.png", "trainA/a.png", "trainB/a.png", "TrainValAB/trainA/a.png",
-		"TrainValAB/trainB/a.png"} {
+	for _, path := range []string{
+		"he/a.png", "trainA/a.png", "trainB/a.png", "TrainValAB/trainA/a.png",
+		"TrainValAB/trainB/a.png",
+	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)

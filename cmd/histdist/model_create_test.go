@@ -13,8 +13,10 @@ import (
 func TestModelCreate(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "model")
 	var stdout, stderr bytes.Buffer
-	args := []string{"model", "create", "--like", "../../experiments/demo/architecture", "--output", out, "--dtype",
-		"float16", "--seed", "1"}
+	args := []string{
+		"model", "create", "--like", "../../experiments/demo/architecture", "--output", out, "--dtype",
+		"float16", "--seed", "1",
+	}
 	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}

@@ -278,8 +278,10 @@ func TestTheFolderSaysWhatIsPredicted(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stdout, stderr strings.Builder
-		args = append([]string{"translate", "--model", dir, "--input", in, "--output", out, "--steps-inversion", "2",
-			"--steps-translation", "2"}, args...)
+		args = append([]string{
+			"translate", "--model", dir, "--input", in, "--output", out, "--steps-inversion", "2",
+			"--steps-translation", "2",
+		}, args...)
 		if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
 			t.Fatalf("exit code %d: %s", code, &stderr)
 		}
@@ -327,8 +329,10 @@ func TestARunIsNoModel(t *testing.T) {
 		}
 	}
 	tissue := filepath.Join(t.TempDir(), "tissue")
-	if code := run(t.Context(), []string{"data", "synth", "--output", tissue, "--pairs", "1", "--val-pairs", "1", "--size",
-		"64"}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
+	if code := run(t.Context(), []string{
+		"data", "synth", "--output", tissue, "--pairs", "1", "--val-pairs", "1", "--size",
+		"64",
+	}, &strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatalf("data synth: exit code %d", code)
 	}
 	for path, want := range map[string]string{
@@ -340,8 +344,10 @@ func TestARunIsNoModel(t *testing.T) {
 			{"model", "inspect", path},
 			{"model", "convert", path, filepath.Join(t.TempDir(), "out")},
 			{"bench", "--model", path},
-			{"train", "demo", "--set", "data.dir=" + tissue, "--set", "data.crop=64", "--set", "data.batch=1", "--set",
-				"model.base=" + path, "--set", "run.output=" + t.TempDir()},
+			{
+				"train", "demo", "--set", "data.dir=" + tissue, "--set", "data.crop=64", "--set", "data.batch=1", "--set",
+				"model.base=" + path, "--set", "run.output=" + t.TempDir(),
+			},
 		} {
 			var stdout, stderr strings.Builder
 			if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed {

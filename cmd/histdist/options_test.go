@@ -20,8 +20,10 @@ func TestNoKeyIsWeaklyTyped(t *testing.T) {
 	}
 	experiment, translate, evaluate := experiments.Default(), defaultTranslate(), defaultEvaluate()
 	for _, s := range []section{
-		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {&translate,
-			[]string{"translate"}}, {&evaluate, []string{"evaluate"}},
+		{&experiment, []string{"model", "data", "train", "validation", "run"}}, {
+			&translate,
+			[]string{"translate"},
+		}, {&evaluate, []string{"evaluate"}},
 	} {
 		for _, name := range s.names {
 			flags := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -23,14 +23,15 @@ func TestConfigurationReference(t *testing.T) {
 <!-- Made from the code by: go test ./cmd/histdist -run TestConfigurationReference -rewrite -->
 
 A value comes from the first of these that has one: a flag, an environment variable, a YAML file, the default.
-` + "`histdist train --set KEY=VALUE` sets any key of an experiment. `histdist config print` prints the values and where they\n" +
-		"come from, and with `--explain` what they mean.\n")
+` + "`histdist train --set KEY=VALUE` sets any key of an experiment.\n" +
+		"`histdist config print` prints the values and where they come from, and with `--explain` what they mean.\n")
 	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
 	b.WriteString("\n## Commands\n\nThe file is given by `--config`.\n")
-	reference(&b, configs.Defaults(&translate), func(key string) string { return "--" + path.Ext(key)[1:] })
-	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):],
-		func(key string) string { return "--" + path.Ext(key)[1:] })
-	b.WriteString("\n## Experiments\n\nThe file is the argument of `histdist train`. With `extends: OTHER` it adds to another.\n")
+	own := func(key string) string { return "--" + path.Ext(key)[1:] }
+	reference(&b, configs.Defaults(&translate), own)
+	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):], own)
+	b.WriteString("\n## Experiments\n\n" +
+		"The file is the argument of `histdist train`. With `extends: OTHER` it adds to another.\n")
 	short := map[string]string{"run.device": "--device", "train.log-every": "--log-every"}
 	reference(&b, configs.Defaults(&experiment), func(key string) string { return short[key] })
 	if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" {

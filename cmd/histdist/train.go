@@ -26,7 +26,8 @@ func trainCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "train EXPERIMENT.yaml",
 		Short: "fine-tune a marker's model on image pairs",
-		Long: `Trains as an experiment's file says. Built-in experiments need no file: ` + strings.Join(experiments.Names(), ", ") + `.
+		Long: `Trains as an experiment's file says. Built-in experiments need no file:
+` + strings.Join(experiments.Names(), ", ") + `.
 
   histdist data check MIST/ER
   histdist train experiments/er.yaml --set data.dir=MIST/ER --dry-run

@@ -15,8 +15,10 @@ import (
 // the last.
 func TestLogOfALongRun(t *testing.T) {
 	for _, test := range []struct{ steps, every, from, want int }{
-		{24, 0, 1, 24}, {1000, 0, 1, 1000}, {1001, 0, 1, 502}, {25800, 0, 1, 517}, {25800, 0, 25701, 3}, {25800, 1, 1,
-			25800}, {100, 40, 1, 4}, {100, 1000, 1, 2},
+		{24, 0, 1, 24}, {1000, 0, 1, 1000}, {1001, 0, 1, 502}, {25800, 0, 1, 517}, {25800, 0, 25701, 3}, {
+			25800, 1, 1,
+			25800,
+		}, {100, 40, 1, 4}, {100, 1000, 1, 2},
 	} {
 		c := experiments.Default()
 		c.Train.MaxSteps, c.Train.LogEvery = test.steps, test.every

@@ -139,8 +139,10 @@ func (c countdown) Err() error {
 func TestInterruptedStartIsNoFailure(t *testing.T) {
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
-		"--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{
+		"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"--patient-pairs", "2", "--size", "64",
+	},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
@@ -182,8 +184,10 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	}
 	dir := t.TempDir()
 	pairs := filepath.Join(dir, "pairs")
-	if code := run(t.Context(), []string{"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
-		"--patient-pairs", "2", "--size", "64"},
+	if code := run(t.Context(), []string{
+		"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"--patient-pairs", "2", "--size", "64",
+	},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}

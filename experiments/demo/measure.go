@@ -144,8 +144,9 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 	if results.Failed() {
 		return r, errors.New(results.Problems[0].String())
 	}
-	for id, to := range map[string]*evaluate.Number{"ssim": &r.SSIM, "psnr": &r.PSNR,
-		"positive_area_pearson": &r.Positive} {
+	for id, to := range map[string]*evaluate.Number{
+		"ssim": &r.SSIM, "psnr": &r.PSNR, "positive_area_pearson": &r.Positive,
+	} {
 		metric := results.Metric(id)
 		if metric == nil {
 			return r, fmt.Errorf("an evaluation without %s", id)

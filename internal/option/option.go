@@ -110,7 +110,7 @@ func walk(config reflect.Value, leaf func(Field), inner func(section string, v r
 	}
 }
 
-// Kind names the kind of the option's values: text, whole numbers, numbers, or true or false.
+// Kind names the kind of the option's values: text, number, whole number, or true or false.
 func (f Field) Kind() string {
 	switch kind := f.Var.Kind(); {
 	case f.Text || kind == reflect.String:

@@ -39,8 +39,10 @@ func TestCheck(t *testing.T) {
 		want   []string
 	}{
 		"good": {func(*options) {}, nil},
-		"bounds": {func(o *options) { o.Steps, o.Level, o.Section.Level = 1001, 0, 1 }, []string{"steps", "level",
-			"section.level"}},
+		"bounds": {
+			func(o *options) { o.Steps, o.Level, o.Section.Level = 1001, 0, 1 },
+			[]string{"steps", "level", "section.level"},
+		},
 		"infinite": {func(o *options) { o.Share = math.Inf(1) }, []string{"share"}},
 		"NaN":      {func(o *options) { o.Share = math.NaN() }, []string{"share"}},
 		"texts":    {func(o *options) { o.Kind = "c" }, []string{"kind"}},
