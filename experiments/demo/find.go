@@ -11,9 +11,9 @@ import (
 
 // Names of what the binary holds, wherever a model is named. A folder of such a name is written ./demo.
 const (
-	name             = "demo"              // the trained model
-	architecture     = "demo-architecture" // its configurations, to train from nothing
-	architectureOnce = "demo-model"        // their earlier name
+	name            = "demo"              // the trained model
+	architecture    = "demo-architecture" // its configurations, to train from nothing
+	oldArchitecture = "demo-model"        // their earlier name
 )
 
 // Folder returns the folder in the binary with this name, nil if there is none, and a note if the name is outdated.
@@ -21,8 +21,8 @@ func Folder(base string) (folder fs.FS, note string) {
 	switch base {
 	case name:
 		return sub("model"), ""
-	case architectureOnce:
-		return sub("architecture"), architectureOnce + " is now called " + architecture
+	case oldArchitecture:
+		return sub("architecture"), oldArchitecture + " is now called " + architecture
 	case architecture:
 		return sub("architecture"), ""
 	}
