@@ -82,7 +82,6 @@ func Check(ctx context.Context, loc Location, corrupt Corrupt, read imagefile.Op
 	return r, nil
 }
 
-// decode decodes all files but those already known to be unreadable.
 func (r *Report) decode(ctx context.Context, pairs []Pair, unreadable map[string]bool, read imagefile.Options) error {
 	var lock sync.Mutex
 	equal := map[[sha256.Size]byte][]string{}

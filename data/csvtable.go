@@ -24,7 +24,6 @@ type tableRow struct {
 	cells []string // as many as there are columns; not trimmed
 }
 
-// readTable reads a list that must have the wanted columns.
 func readTable(text []byte, wanted ...string) (*table, error) {
 	text, err := plainText(text)
 	if err != nil {

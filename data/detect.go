@@ -141,7 +141,6 @@ func wordEnds(name string) []int {
 	return append(ends, len(name))
 }
 
-// isHE reports whether a pattern names the stain H&E.
 func isHE(pattern string) bool {
 	var letters strings.Builder
 	for _, r := range strings.ToLower(pattern) {

@@ -24,7 +24,6 @@ func (l *listed) noPairs(ctx context.Context, loc Location) error {
 	return withHints(fmt.Errorf("data: %w in %s%s", ErrNoPairs, loc, looked), slices.Concat(l.looked, hints(ctx, loc)))
 }
 
-// withHints adds lines to an error.
 func withHints(err error, hints []string) error {
 	if len(hints) == 0 {
 		return err
@@ -68,7 +67,6 @@ func hints(ctx context.Context, loc Location) []string {
 	return list
 }
 
-// hint says how to pair by what was detected.
 func (d detected) hint(layout string) string {
 	suffixes := d.suffixes
 	if strings.ContainsAny(suffixes, "*& ()") {

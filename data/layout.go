@@ -50,7 +50,6 @@ type Location struct {
 	MaxPairs int    // keep the first pairs in order; 0 keeps all
 }
 
-// layout is the one that holds.
 func (loc Location) layout() Layout {
 	if loc.Layout != Folders && isList(loc.Root) {
 		return CSV
@@ -58,7 +57,7 @@ func (loc Location) layout() Layout {
 	return loc.Layout
 }
 
-// listed is what a layout finds, before any file is opened.
+// listed is what a layout finds before it opens files.
 type listed struct {
 	pairs         []Pair
 	problems      Problems
@@ -126,7 +125,7 @@ func listAsIs(ctx context.Context, loc Location) (*listed, error) {
 	return found, nil
 }
 
-// patients finds the patients in the names, unless a list has said whose the pairs are.
+// patients sets the pairs' patients by their names, unless a list has a column of them.
 func (l *listed) patients(pattern *regexp.Regexp, loc Location) {
 	if pattern == nil {
 		return
@@ -364,7 +363,6 @@ func (l *listed) oneFolder(ctx context.Context, folder, split string) error {
 	return nil
 }
 
-// images returns the images of a folder by their stems.
 func (l *listed) images(ctx context.Context, folder string, o walk.Options) (map[string]string, error) {
 	if folder == "" {
 		return nil, errors.New("is missing: want a folder of images")

@@ -128,7 +128,7 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	}
 	for _, p := range l.pairs {
 		pixels := p.Width * p.Height
-		if p.HE.Half != Whole {
+		if p.HE.Half != whole {
 			pixels *= 2
 		}
 		largest = max(largest, pixels)
@@ -245,7 +245,6 @@ func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place i
 	return fmt.Errorf("none of the %d pairs can be read; the first: %w", len(order), first)
 }
 
-// pair makes pair i of a batch from the pair with this index.
 func (l *Loader) pair(b *Batch, i, index int) error {
 	pair := &l.pairs[index]
 	var a Augmentation
@@ -283,7 +282,6 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 	return nil
 }
 
-// image reads one image of a pair, through the cache.
 func (l *Loader) image(source Source, pair *Pair) (*imagefile.Image, error) {
 	file := l.cache.get(source.Path)
 	if file == nil {

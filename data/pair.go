@@ -28,21 +28,20 @@ type Half string
 
 // The parts of a file.
 const (
-	Whole Half = ""
+	whole Half = ""
 	Left  Half = "left"
 	Right Half = "right"
 )
 
 func (s Source) String() string {
-	if s.Half == Whole {
+	if s.Half == whole {
 		return s.Path
 	}
 	return fmt.Sprintf("%s (%s half)", s.Path, s.Half)
 }
 
-// size returns the size of the image in a file of this size.
 func (s Source) size(width, height int) (int, int, error) {
-	if s.Half == Whole {
+	if s.Half == whole {
 		return width, height, nil
 	}
 	if width%2 != 0 {
@@ -51,13 +50,12 @@ func (s Source) size(width, height int) (int, int, error) {
 	return width / 2, height, nil
 }
 
-// of cuts the image out of its file's image.
 func (s Source) of(img *imagefile.Image) (*imagefile.Image, error) {
 	width, height, err := s.size(img.Width, img.Height)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s, err)
 	}
-	if s.Half == Whole {
+	if s.Half == whole {
 		return img, nil
 	}
 	left := 0

@@ -58,7 +58,6 @@ func (p *Problems) Error() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// groups are the problems by their kinds.
 func (p *Problems) groups() []group {
 	list := []group{
 		{"without a partner", texts(p.Orphans)},

@@ -19,7 +19,6 @@ type namePattern struct {
 	literal    int // characters that are no asterisk
 }
 
-// parseSuffixes reads Location.Suffixes; nil if empty.
 func parseSuffixes(text string) (he, ihc *namePattern, err error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 )
 
-// DefaultMaxPixels is the default limit of width × height: 16384 × 16384, 805 MB as RGB.
-const DefaultMaxPixels = 1 << 28
+// defaultMaxPixels is the default limit of width × height: 16384 × 16384, 805 MB as RGB.
+const defaultMaxPixels = 1 << 28
 
 // ErrTooLarge says that an image has more pixels than the limit allows.
 var ErrTooLarge = errors.New("the image is too large")

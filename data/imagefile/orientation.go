@@ -40,5 +40,5 @@ func oriented(width, height int, pix []uint8, orientation int) (int, int, []uint
 	return newWidth, newHeight, out
 }
 
-// turned reports whether an orientation exchanges width and height.
+// turned reports whether an orientation swaps width and height.
 func turned(orientation int) bool { return orientation >= 5 }

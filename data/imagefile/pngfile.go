@@ -253,7 +253,7 @@ func withTexts(file []byte, pairs []Pair) ([]byte, error) {
 	return append(out, file[headerEnd:]...), nil
 }
 
-// checkKeyword applies the standard's rules, but for Latin-1: ASCII alone.
+// checkKeyword applies the standard's rules, with ASCII instead of Latin-1.
 func checkKeyword(key string) error {
 	if len(key) < 1 || len(key) > 79 || strings.TrimSpace(key) != key || strings.Contains(key, "  ") {
 		return fmt.Errorf("png: keyword %q; it has 1 to 79 characters, and spaces only one by one inside", key)

@@ -101,7 +101,6 @@ func provenanceFields(pairs []Pair) (first, exif []tiff.Field, err error) {
 	return first, exif, nil
 }
 
-// exifOf lays out an Exif structure with the pairs; nil without any.
 func exifOf(pairs []Pair) ([]byte, error) {
 	first, exif, err := provenanceFields(pairs)
 	if err != nil || exif == nil {

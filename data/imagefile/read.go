@@ -16,7 +16,7 @@ import (
 
 // Options say how images are read; the zero value is right for most. Their JSON has the options that change pixels.
 type Options struct {
-	MaxPixels int `json:"-"`   // limit of width × height; 0: DefaultMaxPixels
+	MaxPixels int `json:"-"`   // limit of width × height; 0: defaultMaxPixels
 	ICC       ICC `json:"icc"` // what becomes of colour profiles
 }
 
@@ -59,7 +59,7 @@ func Decode(data []byte, o Options) (*Image, error) {
 	return decode(data, m, o)
 }
 
-func (o Options) maxPixels() int { return cmp.Or(o.MaxPixels, DefaultMaxPixels) }
+func (o Options) maxPixels() int { return cmp.Or(o.MaxPixels, defaultMaxPixels) }
 
 func (o Options) check(m metadata) error {
 	if int64(m.width)*int64(m.height) > int64(o.maxPixels()) {

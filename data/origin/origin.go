@@ -177,7 +177,7 @@ func text(value json.RawMessage) string {
 	return string(value)
 }
 
-// union are the keys of two maps, sorted.
+// union returns the sorted keys of two maps.
 func union[V any](a, b map[string]V) []string {
 	both := map[string]V{}
 	maps.Copy(both, a)

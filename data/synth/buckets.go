@@ -5,7 +5,6 @@ import (
 	"math"
 )
 
-// buckets finds what is near a place.
 type buckets struct {
 	n  int
 	id [][]int // [n, n]

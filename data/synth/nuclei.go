@@ -31,7 +31,7 @@ type Morphology struct {
 	Mitotic   bool    `json:"mitotic,omitempty"`
 }
 
-// nucleus is one as it is drawn: positions in µm.
+// nucleus is a nucleus as drawn; positions in µm.
 type nucleus struct {
 	Morphology
 	x, y, angle float64
@@ -61,7 +61,6 @@ func (n *nucleus) radiusTowards(dx, dy float64) float64 {
 	return n.A * n.B * d / math.Hypot(u*n.B, v*n.A)
 }
 
-// population places the nuclei of a tissue one after another.
 type population struct {
 	t      *tissue
 	r      *rand.Rand
@@ -69,7 +68,6 @@ type population struct {
 	index  buckets
 }
 
-// populate places every nucleus: ordered layers first, then what fills the rest.
 func populate(t *tissue, r *rand.Rand) []nucleus {
 	p := &population{t: t, r: r, index: newBuckets(t.field)}
 	p.benign()
@@ -196,7 +194,6 @@ func tumourNucleus(r *rand.Rand, t *tissue, x, y, vesicular float64) nucleus {
 	return n
 }
 
-// vessels lines vessels with flat endothelium.
 func (p *population) vessels() {
 	r, t := p.r, p.t
 	p.scatter(2, func(x, y float64) {
@@ -275,7 +272,6 @@ func (p *population) inflammation() {
 	})
 }
 
-// stroma lays fibroblasts along the fibres.
 func (p *population) stroma() {
 	r, t := p.r, p.t
 	level := between(r, 0.012, 0.04)

@@ -13,12 +13,17 @@ type light struct {
 	ch   [3][]float32
 }
 
-// transmit sends light through a slide. A concentration is scaled by the gain of its dye first.
-func transmit(s Stain, haematoxylin, second []float32, side int, hGain, sGain, ground float64) light {
+func newLight(side int) light {
 	l := light{side: side}
 	for k := range l.ch {
 		l.ch[k] = make([]float32, side*side)
 	}
+	return l
+}
+
+// transmit sends light through a slide. A concentration is scaled by the gain of its dye first.
+func transmit(s Stain, haematoxylin, second []float32, side int, hGain, sGain, ground float64) light {
+	l := newLight(side)
 	for i := range haematoxylin {
 		out := s.Light(hGain*float64(haematoxylin[i]), sGain*float64(second[i])+ground)
 		for k := range l.ch {
@@ -28,14 +33,12 @@ func transmit(s Stain, haematoxylin, second []float32, side int, hGain, sGain, g
 	return l
 }
 
-// shrunk averages n × n pixels into one.
 func (l light) shrunk(n int) light {
 	if n == 1 {
 		return l
 	}
-	out := light{side: l.side / n}
+	out := newLight(l.side / n)
 	for k := range l.ch {
-		out.ch[k] = make([]float32, out.side*out.side)
 		for j := range out.side * n {
 			for i := range out.side * n {
 				out.ch[k][j/n*out.side+i/n] += l.ch[k][j*l.side+i] / float32(n*n)
@@ -63,8 +66,8 @@ func (l light) blurred(sigma float64) light {
 	for i := range tap {
 		tap[i] /= sum
 	}
-	out := light{side: l.side}
 	n := l.side
+	out := newLight(n)
 	padded := make([]float32, n+2*radius)
 	tmp := make([]float32, n*n)
 	// Rows of the source become columns of the target; done twice, each is where it was.
@@ -84,7 +87,6 @@ func (l light) blurred(sigma float64) light {
 		}
 	}
 	for k := range l.ch {
-		out.ch[k] = make([]float32, n*n)
 		pass(l.ch[k], tmp)
 		pass(tmp, out.ch[k])
 	}

@@ -47,10 +47,9 @@ func paint(t *tissue, nuclei []nucleus, marker Marker, side, border int, res flo
 	return c
 }
 
-// dyes are the concentrations of one pixel.
 type dyes struct{ heH, heE, ihH, ihD float64 }
 
-// mix covers d with o.
+// mix covers d with o, whose opacity is alpha.
 func (d dyes) mix(o dyes, alpha float64) dyes {
 	return dyes{
 		d.heH + (o.heH-d.heH)*alpha, d.heE + (o.heE-d.heE)*alpha,
@@ -58,7 +57,6 @@ func (d dyes) mix(o dyes, alpha float64) dyes {
 	}
 }
 
-// ground paints everything but nuclei.
 func (p *painter) ground() {
 	t, f := p.t, p.t.noise
 	for j := range p.side {
@@ -241,7 +239,6 @@ func (n *nucleus) cellDistance(x, y float64) float64 {
 	return (rho-1)*(a+b)/2 + 2.2
 }
 
-// nucleus paints one nucleus over what is there.
 func (p *painter) nucleus(n *nucleus) {
 	reach := 1.35*max(n.A, n.B) + 2
 	lo := func(v float64) int { return max(0, int((v-reach-p.origin)/p.res)) }

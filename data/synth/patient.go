@@ -17,7 +17,6 @@ const (
 	patterns
 )
 
-// patient is what all pairs of one patient share.
 type patient struct {
 	pattern     pattern
 	vesicular   float64 // how readily tumour nuclei are large and pale, 0..1

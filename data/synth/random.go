@@ -33,7 +33,6 @@ func scramble(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// between is uniform in [lo, hi).
 func between(r *rand.Rand, lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 
 // normal has the given mean and standard deviation, cut off at 2.5 deviations.

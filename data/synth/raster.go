@@ -20,7 +20,6 @@ func (r raster) like() raster {
 	return r
 }
 
-// fill sets every sample to f at its place.
 func (r raster) fill(f func(x, y float64) float64) {
 	for j := range r.h {
 		for i := range r.w {

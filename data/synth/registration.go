@@ -30,7 +30,7 @@ func newRegistration(r *rand.Rand, limit float64, side int) registration {
 	return g
 }
 
-// offset is where a place of the IHC image came from, less that place, in pixels; its length is at most the limit.
+// offset is the displacement, in pixels, from a place of the IHC image to its origin, at most the limit.
 func (g *registration) offset(x, y float64) (dx, dy float64) {
 	var w [2]float64
 	for axis, waves := range g.waves {
@@ -54,10 +54,7 @@ func (g *registration) target(x, y float64) (tx, ty float64) {
 // moved takes each pixel from where the registration says, scale pixels of the plane for one of the image. The plane is
 // larger than the result by border pixels of the image on each side.
 func (g *registration) moved(l light, scale, border int) light {
-	out := light{side: l.side - 2*border*scale}
-	for k := range out.ch {
-		out.ch[k] = make([]float32, out.side*out.side)
-	}
+	out := newLight(l.side - 2*border*scale)
 	s := float64(scale)
 	for j := range out.side {
 		for i := range out.side {

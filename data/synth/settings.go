@@ -12,7 +12,7 @@ import (
 	"slices"
 )
 
-// generation counts the versions of the model of tissue: a folder is not filled up with images of another kind.
+// generation is the version of the tissue model: a folder has images of one version.
 const generation = 1
 
 // settings is dataset.json: everything that the files of a data set depend on.

@@ -57,7 +57,6 @@ func (f *noise) at(x, y, wavelength float64) float64 {
 	return float64(a + (b-a)*fy)
 }
 
-// nearest is at without interpolation.
 func (f *noise) nearest(x, y, wavelength float64) float64 {
 	s := noisePeriod / wavelength
 	const mask = noiseSide - 1

@@ -33,7 +33,6 @@ type Nucleus struct {
 	Intensity float64 `json:"intensity"` // of the marker, 0..1
 }
 
-// record lists what can be seen.
 func (t *Truth) record(nuclei []nucleus, g *registration) {
 	for i := range nuclei {
 		n := &nuclei[i]

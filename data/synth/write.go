@@ -66,7 +66,6 @@ func Write(ctx context.Context, dir string, c Config, progress func(done, total 
 	return nil
 }
 
-// place is where a pair belongs.
 type place struct {
 	dir, split string
 	index      int
@@ -94,7 +93,6 @@ func (p place) files(name string) [3]string {
 	}
 }
 
-// make writes one pair unless it is there.
 func (c Config) make(ctx context.Context, p place) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -127,7 +125,6 @@ func (c Config) make(ctx context.Context, p place) error {
 	return writeJSON(files[2], pair.Truth)
 }
 
-// writeJSON writes a file in one step.
 func writeJSON(path string, v any) error {
 	text, err := json.MarshalIndent(v, "", " ")
 	if err != nil {

@@ -4,10 +4,10 @@ import "fmt"
 
 // readPalette reads the colours of indices: all reds, all greens, all blues, of 16 bits each.
 func (p *Page) readPalette() error {
-	if p.Bits > 8 {
-		return unsupported("a palette for indices of %d bits", p.Bits)
+	if p.bits > 8 {
+		return unsupported("a palette for indices of %d bits", p.bits)
 	}
-	n := 1 << p.Bits
+	n := 1 << p.bits
 	values, err := p.Numbers(tagColorMap, 3*n)
 	if err != nil {
 		return err
@@ -34,8 +34,8 @@ func (p *Page) readPalette() error {
 // convert makes pixels [n,Channels] of n pixels' samples.
 func (p *Page) convert(out, samples []uint8) {
 	channels := p.Channels()
-	asStored := p.Photometric == BlackIsZero || p.Photometric == RGB || p.inks ||
-		p.Photometric == YCbCr && p.ycbcr == nil
+	asStored := p.Photometric == BlackIsZero || p.Photometric == rgbColours || p.inks ||
+		p.Photometric == yCbCr && p.ycbcr == nil
 	if asStored && channels == p.Samples { // alpha is the last
 		copy(out, samples)
 		return
@@ -43,13 +43,13 @@ func (p *Page) convert(out, samples []uint8) {
 	for len(out) > 0 {
 		in := samples[:p.Samples]
 		switch p.Photometric {
-		case WhiteIsZero:
+		case whiteIsZero:
 			out[0] = 255 - in[0]
 		case BlackIsZero:
 			out[0] = in[0]
-		case RGB:
+		case rgbColours:
 			out[0], out[1], out[2] = in[0], in[1], in[2]
-		case Palette:
+		case paletteColours:
 			c := &p.palette[in[0]]
 			out[0], out[1], out[2] = c[0], c[1], c[2]
 		case Separated:
@@ -59,7 +59,7 @@ func (p *Page) convert(out, samples []uint8) {
 			}
 			light := 255 - in[3]
 			out[0], out[1], out[2] = inked(in[0], light), inked(in[1], light), inked(in[2], light)
-		case YCbCr:
+		case yCbCr:
 			if p.ycbcr != nil {
 				out[0], out[1], out[2] = p.ycbcr.rgb(in[0], in[1], in[2])
 			} else { // JPEG's decoder did

@@ -7,21 +7,21 @@ import (
 	"math/bits"
 )
 
-// Compression is how strips and tiles are compressed.
-type Compression uint16
+// compression is how strips and tiles are compressed.
+type compression uint16
 
 // The compressions that are read.
 const (
-	None         Compression = 1
-	Group3       Compression = 3
-	Group4       Compression = 4
-	LZW          Compression = 5
-	JPEG         Compression = 7
-	AdobeDeflate Compression = 8
-	PackBits     Compression = 32773
-	Deflate      Compression = 32946
-	oldZstd      Compression = 34926
-	Zstd         Compression = 50000
+	uncompressed        compression = 1
+	group3              compression = 3
+	group4              compression = 4
+	lzwCompression      compression = 5
+	jpegCompression     compression = 7
+	adobeDeflate        compression = 8
+	packBitsCompression compression = 32773
+	deflate             compression = 32946
+	oldZstd             compression = 34926
+	zstdCompression     compression = 50000
 )
 
 // compressionNames are those that are known but not read.
@@ -42,37 +42,37 @@ func (p *Page) readCompression() error {
 	if name, ok := compressionNames[code]; ok {
 		return unsupported("%s compression", name)
 	}
-	switch p.Compression = Compression(min(code, 0xFFFF)); p.Compression {
-	case None, PackBits:
-	case LZW, AdobeDeflate, Deflate, oldZstd, Zstd:
+	switch p.compression = compression(min(code, 0xFFFF)); p.compression {
+	case uncompressed, packBitsCompression:
+	case lzwCompression, adobeDeflate, deflate, oldZstd, zstdCompression:
 		switch p.predict = predictor == 2; {
 		case predictor == 3:
 			return unsupported("predictor 3, of floating-point samples,")
 		case predictor != 1 && !p.predict:
 			return unsupported("the unknown predictor %d", predictor)
-		case p.predict && p.Bits != 8 && p.Bits != 16:
-			return unsupported("a predictor on samples of %d bits", p.Bits)
+		case p.predict && p.bits != 8 && p.bits != 16:
+			return unsupported("a predictor on samples of %d bits", p.bits)
 		case p.predict && p.subsampled():
 			return unsupported("a predictor on subsampled YCbCr")
 		}
-	case Group3, Group4:
+	case group3, group4:
 		switch {
-		case p.Bits != 1 || p.Samples != 1:
+		case p.bits != 1 || p.Samples != 1:
 			return unsupported("CCITT compression of more than black and white")
-		case p.Compression == Group3 && p.number(tagT4Options, 0)&1 != 0:
+		case p.compression == group3 && p.number(tagT4Options, 0)&1 != 0:
 			return unsupported("two-dimensional CCITT Group 3 compression")
-		case p.Compression == Group3 && p.number(tagT4Options, 0)&4 != 0:
+		case p.compression == group3 && p.number(tagT4Options, 0)&4 != 0:
 			return unsupported("CCITT Group 3 compression whose lines end at whole bytes")
-		case p.TileWidth > maxFaxWidth:
-			return unsupported("CCITT rows of %d pixels", p.TileWidth)
+		case p.tileWidth > maxFaxWidth:
+			return unsupported("CCITT rows of %d pixels", p.tileWidth)
 		}
-	case JPEG:
+	case jpegCompression:
 		return p.readJPEG()
 	default:
 		return unsupported("the unknown compression %d", code)
 	}
-	if p.subsampled() && (p.Planar || p.Samples != 3 || p.Bits != 8) {
-		return unsupported("subsampled YCbCr in %d samples of %d bits, or in planes", p.Samples, p.Bits)
+	if p.subsampled() && (p.planar || p.Samples != 3 || p.bits != 8) {
+		return unsupported("subsampled YCbCr in %d samples of %d bits, or in planes", p.Samples, p.bits)
 	}
 	return nil
 }
@@ -81,37 +81,37 @@ func (p *Page) readCompression() error {
 const maxFaxWidth = 1 << 20
 
 // expansion is the most bytes that one byte of compressed data can become. JPEG and CCITT have other bounds: see holds.
-func (c Compression) expansion() int64 {
+func (c compression) expansion() int64 {
 	switch c {
-	case PackBits:
+	case packBitsCompression:
 		return 64 // 2 bytes for 128
-	case LZW:
+	case lzwCompression:
 		return 4096 * 8 / 9 // the longest string has 3,837 bytes, for 12 bits
-	case AdobeDeflate, Deflate:
+	case adobeDeflate, deflate:
 		return 1032 // 258 bytes for 2 bits
-	case Zstd, oldZstd:
+	case zstdCompression, oldZstd:
 		return 128 << 10 / 3 // a block of 128 kB for its header
 	}
 	return 1
 }
 
-// holds reports whether so many compressed bytes can stand for rows of a length.
+// holds reports whether that many compressed bytes can become that many rows.
 func (p *Page) holds(compressed, rowBytes, rows int64) bool {
-	switch p.Compression {
-	case Group3, Group4:
+	switch p.compression {
+	case group3, group4:
 		return rows <= 8*compressed // a bit for a row like the one before
-	case JPEG:
+	case jpegCompression:
 		// A bit for a block of 64 values, of a component that has a quarter of the pixels at least in each direction.
 		return rowBytes <= 64*8*16*compressed/rows
 	}
 	high, low := bits.Mul64(uint64(rowBytes), uint64(rows))
-	return high == 0 && low <= uint64(compressed*p.Compression.expansion())
+	return high == 0 && low <= uint64(compressed*p.compression.expansion())
 }
 
-// segmentError says what is wrong with the compressed data of a strip or tile, without a library's words.
+// segmentError describes damaged data of a strip or tile in our own words.
 func (p *Page) segmentError(index int, err error) error {
 	what := "strip"
-	if p.Tiled {
+	if p.tiled {
 		what = "tile"
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

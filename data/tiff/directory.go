@@ -77,7 +77,7 @@ func readHeader(file io.ReaderAt, size int64) (s source, first int64, err error)
 	return s, 0, errors.New("tiff: the header is damaged")
 }
 
-// offset reads an offset as the file stores them. What does not fit an int64 lies beyond any end.
+// offset reads an offset; one beyond int64 is beyond any file.
 func (s *source) offset(b []byte) int64 {
 	if !s.big {
 		return int64(s.order.Uint32(b))
@@ -230,7 +230,7 @@ func (d *Directory) Number(id Tag) (uint64, bool) {
 	return values[0], true
 }
 
-// number is Number with a value for where the tag is absent or not a number.
+// number is Number with a default.
 func (d *Directory) number(id Tag, otherwise uint64) uint64 {
 	if v, ok := d.Number(id); ok {
 		return v
@@ -258,8 +258,8 @@ func (d *Directory) Numbers(id Tag, limit int) ([]uint64, error) {
 	return values, nil
 }
 
-// Reals returns up to limit rational, floating-point or whole numbers of a tag; nil if they can't be read.
-func (d *Directory) Reals(id Tag, limit int) []float64 {
+// reals returns up to limit rational, floating-point or whole numbers of a tag; nil if they can't be read.
+func (d *Directory) reals(id Tag, limit int) []float64 {
 	raw, err := d.Bytes(id)
 	if err != nil || len(raw) == 0 {
 		return nil

@@ -7,16 +7,15 @@ import (
 	"math"
 )
 
-// maxPages bounds the pages and sub-images of a file.
 const maxPages = 1 << 16
 
 // File is an opened TIFF file. It and its pages may be used by several goroutines at once.
 type File struct {
 	Pages []*Page // in the file's order; at least one
 
-	// Damage says why pages after those could not be listed; nil if the list is complete. Readers that look at the
+	// damage says why pages after those could not be listed; nil if the list is complete. Readers that look at the
 	// first page alone never notice, and there are such files.
-	Damage error
+	damage error
 }
 
 // Open lists the pages of a file, reading its directories. The pages read from file later on.
@@ -30,13 +29,13 @@ func Open(file io.ReaderAt, size int64) (*File, error) {
 	seen := map[int64]bool{}
 	for offset != 0 {
 		if seen[offset] {
-			f.Damage = fmt.Errorf("tiff: the directories form a loop at byte %d", offset)
+			f.damage = fmt.Errorf("tiff: the directories form a loop at byte %d", offset)
 			break
 		}
 		seen[offset] = true
 		page, err := l.page(offset, true)
 		if err != nil {
-			f.Damage = err
+			f.damage = err
 			break
 		}
 		page.Index = len(f.Pages)
@@ -46,10 +45,10 @@ func Open(file io.ReaderAt, size int64) (*File, error) {
 	if len(f.Pages) > 0 {
 		return f, nil
 	}
-	if f.Damage == nil {
-		f.Damage = errors.New("tiff: the file has no image")
+	if f.damage == nil {
+		f.damage = errors.New("tiff: the file has no image")
 	}
-	return nil, f.Damage
+	return nil, f.damage
 }
 
 // lister reads directories, each once. Those of honest files don't overlap, so they can't be longer than the file
@@ -89,7 +88,7 @@ func (l *lister) page(offset int64, withSubs bool) (*Page, error) {
 			p.SubImages = append(p.SubImages, sub)
 		}
 	}
-	p.SubDamage = err
+	p.subDamage = err
 	return p, nil
 }
 
@@ -98,11 +97,11 @@ func (l *lister) page(offset int64, withSubs bool) (*Page, error) {
 // there is one alone. It is an error that there is no image of full resolution where the list is damaged: it may have
 // been cut off.
 func (f *File) Main() (page *Page, note string, err error) {
-	subs, damage := 0, f.Damage
+	subs, damage := 0, f.damage
 	for _, p := range f.Pages {
 		subs += len(p.SubImages)
 		if damage == nil {
-			damage = p.SubDamage
+			damage = p.subDamage
 		}
 		if page == nil && p.full() {
 			page, note = p, fmt.Sprintf("page %d", p.Index+1)
@@ -122,8 +121,8 @@ func (f *File) Main() (page *Page, note string, err error) {
 	}
 	note = fmt.Sprintf("%s was read, %d×%d pixels: ", note, page.Width, page.Height)
 	switch {
-	case f.Damage != nil:
-		note += fmt.Sprintf("the list of pages is damaged after page %d (%v)", len(f.Pages), f.Damage)
+	case f.damage != nil:
+		note += fmt.Sprintf("the list of pages is damaged after page %d (%v)", len(f.Pages), f.damage)
 	case len(f.Pages) == 1 && subs == 0:
 		note = ""
 	case subs == 0:

@@ -18,16 +18,16 @@ type jpegState struct {
 // segments are RGB whatever their Adobe marker says.
 func (p *Page) readJPEG() error {
 	switch {
-	case p.Bits != 8:
-		return unsupported("JPEG compression of %d bits a sample", p.Bits)
-	case p.Photometric == Palette:
+	case p.bits != 8:
+		return unsupported("JPEG compression of %d bits a sample", p.bits)
+	case p.Photometric == paletteColours:
 		return unsupported("JPEG compression of a palette's indices")
-	case !p.Planar && p.Samples == 2 || p.Samples > 4:
+	case !p.planar && p.Samples == 2 || p.Samples > 4:
 		return unsupported("JPEG compression of %d samples a pixel", p.Samples)
-	case p.Planar && p.Photometric == YCbCr && p.sub != [2]int{1, 1}:
+	case p.planar && p.Photometric == yCbCr && p.sub != [2]int{1, 1}:
 		return unsupported("subsampled YCbCr in planes")
 	}
-	if p.Photometric == YCbCr && !p.Planar {
+	if p.Photometric == yCbCr && !p.planar {
 		if p.Samples != 3 {
 			return unsupported("JPEG compression of YCbCr with alpha")
 		}
@@ -38,7 +38,7 @@ func (p *Page) readJPEG() error {
 
 func (p *Page) loadJPEG() (*jpegState, error) {
 	s := &jpegState{conversion: jpeg.AsStored}
-	if p.Photometric == YCbCr && !p.Planar {
+	if p.Photometric == yCbCr && !p.planar {
 		s.conversion = jpeg.FromYCbCr
 	}
 	tables, err := p.Bytes(tagJPEGTables)
@@ -105,7 +105,7 @@ func (p *Page) decodeJPEG(index int, at span) (pix []uint8, stride int, err erro
 	if err != nil {
 		return nil, 0, err
 	}
-	limit := int(min(int64(p.TileWidth)*int64(p.TileHeight), math.MaxInt32))
+	limit := int(min(int64(p.tileWidth)*int64(p.tileHeight), math.MaxInt32))
 	img, err := jpeg.DecodeSegment(data, state.tables, state.conversion, limit)
 	if err != nil {
 		return nil, 0, p.segmentError(index, err)

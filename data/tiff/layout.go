@@ -10,16 +10,15 @@ import (
 // span is where a strip or tile lies in the file; it is empty for a tile that was left out.
 type span struct{ offset, length int64 }
 
-// layout is where the strips or tiles of a page lie: row by row, plane after plane where the samples have their own.
+// layout is where the strips or tiles of a page lie, row by row, for one plane after another.
 type layout struct {
 	spans []span
 	plane int // how many a plane has
 	empty int // how many tiles were left out
 }
 
-// planes returns how many planes are stored.
 func (p *Page) planes() int {
-	if p.Planar {
+	if p.planar {
 		return p.Samples
 	}
 	return 1
@@ -28,16 +27,16 @@ func (p *Page) planes() int {
 // rowBytes returns the length of a row of a strip or tile, decompressed.
 func (p *Page) rowBytes() int64 {
 	samples := int64(p.Samples)
-	if p.Planar {
+	if p.planar {
 		samples = 1
 	}
-	return (int64(p.TileWidth)*samples*int64(p.Bits) + 7) / 8
+	return (int64(p.tileWidth)*samples*int64(p.bits) + 7) / 8
 }
 
 // band returns how many bytes are decompressed at once, and how many rows they hold: one, but for subsampled YCbCr.
 func (p *Page) band() (bytes int64, rows int) {
 	if p.subsampled() {
-		units := int64(ceilDiv(p.TileWidth, p.sub[0]))
+		units := int64(ceilDiv(p.tileWidth, p.sub[0]))
 		return units * int64(p.sub[0]*p.sub[1]+2), p.sub[1]
 	}
 	return p.rowBytes(), 1
@@ -55,7 +54,7 @@ func (p *Page) loadLayout() (*layout, error) {
 
 	offsetTag, countTag := tagStripOffsets, tagStripByteCounts
 	name := "strip"
-	if p.Tiled {
+	if p.tiled {
 		name = "tile"
 		if p.Has(tagTileOffsets) || !p.Has(tagStripOffsets) {
 			offsetTag, countTag = tagTileOffsets, tagTileByteCounts
@@ -88,10 +87,10 @@ func (p *Page) loadLayout() (*layout, error) {
 			raw = bandBytes * bands
 		}
 		switch {
-		case p.Tiled && at.offset == 0 && counts != nil && at.length == 0:
+		case p.tiled && at.offset == 0 && counts != nil && at.length == 0:
 			s.empty++
 			continue
-		case p.Compression == None && (counts == nil || want == 1 || at.length > raw):
+		case p.compression == uncompressed && (counts == nil || want == 1 || at.length > raw):
 			at.length = raw // what the count must be, as libtiff has it
 		case at.length == 0: // missing or not filled in
 			if sorted == nil {
@@ -105,7 +104,7 @@ func (p *Page) loadLayout() (*layout, error) {
 		}
 		if at.length == 0 || !p.holds(at.length, bandBytes, bands) {
 			return nil, fmt.Errorf("tiff: %s %d of %d has %d bytes, too few for its %d×%d pixels; the file is damaged",
-				name, i+1, want, at.length, p.TileWidth, visible)
+				name, i+1, want, at.length, p.tileWidth, visible)
 		}
 		s.spans[i] = at
 	}

@@ -36,7 +36,6 @@ type lzw struct {
 	room [lzwCodes]byte
 }
 
-// reset starts a new stream.
 func (l *lzw) reset(in *bufio.Reader) {
 	// As libtiff: a new file begins with a clear code, whose bits are 100000000 from the highest on.
 	head, err := in.Peek(2)
@@ -108,7 +107,6 @@ func (l *lzw) decode() error {
 	return nil
 }
 
-// code reads the next code.
 func (l *lzw) code() (int, error) {
 	for l.n < l.width {
 		b, err := l.in.ReadByte()

@@ -13,12 +13,12 @@ type Photometric uint16
 
 // The meanings that are read.
 const (
-	WhiteIsZero Photometric = 0
-	BlackIsZero Photometric = 1
-	RGB         Photometric = 2
-	Palette     Photometric = 3
-	Separated   Photometric = 5 // CMYK
-	YCbCr       Photometric = 6
+	whiteIsZero    Photometric = 0
+	BlackIsZero    Photometric = 1
+	rgbColours     Photometric = 2
+	paletteColours Photometric = 3
+	Separated      Photometric = 5 // CMYK
+	yCbCr          Photometric = 6
 )
 
 // Alpha says what alpha a page has.
@@ -28,7 +28,7 @@ type Alpha uint8
 const (
 	NoAlpha      Alpha = iota
 	Associated         // colours are multiplied by it
-	Unassociated       // they are not
+	unassociated       // they are not
 )
 
 // maxSamples bounds the samples of a pixel; images of more are data, not colours.
@@ -51,20 +51,20 @@ type Page struct {
 	*Directory
 	Index     int // from 0, among the pages of the file or the sub-images of a page
 	SubImages []*Page
-	SubDamage error // why not all of SubImages could be listed
+	subDamage error // why not all of SubImages could be listed
 
 	Width, Height int
 	Reduced       bool // a smaller version of another image of the file: a thumbnail or a level of a pyramid
-	Mask          bool // a transparency mask of another image
+	mask          bool // a transparency mask of another image
 
-	Tiled                 bool
-	TileWidth, TileHeight int // of a tile or strip; strips have the image's width, and no more than its height
+	tiled                 bool
+	tileWidth, tileHeight int // of a tile or strip; strips have the image's width, and no more than its height
 
-	Compression Compression
+	compression compression
 	Photometric Photometric
-	Bits        int // of a sample in the file
+	bits        int // of a sample in the file
 	Samples     int // of a pixel in the file
-	Planar      bool
+	planar      bool
 	Alpha       Alpha
 	Ignored     int // samples of a pixel that have no stated meaning
 
@@ -88,7 +88,7 @@ func newPage(d *Directory) *Page {
 	p.jpegState = sync.OnceValues(p.loadJPEG)
 	p.checked = sync.OnceValue(p.check)
 	if subfile, ok := d.Number(tagNewSubfileType); ok {
-		p.Reduced, p.Mask = subfile&1 != 0, subfile&4 != 0
+		p.Reduced, p.mask = subfile&1 != 0, subfile&4 != 0
 	} else if old, ok := d.Number(tagSubfileType); ok {
 		p.Reduced = old == 2
 	}
@@ -101,7 +101,7 @@ func newPage(d *Directory) *Page {
 }
 
 // full reports whether the page is an image of its own.
-func (p *Page) full() bool { return !p.Reduced && !p.Mask && p.Width > 0 && p.Height > 0 }
+func (p *Page) full() bool { return !p.Reduced && !p.mask && p.Width > 0 && p.Height > 0 }
 
 // Inks returns a page that decodes CMYK to its inks, 255 being all of one, for conversion by a colour profile; a page
 // of other colours itself.
@@ -131,13 +131,13 @@ func (p *Page) Channels() int {
 
 // Tiles returns how many columns and rows of tiles or strips the page has.
 func (p *Page) Tiles() (columns, rows int) {
-	return ceilDiv(p.Width, p.TileWidth), ceilDiv(p.Height, p.TileHeight)
+	return ceilDiv(p.Width, p.tileWidth), ceilDiv(p.Height, p.tileHeight)
 }
 
 // Tile returns the pixels that a tile or strip covers, without what lies beyond the image.
 func (p *Page) Tile(column, row int) image.Rectangle {
-	x, y := column*p.TileWidth, row*p.TileHeight
-	return image.Rect(x, y, min(x+p.TileWidth, p.Width), min(y+p.TileHeight, p.Height))
+	x, y := column*p.tileWidth, row*p.tileHeight
+	return image.Rect(x, y, min(x+p.tileWidth, p.Width), min(y+p.tileHeight, p.Height))
 }
 
 // Check reports why the page can't be decoded: an UnsupportedError, or that the file is damaged or cut off. It reads
@@ -151,7 +151,7 @@ func (p *Page) check() error {
 	if _, err := p.layout(); err != nil {
 		return err
 	}
-	if p.Compression == JPEG {
+	if p.compression == jpegCompression {
 		return p.checkJPEG()
 	}
 	return nil
@@ -159,7 +159,7 @@ func (p *Page) check() error {
 
 // Resolution returns the pixels per centimetre; false if the file has none.
 func (p *Page) Resolution() (x, y float64, ok bool) {
-	xs, ys := p.Reals(tagXResolution, 1), p.Reals(tagYResolution, 1)
+	xs, ys := p.reals(tagXResolution, 1), p.reals(tagYResolution, 1)
 	if len(xs) == 0 || len(ys) == 0 || !(xs[0] > 0) || !(ys[0] > 0) {
 		return 0, 0, false
 	}
@@ -185,18 +185,18 @@ func (p *Page) readSize() error {
 		return fmt.Errorf("tiff: an image of %d×%d pixels is impossible", width, height)
 	}
 	p.Width, p.Height = int(width), int(height)
-	p.TileWidth, p.TileHeight = p.Width, p.Height
+	p.tileWidth, p.tileHeight = p.Width, p.Height
 	tileWidth, hasWidth := p.Number(tagTileWidth)
 	tileHeight, hasHeight := p.Number(tagTileLength)
-	if p.Tiled = hasWidth && hasHeight; p.Tiled {
+	if p.tiled = hasWidth && hasHeight; p.tiled {
 		if tileWidth < 1 || tileHeight < 1 || tileWidth > math.MaxInt32 || tileHeight > math.MaxInt32 {
 			return fmt.Errorf("tiff: tiles of %d×%d pixels are impossible", tileWidth, tileHeight)
 		}
-		p.TileWidth, p.TileHeight = int(tileWidth), int(tileHeight)
+		p.tileWidth, p.tileHeight = int(tileWidth), int(tileHeight)
 		return nil
 	}
 	if rows, ok := p.Number(tagRowsPerStrip); ok && rows >= 1 && rows < height {
-		p.TileHeight = int(rows)
+		p.tileHeight = int(rows)
 	}
 	return nil
 }
@@ -239,11 +239,11 @@ func (p *Page) readSamples() error {
 	if bits[0] < 1 || bits[0] > 16 {
 		return unsupported("%d bits a sample (1 to 16 are)", bits[0])
 	}
-	p.Bits, p.Samples = int(bits[0]), int(samples)
+	p.bits, p.Samples = int(bits[0]), int(samples)
 	switch planar := p.number(tagPlanarConfig, 1); planar {
 	case 1:
 	case 2:
-		p.Planar = p.Samples > 1
+		p.planar = p.Samples > 1
 	default:
 		return fmt.Errorf("tiff: planar configuration %d; it is 1 or 2", planar)
 	}
@@ -258,15 +258,14 @@ var photometricNames = map[uint64]string{
 	32844: "LogL luminance", 32845: "LogLuv colours", 51177: "a depth map as its image",
 }
 
-// readColour reads what the samples mean.
 func (p *Page) readColour() error {
 	photometric, ok := p.Number(tagPhotometric)
 	if !ok { // as libtiff: from what there is
 		switch compression := p.number(tagCompression, 1); {
 		case compression >= 2 && compression <= 4:
-			photometric = uint64(WhiteIsZero)
+			photometric = uint64(whiteIsZero)
 		case p.Samples >= 3:
-			photometric = uint64(RGB)
+			photometric = uint64(rgbColours)
 		default:
 			photometric = uint64(BlackIsZero)
 		}
@@ -276,14 +275,14 @@ func (p *Page) readColour() error {
 	}
 	p.Photometric = Photometric(min(photometric, math.MaxUint16))
 	switch p.Photometric {
-	case WhiteIsZero, BlackIsZero, RGB:
-	case Palette:
+	case whiteIsZero, BlackIsZero, rgbColours:
+	case paletteColours:
 		return p.readPalette()
 	case Separated:
 		if set := p.number(tagInkSet, 1); set != 1 {
 			return unsupported("inks other than cyan, magenta, yellow and black")
 		}
-	case YCbCr:
+	case yCbCr:
 		return p.readYCbCr()
 	default:
 		return unsupported("colours of the unknown kind %d", photometric)
@@ -293,7 +292,7 @@ func (p *Page) readColour() error {
 
 // readExtras reads what the samples after the colours are.
 func (p *Page) readExtras() error {
-	colours := map[Photometric]int{RGB: 3, Separated: 4, YCbCr: 3}[p.Photometric]
+	colours := map[Photometric]int{rgbColours: 3, Separated: 4, yCbCr: 3}[p.Photometric]
 	colours = max(colours, 1)
 	if p.Samples < colours {
 		return fmt.Errorf("tiff: %d samples a pixel; the colours need %d", p.Samples, colours)

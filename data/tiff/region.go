@@ -27,8 +27,8 @@ func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 	if err != nil {
 		return err
 	}
-	for row := r.Min.Y / p.TileHeight; row*p.TileHeight < r.Max.Y; row++ {
-		for column := r.Min.X / p.TileWidth; column*p.TileWidth < r.Max.X; column++ {
+	for row := r.Min.Y / p.tileHeight; row*p.tileHeight < r.Max.Y; row++ {
+		for column := r.Min.X / p.tileWidth; column*p.tileWidth < r.Max.X; column++ {
 			if err := d.segment(pix, r, column, row); err != nil {
 				return err
 			}
@@ -37,7 +37,6 @@ func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 	return nil
 }
 
-// decoder has the buffers of one ReadRegion.
 type decoder struct {
 	*Page
 	all     *layout
@@ -94,9 +93,9 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 		sources[i] = next
 	}
 	if d.samples == nil {
-		d.samples = make([]uint8, d.TileWidth*d.Samples)
+		d.samples = make([]uint8, d.tileWidth*d.Samples)
 		if planes > 1 {
-			d.plane = make([]uint8, d.TileWidth)
+			d.plane = make([]uint8, d.tileWidth)
 		}
 	}
 	left := (part.Min.X - tile.Min.X) * d.Samples
@@ -132,11 +131,11 @@ func (p *Page) wanted(plane int) bool {
 	return plane < colours || p.Alpha != NoAlpha && plane == p.alphaAt
 }
 
-// open begins to decode a plane of a strip or tile at one of its rows.
+// open starts decoding a plane of a strip or tile after skip rows.
 func (d *decoder) open(plane, index int, tile image.Rectangle, skip int) (nextRow, error) {
 	index += plane * d.all.plane
 	at := d.all.spans[index]
-	if d.Compression == JPEG {
+	if d.compression == jpegCompression {
 		pix, stride, err := d.decodeJPEG(index, at)
 		if err != nil {
 			return nil, err
@@ -150,7 +149,7 @@ func (d *decoder) open(plane, index int, tile image.Rectangle, skip int) (nextRo
 	}
 	bandBytes, bandRows := d.band()
 	skipped := int64(skip/bandRows) * bandBytes
-	if d.Compression == None {
+	if d.compression == uncompressed {
 		at.offset, at.length, skipped = at.offset+skipped, at.length-skipped, 0
 	}
 	in, err := d.streams[plane].open(d.Page, at, tile.Dy())
@@ -179,9 +178,9 @@ func (d *decoder) open(plane, index int, tile image.Rectangle, skip int) (nextRo
 			return err
 		}
 		if d.predict {
-			undoPredictor(d.packed, samples, d.Bits, d.order)
+			undoPredictor(d.packed, samples, d.bits, d.order)
 		}
-		d.unpack(out[:d.TileWidth*samples], d.packed)
+		d.unpack(out[:d.tileWidth*samples], d.packed)
 		return nil
 	}, nil
 }
@@ -191,7 +190,7 @@ func (d *decoder) subsampledRows(band func() error, skip int) nextRow {
 	if d.rows == nil {
 		d.rows = make([][]uint8, d.sub[1])
 		for i := range d.rows {
-			d.rows[i] = make([]uint8, 3*d.TileWidth)
+			d.rows[i] = make([]uint8, 3*d.tileWidth)
 		}
 	}
 	at := len(d.rows)

@@ -5,7 +5,7 @@ import "encoding/binary"
 // unpack makes samples of 8 bits of a row as the file has it: of more bits the 8 highest remain, fewer are spread to 0
 // … 255. Indices of a palette stay what they are.
 func (p *Page) unpack(samples []uint8, row []byte) {
-	switch p.Bits {
+	switch p.bits {
 	case 8:
 		copy(samples, row)
 	case 16:
@@ -17,19 +17,19 @@ func (p *Page) unpack(samples []uint8, row []byte) {
 			samples[i] = row[2*i+high]
 		}
 	default:
-		acc, n, mask := uint32(0), 0, uint32(1)<<p.Bits-1
+		acc, n, mask := uint32(0), 0, uint32(1)<<p.bits-1
 		top := mask
 		for i := range samples {
-			for n < p.Bits {
+			for n < p.bits {
 				acc, n = acc<<8|uint32(row[0]), n+8
 				row = row[1:]
 			}
-			n -= p.Bits
+			n -= p.bits
 			v := acc >> n & mask
 			switch {
-			case p.Photometric == Palette:
-			case p.Bits > 8:
-				v >>= p.Bits - 8
+			case p.Photometric == paletteColours:
+			case p.bits > 8:
+				v >>= p.bits - 8
 			default:
 				v = (v*255 + top/2) / top
 			}

@@ -22,7 +22,7 @@ type stream struct {
 // open returns the decompressed bytes of a strip or tile, from its first row on.
 func (s *stream) open(p *Page, at span, rows int) (io.Reader, error) {
 	var file io.Reader = io.NewSectionReader(p.file, at.offset, at.length)
-	fax := p.Compression == Group3 || p.Compression == Group4
+	fax := p.compression == group3 || p.compression == group4
 	if p.reversed && !fax {
 		file = bitReverser{file}
 	}
@@ -30,18 +30,18 @@ func (s *stream) open(p *Page, at span, rows int) (io.Reader, error) {
 		s.raw = bufio.NewReaderSize(file, 16<<10)
 	}
 	s.raw.Reset(file)
-	switch p.Compression {
-	case None:
+	switch p.compression {
+	case uncompressed:
 		return s.raw, nil
-	case PackBits:
+	case packBitsCompression:
 		return &packBits{in: s.raw}, nil
-	case LZW:
+	case lzwCompression:
 		if s.lzw == nil {
 			s.lzw = &lzw{}
 		}
 		s.lzw.reset(s.raw)
 		return s.lzw, nil
-	case AdobeDeflate, Deflate:
+	case adobeDeflate, deflate:
 		var err error
 		if s.inflate == nil {
 			s.inflate, err = zlib.NewReader(s.raw)
@@ -49,17 +49,17 @@ func (s *stream) open(p *Page, at span, rows int) (io.Reader, error) {
 			err = s.inflate.(zlib.Resetter).Reset(s.raw, nil)
 		}
 		return s.inflate, err
-	case Zstd, oldZstd:
+	case zstdCompression, oldZstd:
 		return s.openZstd(p)
 	}
 	format, order := ccitt.Group4, ccitt.MSB
-	if p.Compression == Group3 {
+	if p.compression == group3 {
 		format = ccitt.Group3
 	}
 	if p.reversed {
 		order = ccitt.LSB
 	}
-	return ccitt.NewReader(s.raw, order, format, p.TileWidth, rows, &ccitt.Options{Invert: true}), nil
+	return ccitt.NewReader(s.raw, order, format, p.tileWidth, rows, &ccitt.Options{Invert: true}), nil
 }
 
 // openZstd decodes a whole segment: a frame's header may ask for a window of 128 MB however little follows, and
@@ -70,7 +70,7 @@ func (s *stream) openZstd(p *Page) (io.Reader, error) {
 		return nil, err
 	}
 	if s.zstd == nil {
-		limit := uint64(p.rowBytes())*uint64(p.TileHeight) + 64<<10 // writers may fill a segment up
+		limit := uint64(p.rowBytes())*uint64(p.tileHeight) + 64<<10 // writers may fill a segment up
 		s.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxMemory(limit), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
@@ -84,7 +84,6 @@ func (s *stream) openZstd(p *Page) (io.Reader, error) {
 // maxZstdWindow is the largest that the format's highest level uses.
 const maxZstdWindow = 128 << 20
 
-// bitReverser exchanges the bits of each byte.
 type bitReverser struct{ in io.Reader }
 
 func (r bitReverser) Read(b []byte) (int, error) {

@@ -44,7 +44,6 @@ const (
 	TagUserComment       Tag = 37510
 )
 
-// kind is the type of a tag's values.
 type kind uint16
 
 const (

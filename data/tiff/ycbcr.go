@@ -19,11 +19,11 @@ func (p *Page) readYCbCr() error {
 		}
 	}
 	luma := [3]float32{0.299, 0.587, 0.114}
-	if v := p.Reals(tagYCbCrCoefficients, 3); len(v) == 3 && v[1] != 0 {
+	if v := p.reals(tagYCbCrCoefficients, 3); len(v) == 3 && v[1] != 0 {
 		luma = [3]float32{float32(v[0]), float32(v[1]), float32(v[2])}
 	}
 	reference := [6]float32{0, 255, 128, 255, 128, 255}
-	if v := p.Reals(tagReferenceBlack, 6); len(v) == 6 {
+	if v := p.reals(tagReferenceBlack, 6); len(v) == 6 {
 		for i := range v {
 			reference[i] = float32(v[i])
 		}
@@ -34,7 +34,7 @@ func (p *Page) readYCbCr() error {
 
 // subsampled reports whether units of luma with one pair of chroma samples are decoded here.
 func (p *Page) subsampled() bool {
-	return p.Photometric == YCbCr && p.Compression != JPEG && p.sub != [2]int{1, 1}
+	return p.Photometric == yCbCr && p.compression != jpegCompression && p.sub != [2]int{1, 1}
 }
 
 func newYCbCrTables(luma [3]float32, reference [6]float32) *ycbcrTables {
@@ -73,7 +73,7 @@ func (t *ycbcrTables) rgb(y, cb, cr uint8) (r, g, b uint8) {
 // and Cr.
 func (p *Page) spread(rows [][]uint8, band []byte) {
 	h, v := p.sub[0], p.sub[1]
-	width := p.TileWidth
+	width := p.tileWidth
 	for x := 0; x < width; x += h {
 		unit := band[x/h*(h*v+2):]
 		cb, cr := unit[h*v], unit[h*v+1]

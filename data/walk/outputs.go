@@ -20,7 +20,6 @@ const (
 	PassAll
 )
 
-// panelSuffix ends the stems of panels.
 const panelSuffix = "-panel"
 
 // passOutputs moves images that this program made from Files to Passed.

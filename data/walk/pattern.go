@@ -83,7 +83,7 @@ func (w *walker) match(p place, elements []string) error {
 	return nil
 }
 
-// fits reports whether a name fits an element of a pattern, which is in NFC and was checked as a part of the pattern.
+// fits reports whether a name matches a valid element of a pattern in NFC.
 func fits(element, name string) bool {
 	name = norm.NFC.String(name)
 	exactly, _ := filepath.Match(element, name)

@@ -61,7 +61,6 @@ func Images(ctx context.Context, folder string, o Options) (*Listing, error) {
 	return newWalker(ctx, folder, o).images()
 }
 
-// walker is a search.
 type walker struct {
 	ctx     context.Context
 	o       Options
@@ -80,7 +79,6 @@ func newWalker(ctx context.Context, root string, o Options) *walker {
 	return w
 }
 
-// images finds the files of the root.
 func (w *walker) images() (*Listing, error) {
 	info, err := os.Stat(w.l.Root)
 	if err != nil {
@@ -100,7 +98,6 @@ func (w *walker) images() (*Listing, error) {
 	return w.finish(w.enter(start, entries, err))
 }
 
-// start is the root as a place.
 func (w *walker) start(info fs.FileInfo) (place, error) {
 	real, err := filepath.EvalSymlinks(w.l.Root)
 	if err == nil {
@@ -132,13 +129,12 @@ type place struct {
 	linked *[]fs.FileInfo
 }
 
-// folder is one that is being walked.
 type folder struct {
 	real string // path without links
 	info fs.FileInfo
 }
 
-// isIn reports whether a folder is this one, or this one is in it.
+// isIn reports whether f is, or is inside, the other folder.
 func (f folder) isIn(real string, info fs.FileInfo) bool {
 	const separator = string(filepath.Separator)
 	return os.SameFile(f.info, info) || strings.HasPrefix(f.real, strings.TrimSuffix(real, separator)+separator)
@@ -219,7 +215,6 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 	return w.enter(inside, entries, err)
 }
 
-// file adds a file if it is named as an image.
 func (w *walker) file(path, name string, kind fs.FileMode) {
 	switch {
 	case !IsImage(name):
@@ -238,7 +233,6 @@ func (w *walker) unreadable(path string, err error) {
 	w.l.Unreadable = append(w.l.Unreadable, Unreadable{path, err})
 }
 
-// plain is the error of a path without the name of the operation.
 func plain(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {

@@ -30,7 +30,6 @@ func KernelDistance(real, generated [][]float32) (float64, error) {
 	return (kernelSum(x, nil)+kernelSum(y, nil))/(n*(n-1)) - 2*kernelSum(x, y)/(n*n), nil
 }
 
-// toMatrix copies rows.
 func toMatrix(rows [][]float32) (*mat.Dense, error) {
 	if len(rows) == 0 || len(rows[0]) == 0 {
 		return nil, errors.New("no features")

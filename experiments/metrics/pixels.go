@@ -103,7 +103,6 @@ func ssimRow(values, products []uint64) float64 {
 	return total
 }
 
-// checkSizes makes sure that two images can be compared pixel by pixel.
 func checkSizes(metric string, a, b *imagefile.Image) error {
 	if err := errors.Join(a.Check(), b.Check()); err != nil {
 		return fmt.Errorf("metrics: %s: %w", metric, err)

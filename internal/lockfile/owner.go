@@ -79,7 +79,6 @@ func started(pid int) string {
 	return fields[19]
 }
 
-// state is what is known of an owner.
 type state int
 
 const (

@@ -9,11 +9,8 @@ const half = 1<<(precision-1) | 1<<(precision-1+32)
 // lanes selects one byte of either half.
 const lanes = 0x000000FF_000000FF
 
-// low returns the low sum as a pixel value.
 func low(sum uint64) uint8 { return clip(int32(sum)) }
 
-// high returns the high sum as a pixel value.
 func high(sum uint64) uint8 { return clip(int32((sum - uint64(int64(int32(sum)))) >> 32)) }
 
-// clip returns a fixed-point sum as a pixel value.
 func clip(sum int32) uint8 { return uint8(min(max(sum>>precision, 0), 255)) }

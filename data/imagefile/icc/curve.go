@@ -12,7 +12,7 @@ type curve func(float64) float64
 
 func identity(x float64) float64 { return x }
 
-// clamp01 is the nearest of 0 to 1; NaN becomes 0.
+// clamp01 clamps to 0 … 1; NaN becomes 0.
 func clamp01(x float64) float64 {
 	if !(x > 0) {
 		return 0

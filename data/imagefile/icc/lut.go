@@ -35,7 +35,6 @@ func (p *pipeline) setDevice(curves []curve) {
 	}
 }
 
-// curves adds a stage.
 func (p *pipeline) curves(curves []curve) {
 	p.stages = append(p.stages, func(v *[4]float64) {
 		for i, c := range curves {

@@ -14,7 +14,6 @@ const (
 // d50 is the white of the profile connection space.
 var d50 = [3]float64{0.9642, 1, 0.8249}
 
-// xyz decodes a colour.
 func (p pcs) xyz(v *[4]float64) (out [3]float64) {
 	switch p {
 	case xyz16:
@@ -28,7 +27,6 @@ func (p pcs) xyz(v *[4]float64) (out [3]float64) {
 	return fromLab(v[0]*100, v[1]*255-128, v[2]*255-128)
 }
 
-// fromLab converts CIE L*a*b* to XYZ.
 func fromLab(l, a, b float64) (xyz [3]float64) {
 	y := (l + 16) / 116
 	for k, root := range [3]float64{y + 0.002*a, y, y - 0.005*b} {
@@ -41,7 +39,6 @@ func fromLab(l, a, b float64) (xyz [3]float64) {
 	return xyz
 }
 
-// toLab converts XYZ to CIE L*a*b*.
 func toLab(xyz [3]float64) (l, a, b float64) {
 	var root [3]float64
 	for k, v := range xyz {

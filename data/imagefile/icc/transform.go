@@ -92,7 +92,6 @@ func (t *Transform) Convert(dst, src []uint8) {
 	}
 }
 
-// color converts one colour.
 func (t *Transform) color(device []uint8) (rgb [3]uint8) {
 	if t.shaper != nil {
 		for k, v := range t.shaper.rgb(device[0], device[(t.channels-1)/2], device[t.channels-1]) {

@@ -78,7 +78,6 @@ var annexK = [4]struct{ counts, symbols string }{
 	},
 }
 
-// codeTable gives the code of a symbol.
 type codeTable struct {
 	code   [256]uint32
 	length [256]int

@@ -89,7 +89,7 @@ func (b *bitReader) longSymbol(h *huffman) (uint8, error) {
 	return h.symbol[place&255], nil
 }
 
-// restart throws away the bits left and passes the restart marker of this number (0 to 7).
+// restart drops the remaining bits and skips the restart marker of this number (0 to 7).
 func (b *bitReader) restart(number int) error {
 	if b.overrun() {
 		return ErrTruncated

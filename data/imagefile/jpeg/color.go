@@ -61,10 +61,7 @@ func (d *decoder) colorSpace() colorSpace {
 func (d *decoder) rgb() []uint8 {
 	f := d.frame
 	pix := make([]uint8, 3*f.width*f.height)
-	up := make([]upsampler, len(f.components))
-	for i := range up {
-		up[i] = f.upsampler(&f.components[i])
-	}
+	up := f.upsamplers()
 	space, table := d.colorSpace(), newChroma()
 	var rows [4][]uint8
 	for y := range f.height {
@@ -108,10 +105,7 @@ func (d *decoder) inks() []uint8 {
 		return d.rgb()
 	}
 	pix := make([]uint8, 4*f.width*f.height)
-	var up [4]upsampler
-	for i := range up {
-		up[i] = f.upsampler(&f.components[i])
-	}
+	up := f.upsamplers()
 	space, table := d.colorSpace(), newChroma()
 	rgb := make([]uint8, 3*f.width)
 	for y := range f.height {
@@ -138,8 +132,7 @@ func (d *decoder) stored() []uint8 {
 	f := d.frame
 	n := len(f.components)
 	pix := make([]uint8, n*f.width*f.height)
-	for i := range f.components {
-		up := f.upsampler(&f.components[i])
+	for i, up := range f.upsamplers() {
 		for y := range f.height {
 			out := pix[n*f.width*y:][:n*f.width]
 			for x, v := range up.row(y)[:f.width] {
@@ -150,7 +143,6 @@ func (d *decoder) stored() []uint8 {
 	return pix
 }
 
-// row converts a row of the image from YCbCr to RGB.
 func (t *chroma) row(out, luma, cb, cr []uint8) {
 	cb, cr = cb[:len(luma)], cr[:len(luma)]
 	for x, l := range luma {

@@ -8,11 +8,8 @@ import (
 // Subsampling is the resolution of the colour in a file.
 type Subsampling int
 
-// The subsamplings that Encode writes.
-const (
-	Subsampling420 Subsampling = iota // a colour for 2×2 pixels, as Pillow and libjpeg write by default
-	Subsampling444                    // a colour for each pixel
-)
+// Subsampling444 is one colour for each pixel. The default is one for 2×2 pixels, as in Pillow and libjpeg.
+const Subsampling444 Subsampling = 1
 
 // EncodeOptions say how an image is written.
 type EncodeOptions struct {
@@ -106,7 +103,6 @@ func (e *encoder) headers(f *frame, exif []byte) {
 	e.segment(markerSOS, []byte{3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0})
 }
 
-// scan writes the coefficients of all blocks.
 func (e *encoder) scan(f *frame) {
 	var codes [4]codeTable
 	for i, t := range annexK {

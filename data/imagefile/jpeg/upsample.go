@@ -10,16 +10,15 @@ type upsampler struct {
 	sums         []int32 // of a pair of rows, for ×2 in both
 }
 
-func (f *frame) upsampler(c *component) upsampler {
-	u := upsampler{component: c, stepX: f.hMax / c.h, stepY: f.vMax / c.v}
-	if u.stepX == 1 && u.stepY == 1 {
-		return u
+func (f *frame) upsamplers() []upsampler {
+	up := make([]upsampler, len(f.components))
+	for i := range up {
+		c := &f.components[i]
+		u := upsampler{component: c, stepX: f.hMax / c.h, stepY: f.vMax / c.v}
+		u.out, u.sums = make([]uint8, c.width*u.stepX), make([]int32, c.width)
+		up[i] = u
 	}
-	u.out = make([]uint8, c.width*u.stepX)
-	if u.fancyBoth() {
-		u.sums = make([]int32, c.width)
-	}
-	return u
+	return up
 }
 
 func (u *upsampler) fancyBoth() bool { return u.stepX == 2 && u.stepY == 2 && u.width > 2 }

@@ -55,10 +55,9 @@ func figures(r *evaluate.Results, t *evaluate.Table) ([]*figure, error) {
 // largest is the largest value drawn: squares, sums and differences of such values are finite, as axes need.
 const largest = 1e100
 
-// drawable reports whether a value has a place in a figure.
 func drawable(v float64) bool { return math.Abs(v) <= largest }
 
-// finite are the pairs of values that can be drawn.
+// finite returns the pairs of values that can be drawn.
 func finite(x, y []float64) plotter.XYs {
 	var points plotter.XYs
 	for i := range min(len(x), len(y)) {
@@ -69,10 +68,10 @@ func finite(x, y []float64) plotter.XYs {
 	return points
 }
 
-// maxDots is how many points a figure draws: more make a heavy page and no other image.
+// maxDots limits the points of a figure: more make the page heavy but look the same.
 const maxDots = 2000
 
-// dotted says how many points are drawn, where that isn't all.
+// dotted tells the reader that not all points are drawn.
 func dotted(points plotter.XYs) string {
 	if len(points) <= maxDots {
 		return ""
@@ -80,10 +79,8 @@ func dotted(points plotter.XYs) string {
 	return fmt.Sprintf(" Every %d-th is drawn.", stride(len(points)))
 }
 
-// stride is the distance of the points that are drawn.
 func stride(n int) int { return (n + maxDots - 1) / maxDots }
 
-// glyphs are the points of a scatter.
 func glyphs(points plotter.XYs, c color.NRGBA) (*plotter.Scatter, error) {
 	var drawn plotter.XYs
 	for i := 0; i < len(points); i += stride(len(points)) {
@@ -101,7 +98,6 @@ func glyphs(points plotter.XYs, c color.NRGBA) (*plotter.Scatter, error) {
 	return s, nil
 }
 
-// line is a straight line between two points.
 func line(x0, y0, x1, y1 float64, c color.NRGBA, dashed bool) (*plotter.Line, error) {
 	l, err := plotter.NewLine(plotter.XYs{{X: x0, Y: y0}, {X: x1, Y: y1}})
 	if err != nil {
@@ -168,7 +164,7 @@ func emptiest(points plotter.XYs, low, high float64) (left, top bool) {
 	return false, false
 }
 
-// widen gives a range some room, and one without width any.
+// widen adds a margin to a range, and some width if it has none.
 func widen(low, high float64) (float64, float64) {
 	room, size := 0.05*(high-low), max(math.Abs(low), math.Abs(high))
 	if room <= 1e-9*size { // also where all values are 0
@@ -237,7 +233,6 @@ func agreement(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	return render("agreement_"+id, caption+dotted(points), p)
 }
 
-// spectrum is how DAB is distributed over all pixels.
 func spectrum(r *evaluate.Results) (*figure, error) {
 	h := r.Histograms
 	if h.Real == nil || h.Virtual == nil || !(h.BinWidth > 0 && h.BinWidth <= largest) {
@@ -290,7 +285,6 @@ func spectrum(r *evaluate.Results) (*figure, error) {
 	return render("dab_histogram", caption+".", p)
 }
 
-// distribution is a histogram of a measure of pairs, of the virtual images and of the floor.
 func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	values := numbers(t.Values(id))
 	floor := numbers(t.Values("floor_" + id))
@@ -343,7 +337,6 @@ func distribution(t *evaluate.Table, id, title, unit string) (*figure, error) {
 	return render("distribution_"+id, caption+".", p)
 }
 
-// numbers are the values that can be drawn.
 func numbers(values []float64) []float64 {
 	var out []float64
 	for _, v := range values {

@@ -23,13 +23,11 @@ const thumbSide = 288
 // panelsEach is how many pairs are shown of the worst, the median and the best.
 const panelsEach = 2
 
-// gallery is pairs in an order.
 type gallery struct {
 	Title  string
 	Panels []panel
 }
 
-// panel is a pair to look at.
 type panel struct {
 	Rank     string // worst, median, best
 	Name     string

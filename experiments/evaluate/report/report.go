@@ -40,7 +40,6 @@ type page struct {
 	Options   []setting
 }
 
-// shown is a figure in the page.
 type shown struct {
 	SVG     template.HTML
 	Caption string
@@ -53,7 +52,6 @@ type card struct {
 	evaluate.Metric
 }
 
-// cards are these, with short titles.
 var cards = []struct{ ID, Title string }{
 	{"ssim", "SSIM"},
 	{"fid", "FID"},
@@ -65,7 +63,6 @@ var cards = []struct{ ID, Title string }{
 	{"dab_jsd_pooled", "Divergence of DAB, all pixels"},
 }
 
-// setting is a line of the settings.
 type setting struct{ Name, Value string }
 
 // maxShown is how many failures and missing partners the page lists.
@@ -115,7 +112,6 @@ func Write(ctx context.Context, output string, r *evaluate.Results, t *evaluate.
 	return nil
 }
 
-// fill fills in the page.
 func fill(p page) ([]byte, error) {
 	functions := template.FuncMap{
 		"scale": scale,
@@ -168,7 +164,6 @@ func describer() func(m evaluate.Metric) string {
 	}
 }
 
-// settings lists what the results depend on.
 func settings(r *evaluate.Results) []setting {
 	s := r.Settings
 	return []setting{

@@ -34,7 +34,6 @@ const (
 	height = 8.2 * vg.Centimeter
 )
 
-// see is a colour that lets others through.
 func see(c color.NRGBA, alpha uint8) color.NRGBA {
 	c.A = alpha
 	return c
@@ -71,7 +70,6 @@ func newPlot(title, x, y string, vertical color.Color) *plot.Plot {
 	return p
 }
 
-// figure is a drawn plot.
 type figure struct {
 	name    string // of its files
 	caption string

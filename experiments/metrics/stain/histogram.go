@@ -33,7 +33,6 @@ func (h *Histogram) Pixels() uint64 {
 	return sum
 }
 
-// errEmpty refuses histograms without pixels.
 var errEmpty = errors.New("stain: a histogram without pixels has no distribution; measure at least one image first")
 
 // KL is the Kullback–Leibler divergence of q from p in bits, Σ p·log2(p/q) ≥ 0 (Kullback and Leibler, Ann. Math. Stat.

@@ -45,7 +45,6 @@ func gaussianTaps(sigma float64) []float32 {
 	return taps
 }
 
-// rows filters along rows.
 func (p plane) rows(dst plane, taps []float32) {
 	reach := len(taps) - 1
 	padded := make([]float32, p.width+2*reach)
@@ -62,7 +61,6 @@ func (p plane) rows(dst plane, taps []float32) {
 	}
 }
 
-// columns filters along columns, a row at a time.
 func (p plane) columns(dst plane, taps []float32) {
 	for y := range p.height {
 		out := dst.row(y)

@@ -147,7 +147,6 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// redDensity is the optical density in red.
 func redDensity(img *imagefile.Image, white float64) plane {
 	var table [256]float32
 	for v := range table {
@@ -185,7 +184,6 @@ func (d *Detection) measure(img *imagefile.Image, basins int, add func(n *Nucleu
 	}
 }
 
-// keep drops nuclei of the wrong size.
 func (d *Detection) keep(o Options) {
 	number := make([]int32, len(d.Nuclei)+1)
 	kept := d.Nuclei[:0]
