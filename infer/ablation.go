@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Without lists parts of the method that a translation leaves out, separated by commas, to show what each is worth; "" is none.
+// Without lists the parts of the method that a translation leaves out, for ablations, separated by commas; "" is none.
 //
 //	tokens         zeros instead of the vision transformer's tokens
-//	concatenation  zeros instead of the H&E's latents beside the noisy ones
+//	concatenation  zeros instead of the H&E's latents, next to the noisy ones
 //	inversion      a translation that begins with noise
 type Without string
 
@@ -23,7 +23,8 @@ const (
 func (w *Without) UnmarshalText(text []byte) error {
 	for _, part := range Without(text).parts() {
 		if !slices.Contains([]string{withoutTokens, withoutConcatenation, withoutInversion}, part) {
-			return fmt.Errorf("%q can't be left out: want %s, %s or %s", part, withoutTokens, withoutConcatenation, withoutInversion)
+			return fmt.Errorf("%q can't be left out: want %s, %s or %s", part, withoutTokens, withoutConcatenation,
+				withoutInversion)
 		}
 	}
 	*w = Without(text)

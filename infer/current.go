@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/data/origin"
 )
 
-// ErrSkipped stands for a job whose output is there and current.
+// ErrSkipped is the error of a job whose output is current.
 var ErrSkipped = errors.New("already done")
 
 // The roles of the files that outputs and panels are made of.
@@ -21,19 +21,19 @@ const (
 	roleStain     = "stain"     // the output, in its panel
 )
 
-// loaded is a job with what is known of it before it is translated.
+// loaded is a job before its translation.
 type loaded struct {
 	Job
 	origin origin.Origin    // of the output
-	image  *imagefile.Image // nil if the output is current and only its panel is to be made
-	why    string           // what is there is made anew; "" if nothing is there
+	image  *imagefile.Image // nil if only the panel is out of date
+	why    string           // an existing output is made anew; "" if there is none
 	err    error            // ErrSkipped, or what is wrong with the job
 }
 
-// load finds out what a job needs, and reads its image if it is to be translated.
+// load decides what a job needs, and reads its image if it is to be translated.
 func (r *run) load(j Job) loaded {
 	l := loaded{Job: j}
-	// Before the image is read: if the file changes in between, the next run finds another hash and translates it again.
+	// Hash before reading: if the file changes in between, the next run finds another hash and translates it again.
 	hash, err := origin.Hash(j.Input)
 	if err != nil {
 		l.err = err
@@ -52,7 +52,7 @@ func (r *run) load(j Job) loaded {
 	return l
 }
 
-// panelDue is due for the panel of a job whose output is current.
+// panelDue is due for the panel of a current output.
 func (r *run) panelDue(l loaded) (why string, err error) {
 	want, err := r.panelOrigin(l)
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *run) panelDue(l loaded) (why string, err error) {
 	return "panel: " + cmp.Or(why, "was missing"), err
 }
 
-// origin is that of a job's output, whose input has the hash.
+// origin is the origin of a job's output. hash is the input's.
 func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 	extra := struct {
 		Precision string `json:"precision"`
@@ -72,10 +72,11 @@ func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 		extra.Quality = cmp.Or(r.o.Quality, imagefile.DefaultQuality)
 	}
 	settings, err := origin.NewSettings(r.o.Settings, r.o.Read, extra)
-	return origin.Origin{Program: r.o.Program, Model: r.model, Settings: settings, Sources: map[string]string{roleSource: hash}}, err
+	sources := map[string]string{roleSource: hash}
+	return origin.Origin{Program: r.o.Program, Model: r.model, Settings: settings, Sources: sources}, err
 }
 
-// panelOrigin is that of the panel of a job whose output is there.
+// panelOrigin is the origin of a job's panel, when the output exists.
 func (r *run) panelOrigin(l loaded) (origin.Origin, error) {
 	o := origin.Origin{Program: r.o.Program, Sources: map[string]string{roleSource: l.origin.Sources[roleSource]}}
 	var err error
@@ -93,8 +94,8 @@ func (r *run) panelOrigin(l loaded) (origin.Origin, error) {
 	return o, nil
 }
 
-// due reports whether a file is to be made: nil, with the reason if it is there; ErrSkipped if it is current; else why it must not be
-// made.
+// due decides about an output. It returns nil if it is to be made, and why if it exists; ErrSkipped if it is current;
+// or why it must not be replaced.
 func (r *run) due(path string, want origin.Origin) (why string, err error) {
 	_, err = os.Stat(path)
 	switch {
@@ -105,7 +106,8 @@ func (r *run) due(path string, want origin.Origin) (why string, err error) {
 	case r.o.Overwrite:
 		return "", nil
 	case imagefile.KindOf(path) == imagefile.NotOurs:
-		return "", fmt.Errorf("%s: the file is there, and not made by this program: --overwrite replaces it, or name another output", path)
+		return "", fmt.Errorf("%s: the file exists and was not made by this program: --overwrite replaces it, "+
+			"or name another output", path)
 	}
 	earlier, err := origin.Read(path)
 	if err != nil {
@@ -117,7 +119,8 @@ func (r *run) due(path string, want origin.Origin) (why string, err error) {
 	}
 	for _, c := range changes {
 		if c.Kind == origin.Chosen && !r.o.Replace {
-			return "", fmt.Errorf("%s: the output is there, %s: --overwrite replaces it, or name another", path, origin.Text(changes))
+			return "", fmt.Errorf("%s: the output exists, %s: --overwrite replaces it, or name another",
+				path, origin.Text(changes))
 		}
 	}
 	return cmp.Or(origin.Text(changes), "its latents are asked for"), nil

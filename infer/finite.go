@@ -10,7 +10,7 @@ import (
 // ErrNotFinite is what every *NotFiniteError wraps.
 var ErrNotFinite = finite.Err
 
-// network is one of the networks as errors call it.
+// network is a network's name in errors.
 type network string
 
 const (
@@ -21,20 +21,21 @@ const (
 	vitNet     network = "vision transformer"
 )
 
-// NotFiniteError is the error of a translation in which a network made values that are no numbers, or too large. No image is made then.
+// NotFiniteError is the error of a translation in which a network's output was not finite or too large. No image is
+// made.
 type NotFiniteError struct {
 	Image  int    // of the batch
-	Reason string // what may be the matter
+	Reason string // the likely cause
 	Err    error  // which value; wraps ErrNotFinite
 }
 
-// Error says what came out and why that may be.
+// Error names the value and the likely cause.
 func (e *NotFiniteError) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.Reason) }
 
 // Unwrap returns which value it is.
 func (e *NotFiniteError) Unwrap() error { return e.Err }
 
-// finite checks what a network made of each image, [N,…].
+// finite checks a network's output [N,…], image by image.
 func (t *translation) finite(what string, values []float32, limit int) error {
 	for i := range t.Images {
 		if err := finite.Check(what, t.one(values, i), limit); err != nil {
@@ -44,11 +45,12 @@ func (t *translation) finite(what string, values []float32, limit int) error {
 	return nil
 }
 
-// notFinite says what may be the reason of values that are not finite. The weights are numbers, or binding them would have failed.
+// notFinite adds the likely cause of values that are not finite. The weights are finite, or binding them would have
+// failed.
 func (p *Pipeline) notFinite(image int, err error) error {
-	reason := "the weights are of a training that went wrong, or the settings are not those that the model was trained for"
+	reason := "the training that made the weights failed, or the model was trained for other settings"
 	if p.options.Precision == vm.BFloat16 {
-		reason = fmt.Sprintf("the precision %s may not do for this model: try float32", p.options.Precision)
+		reason = fmt.Sprintf("the precision %s may be too low for this model: try float32", p.options.Precision)
 	}
 	return &NotFiniteError{Image: image, Reason: reason, Err: err}
 }

@@ -41,7 +41,7 @@ func TestDamagedWeightsMakeNoImage(t *testing.T) {
 	const (
 		unet, vae   = "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors"
 		text, image = "text_encoder/model.safetensors", "phikon/model.safetensors"
-		wrong       = "the weights are of a training that went wrong, or the settings are not those that the model was trained for"
+		wrong       = "the training that made the weights failed, or the model was trained for other settings"
 	)
 	damaged := func(file, tensor, value string) string {
 		return "DIR/" + file + ": the weights are damaged: " + tensor + ": value 0 is " + value

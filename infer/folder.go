@@ -20,7 +20,7 @@ type FileOptions struct {
 	Settings  Settings
 	Batch     int  // images of one size that are translated together; 1 or more
 	Overwrite bool // also outputs that are there, whatever they are
-	// Replace outputs that were made with another model or other settings. Without it they are errors: someone may want both.
+	// Replace replaces outputs of another model or other settings. Otherwise they are errors: both may be wanted.
 	Replace bool
 	Panel   bool              // write NAME-panel.png next to each output
 	Quality int               // of JPEG; 0 means the format's default
@@ -28,8 +28,8 @@ type FileOptions struct {
 
 	Program     string // with its version, for the outputs' statements
 	Description string // of the outputs; "" means DefaultDescription
-	// Latents is a .safetensors file for the latents before each step and after the last, of the only job: inversion and translation,
-	// each [steps+1,C,h,w] as PyTorch has latents. "" is none.
+	// Latents is a .safetensors file for the only job's latents before each step and after the last: inversion and
+	// translation, each [steps+1,C,h,w] as in PyTorch. "" is none.
 	Latents string
 	// Observe receives progress.Note, Start, Step, Done and in the end the Summary.
 	Observe progress.Observer
@@ -51,7 +51,7 @@ type Done struct {
 type Summary struct {
 	Done    int            `json:"done"`
 	Skipped int            `json:"skipped"`          // their outputs are current
-	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel was there, by the reason
+	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel existed, by reason
 	Failed  []Failure      `json:"failed"`           // jobs, then Jobs.Unreadable
 
 	Jobs       int `json:"-"`
@@ -84,14 +84,15 @@ type run struct {
 	p       *Pipeline
 	o       FileOptions
 	model   string   // its fingerprint
-	notes   []string // what of the model's folder is overridden or left open
+	notes   []string // about the model's folder
 	states  *recorder
 	summary Summary
 }
 
-// TranslateFiles translates files, a batch at a time, while the next images are decoded. A job whose output is there and current is
-// skipped: see origin.Origin.Since; one that is out of date is made anew. A job that fails does not end the others. Every output appears
-// whole or not at all, so that a run that was stopped continues when it is started again. The error is ctx's or the observer's.
+// TranslateFiles translates files in batches, while the next images are decoded. A job whose output is current is
+// skipped; one that is out of date is made anew: see origin.Origin.Since. A job that fails does not end the others.
+// Every output appears whole or not at all, so that a stopped run continues when it is started again. The error is
+// ctx's or the observer's.
 func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions) (Summary, error) {
 	r := &run{p: p, o: o, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}, Jobs: len(jobs.List)}}
 	if o.Latents != "" {
@@ -119,11 +120,12 @@ func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions
 	return r.summary, errors.Join(err, o.Observe.Report(r.summary))
 }
 
-// begin reports what a user should know before the first job.
+// begin reports the notes and the start.
 func (r *run) begin(jobs *Jobs) error {
 	notes := r.notes
 	if jobs.Own > 0 {
-		own := fmt.Sprintf("%d virtual stains and panels that this program made are among the inputs and are passed over", jobs.Own)
+		own := fmt.Sprintf("%d virtual stains and panels that this program made are among the inputs and are ignored",
+			jobs.Own)
 		notes = slices.Concat([]string{own}, notes)
 	}
 	for _, n := range notes {
@@ -195,7 +197,7 @@ func (r *run) done(l loaded, err error) error {
 	return r.o.Observe.Report(Done{l.Job, err})
 }
 
-// loadAhead loads jobs ahead of their use: one waits while the ones before it are translated.
+// loadAhead loads each job while those before it are translated.
 func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
 	ahead := make(chan loaded)
 	go func() {
@@ -211,8 +213,8 @@ func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
 	return ahead
 }
 
-// translate translates a batch and writes its outputs. What goes wrong with the batch as a whole is every job's error, but for ctx's,
-// which is returned.
+// translate translates a batch and writes its outputs. An error of the whole batch is every job's, except ctx's, which
+// is returned.
 func (r *run) translate(ctx context.Context, batch []loaded) error {
 	jobs := make([]Job, len(batch))
 	request := Request{Settings: r.o.Settings}
@@ -233,7 +235,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		return ended
 	}
 	var bad *NotFiniteError
-	if errors.As(err, &bad) && len(batch) > 1 { // one image takes no other with it
+	if errors.As(err, &bad) && len(batch) > 1 { // one bad image must not fail the others
 		for i := range batch {
 			if err := r.translate(ctx, batch[i:i+1]); err != nil {
 				return err
@@ -262,11 +264,9 @@ func (r *run) write(l loaded, result Result) error {
 	if err != nil {
 		return err
 	}
-	if err := imagefile.Write(l.Output, result.Image, imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}); err != nil {
+	o := imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}
+	if err := imagefile.Write(l.Output, result.Image, o); err != nil || !r.o.Panel {
 		return err
-	}
-	if !r.o.Panel {
-		return nil
 	}
 	return r.writePanel(l)
 }
@@ -295,7 +295,7 @@ func (r *run) writePanel(l loaded) error {
 	return imagefile.Write(PanelName(l.Output), Panel(images...), imagefile.WriteOptions{Provenance: statements})
 }
 
-// statements are what an output or panel says of itself.
+// statements are the provenance of an output or panel.
 func (r *run) statements(kind imagefile.Kind, l loaded, from origin.Origin) ([]imagefile.Pair, error) {
 	list := []imagefile.Pair{
 		{Key: imagefile.KeyDescription, Value: cmp.Or(r.o.Description, DefaultDescription)},
@@ -309,7 +309,7 @@ func (r *run) statements(kind imagefile.Kind, l loaded, from origin.Origin) ([]i
 	return append(list, of...), err
 }
 
-// Statements of an output that don't identify it.
+// Statements of an output that don't affect whether it is current.
 const (
 	KeySource = "histdist.source" // the name of its source
 	keyNotes  = "histdist.notes"

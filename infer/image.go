@@ -17,7 +17,7 @@ func check(m *imagefile.Image) error {
 // padded is the size of n pixels rounded up to a multiple of the VAE's factor.
 func padded(n, factor int) int { return (n + factor - 1) / factor * factor }
 
-// reflect is the pixel that stands at i beyond the edge of n pixels: the image continues mirrored, its edge not repeated.
+// reflect returns the pixel for index i ≥ 0 of n pixels that continue mirrored beyond the edge, which is not repeated.
 func reflect(i, n int) int {
 	if n == 1 {
 		return 0
@@ -29,8 +29,8 @@ func reflect(i, n int) int {
 	return i
 }
 
-// values writes an image in [−1,1], continued by reflection at the right and the bottom, to dst [height,width,3]: 2·(u/255) − 1 in
-// float32, the division first, as the official implementation has it.
+// values writes an image in [−1,1], padded by reflection at the right and the bottom, to dst [height,width,3]:
+// 2·(u/255) − 1 in float32, the division first, like vae.Signed.
 func values(dst []float32, m *imagefile.Image, height, width int) {
 	var table [256]float32
 	for u := range table {

@@ -20,32 +20,33 @@ type Job struct {
 	Reference     string // the true stain, for the panel; "" if there is none
 }
 
-// Jobs are what there is to be translated.
+// Jobs are the files to translate.
 type Jobs struct {
 	List       []Job
-	Unreadable []Failure // folders that could not be read, and links that lead nowhere
-	Own        int       // images among the inputs that this program made; they are no jobs
+	Unreadable []Failure // folders that could not be read, and broken links
+	Own        int       // ignored inputs: images that this program made
 }
 
 // JobOptions say what is translated to where.
 type JobOptions struct {
-	// Input is a file, a folder that is searched with its sub-folders, or a pattern such as "slides/*.jpg": see package walk.
+	// Input is a file, a folder that is searched recursively, or a pattern such as "slides/*.jpg": see package walk.
 	Input string
-	// Output is a file for one input file, else a folder, in which names and sub-folders are kept.
+	// Output is a file for one input file, otherwise a folder, which keeps names and sub-folders.
 	Output    string
 	Ending    string // of the outputs where Output is a folder, such as ".png"
 	Reference string // a file or a folder with files of the same names; "" is none
 	Panel     bool   // panels will be written next to the outputs
 }
 
-// FindJobs lists the jobs for an input and an output. Virtual stains and panels that this program made are no input, wherever they are.
+// FindJobs lists the jobs for an input and an output. It ignores virtual stains and panels that this program made.
 func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 	files, single, jobs, err := o.inputs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	info, statErr := os.Stat(o.Output)
-	toFolder := !single || statErr == nil && info.IsDir() || strings.HasSuffix(o.Output, string(filepath.Separator)) || filepath.Ext(o.Output) == ""
+	toFolder := !single || statErr == nil && info.IsDir() || filepath.Ext(o.Output) == "" ||
+		strings.HasSuffix(o.Output, string(filepath.Separator))
 	ending := o.Ending
 	if !toFolder {
 		ending = filepath.Ext(o.Output)
@@ -129,7 +130,7 @@ func (o JobOptions) nothing(found *walk.Listing) error {
 	return errors.New(text)
 }
 
-// references returns how to find the true stain of an input of a stem below the input's folder; nil without references.
+// references returns a function that finds the true stain of an input by its stem; nil without references.
 func (o JobOptions) references(ctx context.Context, single bool) (func(stem string) (string, error), error) {
 	if o.Reference == "" {
 		return nil, nil
@@ -166,7 +167,8 @@ func (o JobOptions) references(ctx context.Context, single bool) (func(stem stri
 	}, nil
 }
 
-// outputs are the files that jobs write, as file systems that ignore case and normal forms know them, with path and input of the first.
+// outputs maps the files that jobs write, in lower case and normal form C, to the path and input that came first: some
+// file systems ignore case and Unicode normal forms.
 type outputs map[string][2]string
 
 // add refuses a second file of one name.
@@ -180,7 +182,8 @@ func (w outputs) add(path, input string) error {
 	case first[0] == path:
 		return fmt.Errorf("%s and %s would both be written to %s: rename one", first[1], input, path)
 	}
-	return fmt.Errorf("%s and %s would be written to %s and %s, which is one file where capitals or the form of accents don't count: rename one",
+	return fmt.Errorf("%s and %s would be written to %s and %s, one file where case or the form of accents is ignored: "+
+		"rename one",
 		first[1], input, first[0], path)
 }
 

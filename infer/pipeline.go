@@ -34,10 +34,10 @@ type Pipeline struct {
 	model    *model.Model
 	options  Options
 	vm       vm.Options // of every network
-	damaged  error      // the weights are not finite: no image can be made
+	damaged  error      // the weights are not finite
 	texts    map[string][]float32
 	programs *programs
-	id       string // the model's fingerprint; "" until it is asked for
+	id       string // the model's fingerprint; "" until needed
 	owned    bool   // the model is closed with the pipeline
 }
 
@@ -52,7 +52,7 @@ func Open(name string, mo model.Options, o Options) (*Pipeline, error) {
 	return p, nil
 }
 
-// New makes a pipeline from a model, which stays the caller's. Programs are compiled for the first image of each size.
+// New makes a pipeline from a model, which stays the caller's. Programs are compiled when the size of images changes.
 func New(m *model.Model, o Options) *Pipeline {
 	if o.UNet == nil {
 		o.UNet = m.BindUNet
@@ -61,7 +61,7 @@ func New(m *model.Model, o Options) *Pipeline {
 	return &Pipeline{model: m, options: o, vm: compile, texts: map[string][]float32{}}
 }
 
-// fingerprint is the model's. All of its weights are read for it once.
+// fingerprint is the model's, computed once: it reads all weights.
 func (p *Pipeline) fingerprint() (id string, err error) {
 	if p.id == "" {
 		p.id, err = p.model.Fingerprint()
@@ -99,8 +99,8 @@ const (
 	Decoding    Phase = "decode"
 )
 
-// Step is the event of a translation under way: step Index of Count of a Phase begins. Latents, [N,h,w,C], are those before the step,
-// and after the last step of a loop, where Index is Count; nil outside the loops. They are valid during the call only.
+// Step is the event that step Index of Count of a Phase begins. Latents [N,h,w,C] are the latents before the step, or
+// with Index Count after the last; nil when encoding and decoding. They are valid during the call only.
 type Step struct {
 	Jobs         []Job // of the batch; nil where no files are translated
 	Phase        Phase
@@ -112,27 +112,28 @@ type Step struct {
 // Noise draws normal numbers for one image: dst is [h,w,c].
 type Noise func(dst []float32, h, w, c int) error
 
-// Request is one batch to be translated.
+// Request is a batch to translate.
 type Request struct {
 	Images   []*imagefile.Image // of one size
 	Settings Settings
 	Observe  progress.Observer // receives each Step
-	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for each step of
-	// the inversion with η > 0, then of the translation. nil: a generator for each image that begins with Settings.Seed.
+	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for
+	// each step with η > 0 of the inversion, then of the translation. nil is a generator for each image, with
+	// Settings.Seed.
 	Noise []Noise
 }
 
-// Result is what became of one image.
+// Result is the translation of one image.
 type Result struct {
 	Image *imagefile.Image
-	// Latents are the final ones [h,w,C], Start those that the inversion began with, Condition the H&E's mode, Standardised what the
-	// translation began with.
+	// Latents [h,w,C] are the final ones; Start begins the inversion, Standardised the translation; Condition is the H&E's
+	// mode.
 	Latents, Start, Condition, Standardised []float32
 	LatentHeight, LatentWidth               int
 }
 
-// Translate translates a batch of images of one size. A stain depends on its image, the settings and the device, not on the
-// batch that it is in. When ctx ends the error wraps ctx's.
+// Translate translates a batch of images of one size. A stain depends on its image, the settings and the device, not on
+// its batch. When ctx ends the error wraps ctx's.
 func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
@@ -150,7 +151,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	}
 	if err := p.prepare(len(r.Images), r.Images[0]); err != nil {
 		err = fmt.Errorf("translate: %w", err)
-		if errors.Is(err, ErrNotFinite) { // of weights: they are not read again for the next image
+		if errors.Is(err, ErrNotFinite) { // the weights: don't read them again for the next image
 			p.damaged = err
 		}
 		return nil, err
@@ -189,14 +190,14 @@ func (r Request) check() error {
 	return r.Settings.Validate()
 }
 
-// prepare compiles the networks for a size, unless they are.
+// prepare compiles the networks for a size, unless it is the last one's.
 func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 	f := p.model.VAE.Factor()
 	z := size{batch, padded(m.Height, f), padded(m.Width, f)}
 	if p.programs != nil && p.programs.size == z {
 		return nil
 	}
-	// The new ones come before the old ones go where memory allows, for both have the same rearranged weights.
+	// If memory allows, the new ones are compiled before the old ones are freed, as both share rearranged weights.
 	s, err := p.compile(z)
 	if errors.Is(err, vm.ErrMemory) && p.programs != nil {
 		if err := p.forget(); err != nil {
@@ -212,7 +213,7 @@ func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 	return err
 }
 
-// tooLarge says of an image that does not fit memory which size would.
+// tooLarge adds to an error of memory the size of image that would fit.
 func (p *Pipeline) tooLarge(err error, z size) error {
 	if !errors.Is(err, vm.ErrMemory) {
 		return err
@@ -223,12 +224,13 @@ func (p *Pipeline) tooLarge(err error, z size) error {
 		if smaller != nil {
 			continue
 		}
-		return errors.Join(fmt.Errorf("%w; one image of %d×%d pixels would fit: translate it in tiles", err, side, side), s.close())
+		err = fmt.Errorf("%w; one image of %d×%d pixels would fit: translate it in tiles", err, side, side)
+		return errors.Join(err, s.close())
 	}
 	return err
 }
 
-// schedules are the noise schedule as both loops use it.
+// schedules is the noise schedule of both loops.
 func (p *Pipeline) schedules(s Settings) (*schedule.Schedule, error) {
 	c, err := p.model.Scheduler.For(s.Prediction)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/internal/finite"
 )
 
-// size is what programs are compiled for: pixels, padded.
+// size is the size that programs are compiled for, in padded pixels.
 type size struct{ batch, height, width int }
 
 // programs are the networks for images of one size.
@@ -31,7 +31,7 @@ type denoiser struct {
 	*unet.Network
 }
 
-// compile builds and compiles all networks for a size, so that an image that does not fit is refused before anything runs.
+// compile compiles all networks for a size, so that an image that does not fit in memory is refused at once.
 func (p *Pipeline) compile(z size) (_ *programs, err error) {
 	f := p.model.VAE.Factor()
 	s := &programs{size: z, latentH: z.height / f, latentW: z.width / f, latentC: p.model.VAE.LatentChannels}
@@ -40,7 +40,8 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	pixels, latents := vae.Size{Batch: z.batch, Height: z.height, Width: z.width}, vae.Size{Batch: z.batch, Height: s.latentH, Width: s.latentW}
+	pixels := vae.Size{Batch: z.batch, Height: z.height, Width: z.width}
+	latents := vae.Size{Batch: z.batch, Height: s.latentH, Width: s.latentW}
 	if s.encoder, err = encoders.VAE(p.model, pixels, p.vm); err != nil {
 		return nil, fmt.Errorf("%s: %w", encoderNet, err)
 	}

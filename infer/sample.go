@@ -21,7 +21,7 @@ type translation struct {
 	noise     []Noise
 }
 
-// loop is one of the two walks over the noise levels.
+// loop is the inversion or the translation: a loop over the noise levels.
 type loop struct {
 	phase     Phase
 	sampler   schedule.Sampler
@@ -31,7 +31,7 @@ type loop struct {
 	each      bool // standardise in each step
 	network   *denoiser
 	context   []float32 // [N,tokens,C]
-	condition []float32 // [N,h,w,C], beside the latents
+	condition []float32 // [N,h,w,C], concatenated to the latents
 }
 
 func (t *translation) run(ctx context.Context) ([]Result, error) {
@@ -98,13 +98,13 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 
 func (p *programs) latentShape() [4]int { return [4]int{p.size.batch, p.latentH, p.latentW, p.latentC} }
 
-// one is the part of image i in values of a batch.
+// one returns image i's part of a batch's values.
 func (t *translation) one(values []float32, i int) []float32 {
 	n := len(values) / len(t.Images)
 	return values[i*n : (i+1)*n : (i+1)*n]
 }
 
-// encode returns the latents that are diffused and the condition, [N,h,w,C] each.
+// encode returns the latents to diffuse and the condition, [N,h,w,C] each.
 func (t *translation) encode(ctx context.Context) (start, condition []float32, err error) {
 	if err := t.Observe.Report(Step{Phase: Encoding, Count: 1}); err != nil {
 		return nil, nil, err
@@ -163,7 +163,7 @@ func (t *translation) encodeViT(ctx context.Context) ([]float32, error) {
 	return states, t.finite("hidden states", states, finite.Squares)
 }
 
-// iterate takes latents [N,h,w,C] through a loop, in place.
+// iterate runs a loop on latents [N,h,w,C], in place.
 func (t *translation) iterate(ctx context.Context, latents []float32, l loop) error {
 	p := t.programs
 	sample := make([]float32, 2*len(latents))

@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// tissue makes a small validation set and returns its folders of H&E and IHC pictures.
+// tissue makes a small validation set and returns its folders of H&E and IHC images.
 func tissue(t *testing.T, pairs string) (he, ihc string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "set")
@@ -69,7 +69,7 @@ func TestEvaluateModel(t *testing.T) {
 		said += s.Key + " "
 	}
 	if !strings.Contains(said, "histdist.model") || !strings.Contains(said, "histdist.settings") {
-		t.Errorf("the virtual pictures say %q of themselves", said)
+		t.Errorf("the virtual images say %q of themselves", said)
 	}
 	for _, name := range []string{
 		"results.json", "results.md", "images.csv", "report/index.html",

@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/features"
 )
 
-// speckled is a picture whose pixels depend on its number.
+// speckled is an image whose pixels depend on its number.
 func speckled(width, height, number int) *imagefile.Image {
 	img := imagefile.New(width, height)
 	for k := range img.Pix {
@@ -23,9 +23,9 @@ func speckled(width, height, number int) *imagefile.Image {
 	return img
 }
 
-// Pictures that are too small for SSIM's windows have a PSNR, nuclei and stains all the same, and each metric that is
+// Images that are too small for SSIM's windows have a PSNR, nuclei and stains all the same, and each metric that is
 // missing says why.
-func TestPSNROfPicturesTooSmallForSSIM(t *testing.T) {
+func TestPSNROfImagesTooSmallForSSIM(t *testing.T) {
 	folder := t.TempDir()
 	for i := range 6 {
 		side := 5
@@ -54,25 +54,25 @@ func TestPSNROfPicturesTooSmallForSSIM(t *testing.T) {
 		}
 		if len(r.Problems) != 10 || !strings.Contains(r.Problems[0].Where, "SSIM") ||
 			strings.Contains(r.Problems[0].Where, "PSNR") {
-			t.Errorf("problems: %v, want SSIM of five virtual and five H&E pictures", r.Problems)
+			t.Errorf("problems: %v, want SSIM of five virtual and five H&E images", r.Problems)
 		}
 	}
 }
 
-// picky is a network that fails for narrow pictures.
+// picky is a network that fails for narrow images.
 type picky struct{ grid }
 
 func (p *picky) Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error) {
 	for _, img := range images {
 		if img.Width < 30 {
-			return nil, errors.New("the picture is too narrow")
+			return nil, errors.New("the image is too narrow")
 		}
 	}
 	return p.grid.Extract(ctx, images)
 }
 
-// A picture that a network fails for takes no other with it.
-func TestNetworkFailsForOnePicture(t *testing.T) {
+// An image that a network fails for takes no other with it.
+func TestNetworkFailsForOneImage(t *testing.T) {
 	folder := t.TempDir()
 	for i := range 8 {
 		for k, set := range []string{"real", "fake", "he"} {
@@ -108,6 +108,6 @@ func TestNetworkFailsForOnePicture(t *testing.T) {
 		}
 	}
 	if told != len(features.Kinds()) || len(r.NotComputed) > 0 {
-		t.Errorf("problems %v, not computed %v; want the picture named once for each network", r.Problems, r.NotComputed)
+		t.Errorf("problems %v, not computed %v; want the image named once for each network", r.Problems, r.NotComputed)
 	}
 }

@@ -16,18 +16,18 @@ import (
 	"github.com/histdist/histdist/internal/lockfile"
 )
 
-// key names a record of a cache: origin.Origin.Key of what its values are computed from.
+// key names a record: origin.Origin.Key of what its values are computed from.
 type key [sha256.Size]byte
 
-// Cache keeps values that were computed in a file, and of them in memory only the places: some hundred bytes a record. Records are only ever
-// appended. A run that was killed leaves at most its last record torn, which is cut off when the file is opened again:
+// Cache keeps computed values in a file, and only their places, about 100 bytes a record, in memory. Records are only
+// appended. A killed run leaves at most its last record torn, which is cut off when the file is opened again:
 //
-//	8 bytes   what kind of file and which version it is
+//	8 bytes   kind and version of the file
 //	records   32 bytes key, 4 bytes number of bytes, the bytes, 4 bytes CRC-32 (Castagnoli) of all of these
 //
 // It may be used by several goroutines, and by one process.
 type Cache struct {
-	Note string // what a user should know of its lock; ""
+	Note string // what a user should know about its lock; ""
 
 	lock   *lockfile.Lock
 	mu     sync.Mutex
@@ -41,7 +41,7 @@ type place struct {
 	length int
 }
 
-// cacheMagic begins the file. Another version begins another file: old values are computed anew.
+// cacheMagic begins the file. Files of other versions are discarded.
 const cacheMagic = "hdcache1"
 
 // maxRecord bounds a record: the largest are features of 3840 numbers and histograms.
@@ -86,7 +86,7 @@ func OpenCache(path string) (c *Cache, err error) {
 	return c, nil
 }
 
-// scan finds the records and cuts off what follows the last whole one.
+// scan finds the records and cuts off what follows the last complete one.
 func (c *Cache) scan() error {
 	r := bufio.NewReaderSize(c.file, 1<<20)
 	magic := make([]byte, len(cacheMagic))
@@ -119,7 +119,7 @@ const (
 	recordTail = 4
 )
 
-// errTorn says that the rest of a file is no whole record; also where there is nothing left.
+// errTorn means that the rest of a file, which may be empty, is no complete record.
 var errTorn = errors.New("no whole record")
 
 // readRecord reads the next record.
@@ -162,7 +162,7 @@ func (c *Cache) has(k key) bool {
 	return ok
 }
 
-// errCache marks the errors of the cache: without one that can be read and written there is no point in going on.
+// errCache marks errors of the cache, which end an evaluation.
 var errCache = errors.New("cache")
 
 // get reads a record's bytes.
@@ -180,7 +180,7 @@ func (c *Cache) get(k key) ([]byte, bool, error) {
 	return data, true, nil
 }
 
-// put appends a record. One that is there stays.
+// put appends a record, unless its key exists.
 func (c *Cache) put(k key, data []byte) error {
 	if len(data) > maxRecord {
 		return fmt.Errorf("%w: %s: a record of %d bytes: at most %d", errCache, c.file.Name(), len(data), maxRecord)

@@ -10,13 +10,13 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stats"
 )
 
-// Comparison is a paired test of these results against others of the same real pictures.
+// Comparison is a paired test of these results against others on the same real images.
 type Comparison struct {
 	Against   string `json:"against"`
 	Pairs     int    `json:"pairs"` // that both have
 	OnlyHere  int    `json:"only_here"`
 	OnlyThere int    `json:"only_there"`
-	// Smallest is the least P that so few independent signs can give; nil where it is below one in a thousand.
+	// Smallest is the smallest P that so few independent signs can give; nil if below 0.001.
 	Smallest *Number    `json:"smallest_p,omitempty"`
 	Tests    []PairTest `json:"tests"`
 }
@@ -36,10 +36,10 @@ type PairTest struct {
 	P          Number    `json:"p"`
 	Holm       Number    `json:"p_holm"` // corrected for all tests of the comparison
 	Exact      bool      `json:"exact"`
-	LeftOut    int       `json:"left_out,omitempty"` // pairs without a finite difference, such as infinite PSNRs
+	LeftOut    int       `json:"left_out,omitempty"` // pairs without a finite difference, as of infinite PSNRs
 }
 
-// compared says which columns are tested: those of pairs, and the errors of measures of pictures.
+// compared lists the tested columns: measures of pairs, and errors of measures of images.
 func compared(t *Table) []PairTest {
 	var tests []PairTest
 	add := func(id, name string, better Better) {
@@ -58,25 +58,27 @@ func compared(t *Table) []PairTest {
 	add("nuclei_dice", "Dice of the nuclear masks", Higher)
 	add("dab_jsd", "DAB histograms: Jensen–Shannon divergence", Lower)
 	add("dab_kl", "DAB histograms: Kullback–Leibler divergence", Lower)
-	for _, m := range pictureMeasures {
-		if m.absolute {
+	for _, m := range imageMeasures {
+		if m.has(absolute) {
 			add("error_"+m.id, m.name+": absolute difference from real", Lower)
 		}
 	}
 	return tests
 }
 
-// tested are the values of a test's column.
+// tested returns the values of a test's column.
 func (t *Table) tested(id string) []float64 {
 	if measure, ok := strings.CutPrefix(id, "error_"); ok {
-		return absolute(difference(t.Values("real_"+measure), t.Values("virtual_"+measure)))
+		return magnitude(difference(t.Values("real_"+measure), t.Values("virtual_"+measure)))
 	}
 	return t.Values(id)
 }
 
-// Compare tests the measures of two tables, pair by pair. labels say which pairs of this table are drawn together. Real pictures that are not
-// the same in both tables are an error: the difference would be theirs. Measures that are incomparable are left out.
-func Compare(this, other *Table, labels []string, by string, s Settings, incomparable func(id string) bool) (*Comparison, error) {
+// Compare tests the measures of two tables, pair by pair, except incomparable ones. Pairs of this table with equal
+// labels are resampled together; by names the labels. Both tables must have the same real images.
+func Compare(
+	this, other *Table, labels []string, by string, s Settings, incomparable func(id string) bool,
+) (*Comparison, error) {
 	c := &Comparison{}
 	place := map[string]int{}
 	for i, p := range other.Rows {
@@ -90,7 +92,7 @@ func Compare(this, other *Table, labels []string, by string, s Settings, incompa
 			continue
 		}
 		if p.RealHash != other.Rows[j].RealHash {
-			return nil, fmt.Errorf("the real picture of %s is another one there: only results on the same pictures can be compared", p.Name)
+			return nil, fmt.Errorf("the real images of %s differ: only results on the same images can be compared", p.Name)
 		}
 		here, there = append(here, i), append(there, j)
 	}
@@ -126,7 +128,8 @@ func Compare(this, other *Table, labels []string, by string, s Settings, incompa
 		groups := stats.By(units)
 		result := stats.SignFlip(d, groups, s.Flips, uint64(s.Seed))
 		test.N, test.This, test.Other = len(d), Number(stats.Mean(x)), Number(stats.Mean(y))
-		test.Difference, test.Effect, test.P, test.Exact = Number(result.Mean), Number(result.Effect), Number(result.P), result.Exact
+		test.Difference, test.Effect = Number(result.Mean), Number(result.Effect)
+		test.P, test.Exact = Number(result.P), result.Exact
 		if i := bootstrap.Mean(d, groups); i.Known() {
 			test.Interval = &Interval{Number(i.Low), Number(i.High), "bootstrap by " + by}
 		}
@@ -163,17 +166,18 @@ func (e *evaluation) compare() error {
 	return nil
 }
 
-// incomparable says of which measures the other results have values of another kind, with a warning for each reason.
+// incomparable returns which measures can't be compared with the other results, and warns of each reason.
 func (e *evaluation) incomparable(other *Results) func(id string) bool {
 	a, b := e.o.Settings, other.Settings
 	stains := a.PositiveDAB != b.PositiveDAB || a.MPP != b.MPP || a.NucleiSignal != b.NucleiSignal ||
 		e.results.Stains.Haematoxylin != other.Stains.Haematoxylin || e.results.Stains.DAB != other.Stains.DAB
 	if stains {
-		e.warn("stains and nuclei are not compared with %s: it has other vectors, thresholds or micrometres per pixel", e.o.Against)
+		e.warn("stains and nuclei are not compared with %s: its vectors, thresholds or micrometres per pixel differ",
+			e.o.Against)
 	}
 	gallery := e.hash(realSet) != other.Folders.RealHash
 	if gallery {
-		e.warn("ranks are not compared with %s: they are among other real pictures", e.o.Against)
+		e.warn("ranks are not compared with %s: its real images differ", e.o.Against)
 	}
 	weights := map[string]string{}
 	for _, n := range other.Networks {
@@ -183,12 +187,12 @@ func (e *evaluation) incomparable(other *Results) func(id string) bool {
 	for _, n := range e.results.Networks {
 		if w, ok := weights[n.Name]; ok && w != n.Fingerprint {
 			differs[n.Name] = true
-			e.warn("features of %s are not compared with %s: they are of other weights, another device or another version", n.Name, e.o.Against)
+			e.warn("features of %s are not compared with %s: weights, device or version differ", n.Name, e.o.Against)
 		}
 	}
 	profiles := a.ICC != b.ICC
 	if profiles {
-		e.warn("nothing is compared with %s: colour profiles were treated in another way there (icc: %s)", e.o.Against, b.ICC)
+		e.warn("nothing is compared with %s: it treated colour profiles differently (icc: %s)", e.o.Against, b.ICC)
 	}
 	return func(id string) bool {
 		if profiles {

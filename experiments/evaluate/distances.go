@@ -11,10 +11,10 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 )
 
-// fullKIDLimit is how many pictures all features of are held and compared for KID over all pictures: 65 MB.
+// fullKIDLimit is the largest number of images for KID over all images, whose features take 65 MB.
 const fullKIDLimit = 4000
 
-// fid adds FID over the pairs whose features there are.
+// fid adds FID over the pairs with features.
 func (s *summary) fid(x *extraction, rows [len(candidates)][]int) {
 	m := Metric{ID: "fid", Group: groupDistribution, Name: "FID", Better: Lower, Decimals: 3}
 	distance := func(what string, a, b []string) (e estimate, notes []string, why string) {
@@ -38,21 +38,23 @@ func (s *summary) fid(x *extraction, rows [len(candidates)][]int) {
 		if d, err := frechet(x, s.hashes(realSet, a), s.hashes(realSet, b)); err == nil {
 			added.Ceiling = &Reference{Value: Number(d.Distance), N: len(b), Note: halvesNote}
 		}
-		// FID falls with the number of pictures, so that the ceiling is to be compared with a FID of as many.
+		// FID falls with the number of images, so that the ceiling is to be compared with a FID of as many.
 		if d, err := frechet(x, s.hashes(realSet, a), s.hashes(virtualSet, b)); err == nil {
-			added.Note = join(added.Note, fmt.Sprintf("at the ceiling's size, %d real and %d virtual pictures, it is %s", len(a), len(b), Number(d.Distance).Text(m.Decimals)))
+			added.Note = join(added.Note, fmt.Sprintf("at the ceiling's size, %d real and %d virtual images, it is %s",
+				len(a), len(b), Number(d.Distance).Text(m.Decimals)))
 		}
 	}
 }
 
-const halvesNote = "one half of the real pictures against the other"
+const halvesNote = "one half of the real images against the other"
 
 // frechet reads features one by one.
 func frechet(x *extraction, a, b []string) (metrics.FrechetDistance, error) {
 	var sets [2]*metrics.Statistics
 	for i, hashes := range [2][]string{a, b} {
 		if len(hashes) < 2 {
-			return metrics.FrechetDistance{}, fmt.Errorf("FID compares covariances and needs two pictures or more in each set; there are %d and %d", len(a), len(b))
+			return metrics.FrechetDistance{}, fmt.Errorf(
+				"FID compares covariances and needs two images or more in each set; there are %d and %d", len(a), len(b))
 		}
 		for _, h := range hashes {
 			row, err := x.row(h)
@@ -70,19 +72,24 @@ func frechet(x *extraction, a, b []string) (metrics.FrechetDistance, error) {
 	return metrics.Frechet(sets[0], sets[1])
 }
 
-// kid adds KID: by subsets, as the paper's script, and over all pictures.
+// kid adds KID: by subsets, as the paper's script, and over all images.
 func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	subsets := Metric{ID: "kid", Group: groupDistribution, Name: "KID", Unit: "×10³", Better: Lower, Decimals: 3}
-	full := Metric{ID: "kid_full", Group: groupDistribution, Name: "KID (all pictures)", Unit: "×10³", Better: Lower, Decimals: 3}
+	full := Metric{
+		ID: "kid_full", Group: groupDistribution, Name: "KID (all images)", Unit: "×10³", Better: Lower,
+		Decimals: 3,
+	}
 	n := len(rows[0])
 	if n < 3 {
-		err := fmt.Errorf("KID's estimators need three pictures or more in each set; there are %d", n)
+		err := fmt.Errorf("KID's estimators need three images or more in each set; there are %d", n)
 		s.problem("KID", err)
 		s.add(subsets, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
 		s.add(full, estimate{value: math.NaN()}, estimate{value: math.NaN()}, err.Error())
 		return
 	}
-	sets := [][2][]string{{s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0])}, {s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1])}}
+	sets := [][2][]string{
+		{s.hashes(realSet, rows[0]), s.hashes(virtualSet, rows[0])}, {s.hashes(realSet, rows[1]), s.hashes(heSet, rows[1])},
+	}
 	a, b := s.halves(rows[0])
 	k := min(len(a), len(b))
 	sets = append(sets, [2][]string{s.hashes(realSet, a[:k]), s.hashes(realSet, b[:k])})
@@ -120,7 +127,8 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	added := s.add(subsets, estimate{value: math.NaN(), n: n}, estimate{value: math.NaN()}, why[0])
 	if by[0] != nil {
 		added.Value, added.Std = Number(1000*by[0].mean), number(1000*by[0].std)
-		added.Note = fmt.Sprintf("mean ± standard deviation of %d subsets of %d pictures", s.settings.KIDSubsets, min(s.settings.KIDSubsetSize, n))
+		added.Note = fmt.Sprintf("mean ± standard deviation of %d subsets of %d images",
+			s.settings.KIDSubsets, min(s.settings.KIDSubsetSize, n))
 		if s.settings.KIDSubsetSize >= n {
 			added.Note += "; each is the whole set, so that the deviation says nothing"
 		}
@@ -128,7 +136,7 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 	added.Floor, added.Ceiling = reference(1, ""), reference(2, halvesNote)
 
 	if n > fullKIDLimit {
-		s.skipped = append(s.skipped, NotComputed{full.Name, fmt.Sprintf("%d pictures are more than the %d that all are compared with all of", n, fullKIDLimit)})
+		s.skip([]string{full.Name}, fmt.Sprintf("there are %d images: at most %d are compared", n, fullKIDLimit))
 		return
 	}
 	single := func(i int) estimate {
@@ -144,9 +152,9 @@ func (s *summary) kid(x *extraction, rows [len(candidates)][]int) {
 // kid is the kernel inception distance by subsets.
 type kid struct{ mean, std float64 }
 
-// kidSubsets averages the kernel distances of random subsets, as polynomial_mmd_averages of kid_score.py does: for each subset
-// RandomState.choice without replacement of the real images first, then of the generated ones. kid_score.py leaves out images
-// beyond a multiple of 50 in each set, in the order of glob; here all take part.
+// kidSubsets averages the kernel distances of random subsets, as polynomial_mmd_averages of kid_score.py does: for each
+// subset RandomState.choice without replacement of the real images first, then of the generated ones. kid_score.py
+// leaves out images beyond a multiple of 50 in each set, in the order of glob; here all take part.
 func (s *summary) kidSubsets(x *extraction, a, b []string) (kid, error) {
 	var d kid
 	distances := make([]float64, s.settings.KIDSubsets)
@@ -205,7 +213,8 @@ func (s *summary) phv(x *extraction, rows [len(candidates)][]int) {
 			pair, err := x.rows([]string{p.RealHash, *candidate.hash(p)})
 			if err == nil {
 				var values []float64
-				if values, err = metrics.PerceptualHashValue(pair[0], pair[1], layers, float32(s.settings.PHVThreshold)); err == nil {
+				if values, err = metrics.PerceptualHashValue(pair[0], pair[1], layers,
+					float32(s.settings.PHVThreshold)); err == nil {
 					for layer, v := range values {
 						columns[c][layer][row] = v
 					}
@@ -223,12 +232,14 @@ func (s *summary) phv(x *extraction, rows [len(candidates)][]int) {
 			}
 			return columns[c][layer]
 		}
-		s.add(Metric{ID: fmt.Sprintf("phv_layer%d", layer+1), Group: groupPerceptual, Name: fmt.Sprintf("PHV (paper), layer %d", layer+1), Better: Lower, Decimals: 4},
-			s.mean(column(0)), s.mean(column(1)), "no pair could be compared")
+		s.add(Metric{
+			ID: fmt.Sprintf("phv_layer%d", layer+1), Group: groupPerceptual, Name: fmt.Sprintf("PHV (paper), layer %d", layer+1),
+			Better: Lower, Decimals: 4,
+		}, s.mean(column(0)), s.mean(column(1)), "no pair could be compared")
 	}
 }
 
-// retrieval adds the parts of the pictures that find their own partner, and a column of ranks.
+// retrieval adds the fractions of images that find their partner, and a column of ranks.
 func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]int) {
 	var ranks [len(candidates)][]float64
 	for c, candidate := range candidates {
@@ -269,7 +280,10 @@ func (s *summary) retrieval(x *extraction, name string, rows [len(candidates)][]
 			}
 			return s.proportion(values)
 		}
-		m := Metric{ID: fmt.Sprintf("retrieval_%s_top%d", x.kind, k), Group: groupRetrieval, Name: fmt.Sprintf("%s top-%d (%s)", name, k, networkTitle(x.kind)), Better: Higher, Decimals: 3}
+		m := Metric{
+			ID: fmt.Sprintf("retrieval_%s_top%d", x.kind, k), Group: groupRetrieval,
+			Name: fmt.Sprintf("%s top-%d (%s)", name, k, networkTitle(x.kind)), Better: Higher, Decimals: 3,
+		}
 		added := s.add(m, hits(ranks[0]), hits(ranks[1]), "no pair could be compared")
 		n := len(rows[0])
 		chance := stats.Chance(metrics.ChanceLevel(n, k), n, s.settings.Level)

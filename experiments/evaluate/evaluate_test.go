@@ -22,13 +22,13 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells pictures apart
+// grid is a network without weights: the means of a 4×4 grid of cells, each channel on its own. It tells images apart
 // as a network does.
 type grid struct {
-	name     string
-	pictures atomic.Int64
-	fail     error
-	after    int64 // fail after this many pictures
+	name   string
+	images atomic.Int64
+	fail   error
+	after  int64 // fail after this many images
 }
 
 const gridSide = 4
@@ -39,7 +39,7 @@ var gridLayers = []int{3, 9, 12, 24}
 func (g *grid) Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error) {
 	var rows [][]float32
 	for _, img := range images {
-		if n := g.pictures.Add(1); g.fail != nil && n > g.after {
+		if n := g.images.Add(1); g.fail != nil && n > g.after {
 			return nil, g.fail
 		}
 		row := make([]float32, 0, 3*gridSide*gridSide)
@@ -153,7 +153,7 @@ func ok(t *testing.T, r *evaluate.Results) {
 	}
 }
 
-// Real pictures against themselves are perfect.
+// Real images against themselves are perfect.
 func TestItself(t *testing.T) {
 	folder, names := tissue(t, 40, 64)
 	r, table := run(t, options(t, folder, filepath.Join(folder, "real")))
@@ -166,12 +166,12 @@ func TestItself(t *testing.T) {
 		t.Errorf("%d rows for %d pairs", len(table.Rows), len(names))
 	}
 	if !slices.ContainsFunc(r.Warnings,
-		func(w string) bool { return strings.Contains(w, "40 of 40 virtual pictures are the real pictures") }) {
-		t.Errorf("warnings %q do not tell that all pictures are the real ones", r.Warnings)
+		func(w string) bool { return strings.Contains(w, "40 of 40 virtual images are the real images") }) {
+		t.Errorf("warnings %q do not tell that all images are the real ones", r.Warnings)
 	}
 }
 
-// perfect tests that metrics are what equal pictures get.
+// perfect tests that metrics are what equal images get.
 func perfect(t *testing.T, r *evaluate.Results) {
 	t.Helper()
 	for _, m := range r.Metrics {
@@ -193,7 +193,7 @@ func perfect(t *testing.T, r *evaluate.Results) {
 			continue
 		}
 		if !cmp.Equal(want, float64(m.Value), cmpopts.EquateApprox(0, tolerance)) {
-			t.Errorf("%s of pictures with themselves is %v: want %v", m.ID, m.Value, want)
+			t.Errorf("%s of images with themselves is %v: want %v", m.ID, m.Value, want)
 		}
 	}
 }
@@ -226,7 +226,7 @@ func floor(t *testing.T, r *evaluate.Results) {
 	}
 }
 
-// Pictures that were given to other pairs find their partners by chance.
+// Images that were given to other pairs find their partners by chance.
 func TestShuffledIsChance(t *testing.T) {
 	folder, names := tissue(t, 48, 64)
 	shuffled := slices.Clone(names)
@@ -249,9 +249,9 @@ func TestShuffledIsChance(t *testing.T) {
 			t.Errorf("%s: its interval %v to %v does not hold chance, %v", id, m.Interval.Low, m.Interval.High, m.Chance.Value)
 		}
 	}
-	// The same pictures in another order are the same distribution, and pool to the same histogram.
+	// The same images in another order are the same distribution, and pool to the same histogram.
 	if fid := r.Metric("fid").Value; math.Abs(float64(fid)) > 1e-6 {
-		t.Errorf("FID of the same pictures is %v", fid)
+		t.Errorf("FID of the same images is %v", fid)
 	}
 	if jsd := r.Metric("dab_jsd_pooled").Value; jsd != 0 {
 		t.Errorf("JSD of the same pixels is %v", jsd)
@@ -275,26 +275,26 @@ func TestGoesOn(t *testing.T) {
 	if _, _, err := evaluate.Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a run that was stopped: %v", err)
 	}
-	first := byKind[features.ResNet50].pictures.Load()
+	first := byKind[features.ResNet50].images.Load()
 	if first < 10 || first > 12 {
-		t.Fatalf("%d pictures went through the network before the run was stopped", first)
+		t.Fatalf("%d images went through the network before the run was stopped", first)
 	}
 	o.Observe = nil
 	r, _ := run(t, o)
 	ok(t, r)
-	for kind, g := range byKind { // 12 real and 12 H&E pictures, the latter as virtual ones too
-		n, most := g.pictures.Load(), int64(24)
+	for kind, g := range byKind { // 12 real and 12 H&E images, the latter as virtual ones too
+		n, most := g.images.Load(), int64(24)
 		if kind == features.ResNet50 {
 			most += 2 // a batch was under way
 		}
 		if n < 24 || n > most {
-			t.Errorf("%s: %d pictures: want 24 to %d", kind, n, most)
+			t.Errorf("%s: %d images: want 24 to %d", kind, n, most)
 		}
 	}
-	before := byKind[features.FIDInception].pictures.Load()
+	before := byKind[features.FIDInception].images.Load()
 	again, _ := run(t, o)
-	if after := byKind[features.FIDInception].pictures.Load(); after != before {
-		t.Errorf("a second run computed the features of %d pictures", after-before)
+	if after := byKind[features.FIDInception].images.Load(); after != before {
+		t.Errorf("a second run computed the features of %d images", after-before)
 	}
 	if diff := cmp.Diff(r.Metrics, again.Metrics); diff != "" {
 		t.Errorf("a second run differs:\n%s", diff)
@@ -317,7 +317,7 @@ func TestSharedSlides(t *testing.T) {
 	o.Train = filepath.Join(folder, "he")
 	r, _ = run(t, o)
 	if !slices.ContainsFunc(r.Warnings,
-		func(w string) bool { return strings.Contains(w, "8 of 8 pairs have the names of training pictures") }) {
+		func(w string) bool { return strings.Contains(w, "8 of 8 pairs have the names of training images") }) {
 		t.Errorf("warnings %q", r.Warnings)
 	}
 }
@@ -371,11 +371,11 @@ func TestAgainst(t *testing.T) {
 		func(w string) bool { return strings.Contains(w, "stains and nuclei are not compared") }) {
 		t.Errorf("warnings %q", r.Warnings)
 	}
-	// Other real pictures can't be compared.
+	// Other real images can't be compared.
 	save(t, filepath.Join(folder, "real", names[0]+".png"), imagefile.New(64, 64))
 	better.Against = worse.Output
 	r, _ = run(t, better)
 	if r.Comparison != nil || !r.Failed() {
-		t.Errorf("other real pictures were compared: %+v", r.Comparison)
+		t.Errorf("other real images were compared: %+v", r.Comparison)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-// finish fills in counts, hashes of sets, and what a reader should be warned of.
+// finish adds counts, hashes of sets and warnings.
 func (e *evaluation) finish() {
 	r := e.results
 	r.Counts.Pairs, r.Counts.Sizes = len(e.table.Rows), map[string]int{}
@@ -39,19 +39,19 @@ func (e *evaluation) finish() {
 		r.Folders.HEHash = e.hash(heSet)
 	}
 	if same[0] > 0 {
-		e.warn("%d of %d virtual pictures are the real pictures, byte by byte", same[0], r.Counts.Pairs)
+		e.warn("%d of %d virtual images are the real images, byte by byte", same[0], r.Counts.Pairs)
 	}
 	if same[1] > 0 {
-		e.warn("%d of %d virtual pictures are the H&E pictures, byte by byte", same[1], r.Counts.Pairs)
+		e.warn("%d of %d virtual images are the H&E images, byte by byte", same[1], r.Counts.Pairs)
 	}
 	if e.m.reals > 0 {
-		e.warn("%d of %d real pictures say that they are virtual stains of this program", e.m.reals, r.Counts.Pairs)
+		e.warn("%d of %d real images say that they are virtual stains made by this program", e.m.reals, r.Counts.Pairs)
 	}
 	if n := r.Units.Count; r.Units.By == "patient" && n < fewPatients {
-		e.warn("intervals are drawn from %d patients or slides: with fewer than %d they are narrower than they should be", n, fewPatients)
+		e.warn("intervals are from %d patients or slides: with fewer than %d they are too narrow", n, fewPatients)
 	}
 	if n := len(r.Missing); n > 0 {
-		e.warn("%d pictures have no partner and are left out", n)
+		e.warn("%d images have no partner and are left out", n)
 	}
 	for s, n := range e.m.origins {
 		s.Files = n
@@ -67,7 +67,7 @@ func (e *evaluation) finish() {
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return strings.Compare(a.Where, b.Where) })
 }
 
-// parts are a histogram's counts by their sum; nil where there is none.
+// parts normalises a histogram; nil if it is empty.
 func parts(h *stain.Histogram) []float64 {
 	n := float64(h.Pixels())
 	if n == 0 {
@@ -80,7 +80,7 @@ func parts(h *stain.Histogram) []float64 {
 	return out
 }
 
-// hash is that of a set.
+// hash is a set's hash: see Folders.
 func (e *evaluation) hash(s source) string {
 	h := sha256.New()
 	for i := range e.table.Rows {

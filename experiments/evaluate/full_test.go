@@ -14,7 +14,7 @@ import (
 	"github.com/histdist/histdist/internal/networktest"
 )
 
-// The networks of the paper at full size, with weights by formula in files of the published names: equal pictures are
+// The networks of the paper at full size, with weights by formula in files of the published names: equal images are
 // perfect, a copy of the H&E is the floor. GigaPath, of 1.1 billion weights, is left out, and Phikon is the small one
 // of the reference data.
 func TestFullNetworks(t *testing.T) {

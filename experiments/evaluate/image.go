@@ -13,38 +13,47 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 )
 
-// pictureMeasure is a number that one picture has.
-type pictureMeasure struct {
+// imageMeasure is a measure of one image.
+type imageMeasure struct {
 	id, group, name, unit string
 	decimals              int
-	// statistics says which comparisons of real and virtual pictures are lines of the results.
-	bias, absolute, pearson, ratio bool
-	// primary measures stand first in figures.
-	primary bool
+	results               comparison
 }
 
-// pictureMeasures are in the order of a record in the cache. After them comes the histogram of DAB.
-var pictureMeasures = [...]pictureMeasure{
-	{group: groupStain, id: "dab_mean", name: "Mean DAB", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true},
-	{group: groupStain, id: "dab90", name: "DAB90", unit: "OD", decimals: 4, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupStain, id: "dab90_hed", name: "DAB90, scikit-image HED", unit: "HED", decimals: 4, pearson: true},
-	{group: groupStain, id: "positive_area", name: "DAB-positive area", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupStain, id: "iod", name: "Integrated optical density of positive pixels", unit: "OD·px", decimals: 0, ratio: true, pearson: true},
-	{group: groupNuclei, id: "nuclei", name: "Nuclei", unit: "1/mm²", decimals: 0, bias: true, pearson: true},
-	{group: groupNuclei, id: "ki67_index", name: "Positive nuclei (Ki67 index)", unit: "%", decimals: 2, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupNuclei, id: "hscore", name: "H-score (0–300)", decimals: 1, bias: true, absolute: true, pearson: true, primary: true},
-	{group: groupNuclei, id: "allred", name: "Allred score (0–8)", decimals: 2, bias: true, absolute: true},
+// comparison says which comparisons of a measure between real and virtual images are in the results.
+type comparison int
+
+const (
+	bias comparison = 1 << iota
+	absolute
+	pearson
+	ratio
+)
+
+func (m imageMeasure) has(c comparison) bool { return m.results&c != 0 }
+
+// imageMeasures are in the order of a record in the cache. After them comes the histogram of DAB.
+var imageMeasures = [...]imageMeasure{
+	{"dab_mean", groupStain, "Mean DAB", "OD", 4, bias | absolute | pearson},
+	{"dab90", groupStain, "DAB90", "OD", 4, bias | absolute | pearson},
+	{"dab90_hed", groupStain, "DAB90, scikit-image HED", "HED", 4, pearson},
+	{"positive_area", groupStain, "DAB-positive area", "%", 2, bias | absolute | pearson},
+	{"iod", groupStain, "Integrated optical density of positive pixels", "OD·px", 0, ratio | pearson},
+	{"nuclei", groupNuclei, "Nuclei", "1/mm²", 0, bias | pearson},
+	{"ki67_index", groupNuclei, "Positive nuclei (Ki67 index)", "%", 2, bias | absolute | pearson},
+	{"hscore", groupNuclei, "H-score (0–300)", "", 1, bias | absolute | pearson},
+	{"allred", groupNuclei, "Allred score (0–8)", "", 2, bias | absolute},
 }
 
-// pictureValues are the measures of one picture and its histogram.
-type pictureValues struct {
+// imageValues are the measures of one image and its histogram.
+type imageValues struct {
 	values    []float64
 	size      [2]int // width, height
 	histogram stain.Histogram
 }
 
-// picture is a picture that is decoded when its pixels are needed.
-type picture struct {
+// imageFile is an image file that is decoded when its pixels are needed.
+type imageFile struct {
 	path, hash string
 	read       imagefile.Options
 	data       []byte
@@ -54,15 +63,15 @@ type picture struct {
 }
 
 // open reads and hashes a file.
-func open(path string, read imagefile.Options) (*picture, error) {
+func open(path string, read imagefile.Options) (*imageFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return &picture{path: path, hash: origin.HashBytes(data), read: read, data: data}, nil
+	return &imageFile{path: path, hash: origin.HashBytes(data), read: read, data: data}, nil
 }
 
-func (p *picture) decode() (*imagefile.Image, error) {
+func (p *imageFile) decode() (*imagefile.Image, error) {
 	if p.image == nil && p.err == nil {
 		if p.image, p.err = imagefile.Decode(p.data, p.read); p.err != nil {
 			p.err = fmt.Errorf("%s: %w", p.path, p.err)
@@ -71,8 +80,8 @@ func (p *picture) decode() (*imagefile.Image, error) {
 	return p.image, p.err
 }
 
-// detect finds the nuclei of a picture once.
-func (m *measurer) detect(p *picture) (*nuclei.Detection, error) {
+// detect finds the nuclei of an image once.
+func (m *measurer) detect(p *imageFile) (*nuclei.Detection, error) {
 	if p.nuclei != nil {
 		return p.nuclei, nil
 	}
@@ -84,9 +93,9 @@ func (m *measurer) detect(p *picture) (*nuclei.Detection, error) {
 	return p.nuclei, err
 }
 
-// scores are the nuclei in a square millimetre, the Ki67 index, the H-score and the Allred score; a picture without nuclei has only the
-// first, 0.
-func (m *measurer) scores(p *picture) ([]float64, error) {
+// scores are nuclei per square millimetre, Ki67 index, H-score and Allred score. Without nuclei the first is 0, the
+// others NaN.
+func (m *measurer) scores(p *imageFile) ([]float64, error) {
 	d, err := m.detect(p)
 	if err != nil {
 		return nil, err
@@ -105,16 +114,16 @@ func (m *measurer) scores(p *picture) ([]float64, error) {
 	return values, err
 }
 
-// picture measures one picture. A measure that can't be computed is NaN and a problem; the others are there.
-func (m *measurer) picture(p *picture) (*pictureValues, error) {
+// image measures one image. A measure that can't be computed is NaN and a problem.
+func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	k := m.key(map[string]string{"picture": p.hash})
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
 		return nil, err
 	}
-	n := len(pictureMeasures)
+	n := len(imageMeasures)
 	if ok && len(record) == n+2+stain.Bins {
-		out := &pictureValues{values: record[:n:n], size: [2]int{int(record[n]), int(record[n+1])}}
+		out := &imageValues{values: record[:n:n], size: [2]int{int(record[n]), int(record[n+1])}}
 		for k, v := range record[n+2:] {
 			out.histogram.Counts[k] = uint64(v)
 		}
@@ -124,7 +133,7 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &pictureValues{size: [2]int{img.Width, img.Height}}
+	out := &imageValues{size: [2]int{img.Width, img.Height}}
 	whole := true
 	failed := func(name string, err error) bool {
 		if err != nil {
@@ -135,7 +144,8 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	}
 	stains := unknowns(5)
 	if dab, err := stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB); !failed("DAB", err) {
-		stains[0], stains[1], stains[3], stains[4] = dab.Mean, dab.MeanFromP90, 100*dab.PositiveFraction, dab.IntegratedPositive
+		stains[0], stains[1], stains[3], stains[4] = dab.Mean, dab.MeanFromP90, 100*dab.PositiveFraction,
+			dab.IntegratedPositive
 		out.histogram = dab.Histogram
 	}
 	if hed, err := stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB); !failed("DAB by HED", err) {
@@ -147,7 +157,7 @@ func (m *measurer) picture(p *picture) (*pictureValues, error) {
 	}
 	out.values = append(stains, scores...)
 	if !whole {
-		return out, nil // not cached: the next run is to report it too
+		return out, nil // not cached, so that the next run reports it too
 	}
 	record = append(slices.Clone(out.values), float64(img.Width), float64(img.Height))
 	for _, count := range out.histogram.Counts {

@@ -16,10 +16,11 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// measuresVersion is part of the keys of measures: a change of what is measured changes it, so that no cached value is taken for what it isn't.
+// measuresVersion is part of the keys of measures. It changes when a measure changes, so that cached values are not
+// reused.
 const measuresVersion = "1"
 
-// source is one of the sets that pictures come from.
+// source is a set of images.
 type source int
 
 const (
@@ -32,19 +33,19 @@ const (
 // String names a source in columns.
 func (s source) String() string { return [...]string{"real", "virtual", "he"}[s] }
 
-// path of a pair's picture; "" if it has none.
+// path of a pair's image; "" if it has none.
 func (s source) path(p Match) string { return [...]string{p.Real, p.Fake, p.HE}[s] }
 
 // hash of a row's file.
 func (s source) hash(r *Row) *string { return [...]*string{&r.RealHash, &r.FakeHash, &r.HEHash}[s] }
 
-// candidates are what is compared with the real pictures: the virtual ones, and the H&E as the floor.
+// candidates are compared with the real images: the virtual ones, and the H&E as the floor.
 var candidates = [...]struct {
 	source
 	prefix string // of columns
 }{{virtualSet, ""}, {heSet, "floor_"}}
 
-// measurer measures pictures.
+// measurer measures images.
 type measurer struct {
 	settings  Settings
 	separator *stain.Separator
@@ -56,16 +57,16 @@ type measurer struct {
 	problem   func(where string, err error)
 }
 
-// measured is the outcome of all pairs.
+// measured are the measures of all pairs.
 type measured struct {
-	pictures [sources][][]float64      // measure → pair
+	images   [sources][][]float64      // measure → pair
 	pairs    [len(candidates)]pairwise // by candidate
-	pooled   [sources]stain.Histogram  // all pictures of a set
+	pooled   [sources]stain.Histogram  // all images of a set
 	halves   [2]stain.Histogram        // of the real ones, for the ceiling
 	readable [sources][]bool           // could be read and measured
-	sizes    map[[2]int]int            // of real pictures
-	origins  map[Statement]int         // of virtual pictures; Files is 0
-	reals    int                       // real pictures that say they are virtual
+	sizes    map[[2]int]int            // of real images
+	origins  map[Statement]int         // of virtual images; Files is 0
+	reals    int                       // real images that say they are virtual
 }
 
 // pairwise are measures of pairs, by pair.
@@ -84,8 +85,8 @@ func newMeasured(n int) *measured {
 	m := &measured{sizes: map[[2]int]int{}, origins: map[Statement]int{}}
 	for s := range sources {
 		m.readable[s] = make([]bool, n)
-		for range pictureMeasures {
-			m.pictures[s] = append(m.pictures[s], unknowns(n))
+		for range imageMeasures {
+			m.images[s] = append(m.images[s], unknowns(n))
 		}
 	}
 	for c := range m.pairs {
@@ -94,14 +95,14 @@ func newMeasured(n int) *measured {
 	return m
 }
 
-// key is that of the measures of files with these hashes.
+// key is the key of the measures of files with these hashes.
 func (m *measurer) key(files map[string]string) key {
 	o := m.origin
 	o.Sources = files
 	return o.Key()
 }
 
-// pictures measures all pairs, as many at a time as there are workers. half says for each pair to which half its real picture belongs.
+// run measures all pairs concurrently. half is the half of the ceiling that each pair's real image is in.
 func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured, error) {
 	out := newMeasured(len(m.rows))
 	var mu sync.Mutex
@@ -120,31 +121,31 @@ func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured,
 	return out, err
 }
 
-// pairResult is what one pair was measured for; files that can't be read have no values.
+// pairResult are one pair's measures; unreadable files have none.
 type pairResult struct {
-	pictures [sources]*pictureValues
+	images   [sources]*imageValues
 	pairs    [len(candidates)][]float64 // ssim, psnr, dice
 	origin   []imagefile.Pair
 	realSays bool
 }
 
 func (p *pairResult) into(out *measured, i, half int) {
-	for s, v := range p.pictures {
+	for s, v := range p.images {
 		if v == nil {
 			continue
 		}
 		out.readable[s][i] = true
 		for k, value := range v.values {
-			out.pictures[s][k][i] = value
+			out.images[s][k][i] = value
 		}
 		out.pooled[s].Add(&v.histogram)
 	}
-	if v := p.pictures[realSet]; v != nil {
+	if v := p.images[realSet]; v != nil {
 		out.sizes[v.size]++
 		out.halves[half].Add(&v.histogram)
 	}
 	for c, candidate := range candidates {
-		a, b := p.pictures[realSet], p.pictures[candidate.source]
+		a, b := p.images[realSet], p.images[candidate.source]
 		if a == nil || b == nil {
 			continue
 		}
@@ -171,16 +172,16 @@ func (p *pairResult) into(out *measured, i, half int) {
 	}
 }
 
-// perFile are statements that differ from file to file.
+// perFile are the statements that differ between files.
 var perFile = map[string]bool{infer.KeySource: true, origin.KeySources: true}
 
-// maxStatements bounds how many different statements are kept.
+// maxStatements is the largest number of different statements kept.
 const maxStatements = 64
 
-// pair measures what the cache doesn't know. An error is one of the cache alone; those of files are told as problems.
+// pair measures what the cache lacks. Its error is the cache's; errors of files are problems.
 func (m *measurer) pair(row *Row) (*pairResult, error) {
 	out := &pairResult{}
-	var pictures [sources]*picture
+	var images [sources]*imageFile
 	for s := range sources {
 		path := s.path(row.Match)
 		if path == "" {
@@ -191,23 +192,23 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 			m.problem(path, err)
 			continue
 		}
-		pictures[s] = p
+		images[s] = p
 		*s.hash(row) = p.hash
-		if out.pictures[s], err = m.picture(p); errors.Is(err, errCache) {
+		if out.images[s], err = m.image(p); errors.Is(err, errCache) {
 			return nil, err
 		} else if err != nil {
 			m.problem(path, err)
 		}
 	}
-	if p := pictures[realSet]; p != nil && out.pictures[realSet] != nil {
+	if p := images[realSet]; p != nil && out.images[realSet] != nil {
 		out.realSays = imagefile.KindOf(p.path) != imagefile.NotOurs
 	}
-	if p := pictures[virtualSet]; p != nil && out.pictures[virtualSet] != nil {
-		out.origin, _ = imagefile.ReadProvenance(p.path) // a picture without a statement is no problem
+	if p := images[virtualSet]; p != nil && out.images[virtualSet] != nil {
+		out.origin, _ = imagefile.ReadProvenance(p.path) // an image may have none
 	}
 	for c, candidate := range candidates {
-		a, b := pictures[realSet], pictures[candidate.source]
-		if a == nil || b == nil || out.pictures[realSet] == nil || out.pictures[candidate.source] == nil {
+		a, b := images[realSet], images[candidate.source]
+		if a == nil || b == nil || out.images[realSet] == nil || out.images[candidate.source] == nil {
 			continue
 		}
 		values, err := m.compare(fmt.Sprintf("%s, %s", row.Name, candidate.source), a, b)
@@ -222,8 +223,8 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 	return out, nil
 }
 
-// compare measures a pair's likeness: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem; the others are there.
-func (m *measurer) compare(where string, a, b *picture) ([]float64, error) {
+// compare measures a pair: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem.
+func (m *measurer) compare(where string, a, b *imageFile) ([]float64, error) {
 	k := m.key(map[string]string{"real": a.hash, "other": b.hash})
 	record, ok, err := m.cache.numbers(k)
 	if err != nil {
@@ -241,7 +242,8 @@ func (m *measurer) compare(where string, a, b *picture) ([]float64, error) {
 		return nil, err
 	}
 	if x.Width != y.Width || x.Height != y.Height {
-		return nil, fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size", a.path, x.Width, x.Height, b.path, y.Width, y.Height)
+		return nil, fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size",
+			a.path, x.Width, x.Height, b.path, y.Width, y.Height)
 	}
 	record = unknowns(3)
 	whole := true
@@ -270,8 +272,8 @@ func (m *measurer) compare(where string, a, b *picture) ([]float64, error) {
 	return record, nil
 }
 
-// dice is the overlap of the nuclei of two pictures.
-func (m *measurer) dice(a, b *picture) (float64, error) {
+// dice is the overlap of the nuclei of two images.
+func (m *measurer) dice(a, b *imageFile) (float64, error) {
 	p, err := m.detect(a)
 	if err != nil {
 		return 0, err

@@ -31,7 +31,7 @@ func (w *wide) Extract(_ context.Context, images []*imagefile.Image) ([][]float3
 
 const wideFeatures = 512
 
-// noise writes n pairs of small pictures that are all different.
+// noise writes n pairs of small images that are all different.
 func noise(t *testing.T, n, side int) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -64,15 +64,15 @@ func noise(t *testing.T, n, side int) (folder string) {
 
 // TestMemoryIsFlat measures what is alive on the heap when all of a stage's work is done and nothing else runs, and
 // after the run. It may grow by what a row takes (names, paths, hashes, numbers, the places in the cache: some 2 KB),
-// not by pictures or features: a pair's three pictures take 27 KB here, their features 6 KB for each network. What
+// not by images or features: a pair's three images take 27 KB here, their features 6 KB for each network. What
 // retrieval holds while it compares is not in it.
 func TestMemoryIsFlat(t *testing.T) {
-	few, many := 10, 90 // pairs, of three pictures each
+	few, many := 10, 90 // pairs, of three images each
 	if os.Getenv("HISTDIST_FULL") != "" {
 		many = 3400
 	}
 	if testing.Short() {
-		t.Skip("makes 300 pictures")
+		t.Skip("makes 300 images")
 	}
 	const side, perPair = 55, 4 << 10
 	peak := func(n int) int64 {

@@ -11,24 +11,26 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/features"
 )
 
-// Extractor turns pictures into the features of a network, one row a picture: features.Extractor, or what stands for it in tests.
+// Extractor computes a network's features of images, one row an image: features.Extractor, or a substitute in tests.
 type Extractor interface {
 	Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error)
-	// Fingerprint names the network, its weights and its preprocessing: other features have another one.
+	// Fingerprint identifies the network, its weights and its preprocessing.
 	Fingerprint() string
 	// Layers are the widths of the parts of a row.
 	Layers() []int
 	Close() error
 }
 
-// uses are the networks in the order of the metrics that are made of each.
+// uses are the networks with their metrics, in the order of the results.
 var uses = []struct {
 	kind    features.Kind
 	metrics []string
 }{
 	{features.FIDInception, []string{"FID"}},
-	{features.Inception, []string{"KID", "KID (all pictures)"}},
-	{features.ResNet50, []string{"PHV (paper), layer 1", "PHV (paper), layer 2", "PHV (paper), layer 3", "PHV (paper), layer 4"}},
+	{features.Inception, []string{"KID", "KID (all images)"}},
+	{features.ResNet50, []string{
+		"PHV (paper), layer 1", "PHV (paper), layer 2", "PHV (paper), layer 3", "PHV (paper), layer 4",
+	}},
 	{features.GigaPath, []string{"MRA top-1 (GigaPath)", "MRA top-3 (GigaPath)"}},
 	{features.Phikon, []string{"retrieval top-1 (Phikon)", "retrieval top-3 (Phikon)"}},
 }
@@ -36,13 +38,13 @@ var uses = []struct {
 // Network is a network that an evaluation may use.
 type Network struct {
 	Kind features.Kind
-	// Open reads the weights. It is called once. An error that wraps features.ErrNoWeights is no failure: the metrics are listed as not computed.
+	// Open reads the weights, once. With an error that wraps features.ErrNoWeights the metrics are listed as not computed.
 	Open func() (Extractor, error)
 }
 
-// Networks are all networks with their published weights. paths name a file or folder of some, which must be there then. The others are
-// looked for in folder, which may be "", in its sub-folders named after the kinds, and where PyTorch and Hugging Face keep what they
-// have downloaded.
+// Networks are all networks with their published weights. paths are files or folders of some, which must exist. The
+// others are searched for in folder, which may be "", in its sub-folders named after the kinds, and where PyTorch and
+// Hugging Face keep downloads.
 func Networks(paths map[features.Kind]string, folder string, o features.Options) []Network {
 	var list []Network
 	for _, kind := range features.Kinds() {
@@ -83,7 +85,7 @@ func openWeights(kind features.Kind, path, folder string, o features.Options) (*
 	return e, err
 }
 
-// extraction is a network's features of sets of pictures: in the cache, by the pictures' hashes.
+// extraction are a network's features of sets of images, in the cache by the images' hashes.
 type extraction struct {
 	program     string
 	kind        features.Kind
@@ -92,7 +94,7 @@ type extraction struct {
 	fingerprint string
 	cache       *Cache
 	used        NetworkUsed
-	failed      map[wanted]error // pictures that have no features
+	failed      map[wanted]error // images without features
 }
 
 func (x *extraction) key(hash string) key {
@@ -100,19 +102,19 @@ func (x *extraction) key(hash string) key {
 	return origin.Origin{Program: x.program, Model: model, Sources: map[string]string{"picture": hash}}.Key()
 }
 
-// has reports whether there are features of a picture.
+// has reports whether there are features of an image.
 func (x *extraction) has(hash string) bool { return x.cache.has(x.key(hash)) }
 
-// row reads the features of a picture.
+// row reads the features of an image.
 func (x *extraction) row(hash string) ([]float32, error) {
 	row, ok, err := x.cache.features(x.key(hash))
 	if err == nil && !ok {
-		err = fmt.Errorf("%s: no features of the picture with the hash %s", x.kind, hash)
+		err = fmt.Errorf("%s: no features of the image with the hash %s", x.kind, hash)
 	}
 	return row, err
 }
 
-// rows reads the features of several pictures.
+// rows reads the features of several images.
 func (x *extraction) rows(hashes []string) ([][]float32, error) {
 	rows := make([][]float32, len(hashes))
 	for i, h := range hashes {
@@ -124,21 +126,28 @@ func (x *extraction) rows(hashes []string) ([][]float32, error) {
 	return rows, nil
 }
 
-// wanted is a picture whose features are needed.
+// wanted is an image whose features are needed.
 type wanted struct{ path, hash string }
 
-// extract computes the features that the cache doesn't have, batch pictures at a time, while the next ones are decoded.
-func extract(ctx context.Context, n Network, program string, read imagefile.Options, pictures []wanted, cache *Cache, batch int, progress func(done int) error) (_ *extraction, err error) {
+// extract computes the features that the cache lacks, in batches, while the next images are decoded.
+func extract(
+	ctx context.Context, n Network, program string, read imagefile.Options, images []wanted, cache *Cache, batch int,
+	progress func(done int) error,
+) (_ *extraction, err error) {
 	network, err := n.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, network.Close()) }()
-	x := &extraction{program: program, kind: n.Kind, read: read, layers: network.Layers(), fingerprint: network.Fingerprint(), cache: cache, failed: map[wanted]error{}}
+	x := &extraction{
+		program: program, kind: n.Kind, read: read, layers: network.Layers(), fingerprint: network.Fingerprint(),
+		cache:  cache,
+		failed: map[wanted]error{},
+	}
 	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
 	seen := map[string]bool{}
 	var missing []wanted
-	for _, p := range pictures {
+	for _, p := range images {
 		if seen[p.hash] {
 			continue
 		}
@@ -150,10 +159,10 @@ func extract(ctx context.Context, n Network, program string, read imagefile.Opti
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
-	images := decodeAhead(ctx, missing, read)
+	ahead := decodeAhead(ctx, missing, read)
 	defer func() {
 		stop()
-		for range images { // the decoder ends
+		for range ahead { // the decoder ends
 		}
 	}()
 	var group []decoded
@@ -177,7 +186,7 @@ func extract(ctx context.Context, n Network, program string, read imagefile.Opti
 		group = group[:0]
 		return progress(x.used.Computed + x.used.Cached + len(x.failed))
 	}
-	for d := range images {
+	for d := range ahead {
 		if d.err != nil {
 			x.failed[d.wanted] = d.err
 			continue
@@ -199,7 +208,7 @@ func extract(ctx context.Context, n Network, program string, read imagefile.Opti
 	if err := flush(); err != nil {
 		return nil, err
 	}
-	for _, p := range missing { // where all pictures fail, the network does
+	for _, p := range missing { // if all images fail, the network does
 		if err := x.failed[p]; err != nil && x.used.Computed+x.used.Cached == 0 {
 			return nil, err
 		}
@@ -207,8 +216,8 @@ func extract(ctx context.Context, n Network, program string, read imagefile.Opti
 	return x, nil
 }
 
-// rowsOf are the features of pictures. Where the network fails they go through it one by one, so that a picture that fails takes no other
-// with it: its row is nil and its error in failed.
+// rowsOf are the features of images. If the network fails it runs again image by image, so that one bad image doesn't
+// fail the others: its row is nil and its error in failed.
 func rowsOf(ctx context.Context, network Extractor, group []decoded, failed map[wanted]error) ([][]float32, error) {
 	images := make([]*imagefile.Image, len(group))
 	for i, d := range group {
@@ -239,14 +248,14 @@ type decoded struct {
 	err   error
 }
 
-// decodeAhead decodes pictures in order: two wait while the ones before them go through the network.
-func decodeAhead(ctx context.Context, pictures []wanted, read imagefile.Options) <-chan decoded {
-	images := make(chan decoded, 2)
+// decodeAhead decodes images in order, up to two ahead of the network.
+func decodeAhead(ctx context.Context, images []wanted, read imagefile.Options) <-chan decoded {
+	ahead := make(chan decoded, 2)
 	go func() {
-		defer close(images)
-		for _, p := range pictures {
+		defer close(ahead)
+		for _, p := range images {
 			d := decoded{wanted: p}
-			// The measures of this run are of these bytes, and so must the features be.
+			// Features must be of the bytes that were measured.
 			file, err := open(p.path, read)
 			if err == nil && file.hash != p.hash {
 				err = fmt.Errorf("%s: the file has changed during the evaluation", p.path)
@@ -255,11 +264,11 @@ func decodeAhead(ctx context.Context, pictures []wanted, read imagefile.Options)
 				d.image, d.err = file.decode()
 			}
 			select {
-			case images <- d:
+			case ahead <- d:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return images
+	return ahead
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/histdist/histdist/data/walk"
 )
 
-// SlidePattern finds the slide in the name of a patch as MIST names them: what is left without the numbers at the end, which tell the
-// place in the slide: "1M2102_12_7" → "1M2102".
+// SlidePattern finds the slide in the name of one of MIST's patches, which ends in the place in the slide:
+// "1M2102_12_7" → "1M2102".
 const SlidePattern = `([^/]+?)(?:[_-][0-9]*)*$`
 
-// Match is a real IHC picture with its virtual counterpart, and the H&E that it was made of.
+// Match is a real IHC image with its virtual counterpart and the H&E that this was made from.
 type Match struct {
 	Name    string `json:"name"` // the stem of both files, with sub-folders
 	Real    string `json:"real"` // paths
 	Fake    string `json:"fake"`
-	HE      string `json:"he,omitempty"`      // "" where no folder of H&E pictures was given, or has none of this name
-	Patient string `json:"patient,omitempty"` // or slide; "" where the name doesn't tell
+	HE      string `json:"he,omitempty"`      // "" if there is none
+	Patient string `json:"patient,omitempty"` // or slide; "" if unknown
 }
 
-// Matches is what two folders have in common.
+// Matches are the images that two folders have in common.
 type Matches struct {
 	List       []Match           // sorted by name
 	Missing    []Missing         // sorted by path
-	Unreadable []walk.Unreadable // folders that could not be read, and links that lead nowhere
+	Unreadable []walk.Unreadable // folders that could not be read, and broken links
 }
 
-// Missing is a picture without a partner.
+// Missing is an image without a partner.
 type Missing struct {
 	Path   string `json:"path"`
 	Folder string `json:"folder"` // where the partner should be
@@ -42,9 +42,9 @@ type Missing struct {
 
 func (m Missing) String() string { return fmt.Sprintf("%s has no partner in %s", m.Path, m.Folder) }
 
-// FindMatches pairs the pictures of two folders, which are searched with their sub-folders, by their stems; he may be "". pattern is a regular
-// expression that finds the patient in a name: its first group, or all that it matches. Two files of one folder with one stem, and folders
-// without a pair, are errors. Panels are passed over.
+// FindMatches pairs the images of two folders, searched recursively, by their stems; he may be "". pattern is a regular
+// expression that finds the patient in a name: its first group, or the whole match. It is an error if two files of a
+// folder have one stem, or if there are no pairs. Panels are ignored.
 func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches, error) {
 	patient, err := regexp.Compile(pattern)
 	if err != nil {
@@ -54,7 +54,7 @@ func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches,
 	p := &Matches{}
 	for i, f := range []struct {
 		flag, folder string
-		// H&E pictures are not this program's; stains of both sets may be, to compare those of two seeds.
+		// H&E images are not this program's; stains of both sets may be, to compare two seeds.
 		outputs walk.Outputs
 	}{{"real", real, walk.PassPanels}, {"fake", fake, walk.PassPanels}, {"he", he, walk.PassAll}} {
 		if f.folder == "" && f.flag == "he" {
@@ -89,8 +89,8 @@ func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches,
 		}
 	}
 	if len(p.List) == 0 {
-		return nil, fmt.Errorf("no pairs: none of the %d pictures in %s has the name of one of the %d in %s (such as %s and %s)",
-			len(sets[0]), real, len(sets[1]), fake, first(sets[0]), first(sets[1]))
+		const format = "no pairs: none of the %d images in %s has the name of one of the %d in %s (such as %s and %s)"
+		return nil, fmt.Errorf(format, len(sets[0]), real, len(sets[1]), fake, first(sets[0]), first(sets[1]))
 	}
 	return p, nil
 }
@@ -99,7 +99,7 @@ func first(files map[string]string) string {
 	return filepath.Base(files[slices.Min(slices.Collect(maps.Keys(files)))])
 }
 
-// stems lists the pictures of a folder, with its sub-folders, by their stems.
+// stems lists the images of a folder, with its sub-folders, by their stems.
 func stems(ctx context.Context, folder string, o walk.Options) (map[string]string, []walk.Unreadable, error) {
 	if folder == "" {
 		return nil, nil, errors.New("no folder is named")
@@ -114,9 +114,9 @@ func stems(ctx context.Context, folder string, o walk.Options) (map[string]strin
 	}
 	if len(byStem) == 0 {
 		for _, u := range found.Unreadable {
-			return nil, nil, fmt.Errorf("%s has no pictures that can be read: %s", folder, u)
+			return nil, nil, fmt.Errorf("%s has no images that can be read: %s", folder, u)
 		}
-		return nil, nil, fmt.Errorf("%s has no pictures (%s)", folder, strings.Join(walk.Extensions(), ", "))
+		return nil, nil, fmt.Errorf("%s has no images (%s)", folder, strings.Join(walk.Extensions(), ", "))
 	}
 	files := make(map[string]string, len(byStem))
 	for stem, f := range byStem {

@@ -54,7 +54,7 @@ func TestProblems(t *testing.T) {
 	}
 	want := []evaluate.NotComputed{
 		{Name: "KID", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
-		{Name: "KID (all pictures)", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
+		{Name: "KID (all images)", Reason: "w.pth: no tensor Conv2d_1a_3x3.conv.weight"},
 		{Name: "MRA top-1 (GigaPath)", Reason: "no weights: they come from example.org"},
 		{Name: "MRA top-3 (GigaPath)", Reason: "no weights: they come from example.org"},
 	}
@@ -72,7 +72,7 @@ func TestProblems(t *testing.T) {
 		t.Errorf("FID of %d pairs: want 11, for features know no size", n)
 	}
 	if v := table.Values("ssim")[3]; !math.IsNaN(v) {
-		t.Errorf("SSIM of pictures of two sizes is %v", v)
+		t.Errorf("SSIM of images of two sizes is %v", v)
 	}
 	for _, id := range []string{"ssim", "fid", "phv_layer1", "retrieval_phikon_top1", "dab90_pearson"} {
 		if m := r.Metric(id); m == nil || !m.Value.Known() {
@@ -98,11 +98,11 @@ func TestOnePair(t *testing.T) {
 	}
 	for _, id := range []string{"fid", "kid"} {
 		if m := r.Metric(id); m.Value.Known() || m.Undefined == "" {
-			t.Errorf("%s of one picture: %+v", id, m)
+			t.Errorf("%s of one image: %+v", id, m)
 		}
 	}
 	if !r.Failed() {
-		t.Error("FID of one picture did not fail")
+		t.Error("FID of one image did not fail")
 	}
 }
 

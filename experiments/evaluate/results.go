@@ -16,7 +16,7 @@ type Results struct {
 	Folders  Folders   `json:"folders"`
 	Settings Settings  `json:"settings"`
 	Counts   Counts    `json:"counts"`
-	// Units says what the intervals' resamples and the tests' signs are drawn by.
+	// Units are what resamples and signs are drawn by.
 	Units Units `json:"units"`
 
 	Metrics     []Metric      `json:"metrics"`
@@ -25,22 +25,21 @@ type Results struct {
 
 	Warnings []string  `json:"warnings"`
 	Problems []Problem `json:"problems"` // what failed; none where all could be computed
-	Missing  []Missing `json:"missing"`  // pictures without a partner
+	Missing  []Missing `json:"missing"`  // images without a partner
 
 	Networks   []NetworkUsed `json:"networks"`
 	Stains     StainsUsed    `json:"stains"`
 	Histograms Histograms    `json:"dab_histograms"`
-	Provenance []Statement   `json:"provenance"` // what the virtual pictures' files say of themselves
+	Provenance []Statement   `json:"provenance"` // what the virtual images' files say of themselves
 }
 
-// Folders are where the pictures came from.
+// Folders are where the images came from.
 type Folders struct {
 	Real  string `json:"real"`
 	Fake  string `json:"fake"`
 	HE    string `json:"he,omitempty"`
 	Train string `json:"train,omitempty"`
-	// RealHash and the others are the SHA-256 of names and files' hashes, in the order of the names: the same only for the same
-	// pictures.
+	// RealHash, FakeHash and HEHash are SHA-256 over the images' names and hashes.
 	RealHash string `json:"real_sha256"`
 	FakeHash string `json:"fake_sha256"`
 	HEHash   string `json:"he_sha256,omitempty"`
@@ -49,12 +48,12 @@ type Folders struct {
 // Counts say how much there was.
 type Counts struct {
 	Pairs    int            `json:"pairs"`
-	HE       int            `json:"he"`       // pairs with an H&E picture
-	Patients int            `json:"patients"` // 0 where names don't tell
-	Sizes    map[string]int `json:"sizes"`    // of the real pictures, width × height
+	HE       int            `json:"he"`       // pairs with an H&E image
+	Patients int            `json:"patients"` // 0 if unknown
+	Sizes    map[string]int `json:"sizes"`    // of the real images, width × height
 }
 
-// Units is what is drawn as a whole.
+// Units are what is resampled as a whole.
 type Units struct {
 	By    string `json:"by"` // patient or image
 	Count int    `json:"count"`
@@ -73,19 +72,18 @@ type Metric struct {
 	Value    Number    `json:"value"`
 	Interval *Interval `json:"interval,omitempty"`
 	Std      *Number   `json:"std,omitempty"` // over KID's subsets
-	N        int       `json:"n"`             // pairs, or pictures of a set
+	N        int       `json:"n"`             // pairs, or images of a set
 
 	Floor   *Reference `json:"floor,omitempty"`   // a copy of the H&E in place of the virtual stain
-	Ceiling *Reference `json:"ceiling,omitempty"` // one half of the real pictures against the other, or what is perfect
-	Chance  *Reference `json:"chance,omitempty"`  // what features that say nothing would get
-	Real    *Number    `json:"real,omitempty"`    // for a measure of pictures: its mean over real and virtual ones
+	Ceiling *Reference `json:"ceiling,omitempty"` // one half of the real images against the other, or a perfect value
+	Chance  *Reference `json:"chance,omitempty"`  // random features
+	Real    *Number    `json:"real,omitempty"`    // of a measure of images: its mean over real and virtual ones
 	Virtual *Number    `json:"virtual,omitempty"`
 	// MeanUnit and MeanDecimals are those of both means.
 	MeanUnit     string `json:"mean_unit,omitempty"`
 	MeanDecimals int    `json:"mean_decimals,omitempty"`
 
-	Note string `json:"note,omitempty"`
-	// Definition says what the metric is.
+	Note       string `json:"note,omitempty"`
 	Definition string `json:"definition"`
 	Undefined  string `json:"undefined,omitempty"` // why there is no value
 }
@@ -117,7 +115,7 @@ type Reference struct {
 	Note     string    `json:"note,omitempty"`
 }
 
-// NotComputed is a metric that the paper has and these results don't.
+// NotComputed is a metric of the paper that is missing here.
 type NotComputed struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
@@ -137,23 +135,23 @@ func (p Problem) String() string {
 	return p.Where + ": " + p.Error
 }
 
-// NetworkUsed says which weights features are of.
+// NetworkUsed is a network that computed features.
 type NetworkUsed struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
-	Computed    int    `json:"computed"` // pictures whose features were computed in this run
-	Cached      int    `json:"cached"`   // and those that an earlier run had computed
+	Computed    int    `json:"computed"` // images whose features were computed in this run
+	Cached      int    `json:"cached"`   // and in earlier runs
 }
 
-// StainsUsed says how stains were separated.
+// StainsUsed are the vectors that separated the stains.
 type StainsUsed struct {
 	Haematoxylin [3]float64 `json:"haematoxylin"`
 	DAB          [3]float64 `json:"dab"`
 	Source       string     `json:"source"`
 }
 
-// Histograms are the parts of all pixels of a set whose optical density of DAB lies in each bin, from 0 on; the first bin has also what is below,
-// the last what is above.
+// Histograms are the fractions of each set's pixels by optical density of DAB, from 0; the outer bins include what is
+// beyond them.
 type Histograms struct {
 	BinWidth float64   `json:"bin_width"`
 	Real     []float64 `json:"real"`
@@ -161,7 +159,7 @@ type Histograms struct {
 	HE       []float64 `json:"he,omitempty"`
 }
 
-// Statement is one that files make of their origin, and how many make it.
+// Statement is an entry in files' provenance, and how many have it.
 type Statement struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
@@ -171,7 +169,7 @@ type Statement struct {
 // Failed reports whether something could not be computed that should have been.
 func (r *Results) Failed() bool { return len(r.Problems) > 0 }
 
-// Absent lists what was not computed, the metrics with one reason together.
+// Absent lists what was not computed, metrics with the same reason together.
 func (r *Results) Absent() []NotComputed {
 	var list []NotComputed
 	for _, n := range r.NotComputed {

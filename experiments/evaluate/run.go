@@ -23,7 +23,7 @@ import (
 // Options say what is evaluated.
 type Options struct {
 	Real, Fake string // folders
-	HE         string // folder of the H&E pictures, for the floor; ""
+	HE         string // folder of the H&E images, for the floor; ""
 	Train      string // what the model was trained with, for a warning: see --train; ""
 	Against    string // folder of other results to compare with; ""
 	Output     string // folder for results and the cache
@@ -31,11 +31,11 @@ type Options struct {
 	PatientPattern string // regular expression: see FindMatches
 	Settings       Settings
 	Networks       []Network
-	Batch          int // pictures that go through a network together; 0: 8
-	Workers        int // pairs that are measured at the same time; 0: one a processor
+	Batch          int // images of a network's batch; 0: 8
+	Workers        int // pairs that are measured at a time; 0: one per processor
 
 	Software string    // of the results
-	Problems []Problem // of what went before, such as a translation
+	Problems []Problem // of a translation before the evaluation
 	// Observe receives progress.Stage and progress.Note.
 	Observe progress.Observer
 }
@@ -48,9 +48,9 @@ const (
 	cacheFile    = "cache/values.bin"
 )
 
-// Run evaluates, and writes results.json, results.md and images.csv into the output folder. An error is only that there are no results: folders
-// without pairs, wrong settings, a cache that can't be written, or ctx ended. Whatever else fails is in Results.Problems, and the
-// rest is computed. A run that was interrupted goes on where it was when it is started again.
+// Run evaluates, and writes results.json, results.md and images.csv into the output folder. It fails without results:
+// no pairs, wrong settings, a cache that can't be written, or ctx ended. Whatever else fails is in Results.Problems,
+// and the rest is computed. An interrupted run continues when it is started again.
 func Run(ctx context.Context, o Options) (*Results, *Table, error) {
 	r, t, err := run(ctx, o)
 	if err != nil {
@@ -115,7 +115,8 @@ func newEvaluation(o Options, pairs *Matches, cache *Cache) *evaluation {
 	e.results = &Results{
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
 		Folders:     Folders{Real: o.Real, Fake: o.Fake, HE: o.HE, Train: o.Train},
-		NotComputed: []NotComputed{}, Warnings: []string{}, Problems: append([]Problem{}, o.Problems...), Missing: append([]Missing{}, pairs.Missing...),
+		NotComputed: []NotComputed{}, Warnings: []string{}, Problems: append([]Problem{}, o.Problems...),
+		Missing: append([]Missing{}, pairs.Missing...),
 	}
 	for _, u := range pairs.Unreadable {
 		e.results.Problems = append(e.results.Problems, Problem{u.Path, u.Err.Error()})
@@ -123,7 +124,7 @@ func newEvaluation(o Options, pairs *Matches, cache *Cache) *evaluation {
 	for _, p := range pairs.List {
 		e.table.Rows = append(e.table.Rows, Row{Match: p})
 	}
-	// The halves of the ceiling are drawn by picture: both have all patients, as the real and the virtual set have.
+	// The ceiling's halves are drawn by image: both have all patients, like the real and the virtual set.
 	n := len(pairs.List)
 	e.half = make([]int, n)
 	for _, i := range rng.NewNumPy(o.Settings.Seed).Permutation(n)[:n/2] {
@@ -149,7 +150,7 @@ func (e *evaluation) warn(format string, args ...any) {
 	e.results.Warnings = append(e.results.Warnings, fmt.Sprintf(format, args...))
 }
 
-// train warns where the training had the same patients.
+// train warns if the training had the same patients.
 func (e *evaluation) train(ctx context.Context) error {
 	if e.o.Train == "" {
 		return nil
@@ -172,7 +173,7 @@ func (e *evaluation) train(ctx context.Context) error {
 	return nil
 }
 
-// measure fills in the table's hashes and columns.
+// measure fills the table's hashes and columns.
 func (e *evaluation) measure(ctx context.Context) error {
 	separator, err := e.separator(ctx)
 	if err != nil {
@@ -223,14 +224,14 @@ func (e *evaluation) measure(ctx context.Context) error {
 		if s == heSet && e.o.HE == "" {
 			continue
 		}
-		for k, measure := range pictureMeasures {
-			add(s.String()+"_"+measure.id, e.m.pictures[s][k])
+		for k, measure := range imageMeasures {
+			add(s.String()+"_"+measure.id, e.m.images[s][k])
 		}
 	}
 	return nil
 }
 
-// usable lists the rows that have readable pictures of a real and another source.
+// usable lists the rows with readable images of the real and another set.
 func (e *evaluation) usable(from source) []int {
 	var rows []int
 	for i := range e.table.Rows {
@@ -241,7 +242,7 @@ func (e *evaluation) usable(from source) []int {
 	return rows
 }
 
-// withFeatures leaves out the rows that have a picture without features.
+// withFeatures leaves out rows with an image that has no features.
 func (e *evaluation) withFeatures(x *extraction, rows [len(candidates)][]int) (with [len(candidates)][]int) {
 	for c, candidate := range candidates {
 		for _, row := range rows[c] {
@@ -313,13 +314,13 @@ func (e *evaluation) summarise(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// extract computes the features of all usable pictures.
+// extract computes the features of all usable images.
 func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidates)][]int) (*extraction, error) {
-	var pictures []wanted
+	var images []wanted
 	add := func(from source, rows []int) {
 		for _, row := range rows {
 			p := &e.table.Rows[row]
-			pictures = append(pictures, wanted{from.path(p.Match), *from.hash(p)})
+			images = append(images, wanted{from.path(p.Match), *from.hash(p)})
 		}
 	}
 	add(realSet, rows[0])
@@ -329,14 +330,14 @@ func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidate
 		add(heSet, rows[1])
 	}
 	distinct := map[string]bool{}
-	for _, p := range pictures {
+	for _, p := range images {
 		distinct[p.hash] = true
 	}
 	batch := e.o.Batch
 	if batch <= 0 {
 		batch = 8
 	}
-	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), pictures, e.cache, batch,
+	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), images, e.cache, batch,
 		func(done int) error { return e.progress("features of "+string(n.Kind), done, len(distinct)) })
 	if err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ const (
 	Macenko Vectors = "macenko" // the median of the estimates from real images
 )
 
-// macenkoPictures is the number of real images, the first by name, that the vectors are estimated from.
-const macenkoPictures = 64
+// macenkoImages is the number of real images, the first by name, that the vectors are estimated from.
+const macenkoImages = 64
 
 // Settings are what results depend on in addition to the images and the networks' weights.
 type Settings struct {

@@ -18,7 +18,7 @@ func difference(x, y []float64) []float64 {
 	return d
 }
 
-func absolute(values []float64) []float64 {
+func magnitude(values []float64) []float64 {
 	if values == nil {
 		return nil
 	}
@@ -29,7 +29,7 @@ func absolute(values []float64) []float64 {
 	return out
 }
 
-// sumRatio is the sum of y by that of x.
+// sumRatio is the sum of y divided by the sum of x.
 func sumRatio(x, y []float64) float64 {
 	a, b := 0.0, 0.0
 	for i := range x {
@@ -42,23 +42,23 @@ func sumRatio(x, y []float64) float64 {
 	return b / a
 }
 
-// stains adds what stains are compared by.
+// stains adds the comparisons of stains and nuclei.
 func (s *summary) stains() {
-	s.pictures(groupStain)
+	s.images(groupStain)
 	s.histograms()
-	s.pictures(groupNuclei)
+	s.images(groupNuclei)
 	s.add(Metric{ID: "nuclei_dice", Group: groupNuclei, Name: "Dice of the nuclear masks", Better: Higher, Decimals: 3},
 		s.mean(s.table.Values("nuclei_dice")), s.mean(s.table.Values("floor_nuclei_dice")), "no pair could be compared")
 }
 
-// column is that of a measure of pictures.
+// column is the column of an image measure.
 func (s *summary) column(from source, id string) []float64 {
 	return s.table.Values(from.String() + "_" + id)
 }
 
-// pictures adds the comparisons of the measures of a group.
-func (s *summary) pictures(group string) {
-	for _, m := range pictureMeasures {
+// images adds the comparisons of the measures of a group.
+func (s *summary) images(group string) {
+	for _, m := range imageMeasures {
 		if m.group != group {
 			continue
 		}
@@ -68,36 +68,43 @@ func (s *summary) pictures(group string) {
 			base.Real, base.Virtual = number(stats.Mean(pick(x, rows))), number(stats.Mean(pick(y, rows)))
 			base.MeanUnit, base.MeanDecimals = m.unit, m.decimals
 		}
-		if m.pearson {
+		if m.has(pearson) {
 			line := base
 			line.ID, line.Name, line.Unit, line.Better, line.Decimals = m.id+"_pearson", m.name+": Pearson's r", "", Higher, 3
-			s.add(line, s.of(x, y, stats.Pearson), s.of(x, z, stats.Pearson), "one side does not vary, or there are fewer than two pairs")
+			s.add(line, s.of(x, y, stats.Pearson), s.of(x, z, stats.Pearson),
+				"one side does not vary, or there are fewer than two pairs")
 		}
-		if m.bias {
+		if m.has(bias) {
 			line := base
 			line.ID, line.Name, line.Better = m.id+"_bias", m.name+": mean difference", Zero
 			added := s.add(line, s.mean(difference(x, y)), s.mean(difference(x, z)), "no pair could be compared")
 			if a, b := s.halves(known(x)); len(a) > 0 && len(b) > 0 {
-				added.Ceiling = &Reference{Value: Number(stats.Mean(pick(x, b)) - stats.Mean(pick(x, a))), N: len(b), Note: halvesNote}
+				added.Ceiling = &Reference{
+					Value: Number(stats.Mean(pick(x, b)) - stats.Mean(pick(x, a))), N: len(b),
+					Note: halvesNote,
+				}
 			}
 		}
-		if m.absolute {
+		if m.has(absolute) {
 			line := base
 			line.ID, line.Name, line.Better = m.id+"_mae", m.name+": mean absolute difference", Lower
-			s.add(line, s.mean(absolute(difference(x, y))), s.mean(absolute(difference(x, z))), "no pair could be compared")
+			s.add(line, s.mean(magnitude(difference(x, y))), s.mean(magnitude(difference(x, z))), "no pair could be compared")
 		}
-		if m.ratio {
+		if m.has(ratio) {
 			line := base
 			line.ID, line.Name, line.Unit, line.Better, line.Decimals = m.id+"_ratio", m.name+": virtual / real", "", One, 3
-			s.add(line, s.of(x, y, sumRatio), s.of(x, z, sumRatio), "the real pictures have none")
+			s.add(line, s.of(x, y, sumRatio), s.of(x, z, sumRatio), "the real images have none")
 		}
 	}
 }
 
-// histograms adds how DAB is distributed over pixels.
+// histograms adds the comparisons of DAB histograms.
 func (s *summary) histograms() {
 	nan := estimate{value: math.NaN()}
-	for _, m := range []struct{ id, name string }{{"dab_jsd", "DAB histograms: Jensen–Shannon divergence"}, {"dab_kl", "DAB histograms: Kullback–Leibler divergence of virtual from real"}} {
+	for _, m := range []struct{ id, name string }{
+		{"dab_jsd", "DAB histograms: Jensen–Shannon divergence"},
+		{"dab_kl", "DAB histograms: Kullback–Leibler divergence of virtual from real"},
+	} {
 		s.add(Metric{ID: m.id, Group: groupStain, Name: m.name, Unit: "bit", Better: Lower, Decimals: 4},
 			s.mean(s.table.Values(m.id)), s.mean(s.table.Values("floor_"+m.id)), "no pair could be compared")
 	}
@@ -113,9 +120,11 @@ func (s *summary) histograms() {
 	if p[heSet].Pixels() > 0 {
 		floor = pooled(&p[realSet], &p[heSet])
 	}
-	added := s.add(Metric{ID: "dab_jsd_pooled", Group: groupStain, Name: "DAB histogram of all pixels: Jensen–Shannon divergence", Unit: "bit", Better: Lower, Decimals: 4},
-		pooled(&p[realSet], &p[virtualSet]), floor, "no picture could be measured")
-	added.N = len(known(s.column(realSet, pictureMeasures[0].id)))
+	added := s.add(Metric{
+		ID: "dab_jsd_pooled", Group: groupStain, Name: "DAB histogram of all pixels: Jensen–Shannon divergence",
+		Unit: "bit", Better: Lower, Decimals: 4,
+	}, pooled(&p[realSet], &p[virtualSet]), floor, "no image could be measured")
+	added.N = len(known(s.column(realSet, imageMeasures[0].id)))
 	h := &s.measured.halves
 	added.Ceiling = pooled(&h[0], &h[1]).reference(halvesNote)
 }

@@ -13,8 +13,8 @@ type summary struct {
 	settings Settings
 	table    *Table
 	measured *measured
-	half     []int    // of each pair's real picture: 0 or 1
-	labels   []string // what is drawn together: a patient or a pair
+	half     []int    // of each pair's real image: 0 or 1
+	labels   []string // pairs with one label are resampled together
 	by       string   // patient or image
 	metrics  []Metric
 	skipped  []NotComputed
@@ -25,7 +25,7 @@ func (s *summary) bootstrap() stats.Bootstrap {
 	return stats.Bootstrap{Resamples: s.settings.Resamples, Level: s.settings.Level, Seed: uint64(s.settings.Seed)}
 }
 
-// groups are those of some rows, by their places among these.
+// groups are the groups of some rows, by their places among these.
 func (s *summary) groups(rows []int) stats.Groups {
 	labels := make([]string, len(rows))
 	for i, row := range rows {
@@ -34,7 +34,7 @@ func (s *summary) groups(rows []int) stats.Groups {
 	return stats.By(labels)
 }
 
-// interval gives a bootstrap's result its name; nil if there is none.
+// interval names a bootstrap's result; nil if there is none.
 func (s *summary) interval(i stats.Interval) *Interval {
 	if !i.Known() {
 		return nil
@@ -75,7 +75,7 @@ func pick(values []float64, rows []int) []float64 {
 	return out
 }
 
-// mean is that of a column's known values.
+// mean is the mean of a column's known values.
 func (s *summary) mean(values []float64) estimate {
 	if values == nil {
 		return estimate{value: math.NaN()}
@@ -85,7 +85,8 @@ func (s *summary) mean(values []float64) estimate {
 	return estimate{stats.Mean(v), s.interval(s.bootstrap().Mean(v, s.groups(rows))), len(rows)}
 }
 
-// proportion is the mean of a column of 0 and 1. Where all are equal the bootstrap has no width, and the interval is Wilson's.
+// proportion is the mean of a column of 0 and 1. If all are equal the bootstrap has no width, and the interval is
+// Wilson's.
 func (s *summary) proportion(values []float64) estimate {
 	e := s.mean(values)
 	if e.value == 0 || e.value == 1 {
@@ -102,11 +103,12 @@ func (s *summary) of(x, y []float64, statistic func(x, y []float64) float64) est
 	}
 	rows := known(x, y)
 	a, b := pick(x, rows), pick(y, rows)
-	i := s.bootstrap().Of(s.groups(rows), func(indices []int) float64 { return statistic(pick(a, indices), pick(b, indices)) })
+	i := s.bootstrap().Of(s.groups(rows),
+		func(indices []int) float64 { return statistic(pick(a, indices), pick(b, indices)) })
 	return estimate{statistic(a, b), s.interval(i), len(rows)}
 }
 
-// add appends a line with its value and floor. One without a value says why.
+// add appends a metric with its value and floor. why is the reason if it has no value.
 func (s *summary) add(m Metric, value, floor estimate, why string) *Metric {
 	m.Value, m.Interval, m.N = Number(value.value), value.interval, value.n
 	m.Floor, m.Definition = floor.reference(""), definition(m.ID)
@@ -136,7 +138,8 @@ func (s *summary) pairwise() {
 		{Metric{ID: "ssim", Group: groupPixels, Name: "SSIM", Better: Higher, Decimals: 4}, "ssim"},
 		{Metric{ID: "psnr", Group: groupPixels, Name: "PSNR", Unit: "dB", Better: Higher, Decimals: 3}, "psnr"},
 	} {
-		added := s.add(m.metric, s.mean(s.table.Values(m.column)), s.mean(s.table.Values("floor_"+m.column)), "no pair could be compared")
+		added := s.add(m.metric, s.mean(s.table.Values(m.column)), s.mean(s.table.Values("floor_"+m.column)),
+			"no pair could be compared")
 		if math.IsInf(float64(added.Value), 1) {
 			equal := 0
 			for _, v := range s.table.Values(m.column) {
@@ -144,12 +147,12 @@ func (s *summary) pairwise() {
 					equal++
 				}
 			}
-			added.Note = fmt.Sprintf("infinite where both pictures are equal: %d of %d pairs", equal, added.N)
+			added.Note = fmt.Sprintf("infinite where both images are equal: %d of %d pairs", equal, added.N)
 		}
 	}
 }
 
-// halves divides rows by the half that their real pictures are in.
+// halves divides rows by the half that their real images are in.
 func (s *summary) halves(rows []int) (a, b []int) {
 	for _, row := range rows {
 		if s.half[row] == 0 {
@@ -168,7 +171,7 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-// hashes are those of a set's files in some rows.
+// hashes are the hashes of a set's files in some rows.
 func (s *summary) hashes(from source, rows []int) []string {
 	list := make([]string, len(rows))
 	for i, row := range rows {
@@ -177,7 +180,7 @@ func (s *summary) hashes(from source, rows []int) []string {
 	return list
 }
 
-// skip lists metrics without the features that they are made of.
+// skip lists metrics that lack their features.
 func (s *summary) skip(names []string, why string) {
 	for _, name := range names {
 		s.skipped = append(s.skipped, NotComputed{name, why})

@@ -18,19 +18,19 @@ type Table struct {
 	Columns []Column
 }
 
-// Row says which pair a row is, and which bytes.
+// Row is a pair with its files' hashes.
 type Row struct {
 	Match
-	RealHash, FakeHash, HEHash string // SHA-256 of the files; "" where a file can't be read
+	RealHash, FakeHash, HEHash string // SHA-256 of the files; "" if unreadable
 }
 
-// Column is one measure of all pairs. What could not be measured is NaN.
+// Column is one measure of all pairs; NaN is unknown.
 type Column struct {
 	ID     string
 	Values []float64
 }
 
-// Values are those of a column; nil if there is none.
+// Values are the values of a column; nil if there is none.
 func (t *Table) Values(id string) []float64 {
 	for _, c := range t.Columns {
 		if c.ID == id {
@@ -50,7 +50,7 @@ func (t *Table) add(id string) []float64 {
 // fixedColumns precede the measures in a file.
 var fixedColumns = [...]string{"name", "patient", "real_sha256", "virtual_sha256", "he_sha256"}
 
-// Write writes the table as CSV; what is unknown is empty. The file appears whole or not at all.
+// Write writes the table as CSV, unknown values as empty cells. The file appears whole or not at all.
 func (t *Table) Write(path string) error {
 	var buffer bytes.Buffer
 	w := csv.NewWriter(&buffer)
@@ -100,14 +100,16 @@ func parseTable(data []byte) (*Table, error) {
 		return nil, err
 	}
 	if len(rows) == 0 || len(rows[0]) < len(fixedColumns) || !slices.Equal(rows[0][:len(fixedColumns)], fixedColumns[:]) {
-		return nil, fmt.Errorf("the first line does not begin with the columns %q: this is no table of an evaluation", fixedColumns)
+		return nil, fmt.Errorf("the first line does not begin with the columns %q: not a table of an evaluation",
+			fixedColumns)
 	}
 	t := &Table{}
 	for _, id := range rows[0][len(fixedColumns):] {
 		t.Columns = append(t.Columns, Column{ID: id})
 	}
 	for line, row := range rows[1:] {
-		t.Rows = append(t.Rows, Row{Match: Match{Name: row[0], Patient: row[1]}, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
+		m := Match{Name: row[0], Patient: row[1]}
+		t.Rows = append(t.Rows, Row{Match: m, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
 		for c, text := range row[len(fixedColumns):] {
 			v := math.NaN()
 			if text != "" {

@@ -14,7 +14,7 @@ func (i *Interval) Range(decimals int) string {
 	return i.Low.Text(decimals) + " to " + i.High.Text(decimals)
 }
 
-// Spread is what stands beside a metric's value: its interval, or the deviation of KID's subsets.
+// Spread is a metric's interval, or the deviation of KID's subsets, as text.
 func (m *Metric) Spread() string {
 	if m.Std != nil {
 		return "± " + m.Std.Text(m.Decimals)
@@ -33,7 +33,7 @@ func (r *Reference) Text(decimals int) string {
 	return r.Value.Text(decimals)
 }
 
-// Spread is what stands beside a reference's value: KID's deviation, or an interval.
+// Spread is a reference's interval, or KID's deviation, as text.
 func (r *Reference) Spread(decimals int) string {
 	if r.Std != nil {
 		return "± " + r.Std.Text(decimals)
@@ -66,7 +66,8 @@ func (b Better) Arrow() string {
 
 // header is the table's in text and Markdown.
 func (r *Results) header() []string {
-	return []string{"metric", "", "value", fmt.Sprintf("%g %% interval", 100*r.Settings.Level), "H&E (floor)", "real/real (ceiling)", "chance", "n"}
+	interval := fmt.Sprintf("%g %% interval", 100*r.Settings.Level)
+	return []string{"metric", "", "value", interval, "H&E (floor)", "real/real (ceiling)", "chance", "n"}
 }
 
 // cells are a metric's line in text and Markdown.
@@ -75,7 +76,11 @@ func (m *Metric) cells() []string {
 	if m.Unit != "" {
 		name += " [" + m.Unit + "]"
 	}
-	return []string{name, m.Better.Arrow(), m.Value.Text(m.Decimals), m.Spread(), m.Floor.Text(m.Decimals), m.Ceiling.Text(m.Decimals), m.Chance.Full(m.Decimals), fmt.Sprint(m.N)}
+	d := m.Decimals
+	return []string{
+		name, m.Better.Arrow(), m.Value.Text(d), m.Spread(), m.Floor.Text(d), m.Ceiling.Text(d), m.Chance.Full(d),
+		fmt.Sprint(m.N),
+	}
 }
 
 // Groups lists the metrics under their headings, in order.
@@ -97,7 +102,7 @@ type Group struct {
 	Metrics []Metric
 }
 
-// Headline says in a sentence what was compared and how intervals are drawn.
+// Headline is a sentence on what was compared and how intervals are drawn.
 func (r *Results) Headline() string {
 	s := fmt.Sprintf("%d pairs", r.Counts.Pairs)
 	if r.Counts.Patients > 0 {
@@ -110,7 +115,7 @@ func (r *Results) Headline() string {
 	return s
 }
 
-// notes lists what belongs to single metrics.
+// notes lists the notes on single metrics.
 func (r *Results) notes() []string {
 	var list []string
 	for _, m := range r.Metrics {
@@ -179,8 +184,9 @@ func comparisonHeader() []string {
 // Cells are a test's line.
 func (t PairTest) Cells() []string {
 	return []string{
-		t.Name, t.Better.Arrow(), t.This.Text(4), t.Other.Text(4), t.Difference.Text(4), t.Interval.Range(4), t.Effect.Text(2), probability(t.P), probability(t.Holm),
-		fmt.Sprint(t.N),
+		t.Name, t.Better.Arrow(), t.This.Text(4), t.Other.Text(4), t.Difference.Text(4), t.Interval.Range(4),
+		t.Effect.Text(2),
+		probability(t.P), probability(t.Holm), fmt.Sprint(t.N),
 	}
 }
 
@@ -263,7 +269,7 @@ func (r *Results) Markdown() string {
 	return b.String()
 }
 
-// layout pads the cells of a table to the widths of their columns; those from column right on stand at the right.
+// layout pads a table's cells to the widths of their columns, right-aligned from column right on.
 func layout(header []string, rows [][]string, right int) (lines [][]string, widths []int) {
 	widths = make([]int, len(header))
 	lines = append([][]string{header}, rows...)

@@ -12,11 +12,11 @@ import (
 	"github.com/histdist/histdist/data/walk"
 )
 
-// seen is what a model was trained with: names of pictures and of patients.
+// seen are the images and patients that a model was trained with.
 type seen struct{ names, patients map[string]bool }
 
-// readTrain reads which pictures a training had: from a list (.csv, as data split writes it; the rows of the split train, or all where it
-// has no splits), from a data set in the layout of MIST or BCI, or from any folder of pictures.
+// readTrain reads the names of a training's images from a list (.csv, as data split writes it: the split train, or all
+// rows without splits), a data set in the layout of MIST or BCI, or a folder of images.
 func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen, error) {
 	s := &seen{map[string]bool{}, map[string]bool{}}
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
@@ -33,7 +33,9 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 		return s, nil
 	}
 	folder := path
-	for _, layout := range []struct{ mark, train string }{{"TrainValAB", "TrainValAB/trainB"}, {"trainB", "trainB"}, {"IHC", "IHC/train"}} {
+	for _, layout := range []struct{ mark, train string }{
+		{"TrainValAB", "TrainValAB/trainB"}, {"trainB", "trainB"}, {"IHC", "IHC/train"},
+	} {
 		if info, err := os.Stat(filepath.Join(path, layout.mark)); err == nil && info.IsDir() {
 			folder = filepath.Join(path, layout.train)
 			break
@@ -49,8 +51,8 @@ func readTrain(ctx context.Context, path string, pattern *regexp.Regexp) (*seen,
 	return s, nil
 }
 
-// add adds a picture. Its patient has two names where a list calls him otherwise than the pattern: the pairs that are evaluated have no
-// list, so that the pattern's is theirs.
+// add adds an image. Its patient may have two names, the list's and the pattern's: evaluated pairs have only the
+// pattern's.
 func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
 	s.names[filepath.Base(name)] = true
 	if pattern.String() != "" {
@@ -60,26 +62,26 @@ func (s *seen) add(name, patient string, pattern *regexp.Regexp) {
 	delete(s.patients, "")
 }
 
-// warning says what an evaluation's pairs share with a training; "" if nothing.
+// warning says what the evaluated pairs share with the training; "" if nothing.
 func (s *seen) warning(pairs []Match) string {
-	names, pictures := 0, 0
+	names, images := 0, 0
 	shared := map[string]bool{}
 	for _, p := range pairs {
 		if s.names[filepath.Base(p.Name)] {
 			names++
 		}
 		if p.Patient != "" && s.patients[p.Patient] {
-			pictures++
+			images++
 			shared[p.Patient] = true
 		}
 	}
 	switch {
 	case names > 0:
-		return fmt.Sprintf("%d of %d pairs have the names of training pictures, %d are from patients or slides of the training: a model that knows them looks better than it is",
-			names, len(pairs), pictures)
-	case pictures > 0:
-		return fmt.Sprintf("%d of %d pairs are from %d patients or slides that the training had too: a model that knows them looks better than it is",
-			pictures, len(pairs), len(shared))
+		return fmt.Sprintf("%d of %d pairs have the names of training images, %d are from patients or slides of the "+
+			"training: a model that knows them looks better than it is", names, len(pairs), images)
+	case images > 0:
+		return fmt.Sprintf("%d of %d pairs are from %d patients or slides that the training had too: "+
+			"a model that knows them looks better than it is", images, len(pairs), len(shared))
 	}
 	return ""
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/histdist/histdist/infer"
 )
 
-// Translate makes the virtual stains of an evaluation of the H&E images in a folder: those that are missing or out of date. Images that
-// fail are problems; an error is that there is nothing to evaluate, or ctx's.
+// Translate makes the virtual stains of the H&E images in a folder that are missing or out of date. Images that fail
+// are problems; an error means that there is nothing to evaluate, or that ctx ended.
 func Translate(ctx context.Context, p *infer.Pipeline, he, output string, o infer.FileOptions) ([]Problem, error) {
 	if he == "" {
-		return nil, errors.New("--model translates the H&E pictures: --he is missing")
+		return nil, errors.New("--model translates the H&E images: --he is missing")
 	}
 	jobs, err := infer.FindJobs(ctx, infer.JobOptions{Input: he, Output: output, Ending: ".png"})
 	if err != nil {
@@ -32,13 +32,13 @@ func Translate(ctx context.Context, p *infer.Pipeline, he, output string, o infe
 		problems = append(problems, Problem{f.Input, f.Error})
 	}
 	if err == nil && len(summary.Failed)-summary.Unreadable == summary.Jobs {
-		err = fmt.Errorf("none of %d pictures could be translated: %s", summary.Jobs, problems[0])
+		err = fmt.Errorf("none of %d images could be translated: %s", summary.Jobs, problems[0])
 	}
 	return problems, err
 }
 
-// removeOthers removes virtual stains that an earlier run made of pictures that are gone, or that could not be translated again: they would
-// be evaluated as if they were of today's.
+// removeOthers removes virtual stains of an earlier run whose images are gone or could not be translated again, so that
+// they are not evaluated.
 func removeOthers(ctx context.Context, folder string, jobs []infer.Job, failed []infer.Failure) error {
 	current := map[string]bool{}
 	for _, j := range jobs {

@@ -2,14 +2,14 @@ package evaluate
 
 import "fmt"
 
-// minPatients is how many patients there must be for intervals to be drawn by patient: few of them have too few combinations.
+// minPatients is the smallest number of patients to draw intervals by patient: fewer have too few combinations.
 const minPatients = 5
 
-// fewPatients is below what number of patients percentile intervals are clearly too narrow: of normal means, 95 % intervals from 20 values
-// hold 93 %, those from 6 hold 87 %.
+// fewPatients is the number of patients below which percentile intervals are clearly too narrow: 95 % intervals of
+// normal means cover 93 % with 20 values, 87 % with 6.
 const fewPatients = 20
 
-// units says what is drawn together: patients where all names tell one and there are enough of them.
+// units labels what is resampled together: patients, if all are known and there are enough of them.
 func (e *evaluation) units() (labels []string, by string) {
 	n := len(e.table.Rows)
 	patients := map[string]bool{}

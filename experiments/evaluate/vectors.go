@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stain"
 )
 
-// separator takes the vectors that the settings name, or estimates them.
+// separator uses the settings' vectors, or estimates them.
 func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
 	vectors, source := stain.QuPathHDAB(), "QuPath's default vectors"
 	if e.o.Settings.Vectors == Macenko {
@@ -21,7 +21,7 @@ func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
 		case err != nil:
 			e.problem("stain vectors by Macenko's method", fmt.Errorf("%w; QuPath's default vectors are used", err))
 		default:
-			vectors, source = estimated, fmt.Sprintf("Macenko's method, median over %d real pictures", n)
+			vectors, source = estimated, fmt.Sprintf("Macenko's method, median over %d real images", n)
 		}
 	}
 	s, err := stain.New(vectors)
@@ -33,11 +33,11 @@ func (e *evaluation) separator(ctx context.Context) (*stain.Separator, error) {
 	return s, nil
 }
 
-// macenko is the median of the estimates from the first real pictures; those that show too little stain are left out.
+// macenko is the median of the estimates from the first real images, except those with too little stain.
 func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 	var components [2][3][]float64
 	out := stain.QuPathHDAB()
-	rows := e.table.Rows[:min(macenkoPictures, len(e.table.Rows))]
+	rows := e.table.Rows[:min(macenkoImages, len(e.table.Rows))]
 	n := 0
 	for i, row := range rows {
 		if ctx.Err() != nil {
@@ -48,7 +48,7 @@ func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 		}
 		img, err := imagefile.Read(row.Real, e.o.Settings.read())
 		if err != nil {
-			continue // told as a problem when it is measured
+			continue // a problem when it is measured
 		}
 		s, err := stain.Macenko([]*imagefile.Image{img}, stain.DAB, stain.MacenkoOptions{})
 		if errors.Is(err, stain.ErrEstimate) {
@@ -65,7 +65,7 @@ func (e *evaluation) macenko(ctx context.Context) (stain.Stains, int, error) {
 		}
 	}
 	if n == 0 {
-		return out, 0, fmt.Errorf("none of the first %d real pictures shows enough of two stains", len(rows))
+		return out, 0, fmt.Errorf("none of the first %d real images shows enough of two stains", len(rows))
 	}
 	for dye := range components {
 		for c, values := range components[dye] {

@@ -29,13 +29,13 @@ type ConvertOptions struct {
 	Finish func(dir string) error
 }
 
-// Convert writes a pipeline's or a network's folder again: the weights as safetensors, under today's names, in another type and in
-// shards if asked for; configurations and the other files as they are. dst must not exist; it appears when it is complete.
+// Convert copies a pipeline's or a network's folder. Weights are written as safetensors under today's names, in another
+// type and in shards if asked for. dst must not exist; it appears when it is complete.
 func Convert(ctx context.Context, name, dst string, o ConvertOptions) error {
 	return rewrite(ctx, name, dst, o, nil)
 }
 
-// edit changes a network of a class on its way from one folder to another: a tensor, and the files in the new folder.
+// edit changes networks of a class while they are converted: each tensor, and the files in the new folder.
 type edit struct {
 	class  string
 	tensor func(name string, values []float32, shape []int) ([]float32, []int, error)
@@ -75,7 +75,7 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 	})
 }
 
-// components lists the folders that are written of a pipeline.
+// components lists a pipeline's folders that are written.
 func (o ConvertOptions) components(p weights.Pipeline) []string {
 	list := p.Names()
 	if isFolder(filepath.Join(p.Dir, "phikon")) {
@@ -85,22 +85,23 @@ func (o ConvertOptions) components(p weights.Pipeline) []string {
 		list = append(list, c)
 	}
 	slices.Sort(list)
-	return slices.DeleteFunc(slices.Compact(list), func(c string) bool { return o.Components != nil && !slices.Contains(o.Components, c) })
+	return slices.DeleteFunc(slices.Compact(list),
+		func(c string) bool { return o.Components != nil && !slices.Contains(o.Components, c) })
 }
 
-// convertComponent writes a pipeline's folder: a network, or what has no weights. A network that isn't known stays as it is, but under
-// the name that readers look for.
+// convertComponent writes one of a pipeline's folders, with or without weights. Unknown networks are copied.
 func convertComponent(ctx context.Context, dst, src string, o ConvertOptions, change *edit, v *variants) error {
 	if _, unknown := kindOf(src); unknown == nil {
 		return convertNetwork(ctx, dst, src, o, change, v)
 	}
 	if weights.HasWeights(src) && !weights.HasVariant(src, "") {
-		return fmt.Errorf("%s: an unknown network with weights of variants alone: convert it with the library that made it", src)
+		return fmt.Errorf("%s: an unknown network with weights of variants alone: convert it with the library that made it",
+			src)
 	}
 	return copyFiles(dst, src, func(string) bool { return true })
 }
 
-// isWeights tells whether a file of a network's folder holds weights, which are written anew, or their index.
+// isWeights reports whether a file holds weights, which are written anew, or their index.
 func isWeights(name string) bool {
 	for _, end := range []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".onnx"} {
 		if strings.HasSuffix(name, end) {
@@ -139,10 +140,11 @@ func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, chan
 			return err
 		}
 	}
-	return weights.Save(dst, tensors, weights.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, BaseName: k.baseName})
+	return weights.Save(dst, tensors,
+		weights.SaveOptions{DType: o.DType, MaxShardBytes: o.MaxShardBytes, BaseName: k.baseName})
 }
 
-// tensorsOf lists what a network needs of a store, under today's names.
+// tensorsOf lists the tensors of a store that a network needs, under today's names.
 func tensorsOf(ctx context.Context, s *weights.Store, k kind, change *edit) ([]weights.Tensor, error) {
 	var list []weights.Tensor
 	for _, info := range s.Tensors() {

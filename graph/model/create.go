@@ -16,7 +16,7 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-// CreateOptions say how a new model is made.
+// CreateOptions are options of a new model.
 type CreateOptions struct {
 	Seed  int64 // of the weights
 	DType weights.DType
@@ -25,11 +25,10 @@ type CreateOptions struct {
 // networkFolders are a model's parts with weights.
 var networkFolders = [...]string{"unet", "vae", "text_encoder", "phikon"}
 
-// Create writes a model's folder with weights as they are before any training: uniform or normal numbers, as diffusers and transformers
-// draw them for a network of each class, from a seed. The folder like says what the networks look like: config.json of unet, vae,
-// text_encoder and phikon, with or without weights. What else it has is copied; where there is none, the tokenizer is one of bytes, the
-// noise is Stable Diffusion's and the vision transformer's preprocessing that of ImageNet. dst must not exist; it appears when it is
-// complete.
+// Create writes the folder of an untrained model: weights are drawn from a seed, as diffusers and transformers do for
+// each class of network. The folder like has the config.json of unet, vae, text_encoder and phikon, with or without
+// weights; its other files are copied. The defaults are a tokenizer of bytes, Stable Diffusion's noise and ImageNet's
+// preprocessing. dst must not exist; it appears when it is complete.
 func Create(ctx context.Context, like, dst string, o CreateOptions) error {
 	var missing []error
 	for _, name := range networkFolders {
@@ -83,7 +82,7 @@ func createNetwork(dst, src string, g *rng.Torch, t weights.DType) error {
 	return weights.Save(dst, tensors, weights.SaveOptions{DType: t, BaseName: k.baseName})
 }
 
-// createTokenizer copies a tokenizer or makes the one of bytes, and checks that the text encoder knows all its ids.
+// createTokenizer copies a tokenizer or makes one of bytes, and checks that the text encoder has all its ids.
 func createTokenizer(dst, src string, c clip.Config) error {
 	if exists(src) {
 		if err := copyFiles(dst, src, func(string) bool { return true }); err != nil {
@@ -127,10 +126,11 @@ func imagePreprocessing(c vit.Config) map[string]any {
 	}
 }
 
-// diffusersVersion is the one whose files are written.
+// diffusersVersion is the version of diffusers whose files are written.
 const diffusersVersion = "0.32.1"
 
-// createIndex copies a pipeline's model_index.json or writes that of the pipeline for U-Nets which take an image beside the latents.
+// createIndex copies model_index.json or writes one for the pipeline of U-Nets that take an image in addition to the
+// latents.
 func createIndex(dir, like string) error {
 	const name = "model_index.json"
 	if src := filepath.Join(like, name); exists(src) {
@@ -152,8 +152,8 @@ func createIndex(dir, like string) error {
 	})
 }
 
-// MakeTranslating changes model_index.json in a folder such that diffusers loads it as the pipeline for U-Nets which take an image beside
-// the latents, with a scheduler of that class and without a safety checker.
+// MakeTranslating changes a folder's model_index.json so that diffusers loads it as the pipeline of U-Nets that take an
+// image in addition to the latents, with a scheduler of that class and without a safety checker.
 func MakeTranslating(dir, scheduler string) error {
 	none := []any{nil, nil}
 	return editJSON(filepath.Join(dir, "model_index.json"), map[string]any{

@@ -1,6 +1,6 @@
-// Package model opens the folders in which diffusers and transformers keep a model: the configuration of each network, its
-// weights (mapped, not read), the tokenizer, the image preprocessing and the noise schedule. It also says what is wrong with
-// a folder, converts it, and widens a U-Net for the translation.
+// Package model opens the folders in which diffusers and transformers keep a model: configurations, mapped weights, the
+// tokenizer, the image preprocessing and the noise schedule. It also checks and converts folders, creates new ones, and
+// widens U-Nets.
 //
 //	folder ─ model_index.json ─ unet/ vae/ text_encoder/ tokenizer/ scheduler/   Open → Model → infer, train
 //	                                                                             Inspect → Report
@@ -14,5 +14,5 @@
 //	widen.go    a U-Net with more input channels
 //	create.go   a new model, untrained; initialise.go: how its weights are drawn
 //	rescale.go  an autoencoder whose latents have another scale
-//	folder.go   writing a folder: as a whole or not at all
+//	folder.go   copying and editing files of a folder
 package model

@@ -14,13 +14,13 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// examine opens all parts of a pipeline's folder and says what is wrong with each, as far as headers and configurations tell: the one
-// check behind Open and Inspect. What could be opened is the model's, which is to be closed.
+// examine opens all parts of a pipeline's folder and reports what is wrong with each, by headers and configurations:
+// the check that Open and Inspect share. The model, which is to be closed, has what could be opened.
 func examine(dir string, o Options) (*Model, *Report) {
 	m, r := &Model{Dir: dir}, &Report{Path: dir, Networks: []NetworkReport{}}
 	p, err := weights.ReadPipeline(dir)
 	r.Class = p.Class
-	if !errors.Is(err, fs.ErrNotExist) { // translating needs none
+	if !errors.Is(err, fs.ErrNotExist) { // translation needs none
 		r.problem(err)
 	}
 	var configs [4]error // of unet, vae, text_encoder, vision transformer
@@ -47,7 +47,7 @@ func examine(dir string, o Options) (*Model, *Report) {
 	return m, r
 }
 
-// openViT finds and opens the vision transformer. A folder without one is complete, for it is a model of its own, but can't translate.
+// openViT finds and opens the vision transformer. A folder without one is complete, but can't translate.
 func (m *Model) openViT(r *Report, name string, configErr *error, v *variants) {
 	if name == "" {
 		name = DefaultPhikon
@@ -67,13 +67,13 @@ func (m *Model) openViT(r *Report, name string, configErr *error, v *variants) {
 	r.other("preprocessor", "", err)
 }
 
-// variants picks each network's weights where a variant is wanted: networks without it have those that they have.
+// variants chooses each network's weights: the wanted variant, if the network has it.
 type variants struct {
 	wanted string
 	found  bool
 }
 
-// of is the variant to open in a folder.
+// of returns the variant to open in a folder.
 func (v *variants) of(folder string) string {
 	if v.wanted == "" || weights.HasVariant(folder, v.wanted) {
 		v.found = true
@@ -89,7 +89,7 @@ func (v *variants) err(dir string) error {
 	return fmt.Errorf("%s: no network has weights in the variant %s (--variant)", dir, v.wanted)
 }
 
-// fit checks that the networks go together. configs are the errors of their configurations: what could not be read fits nothing.
+// fit checks that the networks fit together. configs are the errors of their configurations, which exclude a network.
 func (m *Model) fit(o Options, configs [4]error, r *Report) error {
 	var errs []error
 	want := func(ok bool, format string, args ...any) {
@@ -99,14 +99,16 @@ func (m *Model) fit(o Options, configs [4]error, r *Report) error {
 	}
 	unetKnown, vaeKnown, textKnown, vitKnown := configs[0] == nil, configs[1] == nil, configs[2] == nil, configs[3] == nil
 	if vaeKnown {
-		want(m.VAE.InChannels == 3 && m.VAE.OutChannels == 3, "vae: in_channels is %d and out_channels %d: want 3, red, green and blue",
+		want(m.VAE.InChannels == 3 && m.VAE.OutChannels == 3,
+			"vae: in_channels is %d and out_channels %d: want 3, red, green and blue",
 			m.VAE.InChannels, m.VAE.OutChannels)
 	}
 	if unetKnown && vaeKnown {
 		latents := m.VAE.LatentChannels
-		want(m.UNet.OutChannels == latents, "unet: out_channels is %d, but vae: latent_channels is %d", m.UNet.OutChannels, latents)
-		switch err := fmt.Errorf("unet: in_channels is %d: want %d, the noisy latents and the condition; `histdist model widen` makes it from a "+
-			"text-to-image U-Net", m.UNet.InChannels, 2*latents); {
+		want(m.UNet.OutChannels == latents, "unet: out_channels is %d, but vae: latent_channels is %d", m.UNet.OutChannels,
+			latents)
+		switch err := fmt.Errorf("unet: in_channels is %d: want %d, the noisy latents and the condition; "+
+			"`histdist model widen` makes it from a text-to-image U-Net", m.UNet.InChannels, 2*latents); {
 		case m.UNet.InChannels == 2*latents, o.TextUNet && m.UNet.InChannels == latents:
 		case m.UNet.InChannels == latents:
 			r.lacks(err)
@@ -115,23 +117,28 @@ func (m *Model) fit(o Options, configs [4]error, r *Report) error {
 		}
 	}
 	if unetKnown && textKnown {
-		want(m.UNet.CrossAttentionDim == m.Text.HiddenSize, "unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",
+		want(m.UNet.CrossAttentionDim == m.Text.HiddenSize,
+			"unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",
 			m.UNet.CrossAttentionDim, m.Text.HiddenSize)
 	}
 	if unetKnown && vitKnown {
-		want(m.UNet.CrossAttentionDim == m.ViT.HiddenSize, "unet: cross_attention_dim is %d, but the vision transformer's hidden_size is %d (%s)",
+		want(m.UNet.CrossAttentionDim == m.ViT.HiddenSize,
+			"unet: cross_attention_dim is %d, but the vision transformer's hidden_size is %d (%s)",
 			m.UNet.CrossAttentionDim, m.ViT.HiddenSize, m.PhikonDir)
 	}
 	if t := m.Tokenizer; t != nil && textKnown {
-		want(t.Length() == m.Text.MaxPositionEmbeddings, "tokenizer: model_max_length is %d, but text_encoder: max_position_embeddings is %d",
+		want(t.Length() == m.Text.MaxPositionEmbeddings,
+			"tokenizer: model_max_length is %d, but text_encoder: max_position_embeddings is %d",
 			t.Length(), m.Text.MaxPositionEmbeddings)
-		want(t.VocabSize() <= m.Text.VocabSize, "tokenizer: %d ids, but text_encoder: vocab_size is %d", t.VocabSize(), m.Text.VocabSize)
+		want(t.VocabSize() <= m.Text.VocabSize, "tokenizer: %d ids, but text_encoder: vocab_size is %d", t.VocabSize(),
+			m.Text.VocabSize)
 	}
 	if vitKnown {
 		want(m.ViT.NumChannels == 3, "vision transformer: num_channels is %d: want 3", m.ViT.NumChannels)
 		if p := m.Preprocessor; p != nil {
 			want(p.Height == m.ViT.ImageSize && p.Width == m.ViT.ImageSize,
-				"vision transformer: preprocessor_config.json resizes to %d×%d, but image_size is %d", p.Height, p.Width, m.ViT.ImageSize)
+				"vision transformer: preprocessor_config.json resizes to %d×%d, but image_size is %d", p.Height, p.Width,
+				m.ViT.ImageSize)
 		}
 	}
 	return errors.Join(errs...)

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Fingerprint is a short hash of everything that a model's images depend on: 16 hexadecimal digits over all weights, the configurations of
-// the networks, the noise schedule, the tokenizer and the image preprocessing. All weights are read for it.
+// Fingerprint is a hash of everything that a model's images depend on, 16 hexadecimal digits: weights, configurations,
+// noise schedule, tokenizer and image preprocessing. It reads all weights.
 func (m *Model) Fingerprint() (string, error) {
 	h := sha256.New()
 	for _, s := range m.stores() {
@@ -26,7 +26,7 @@ func (m *Model) Fingerprint() (string, error) {
 	for _, path := range settings {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // what opening needs is there
+			continue // optional
 		}
 		if err != nil {
 			return "", err
@@ -36,11 +36,11 @@ func (m *Model) Fingerprint() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
-// settingsFiles are the files of a model but its weights, in a fixed order.
+// settingsFiles are a model's files without weights, in a fixed order.
 func (m *Model) settingsFiles() ([]string, error) {
 	files := []string{
-		filepath.Join(m.Dir, "unet", "config.json"), filepath.Join(m.Dir, "vae", "config.json"), filepath.Join(m.Dir, "text_encoder", "config.json"),
-		filepath.Join(m.Dir, "scheduler", "scheduler_config.json"),
+		filepath.Join(m.Dir, "unet", "config.json"), filepath.Join(m.Dir, "vae", "config.json"),
+		filepath.Join(m.Dir, "text_encoder", "config.json"), filepath.Join(m.Dir, "scheduler", "scheduler_config.json"),
 		filepath.Join(m.PhikonDir, "config.json"), filepath.Join(m.PhikonDir, "preprocessor_config.json"),
 	}
 	tokenizer, err := os.ReadDir(filepath.Join(m.Dir, "tokenizer")) // sorted

@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// copyFiles copies the plain files of src that keep, given a name, wants. dst is made.
+// copyFiles copies the files of src that keep accepts. It makes dst.
 func copyFiles(dst, src string, keep func(name string) bool) error {
 	if err := os.MkdirAll(dst, 0o755); err != nil {
 		return err
@@ -30,7 +30,7 @@ func copyFiles(dst, src string, keep func(name string) bool) error {
 	return nil
 }
 
-// editJSON sets keys of a JSON object in a file and keeps all others, in alphabetical order.
+// editJSON sets keys of a file's JSON object and keeps the others, in alphabetical order.
 func editJSON(path string, set map[string]any) error {
 	text, err := hfconfig.ReadFile(path)
 	if err != nil {

@@ -17,10 +17,11 @@ import (
 // transformersStd is initializer_range of transformers' ViT and CLIP.
 const transformersStd = 0.02
 
-// fill draws the values of a parameter at the beginning of a training. layers tells the shape of every weight by the name of its layer.
+// fill draws a parameter's initial values. layers has every weight's shape by its layer.
 type fill func(g *rng.Torch, x []float32, name string, layers map[string]tensor.Shape)
 
-// initialiser is how a class of network is initialised by diffusers or transformers: the same distributions, other numbers.
+// initialiser returns the initialisation of diffusers or transformers for a class: the same distributions, other
+// numbers.
 func initialiser(class, configPath string) (fill, error) {
 	switch class {
 	case "ViTModel":
@@ -40,7 +41,7 @@ func layerOf(name string) (layer, kind string) {
 	return "", name
 }
 
-// isNorm tells of a layer whether it is a norm, whose weights are a number for each channel.
+// isNorm reports whether a layer is a norm, which has one weight per channel.
 func isNorm(layer string, layers map[string]tensor.Shape) bool { return len(layers[layer]) == 1 }
 
 func constant(x []float32, value float32) {
@@ -58,8 +59,8 @@ func initialiseNorm(x []float32, kind string) {
 	}
 }
 
-// initialisePyTorch is reset_parameters of torch.nn.Linear and Conv2d, which diffusers leaves as they are: kaiming_uniform_ with a = √5, which is
-// uniform between ±1/√fan_in, for weights and biases.
+// initialisePyTorch is reset_parameters of torch.nn.Linear and Conv2d, which diffusers uses: kaiming_uniform_ with a =
+// √5, uniform between ±1/√fan_in, for weights and biases.
 func initialisePyTorch(g *rng.Torch, x []float32, name string, layers map[string]tensor.Shape) {
 	layer, kind := layerOf(name)
 	if isNorm(layer, layers) {
@@ -70,7 +71,7 @@ func initialisePyTorch(g *rng.Torch, x []float32, name string, layers map[string
 	g.Uniform(x, -bound, bound)
 }
 
-// fanIn is the number of inputs of an output: of a linear layer [out,in], of a convolution [KH,KW,I,O].
+// fanIn is the number of inputs per output of a linear layer [out,in] or a convolution [KH,KW,I,O].
 func fanIn(weight tensor.Shape) int {
 	if len(weight) == 4 {
 		return weight[0] * weight[1] * weight[2]
@@ -78,8 +79,8 @@ func fanIn(weight tensor.Shape) int {
 	return weight[len(weight)-1]
 }
 
-// initialiseViT is ViTPreTrainedModel._init_weights: normal weights, embeddings and class token, biases 0. Its truncation, at 100 standard
-// deviations, never happens.
+// initialiseViT is ViTPreTrainedModel._init_weights: normal weights, embeddings and class token, biases 0. Its
+// truncation, at 100 standard deviations, never happens.
 func initialiseViT(g *rng.Torch, x []float32, name string, layers map[string]tensor.Shape) {
 	layer, kind := layerOf(name)
 	switch {
@@ -114,7 +115,7 @@ func initialiseCLIP(c clip.Config) fill {
 	}
 }
 
-// initialise draws the weights of the network whose config.json lies at path.
+// initialise draws the weights of the network of a config.json.
 func (k kind) initialise(path string, g *rng.Torch) ([]weights.Tensor, error) {
 	params, err := k.params(path)
 	if err != nil {

@@ -18,7 +18,7 @@ type Report struct {
 	Networks []NetworkReport `json:"networks"`
 	Others   []OtherReport   `json:"others,omitempty"` // tokenizer, scheduler, preprocessing
 	Problems []string        `json:"problems,omitempty"`
-	Notes    []string        `json:"notes,omitempty"` // what is no fault but should be known
+	Notes    []string        `json:"notes,omitempty"` // what isn't wrong but should be known
 
 	errs []error // all that keeps a model from being opened
 }
@@ -38,7 +38,7 @@ type NetworkReport struct {
 	Damaged    []string       `json:"damaged,omitempty"` // weights that are not finite
 	Error      string         `json:"error,omitempty"`
 
-	store *weights.Store // nil where it can't be opened
+	store *weights.Store // nil if it can't be opened
 }
 
 // OtherReport is a part without weights.
@@ -48,22 +48,23 @@ type OtherReport struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Healthy tells whether everything in the folder can be used.
+// Healthy reports whether everything in the folder can be used.
 func (r Report) Healthy() bool {
 	if len(r.Problems) > 0 || len(r.Networks) == 0 {
 		return false
 	}
 	bad := func(n NetworkReport) bool { return !n.Healthy() }
-	return !slices.ContainsFunc(r.Networks, bad) && !slices.ContainsFunc(r.Others, func(o OtherReport) bool { return o.Error != "" })
+	return !slices.ContainsFunc(r.Networks, bad) &&
+		!slices.ContainsFunc(r.Others, func(o OtherReport) bool { return o.Error != "" })
 }
 
-// Healthy tells whether the network can be loaded.
+// Healthy reports whether the network can be loaded.
 func (n NetworkReport) Healthy() bool {
 	return n.Error == "" && len(n.Missing) == 0 && len(n.Surplus) == 0 && len(n.Misshaped) == 0 && len(n.Damaged) == 0
 }
 
-// Inspect looks at a pipeline's or a network's folder, or at one by its name in Hugging Face's cache: at all that Open looks at, and at
-// every weight. The error is for what is not there at all; what is wrong inside stands in the report.
+// Inspect checks a pipeline's or a network's folder, or one in Hugging Face's cache by its name: all that Open checks,
+// and every weight. It returns an error if there is no such folder; what is wrong inside is in the report.
 func Inspect(name string, o Options) (Report, error) {
 	dir, err := Find(name)
 	if err != nil {
@@ -89,12 +90,12 @@ func Inspect(name string, o Options) (Report, error) {
 	return *r, m.Close()
 }
 
-// inspectFolder looks at the folder of one network.
+// inspectFolder checks one network's folder.
 func inspectFolder(dir string, o Options) (Report, error) {
 	r := Report{Path: dir, Networks: []NetworkReport{}}
 	if !exists(filepath.Join(dir, "config.json")) {
-		r.problem(errors.New("neither model_index.json nor config.json is here: want the folder of a pipeline or of one network, " +
-			"as diffusers or transformers save it"))
+		r.problem(errors.New("neither model_index.json nor config.json is here: want the folder of a pipeline or of one " +
+			"network, as diffusers or transformers save it"))
 		return r, nil
 	}
 	k, err := kindOf(dir)
@@ -112,7 +113,7 @@ func inspectFolder(dir string, o Options) (Report, error) {
 	return r, s.Close()
 }
 
-// problem notes an error of the whole folder, if there is one.
+// problem records an error of the whole folder, unless it is nil.
 func (r *Report) problem(err error) {
 	if err != nil {
 		r.Problems = append(r.Problems, err.Error())
@@ -120,13 +121,13 @@ func (r *Report) problem(err error) {
 	}
 }
 
-// lacks notes what a folder that is fine in itself lacks for a translation.
+// lacks records what a valid folder lacks for translation.
 func (r *Report) lacks(err error) {
 	r.Notes = append(r.Notes, "not enough to translate with: "+err.Error())
 	r.errs = append(r.errs, err)
 }
 
-// err is everything that keeps a model from being opened.
+// err joins everything that keeps a model from being opened.
 func (r *Report) err() error { return errors.Join(r.errs...) }
 
 func (r *Report) other(name, class string, err error) {
@@ -138,8 +139,8 @@ func (r *Report) other(name, class string, err error) {
 	r.Others = append(r.Others, o)
 }
 
-// network opens the weights of a network and compares them with the parameters that its configuration, whose error is given, describes. It
-// returns nil where they can't be opened.
+// network opens a network's weights, nil if it can't, and compares them with the parameters of its configuration, whose
+// error is given.
 func (r *Report) network(name, folder, class string, configErr error, v *variants) *weights.Store {
 	n := NetworkReport{Name: name, Class: class}
 	s, err := weights.Open(folder, weights.Options{Variant: v.of(folder)})
@@ -164,7 +165,7 @@ func (r *Report) network(name, folder, class string, configErr error, v *variant
 	return s
 }
 
-// compare finds what is missing, left over or misshaped.
+// compare finds missing, surplus and misshaped tensors.
 func (n *NetworkReport) compare(folder string) error {
 	k, err := kindNamed(n.Class)
 	if err != nil {
@@ -182,7 +183,7 @@ func (n *NetworkReport) compare(folder string) error {
 	return err
 }
 
-// checkFinite looks at every weight.
+// checkFinite checks every weight.
 func (n *NetworkReport) checkFinite() {
 	if n.store == nil {
 		return

@@ -16,18 +16,18 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// DefaultPhikon is the vision transformer where a model's folder has none.
+// DefaultPhikon is the vision transformer of models whose folder has none.
 const DefaultPhikon = "owkin/phikon"
 
 // Options say how a model is opened.
 type Options struct {
 	// Phikon is a folder or a name as on huggingface.co. "" means the folder phikon inside the model's, or DefaultPhikon.
 	Phikon string
-	// TextUNet also accepts a text-to-image U-Net, which takes noisy latents without a condition; Widen makes one of HistDiST of it.
+	// TextUNet also accepts a text-to-image U-Net, which has no input for a condition: see Widen.
 	TextUNet bool
 	// Variant picks weights such as fp16 in the networks that have them; see weights.Options.
 	Variant string
-	// Prediction is the prediction type that a user has chosen; "" is what the folder says. See schedule.Config.For.
+	// Prediction is the prediction type; "" is the folder's. See schedule.Config.For.
 	Prediction schedule.PredictionType
 }
 
@@ -41,15 +41,15 @@ type Model struct {
 	ViT          vit.Config
 	Scheduler    schedule.Config
 	Purpose      Purpose
-	Notes        []string // what a user should know of the folder
+	Notes        []string // what a user should know about the folder
 	Tokenizer    *clip.Tokenizer
 	Preprocessor *vit.Preprocessor
 
 	unet, vae, text, vit *weights.Store
 }
 
-// Open opens a model's folder, or finds it by its name in Hugging Face's cache, and its vision transformer. Weights are mapped:
-// nothing but headers is read. Everything that is missing or wrong is reported at once, by the check that Inspect shows.
+// Open opens a model's folder, or one in Hugging Face's cache by its name, and its vision transformer. Weights are
+// mapped; only headers are read. One error has everything that is missing or wrong: see Inspect.
 func Open(name string, o Options) (*Model, error) {
 	dir, err := Find(name)
 	if err != nil {
@@ -63,7 +63,7 @@ func Open(name string, o Options) (*Model, error) {
 	return m, nil
 }
 
-// OpenAutoencoder opens the folder of an autoencoder alone: of the Model, Dir, VAE and its weights are there.
+// OpenAutoencoder opens the folder of an autoencoder alone. The model has no other networks.
 func OpenAutoencoder(dir string) (*Model, error) {
 	c, err := vae.ReadConfig(filepath.Join(dir, "config.json"))
 	if err != nil {
@@ -76,21 +76,24 @@ func OpenAutoencoder(dir string) (*Model, error) {
 	return &Model{Dir: dir, VAE: c, vae: s}, nil
 }
 
-// Find returns the folder of a model: see weights.FindModel. A training run's folder is refused.
+// Find returns the folder of a model, but not of a training run: see weights.FindModel.
 func Find(name string) (string, error) {
 	dir, err := weights.FindModel(name)
 	if err != nil {
 		return "", err
 	}
 	has := func(name string) bool { return exists(filepath.Join(dir, name)) }
+	what := "a training run"
 	switch {
 	case has("model_index.json"):
+		return dir, nil
 	case has("experiment.yaml"), has("latest"):
-		return "", fmt.Errorf("%s is a training run, not a model: export it first: histdist export %s --output MODEL", name, name)
 	case has("manifest.json") && has("state.json"):
-		return "", fmt.Errorf("%s is a checkpoint of a training run, not a model: export it first: histdist export %s --output MODEL", name, name)
+		what = "a checkpoint of a training run"
+	default:
+		return dir, nil
 	}
-	return dir, nil
+	return "", fmt.Errorf("%s is %s, not a model: export it first: histdist export %[1]s --output MODEL", name, what)
 }
 
 // BindUNet gives the parameters of a graph of the U-Net their weights: see weights.Store.Bind.
@@ -117,7 +120,7 @@ func (m *Model) BindViT(params gorgonia.Nodes) error {
 	return m.vit.Bind(params, weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore})
 }
 
-// Release gives back the memory of parameters that no program reads any more.
+// Release frees the memory of parameters that no program reads any more.
 func (m *Model) Release(params gorgonia.Nodes) error {
 	var errs []error
 	for _, s := range m.stores() {
@@ -126,7 +129,7 @@ func (m *Model) Release(params gorgonia.Nodes) error {
 	return errors.Join(errs...)
 }
 
-// Close gives all memory back. Programs with the model's weights are closed first.
+// Close frees all memory. Close programs with the model's weights first.
 func (m *Model) Close() error {
 	var errs []error
 	for _, s := range m.stores() {
@@ -145,7 +148,7 @@ func (m *Model) stores() []*weights.Store {
 	return open
 }
 
-// exists tells whether a file or folder is there.
+// exists reports whether a file or folder exists.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -22,17 +22,17 @@ type kind struct {
 	class    string // _class_name or architectures[0] in config.json
 	baseName string // of the files with its weights
 	mapping  weights.Mapping
-	// params makes the network's parameters in a graph of the smallest size, from the config.json at path.
+	// params makes the parameters of the network of a config.json, in a graph of the smallest size.
 	params func(path string) (gorgonia.Nodes, error)
 }
 
-// The classes beside unetClass and vaeClass.
+// The classes in addition to unetClass and vaeClass.
 const (
 	textClass = "CLIPTextModel"
 	vitClass  = "ViTModel"
 )
 
-// kindNamed is the kind of a class.
+// kindNamed returns the kind of a class.
 func kindNamed(class string) (kind, error) {
 	for _, k := range kinds() {
 		if k.class == class {
@@ -112,7 +112,7 @@ type identity struct {
 	ModelType     string   `json:"model_type"`
 }
 
-// kindOf reads which class of network a folder holds.
+// kindOf returns the kind of the network in a folder.
 func kindOf(folder string) (kind, error) {
 	path := filepath.Join(folder, "config.json")
 	text, err := hfconfig.ReadFile(path)
@@ -129,8 +129,9 @@ func kindOf(folder string) (kind, error) {
 	}
 	var known []string
 	for _, k := range kinds() {
-		// A ViT or CLIP with a head has another class but the same network in it.
-		if k.class == class || id.ModelType == "vit" && k.class == "ViTModel" || id.ModelType == "clip_text_model" && k.class == "CLIPTextModel" {
+		// A ViT or CLIP with a head has another class but contains the network.
+		if k.class == class || id.ModelType == "vit" && k.class == vitClass ||
+			id.ModelType == "clip_text_model" && k.class == textClass {
 			return k, nil
 		}
 		known = append(known, k.class)

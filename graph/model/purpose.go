@@ -13,20 +13,20 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// PurposeFile is the file of a model's folder that says what diffusers' files have no place for.
+// PurposeFile is the file in a model's folder for what diffusers' files can't record.
 const PurposeFile = "histdist.json"
 
-// DefaultPrompt is the paper's, for models that say nothing else.
+// DefaultPrompt is the paper's prompt, for models without one.
 const DefaultPrompt = "H&E"
 
-// Purpose is the text of histdist.json: what a model was trained for. Fields that a file leaves out are not known.
+// Purpose is what a model was trained for, the content of histdist.json. Zero fields are unknown.
 type Purpose struct {
 	Marker string  `json:"marker,omitempty"` // that the model stains for, such as ER
 	MPP    float64 `json:"mpp,omitempty"`    // micrometres per pixel of the images that it was trained with
 	Prompt string  `json:"prompt,omitempty"` // that describes the H&E to the text encoder
 }
 
-// ReadPurpose reads a model's histdist.json. A folder without one has the zero Purpose. Keys that aren't known are refused.
+// ReadPurpose reads a model's histdist.json; without one the Purpose is zero. Unknown keys are errors.
 func ReadPurpose(dir string) (Purpose, error) {
 	path := filepath.Join(dir, PurposeFile)
 	text, err := hfconfig.ReadFile(path)

@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// ScalingFactor is Stable Diffusion's: latents, multiplied by it, have a standard deviation of about 1. The official implementation
-// multiplies by this number whatever the autoencoder's configuration says.
+// ScalingFactor is Stable Diffusion's: it scales latents to a standard deviation of about 1. The official
+// implementation uses it whatever the autoencoder's configuration says.
 const ScalingFactor = 0.18215
 
 const vaeClass = "AutoencoderKL"
@@ -20,9 +20,9 @@ const vaeClass = "AutoencoderKL"
 // LatentStatistics are the mean and the standard deviation of each channel of an autoencoder's latents.
 type LatentStatistics struct{ Mean, Deviation []float64 }
 
-// RescaleLatents writes an autoencoder's folder again such that its latents, which had these statistics, have mean 0 and standard
-// deviation 1/ScalingFactor, and that it makes the same images of the same images: quant_conv, the encoder's last layer, and
-// post_quant_conv, the decoder's first, take the change. dst must not exist; it appears when it is complete.
+// RescaleLatents copies an autoencoder's folder and scales its latents, which had these statistics, to mean 0 and
+// standard deviation 1/ScalingFactor. Its images stay the same, as quant_conv, the encoder's last layer, and
+// post_quant_conv, the decoder's first, change together. dst must not exist; it appears when it is complete.
 func RescaleLatents(ctx context.Context, name, dst string, l LatentStatistics, o ConvertOptions) error {
 	c, err := vae.ReadConfig(filepath.Join(name, "config.json"))
 	if err != nil {
@@ -76,7 +76,7 @@ func RescaleLatents(ctx context.Context, name, dst string, l LatentStatistics, o
 	}})
 }
 
-// gain is what the latents of each of n channels are multiplied by.
+// gain returns the factors for the latents of n channels.
 func (l LatentStatistics) gain(n int) ([]float64, error) {
 	if len(l.Mean) != n || len(l.Deviation) != n {
 		return nil, fmt.Errorf("statistics of %d and %d channels of latents: want %d", len(l.Mean), len(l.Deviation), n)

@@ -13,7 +13,7 @@ import (
 
 const unetClass = "UNet2DConditionModel"
 
-// Widen writes a pipeline's or a U-Net's folder again with a U-Net of more input channels, such as 8 instead of Stable
+// Widen copies a pipeline's or a U-Net's folder with more input channels of the U-Net, such as 8 instead of Stable
 // Diffusion's 4: see unet.Widen. dst must not exist; it appears when it is complete.
 func Widen(ctx context.Context, name, dst string, channels int, o ConvertOptions) error {
 	if err := hasUNet(name); err != nil {
@@ -33,7 +33,7 @@ func Widen(ctx context.Context, name, dst string, channels int, o ConvertOptions
 	})
 }
 
-// hasUNet tells whether a folder is a U-Net's, or a pipeline's that has one.
+// hasUNet returns an error unless a folder is a U-Net's or a pipeline's that has one.
 func hasUNet(name string) error {
 	dir, err := Find(name)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestDegenerateResults(t *testing.T) {
 		value func(i int) float64 // of a pair, in every column
 		parts []float64           // of the DAB histograms
 	}{
-		{"pictures of one colour", 4, same(0), []float64{1}},
+		{"images of one colour", 4, same(0), []float64{1}},
 		{"all pairs equal", 4, same(0.7), []float64{0, 0, 0.5, 0.5}},
 		{"all pairs negative and equal", 4, same(-3), []float64{0, 1}},
 		{"all pairs equal and huge", 4, same(1e17), []float64{1, 0, 0}},

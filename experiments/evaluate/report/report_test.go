@@ -89,7 +89,7 @@ func TestPage(t *testing.T) {
 		}
 	}
 	if n := strings.Count(page, `src="data:image/jpeg;base64,`); n < 3*6 {
-		t.Errorf("the page shows %d pictures: want at least 18", n)
+		t.Errorf("the page shows %d images: want at least 18", n)
 	}
 	for _, want := range []string{
 		"</html>", "worst", "median", "best", "12 pairs of 6 patients or slides", "QuPath", "Not computed",

@@ -60,8 +60,8 @@ func VAE(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
 	return Compile(n.Image, n.Moments, o)
 }
 
-// Decoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is the size of the
-// latents.
+// Decoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is the
+// size of the latents.
 func Decoder(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
 	n, err := vae.NewDecoder(m.VAE, z)
 	if err == nil {
@@ -85,7 +85,8 @@ func ViT(m *model.Model, batch int, o vm.Options) (*Encoder, error) {
 	return Compile(n.Pixels, n.LastHiddenState, o)
 }
 
-// Text returns the text encoder's last hidden states of a prompt, [tokens,width]. The memory of its weights is released.
+// Text returns the text encoder's last hidden states of a prompt, [tokens,width]. The memory of its weights is
+// released.
 func Text(ctx context.Context, m *model.Model, prompt string, o vm.Options) (states []float32, err error) {
 	tokens := m.Text.MaxPositionEmbeddings
 	ids := m.Tokenizer.Encode(prompt)
