@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # What a build for NVIDIA's GPUs needs, on machines with and without one. Everything goes to bin/cuda.
 #
-#   scripts/cuda.sh env      prints the environment for `go build -tags gpu`, having made what it names (make gpu does this)
+#   scripts/cuda.sh env      prepares and prints the environment for `go build -tags gpu` (make gpu does this)
 #   scripts/cuda.sh fake     builds the fake driver and libraries of the tests, which run the kernels on the processor
-#   scripts/cuda.sh check    reports whether ptx/gen_*.ptx are those of the kernels' sources, and assembles them for sm_80 and sm_90
-#   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz where neither xz nor Python's lzma is there
-#   scripts/cuda.sh fetch    fetches all that the others need; exit code 3: it can't be fetched
+#   scripts/cuda.sh check    checks that ptx/gen_*.ptx match the kernels' sources and assemble for sm_80 and sm_90
+#   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz without xz and Python's lzma
+#   scripts/cuda.sh fetch    fetches what the others need; exit code 3 if it can't
 #   scripts/cuda.sh kernels  makes ptx/gen_FAMILY.ptx from each FAMILY.cu in graph/device/cuda/internal/kernels
 #
-# Headers come from a CUDA toolkit 12.x where there is one (CUDA_PATH, /usr/local/cuda), else from NVIDIA's package on PyPI. The compiler of
-# the kernels is always the pinned one from there: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX (g++).
+# Headers come from a CUDA toolkit 12.x (CUDA_PATH, /usr/local/cuda) or else from NVIDIA's package on PyPI. The kernels'
+# compiler is always the pinned one from PyPI: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX
+# (g++).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,7 +23,7 @@ kernels=$source/kernels ptx=$source/kernels/ptx fake=$source/fakegpu
 
 say() { echo "cuda: $*" >&2; }
 
-# package NAME unpacks a package of NVIDIA's from PyPI. They hold files alone, so that no installation is needed.
+# package NAME unpacks a package of NVIDIA's from PyPI; it needs no installation.
 package() {
 	local mark=$packages/.$1
 	[ -e "$mark" ] && return
@@ -55,7 +56,7 @@ headers() {
 	include=$packages/nvidia/cuda_runtime/include
 }
 
-# driver makes bin/cuda/libcuda.a, with which programs are linked in place of NVIDIA's driver: see driver/libcuda/trampoline.c.
+# driver makes bin/cuda/libcuda.a, to link in place of NVIDIA's driver: see driver/libcuda/trampoline.c.
 driver() {
 	headers
 	local stamp
@@ -99,7 +100,7 @@ fake() {
 	$cxx "$@" -shared -o "$f.new" "${objects[@]}" "$fake/blocks.cc" "$fake/driver.cc"
 	touch -r "$stamp.new" "$f.new"
 	mv "$f.new" "$f"
-	# NVIDIA's libraries beside the driver, which give the driver's stand-in their work.
+	# NVIDIA's libraries, which give their work to the fake driver.
 	local library
 	for library in cublasLt.so.12 cudnn.so.9 nccl.so.2; do
 		$cxx "$@" -shared -o "$out/fake/lib$library.new" "$fake/$(echo "${library%%.*}" | tr A-Z a-z).cc" -L"$out/fake" -l:libcuda.so.1 '-Wl,-rpath,$ORIGIN'
@@ -144,8 +145,8 @@ check() {
 	done
 }
 
-# pack makes one file of programs that have most of their code in common: behind one another they pack into a fifth, with a dictionary
-# that reaches over several of them.
+# pack makes one file of programs that share most of their code: together they pack into a fifth, with a dictionary that
+# spans several of them.
 pack() {
 	local from=$1 to=$2
 	rm -f "$to".*
@@ -167,8 +168,9 @@ mkdir -p "$out"
 case ${1:-} in
 env)
 	driver
-	# The compiler's own variables, for with CGO_LDFLAGS go would compile the kernels of the processor once more. But folders of the command
-	# line, such as those that gorgonia.org/cu names, come before LIBRARY_PATH: where one has a libcuda.so, ours must come first there.
+	# Not CGO_LDFLAGS, with which go would compile the processor's kernels once more, but the compiler's own variables.
+	# Folders on the command line, such as gorgonia.org/cu's, precede LIBRARY_PATH: if one has a libcuda.so, ours must
+	# come first there.
 	echo "export CPATH='$include${CPATH:+:$CPATH}' LIBRARY_PATH='$out${LIBRARY_PATH:+:$LIBRARY_PATH}'"
 	for folder in /usr/local/cuda/lib64 /usr/local/cuda/lib /usr/lib/x86_64-linux-gnu /opt/cuda/lib64 /opt/cuda/lib; do
 		[ -e "$folder/libcuda.so" ] || continue

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# Every check of the device for NVIDIA's GPUs that needs one, and its times. Builds nothing: `make gpu` makes bin/gpu/check.tar.xz, and this needs that
-# file, the golden files, NVIDIA's driver and libraries.
+# Every check of the device for NVIDIA's GPUs that needs one, and its times. It builds nothing: it needs
+# bin/gpu/check.tar.xz (make gpu), the golden files, and NVIDIA's driver and libraries.
 #
 #   scripts/gpu-check.sh [PART…]      parts: device goldens times pipeline races torch; without any, all but races and torch
 #
 #   device    doctor, the driver, all operations in all precisions, a block with its gradients
-#   goldens   the networks, a whole translation and training against reference data, in float32 (4 × the processor's tolerances) and bfloat16
-#   times     the networks at full size: batch 1 and 8, in bfloat16 and float32, with the share of the GPU's rate for large products
-#   pipeline  a translation of 100 + 100 steps and training steps of 16 images with a full-size model of random weights, which it writes (4 GB)
+#   goldens   the networks, a whole translation and training against reference data, in float32 (4 × the processor's
+#             tolerances) and bfloat16
+#   times     the networks at full size, batch 1 and 8, bfloat16 and float32, with the share of the GPU's peak rate
+#   pipeline  a translation of 100 + 100 steps and training steps of 16 images with a full-size model of random weights,
+#             which it writes (4 GB)
 #   races     a block under compute-sanitizer, where it is there
-#   torch     the same as times and pipeline in PyTorch, with PYTHON (python3), which must have torch, diffusers and transformers
+#   torch     times and pipeline in PyTorch, with a PYTHON (python3) that has torch, diffusers and transformers
 #
-# Prints a line a check (NAME ok|FAILED|skipped, seconds, what it says), the results of times as JSON, lines "check {…}", and a table of all at the end.
-# A check that fails doesn't stop the others. HISTDIST_GOLDEN: a folder with more golden data; HISTDIST_GPU: cuda:1 and so on;
-# OUT: a folder that keeps the logs; LIMIT: seconds for each check (300); WORK: a folder for the model.
+# Prints a line for each check (NAME ok|FAILED|skipped, seconds, message), the results of times as JSON in lines
+# "check {…}", and a table at the end. A failed check doesn't stop the others. HISTDIST_GOLDEN: a folder with more golden
+# data; HISTDIST_GPU: cuda:1 and so on; OUT: a folder that keeps the logs; LIMIT: seconds for each check (300); WORK: a
+# folder for the model.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -43,7 +46,7 @@ else
 	exit 2
 fi
 
-# Tests look for the golden files from their package's folder upwards. Where there is no checkout, folders do that hold the packages' own files.
+# Tests look for golden files from their package's folder upwards. Without a checkout the packed folders serve.
 tree=$root
 if [ ! -e go.mod ]; then
 	tree=$bin/tree
@@ -52,11 +55,11 @@ if [ ! -e go.mod ]; then
 	ln -s "$root/testdata/golden" "$tree/testdata/golden"
 fi
 
-# memory prints the MiB of the GPU that are in use.
+# memory prints the GPU's used MiB.
 memory() { nvidia-smi -i "${device#cuda:}" --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | tr -dc 0-9; }
 
-# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line, all of them if it fails or if show is set. For a test binary,
-# tests=1, it prints how many tests passed, and that it was skipped if there were none. It notes the GPU's memory at its highest.
+# check NAME FOLDER COMMAND… runs a command in a folder and prints its last line, or all if it fails or show is set. For a
+# test binary (tests=1) it prints how many tests passed, or "skipped" if none ran. It notes the GPU's peak memory.
 check() {
 	local name=$1 folder=$2 begin rc took said log watcher peak used=$work/memory.$BASHPID
 	shift 2
@@ -72,7 +75,7 @@ check() {
 	took=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
 	said=$(tail -1 "$log")
 	if [ -n "${tests:-}" ]; then
-		# Those that have none below them.
+		# Only tests without subtests count.
 		said="$(grep -E '^ *--- PASS' "$log" | awk '{match($0, /^ */); if (depth && RLENGTH <= depth) n++; depth = RLENGTH + 1} END {print n + (NR > 0)}') passed"
 		[ "$rc" != 0 ] || grep -q '^ *--- PASS' "$log" || rc=none
 		[ "$rc" = 0 ] || [ "$rc" = none ] || said="$(grep -cE '^ *--- FAIL' "$log") lines of failures, $said"
@@ -99,7 +102,7 @@ check() {
 # Fewer odd cases: cuDNN compiles for each of them.
 suite() { tests=1 check "$1" graph/device/cuda "$bin/cuda.test" -test.v -test.short -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
 
-# beside starts a check that tells no times beside others, as many as there are processors at most.
+# beside starts a check that reports no times in parallel with others, at most one for each processor.
 beside() {
 	while [ "$(jobs -rp | wc -l)" -gt "$(nproc)" ]; do sleep 0.1; done
 	"$@" &

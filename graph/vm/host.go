@@ -3,8 +3,6 @@ package vm
 import (
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 	"unsafe"
 
 	"gorgonia.org/gorgonia"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // host is a value in the process's memory, or in that of the device on.
@@ -130,10 +129,10 @@ func convert(dst, src host) {
 	switch {
 	case src.dtype == device.Float32 && dst.dtype == device.BFloat16:
 		from, to := device.Slice[float32](src.ptr, n), device.Slice[uint16](dst.ptr, n)
-		inStretches(n, func(i, j int) { roundAll(to[i:j], from[i:j]) })
+		parallel.Ranges(n, stretch, func(i, j int) { roundAll(to[i:j], from[i:j]) })
 	case src.dtype == device.BFloat16 && dst.dtype == device.Float32:
 		from, to := device.Slice[uint16](src.ptr, n), device.Slice[float32](dst.ptr, n)
-		inStretches(n, func(i, j int) {
+		parallel.Ranges(n, stretch, func(i, j int) {
 			for k, h := range from[i:j] {
 				to[i+k] = device.FromBFloat16(h)
 			}
@@ -157,22 +156,8 @@ func roundAll(to []uint16, from []float32) {
 	}
 }
 
-// stretch is how many elements a goroutine converts at least.
+// stretch is how many elements are converted at once.
 const stretch = 1 << 17
-
-// inStretches calls f for parts of n elements, at the same time.
-func inStretches(n int, f func(from, to int)) {
-	parts := min(n/stretch, runtime.GOMAXPROCS(0))
-	if parts < 2 {
-		f(0, n)
-		return
-	}
-	var wg sync.WaitGroup
-	for p := range parts {
-		wg.Go(func() { f(n*p/parts, n*(p+1)/parts) })
-	}
-	wg.Wait()
-}
 
 // buffer is new memory of the process.
 func buffer(shape tensor.Shape, t device.DType) host {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/finite"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // DefaultBatch is how many images a network reads at once where Options leave it open.
@@ -262,27 +262,19 @@ func (e *Extractor) batch(ctx context.Context, images []*imagefile.Image, part [
 	return nil
 }
 
-// prepareAll prepares images side by side.
+// prepareAll prepares images at the same time.
 func (e *Extractor) prepareAll(images []*imagefile.Image, part []int) ([]prepared, error) {
 	all, errs := make([]prepared, len(part)), make([]error, len(part))
-	var workers sync.WaitGroup
-	step := max(1, runtime.GOMAXPROCS(0))
-	for w := range min(step, len(part)) {
-		workers.Go(func() {
-			for i := w; i < len(part); i += step {
-				image := images[part[i]]
-				if image == nil || image.Width < 1 || image.Height < 1 || len(image.Pix) != 3*image.Width*image.Height {
-					errs[i] = fmt.Errorf("image %d: no picture, or not as many bytes as it has pixels", part[i])
-					continue
-				}
-				var err error
-				if all[i], err = e.recipe.prepare(image); err != nil {
-					errs[i] = fmt.Errorf("image %d: %w", part[i], err)
-				}
-			}
-		})
-	}
-	workers.Wait()
+	parallel.For(len(part), func(i int) {
+		image := images[part[i]]
+		err := image.Check()
+		if err == nil {
+			all[i], err = e.recipe.prepare(image)
+		}
+		if err != nil {
+			errs[i] = fmt.Errorf("image %d: %w", part[i], err)
+		}
+	})
 	return all, errors.Join(errs...)
 }
 

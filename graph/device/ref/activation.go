@@ -5,6 +5,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // quickGELU is the factor in x·sigmoid(1.702 x).
@@ -60,7 +61,7 @@ func activationGrad[T Float](s op.ActivationGrad) *kernel[T] {
 func geglu[T Float](r device.Request) *kernel[T] {
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
-		each(m, func(i int) {
+		parallel.For(m, func(i int) {
 			x, out := row(o.in[0], i, 2*n), row(o.out, i, n)
 			for c := range out {
 				out[c] = T(float64(x[c]) * activate(float64(x[n+c]), op.GELU))
@@ -72,7 +73,7 @@ func geglu[T Float](r device.Request) *kernel[T] {
 func gegluGrad[T Float](r device.Request) *kernel[T] {
 	m, n := rows(r.In[1].Shape), channels(r.In[1].Shape)
 	return simple(func(o operands[T]) {
-		each(m, func(i int) {
+		parallel.For(m, func(i int) {
 			x, dy, out := row(o.in[0], i, 2*n), row(o.in[1], i, n), row(o.out, i, 2*n)
 			for c := range dy {
 				value, gate, d := float64(x[c]), float64(x[n+c]), float64(dy[c])

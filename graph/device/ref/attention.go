@@ -8,6 +8,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // heads are the independent parts of an attention: H for each sample.
@@ -63,7 +64,7 @@ func probabilities[T Float](h heads, first int, q, k, p matrix[T]) {
 func attention[T Float](s op.Attention, r device.Request) *kernel[T] {
 	h := headsOf(s, r.In[0].Shape, r.In[1].Shape)
 	return &kernel[T]{scratch: h.count() * h.block(), run: func(o operands[T]) {
-		each(h.count(), func(i int) {
+		parallel.For(h.count(), func(i int) {
 			q, k, v := of(h, i, o.in[0], h.queries), of(h, i, o.in[1], h.keys), of(h, i, o.in[2], h.keys)
 			out := of(h, i, o.out, h.queries)
 			h.blocks(func(first, n int) {
@@ -83,7 +84,7 @@ func attentionGrad[T Float](s op.AttentionGrad, r device.Request) *kernel[T] {
 	sizeQ, sizeK := op.Size(r.In[0].Shape), op.Size(r.In[1].Shape)
 	return &kernel[T]{scratch: h.count() * 2 * h.block(), run: func(o operands[T]) {
 		clear(o.out)
-		each(h.count(), func(i int) {
+		parallel.For(h.count(), func(i int) {
 			q, k, v := of(h, i, o.in[0], h.queries), of(h, i, o.in[1], h.keys), of(h, i, o.in[2], h.keys)
 			dy := of(h, i, o.in[3], h.queries)
 			dq := of(h, i, o.out[:sizeQ], h.queries)

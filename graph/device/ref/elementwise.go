@@ -3,6 +3,7 @@ package ref
 import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // mapped applies f to each element of the input.
@@ -44,7 +45,7 @@ func cast[T Float]() *kernel[T] {
 func addChannels[T Float](r device.Request) *kernel[T] {
 	m, n, perSample := rows(r.Out.Shape), channels(r.Out.Shape), pixels(r.Out.Shape)
 	return simple(func(o operands[T]) {
-		each(m, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), row(o.in[1], i/perSample, n)) })
+		parallel.For(m, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), row(o.in[1], i/perSample, n)) })
 	})
 }
 
@@ -52,7 +53,7 @@ func addChannels[T Float](r device.Request) *kernel[T] {
 func addBatch[T Float](r device.Request) *kernel[T] {
 	samples, n := r.Out.Shape[0], op.Size(r.In[1].Shape)
 	return simple(func(o operands[T]) {
-		each(samples, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), o.in[1]) })
+		parallel.For(samples, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), o.in[1]) })
 	})
 }
 
@@ -68,7 +69,7 @@ func sumPixels[T Float](r device.Request) *kernel[T] {
 	samples, n := r.Out.Shape[0], channels(r.Out.Shape)
 	perSample := pixels(r.In[0].Shape) * n
 	return simple(func(o operands[T]) {
-		each(samples, func(i int) { sumColumns(row(o.out, i, n), row(o.in[0], i, perSample), n) })
+		parallel.For(samples, func(i int) { sumColumns(row(o.out, i, n), row(o.in[0], i, perSample), n) })
 	})
 }
 

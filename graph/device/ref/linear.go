@@ -3,6 +3,7 @@ package ref
 import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // epilogue is what comes with a product of x and weight: x, weight, [bias], [residual] → act(product + bias + residual).
@@ -25,7 +26,7 @@ func (e epilogue[T]) finish(o operands[T], channels int) {
 	if !e.bias && e.act == op.NoAct {
 		return
 	}
-	each(len(o.out)/channels, func(i int) {
+	parallel.For(len(o.out)/channels, func(i int) {
 		out := row(o.out, i, channels)
 		for c := range out {
 			v := float64(out[c])

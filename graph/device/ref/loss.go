@@ -3,6 +3,7 @@ package ref
 import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // weight is that of sample n, 1 without weights. They are the last input.
@@ -34,7 +35,7 @@ func mse[T Float](s op.MSE, r device.Request) *kernel[T] {
 func mseGrad[T Float](s op.MSEGrad, r device.Request) *kernel[T] {
 	samples, size := r.Out.Shape[0], op.Size(r.Out.Shape)
 	return simple(func(o operands[T]) {
-		each(samples, func(n int) {
+		parallel.For(samples, func(n int) {
 			a, b, out := row(o.in[0], n, size/samples), row(o.in[1], n, size/samples), row(o.out, n, size/samples)
 			factor := 2 * weight(s.Weighted, o.in, n) * float64(o.in[2][0]) / float64(size)
 			for i := range out {

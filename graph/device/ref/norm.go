@@ -7,6 +7,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // grouping is x [N,…,C] with the channels in groups.
@@ -26,7 +27,7 @@ func pixel[T Float](g grouping, x []T, n, p int) []T { return row(x, n*g.pixels+
 func groupNormStats[T Float](s op.GroupNormStats, r device.Request) *kernel[T] {
 	g := groupingOf(r.In[0].Shape, s.Groups)
 	return simple(func(o operands[T]) {
-		each(g.samples*g.groups, func(i int) {
+		parallel.For(g.samples*g.groups, func(i int) {
 			n, group := i/g.groups, i%g.groups
 			over := func(f func(x float64) float64) float64 {
 				sum := 0.0
@@ -71,7 +72,7 @@ func activationBehind(silu bool) op.Act {
 func groupNorm[T Float](s op.GroupNorm, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
-		each(g.samples*g.pixels, func(i int) {
+		parallel.For(g.samples*g.pixels, func(i int) {
 			x, out := row(o.in[0], i, g.channels), row(o.out, i, g.channels)
 			for c := range out {
 				a := affineOf(g, o.in, i/g.pixels, c)
@@ -85,7 +86,7 @@ func groupNorm[T Float](s op.GroupNorm, r device.Request) *kernel[T] {
 func groupNormGradSums[T Float](s op.GroupNormGradSums, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
-		each(g.samples, func(n int) {
+		parallel.For(g.samples, func(n int) {
 			sum := make([]float64, 2*g.channels)
 			for p := range g.pixels {
 				x, dy := pixel(g, o.in[0], n, p), pixel(g, o.in[4], n, p)
@@ -105,7 +106,7 @@ func groupNormGradSums[T Float](s op.GroupNormGradSums, r device.Request) *kerne
 func groupNormGradInput[T Float](s op.GroupNormGradInput, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
-		each(g.samples, func(n int) {
+		parallel.For(g.samples, func(n int) {
 			gamma := o.in[2]
 			sums := row(o.in[5], n, 2*g.channels)
 			mean, slope := make([]float64, g.groups), make([]float64, g.groups)
@@ -143,7 +144,7 @@ func layerNorm[T Float](s op.LayerNorm, r device.Request) *kernel[T] {
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		gamma, beta := o.in[1], o.in[2]
-		each(m, func(i int) {
+		parallel.For(m, func(i int) {
 			x, out := row(o.in[0], i, n), row(o.out, i, n)
 			mean, inverse := moments(x, s.Eps)
 			for c := range x {
@@ -158,7 +159,7 @@ func layerNormGradInput[T Float](s op.LayerNormGradInput, r device.Request) *ker
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		gamma := o.in[1]
-		each(m, func(i int) {
+		parallel.For(m, func(i int) {
 			x, dy, out := row(o.in[0], i, n), row(o.in[2], i, n), row(o.out, i, n)
 			mu, inverse := moments(x, s.Eps)
 			var mean, slope float64

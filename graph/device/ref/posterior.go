@@ -5,6 +5,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // clamped is the logarithm of a variance as it is used, and tells whether its gradient is that of the original.
@@ -15,7 +16,7 @@ func clamped[T Float](logvar T) (value float64, inside bool) {
 
 // eachPixel visits the pixels of moments [N,…,2C]: the C means and the C logarithms of variances of pixel i.
 func eachPixel[T Float](moments []T, c int, visit func(i int, mean, logvar []T)) {
-	each(len(moments)/(2*c), func(i int) {
+	parallel.For(len(moments)/(2*c), func(i int) {
 		m := row(moments, i, 2*c)
 		visit(i, m[:c], m[c:])
 	})
