@@ -3,6 +3,7 @@ package imagefile_test
 import (
 	"bytes"
 	"errors"
+	"image/color"
 	"image/png"
 	"io/fs"
 	"os"
@@ -16,7 +17,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile/jpeg"
 )
 
-// wanted reads an image of testdata/gen_pictures.py with the standard library alone.
+// wanted reads an image of testdata with the standard library alone, composited on white.
 func wanted(t *testing.T, path string) *imagefile.Image {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -30,8 +31,10 @@ func wanted(t *testing.T, path string) *imagefile.Image {
 	size := img.Bounds().Size()
 	want := imagefile.New(size.X, size.Y)
 	for i := range size.X * size.Y {
-		r, g, b, _ := img.At(i%size.X, i/size.X).RGBA()
-		copy(want.Pix[3*i:], []uint8{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8)})
+		c := color.NRGBAModel.Convert(img.At(i%size.X, i/size.X)).(color.NRGBA)
+		for k, v := range [3]uint8{c.R, c.G, c.B} {
+			want.Pix[3*i+k] = uint8((int(v)*int(c.A) + 255*(255-int(c.A)) + 127) / 255)
+		}
 	}
 	return want
 }

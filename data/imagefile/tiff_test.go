@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
-	"image/color"
-	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +36,7 @@ func TestTIFFsThatOtherToolsOpen(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			want := onWhite(t, base)
+			want := wanted(t, base+".want.png")
 			if strings.Contains(base, "premultiplied") {
 				t.Skip("its colours are shares of alpha: package tiff tests them")
 			}
@@ -54,28 +52,6 @@ func TestTIFFsThatOtherToolsOpen(t *testing.T) {
 			}
 		})
 	}
-}
-
-// onWhite reads what is wanted of a file, composited on white.
-func onWhite(t *testing.T, base string) *imagefile.Image {
-	t.Helper()
-	data, err := os.ReadFile(base + ".want.png")
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := png.Decode(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := img.Bounds().Size()
-	want := imagefile.New(size.X, size.Y)
-	for i := range size.X * size.Y {
-		c := color.NRGBAModel.Convert(img.At(i%size.X, i/size.X)).(color.NRGBA)
-		for k, v := range [3]uint8{c.R, c.G, c.B} {
-			want.Pix[3*i+k] = uint8((int(v)*int(c.A) + 255*(255-int(c.A)) + 127) / 255)
-		}
-	}
-	return want
 }
 
 // The check of headers, which data check and training make, accepts what decoding accepts.
