@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-// Virtual stains and panels beside the H&E images are no H&E images without a partner, nor second ones of a name.
+// Virtual stains and panels next to the H&E images are neither orphans nor duplicates.
 func TestOwnOutputsBesideTheHE(t *testing.T) {
 	root := t.TempDir()
 	he, ihc := filepath.Join(root, "he"), filepath.Join(root, "ihc")

@@ -215,7 +215,7 @@ func TestExpressionFollowsMorphology(t *testing.T) {
 		}
 		if share := float64(positive) / float64(tumour); share < 0.05 || share > 0.95 || others < tumour/10 {
 			t.Errorf(
-				"%s: %d of %d tumour nuclei are positive, beside %d others: too one-sided to learn from",
+				"%s: %d of %d tumour nuclei are positive, with %d others: too one-sided to learn from",
 				m,
 				positive,
 				tumour,

@@ -65,7 +65,7 @@ func TestFolder(t *testing.T) {
 	only(t, filepath.Dir(path), "made")
 }
 
-// Names of 255 bytes are the longest that most file systems allow: what is written beside them has a shorter one.
+// Names of 255 bytes are the longest that most file systems allow: temporary files have shorter ones.
 func TestLongNames(t *testing.T) {
 	for _, name := range []string{strings.Repeat("x", 255), strings.Repeat("ä", 127), strings.Repeat("日", 85)} {
 		path := filepath.Join(t.TempDir(), name)

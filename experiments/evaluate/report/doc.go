@@ -5,6 +5,6 @@
 //	figures.go   scatters, distributions, Bland and Altman's plot, with gonum/plot
 //	style.go     colours, fonts and canvases of figures;  ticks.go their axes' ticks
 //	panels.go    H&E, virtual and real side by side: the worst, median and best pairs
-//	scale.go     the small scale beside each number: value, interval, floor, ceiling, chance
+//	scale.go     the small scale next to each number: value, interval, floor, ceiling, chance
 //	page.html    the page;  page.css its looks
 package report

@@ -16,7 +16,7 @@ var ErrEstimate = errors.New("the stains can't be estimated")
 
 // MacenkoOptions are the parameters of Macenko's method; zero values become the paper's.
 type MacenkoOptions struct {
-	White [3]float64 // light beside the tissue, 1..255; all zero: 255
+	White [3]float64 // light next to the tissue, 1..255; all zero: 255
 	Beta  float64    // pixels of a smaller optical density are left out; 0: 0.15
 	Alpha float64    // percentile of the angles on either side, in percent, below 50; 0: 1
 }

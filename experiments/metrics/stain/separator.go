@@ -25,7 +25,7 @@ type Vector [3]float64
 type Stains struct {
 	Dyes    [3]Dye
 	Vectors [3]Vector  // a third that is zero becomes the cross product of the others: Residual
-	White   [3]float64 // light beside the tissue, 1..255 in each channel; all zero: 255
+	White   [3]float64 // light next to the tissue, 1..255 in each channel; all zero: 255
 }
 
 // QuPathHDAB are QuPath's default vectors of haematoxylin and DAB (Bankhead et al., Sci. Rep. 7, 2017), from Ruifrok
@@ -155,7 +155,7 @@ func (s Stains) normalised() (Stains, error) {
 	}
 	for _, w := range s.White {
 		if !(w >= 1 && w <= 255) {
-			return s, fmt.Errorf("stain: the light beside the tissue is %v; it must be 1..255 in each channel", s.White)
+			return s, fmt.Errorf("stain: the light next to the tissue is %v; it must be 1..255 in each channel", s.White)
 		}
 	}
 	if s.Vectors[2] == (Vector{}) {
