@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/train"
 )
 
@@ -24,12 +25,12 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 	if c.Train.EMA {
 		network += ", with its moving average"
 	}
-	device := e.device.Name()
+	on := e.device.Name()
 	for _, d := range e.device.Peers {
-		device += ", " + d.Name()
+		on += ", " + d.Name()
 	}
-	if d, ok := e.device.Device.(interface{ Threads() int }); ok {
-		device += ", " + plural(d.Threads(), "thread")
+	if d, ok := e.device.Device.(device.Threader); ok {
+		on += ", " + plural(d.Threads(), "thread")
 	}
 	each := c.Data.Batch * c.Train.Accumulate
 	_, err := fmt.Fprintf(w, `data        %s; %s
@@ -38,7 +39,7 @@ device      %s, %s
 training    %d steps of %s of %s: effective batch %d, %.1f epochs; learning rate %g, %s
 validation  %s
 output      %s
-`, describe(c.Data, e.Pairs), images, c.Model.Base, network, device, c.Train.Precision,
+`, describe(c.Data, e.Pairs), images, c.Model.Base, network, on, c.Train.Precision,
 		c.Train.MaxSteps, plural(c.Train.Accumulate, "micro-step"), plural(c.Data.Batch, "pair"),
 		each, e.epochs(), c.Train.Base,
 		warmup(c.Train), e.describeValidation(), c.Run.Output)

@@ -275,7 +275,7 @@ func TestBadRequests(t *testing.T) {
 		"cut off": {infer.Request{
 			Images:   []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}},
 			Settings: quick(),
-		}, "8-bit RGB"},
+		}, "three for each pixel"},
 		"one step":     {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
 		"no such type": {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
 		"flat latents": {

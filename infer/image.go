@@ -1,18 +1,10 @@
 package infer
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/histdist/histdist/data/imagefile"
 )
-
-func check(m *imagefile.Image) error {
-	if m == nil || m.Width < 1 || m.Height < 1 || len(m.Pix) != m.Width*m.Height*3 {
-		return fmt.Errorf("an image without pixels, or not 3 bytes for each: want 8-bit RGB")
-	}
-	return nil
-}
 
 // padded is the size of n pixels rounded up to a multiple of the VAE's factor.
 func padded(n, factor int) int { return (n + factor - 1) / factor * factor }
@@ -29,21 +21,16 @@ func reflect(i, n int) int {
 	return i
 }
 
-// values writes an image in [−1,1], padded by reflection at the right and the bottom, to dst [height,width,3]:
-// 2·(u/255) − 1 in float32, the division first, like vae.Signed.
-func values(dst []float32, m *imagefile.Image, height, width int) {
-	var table [256]float32
-	for u := range table {
-		table[u] = float32(float32(u)/255)*2 - 1
-	}
+// pad appends an image to pix, padded by reflection at the right and the bottom to [height,width,3].
+func pad(pix []uint8, m *imagefile.Image, height, width int) []uint8 {
 	for y := range height {
 		row := m.Pix[reflect(y, m.Height)*m.Width*3:]
 		for x := range width {
-			p := row[reflect(x, m.Width)*3:]
-			at := (y*width + x) * 3
-			dst[at], dst[at+1], dst[at+2] = table[p[0]], table[p[1]], table[p[2]]
+			at := reflect(x, m.Width) * 3
+			pix = append(pix, row[at:at+3]...)
 		}
 	}
+	return pix
 }
 
 // FromValues turns values [height,width,3] that an autoencoder decoded, in about [−1,1], into an image.

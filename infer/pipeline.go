@@ -139,7 +139,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
 	var err error
-	if r.Settings, _, err = p.Resolve(r.Settings); err != nil {
+	if r.Settings, _, err = p.resolve(r.Settings); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
 	schedules, err := p.schedules(r.Settings)
@@ -172,12 +172,9 @@ func (r Request) check() error {
 	if len(r.Images) == 0 {
 		return errors.New("no images")
 	}
-	if err := check(r.Images[0]); err != nil {
-		return err
-	}
 	first := r.Images[0]
 	for _, m := range r.Images {
-		if err := check(m); err != nil {
+		if err := m.Check(); err != nil {
 			return err
 		}
 		if m.Width != first.Width || m.Height != first.Height {

@@ -110,12 +110,11 @@ func (t *translation) encode(ctx context.Context) (start, condition []float32, e
 		return nil, nil, err
 	}
 	p := t.programs
-	n := p.size.height * p.size.width * 3
-	images := make([]float32, p.size.batch*n)
-	for i, m := range t.Images {
-		values(images[i*n:(i+1)*n], m, p.size.height, p.size.width)
+	var pix []uint8
+	for _, m := range t.Images {
+		pix = pad(pix, m, p.size.height, p.size.width)
 	}
-	moments, err := p.encoder.Encode(ctx, images)
+	moments, err := p.encoder.Encode(ctx, vae.Signed(pix))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,10 +34,10 @@ func DefaultSettings() Settings {
 	}
 }
 
-// Resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
+// resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
 // notes say what of the folder is overridden, and what else a user should know about it. Settings that can't work with
 // this model are an error.
-func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
+func (p *Pipeline) resolve(s Settings) (_ Settings, notes []string, err error) {
 	if err := s.Validate(); err != nil {
 		return s, nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,14 +18,14 @@ import (
 // key names a record: origin.Origin.Key of what its values are computed from.
 type key [sha256.Size]byte
 
-// Cache keeps computed values in a file, and only their places, about 100 bytes a record, in memory. Records are only
+// cache keeps computed values in a file, and only their places, about 100 bytes a record, in memory. Records are only
 // appended. A killed run leaves at most its last record torn, which is cut off when the file is opened again:
 //
 //	8 bytes   kind and version of the file
 //	records   32 bytes key, 4 bytes number of bytes, the bytes, 4 bytes CRC-32 (Castagnoli) of all of these
 //
 // It may be used by several goroutines, and by one process.
-type Cache struct {
+type cache struct {
 	Note string // what a user should know about its lock; ""
 
 	lock   *lockfile.Lock
@@ -52,8 +51,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errInUse is the error of a cache that another process has open.
 var errInUse = errors.New("another run writes to this folder: wait for it, or name another --output")
 
-// OpenCache opens the file or makes it.
-func OpenCache(path string) (c *Cache, err error) {
+// openCache opens the file or makes it.
+func openCache(path string) (c *cache, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
 	}
@@ -79,7 +78,7 @@ func OpenCache(path string) (c *Cache, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	c = &Cache{Note: lock.Note, lock: lock, file: f, places: map[key]place{}}
+	c = &cache{Note: lock.Note, lock: lock, file: f, places: map[key]place{}}
 	if err := c.scan(); err != nil {
 		return nil, err
 	}
@@ -87,7 +86,7 @@ func OpenCache(path string) (c *Cache, err error) {
 }
 
 // scan finds the records and cuts off what follows the last complete one.
-func (c *Cache) scan() error {
+func (c *cache) scan() error {
 	r := bufio.NewReaderSize(c.file, 1<<20)
 	magic := make([]byte, len(cacheMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != cacheMagic {
@@ -155,7 +154,7 @@ func checksum(head, data []byte) uint32 {
 }
 
 // has reports whether there is a record.
-func (c *Cache) has(k key) bool {
+func (c *cache) has(k key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, ok := c.places[k]
@@ -166,7 +165,7 @@ func (c *Cache) has(k key) bool {
 var errCache = errors.New("cache")
 
 // get reads a record's bytes.
-func (c *Cache) get(k key) ([]byte, bool, error) {
+func (c *cache) get(k key) ([]byte, bool, error) {
 	c.mu.Lock()
 	at, ok := c.places[k]
 	c.mu.Unlock()
@@ -181,7 +180,7 @@ func (c *Cache) get(k key) ([]byte, bool, error) {
 }
 
 // put appends a record, unless its key exists.
-func (c *Cache) put(k key, data []byte) error {
+func (c *cache) put(k key, data []byte) error {
 	if len(data) > maxRecord {
 		return fmt.Errorf("%w: %s: a record of %d bytes: at most %d", errCache, c.file.Name(), len(data), maxRecord)
 	}
@@ -205,46 +204,24 @@ func (c *Cache) put(k key, data []byte) error {
 }
 
 // Close closes the file, which ends its lock.
-func (c *Cache) Close() error { return errors.Join(c.file.Close(), c.lock.Close()) }
+func (c *cache) Close() error { return errors.Join(c.file.Close(), c.lock.Close()) }
 
-// numbers reads a record of float64 values.
-func (c *Cache) numbers(k key) ([]float64, bool, error) {
+// read reads a record of numbers; ok reports whether there is one.
+func read[T float32 | float64](c *cache, k key) (values []T, ok bool, err error) {
 	data, ok, err := c.get(k)
 	if !ok || err != nil {
 		return nil, false, err
 	}
-	values := make([]float64, len(data)/8)
-	for i := range values {
-		values[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
-	}
-	return values, true, nil
+	values = make([]T, len(data)/binary.Size(T(0)))
+	_, err = binary.Decode(data, binary.LittleEndian, values)
+	return values, true, err
 }
 
-func (c *Cache) putNumbers(k key, values []float64) error {
-	data := make([]byte, 0, 8*len(values))
-	for _, v := range values {
-		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
-	}
-	return c.put(k, data)
-}
-
-// features reads a record of float32 values.
-func (c *Cache) features(k key) ([]float32, bool, error) {
-	data, ok, err := c.get(k)
-	if !ok || err != nil {
-		return nil, false, err
-	}
-	values := make([]float32, len(data)/4)
-	for i := range values {
-		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-	}
-	return values, true, nil
-}
-
-func (c *Cache) putFeatures(k key, values []float32) error {
-	data := make([]byte, 0, 4*len(values))
-	for _, v := range values {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+// write appends a record of numbers.
+func write[T float32 | float64](c *cache, k key, values []T) error {
+	data, err := binary.Append(nil, binary.LittleEndian, values)
+	if err != nil {
+		return err
 	}
 	return c.put(k, data)
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 )
 
-func openTest(t *testing.T, path string) *Cache {
+func openTest(t *testing.T, path string) *cache {
 	t.Helper()
-	c, err := OpenCache(path)
+	c, err := openCache(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestCacheTorn(t *testing.T) {
 	c := openTest(t, path)
 	var ends []int64
 	for i := range 3 {
-		if err := c.putNumbers(named("record", string(rune('a'+i))), []float64{float64(i), 1, 2}); err != nil {
+		if err := write(c, named("record", string(rune('a'+i))), []float64{float64(i), 1, 2}); err != nil {
 			t.Fatal(err)
 		}
 		ends = append(ends, c.end)
@@ -91,14 +91,14 @@ func TestCacheTorn(t *testing.T) {
 				t.Fatalf("%d of %d bytes: record %d there: %v", length, len(whole), i, got)
 			}
 		}
-		if err := c.putNumbers(named("new"), []float64{7}); err != nil {
+		if err := write(c, named("new"), []float64{7}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
 		c = openTest(t, path)
-		if got, ok, err := c.numbers(named("new")); err != nil || !ok || got[0] != 7 {
+		if got, ok, err := read[float64](c, named("new")); err != nil || !ok || got[0] != 7 {
 			t.Fatalf("%d bytes: a record put afterwards: %v %v %v", length, got, ok, err)
 		}
 		if err := c.Close(); err != nil {
@@ -111,7 +111,7 @@ func TestCacheTorn(t *testing.T) {
 func TestCacheDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "values.bin")
 	c := openTest(t, path)
-	if err := c.putNumbers(named("a"), []float64{1}); err != nil {
+	if err := write(c, named("a"), []float64{1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Close(); err != nil {
@@ -141,14 +141,14 @@ func TestCacheIsOfOneProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "values.bin")
 	c := openTest(t, path)
 	defer c.Close()
-	if _, err := OpenCache(path); !errors.Is(err, errInUse) {
+	if _, err := openCache(path); !errors.Is(err, errInUse) {
 		t.Errorf("a second one: %v", err)
 	}
 }
 
 func FuzzCache(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "seed.bin")
-	c, err := OpenCache(path)
+	c, err := openCache(path)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func FuzzCache(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		c, err := OpenCache(path)
+		c, err := openCache(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func FuzzCache(f *testing.F) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if c, err = OpenCache(path); err != nil {
+		if c, err = openCache(path); err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()

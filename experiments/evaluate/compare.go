@@ -147,11 +147,11 @@ func (e *evaluation) compare() error {
 	if e.o.Against == "" {
 		return nil
 	}
-	table, err := ReadTable(filepath.Join(e.o.Against, TableFile))
+	table, err := readTable(filepath.Join(e.o.Against, TableFile))
 	if err != nil {
 		return fmt.Errorf("--against: %w", err)
 	}
-	other, err := ReadResults(filepath.Join(e.o.Against, ResultsFile))
+	other, err := readResults(filepath.Join(e.o.Against, ResultsFile))
 	if err != nil {
 		return fmt.Errorf("--against: %w", err)
 	}

@@ -117,7 +117,7 @@ func (m *measurer) scores(p *imageFile) ([]float64, error) {
 // image measures one image. A measure that can't be computed is NaN and a problem.
 func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	k := m.key(map[string]string{"picture": p.hash})
-	record, ok, err := m.cache.numbers(k)
+	record, ok, err := read[float64](m.cache, k)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	for _, count := range out.histogram.Counts {
 		record = append(record, float64(count)) // exact: below 2^53
 	}
-	if err := m.cache.putNumbers(k, record); err != nil {
+	if err := write(m.cache, k, record); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -51,7 +51,7 @@ type measurer struct {
 	separator *stain.Separator
 	hed       *stain.Separator
 	origin    origin.Origin // of measures, without the files
-	cache     *Cache
+	cache     *cache
 	rows      []Row
 	progress  func(done int) error
 	problem   func(where string, err error)
@@ -226,7 +226,7 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 // compare measures a pair: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem.
 func (m *measurer) compare(where string, a, b *imageFile) ([]float64, error) {
 	k := m.key(map[string]string{"real": a.hash, "other": b.hash})
-	record, ok, err := m.cache.numbers(k)
+	record, ok, err := read[float64](m.cache, k)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (m *measurer) compare(where string, a, b *imageFile) ([]float64, error) {
 	if !whole {
 		return record, nil // not cached: the next run is to report it too
 	}
-	if err := m.cache.putNumbers(k, record); err != nil {
+	if err := write(m.cache, k, record); err != nil {
 		return nil, err
 	}
 	return record, nil

@@ -92,7 +92,7 @@ type extraction struct {
 	read        imagefile.Options
 	layers      []int
 	fingerprint string
-	cache       *Cache
+	cache       *cache
 	used        NetworkUsed
 	failed      map[wanted]error // images without features
 }
@@ -107,7 +107,7 @@ func (x *extraction) has(hash string) bool { return x.cache.has(x.key(hash)) }
 
 // row reads the features of an image.
 func (x *extraction) row(hash string) ([]float32, error) {
-	row, ok, err := x.cache.features(x.key(hash))
+	row, ok, err := read[float32](x.cache, x.key(hash))
 	if err == nil && !ok {
 		err = fmt.Errorf("%s: no features of the image with the hash %s", x.kind, hash)
 	}
@@ -131,7 +131,7 @@ type wanted struct{ path, hash string }
 
 // extract computes the features that the cache lacks, in batches, while the next images are decoded.
 func extract(
-	ctx context.Context, n Network, program string, read imagefile.Options, images []wanted, cache *Cache, batch int,
+	ctx context.Context, n Network, program string, read imagefile.Options, images []wanted, cache *cache, batch int,
 	progress func(done int) error,
 ) (_ *extraction, err error) {
 	network, err := n.Open()
@@ -178,7 +178,7 @@ func extract(
 			if rows[i] == nil {
 				continue
 			}
-			if err := cache.putFeatures(x.key(d.hash), rows[i]); err != nil {
+			if err := write(cache, x.key(d.hash), rows[i]); err != nil {
 				return err
 			}
 			x.used.Computed++

@@ -198,8 +198,8 @@ func (r *Results) JSON() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// ReadResults reads a results.json.
-func ReadResults(path string) (*Results, error) {
+// readResults reads a results.json.
+func readResults(path string) (*Results, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cache, err := OpenCache(filepath.Join(o.Output, cacheFile))
+	cache, err := openCache(filepath.Join(o.Output, cacheFile))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +101,7 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 // evaluation is a run in progress.
 type evaluation struct {
 	o       Options
-	cache   *Cache
+	cache   *cache
 	results *Results
 	table   *Table
 	half    []int
@@ -110,7 +110,7 @@ type evaluation struct {
 	mu sync.Mutex // of results.Problems
 }
 
-func newEvaluation(o Options, pairs *Matches, cache *Cache) *evaluation {
+func newEvaluation(o Options, pairs *Matches, cache *cache) *evaluation {
 	e := &evaluation{o: o, cache: cache, table: &Table{}}
 	e.results = &Results{
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,

@@ -81,8 +81,8 @@ func (t *Table) Write(path string) error {
 	return atomicfile.Write(path, buffer.Bytes())
 }
 
-// ReadTable reads what Write wrote.
-func ReadTable(path string) (*Table, error) {
+// readTable reads what Write wrote.
+func readTable(path string) (*Table, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

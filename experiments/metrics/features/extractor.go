@@ -21,19 +21,19 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// DefaultBatch is how many images a network reads at once where Options leave it open.
+// DefaultBatch is the default of Options.Batch.
 const DefaultBatch = 8
 
-// batchPixels is the size of image that Options.Batch is meant for where images are read as they are; of larger ones fewer are read at
-// once, so that memory doesn't grow with them.
+// batchPixels is the size of image that Options.Batch is meant for. If a network reads images at their own size, it
+// reads fewer of larger ones at once, to limit memory.
 const batchPixels = 512 * 512
 
 // Options say how a network runs.
 type Options struct {
 	Device      device.Device // stays the caller's
 	Precision   vm.Precision  // vm.Float32 unless said otherwise, as in the official evaluation
-	Batch       int           // images that the network reads at once, of more than 512×512 pixels fewer; 0: DefaultBatch
-	MemoryLimit int64         // bytes that a compiled network may take; 0: what the device has
+	Batch       int           // images read at once, fewer if larger than 512×512 pixels; 0: DefaultBatch
+	MemoryLimit int64         // bytes for a compiled network; 0: what the device has
 }
 
 // Extractor is an open network. It may be used by several goroutines; their calls take turns.
@@ -42,7 +42,7 @@ type Extractor struct {
 	recipe      *recipe
 	options     Options
 	store       *weights.Store
-	master      network // never compiled: its folded values are shared by those that are
+	master      network // never compiled; the compiled ones share its folded values
 	fingerprint string
 	path        string
 
@@ -51,7 +51,7 @@ type Extractor struct {
 	closed   bool
 }
 
-// keptPrograms is how many compiled networks an extractor keeps: for whole batches, for the remainder, and for another size.
+// keptPrograms is how many compiled networks an extractor keeps: for full batches, the remainder, and another size.
 const keptPrograms = 3
 
 // size is what a network is compiled for.
@@ -64,15 +64,15 @@ type program struct {
 	params            gorgonia.Nodes
 }
 
-// preparation is part of fingerprints and counts up when a preparation of images changes.
+// preparation is part of fingerprints. It is incremented when the preparation of images changes.
 const preparation = 1
 
-// Open opens a network's published weights: a .pth or .bin file of torch.save, a .safetensors file with the same names of tensors, or a
-// folder with such a file under its published name. Path "" looks where PyTorch and Hugging Face keep what they have downloaded. Phikon is
-// a folder with config.json and preprocessor_config.json beside the weights, or the file in it.
+// Open opens a network's published weights: a .pth or .bin file of torch.save, a .safetensors file with the same
+// tensors, or a folder with such a file under its published name. Path "" is where PyTorch and Hugging Face keep
+// downloads. Phikon also needs config.json and preprocessor_config.json next to the weights.
 //
-// Weights that aren't found are an error that wraps ErrNoWeights, names the file, the places, and the page that has it; a file
-// of another network is one error that lists what is missing in it.
+// If weights aren't found the error wraps ErrNoWeights and names the file, the places, and the page that has it. For a
+// file of another network it lists what is missing.
 func Open(kind Kind, path string, o Options) (*Extractor, error) {
 	r, err := kind.recipe()
 	if err != nil {
@@ -109,10 +109,10 @@ func open(kind Kind, r *recipe, path string, o Options) (_ *Extractor, err error
 	return e, nil
 }
 
-// smallest is a size that every network accepts, for the graph that is never compiled.
+// smallest is a size that every network accepts, for the master.
 const smallest = 64
 
-// load checks the weights and folds what is to be folded.
+// load checks and folds the weights.
 func (e *Extractor) load() error {
 	side := e.recipe.side
 	if side == 0 {
@@ -137,7 +137,7 @@ func (e *Extractor) load() error {
 	if err := e.store.Digest(h); err != nil {
 		return err
 	}
-	if e.recipe.side != 0 { // of the rest that is read beside the weights, a preparation of one image tells enough
+	if e.recipe.side != 0 { // covers the files next to the weights
 		if err := e.digestPreparation(h); err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (e *Extractor) load() error {
 	return nil
 }
 
-// digestPreparation writes what becomes of all grey values.
+// digestPreparation writes the preparation of an image of all values.
 func (e *Extractor) digestPreparation(w io.Writer) error {
 	image := imagefile.New(256, 256)
 	for i := range image.Pix {
@@ -160,12 +160,6 @@ func (e *Extractor) digestPreparation(w io.Writer) error {
 	return err
 }
 
-// Kind is the extractor's network.
-func (e *Extractor) Kind() Kind { return e.kind }
-
-// Path is the file that the weights come from.
-func (e *Extractor) Path() string { return e.path }
-
 // Dim is the number of features in a row.
 func (e *Extractor) Dim() int {
 	sum := 0
@@ -175,17 +169,16 @@ func (e *Extractor) Dim() int {
 	return sum
 }
 
-// Layers are the widths of the parts of a row: 256, 512, 1024 and 2048 channel means of ResNet50, one part for all other kinds.
+// Layers are the widths of the parts of a row: 256, 512, 1024 and 2048 channel means of ResNet50, one part for all
+// other kinds.
 func (e *Extractor) Layers() []int { return slices.Clone(e.recipe.layers) }
 
-// Fingerprint tells these rows from those of other weights, preparations, precisions and devices: rows may be kept under it and the
-// image's bytes.
+// Fingerprint identifies weights, preparation, precision and device: rows may be cached under it and the image's bytes.
 func (e *Extractor) Fingerprint() string { return e.fingerprint }
 
-// Extract returns a row of Dim numbers for each image. Images may have different sizes; those of ResNet50, which reads them as they are,
-// are quicker if many have the same. The rows don't depend on the batch that an image is in, but for rounding.
-//
-// When ctx ends Extract returns its error after the operation that is running.
+// Extract returns a row of Dim numbers for each image. Images may have different sizes; ResNet50, which reads them at
+// their size, is faster if many are equal. Except for rounding, rows don't depend on the batch. When ctx ends Extract
+// returns its error after the current operation.
 func (e *Extractor) Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -205,7 +198,7 @@ func (e *Extractor) Extract(ctx context.Context, images []*imagefile.Image) ([][
 	return rows, nil
 }
 
-// batchOf is how many images like this one are read at once.
+// batchOf is the size of batches of images like this one.
 func (e *Extractor) batchOf(image *imagefile.Image) int {
 	if e.recipe.side != 0 || image == nil {
 		return e.options.Batch
@@ -213,7 +206,7 @@ func (e *Extractor) batchOf(image *imagefile.Image) int {
 	return max(1, min(e.options.Batch, e.options.Batch*batchPixels/max(1, image.Width*image.Height)))
 }
 
-// groups lists the numbers of images that can share a batch, in order.
+// groups lists the indices of images that can share a batch, in order.
 func (e *Extractor) groups(images []*imagefile.Image) [][]int {
 	var groups [][]int
 	at := map[[2]int]int{}
@@ -262,7 +255,7 @@ func (e *Extractor) batch(ctx context.Context, images []*imagefile.Image, part [
 	return nil
 }
 
-// prepareAll prepares images at the same time.
+// prepareAll prepares images concurrently.
 func (e *Extractor) prepareAll(images []*imagefile.Image, part []int) ([]prepared, error) {
 	all, errs := make([]prepared, len(part)), make([]error, len(part))
 	parallel.For(len(part), func(i int) {
@@ -333,7 +326,7 @@ func (e *Extractor) free(p *program) error {
 	return errors.Join(p.Close(), e.store.Release(p.params))
 }
 
-// Close gives all memory back. The device stays open.
+// Close frees all memory. The device stays open.
 func (e *Extractor) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

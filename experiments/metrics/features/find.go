@@ -10,18 +10,17 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// ErrNoWeights is wrapped by the error of Open where a network's weights aren't found.
+// ErrNoWeights is wrapped by the error of Open if a network's weights aren't found.
 var ErrNoWeights = errors.New("no weights")
 
 // files are a network's published files.
 type files struct {
 	names []string // any of them, the best first
 	page  string   // the project's page, which links to them
-	hub   string   // the model on Hugging Face, "" if it isn't there
+	hub   string   // the model on Hugging Face; "" is none
 }
 
-// find returns the file of a network's weights. path is a file, or a folder with one of the published names in it, also as .safetensors;
-// "" means the folders in which PyTorch and Hugging Face keep what they have downloaded.
+// find returns the file of a network's weights: see Open.
 func (f files) find(title, path string) (string, error) {
 	var places []string
 	switch {
@@ -54,7 +53,7 @@ func (f files) find(title, path string) (string, error) {
 		title, ErrNoWeights, strings.Join(f.names, " or "), strings.Join(places, " and "), f.page)
 }
 
-// candidates are the published names, and those of files that were converted.
+// candidates are the published names, and those of converted files.
 func (f files) candidates() []string {
 	all := append([]string(nil), f.names...)
 	for _, name := range f.names {

@@ -3,8 +3,6 @@ package features
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"gorgonia.org/gorgonia"
 
@@ -24,32 +22,21 @@ type Kind string
 const (
 	// FIDInception is pytorch_fid's Inception v3: 2048 features of images resized to 299 pixels. FID.
 	FIDInception Kind = "fid-inception"
-	// Inception is torchvision's Inception v3: 2048 features of images resized to 299 pixels. KID in the official evaluation.
+	// Inception is torchvision's Inception v3: 2048 features of images resized to 299 pixels. KID in the official
+	// evaluation.
 	Inception Kind = "inception"
 	// ResNet50 is torchvision's ResNet-50: 3840 channel means of its four layers, of images of their own size. PHV.
 	ResNet50 Kind = "resnet50"
-	// GigaPath is the tile encoder of Prov-GigaPath: 1536 features of the middle of images. Retrieval in the official evaluation. Its
-	// weights are given to those who ask for them.
+	// GigaPath is the tile encoder of Prov-GigaPath: 1536 features of the middle of images. Retrieval in the official
+	// evaluation. Its weights are available on request.
 	GigaPath Kind = "gigapath"
-	// Phikon is owkin/phikon, a free pathology network in GigaPath's place: 768 features, the class token. Its retrieval is another
-	// number than GigaPath's and must be called retrieval by Phikon.
+	// Phikon is owkin/phikon, a free substitute for GigaPath: 768 features, the class token. Its retrieval is not
+	// comparable with GigaPath's and must be called retrieval by Phikon.
 	Phikon Kind = "phikon"
 )
 
 // Kinds lists them all.
 func Kinds() []Kind { return []Kind{FIDInception, Inception, ResNet50, GigaPath, Phikon} }
-
-// ParseKind returns the kind of a name.
-func ParseKind(name string) (Kind, error) {
-	if k := Kind(name); slices.Contains(Kinds(), k) {
-		return k, nil
-	}
-	names := make([]string, len(Kinds()))
-	for i, k := range Kinds() {
-		names[i] = string(k)
-	}
-	return "", fmt.Errorf("network %q: want %s", name, strings.Join(names, ", "))
-}
 
 // network is a graph from pixels to rows.
 type network struct {
@@ -73,18 +60,21 @@ type recipe struct {
 	mapping weights.Mapping
 	build   func(batch, height, width int) (network, error)
 	prepare func(image *imagefile.Image) (prepared, error)
-	side    int // of the pixels where all images get the same, else 0
-	// settle, which may be nil, reads what else lies beside the weights, before build and prepare are used.
+	side    int // of the prepared pixels if the same for all images, otherwise 0
+	// settle, which may be nil, reads further files next to the weights, before build and prepare are used.
 	settle func(r *recipe, weightsPath string) error
 }
 
-// recipe returns a kind's; the kind is one of Kinds.
+// recipe returns the recipe of a kind.
 func (k Kind) recipe() (*recipe, error) {
 	switch k {
 	case FIDInception:
 		r := inceptionRecipe(inception.FID)
 		r.title = "pytorch-fid's Inception v3"
-		r.files = files{names: []string{"pt_inception-2015-12-05-6726825d.pth"}, page: "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights"}
+		r.files = files{
+			names: []string{"pt_inception-2015-12-05-6726825d.pth"},
+			page:  "https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
+		}
 		return r, nil
 	case Inception:
 		r := inceptionRecipe(inception.TorchVision)
@@ -101,8 +91,7 @@ func (k Kind) recipe() (*recipe, error) {
 	case Phikon:
 		return phikonRecipe(), nil
 	}
-	_, err := ParseKind(string(k))
-	return nil, err
+	return nil, fmt.Errorf("network %q: want one of %q", k, Kinds())
 }
 
 func inceptionRecipe(v inception.Variant) *recipe {
@@ -127,7 +116,7 @@ func resnetRecipe() *recipe {
 	return &recipe{
 		title: "torchvision's ResNet-50",
 		files: files{
-			// The weights of IMAGENET1K_V1, as pretrained=True gives them; those of V2, 11ad3fa6, make other values.
+			// The weights IMAGENET1K_V1 of pretrained=True; those of V2, 11ad3fa6, give other values.
 			names: []string{"resnet50-0676ba61.pth", "resnet50-19c8e357.pth"},
 			page:  "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.resnet50.html",
 		},
@@ -169,8 +158,11 @@ func gigapathRecipe(c vit.TimmConfig) *recipe {
 
 func phikonRecipe() *recipe {
 	return &recipe{
-		title:   "Phikon",
-		files:   files{names: []string{"model.safetensors", "pytorch_model.bin"}, page: "https://huggingface.co/owkin/phikon", hub: "owkin/phikon"},
+		title: "Phikon",
+		files: files{
+			names: []string{"model.safetensors", "pytorch_model.bin"},
+			page:  "https://huggingface.co/owkin/phikon", hub: "owkin/phikon",
+		},
 		mapping: weights.Mapping{Rename: vit.Rename, Ignore: vit.Ignore},
 		settle: func(r *recipe, path string) error {
 			folder := filepath.Dir(path)
@@ -183,7 +175,8 @@ func phikonRecipe() *recipe {
 				return err
 			}
 			if p.Height != c.ImageSize || p.Width != c.ImageSize {
-				return fmt.Errorf("%s: preprocessor_config.json makes %d×%d pixels, config.json wants %d×%d", folder, p.Width, p.Height, c.ImageSize, c.ImageSize)
+				return fmt.Errorf("%s: preprocessor_config.json makes %d×%d pixels, config.json wants %d×%d",
+					folder, p.Width, p.Height, c.ImageSize, c.ImageSize)
 			}
 			r.layers, r.side = []int{c.HiddenSize}, c.ImageSize
 			r.build = func(batch, _, _ int) (network, error) {
@@ -191,7 +184,8 @@ func phikonRecipe() *recipe {
 				if err != nil {
 					return network{}, err
 				}
-				class := op.View{batch, c.HiddenSize}.Apply(n.Scope, op.Slice{Axis: 1, Offset: 0, Length: 1}.Apply(n.Scope, n.LastHiddenState))
+				class := op.Slice{Axis: 1, Offset: 0, Length: 1}.Apply(n.Scope, n.LastHiddenState)
+				class = op.View{batch, c.HiddenSize}.Apply(n.Scope, class)
 				return network{n.Scope, &nn.Folds{}, n.Pixels, class}, n.Scope.Err()
 			}
 			r.prepare = func(i *imagefile.Image) (prepared, error) {
