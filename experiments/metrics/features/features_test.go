@@ -285,7 +285,7 @@ func TestOpenRefuses(t *testing.T) {
 		{
 			"vgg", wrong,
 			features.Options{Device: d},
-			[]string{`network "vgg": want fid-inception, inception, resnet50, gigapath, phikon`},
+			[]string{`network "vgg": want one of [fid-inception inception resnet50 gigapath phikon]`},
 		},
 	} {
 		_, err := features.Open(c.kind, c.path, c.o)

@@ -91,7 +91,7 @@ func (k Kind) recipe() (*recipe, error) {
 	case Phikon:
 		return phikonRecipe(), nil
 	}
-	return nil, fmt.Errorf("network %q: want one of %q", k, Kinds())
+	return nil, fmt.Errorf("network %q: want one of %v", k, Kinds())
 }
 
 func inceptionRecipe(v inception.Variant) *recipe {
