@@ -124,7 +124,7 @@ func TestSplitByPatientRefuses(t *testing.T) {
 		fraction float64
 		want     string
 	}{
-		{"fraction", two, 1, "lies between 0 and 1"},
+		{"fraction", two, 1, "less than 1"},
 		{"unknown", append([]data.Pair{{HE: data.Source{Path: "x.png"}}}, two...), 0.5, "the patient of x.png is unknown"},
 		{"one", two[:1], 0.5, "1 patients"},
 	} {

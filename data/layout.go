@@ -145,7 +145,7 @@ func (l *listed) patients(pattern *regexp.Regexp, loc Location) {
 			}
 		case patient != p.Patient:
 			if other++; other == 1 {
-				example = fmt.Sprintf("%s is of %q by the column, of %q by the pattern", p.Name, p.Patient, patient)
+				example = fmt.Sprintf("%s belongs to %q by the column, to %q by the pattern", p.Name, p.Patient, patient)
 			}
 		}
 	}
@@ -300,9 +300,9 @@ func (l *listed) files(
 	switch {
 	case len(files) > 0 && len(named) == 0:
 		l.looked = append(l.looked,
-			fmt.Sprintf("%s: %s, but none whose name fits %s", s.folder, plural(len(files), "image"), own.text))
+			fmt.Sprintf("%s: %s, but none whose name matches %s", s.folder, plural(len(files), "image"), own.text))
 	case left > 0 && !both:
-		l.note("%d of %d images in %s don't fit %s and are left out", left, len(files), s.folder, own.text)
+		l.note("%d of %d images in %s don't match %s and are left out", left, len(files), s.folder, own.text)
 	}
 	return named, nil
 }

@@ -155,9 +155,9 @@ func TestPatientColumnWins(t *testing.T) {
 	)
 	for pattern, notes := range map[string][]string{
 		"":      nil,
-		`P1|a`:  {"the column patient of " + path + " holds, not the patient pattern P1|a, which differs for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"a\" by the pattern"},
-		`(x)`:   {"the column patient of " + path + " holds, not the patient pattern (x), which differs for 2 of 2 pairs: a/1 is of \"P1\" by the column, of \"\" by the pattern"},
-		`a/\d+`: {"the column patient of " + path + ` holds, not the patient pattern a/\d+, which differs for 2 of 2 pairs: a/1 is of "P1" by the column, of "a/1" by the pattern`},
+		`P1|a`:  {"the column patient of " + path + " holds, not the patient pattern P1|a, which differs for 2 of 2 pairs: a/1 belongs to \"P1\" by the column, to \"a\" by the pattern"},
+		`(x)`:   {"the column patient of " + path + " holds, not the patient pattern (x), which differs for 2 of 2 pairs: a/1 belongs to \"P1\" by the column, to \"\" by the pattern"},
+		`a/\d+`: {"the column patient of " + path + ` holds, not the patient pattern a/\d+, which differs for 2 of 2 pairs: a/1 belongs to "P1" by the column, to "a/1" by the pattern`},
 	} {
 		set := open(t, data.Location{Layout: data.CSV, Root: path, PatientPattern: pattern})
 		if diff := cmp.Diff([]string{"a/1 b train P1", "a/2 b val P1"}, list(set.Pairs)); diff != "" {

@@ -110,7 +110,7 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 	case o.Crop == 0 && o.Augment:
 		return nil, &option.KeyError{Key: "crop", Err: ErrAugmentWhole}
 	case o.DropLast && n < o.BatchSize:
-		return nil, fmt.Errorf("data: %d pairs are no whole batch of %d, and short ones are dropped", n, o.BatchSize)
+		return nil, fmt.Errorf("data: %d pairs are less than a batch of %d, and short batches are dropped", n, o.BatchSize)
 	}
 	l := &Loader{
 		pairs: dataset.Pairs, o: o, steps: n / o.BatchSize, slots: make(chan struct{}, o.Workers),

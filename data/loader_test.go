@@ -298,7 +298,7 @@ func TestLoaderRefuses(t *testing.T) {
 		{"sizes", mixed, data.LoaderOptions{BatchSize: 1}, "has 6×8 pixels, but 1 of 4 pairs have another: 1 of 7×8; the first is other"},
 		{"augmentation", dataset, data.LoaderOptions{BatchSize: 1, Augment: true}, "crop: is 0"},
 		{"policy", dataset, data.LoaderOptions{BatchSize: 1, Corrupt: "ignore"}, `"ignore"`},
-		{"drop", dataset, data.LoaderOptions{BatchSize: 4, DropLast: true}, "no whole batch"},
+		{"drop", dataset, data.LoaderOptions{BatchSize: 4, DropLast: true}, "less than a batch"},
 		{"workers", dataset, data.LoaderOptions{BatchSize: 1, Workers: -1}, "workers: -1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

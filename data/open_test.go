@@ -207,7 +207,7 @@ func TestProblems(t *testing.T) {
 		at("ihc/cut.png") + ": png: the file is cut off",
 		at("he/empty.png") + ": the file is empty", at("ihc/empty.png") + ": the file is empty",
 		at("he/size.png") + " has 6×6 pixels, " + at("ihc/size.png") + " has 6×7",
-		at("ihc/twin.jpg") + " and " + at("ihc/twin.png") + " have one name",
+		at("ihc/twin.jpg") + " and " + at("ihc/twin.png") + " have the same name",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
@@ -233,7 +233,7 @@ func TestOpenErrors(t *testing.T) {
 		{"unnamed", data.Location{Layout: data.Folders, HE: root}, "ihc: is missing"},
 		{"folders have no splits", data.Location{Layout: data.Folders, HE: root, IHC: root, Split: "train"}, "has no splits"},
 		{"pattern", data.Location{Layout: data.Folders, HE: root, IHC: root, PatientPattern: "("}, "patient-pattern: "},
-		{"half", data.Location{Layout: data.Combined, Root: filepath.Join(root, "odd")}, "5 pixels in width have no halves"},
+		{"half", data.Location{Layout: data.Combined, Root: filepath.Join(root, "odd")}, "5 pixels has no halves"},
 		{"columns", data.Location{Layout: data.CSV, Root: noColumn}, "he and ihc are needed"},
 		{"twice", data.Location{Layout: data.CSV, Root: twice}, "lines 2 and 3"},
 		{"no such split", data.Location{Layout: data.CSV, Root: split, Split: "val"}, `no line of split "val"`},

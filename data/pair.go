@@ -45,7 +45,7 @@ func (s Source) size(width, height int) (int, int, error) {
 		return width, height, nil
 	}
 	if width%2 != 0 {
-		return 0, 0, fmt.Errorf("%d pixels in width have no halves", width)
+		return 0, 0, fmt.Errorf("a width of %d pixels has no halves", width)
 	}
 	return width / 2, height, nil
 }

@@ -61,12 +61,12 @@ func (p *Problems) Error() string {
 func (p *Problems) groups() []group {
 	list := []group{
 		{"without a partner", texts(p.Orphans)},
-		{"two images of one name", nil},
+		{"two images with the same name", nil},
 		{"unreadable", texts(p.Unreadable)},
-		{"pairs of two sizes", texts(p.Mismatches)},
+		{"pairs of different sizes", texts(p.Mismatches)},
 	}
 	for _, s := range p.SameName {
-		list[1].lines = append(list[1].lines, fmt.Sprintf("%s and %s have one name", s[0], s[1]))
+		list[1].lines = append(list[1].lines, fmt.Sprintf("%s and %s have the same name", s[0], s[1]))
 	}
 	slices.Sort(list[1].lines)
 	return list

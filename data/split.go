@@ -11,7 +11,7 @@ import (
 // patient is an error: it could belong to anyone.
 func SplitByPatient(pairs []Pair, fraction float64, seed int64) (train, val []Pair, err error) {
 	if !(fraction > 0 && fraction < 1) {
-		return nil, nil, fmt.Errorf("data: a validation part of %g; it lies between 0 and 1", fraction)
+		return nil, nil, fmt.Errorf("data: a validation fraction of %g: want more than 0 and less than 1", fraction)
 	}
 	byPatient := map[string][]Pair{}
 	for _, p := range pairs {

@@ -71,7 +71,7 @@ func TestSuffixesInMIST(t *testing.T) {
 	if len(set.Pairs) != 1 || set.Pairs[0].Patient != "P1" || set.Pairs[0].Name != "P1_0" {
 		t.Errorf("pairs %+v", set.Pairs)
 	}
-	want := []string{"1 of 2 images in " + filepath.Join(root, "trainB") + " don't fit *_ER and are left out"}
+	want := []string{"1 of 2 images in " + filepath.Join(root, "trainB") + " don't match *_ER and are left out"}
 	if diff := cmp.Diff(want, set.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}

@@ -67,7 +67,7 @@ func TestTranslateFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := translate(exitFailed)
-	check(t, "with a broken link", failed, "disk: the link leads nowhere")
+	check(t, "with a broken link", failed, "disk: the link is broken")
 	check(t, "with a broken link", failed, `"skipped":2`)
 }
 

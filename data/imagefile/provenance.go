@@ -88,7 +88,7 @@ func provenanceFields(pairs []Pair) (first, exif []tiff.Field, err error) {
 	for _, known := range knownTags {
 		value, has := valueOf(pairs, known.key)
 		if strings.ContainsRune(value, 0) {
-			return nil, nil, fmt.Errorf("%s: a text with a zero can't be written", known.key)
+			return nil, nil, fmt.Errorf("%s: texts must not contain zero bytes", known.key)
 		}
 		if has {
 			first = append(first, tiff.ASCII(known.id, value)) // UTF-8 in practice, though the standard says ASCII

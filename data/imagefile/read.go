@@ -110,7 +110,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 			return nil, err
 		}
 		if size := decoded.Bounds().Size(); size != (image.Point{X: m.width, Y: m.height}) {
-			return nil, fmt.Errorf("the header tells %d×%d pixels, there are %d×%d", m.width, m.height, size.X, size.Y)
+			return nil, fmt.Errorf("the header says %d×%d pixels, but there are %d×%d", m.width, m.height, size.X, size.Y)
 		}
 		var transparent int
 		img.Pix, transparent = toRGB(decoded)
@@ -122,7 +122,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 	}
 	if m.orientation != 1 {
 		img.Width, img.Height, img.Pix = oriented(img.Width, img.Height, img.Pix, m.orientation)
-		img.note(fmt.Sprintf("turned upright, as the Exif orientation %d says", m.orientation))
+		img.note(fmt.Sprintf("turned upright by the Exif orientation %d", m.orientation))
 	}
 	return img, nil
 }

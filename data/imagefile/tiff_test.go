@@ -81,7 +81,7 @@ func TestTIFFNotes(t *testing.T) {
 		"rgb--fourth-sample-unspecified": {"ignored 1 of 4 samples a pixel, which have no stated meaning"},
 		"rgba--unassociated":             {"composited on white: 928 of 1073 pixels are not opaque"},
 		"left-out--sparse-tiles":         {"1 of 6 tiles are left out in the file; they are white"},
-		"rgb--described":                 {"turned upright, as the Exif orientation 6 says"},
+		"rgb--described":                 {"turned upright by the Exif orientation 6"},
 	} {
 		img, err := imagefile.Read("../tiff/testdata/"+name+".tif", imagefile.Options{ICC: imagefile.IgnoreICC})
 		if err != nil {

@@ -63,7 +63,7 @@ func claim(dir string, c Config) error {
 		}
 	}
 	if len(errs) > 0 {
-		return fmt.Errorf("%s is of other settings; choose another folder: %w", path, errors.Join(errs...))
+		return fmt.Errorf("%s has other settings; choose another folder: %w", path, errors.Join(errs...))
 	}
 	return nil
 }

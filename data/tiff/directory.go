@@ -252,7 +252,7 @@ func (d *Directory) Numbers(id Tag, limit int) ([]uint64, error) {
 	values := make([]uint64, len(raw)/each)
 	for i := range values {
 		if values[i], ok = d.whole(e.kind, raw[i*each:]); !ok {
-			return nil, fmt.Errorf("tiff: tag %d has a value that is not a whole number from 0 on", id)
+			return nil, fmt.Errorf("tiff: tag %d has a value that is not a whole number ≥ 0", id)
 		}
 	}
 	return values, nil

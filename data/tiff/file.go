@@ -116,7 +116,7 @@ func (f *File) Main() (page *Page, note string, err error) {
 	}
 	if page == nil {
 		if page, note = f.Pages[0], "page 1"; damage != nil {
-			return page, "", fmt.Errorf("tiff: the file has smaller versions of its image alone: %w", damage)
+			return page, "", fmt.Errorf("tiff: the file has only smaller versions of its image: %w", damage)
 		}
 	}
 	note = fmt.Sprintf("%s was read, %d×%d pixels: ", note, page.Width, page.Height)

@@ -65,7 +65,7 @@ func (p *Page) loadLayout() (*layout, error) {
 		return nil, err
 	}
 	if len(offsets) < want {
-		return nil, fmt.Errorf("tiff: the file says where %d %ss lie; the image has %d", len(offsets), name, want)
+		return nil, fmt.Errorf("tiff: the file locates %d %ss; the image has %d", len(offsets), name, want)
 	}
 	counts, err := p.Numbers(countTag, want)
 	if err != nil || len(counts) < want {
@@ -115,7 +115,7 @@ func (p *Page) loadLayout() (*layout, error) {
 		for i := range s.plane {
 			for plane := range planes {
 				if (s.spans[i].length == 0) != (s.spans[plane*s.plane+i].length == 0) {
-					return nil, fmt.Errorf("tiff: tile %d is left out in some planes alone", i+1)
+					return nil, fmt.Errorf("tiff: tile %d is missing in some planes only", i+1)
 				}
 			}
 		}

@@ -174,7 +174,7 @@ func TestRefused(t *testing.T) {
 		"huge-deflate-tile":     "tiff: tile 1 of 1 has 75 bytes, too few for its 16000×16000 pixels; the file is damaged",
 		"short-strip":           "tiff: strip 5 of 5 has 10 bytes, too few for its 37×1 pixels; the file is damaged",
 		"strip-beyond-the-end":  "tiff: strip 1 of 1 lies beyond the end of the file, which is cut off or damaged",
-		"too-few-strips":        "tiff: the file says where 2 strips lie; the image has 5",
+		"too-few-strips":        "tiff: the file locates 2 strips; the image has 5",
 		"all-tiles-left-out":    "tiff: all tiles of the image are left out",
 		"no-width":              "tiff: the file does not say how wide and high the image is",
 		"no-pages":              "tiff: the file has no image",

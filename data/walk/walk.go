@@ -177,7 +177,7 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 	case err != nil:
 		if !link || IsImage(name) || filepath.Ext(name) == "" { // other links are no images, wherever they lead
 			if errors.Is(err, fs.ErrNotExist) {
-				err = errors.New("the link leads nowhere")
+				err = errors.New("the link is broken")
 			}
 			w.unreadable(path, err)
 		}

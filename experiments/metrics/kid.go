@@ -21,7 +21,7 @@ func KernelDistance(real, generated [][]float32) (float64, error) {
 	}
 	m, d := x.Dims()
 	if n, e := y.Dims(); n != m || e != d {
-		return 0, fmt.Errorf("KID: %d rows of %d features and %d rows of %d: want as many", m, d, n, e)
+		return 0, fmt.Errorf("KID: %d rows of %d features and %d rows of %d: want equally many", m, d, n, e)
 	}
 	if m < 3 {
 		return 0, fmt.Errorf("KID is undefined: %d images in each set: want at least 3", m)

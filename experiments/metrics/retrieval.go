@@ -18,7 +18,7 @@ const cosineEps = 1e-6
 // are computed in float64 and compared in float32, as there; equal real images have equal similarities to the bit.
 func Retrieve(generated, real [][]float32) (ranks []int, err error) {
 	if len(generated) != len(real) || len(real) == 0 {
-		return nil, fmt.Errorf("retrieval: %d generated and %d real images: want as many, at least 1",
+		return nil, fmt.Errorf("retrieval: %d generated and %d real images: want equally many, at least 1",
 			len(generated), len(real))
 	}
 	g, err := unitRows(generated, len(real[0]))

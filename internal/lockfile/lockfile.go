@@ -34,7 +34,7 @@ func (e *HeldError) Error() string {
 	if e.Remove == "" {
 		return e.Owner.String() + " holds it"
 	}
-	return fmt.Sprintf("%s has locked it; whether that still runs can't be seen from here: if it doesn't, remove %s",
+	return fmt.Sprintf("%s has locked it and can't be seen from here: if it no longer runs, remove %s",
 		e.Owner, e.Remove)
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-var errCode = errors.New("jpeg: a bit pattern is no Huffman code")
+var errCode = errors.New("jpeg: a bit pattern is not a Huffman code")
 
 // bitReader reads the entropy-coded bytes of a scan. At a marker or the end of the data it continues with zeros and
 // counts them, so that the decoding loops need not check every bit; overrun reports whether any were used.

@@ -124,7 +124,7 @@ func (d *decoder) segments(decode bool) error {
 		case marker >= 0xC0 && marker <= 0xCF && marker != markerJPG && marker != markerDAC:
 			err = fmt.Errorf("jpeg: %s is not supported; baseline and progressive Huffman coding are", codingName(marker))
 		case marker == markerDNL:
-			err = errors.New("jpeg: a height that is told after the image (DNL) is not supported")
+			err = errors.New("jpeg: a height given after the image (DNL) is not supported")
 		case marker == markerAPP0:
 			d.jfif = d.jfif || bytes.HasPrefix(segment, []byte("JFIF\x00"))
 		case marker == markerAPP1:

@@ -13,7 +13,7 @@ func ReadTables(data []byte) (*Tables, error) {
 		return nil, err
 	}
 	if d.frame != nil {
-		return nil, errors.New("jpeg: there is an image where tables alone belong")
+		return nil, errors.New("jpeg: there is an image among tables")
 	}
 	return &Tables{d}, nil
 }
