@@ -1,25 +1,22 @@
-// Package rng draws the random numbers that PyTorch, NumPy and Python draw from the same seed, so that a seed gives the
-// picture, the order of pictures and the crops that the official implementation gives.
+// Package rng draws the random numbers that PyTorch and NumPy draw from the same seed, so that a seed gives the image of the
+// official implementation.
 //
-// Three generators stand on one engine, the Mersenne Twister mt19937:
+// Both generators have one engine, the Mersenne Twister mt19937:
 //
-//	Torch    torch.Generator("cpu"): noise, time steps, the order of pictures, crops and flips
+//	Torch    torch.Generator("cpu"): noise, time steps, new weights
 //	NumPy    numpy.random.RandomState: the subsets of the kernel inception distance
-//	Python   random.Random: rotations, the shuffle of an evaluation
 //
-// Torch saves and restores its state in the layout of torch.get_rng_state. A generator is not safe for concurrent use, and none
-// of them is fit for cryptography.
+// Torch saves and restores its state in the layout of torch.get_rng_state. A generator is not safe for concurrent use, and not
+// fit for cryptography.
 //
-// What is exact: integers, permutations and uniform numbers in every bit; so are float32 normals of a PyTorch that runs its AVX2
-// kernels, as on any x86-64 with AVX2 (there are none for AVX-512). On other processors normals differ by up to 1.4e-6. Normals
-// in float64, and the one of them that a saved state may hold, are equal up to the last bits, which are the C library's.
+// Integers, permutations and uniform numbers have the same bits. So have float32 normals of a PyTorch that runs its AVX2
+// kernels, as on any x86-64 with AVX2 (there are none for AVX-512); on other processors they differ by up to 1.4e-6. The
+// float64 normal that a saved state may hold is equal up to its last bits, which are the C library's.
 //
 //	mt19937.go   the engine: seeding, words, uniform numbers
-//	torch.go     Torch: uniform, integer, boolean draws, permutations
-//	normal.go    Torch: normal draws
-//	cephes.go    the logarithm, sine and cosine behind them
-//	half.go      Torch: draws of bfloat16 and float16 tensors
+//	torch.go     Torch: uniform numbers and integers
+//	normal.go    Torch: normal numbers
+//	cephes.go    the logarithm, sine and cosine of the normals
 //	state.go     Torch: its saved state
 //	numpy.go     NumPy
-//	python.go    Python
 package rng

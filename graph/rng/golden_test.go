@@ -159,14 +159,7 @@ func compareFloats(t *testing.T, name string, want, got []float64, tolerance flo
 
 // manifest is what the tests need of rng.json.
 type manifest struct {
-	Seeds  []json.Number `json:"seeds"`
-	Python map[string]struct {
-		Bits32    []uint64  `json:"getrandbits32"`
-		Random    []float64 `json:"random"`
-		Choice    []int     `json:"choice_0_90_180_270"`
-		Shuffle   []int     `json:"shuffle_range_20"`
-		Randrange []int     `json:"randrange_1000"`
-	} `json:"python_random"`
+	Seeds []json.Number `json:"seeds"`
 }
 
 func readManifest(t *testing.T) manifest {

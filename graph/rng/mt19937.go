@@ -11,7 +11,7 @@ const (
 type mt19937 struct {
 	state [words]uint32
 	next  int  // the index of the next word of state; words when all are used
-	fresh bool // seeded and not drawn from: next is words without a word having been used
+	fresh bool // seeded and not drawn from: next is words, though none has been used
 }
 
 // seed is init_genrand.
@@ -22,32 +22,6 @@ func (m *mt19937) seed(seed uint32) {
 		m.state[i] = 1812433253*(previous^previous>>30) + uint32(i)
 	}
 	m.next, m.fresh = words, true
-}
-
-// seedArray is init_by_array; key holds at least one word.
-func (m *mt19937) seedArray(key []uint32) {
-	m.seed(19650218)
-	i, j := 1, 0
-	forward := func() {
-		if i++; i == words {
-			m.state[0] = m.state[words-1]
-			i = 1
-		}
-	}
-	for range max(words, len(key)) {
-		previous := m.state[i-1]
-		m.state[i] = m.state[i] ^ (previous^previous>>30)*1664525 + key[j] + uint32(j)
-		forward()
-		if j++; j == len(key) {
-			j = 0
-		}
-	}
-	for range words - 1 {
-		previous := m.state[i-1]
-		m.state[i] = m.state[i] ^ (previous^previous>>30)*1566083941 - uint32(i)
-		forward()
-	}
-	m.state[0] = 1 << 31
 }
 
 // twist makes the next 624 words.
@@ -91,12 +65,6 @@ func (m *mt19937) uint32() uint32 {
 func (m *mt19937) uint64() uint64 {
 	high := uint64(m.uint32())
 	return high<<32 | uint64(m.uint32())
-}
-
-// float53 draws a float64 in [0,1) from 27 and 26 bits of two words: genrand_res53 of mt19937ar.c, which NumPy and Python use.
-func (m *mt19937) float53() float64 {
-	a, b := m.uint32()>>5, m.uint32()>>6
-	return (float64(a)*(1<<26) + float64(b)) / (1 << 53)
 }
 
 // fill draws len(dst) numbers in [0,1) from the lower 24 bits of one word each.

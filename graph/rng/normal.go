@@ -5,13 +5,13 @@ import (
 	"math"
 )
 
-// PyTorch has two ways to normal numbers, both by Box and Muller ("A note on the generation of random normal deviates", 1958):
+// PyTorch draws normal numbers in two ways, both by Box and Muller ("A note on the generation of random normal deviates", 1958):
 //
-//   - fewer than 16, one at a time: pairs in float64, the second number of a pair kept for the next small draw;
-//   - 16 or more, in blocks: eight pairs of float32 a block, with vectors of eight and functions of its own. cephes.go repeats
-//     what PyTorch's kernels for AVX2 do, every fused multiply-add included, so that the numbers have the same bits.
+//   - fewer than 16, one at a time: pairs in float64; the second number of a pair is kept for the next small draw;
+//   - 16 or more, in blocks of eight pairs of float32, with functions of its own. cephes.go repeats what PyTorch's kernels for
+//     AVX2 do, including every fused multiply-add, so that the numbers have the same bits.
 
-// block is the number of normals that PyTorch draws together, and the size of a tensor from which on it does.
+// block is the number of normals that PyTorch draws together, in tensors of at least as many.
 const block = 16
 
 // Randn fills dst with normal numbers of mean 0 and standard deviation 1: torch.randn(len(dst)) in float32.
@@ -35,8 +35,8 @@ func (t *Torch) RandnNHWC(dst []float32, n, h, w, c int) error {
 	return nil
 }
 
-// Normal fills dst with normal numbers: normal_(mean, std) of a contiguous float32 tensor. A PyTorch tensor that isn't
-// contiguous is filled one number at a time in the order of its memory, which is a call for each element.
+// Normal fills dst with normal numbers: normal_(mean, std) of a contiguous float32 tensor. For a PyTorch tensor that
+// isn't contiguous, call it for each element, in the order of memory.
 func (t *Torch) Normal(dst []float32, mean, std float64) {
 	if len(dst) < block {
 		for i := range dst {
@@ -55,25 +55,6 @@ func (t *Torch) Normal(dst []float32, mean, std float64) {
 	}
 }
 
-// Randn64 fills dst with normal numbers of mean 0 and standard deviation 1: torch.randn(len(dst)) in float64.
-func (t *Torch) Randn64(dst []float64) {
-	if len(dst) < block {
-		for i := range dst {
-			dst[i] = t.normal64()
-		}
-		return
-	}
-	t.Rand64(dst)
-	for i := 0; i+block <= len(dst); i += block {
-		boxMuller64((*[block]float64)(dst[i:]))
-	}
-	if len(dst)%block != 0 {
-		last := dst[len(dst)-block:]
-		t.Rand64(last)
-		boxMuller64((*[block]float64)(last))
-	}
-}
-
 // normal64 draws one normal number in float64.
 func (t *Torch) normal64() float64 {
 	if t.hasCached {
@@ -86,15 +67,6 @@ func (t *Torch) normal64() float64 {
 	sin, cos := math.Sincos(2 * math.Pi * u1)
 	t.cached, t.hasCached = radius*sin, true
 	return radius * cos
-}
-
-// boxMuller64 turns 16 uniform numbers into 16 normal ones.
-func boxMuller64(x *[block]float64) {
-	for j := range block / 2 {
-		radius := math.Sqrt(-2 * math.Log(1-x[j]))
-		sin, cos := math.Sincos(2 * math.Pi * x[j+block/2])
-		x[j], x[j+block/2] = radius*cos, radius*sin
-	}
 }
 
 // boxMuller turns 16 uniform numbers in [0,1) into 16 normal ones.

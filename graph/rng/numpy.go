@@ -1,16 +1,9 @@
 package rng
 
-import (
-	"math"
-	"math/bits"
-)
+import "math/bits"
 
 // NumPy is numpy.random.RandomState, NumPy's generator before 1.17 and still that of np.random.seed.
-type NumPy struct {
-	engine    mt19937
-	cached    float64 // the second normal of a pair
-	hasCached bool
-}
+type NumPy struct{ engine mt19937 }
 
 // NewNumPy is numpy.random.RandomState(seed).
 func NewNumPy(seed uint32) *NumPy {
@@ -19,51 +12,30 @@ func NewNumPy(seed uint32) *NumPy {
 	return r
 }
 
-// Random draws a number in [0,1): random_sample.
-func (r *NumPy) Random() float64 { return r.engine.float53() }
-
-// RandInt draws an integer from low to high−1: one element of randint(low, high). An empty range gives low and draws nothing.
-func (r *NumPy) RandInt(low, high int64) int64 {
-	if high <= low {
-		return low
-	}
-	return low + int64(r.upTo(uint64(high)-uint64(low)-1))
-}
-
-// upTo draws an integer from 0 to last by drawing the bits that last has until they are no more than it. NumPy does so with
-// 32-bit words where they suffice; a range of one value takes none.
-func (r *NumPy) upTo(last uint64) uint64 {
+// upTo draws an integer from 0 to last: words, cut to the bits that last has, until one is no more than it. A range of one
+// value takes none.
+func (r *NumPy) upTo(last uint32) uint32 {
 	if last == 0 {
 		return 0
 	}
-	mask := uint64(1)<<bits.Len64(last) - 1
+	mask := uint32(1<<bits.Len32(last) - 1)
 	for {
-		var v uint64
-		if last <= math.MaxUint32 {
-			v = uint64(r.engine.uint32()) & mask
-		} else {
-			v = r.engine.uint64() & mask
-		}
-		if v <= last {
+		if v := r.engine.uint32() & mask; v <= last {
 			return v
 		}
 	}
 }
 
-// Shuffle puts n elements in random order by swapping pairs of them: shuffle.
-func (r *NumPy) Shuffle(n int, swap func(i, j int)) {
-	for i := n - 1; i > 0; i-- {
-		swap(i, int(r.upTo(uint64(i))))
-	}
-}
-
-// Permutation returns the numbers 0 … n−1 in random order: permutation(n).
+// Permutation returns the numbers 0 … n−1 in random order, n below 2³²: permutation(n).
 func (r *NumPy) Permutation(n int) []int {
 	p := make([]int, max(n, 0))
 	for i := range p {
 		p[i] = i
 	}
-	r.Shuffle(n, func(i, j int) { p[i], p[j] = p[j], p[i] })
+	for i := n - 1; i > 0; i-- {
+		j := r.upTo(uint32(i))
+		p[i], p[j] = p[j], p[i]
+	}
 	return p
 }
 
@@ -71,20 +43,4 @@ func (r *NumPy) Permutation(n int) []int {
 func (r *NumPy) Choice(n, k int) []int {
 	p := r.Permutation(n)
 	return p[:min(max(k, 0), len(p))]
-}
-
-// Normal draws a normal number of mean 0 and standard deviation 1: one element of randn, by Marsaglia's polar method.
-func (r *NumPy) Normal() float64 {
-	if r.hasCached {
-		r.hasCached = false
-		return r.cached
-	}
-	for {
-		x, y := 2*r.engine.float53()-1, 2*r.engine.float53()-1
-		if s := float64(x*x) + float64(y*y); s < 1 && s != 0 {
-			f := math.Sqrt(-2 * math.Log(s) / s)
-			r.cached, r.hasCached = f*x, true
-			return f * y
-		}
-	}
 }

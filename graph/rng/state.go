@@ -13,7 +13,7 @@ const (
 	stateSeeded      = 12   // int32: 1
 	stateNext        = 16   // uint64: index of the next word; 0 before the first draw
 	stateWords       = 24   // 624 × uint64, each below 2³²
-	stateNormalY     = 5024 // float64: the cached normal; two more float64 beside it are always 0
+	stateNormalY     = 5024 // float64: the cached normal; the float64 after it is always 0
 	stateNormalValid = 5040 // int32, 4 bytes of padding
 	stateFloat       = 5048 // float32: the cached float32 normal
 	stateFloatValid  = 5052 // bool, 3 bytes of padding
@@ -47,8 +47,8 @@ func (t *Torch) State() []byte {
 	return b
 }
 
-// SetState is torch.Generator.set_state: it takes the 5056 bytes of State or of PyTorch, and leaves the generator as it is
-// where they can't be such a state.
+// SetState is torch.Generator.set_state: it takes the 5056 bytes of State or of PyTorch. After an error the generator is
+// unchanged.
 func (t *Torch) SetState(state []byte) error {
 	if len(state) != stateSize {
 		return fmt.Errorf("random state: %d bytes, want the %d of torch.get_rng_state", len(state), stateSize)

@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// PredictionType is what the network's output is.
+// PredictionType is what the network predicts.
 type PredictionType string
 
 // The prediction types of diffusers. Epsilon is the noise, VPrediction the velocity √ᾱ·ε − √(1−ᾱ)·x₀ (Salimans and Ho,
@@ -22,19 +22,19 @@ const (
 	Sample      PredictionType = "sample"
 )
 
-// BetaSchedule is how the noise variances β grow over the time steps.
+// BetaSchedule is how the noise variance β grows over the time steps.
 type BetaSchedule string
 
-// The beta schedules of diffusers. ScaledLinear is linear in √β; SquaredCos is that of Nichol and Dhariwal, "Improved Denoising
-// Diffusion Probabilistic Models" (2021), and has no range.
+// The beta schedules of diffusers. ScaledLinear is linear in √β; SquaredCos is that of Nichol and Dhariwal, "Improved
+// Denoising Diffusion Probabilistic Models" (2021), and has no range.
 const (
 	Linear       BetaSchedule = "linear"
 	ScaledLinear BetaSchedule = "scaled_linear"
 	SquaredCos   BetaSchedule = "squaredcos_cap_v2"
 )
 
-// Spacing is which time steps a run visits: table 2 of Lin et al., "Common Diffusion Noise Schedules and Sample Steps are
-// Flawed" (2023).
+// Spacing selects the time steps of a run: table 2 of Lin et al., "Common Diffusion Noise Schedules and Sample Steps
+// are Flawed" (2023).
 type Spacing string
 
 // The spacings of diffusers. Leading begins at the first time step, Trailing ends at the last, Linspace does both.
@@ -44,8 +44,8 @@ const (
 	Linspace Spacing = "linspace"
 )
 
-// Config is diffusers' scheduler_config.json, for any of its DDPM, DDIM, DDIM inverse and PNDM schedulers, which share one file.
-// Values of Stable Diffusion 1.5 are in brackets; what a file leaves out has the default of DDIMScheduler.
+// Config is diffusers' scheduler_config.json, which its schedulers share. Values of Stable Diffusion 1.5 are in
+// brackets; keys that a file leaves out have DDIMScheduler's defaults.
 type Config struct {
 	ClassName         string // [PNDMScheduler]
 	DiffusersVersion  string // [0.6.0]
@@ -60,19 +60,20 @@ type Config struct {
 	PredictionType  PredictionType // [left out: epsilon]
 	TimestepSpacing Spacing        // [left out: leading]
 	StepsOffset     int            // added to the time steps of leading spacing [1]
-	SetAlphaToOne   bool           // ᾱ is 1 before the first time step; else that of the first [false]
+	SetAlphaToOne   bool           // ᾱ is 1 before the first time step, else the first one's [false]
 
 	ClipSample      bool    // clip predicted samples to ±ClipSampleRange; the default, true, is for pixels [false]
 	ClipSampleRange float64 // [left out: 1]
 
-	// Dynamic thresholding, which diffusers has for models of pixels. New refuses it.
+	// Dynamic thresholding, for models of pixels. New refuses it.
 	Thresholding             bool    // [left out: false]
 	DynamicThresholdingRatio float64 // [left out: 0.995]
 	SampleMaxValue           float64 // [left out: 1]
 
-	// Unstated are the keys with a meaning that a file leaves out, sorted; their values above are DDIMScheduler's defaults.
+	// Unstated are the keys that matter and that a file leaves out, sorted; their values above are DDIMScheduler's
+	// defaults.
 	Unstated []string
-	// Extra holds the keys that mean nothing here, such as skip_prk_steps, to be written back.
+	// Extra holds the keys without a meaning here, such as skip_prk_steps, to be written back.
 	Extra map[string]json.RawMessage
 }
 
@@ -117,8 +118,8 @@ func (c *Config) fields() map[string]any {
 	}
 }
 
-// UnmarshalJSON reads the text of a scheduler_config.json. Keys that it doesn't know go to Extra. It checks types, not values:
-// New does that, since a run may override some of them.
+// UnmarshalJSON reads the text of a scheduler_config.json. Unknown keys go to Extra. It checks types; New checks
+// values, which a run may override.
 func (c *Config) UnmarshalJSON(text []byte) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(text, &keys); err != nil {
@@ -165,7 +166,7 @@ func (c *Config) matters(key string) bool {
 	}, key)
 }
 
-// MarshalJSON writes all keys, those of Extra too, sorted as diffusers sorts them.
+// MarshalJSON writes all keys, including Extra, sorted as diffusers sorts them.
 func (c Config) MarshalJSON() ([]byte, error) {
 	keys := map[string]any{}
 	for key, value := range c.Extra {
@@ -190,7 +191,8 @@ func ReadConfig(path string) (Config, error) {
 	return c, nil
 }
 
-// WriteConfig writes a scheduler_config.json as diffusers does: sorted keys, indented. A crash leaves the old file or the new one.
+// WriteConfig writes a scheduler_config.json as diffusers does: sorted keys, indented. A crash leaves the old file or
+// the new one.
 func WriteConfig(path string, c Config) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

@@ -1,18 +1,19 @@
-// Package schedule holds the arithmetic of diffusion on latents: noise levels, time steps, what is added in training, and the steps
-// that samplers take. It works on plain slices of float32; it knows no network, draws no random numbers, and builds no graph.
-// Training and inference share it.
+// Package schedule holds the arithmetic of diffusion on latents: noise levels, time steps, the noise of training, and
+// the steps of samplers. It works on slices of float32, without networks, graphs or random numbers. Training and
+// inference share it.
 //
-// The way of a value:
+// How a value flows:
 //
 //	scheduler_config.json ─ ReadConfig ─▶ Config ─ For(prediction) ─▶ Config ─ New ─▶ Schedule: ᾱ of each time step
 //
 //	training    Schedule.AddNoise(x, ε, t) → the network's input     Schedule.Velocity(x, ε, t) → its target
 //	            Schedule.MinSNRWeight(t, γ) → the weight of its loss
 //	inference   Schedule.Timesteps(n), Schedule.InverseTimesteps(n) → t of each step
-//	            DDIM, DDIMInverse, Inversion: latents, network's output → latents of the next step
+//	            DDIM, Inversion: latents, network's output → latents of the next step
 //	            Eta.At(i, n) → how much noise a step adds     Standardise(latents) → mean 0 and deviation 1 per channel
 //
-// Latents are [N,H,W,C]; all but Standardise takes any layout. Numbers follow diffusers 0.32 in float32, operation by operation.
+// Latents are [N,H,W,C]; all functions but Standardise take any layout. Numbers follow diffusers 0.32 in float32,
+// operation by operation.
 //
 //	config.go        scheduler_config.json
 //	resolve.go       which configuration a model runs with, by its folder's file and what a user chose
@@ -21,8 +22,7 @@
 //	forward.go       noise for training, velocity, signal-to-noise ratio
 //	step.go          what the samplers share: prediction types, the move from one noise level to another
 //	ddim.go          DDIM
-//	ddim_inverse.go  DDIMInverse: diffusers' inversion
-//	inversion.go     Inversion: HistDiST's, with noise
+//	inversion.go     Inversion: DDIM the other way, with noise
 //	standardise.go   standardisation per channel, and when it takes place
 //	eta.go           η as a function of progress
 package schedule

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"math"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,6 +11,11 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
+func parseEta(text string) (eta schedule.Eta, err error) {
+	err = eta.UnmarshalText([]byte(text))
+	return eta, err
+}
+
 // HistDiST's six eta functions, limited to [0,1].
 func TestEta(t *testing.T) {
 	clipped := readManifest(t).Eta.Clipped
@@ -17,7 +23,7 @@ func TestEta(t *testing.T) {
 		t.Fatal("no eta functions")
 	}
 	for name, want := range clipped {
-		eta, err := schedule.ParseEta(name)
+		eta, err := parseEta(name)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -38,13 +44,13 @@ func TestParseEta(t *testing.T) {
 		"zero": "zero", "eta_zero": "zero", "linear": "linear", "constant": "constant:0.1", "eta_constant": "constant:0.1",
 		"constant:0.3": "constant:0.3", "constant:1": "constant:1", "constant:0": "constant:0", "eta_cosine_min_30": "cosine_min_30",
 	} {
-		eta, err := schedule.ParseEta(text)
+		eta, err := parseEta(text)
 		if err != nil || eta.String() != want {
 			t.Errorf("%q: %v, %v; want %s", text, eta, err, want)
 		}
 	}
 	for _, text := range []string{"", "eta_", "cosine", "linear:1", "constant:", "constant:x", "constant:1.1", "constant:-0.1", "constant:NaN", "Zero"} {
-		if eta, err := schedule.ParseEta(text); err == nil {
+		if eta, err := parseEta(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, eta)
 		}
 	}
@@ -52,7 +58,11 @@ func TestParseEta(t *testing.T) {
 
 // A run of one step has no i/(steps−1): the reference divides by zero.
 func TestEtaOfOneStep(t *testing.T) {
-	for _, eta := range []schedule.Eta{{}, schedule.EtaLinear()} {
+	linear, err := parseEta("linear")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, eta := range []schedule.Eta{{}, linear} {
 		if _, err := eta.At(0, 1); err == nil {
 			t.Errorf("%v: no error", eta)
 		}
@@ -62,7 +72,8 @@ func TestEtaOfOneStep(t *testing.T) {
 // What is written is read again as the same function.
 func TestEtaTextProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		eta, err := schedule.EtaConstant(rapid.Float64Range(0, 1).Draw(t, "value"))
+		value := rapid.Float64Range(0, 1).Draw(t, "value")
+		eta, err := parseEta("constant:" + strconv.FormatFloat(value, 'g', -1, 64))
 		if err != nil {
 			t.Fatal(err)
 		}

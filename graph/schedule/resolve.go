@@ -7,28 +7,31 @@ import (
 	"strings"
 )
 
-// ErrZeroSNR is the error of a model that predicts noise and is to begin with nothing but noise.
-var ErrZeroSNR = errors.New("prediction type epsilon can't go with zero terminal SNR: the last time step is pure noise, and predicting it " +
-	"says nothing of the image; choose v_prediction, or a scheduler_config.json with rescale_betas_zero_snr false")
+// ErrZeroSNR is the error of a model that predicts noise and would start from pure noise.
+var ErrZeroSNR = errors.New("prediction type epsilon can't go with zero terminal SNR: the last time step is pure noise, " +
+	"and predicting it says nothing of the image; choose v_prediction, or a scheduler_config.json with " +
+	"rescale_betas_zero_snr false")
 
-// schedulers are the classes of diffusers whose files describe this kind of diffusion. Which one it is doesn't matter: HistDiST samples
-// with its own DDIM.
+// schedulers are the classes of diffusers whose files describe this kind of diffusion. It doesn't matter which one it
+// is: HistDiST samples with its own DDIM.
 var schedulers = []string{
-	"", "DDIMScheduler", "DDIMInverseScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "EulerDiscreteScheduler",
-	"EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "DPMSolverMultistepScheduler", "DPMSolverMultistepInverseScheduler",
-	"DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "DEISMultistepScheduler", "UniPCMultistepScheduler", "KDPM2DiscreteScheduler",
-	"KDPM2AncestralDiscreteScheduler", "DDIMParallelScheduler", "DDPMParallelScheduler", "SASolverScheduler",
+	"", "DDIMScheduler", "DDIMInverseScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler",
+	"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "DPMSolverMultistepScheduler",
+	"DPMSolverMultistepInverseScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "DEISMultistepScheduler",
+	"UniPCMultistepScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DDIMParallelScheduler",
+	"DDPMParallelScheduler", "SASolverScheduler",
 }
 
-// For is the configuration that HistDiST runs a model with, over the file of the model's folder. p is what a user has chosen; "" is what
-// the file says, or v-prediction where it doesn't.
+// For returns the configuration that a model runs with: its folder's file, with the prediction type p of the user; ""
+// keeps the file's, or takes v-prediction if it has none.
 //
-// What the file says holds. What it leaves open is as in the official implementation: v-prediction has zero terminal SNR and trailing
-// spacing; and so it is where p contradicts the file. Latents are not clipped unless the file says so, for DDIMScheduler's default is
+// Keys that the file leaves out, and those that p contradicts, are as in the official implementation: v-prediction has
+// zero terminal SNR and trailing spacing. Latents are not clipped unless the file says so: DDIMScheduler's default is
 // meant for images. A configuration that can't be sampled is an error.
 func (c Config) For(p PredictionType) (Config, error) {
 	if !slices.Contains(schedulers, c.ClassName) {
-		return Config{}, fmt.Errorf("_class_name is %s, which is another kind of diffusion: want DDIMScheduler, PNDMScheduler or the like", c.ClassName)
+		return Config{}, fmt.Errorf("_class_name is %s, which is another kind of diffusion: want DDIMScheduler, PNDMScheduler or the like",
+			c.ClassName)
 	}
 	own, said := c.prediction()
 	if p == "" {
@@ -61,7 +64,7 @@ func (c Config) For(p PredictionType) (Config, error) {
 	return c, s.Check()
 }
 
-// Check returns ErrZeroSNR if the schedule's prediction type is no use at its noisiest time step.
+// Check returns ErrZeroSNR if the network's prediction is of no use at the noisiest time step.
 func (s *Schedule) Check() error {
 	if s.Config.PredictionType == Epsilon && slices.Contains(s.AlphasCumprod, 0) {
 		return ErrZeroSNR
@@ -71,13 +74,13 @@ func (s *Schedule) Check() error {
 
 func (c Config) leavesOut(key string) bool { return slices.Contains(c.Unstated, key) }
 
-// isBase reports whether this is the file of Stable Diffusion's own scheduler. HistDiST's training leaves it in the folder, with the
-// prediction type and the spacing of the model that it began with: it says nothing of how the U-Net was fine-tuned.
+// isBase reports whether this is the file of Stable Diffusion's own scheduler. HistDiST's training leaves it in the
+// folder, with the prediction type and spacing of the base model: it does not describe how the U-Net was fine-tuned.
 func (c Config) isBase() bool {
 	return c.ClassName == "PNDMScheduler" && c.leavesOut("rescale_betas_zero_snr")
 }
 
-// prediction is the prediction type of the file, or what it is without, and whether the file says so.
+// prediction returns the file's prediction type, or the default, and whether the file says so.
 func (c Config) prediction() (_ PredictionType, said bool) {
 	if c.leavesOut("prediction_type") || c.isBase() && c.PredictionType == Epsilon {
 		return VPrediction, false
@@ -85,7 +88,7 @@ func (c Config) prediction() (_ PredictionType, said bool) {
 	return c.PredictionType, true
 }
 
-// Notes says what a user should know of For: what contradicts the file, and what the file leaves open.
+// Notes lists for the user what in For contradicts the file, and what the file leaves open.
 func (c Config) Notes(p PredictionType) []string {
 	const file = "scheduler_config.json"
 	var notes []string
@@ -119,15 +122,16 @@ func (c Config) Notes(p PredictionType) []string {
 		case "prediction_type", "clip_sample":
 		case "rescale_betas_zero_snr", "timestep_spacing":
 			if c.isBase() || used.PredictionType == Epsilon {
-				continue // of course
+				continue
 			}
 			open = append(open, fmt.Sprintf("%s %v", key, map[string]any{
 				"rescale_betas_zero_snr": used.RescaleBetasZeroSNR, "timestep_spacing": used.TimestepSpacing,
 			}[key]))
 		default:
 			open = append(open, fmt.Sprintf("%s %v", key, map[string]any{
-				"num_train_timesteps": c.NumTrainTimesteps, "beta_schedule": c.BetaSchedule, "beta_start": c.BetaStart, "beta_end": c.BetaEnd,
-				"steps_offset": c.StepsOffset, "set_alpha_to_one": c.SetAlphaToOne, "clip_sample_range": c.ClipSampleRange,
+				"num_train_timesteps": c.NumTrainTimesteps, "beta_schedule": c.BetaSchedule, "beta_start": c.BetaStart,
+				"beta_end": c.BetaEnd, "steps_offset": c.StepsOffset, "set_alpha_to_one": c.SetAlphaToOne,
+				"clip_sample_range": c.ClipSampleRange,
 			}[key]))
 		}
 	}

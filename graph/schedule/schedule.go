@@ -6,15 +6,15 @@ import (
 	"math"
 )
 
-// Schedule is the noise of each time step t = 0 … T−1 of a diffusion: at t a sample is √ᾱ·x₀ + √(1−ᾱ)·ε. It doesn't change
-// after New and is safe for concurrent use.
+// Schedule is the noise of each time step t = 0 … T−1 of a diffusion: at t a sample is √ᾱ·x₀ + √(1−ᾱ)·ε. It is
+// immutable.
 type Schedule struct {
 	Config        Config
 	Betas         []float32 // β [T]: the variance that a time step adds
-	AlphasCumprod []float32 // ᾱ [T]: the product of 1−β up to and with a time step
+	AlphasCumprod []float32 // ᾱ [T]: the product of 1−β up to a time step, inclusive
 
-	// InitialAlphaCumprod is ᾱ before the first time step: diffusers' final_alpha_cumprod of DDIM and initial_alpha_cumprod of
-	// its inverse.
+	// InitialAlphaCumprod is ᾱ before the first time step: diffusers' final_alpha_cumprod of DDIM and
+	// initial_alpha_cumprod of its inverse.
 	InitialAlphaCumprod float32
 }
 
@@ -106,8 +106,8 @@ func linspace(start, end float64, n int) []float32 {
 	return x
 }
 
-// squaredCos is betas_for_alpha_bar: ᾱ(t) = cos²((t + 0.008)/1.008 · π/2), equation 17 of Nichol and Dhariwal (2021), with β
-// at most 0.999.
+// squaredCos is betas_for_alpha_bar: ᾱ(t) = cos²((t + 0.008)/1.008 · π/2), equation 17 of Nichol and Dhariwal (2021),
+// with β at most 0.999.
 func squaredCos(n int) []float32 {
 	alphaBar := func(i int) float64 {
 		t := float64(i) / float64(n)
@@ -130,9 +130,9 @@ func cumprod(betas []float32) []float32 {
 	return alphas
 }
 
-// rescaleZeroTerminalSNR shifts and scales √ᾱ so that it is 0 at the last time step and stays at the first: algorithm 1 of
-// Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed" (2023). PyTorch's vectorised roots are off by one
-// place here and there, hence its ᾱ by up to 3.6e-7.
+// rescaleZeroTerminalSNR shifts and scales √ᾱ so that it is 0 at the last time step and stays at the first: algorithm 1
+// of Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed" (2023). PyTorch's vectorised roots are
+// off by one place here and there, hence its ᾱ by up to 3.6e-7.
 func rescaleZeroTerminalSNR(betas []float32) []float32 {
 	roots := cumprod(betas)
 	for i, a := range roots {
@@ -151,7 +151,7 @@ func rescaleZeroTerminalSNR(betas []float32) []float32 {
 	return rescaled
 }
 
-// alphaCumprod is ᾱ of a time step. As an index of Python, −1 is the last one: see Timesteps for when that happens.
+// alphaCumprod is ᾱ of a time step. As in Python, −1 is the last one; Timesteps says when that happens.
 func (s *Schedule) alphaCumprod(timestep int) (float32, error) {
 	n := len(s.AlphasCumprod)
 	if timestep < -n || timestep >= n {

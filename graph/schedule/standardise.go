@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Normalize is when the latents of an inversion are standardised.
+// Normalize says when the latents of an inversion are standardised.
 type Normalize string
 
 // The values of HistDiST's option: never; once, after the last step; or in every step, before its noise is added.
@@ -26,8 +26,8 @@ func (n *Normalize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Standardise brings every channel of every sample of x, [N,H,W,C], to mean 0 and standard deviation 1 over its pixels, in place.
-// The deviation divides by H·W−1. A channel that has no deviation, being constant or not finite, is an error, and x stays.
+// Standardise brings every channel of every sample of x, [N,H,W,C], to mean 0 and standard deviation 1 over its pixels,
+// in place. The deviation divides by H·W−1. A channel that is constant or not finite is an error, and x is unchanged.
 func Standardise(x []float32, shape [4]int) error {
 	if err := checkShape(len(x), shape); err != nil {
 		return fmt.Errorf("standardise: %w", err)

@@ -2,9 +2,9 @@ package schedule
 
 import "fmt"
 
-// Sampler takes latents x one step along the diffusion, in place, with the network's output for them: DDIM, DDIMInverse or
-// Inversion. x and output have as many elements; a Sampler returns an error and leaves x where they don't fit or the step is none of
-// the schedule's.
+// Sampler takes latents x one step along the diffusion, in place, given the network's output for them: DDIM or
+// Inversion. It returns an error and leaves x unchanged if x and output differ in length or the schedule has no such
+// step.
 type Sampler func(s *Schedule, x, output []float32, step Step) error
 
 // Step is one step of a run.
@@ -12,19 +12,17 @@ type Step struct {
 	Timestep int // what the network was told: one of Timesteps or InverseTimesteps
 	Steps    int // the steps of the whole run
 
-	// Eta, 0 to 1, scales the noise of the step, and Noise are normal numbers, as many as latents. Where Eta is 0 there is no
-	// noise and Noise is not looked at.
+	// Eta, 0 to 1, scales the noise of the step. Noise are normal numbers, as many as latents; with Eta 0 they are not
+	// read.
 	Eta   float64
 	Noise []float32
 
-	// Standardise, [N,H,W,C], standardises every channel before the noise is added; all zeros is no standardisation.
+	// Standardise is the shape [N,H,W,C] of latents whose channels are standardised before the noise is added; zeros: none
+	// are.
 	Standardise [4]int
-
-	// UseClippedOutput derives the noise anew from the clipped sample, in DDIM.
-	UseClippedOutput bool
 }
 
-// check says what is wrong with a step.
+// check returns what is wrong with a step.
 func (step Step) check(x, output []float32) error {
 	switch {
 	case step.Steps < 1:
@@ -50,7 +48,7 @@ func (s *Schedule) level(timestep int) (float32, error) {
 	return s.alphaCumprod(timestep)
 }
 
-// deviation is σ, the standard deviation of the noise that a step between two noise levels adds or keeps: equation 16 of Song et
+// deviation is σ, the standard deviation of the fresh noise of a step between two noise levels: equation 16 of Song et
 // al. (2021). noisy and clean are ᾱ of the levels.
 func deviation(eta float64, noisy, clean float32) float32 {
 	if eta == 0 {
@@ -60,7 +58,7 @@ func deviation(eta float64, noisy, clean float32) float32 {
 	return float32(eta) * sqrt(max(variance, 0))
 }
 
-// move takes x from the noise level from to the noise level to: equation 12 of Song et al. (2021). sigma is the deviation of the
+// move takes x between two noise levels, from and to: equation 12 of Song et al. (2021). sigma is the deviation of the
 // noise that is added at the end.
 func (s *Schedule) move(x, output []float32, from, to, sigma float32, clip bool, step Step) error {
 	split := s.splitter(from)
@@ -71,9 +69,6 @@ func (s *Schedule) move(x, output []float32, from, to, sigma float32, clip bool,
 		original, noise := split(x[i], output[i])
 		if clip {
 			original = min(max(original, -limit), limit)
-		}
-		if step.UseClippedOutput {
-			noise = (x[i] - float32(sqrt(from)*original)) / sqrt(1-from)
 		}
 		x[i] = float32(signal*original) + float32(direction*noise)
 	}
@@ -90,8 +85,8 @@ func (s *Schedule) move(x, output []float32, from, to, sigma float32, clip bool,
 	return nil
 }
 
-// splitter returns the function that finds the noise-free sample x₀ and the noise ε in a sample at noise level alpha, given the
-// network's output for it.
+// splitter returns the function that computes the noise-free sample x₀ and the noise ε from a sample at noise level
+// alpha and the network's output for it.
 func (s *Schedule) splitter(alpha float32) func(x, output float32) (original, noise float32) {
 	signal, sigma := sqrt(alpha), sqrt(1-alpha)
 	switch s.Config.PredictionType {
@@ -108,24 +103,4 @@ func (s *Schedule) splitter(alpha float32) func(x, output float32) (original, no
 			return (x - float32(sigma*noise)) / signal, noise
 		}
 	}
-}
-
-// Original sets dst to the noise-free sample x₀ that the network's output for latents x at a time step means, clipped where the
-// configuration says so: pred_original_sample of diffusers. dst may be x or output.
-func (s *Schedule) Original(dst, x, output []float32, timestep int) error {
-	if len(output) != len(x) || len(dst) != len(x) {
-		return fmt.Errorf("original sample: %d elements of output and %d of the result for %d of latents", len(output), len(dst), len(x))
-	}
-	alpha, err := s.alphaCumprod(timestep)
-	if err != nil {
-		return fmt.Errorf("original sample: %w", err)
-	}
-	split, limit := s.splitter(alpha), float32(s.Config.ClipSampleRange)
-	for i := range x {
-		dst[i], _ = split(x[i], output[i])
-		if s.Config.ClipSample {
-			dst[i] = min(max(dst[i], -limit), limit)
-		}
-	}
-	return nil
 }

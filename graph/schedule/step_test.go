@@ -1,7 +1,6 @@
 package schedule_test
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -96,15 +95,6 @@ func TestTrajectories(t *testing.T) {
 			}
 		})
 	}
-}
-
-// use_clipped_model_output.
-func TestUseClippedOutput(t *testing.T) {
-	f := golden.Open(t, "schedules.safetensors")
-	s := base(t, json.RawMessage(`{"clip_sample": true, "clip_sample_range": 0.4, "steps_offset": 1}`))
-	x := readLatents(t, f, "sample").steps[0]
-	got, _ := run(t, schedule.DDIM, s, []int{501}, "wave", x, nil, nil, schedule.Step{Steps: 10, UseClippedOutput: true})
-	compareSteps(t, got, readLatents(t, f, "single/use_clipped_model_output/t501").steps, tolerances(t)("ddim trajectory epsilon"))
 }
 
 // Inversion by DDIMInverse and back by DDIM.

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// Timesteps returns the time steps of a run of n steps from noise to sample, falling: set_timesteps of diffusers' DDIM and DDPM
-// schedulers. Where TimestepSpacing is leading and n all of the time steps, StepsOffset takes the first beyond the end, and a sampler
-// refuses it.
+// Timesteps returns the time steps of a run of n steps from noise to sample, falling: set_timesteps of diffusers' DDIM
+// and DDPM schedulers. With leading spacing and as many steps as in training, StepsOffset moves the first beyond the
+// end, and a sampler refuses it.
 //
-// With trailing spacing, rounding makes it n+1 time steps for 62 of the numbers up to 1000 (61, 103, 121, 122, 201, 206, …); the
-// surplus one is −1, and has the noise level of the last time step, as in diffusers.
+// With trailing spacing, rounding makes it n+1 time steps for 62 of the numbers up to 1000 (61, 103, 121, 122, 201,
+// 206, …); the surplus one is −1 and has the noise level of the last time step, as in diffusers.
 func (s *Schedule) Timesteps(n int) ([]int, error) {
 	t, err := s.rising(n)
 	if err != nil {
@@ -21,8 +21,8 @@ func (s *Schedule) Timesteps(n int) ([]int, error) {
 	return t, nil
 }
 
-// InverseTimesteps returns the time steps of an inversion of n steps from sample to noise, rising: set_timesteps of diffusers'
-// DDIMInverseScheduler. Linspace spacing is refused there and here. A surplus −1 of trailing spacing comes first.
+// InverseTimesteps returns the time steps of an inversion of n steps from sample to noise, rising: set_timesteps of
+// diffusers' DDIMInverseScheduler, which refuses linspace spacing too. A surplus −1 of trailing spacing comes first.
 func (s *Schedule) InverseTimesteps(n int) ([]int, error) {
 	if s.Config.TimestepSpacing == Linspace {
 		return nil, fmt.Errorf("time steps of an inversion: timestep_spacing is %s, want %s or %s", Linspace, Leading, Trailing)
@@ -55,7 +55,7 @@ func (s *Schedule) rising(n int) ([]int, error) {
 	}
 }
 
-// trailing is round(arange(train, 0, −train/n)) − 1, reversed, where the length and the elements are those of numpy.arange: it adds
+// trailing is round(arange(train, 0, −train/n)) − 1, reversed, with the length and elements of numpy.arange, which adds
 // multiples of the difference of its first two elements.
 func trailing(train, n int) []int {
 	start := float64(train)
