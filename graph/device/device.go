@@ -22,10 +22,7 @@ const (
 	Int32
 )
 
-// Size is the number of bytes of an element.
-func (d DType) Size() int64 { return [...]int64{4, 2, 8, 4}[d] }
-
-// String returns the type's name.
+func (d DType) Size() int64    { return [...]int64{4, 2, 8, 4}[d] }
 func (d DType) String() string { return [...]string{"float32", "bfloat16", "float64", "int32"}[d] }
 
 // Pointer is an address in a device's memory.

@@ -73,11 +73,8 @@ func (v *Value) Read(dst []float32) error {
 	return v.device.Download(Bytes(dst), v.memory.Ptr)
 }
 
-// Shape is that of the value.
 func (v *Value) Shape() tensor.Shape { return v.shape }
-
-// Size is the number of elements.
-func (v *Value) Size() int { return op.Size(v.shape) }
+func (v *Value) Size() int           { return op.Size(v.shape) }
 
 // Data is Values, or nil where the process doesn't reach them.
 func (v *Value) Data() any {
@@ -87,10 +84,8 @@ func (v *Value) Data() any {
 	return nil
 }
 
-// Dtype is float32.
 func (v *Value) Dtype() tensor.Dtype { return tensor.Float32 }
 
-// Type is what Gorgonia infers for a tensor of this shape.
 func (v *Value) Type() hm.Type {
 	if len(v.shape) == 0 {
 		return tensor.Float32
@@ -98,13 +93,9 @@ func (v *Value) Type() hm.Type {
 	return gorgonia.TensorType{Dims: len(v.shape), Of: tensor.Float32}
 }
 
-// Uintptr is the address in the device's memory.
 func (v *Value) Uintptr() uintptr { return uintptr(v.memory.Ptr) }
-
-// MemSize is the number of bytes.
 func (v *Value) MemSize() uintptr { return uintptr(v.memory.Bytes) }
 
-// Format writes the shape and the device.
 func (v *Value) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "float32 %v on %s", []int(v.shape), v.device.Name())
 }

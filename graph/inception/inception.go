@@ -21,7 +21,6 @@ const (
 	FID
 )
 
-// String returns the variant's name.
 func (v Variant) String() string { return [...]string{"torchvision", "fid"}[v] }
 
 const (

@@ -17,7 +17,6 @@ const (
 	ReLU          // max(x, 0)
 )
 
-// String returns the function's name.
 func (a Act) String() string { return [...]string{"none", "silu", "gelu", "quick_gelu", "relu"}[a] }
 
 // Activation applies a function to each element of x; the shape stays.

@@ -33,8 +33,8 @@ type build struct {
 	salt     uint64
 }
 
-// ErrMerged is reported when Gorgonia merged a new node into an older one with other inputs.
-var ErrMerged = errors.New("gorgonia merged the node into another one with the same hash")
+// errMerged is reported when Gorgonia merged a new node into an older one with other inputs.
+var errMerged = errors.New("gorgonia merged the node into another one with the same hash")
 
 // NewScope begins a network; its errors begin with name.
 func NewScope(name string) *Scope {
@@ -128,7 +128,7 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 		n = gorgonia.NewTensor(s.build.graph, dt, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(full))
 	}
 	if n.Name() != full {
-		return root.fail("%s: %w %s", full, ErrMerged, n.Name())
+		return root.fail("%s: %w %s", full, errMerged, n.Name())
 	}
 	s.build.leaves[full] = n
 	return n
@@ -204,7 +204,7 @@ func (s *Scope) apply(spec Spec, in ...*gorgonia.Node) *gorgonia.Node {
 	}
 	for i, c := range Children(n) {
 		if c != in[i] {
-			return s.fail("%s: %w", Name(spec), ErrMerged)
+			return s.fail("%s: %w", Name(spec), errMerged)
 		}
 	}
 	return n

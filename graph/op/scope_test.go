@@ -239,8 +239,8 @@ func TestAHashCollisionIsFound(t *testing.T) {
 	if n := SiLU.Apply(s.Sub("block"), b); n != nil {
 		t.Errorf("merged: input %v, want %v", Children(n), b)
 	}
-	if err := s.Err(); !errors.Is(err, ErrMerged) || !strings.HasPrefix(err.Error(), "net: block: Activation: ") {
-		t.Errorf("error %v, want ErrMerged with the place", err)
+	if err := s.Err(); !errors.Is(err, errMerged) || !strings.HasPrefix(err.Error(), "net: block: Activation: ") {
+		t.Errorf("error %v, want errMerged with the place", err)
 	}
 }
 

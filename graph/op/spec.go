@@ -25,7 +25,6 @@ const (
 	Index
 )
 
-// String returns the kind's name.
 func (k Kind) String() string { return [...]string{"feature", "exact", "index"}[k] }
 
 // Spec is what one operation computes: a plain struct of attributes, comparable by content, on whose type devices switch.

@@ -16,7 +16,6 @@ const (
 	NormalizeSteps     Normalize = "steps"
 )
 
-// UnmarshalText takes one of the three names.
 func (n *Normalize) UnmarshalText(text []byte) error {
 	names := []Normalize{NormalizeNone, NormalizeInversion, NormalizeSteps}
 	if !slices.Contains(names, Normalize(text)) {

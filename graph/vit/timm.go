@@ -31,11 +31,6 @@ const (
 	timmEps      = 1e-6 // of timm's LayerNorm
 )
 
-// TimmBase is timm's vit_base_patch16_224.
-func TimmBase() TimmConfig {
-	return TimmConfig{EmbedDim: 768, Depth: 12, NumHeads: 12, Hidden: 3072, ImageSize: 224, PatchSize: 16}
-}
-
 // GigaPath is the tile encoder of Prov-GigaPath (Xu et al. 2024, "A whole-slide foundation model for digital pathology from real-world
 // data"): timm's vit_giant_patch14_dinov2 with patches of 16 pixels, 1.13 billion parameters.
 func GigaPath() TimmConfig {
@@ -44,8 +39,8 @@ func GigaPath() TimmConfig {
 	}
 }
 
-// Validate reports everything that is wrong with the configuration.
-func (c TimmConfig) Validate() error {
+// validate reports everything that is wrong with the configuration.
+func (c TimmConfig) validate() error {
 	errs := []error{hfconfig.Positive(map[string]int{
 		"embed_dim": c.EmbedDim, "depth": c.Depth, "num_heads": c.NumHeads, "hidden": c.Hidden, "img_size": c.ImageSize, "patch_size": c.PatchSize,
 	})}
@@ -83,7 +78,7 @@ type TimmNetwork struct {
 
 // BuildTimm makes the graph of timm's VisionTransformer. Parameters have timm's names.
 func BuildTimm(c TimmConfig, batch int) (*TimmNetwork, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
 	s := op.NewScope("vit")

@@ -55,7 +55,6 @@ func (d *dumper) graph(pass string, g *graph) {
 	d.printf("\n")
 }
 
-// String is the value's name in a dump.
 func (v *value) String() string {
 	if v.producer == nil {
 		return v.name

@@ -75,11 +75,10 @@ func (p *Program) newSpace() space {
 	return space(len(p.base) - 1)
 }
 
-// ErrBusy and ErrClosed are errors of Run.
-var (
-	ErrBusy   = errors.New("the program is running")
-	ErrClosed = errors.New("the program is closed")
-)
+// ErrClosed is the error of Run after Close.
+var ErrClosed = errors.New("the program is closed")
+
+var errBusy = errors.New("the program is running")
 
 // Run computes the outputs, in the order that Compile got them. On a device that computes in the process's memory the
 // results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. On another device they are copies,
@@ -87,7 +86,7 @@ var (
 // running; the program can be run again.
 func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense, err error) {
 	if !p.mu.TryLock() {
-		return nil, ErrBusy
+		return nil, errBusy
 	}
 	defer p.mu.Unlock()
 	if p.closed {

@@ -36,8 +36,8 @@ type StepReport struct {
 	Bytes     int64 // of inputs and output
 }
 
-// GFLOPS is the rate in 10⁹ floating-point operations a second; 0 before the first run.
-func (s StepReport) GFLOPS() float64 {
+// gflops is the rate in 10⁹ floating-point operations a second; 0 before the first run.
+func (s StepReport) gflops() float64 {
 	if s.Time <= 0 {
 		return 0
 	}
@@ -80,8 +80,8 @@ func (p *Program) ResetTimes() {
 	}
 }
 
-// ByOp sums the steps up by operation and algorithm, the slowest first.
-func (r Report) ByOp() []StepReport {
+// byOp sums the steps up by operation and algorithm, the slowest first.
+func (r Report) byOp() []StepReport {
 	sums := map[[2]string]*StepReport{}
 	var order []*StepReport
 	for _, s := range r.Steps {
@@ -112,7 +112,7 @@ const slowest = 10
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s, %d runs of %v\n\n", r.Precision, r.Device, r.Runs, r.Time.Round(time.Microsecond))
-	table(&b, r.ByOp(), r.Time)
+	table(&b, r.byOp(), r.Time)
 	steps := slices.Clone(r.Steps)
 	slices.SortStableFunc(steps, func(a, b StepReport) int { return cmp.Compare(b.Time, a.Time) })
 	b.WriteString("\nslowest nodes\n")
@@ -129,7 +129,7 @@ func table(b *strings.Builder, steps []StepReport, total time.Duration) {
 	for _, s := range steps {
 		seconds := max(s.Time.Seconds(), 1e-12)
 		fmt.Fprintf(w, "%v\t%.1f%%\t%.2f\t%.1f\t%.1f\t%.1f\t%d\t%s\t%s\t  %s\n",
-			s.Time.Round(time.Microsecond), 100*seconds/max(total.Seconds(), 1e-12), float64(s.FLOP)/1e9, s.GFLOPS(),
+			s.Time.Round(time.Microsecond), 100*seconds/max(total.Seconds(), 1e-12), float64(s.FLOP)/1e9, s.gflops(),
 			float64(s.Bytes)/1e6, float64(s.Bytes)/seconds/1e9, s.Nodes, s.Op, s.Algorithm, s.Place)
 	}
 	w.Flush()

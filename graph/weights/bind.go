@@ -38,7 +38,6 @@ type MismatchError struct {
 // shown is how many names of each kind an error lists.
 const shown = 10
 
-// Error lists the first names of each kind, a line each.
 func (e *MismatchError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not fit the network", e.Path)

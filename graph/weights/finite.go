@@ -16,7 +16,6 @@ type DamagedError struct {
 	Errs []error // *finite.Error, one for each damaged tensor that was looked at
 }
 
-// Error names the file and each tensor.
 func (e *DamagedError) Error() string {
 	text := e.Path + ": the weights are damaged"
 	for _, err := range e.Errs {
@@ -28,7 +27,6 @@ func (e *DamagedError) Error() string {
 	return text
 }
 
-// Unwrap returns the tensors' errors.
 func (e *DamagedError) Unwrap() []error { return e.Errs }
 
 // checkFinite returns an error for a value of a tensor that is not finite.

@@ -31,7 +31,6 @@ type header struct {
 // dims are a few numbers; a long list is refused before memory is taken for it.
 type dims []int
 
-// UnmarshalJSON reads an array of natural numbers.
 func (d *dims) UnmarshalJSON(b []byte) error {
 	if bytes.Count(b, []byte(",")) >= maxRank {
 		return fmt.Errorf("an array of more than %d numbers", maxRank)

@@ -337,12 +337,10 @@ type pending struct {
 	failure *error
 }
 
-// DType is the type in the file.
 func (p *pending) DType() safetensors.DType {
 	return [...]safetensors.DType{safetensors.F32, safetensors.F16, safetensors.BF16}[p.w.dtype]
 }
 
-// Shape is the shape in the file.
 func (p *pending) Shape() []uint64 {
 	shape := make([]uint64, len(p.shape))
 	for i, d := range p.shape {
@@ -351,7 +349,6 @@ func (p *pending) Shape() []uint64 {
 	return shape
 }
 
-// DataLen is the number of bytes in the file.
 func (p *pending) DataLen() uint64 { return uint64(p.size() * p.w.dtype.size()) }
 
 // Data returns the bytes for the file, valid until the next tensor's are asked for, or nil after a failure.

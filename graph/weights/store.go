@@ -47,7 +47,6 @@ type Info struct {
 	Bytes int64  // in the file
 }
 
-// Elements is the number of elements.
 func (i Info) Elements() int64 { return int64(elements(i.Shape)) }
 
 // stored is a tensor of a file.

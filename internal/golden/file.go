@@ -72,7 +72,6 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Has says whether the file has a tensor of this name.
 func (f *File) Has(name string) bool {
 	_, ok := f.tensors[name]
 	return ok
@@ -84,7 +83,6 @@ func (f *File) DType(t testing.TB, name string) string {
 	return f.info(t, name).DType.String()
 }
 
-// Shape returns the shape of a tensor.
 func (f *File) Shape(t testing.TB, name string) []int {
 	t.Helper()
 	info := f.info(t, name)

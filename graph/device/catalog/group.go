@@ -87,5 +87,4 @@ func (g *group) add(t device.Parts) error {
 	return nil
 }
 
-// Close has nothing to give back.
 func (g *group) Close() error { return nil }

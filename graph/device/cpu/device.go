@@ -57,14 +57,11 @@ func New(o Options) (*Device, error) {
 	return &Device{ctx: ctx, isa: isa, threads: o.Threads}, nil
 }
 
-// Name is "cpu".
 func (d *Device) Name() string { return "cpu" }
 
 // Fingerprint is the instruction set in use, one of InstructionSets.
 func (d *Device) Fingerprint() string { return d.isa }
-
-// Threads is the number of threads.
-func (d *Device) Threads() int { return d.threads }
+func (d *Device) Threads() int        { return d.threads }
 
 // Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, except for products on processors that
 // multiply pairs of bfloat16 (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
@@ -85,7 +82,6 @@ func (d *Device) Close() error {
 
 var errClosed = errors.New("cpu: the device is closed")
 
-// Compile returns the kernel for a request.
 func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	if d.closed.Load() {
 		return nil, errClosed
@@ -108,12 +104,15 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	return nil, device.Unsupported(d.Name(), r)
 }
 
-// kernel is a compiled kernel that holds no memory of its own.
+// kernel is a compiled kernel.
 type kernel struct {
 	workspace int64
 	algorithm string
 	check     func(operands) error // refuses inputs that run can't handle; nil if there are none
 	run       func(operands)
+
+	device *Device
+	packed *device.Held[packKey] // the weight, rearranged; nil where it is read as it is
 }
 
 // operands are the addresses of one run.
@@ -141,7 +140,6 @@ func scratch(workspace C.size_t, run func(operands)) *kernel {
 
 func (k *kernel) Workspace() int64  { return k.workspace }
 func (k *kernel) Algorithm() string { return k.algorithm }
-func (k *kernel) Close() error      { return nil }
 func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	o := operands{out, in, workspace}
 	if k.check != nil {

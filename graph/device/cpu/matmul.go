@@ -71,7 +71,7 @@ func product(a, out device.Operand, m, n, k C.long) C.hd_gemm {
 
 // compileProduct is the kernel of in[0] times the weight in[1], with optional bias and residual.
 func (d *Device) compileProduct(r device.Request, g C.hd_gemm, bias, residual bool) (device.Kernel, error) {
-	k := &packedKernel{device: d}
+	k := &kernel{device: d}
 	if w := r.In[1].Const; w != nil && !r.LowMemory {
 		n := int64(C.call_gemm_packed_bytes(d.ctx, &g))
 		var err error
@@ -146,7 +146,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	h, wd := s.Source(x)
 	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType, r.Out.DType)
 	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
-	k := &packedKernel{device: d}
+	k := &kernel{device: d}
 	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD)
 	bytes := int64(C.call_conv_packed_bytes(d.ctx, &v))
 	pack := w.Const != nil && !r.LowMemory && bytes > 0

@@ -22,23 +22,16 @@ func (d *Device) pack(key packKey, bytes int64, fill func(device.Pointer)) (*dev
 	})
 }
 
-// packedKernel is a kernel that may hold a rearranged weight.
-type packedKernel struct {
-	kernel
-	device *Device
-	packed *device.Held[packKey] // nil: the weight is read as it is
-}
-
 // Unread is the weight, input 1, once it is rearranged.
-func (k *packedKernel) Unread() []int {
+func (k *kernel) Unread() []int {
 	if k.packed == nil {
 		return nil
 	}
 	return []int{1}
 }
 
-// Close drops the copy.
-func (k *packedKernel) Close() error {
+// Close drops the rearranged weight.
+func (k *kernel) Close() error {
 	if k.packed == nil {
 		return nil
 	}

@@ -104,7 +104,6 @@ func (d *Device) Download(dst []byte, src device.Pointer) error {
 	return nil
 }
 
-// Copy copies within the device.
 func (d *Device) Copy(dst, src device.Pointer, bytes int64) error {
 	d.ops.Order.Lock()
 	defer d.ops.Order.Unlock()

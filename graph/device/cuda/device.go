@@ -112,16 +112,11 @@ func (d *Device) begin() error {
 	return nil
 }
 
-// Name is "cuda:0".
 func (d *Device) Name() string { return fmt.Sprintf("cuda:%d", d.ordinal) }
 
 // Has is true for float32, bfloat16 and int32. Sums are in float32.
-func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
-
-// HostMemory is false: values are copied.
-func (d *Device) HostMemory() bool { return false }
-
-// Constants are the weights that programs share.
+func (d *Device) Has(t device.DType) bool      { return t != device.Float64 }
+func (d *Device) HostMemory() bool             { return false }
 func (d *Device) Constants() *device.Constants { return &d.constants }
 
 // Close releases the GPU. Closing twice is no error.
@@ -143,7 +138,6 @@ func (d *Device) Close() error {
 	return err
 }
 
-// Compile returns the kernel for a request.
 func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	for _, o := range append(append([]device.Operand(nil), r.In...), r.Out) {
 		if !d.Has(o.DType) {

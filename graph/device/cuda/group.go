@@ -57,5 +57,4 @@ func (g *Group) Sum(tensors []device.Parts) error {
 	return g.nccl.Sum(addresses, sizes)
 }
 
-// Close separates the GPUs.
 func (g *Group) Close() error { return g.nccl.Close() }

@@ -29,7 +29,6 @@ type pool struct {
 // blockSize is the size that is taken from the device, for which something kept may serve.
 func blockSize(bytes int64) int64 { return (max(bytes, 1) + 255) / 256 * 256 }
 
-// Alloc returns zeros.
 func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	if bytes < 0 {
 		return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: want a size", d.Name(), bytes)
@@ -69,7 +68,6 @@ func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	return device.Memory{Ptr: p, Bytes: bytes}, nil
 }
 
-// Free frees memory of Alloc.
 func (d *Device) Free(m device.Memory) error {
 	d.pool.mu.Lock()
 	defer d.pool.mu.Unlock()
@@ -104,7 +102,6 @@ func (p *pool) release() error {
 	return nil
 }
 
-// Allocated is the number of bytes that are allocated now.
 func (d *Device) Allocated() int64 {
 	d.pool.mu.Lock()
 	defer d.pool.mu.Unlock()

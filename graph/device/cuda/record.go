@@ -39,7 +39,6 @@ func (d *Device) Record(calls []device.Call) (device.Recording, error) {
 	return r, nil
 }
 
-// Replay queues the kernels.
 func (r *recording) Replay() error {
 	d := r.device
 	d.ops.Order.Lock()
@@ -62,7 +61,6 @@ func (r *recording) Replay() error {
 	return nil
 }
 
-// Close frees the graph.
 func (r *recording) Close() error {
 	return driver.IgnoreIfLost(r.device.stream.Within(r.graph.Destroy))
 }

@@ -20,7 +20,6 @@ type variant struct {
 	inPlace   int  // 1 + the input whose memory the output takes; 0: none
 }
 
-// String says what is special.
 func (v variant) String() string {
 	s := ""
 	for _, p := range []struct {

@@ -59,7 +59,6 @@ func (a *Allocator) Alloc(bytes int64) (device.Memory, error) {
 	return device.Memory{Ptr: p, Bytes: bytes}, nil
 }
 
-// Free gives memory back; it must come from Alloc.
 func (a *Allocator) Free(m device.Memory) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,30 +71,25 @@ func (a *Allocator) Free(m device.Memory) error {
 	return unix.Munmap(b)
 }
 
-// Allocated is the number of bytes that are allocated now.
 func (a *Allocator) Allocated() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.bytes
 }
 
-// HostMemory is true.
 func (a *Allocator) HostMemory() bool { return true }
 
 // Available is what the system has without swapping.
 func (a *Allocator) Available() int64 { return available() }
 
-// Upload copies.
 func (a *Allocator) Upload(dst device.Pointer, src []byte) error {
 	copy(device.Slice[byte](dst, len(src)), src)
 	return nil
 }
 
-// Download copies.
 func (a *Allocator) Download(dst []byte, src device.Pointer) error {
 	copy(dst, device.Slice[byte](src, len(dst)))
 	return nil
 }
 
-// Synchronize does nothing: kernels have finished when they return.
 func (a *Allocator) Synchronize() error { return nil }

@@ -1,7 +1,7 @@
 package ref
 
 // accumulate adds an input to the total of earlier runs, or takes its place.
-func accumulate[T Float]() *kernel[T] {
+func accumulate[T element]() *kernel[T] {
 	return simple(func(o operands[T]) {
 		total, x, keep := o.in[0], o.in[1], o.in[2][0]
 		if keep == 0 {

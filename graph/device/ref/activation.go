@@ -50,15 +50,15 @@ func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 // normalCDF is Φ. (1 + erf(x/√2))/2 is the same but has no digits left where x is far below zero.
 func normalCDF(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
-func activation[T Float](s op.Activation) *kernel[T] {
+func activation[T element](s op.Activation) *kernel[T] {
 	return mapped[T](func(x float64) float64 { return activate(x, s.Act) })
 }
 
-func activationGrad[T Float](s op.ActivationGrad) *kernel[T] {
+func activationGrad[T element](s op.ActivationGrad) *kernel[T] {
 	return zipped[T](func(x, dy float64) float64 { return dy * derivative(x, s.Act) })
 }
 
-func geglu[T Float](r device.Request) *kernel[T] {
+func geglu[T element](r device.Request) *kernel[T] {
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		parallel.For(m, func(i int) {
@@ -70,7 +70,7 @@ func geglu[T Float](r device.Request) *kernel[T] {
 	})
 }
 
-func gegluGrad[T Float](r device.Request) *kernel[T] {
+func gegluGrad[T element](r device.Request) *kernel[T] {
 	m, n := rows(r.In[1].Shape), channels(r.In[1].Shape)
 	return simple(func(o operands[T]) {
 		parallel.For(m, func(i int) {

@@ -29,7 +29,7 @@ func (h heads) count() int { return h.samples * h.perSample }
 func (h heads) scale() float64 { return 1 / math.Sqrt(float64(h.width)) }
 
 // of views head i of x [N,length,H·d] as a matrix [length,d].
-func of[T Float](h heads, i int, x []T, length int) matrix[T] {
+func of[T element](h heads, i int, x []T, length int) matrix[T] {
 	channels := h.perSample * h.width
 	sample := row(x, i/h.perSample, length*channels)
 	return matrix[T]{data: sample[i%h.perSample*h.width:], rows: length, cols: h.width, stride: channels}
@@ -49,7 +49,7 @@ func (h heads) blocks(visit func(first, n int)) {
 }
 
 // probabilities fills p with softmax(q·kᵀ/√d) for the queries from first on, which are the rows of q.
-func probabilities[T Float](h heads, first int, q, k, p matrix[T]) {
+func probabilities[T element](h heads, first int, q, k, p matrix[T]) {
 	multiply(p, T(h.scale()), q, k.t(), 0)
 	for i := range p.rows {
 		seen := p.row(i)
@@ -61,7 +61,7 @@ func probabilities[T Float](h heads, first int, q, k, p matrix[T]) {
 	}
 }
 
-func attention[T Float](s op.Attention, r device.Request) *kernel[T] {
+func attention[T element](s op.Attention, r device.Request) *kernel[T] {
 	h := headsOf(s, r.In[0].Shape, r.In[1].Shape)
 	return &kernel[T]{scratch: h.count() * h.block(), run: func(o operands[T]) {
 		parallel.For(h.count(), func(i int) {
@@ -79,7 +79,7 @@ func attention[T Float](s op.Attention, r device.Request) *kernel[T] {
 // attentionGrad is, with P the probabilities and S = q·kᵀ/√d:
 //
 //	dv = Pᵀ·dy    dP = dy·vᵀ    dS = P∘(dP − rowsum(P∘dP))    dq = dS·k/√d    dk = dSᵀ·q/√d
-func attentionGrad[T Float](s op.AttentionGrad, r device.Request) *kernel[T] {
+func attentionGrad[T element](s op.AttentionGrad, r device.Request) *kernel[T] {
 	h := headsOf(op.Attention(s), r.In[0].Shape, r.In[1].Shape)
 	sizeQ, sizeK := op.Size(r.In[0].Shape), op.Size(r.In[1].Shape)
 	return &kernel[T]{scratch: h.count() * 2 * h.block(), run: func(o operands[T]) {
@@ -108,7 +108,7 @@ func attentionGrad[T Float](s op.AttentionGrad, r device.Request) *kernel[T] {
 }
 
 // softmaxOf takes the largest element off first, so that no exponential overflows. out may be x.
-func softmaxOf[T Float](out, x []T) {
+func softmaxOf[T element](out, x []T) {
 	top := float64(slices.Max(x))
 	sum := 0.0
 	for i, v := range x {
@@ -122,7 +122,7 @@ func softmaxOf[T Float](out, x []T) {
 }
 
 // softmaxGradOf is y·(dy − Σ y·dy). out may be dy.
-func softmaxGradOf[T Float](out, y, dy []T) {
+func softmaxGradOf[T element](out, y, dy []T) {
 	sum := 0.0
 	for i := range y {
 		sum += float64(y[i]) * float64(dy[i])

@@ -17,7 +17,7 @@ func stride(s tensor.Shape, axis int) int { return op.Size(s[axis:]) }
 // inner is the number of elements from one place on the axis to the next.
 func inner(s tensor.Shape, axis int) int { return op.Size(s[axis+1:]) }
 
-func concat[T Float](s op.Concat, r device.Request) *kernel[T] {
+func concat[T element](s op.Concat, r device.Request) *kernel[T] {
 	n, to := outer(r.Out.Shape, s.Axis), stride(r.Out.Shape, s.Axis)
 	return simple(func(o operands[T]) {
 		at := 0
@@ -31,7 +31,7 @@ func concat[T Float](s op.Concat, r device.Request) *kernel[T] {
 	})
 }
 
-func slice[T Float](s op.Slice, r device.Request) *kernel[T] {
+func slice[T element](s op.Slice, r device.Request) *kernel[T] {
 	n, to := outer(r.Out.Shape, s.Axis), stride(r.Out.Shape, s.Axis)
 	from, skip := stride(r.In[0].Shape, s.Axis), s.Offset*inner(r.Out.Shape, s.Axis)
 	return simple(func(o operands[T]) {
@@ -41,7 +41,7 @@ func slice[T Float](s op.Slice, r device.Request) *kernel[T] {
 	})
 }
 
-func zeroPad[T Float](s op.ZeroPad, r device.Request) *kernel[T] {
+func zeroPad[T element](s op.ZeroPad, r device.Request) *kernel[T] {
 	n, to := outer(r.Out.Shape, s.Axis), stride(r.Out.Shape, s.Axis)
 	from, before := stride(r.In[0].Shape, s.Axis), s.Before*inner(r.Out.Shape, s.Axis)
 	return simple(func(o operands[T]) {

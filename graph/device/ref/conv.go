@@ -52,12 +52,12 @@ func (w walk) patch() int { return w.KH * w.KW * w.channels }
 func (w walk) scratch() int { return w.stripRows() * w.outW * w.patch() }
 
 // patches views a strip's matrix of patches.
-func patches[T Float](w walk, s strip, scratch []T) matrix[T] {
+func patches[T element](w walk, s strip, scratch []T) matrix[T] {
 	return dense(scratch, s.rows*w.outW, w.patch())
 }
 
 // output views a strip of y [N,H',W',O].
-func output[T Float](w walk, s strip, y []T, channels int) matrix[T] {
+func output[T element](w walk, s strip, y []T, channels int) matrix[T] {
 	all := dense(y, w.images*w.outH*w.outW, channels)
 	return all.part((s.image*w.outH+s.first)*w.outW, s.rows*w.outW)
 }
@@ -83,7 +83,7 @@ func (w walk) taps(s strip, visit func(tap, pixel int)) {
 }
 
 // gather fills a strip's matrix of patches from the images x.
-func gather[T Float](w walk, s strip, x []T, p matrix[T]) {
+func gather[T element](w walk, s strip, x []T, p matrix[T]) {
 	w.taps(s, func(tap, pixel int) {
 		if to := row(p.data, tap, w.channels); pixel >= 0 {
 			copy(to, row(x, pixel, w.channels))
@@ -94,7 +94,7 @@ func gather[T Float](w walk, s strip, x []T, p matrix[T]) {
 }
 
 // scatter adds a strip's matrix of patches to the images x.
-func scatter[T Float](w walk, s strip, p matrix[T], x []T) {
+func scatter[T element](w walk, s strip, p matrix[T], x []T) {
 	w.taps(s, func(tap, pixel int) {
 		if pixel < 0 {
 			return
@@ -107,7 +107,7 @@ func scatter[T Float](w walk, s strip, p matrix[T], x []T) {
 }
 
 // conv is patches · weight.
-func conv[T Float](s op.Conv2D, r device.Request) *kernel[T] {
+func conv[T element](s op.Conv2D, r device.Request) *kernel[T] {
 	height, width := s.Source(r.In[0].Shape)
 	w := walkOver(s.Geometry, r.In[0].Shape, height, width)
 	n := channels(r.Out.Shape)
@@ -125,7 +125,7 @@ func conv[T Float](s op.Conv2D, r device.Request) *kernel[T] {
 }
 
 // convDataGrad adds up dy · weightᵀ, the gradients of the patches.
-func convDataGrad[T Float](s op.ConvDataGrad, r device.Request) *kernel[T] {
+func convDataGrad[T element](s op.ConvDataGrad, r device.Request) *kernel[T] {
 	w := walkOver(s.Geometry, r.Out.Shape, s.H, s.W)
 	n := channels(r.In[0].Shape)
 	e := epilogue[T]{residual: s.Residual}
@@ -141,7 +141,7 @@ func convDataGrad[T Float](s op.ConvDataGrad, r device.Request) *kernel[T] {
 }
 
 // convWeightGrad is patchesᵀ · dy.
-func convWeightGrad[T Float](s op.ConvWeightGrad, r device.Request) *kernel[T] {
+func convWeightGrad[T element](s op.ConvWeightGrad, r device.Request) *kernel[T] {
 	x := r.In[0].Shape
 	w := walkOver(s.Geometry, x, x[1], x[2])
 	n := channels(r.In[1].Shape)
@@ -156,13 +156,13 @@ func convWeightGrad[T Float](s op.ConvWeightGrad, r device.Request) *kernel[T] {
 	}}
 }
 
-func sumRows[T Float](r device.Request) *kernel[T] {
+func sumRows[T element](r device.Request) *kernel[T] {
 	c := channels(r.Out.Shape)
 	return simple(func(o operands[T]) { sumColumns(o.out, o.in[0], c) })
 }
 
 // sumColumns adds up the rows of x [rows,c] into out [c].
-func sumColumns[T Float](out, x []T, c int) {
+func sumColumns[T element](out, x []T, c int) {
 	sum := make([]float64, c)
 	for ; len(x) > 0; x = x[c:] {
 		for i, v := range x[:c] {
@@ -173,7 +173,7 @@ func sumColumns[T Float](out, x []T, c int) {
 }
 
 // round stores sums.
-func round[T Float](out []T, sum []float64) {
+func round[T element](out []T, sum []float64) {
 	for i, v := range sum {
 		out[i] = T(v)
 	}

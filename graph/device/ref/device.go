@@ -15,10 +15,7 @@ var _ device.Device = (*Device)(nil)
 // New returns a device with no memory allocated.
 func New() *Device { return new(Device) }
 
-// Name is "ref".
-func (d *Device) Name() string { return "ref" }
-
-// Has is true for float32, float64 and int32.
+func (d *Device) Name() string            { return "ref" }
 func (d *Device) Has(t device.DType) bool { return t != device.BFloat16 }
 
 // Compile returns the kernel for a request. All operands but ids must have one element type.

@@ -7,7 +7,7 @@ import (
 )
 
 // mapped applies f to each element of the input.
-func mapped[T Float](f func(x float64) float64) *kernel[T] {
+func mapped[T element](f func(x float64) float64) *kernel[T] {
 	return simple(func(o operands[T]) {
 		eachStretch(len(o.out), func(from, to int) {
 			for i := from; i < to; i++ {
@@ -18,7 +18,7 @@ func mapped[T Float](f func(x float64) float64) *kernel[T] {
 }
 
 // zipped applies f to each pair of elements of the two inputs.
-func zipped[T Float](f func(a, b float64) float64) *kernel[T] {
+func zipped[T element](f func(a, b float64) float64) *kernel[T] {
 	return simple(func(o operands[T]) {
 		eachStretch(len(o.out), func(from, to int) {
 			for i := from; i < to; i++ {
@@ -28,21 +28,21 @@ func zipped[T Float](f func(a, b float64) float64) *kernel[T] {
 	})
 }
 
-func add[T Float]() *kernel[T] { return zipped[T](func(a, b float64) float64 { return a + b }) }
+func add[T element]() *kernel[T] { return zipped[T](func(a, b float64) float64 { return a + b }) }
 
-func mul[T Float]() *kernel[T] { return zipped[T](func(a, b float64) float64 { return a * b }) }
+func mul[T element]() *kernel[T] { return zipped[T](func(a, b float64) float64 { return a * b }) }
 
-func scale[T Float](s op.Scale) *kernel[T] {
+func scale[T element](s op.Scale) *kernel[T] {
 	return mapped[T](func(x float64) float64 { return s.Factor * x })
 }
 
 // cast copies: a program has one floating-point type.
-func cast[T Float]() *kernel[T] {
+func cast[T element]() *kernel[T] {
 	return simple(func(o operands[T]) { copy(o.out, o.in[0]) })
 }
 
 // addChannels is x [N,…,C] + t [N,C].
-func addChannels[T Float](r device.Request) *kernel[T] {
+func addChannels[T element](r device.Request) *kernel[T] {
 	m, n, perSample := rows(r.Out.Shape), channels(r.Out.Shape), pixels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		parallel.For(m, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), row(o.in[1], i/perSample, n)) })
@@ -50,7 +50,7 @@ func addChannels[T Float](r device.Request) *kernel[T] {
 }
 
 // addBatch is x [N,…] + p […].
-func addBatch[T Float](r device.Request) *kernel[T] {
+func addBatch[T element](r device.Request) *kernel[T] {
 	samples, n := r.Out.Shape[0], op.Size(r.In[1].Shape)
 	return simple(func(o operands[T]) {
 		parallel.For(samples, func(i int) { addRow(row(o.out, i, n), row(o.in[0], i, n), o.in[1]) })
@@ -58,14 +58,14 @@ func addBatch[T Float](r device.Request) *kernel[T] {
 }
 
 // addRow is out = a + b. out may be a.
-func addRow[T Float](out, a, b []T) {
+func addRow[T element](out, a, b []T) {
 	for i := range out {
 		out[i] = a[i] + b[i]
 	}
 }
 
 // sumPixels is x [N,…,C] → [N,C].
-func sumPixels[T Float](r device.Request) *kernel[T] {
+func sumPixels[T element](r device.Request) *kernel[T] {
 	samples, n := r.Out.Shape[0], channels(r.Out.Shape)
 	perSample := pixels(r.In[0].Shape) * n
 	return simple(func(o operands[T]) {
@@ -74,7 +74,7 @@ func sumPixels[T Float](r device.Request) *kernel[T] {
 }
 
 // sumBatch is x [N,…] → […].
-func sumBatch[T Float](r device.Request) *kernel[T] {
+func sumBatch[T element](r device.Request) *kernel[T] {
 	samples := r.In[0].Shape[0]
 	return simple(func(o operands[T]) {
 		n := len(o.out)

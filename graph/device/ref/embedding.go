@@ -6,7 +6,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-func embedding[T Float](r device.Request) *kernel[T] {
+func embedding[T element](r device.Request) *kernel[T] {
 	c, vocabulary := channels(r.Out.Shape), r.In[1].Shape[0]
 	check := func(o operands[T]) error {
 		for i, id := range o.ids {

@@ -7,11 +7,11 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Float is an element type.
-type Float interface{ float32 | float64 }
+// element is an element type.
+type element interface{ float32 | float64 }
 
 // operands is what a kernel works on.
-type operands[T Float] struct {
+type operands[T element] struct {
 	out     []T
 	in      [][]T   // nil at an input of ids
 	ids     []int32 // the input of ids, if there is one
@@ -19,7 +19,7 @@ type operands[T Float] struct {
 }
 
 // kernel computes one operation for given shapes.
-type kernel[T Float] struct {
+type kernel[T element] struct {
 	scratch int // elements of scratch memory
 	// check looks for inputs that run can't handle; nil if there are none.
 	check func(operands[T]) error
@@ -29,10 +29,10 @@ type kernel[T Float] struct {
 }
 
 // simple is a kernel that needs no scratch memory.
-func simple[T Float](run func(operands[T])) *kernel[T] { return &kernel[T]{run: run} }
+func simple[T element](run func(operands[T])) *kernel[T] { return &kernel[T]{run: run} }
 
 // compile returns nil for what is not supported.
-func compile[T Float](r device.Request) device.Kernel {
+func compile[T element](r device.Request) device.Kernel {
 	kinds, _ := r.Spec.Kinds(len(r.In))
 	for i, o := range r.In {
 		if want := r.Out.DType; kinds[i] != op.Index && o.DType != want || kinds[i] == op.Index && o.DType != device.Int32 {
@@ -47,16 +47,10 @@ func compile[T Float](r device.Request) device.Kernel {
 	return k
 }
 
-// Workspace is the scratch memory in bytes.
-func (k *kernel[T]) Workspace() int64 { return int64(k.scratch) * k.request.Out.DType.Size() }
-
-// Algorithm is "": there is one way only.
+func (k *kernel[T]) Workspace() int64  { return int64(k.scratch) * k.request.Out.DType.Size() }
 func (k *kernel[T]) Algorithm() string { return "" }
+func (k *kernel[T]) Close() error      { return nil }
 
-// Close does nothing.
-func (k *kernel[T]) Close() error { return nil }
-
-// Run computes out.
 func (k *kernel[T]) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	o := operands[T]{
 		out:     device.Slice[T](out, op.Size(k.request.Out.Shape)),
@@ -81,7 +75,7 @@ func (k *kernel[T]) Run(out device.Pointer, in []device.Pointer, workspace devic
 }
 
 // kernelOf knows all operations; nil for others.
-func kernelOf[T Float](r device.Request) *kernel[T] {
+func kernelOf[T element](r device.Request) *kernel[T] {
 	switch s := r.Spec.(type) {
 	case op.Conv2D:
 		return conv[T](s, r)

@@ -7,7 +7,7 @@ import (
 )
 
 // epilogue is what comes with a product of x and weight: x, weight, [bias], [residual] → act(product + bias + residual).
-type epilogue[T Float] struct {
+type epilogue[T element] struct {
 	bias, residual bool
 	act            op.Act
 }
@@ -39,7 +39,7 @@ func (e epilogue[T]) finish(o operands[T], channels int) {
 }
 
 // linear is x [rows,K] · weight [O,K]ᵀ.
-func linear[T Float](s op.Linear, r device.Request) *kernel[T] {
+func linear[T element](s op.Linear, r device.Request) *kernel[T] {
 	m, k, n := rows(r.In[0].Shape), channels(r.In[0].Shape), channels(r.Out.Shape)
 	e := epilogue[T]{s.Bias, s.Residual, s.Act}
 	return simple(func(o operands[T]) {
@@ -50,7 +50,7 @@ func linear[T Float](s op.Linear, r device.Request) *kernel[T] {
 }
 
 // linearDataGrad is dy [rows,O] · weight [O,K].
-func linearDataGrad[T Float](s op.LinearDataGrad, r device.Request) *kernel[T] {
+func linearDataGrad[T element](s op.LinearDataGrad, r device.Request) *kernel[T] {
 	m, k, n := rows(r.In[0].Shape), channels(r.In[0].Shape), channels(r.Out.Shape)
 	e := epilogue[T]{residual: s.Residual}
 	return simple(func(o operands[T]) {
@@ -60,7 +60,7 @@ func linearDataGrad[T Float](s op.LinearDataGrad, r device.Request) *kernel[T] {
 }
 
 // linearWeightGrad is dy [rows,O]ᵀ · x [rows,K].
-func linearWeightGrad[T Float](r device.Request) *kernel[T] {
+func linearWeightGrad[T element](r device.Request) *kernel[T] {
 	k, x, dy := rows(r.In[0].Shape), channels(r.In[0].Shape), channels(r.In[1].Shape)
 	return simple(func(o operands[T]) {
 		multiply(dense(o.out, dy, x), 1, dense(o.in[1], k, dy).t(), dense(o.in[0], k, x), 0)

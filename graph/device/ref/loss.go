@@ -7,14 +7,14 @@ import (
 )
 
 // weight is that of sample n, 1 without weights. They are the last input.
-func weight[T Float](weighted bool, in [][]T, n int) float64 {
+func weight[T element](weighted bool, in [][]T, n int) float64 {
 	if !weighted {
 		return 1
 	}
 	return float64(in[len(in)-1][n])
 }
 
-func mse[T Float](s op.MSE, r device.Request) *kernel[T] {
+func mse[T element](s op.MSE, r device.Request) *kernel[T] {
 	samples, size := r.In[0].Shape[0], op.Size(r.In[0].Shape)
 	return simple(func(o operands[T]) {
 		loss := 0.0
@@ -32,7 +32,7 @@ func mse[T Float](s op.MSE, r device.Request) *kernel[T] {
 }
 
 // mseGrad is 2·weight·dloss·(a − b)/elements.
-func mseGrad[T Float](s op.MSEGrad, r device.Request) *kernel[T] {
+func mseGrad[T element](s op.MSEGrad, r device.Request) *kernel[T] {
 	samples, size := r.Out.Shape[0], op.Size(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		parallel.For(samples, func(n int) {

@@ -6,7 +6,7 @@ import (
 )
 
 // matrix views elements as rows × cols.
-type matrix[T Float] struct {
+type matrix[T element] struct {
 	data       []T
 	rows, cols int
 	stride     int  // from one stored row to the next
@@ -14,7 +14,7 @@ type matrix[T Float] struct {
 }
 
 // dense views rows that lie one behind the other.
-func dense[T Float](data []T, rows, cols int) matrix[T] {
+func dense[T element](data []T, rows, cols int) matrix[T] {
 	return matrix[T]{data: data, rows: rows, cols: cols, stride: cols}
 }
 
@@ -41,7 +41,7 @@ func (m matrix[T]) part(first, n int) matrix[T] {
 func (m matrix[T]) row(i int) []T { return m.data[i*m.stride:][:m.cols] }
 
 // multiply sets c = alpha·a·b + beta·c. c must not be transposed.
-func multiply[T Float](c matrix[T], alpha T, a, b matrix[T], beta T) {
+func multiply[T element](c matrix[T], alpha T, a, b matrix[T], beta T) {
 	ta, tb := a.transpose(), b.transpose()
 	switch data := any(c.data).(type) {
 	case []float32:

@@ -21,10 +21,10 @@ func groupingOf(x tensor.Shape, groups int) grouping {
 func (g grouping) width() int { return g.channels / g.groups }
 
 // pixel is pixel p of sample n.
-func pixel[T Float](g grouping, x []T, n, p int) []T { return row(x, n*g.pixels+p, g.channels) }
+func pixel[T element](g grouping, x []T, n, p int) []T { return row(x, n*g.pixels+p, g.channels) }
 
 // groupNormStats takes the mean and then the mean square distance from it, which loses no digits where the mean is large.
-func groupNormStats[T Float](s op.GroupNormStats, r device.Request) *kernel[T] {
+func groupNormStats[T element](s op.GroupNormStats, r device.Request) *kernel[T] {
 	g := groupingOf(r.In[0].Shape, s.Groups)
 	return simple(func(o operands[T]) {
 		parallel.For(g.samples*g.groups, func(i int) {
@@ -49,7 +49,7 @@ func groupNormStats[T Float](s op.GroupNormStats, r device.Request) *kernel[T] {
 type affine struct{ mean, inverse, gamma, beta float64 }
 
 // affineOf is for channel c of sample n, with the inputs x, stats, gamma, beta.
-func affineOf[T Float](g grouping, in [][]T, n, c int) affine {
+func affineOf[T element](g grouping, in [][]T, n, c int) affine {
 	stats := row(in[1], n*g.groups+c/g.width(), 2)
 	return affine{float64(stats[0]), float64(stats[1]), float64(in[2][c]), float64(in[3][c])}
 }
@@ -69,7 +69,7 @@ func activationBehind(silu bool) op.Act {
 	return op.NoAct
 }
 
-func groupNorm[T Float](s op.GroupNorm, r device.Request) *kernel[T] {
+func groupNorm[T element](s op.GroupNorm, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
 		parallel.For(g.samples*g.pixels, func(i int) {
@@ -83,7 +83,7 @@ func groupNorm[T Float](s op.GroupNorm, r device.Request) *kernel[T] {
 }
 
 // groupNormGradSums is, for each sample and channel, Σ dz and Σ dz·x̂.
-func groupNormGradSums[T Float](s op.GroupNormGradSums, r device.Request) *kernel[T] {
+func groupNormGradSums[T element](s op.GroupNormGradSums, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
 		parallel.For(g.samples, func(n int) {
@@ -103,7 +103,7 @@ func groupNormGradSums[T Float](s op.GroupNormGradSums, r device.Request) *kerne
 }
 
 // groupNormGradInput is dx = inverse·(dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) with dx̂ = gamma·dz, the means being the group's.
-func groupNormGradInput[T Float](s op.GroupNormGradInput, r device.Request) *kernel[T] {
+func groupNormGradInput[T element](s op.GroupNormGradInput, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {
 		parallel.For(g.samples, func(n int) {
@@ -128,7 +128,7 @@ func groupNormGradInput[T Float](s op.GroupNormGradInput, r device.Request) *ker
 }
 
 // moments are the mean and 1/sqrt(variance + eps) of a row.
-func moments[T Float](x []T, eps float64) (mean, inverse float64) {
+func moments[T element](x []T, eps float64) (mean, inverse float64) {
 	for _, v := range x {
 		mean += float64(v)
 	}
@@ -140,7 +140,7 @@ func moments[T Float](x []T, eps float64) (mean, inverse float64) {
 	return mean, 1 / math.Sqrt(variance/float64(len(x))+eps)
 }
 
-func layerNorm[T Float](s op.LayerNorm, r device.Request) *kernel[T] {
+func layerNorm[T element](s op.LayerNorm, r device.Request) *kernel[T] {
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		gamma, beta := o.in[1], o.in[2]
@@ -155,7 +155,7 @@ func layerNorm[T Float](s op.LayerNorm, r device.Request) *kernel[T] {
 }
 
 // layerNormGradInput is groupNormGradInput's formula with the means of a row.
-func layerNormGradInput[T Float](s op.LayerNormGradInput, r device.Request) *kernel[T] {
+func layerNormGradInput[T element](s op.LayerNormGradInput, r device.Request) *kernel[T] {
 	m, n := rows(r.Out.Shape), channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		gamma := o.in[1]
@@ -177,7 +177,7 @@ func layerNormGradInput[T Float](s op.LayerNormGradInput, r device.Request) *ker
 }
 
 // layerNormGradParams is Σ dy and Σ dy·x̂ over the rows.
-func layerNormGradParams[T Float](s op.LayerNormGradParams, r device.Request) *kernel[T] {
+func layerNormGradParams[T element](s op.LayerNormGradParams, r device.Request) *kernel[T] {
 	m, n := rows(r.In[0].Shape), channels(r.In[0].Shape)
 	return simple(func(o operands[T]) {
 		sum := make([]float64, 2*n)

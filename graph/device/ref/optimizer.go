@@ -11,7 +11,7 @@ import (
 //
 //	p ← p·(1 − lr·decay)    m ← m + (1 − β1)·(g − m)    v ← β2·v + (1 − β2)·g²
 //	p ← p − lr/(1 − β1^t) · m / (√v/√(1 − β2^t) + ε)
-func adamW[T Float](s op.AdamW) *kernel[T] {
+func adamW[T element](s op.AdamW) *kernel[T] {
 	return simple(func(o operands[T]) {
 		p, gradient, m, v := o.in[0], o.in[1], o.in[2], o.in[3]
 		var hyper [7]float64
@@ -37,7 +37,7 @@ func adamW[T Float](s op.AdamW) *kernel[T] {
 }
 
 // movingAverage computes in T, rounded twice.
-func movingAverage[T Float]() *kernel[T] {
+func movingAverage[T element]() *kernel[T] {
 	return simple(func(o operands[T]) {
 		average, p, weight := o.in[0], o.in[1], o.in[2][0]
 		eachStretch(len(average), func(from, to int) {
@@ -48,7 +48,7 @@ func movingAverage[T Float]() *kernel[T] {
 	})
 }
 
-func globalNorm[T Float]() *kernel[T] {
+func globalNorm[T element]() *kernel[T] {
 	return simple(func(o operands[T]) {
 		sum := 0.0
 		for _, x := range o.in {
@@ -61,6 +61,6 @@ func globalNorm[T Float]() *kernel[T] {
 }
 
 // clipScale is op.ClipScale's Factor in T.
-func clipScale[T Float](s op.ClipScale) *kernel[T] {
+func clipScale[T element](s op.ClipScale) *kernel[T] {
 	return mapped[T](func(norm float64) float64 { return min(1, s.Max/(norm+1e-6)) })
 }

@@ -27,7 +27,7 @@ func eachWindow(g op.Geometry, x tensor.Shape, visit func(window int, pixels []i
 }
 
 // maxPool takes NaN for larger than any number.
-func maxPool[T Float](s op.MaxPool2D, r device.Request) *kernel[T] {
+func maxPool[T element](s op.MaxPool2D, r device.Request) *kernel[T] {
 	n := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		eachWindow(s.Geometry, r.In[0].Shape, func(window int, pixels []int) {
@@ -44,7 +44,7 @@ func maxPool[T Float](s op.MaxPool2D, r device.Request) *kernel[T] {
 	})
 }
 
-func avgPool[T Float](s op.AvgPool2D, r device.Request) *kernel[T] {
+func avgPool[T element](s op.AvgPool2D, r device.Request) *kernel[T] {
 	n := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		eachWindow(s.Geometry, r.In[0].Shape, func(window int, pixels []int) {

@@ -9,20 +9,20 @@ import (
 )
 
 // clamped is the logarithm of a variance as it is used, and tells whether its gradient is that of the original.
-func clamped[T Float](logvar T) (value float64, inside bool) {
+func clamped[T element](logvar T) (value float64, inside bool) {
 	v := float64(logvar)
 	return min(max(v, op.MinLogVariance), op.MaxLogVariance), v >= op.MinLogVariance && v <= op.MaxLogVariance
 }
 
 // eachPixel visits the pixels of moments [N,…,2C]: the C means and the C logarithms of variances of pixel i.
-func eachPixel[T Float](moments []T, c int, visit func(i int, mean, logvar []T)) {
+func eachPixel[T element](moments []T, c int, visit func(i int, mean, logvar []T)) {
 	parallel.For(len(moments)/(2*c), func(i int) {
 		m := row(moments, i, 2*c)
 		visit(i, m[:c], m[c:])
 	})
 }
 
-func posteriorSample[T Float](r device.Request) *kernel[T] {
+func posteriorSample[T element](r device.Request) *kernel[T] {
 	n := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		eachPixel(o.in[0], n, func(i int, mean, logvar []T) {
@@ -35,7 +35,7 @@ func posteriorSample[T Float](r device.Request) *kernel[T] {
 	})
 }
 
-func posteriorSampleGrad[T Float](r device.Request) *kernel[T] {
+func posteriorSampleGrad[T element](r device.Request) *kernel[T] {
 	n := channels(r.In[1].Shape)
 	return simple(func(o operands[T]) {
 		eachPixel(o.in[0], n, func(i int, _, logvar []T) {
@@ -51,7 +51,7 @@ func posteriorSampleGrad[T Float](r device.Request) *kernel[T] {
 	})
 }
 
-func klDivergence[T Float](r device.Request) *kernel[T] {
+func klDivergence[T element](r device.Request) *kernel[T] {
 	x := r.In[0].Shape
 	n := channels(x) / 2
 	return simple(func(o operands[T]) {
@@ -67,7 +67,7 @@ func klDivergence[T Float](r device.Request) *kernel[T] {
 	})
 }
 
-func klDivergenceGrad[T Float](r device.Request) *kernel[T] {
+func klDivergenceGrad[T element](r device.Request) *kernel[T] {
 	x := r.In[0].Shape
 	n := channels(x) / 2
 	return simple(func(o operands[T]) {

@@ -32,7 +32,7 @@ func resized(source, to tensor.Shape, visit func(from, to int)) {
 	}
 }
 
-func upsample[T Float](_ op.Upsample, r device.Request) *kernel[T] {
+func upsample[T element](_ op.Upsample, r device.Request) *kernel[T] {
 	c := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		resized(r.In[0].Shape, r.Out.Shape, func(from, to int) {
@@ -41,7 +41,7 @@ func upsample[T Float](_ op.Upsample, r device.Request) *kernel[T] {
 	})
 }
 
-func upsampleGrad[T Float](_ op.UpsampleGrad, r device.Request) *kernel[T] {
+func upsampleGrad[T element](_ op.UpsampleGrad, r device.Request) *kernel[T] {
 	c := channels(r.Out.Shape)
 	return simple(func(o operands[T]) {
 		clear(o.out)

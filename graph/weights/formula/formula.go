@@ -86,7 +86,6 @@ func (m *Memory) alloc(shape []int) ([]float32, error) {
 	return device.Slice[float32](part.Ptr, n), nil
 }
 
-// Close gives the memory back.
 func (m *Memory) Close() error {
 	var errs []error
 	for _, p := range m.parts {

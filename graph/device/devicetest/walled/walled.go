@@ -66,19 +66,11 @@ func (d *Device) through(p device.Pointer) device.Pointer {
 	return unsafe.Pointer(&d.memory[at])
 }
 
-// Name is "walled:" and the name of the device inside.
-func (d *Device) Name() string { return "walled:" + d.inside.Name() }
-
-// Has asks the device inside.
-func (d *Device) Has(t device.DType) bool { return d.inside.Has(t) }
-
-// HostMemory is false.
-func (d *Device) HostMemory() bool { return false }
-
-// Constants are what programs share.
+func (d *Device) Name() string                 { return "walled:" + d.inside.Name() }
+func (d *Device) Has(t device.DType) bool      { return d.inside.Has(t) }
+func (d *Device) HostMemory() bool             { return false }
 func (d *Device) Constants() *device.Constants { return &d.constants }
 
-// Alloc returns zeros.
 func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	if bytes < 0 {
 		return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: want a size", d.Name(), bytes)
@@ -105,7 +97,6 @@ func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 
 func rounded(bytes int64) int64 { return (max(bytes, 1) + 255) / 256 * 256 }
 
-// Free gives memory back; it must come from Alloc.
 func (d *Device) Free(m device.Memory) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -124,14 +115,12 @@ func (d *Device) Free(m device.Memory) error {
 	return nil
 }
 
-// Allocated is the number of bytes that are allocated now.
 func (d *Device) Allocated() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.bytes + d.inside.Allocated()
 }
 
-// Available asks the device inside.
 func (d *Device) Available() int64 { return d.inside.Available() }
 
 // Downloaded is the number of bytes that the process got so far.
@@ -141,12 +130,10 @@ func (d *Device) Downloaded() int64 {
 	return d.loads
 }
 
-// Upload copies.
 func (d *Device) Upload(dst device.Pointer, src []byte) error {
 	return d.inside.Upload(d.through(dst), src)
 }
 
-// Download copies.
 func (d *Device) Download(dst []byte, src device.Pointer) error {
 	d.mu.Lock()
 	d.loads += int64(len(dst))
@@ -154,10 +141,8 @@ func (d *Device) Download(dst []byte, src device.Pointer) error {
 	return d.inside.Download(dst, d.through(src))
 }
 
-// Synchronize does nothing: kernels have finished when they return.
 func (d *Device) Synchronize() error { return d.inside.Synchronize() }
 
-// Close closes the device inside as well.
 func (d *Device) Close() error {
 	var left error
 	if d.bytes != 0 {
@@ -166,7 +151,6 @@ func (d *Device) Close() error {
 	return errors.Join(left, d.inside.Close(), unix.Munmap(d.wall), unix.Munmap(d.memory))
 }
 
-// Compile returns the inner device's kernel.
 func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	in := make([]device.Operand, len(r.In))
 	for i, o := range r.In {
@@ -186,7 +170,6 @@ type kernel struct {
 	device *Device
 }
 
-// Run runs the kernel on the other side.
 func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.Pointer) error {
 	inside := make([]device.Pointer, len(in))
 	for i, p := range in {
@@ -195,7 +178,6 @@ func (k *kernel) Run(out device.Pointer, in []device.Pointer, workspace device.P
 	return k.Kernel.Run(k.device.through(out), inside, k.device.through(workspace))
 }
 
-// Unread lists the inputs that the kernel holds rearranged.
 func (k *kernel) Unread() []int {
 	if u, ok := k.Kernel.(device.Unreader); ok {
 		return u.Unread()

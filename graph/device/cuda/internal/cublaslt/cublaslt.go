@@ -202,7 +202,6 @@ func (l *Library) Compile(p Problem) (*Product, error) {
 	return made, nil
 }
 
-// Workspace is the scratch memory of a run, in bytes.
 func (p *Product) Workspace() int64 { return int64(C.hd_lt_workspace(p.compiled)) }
 
 // Operands are the addresses of a product; nil for a residual or a bias that there isn't.

@@ -75,7 +75,6 @@ func (l *Library) use() error {
 
 func (l *Library) context() C.CUcontext { return C.CUcontext(l.stream.Context()) }
 
-// Close frees the handle.
 func (l *Library) Close() error {
 	if l.handle == nil {
 		return nil
@@ -95,7 +94,6 @@ type Plan struct {
 	users   int
 }
 
-// Workspace is the scratch memory of a run, in bytes.
 func (p *Plan) Workspace() int64 { return int64(p.made.workspace) }
 
 // Engine is cuDNN's number of what computes it.
@@ -181,7 +179,6 @@ func (c *Call) Run(tensors *[Tensors]unsafe.Pointer, workspace unsafe.Pointer) e
 	return nil
 }
 
-// Close frees what the call holds.
 func (c *Call) Close() error {
 	C.hd_dnn_destroy(c.library.handle, c.pack.descriptor)
 	c.pack.descriptor = nil
@@ -191,5 +188,4 @@ func (c *Call) Close() error {
 // message is what C has to say.
 type message [1024]C.char
 
-// String is what C wrote.
 func (m *message) String() string { return C.GoString(&m[0]) }

@@ -26,7 +26,6 @@ func Get(ordinal int) (GPU, error) {
 	return GPU{d}, explain(err)
 }
 
-// Name is the GPU's model.
 func (g GPU) Name() (string, error) {
 	name, err := g.device.Name()
 	return name, explain(err)

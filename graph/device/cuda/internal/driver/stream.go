@@ -55,9 +55,7 @@ func (s *Stream) Context() unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Poi
 
 // Handle is the CUstream.
 func (s *Stream) Handle() unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&s.stream)) }
-
-// Synchronize waits until all work has been done.
-func (s *Stream) Synchronize() error { return explain(s.stream.Synchronize()) }
+func (s *Stream) Synchronize() error     { return explain(s.stream.Synchronize()) }
 
 // Upload queues a copy from pinned memory of the host.
 func (s *Stream) Upload(dst, src unsafe.Pointer, bytes int) error {

@@ -53,20 +53,13 @@ type gap struct {
 	pointer Pointer
 }
 
-// Spec is the operation.
-func (k *Kernel) Spec() op.Spec { return k.spec }
-
-// Elements is the number of elements of the output.
-func (k *Kernel) Elements() int { return k.elements }
-
-// Workspace is the scratch memory in bytes.
+func (k *Kernel) Spec() op.Spec    { return k.spec }
+func (k *Kernel) Elements() int    { return k.elements }
 func (k *Kernel) Workspace() int64 { return k.workspace }
 
 // Algorithm says what products are computed with; "" for what has no choice.
 func (k *Kernel) Algorithm() string { return k.algorithm }
-
-// Unread lists the inputs that the kernel holds a copy of.
-func (k *Kernel) Unread() []int { return k.unread }
+func (k *Kernel) Unread() []int     { return k.unread }
 
 // Close frees what the kernel holds: the libraries' plans and copies of weights.
 func (k *Kernel) Close() error {

@@ -84,7 +84,6 @@ func (g *Group) Sum(addresses []unsafe.Pointer, sizes []int) error {
 	return nil
 }
 
-// Close separates the GPUs.
 func (g *Group) Close() error {
 	var errs []error
 	for _, c := range g.comms {

@@ -117,5 +117,4 @@ func (l *Library) Number(function string) int {
 	return l.loader.version(l.Handle, versionFunction{name: function})
 }
 
-// String is one line.
 func (l *Library) String() string { return fmt.Sprintf("%s %s (%s)", l.Name, l.Version, l.Path) }

@@ -29,7 +29,6 @@ func whereToLook() (search, error) {
 	}
 }
 
-// String lists the places.
 func (s search) String() string {
 	places := slices.Concat(s.named, s.folders)
 	if s.loader {

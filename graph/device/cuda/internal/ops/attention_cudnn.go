@@ -33,7 +33,6 @@ type libraryAttention struct {
 	algorithm string
 }
 
-// Workspace is the scratch memory in bytes.
 func (k *libraryAttention) Workspace() int64 {
 	var most int64
 	for _, c := range k.calls {
@@ -42,10 +41,8 @@ func (k *libraryAttention) Workspace() int64 {
 	return max(k.scratch+most+launch.Alignment, k.own.Workspace())
 }
 
-// Algorithm names cuDNN's engines.
 func (k *libraryAttention) Algorithm() string { return k.algorithm }
 
-// Close releases the plans.
 func (k *libraryAttention) Close() error {
 	var errs []error
 	for _, c := range k.calls {

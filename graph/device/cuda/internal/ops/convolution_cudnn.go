@@ -24,7 +24,6 @@ type libraryConvolution struct {
 	algorithm          string
 }
 
-// Workspace is the scratch memory in bytes.
 func (k *libraryConvolution) Workspace() int64 {
 	n := k.scratch
 	if w := k.call.Plan.Workspace(); w > 0 {
@@ -35,11 +34,8 @@ func (k *libraryConvolution) Workspace() int64 {
 
 // Algorithm names cuDNN's engine and what else is launched.
 func (k *libraryConvolution) Algorithm() string { return k.algorithm }
+func (k *libraryConvolution) Unread() []int     { return k.before.Unread() }
 
-// Unread lists the inputs that the kernel holds a copy of.
-func (k *libraryConvolution) Unread() []int { return k.before.Unread() }
-
-// Close releases the plan.
 func (k *libraryConvolution) Close() error {
 	if k.call.Call == nil {
 		return nil

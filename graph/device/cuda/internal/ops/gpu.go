@@ -190,7 +190,6 @@ func (k *ordered) Run(out device.Pointer, in []device.Pointer, workspace device.
 	return k.Enqueue(&launch.Addresses{Out: out, In: in, Workspace: workspace})
 }
 
-// Unread lists the inputs that the kernel holds a copy of.
 func (k *ordered) Unread() []int {
 	if u, ok := k.queued.(device.Unreader); ok {
 		return u.Unread()
