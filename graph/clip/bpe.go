@@ -9,8 +9,9 @@ const (
 	endOfText   = "<|endoftext|>"
 )
 
-// bytePairs is byte-pair encoding (Sennrich et al. 2016, "Neural machine translation of rare words with subword units") on bytes:
-// a word's bytes, each written as a letter, are joined pair by pair, the pair that was learnt first before all others.
+// bytePairs is byte-pair encoding (Sennrich et al. 2016, "Neural machine translation of rare words with subword units")
+// on bytes: a word's bytes, each written as a letter, are joined pair by pair, the pair that was learnt first before
+// all others.
 type bytePairs struct {
 	letters [256]string       // what each byte is written as
 	ranks   map[[2]string]int // when a pair of symbols was learnt
@@ -18,7 +19,8 @@ type bytePairs struct {
 	unknown int32             // the id of symbols out of the vocabulary
 }
 
-// byteLetters returns how GPT-2 and CLIP write bytes: printable ones of Latin-1 as themselves, the others as U+0100 and on.
+// byteLetters returns how GPT-2 and CLIP write bytes: printable ones of Latin-1 as themselves, the others as U+0100 and
+// on.
 func byteLetters() (letters [256]string) {
 	other := rune(256)
 	for b := range letters {

@@ -7,16 +7,17 @@ import (
 	"path/filepath"
 )
 
-// ByteVocabulary is the number of ids of the tokenizer that WriteByteTokenizer writes: each byte inside a word, each byte at the end of
-// a word, and the two tokens around a text.
+// ByteVocabulary is the number of ids of the tokenizer that WriteByteTokenizer writes: each byte inside a word, each
+// byte at the end of a word, and the two tokens around a text.
 const ByteVocabulary = 256 + 256 + 2
 
-// WriteByteTokenizer writes the files of a CLIPTokenizer without merges, for encoders that are trained from nothing: a text is its
-// bytes. The ids of bytes are CLIP's own. The folder is made.
+// WriteByteTokenizer writes the files of a CLIPTokenizer without merges, for encoders that are trained from nothing: a
+// text is its bytes. The ids of bytes are CLIP's own. The folder is made.
 func WriteByteTokenizer(folder string, length int) error {
 	vocabulary := map[string]int{startOfText: ByteVocabulary - 2, endOfText: ByteVocabulary - 1}
 	letters := byteLetters()
-	// CLIP counts the printable bytes first, in their order, then the others: the order in which it made up letters for them.
+	// CLIP counts the printable bytes first, in their order, then the others: the order in which it made up letters for
+	// them.
 	id := 0
 	for _, printable := range []bool{true, false} {
 		for b, letter := range letters {

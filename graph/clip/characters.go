@@ -8,7 +8,8 @@ var chinese = &unicode.RangeTable{
 	R32: []unicode.Range32{{0x20000, 0x2A6DF, 1}, {0x2A700, 0x2B73F, 1}, {0x2B740, 0x2B81F, 1}, {0x2B820, 0x2CEAF, 1}, {0x2F800, 0x2FA1F, 1}},
 }
 
-// newIn15 are the characters that came with Unicode 15 (UnicodeData, age 15.0); the reference's Python has Unicode 14 and drops them.
+// newIn15 are the characters that came with Unicode 15 (UnicodeData, age 15.0); the reference's Python has Unicode 14
+// and drops them.
 var newIn15 = &unicode.RangeTable{
 	R16: []unicode.Range16{{0x0CF3, 0x0CF3, 1}, {0x0ECE, 0x0ECE, 1}},
 	R32: []unicode.Range32{

@@ -1,6 +1,6 @@
 // Package clip is CLIP's text side (Radford et al. 2021): the byte-pair tokenizer and the text encoder, transformers'
-// CLIPTokenizer and CLIPTextModel. Its hidden states of a prompt such as "H&E" are the U-Net's context where an image is
-// diffused without a translation.
+// CLIPTokenizer and CLIPTextModel. Its hidden states of a prompt such as "H&E" are the U-Net's context where an image
+// is diffused without a translation.
 //
 //	text ─ Tokenizer ─ ids [77] ─ embeddings ─ encoder.layers (causal) ─ final_layer_norm ─ last_hidden_state [77,768]
 //

@@ -2,9 +2,9 @@ package clip
 
 import "strings"
 
-// Tokenizer turns a prompt into the ids that the text encoder reads, as transformers' slow CLIPTokenizer does where ftfy is not installed:
-// id for id, with its Unicode 14 (Python 3.11). It does not unescape HTML, nor mend quotes and ligatures, as ftfy would.
-// A Tokenizer may be used by many goroutines at once.
+// Tokenizer turns a prompt into the ids that the text encoder reads, as transformers' slow CLIPTokenizer does where
+// ftfy is not installed: id for id, with its Unicode 14 (Python 3.11). It does not unescape HTML, nor mend quotes and
+// ligatures, as ftfy would. A Tokenizer may be used by many goroutines at once.
 type Tokenizer struct {
 	pairs *bytePairs
 	added []addedToken // longest first
@@ -19,8 +19,8 @@ func (t *Tokenizer) Length() int { return t.length }
 // VocabSize is one more than the largest id: how many rows an embedding needs at least.
 func (t *Tokenizer) VocabSize() int { return t.vocabSize }
 
-// Encode returns the ids of a prompt, Length of them: a start token, the text, an end token and padding. A text that is too long
-// loses its last ids. Bytes that are not UTF-8 are passed over.
+// Encode returns the ids of a prompt, Length of them: a start token, the text, an end token and padding. A text that is
+// too long loses its last ids. Bytes that are not UTF-8 are passed over.
 func (t *Tokenizer) Encode(text string) []int32 {
 	ids := t.Tokens(text)
 	if len(ids) > t.length {

@@ -21,13 +21,15 @@ const (
 	unknownLength = 1e30
 	// maxLength is the largest length that is believed.
 	maxLength = 1 << 16
-	// maxMerges is how many merges CLIPTokenizer reads: CLIP's ids without those of 256 bytes, twice, and of two special tokens.
+	// maxMerges is how many merges CLIPTokenizer reads: CLIP's ids without those of 256 bytes, twice, and of two special
+	// tokens.
 	maxMerges = 49152 - 256 - 2
 )
 
-// OpenTokenizer reads the tokenizer in a model folder, such as stable-diffusion-v1-5/tokenizer: vocab.json and merges.txt, or, with neither of
-// them there, tokenizer.json; and tokenizer_config.json, special_tokens_map.json and added_tokens.json as far as they are there.
-// What they say is taken in transformers' order. Errors name the file at fault.
+// OpenTokenizer reads the tokenizer in a model folder, such as stable-diffusion-v1-5/tokenizer: vocab.json and
+// merges.txt, or, with neither of them there, tokenizer.json; and tokenizer_config.json, special_tokens_map.json and
+// added_tokens.json as far as they are there. What they say is taken in transformers' order. Errors name the file at
+// fault.
 func OpenTokenizer(folder string) (*Tokenizer, error) {
 	vocabulary, merges, err := readModel(folder)
 	if err != nil {
@@ -66,7 +68,8 @@ func OpenTokenizer(folder string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// readModel reads vocab.json and merges.txt or else tokenizer.json: the vocabulary and the merges in the order they were learnt.
+// readModel reads vocab.json and merges.txt or else tokenizer.json: the vocabulary and the merges in the order they
+// were learnt.
 func readModel(folder string) (map[string]int32, [][2]string, error) {
 	vocabularyText, vocabularyErr := hfconfig.ReadFile(filepath.Join(folder, "vocab.json"))
 	mergesText, mergesErr := hfconfig.ReadFile(filepath.Join(folder, "merges.txt"))
@@ -137,7 +140,8 @@ func parseMerges(text []byte) ([][2]string, error) {
 	return merges, nil
 }
 
-// parseModel reads the model of a tokenizer.json, whose merges are lines as in merges.txt or, from newer versions, pairs.
+// parseModel reads the model of a tokenizer.json, whose merges are lines as in merges.txt or, from newer versions,
+// pairs.
 func parseModel(text []byte) (map[string]int32, [][2]string, error) {
 	var file struct {
 		Model struct {
@@ -208,8 +212,9 @@ func (s *settings) special() []addedToken {
 	return slices.DeleteFunc(all, func(token addedToken) bool { return token.Content == "" })
 }
 
-// readSettings reads the configuration files, those that are there, onto CLIPTokenizer's defaults. Where tokenizer_config.json lists the added
-// tokens, as transformers has written it since version 4.34, the others are not looked at.
+// readSettings reads the configuration files, those that are there, onto CLIPTokenizer's defaults. Where
+// tokenizer_config.json lists the added tokens, as transformers has written it since version 4.34, the others are not
+// looked at.
 func readSettings(folder string) (*settings, error) {
 	s := &settings{
 		BOS: addedToken{Content: startOfText}, EOS: addedToken{Content: endOfText},

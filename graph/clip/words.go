@@ -11,8 +11,9 @@ import (
 	"golang.org/x/text/unicode/rangetable"
 )
 
-// cleanText is transformers' BasicTokenizer(strip_accents=False, do_split_on_punc=False): control characters and such that Unicode 14 does not
-// know go, Chinese characters become words, the rest is composed (NFC) and made lower case. One space separates the words.
+// cleanText is transformers' BasicTokenizer(strip_accents=False, do_split_on_punc=False): control characters and such
+// that Unicode 14 does not know go, Chinese characters become words, the rest is composed (NFC) and made lower case.
+// One space separates the words.
 func cleanText(text string) string {
 	known := rangetable.Assigned("15.0.0")
 	var b strings.Builder
@@ -36,7 +37,8 @@ func cleanText(text string) string {
 	return strings.Join(words, " ")
 }
 
-// compose is Unicode's NFC. norm.NFC is not used on the whole text, for it puts a U+034F after 30 combining marks in a row.
+// compose is Unicode's NFC. norm.NFC is not used on the whole text, for it puts a U+034F after 30 combining marks in a
+// row.
 func compose(text string) string {
 	var runes []rune
 	for _, r := range text {
@@ -115,13 +117,15 @@ func cased(r rune) bool {
 	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Uppercase, unicode.Other_Lowercase)
 }
 
-// caseIgnorable is the property Case_Ignorable; the characters named are those of Word_Break MidLetter, MidNumLet and Single_Quote.
+// caseIgnorable is the property Case_Ignorable; the characters named are those of Word_Break MidLetter, MidNumLet and
+// Single_Quote.
 func caseIgnorable(r rune) bool {
 	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) ||
 		strings.ContainsRune("'.:··՟״‘’․‧︓﹒﹕＇．：", r)
 }
 
-// splitWords cuts a clean text into what byte pairs may be made in, as CLIP's pattern finds it, from the left and in this order:
+// splitWords cuts a clean text into what byte pairs may be made in, as CLIP's pattern finds it, from the left and in
+// this order:
 //
 //	<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 func splitWords(text string) []string {
@@ -138,7 +142,8 @@ func splitWords(text string) []string {
 	return words
 }
 
-// wordLength returns how many bytes the pattern matches at the beginning of text, which is not empty; 0 if it does not match.
+// wordLength returns how many bytes the pattern matches at the beginning of text, which is not empty; 0 if it does not
+// match.
 func wordLength(text string) int {
 	for _, literal := range [...]string{startOfText, endOfText, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"} {
 		if size := prefixFold(text, literal); size > 0 {
@@ -156,8 +161,8 @@ func wordLength(text string) int {
 	}
 }
 
-// prefixFold returns the length of text's prefix that is the literal, whose letters are lower case as the text's are. The pattern ignores
-// case: a long s, which has no other lower case, is an s to it.
+// prefixFold returns the length of text's prefix that is the literal, whose letters are lower case as the text's are.
+// The pattern ignores case: a long s, which has no other lower case, is an s to it.
 func prefixFold(text, literal string) int {
 	rest := text
 	for i := range len(literal) {
@@ -182,7 +187,8 @@ func runLength(text string, in func(rune) bool) int {
 	return len(text)
 }
 
-// isOther is [^\s\p{L}\p{N}]. U+0345 is not in it, though a mark, since the pattern ignores case and the upper case of U+0345 is a letter.
+// isOther is [^\s\p{L}\p{N}]. U+0345 is not in it, though a mark, since the pattern ignores case and the upper case of
+// U+0345 is a letter.
 func isOther(r rune) bool {
 	return r != '\u0345' && !unicode.IsSpace(r) && !unicode.IsLetter(r) && !unicode.IsNumber(r)
 }

@@ -35,9 +35,10 @@ type Operand struct {
 	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
 	// rearrange them once when it is compiled (see Unreader); nil otherwise.
 	Const Pointer
-	// Identity tells constants apart, for kernels that share a rearranged copy: as long as one lives that was compiled from an
-	// Identity, whatever has that Identity has the same bytes. On a device outside of the process's memory Const is no such thing, for what no
-	// kernel reads is given back when all are compiled, and another value may lie there then. It is not to be read; nil without Const.
+	// Identity tells constants apart, for kernels that share a rearranged copy: as long as one lives that was compiled
+	// from an Identity, whatever has that Identity has the same bytes. On a device outside of the process's memory Const
+	// is no such thing, for what no kernel reads is given back when all are compiled, and another value may lie there
+	// then. It is not to be read; nil without Const.
 	Identity Pointer
 }
 
@@ -51,8 +52,8 @@ type Request struct {
 	Out  Operand
 	// LowMemory asks for algorithms that need no rearranged copies of the weights.
 	LowMemory bool
-	// Features is how the program stores what need not be exact. Where it is BFloat16, products of exact values with weights may be as if
-	// their factors had been rounded so.
+	// Features is how the program stores what need not be exact. Where it is BFloat16, products of exact values with
+	// weights may be as if their factors had been rounded so.
 	Features DType
 }
 
@@ -62,15 +63,17 @@ type Kernel interface {
 	Workspace() int64
 	// Algorithm names how it computes, for reports; "" where there is one way only.
 	Algorithm() string
-	// Run computes out from in. Inputs and out are aligned to their elements at least, workspace to 64 bytes. Memory of out overlaps an input only as the operation's InPlace allows. It may return
-	// before the device has finished; see Device.Synchronize.
+	// Run computes out from in. Inputs and out are aligned to their elements at least, workspace to 64 bytes. Memory of
+	// out overlaps an input only as the operation's InPlace allows. It may return before the device has finished; see
+	// Device.Synchronize.
 	Run(out Pointer, in []Pointer, workspace Pointer) error
 	// Close gives back what the kernel holds, such as rearranged weights.
 	Close() error
 }
 
-// Unreader is a Kernel that may hold constant inputs rearranged. Where the device holds a copy of the process's value for kernels to read,
-// the copy goes when all kernels of a program that have it as an input say that they don't read it.
+// Unreader is a Kernel that may hold constant inputs rearranged. Where the device holds a copy of the process's value
+// for kernels to read, the copy goes when all kernels of a program that have it as an input say that they don't read
+// it.
 type Unreader interface {
 	// Unread lists the inputs whose bytes Run doesn't read. It stays the same for as long as the kernel lives.
 	Unread() []int
@@ -112,7 +115,8 @@ type Device interface {
 // Describer is a Device whose results depend on more than its name says.
 type Describer interface {
 	Device
-	// Fingerprint names all that the bytes of results depend on: the instruction set, or the GPU, its driver and its libraries.
+	// Fingerprint names all that the bytes of results depend on: the instruction set, or the GPU, its driver and its
+	// libraries.
 	Fingerprint() string
 }
 
@@ -137,7 +141,8 @@ type Call struct {
 	Workspace Pointer
 }
 
-// Recorder is a Device that can hand a list of kernels to the machine at once, which costs less than one after the other.
+// Recorder is a Device that can hand a list of kernels to the machine at once, which costs less than one after the
+// other.
 type Recorder interface {
 	Device
 	// Record prepares calls, of kernels of this device, without running them. The addresses must stay valid.
@@ -148,16 +153,16 @@ type Recorder interface {
 
 // Recording is a list of kernels.
 type Recording interface {
-	// Replay runs the kernels, in their order, behind all that the device was asked for before. It may return before they have
-	// finished.
+	// Replay runs the kernels, in their order, behind all that the device was asked for before. It may return before they
+	// have finished.
 	Replay() error
 	Close() error
 }
 
 // Group is several devices that add up what each of them holds.
 type Group interface {
-	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, behind all that the
-	// devices were asked for before. It may return before the devices have finished.
+	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, behind all
+	// that the devices were asked for before. It may return before the devices have finished.
 	Sum(tensors []Parts) error
 	Close() error
 }

@@ -7,8 +7,9 @@ import (
 	"unsafe"
 )
 
-// Shared is memory of a device whose contents depend on a key alone, such as a weight and the way in which it is rearranged: made once
-// for each key, counted, and freed when nobody holds it any more. The zero value is ready. It is safe for concurrent use.
+// Shared is memory of a device whose contents depend on a key alone, such as a weight and the way in which it is
+// rearranged: made once for each key, counted, and freed when nobody holds it any more. The zero value is ready. It is
+// safe for concurrent use.
 type Shared[K comparable] struct {
 	mu   sync.Mutex
 	live map[K]*Held[K]
@@ -61,7 +62,8 @@ func (s *Shared[K]) Drop(d Device, h *Held[K]) error {
 // Constants are copies of values of the process that stay as they are, such as weights, by their addresses.
 type Constants = Shared[Constant]
 
-// Constant is a value of the process: its bytes must stay as they are, and the address must stay its own, while its copy is held.
+// Constant is a value of the process: its bytes must stay as they are, and the address must stay its own, while its
+// copy is held.
 type Constant struct {
 	At    Pointer
 	Bytes int

@@ -10,8 +10,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Value is a float32 value in a device's memory, for nodes to hold (gorgonia.Let): programs of that device read and update it where it
-// lies. A trainer's parameters, gradients and moments are such values, whatever the device.
+// Value is a float32 value in a device's memory, for nodes to hold (gorgonia.Let): programs of that device read and
+// update it where it lies. A trainer's parameters, gradients and moments are such values, whatever the device.
 type Value struct {
 	device Device
 	shape  tensor.Shape

@@ -6,7 +6,8 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// Mapping says what a published file may have beside the network's tensors: the classifier, the auxiliary head, and BatchNorm's counters.
+// Mapping says what a published file may have beside the network's tensors: the classifier, the auxiliary head, and
+// BatchNorm's counters.
 func Mapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool {
 		return strings.HasPrefix(name, "fc.") || strings.HasPrefix(name, "AuxLogits.") || strings.HasSuffix(name, ".num_batches_tracked")

@@ -9,15 +9,16 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Variant is one of the two networks. They have the same parameters, with different values, and differ in their pooling.
+// Variant is one of the two networks. They have the same parameters, with different values, and differ in their
+// pooling.
 type Variant uint8
 
 // The variants.
 const (
 	// TorchVision is torchvision.models.inception_v3: the pools in the Mixed blocks average, and padding counts as zeros.
 	TorchVision Variant = iota
-	// FID is pytorch_fid's copy of the network with which the Fréchet inception distance was defined, TensorFlow's of 2015: padding
-	// does not count, and the pool in Mixed_7c takes the maximum.
+	// FID is pytorch_fid's copy of the network with which the Fréchet inception distance was defined, TensorFlow's of
+	// 2015: padding does not count, and the pool in Mixed_7c takes the maximum.
 	FID
 )
 

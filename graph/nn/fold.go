@@ -11,9 +11,9 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Folds are the layers of a network for inference whose parameters are folded into one weight and one bias before the network is
-// compiled: a BatchNorm into the convolution in front of it, a LayerScale into its linear layer. The graph computes with the folded
-// values, which are leaves of their own beside the parameters:
+// Folds are the layers of a network for inference whose parameters are folded into one weight and one bias before the
+// network is compiled: a BatchNorm into the convolution in front of it, a LayerScale into its linear layer. The graph
+// computes with the folded values, which are leaves of their own beside the parameters:
 //
 //	x := folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), …)   the parameters keep the names that they have in files
 //	store.Bind(s.Params(), …)                              the file's values
@@ -32,8 +32,9 @@ type folded struct {
 	rows         bool                                         // w is [out,in], else […,out]
 }
 
-// ConvNorm is torch.nn.Conv2d without a bias and torch.nn.BatchNorm2d behind it, in eval mode: x [N,H,W,I] → [N,H',W',out]. conv has
-// the convolution's parameter, norm those of the normalisation. residual, which may be nil, is added to the result.
+// ConvNorm is torch.nn.Conv2d without a bias and torch.nn.BatchNorm2d behind it, in eval mode: x [N,H,W,I] →
+// [N,H',W',out]. conv has the convolution's parameter, norm those of the normalisation. residual, which may be nil, is
+// added to the result.
 func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.Geometry, eps float64, residual *gorgonia.Node) *gorgonia.Node {
 	w := conv.Param("weight", g.KH, g.KW, channels(x), out)
 	gamma, beta := norm.Param("weight", out), norm.Param("bias", out)
@@ -65,8 +66,8 @@ func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.G
 	return op.Conv2D{Geometry: op.Geometry{Stride: g.Stride, Pad: g.Pad}}.Apply(conv, x, layer.weight, layer.bias, residual)
 }
 
-// ScaledLinear is torch.nn.Linear with a bias and timm's LayerScale behind it: x […,K] → […,out]. linear has the linear layer's
-// parameters, scale the "gamma". residual, which may be nil, is added to the result.
+// ScaledLinear is torch.nn.Linear with a bias and timm's LayerScale behind it: x […,K] → […,out]. linear has the linear
+// layer's parameters, scale the "gamma". residual, which may be nil, is added to the result.
 func (f *Folds) ScaledLinear(linear, scale *op.Scope, x *gorgonia.Node, out int, residual *gorgonia.Node) *gorgonia.Node {
 	gamma := scale.Param("gamma", out)
 	layer := folded{
@@ -96,8 +97,8 @@ func (f *Folds) add(s *op.Scope, l folded) {
 	}
 }
 
-// Fold gives the folded leaves their values, which are computed in float64 and rounded once, and takes memory of its own. All
-// parameters of the layers must have theirs.
+// Fold gives the folded leaves their values, which are computed in float64 and rounded once, and takes memory of its
+// own. All parameters of the layers must have theirs.
 func (f *Folds) Fold() error {
 	for _, l := range f.layers {
 		if err := l.fold(); err != nil {

@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Accumulate sums over several runs, such as the gradients of several batches: total and x of one shape, keep [1] → keep·total + x,
-// written into total. With keep 0 the old total is not read, so that a NaN in it is gone.
+// Accumulate sums over several runs, such as the gradients of several batches: total and x of one shape, keep [1] →
+// keep·total + x, written into total. With keep 0 the old total is not read, so that a NaN in it is gone.
 type Accumulate struct{}
 
 // Apply adds x to total, a leaf. keep is an input [1] of each run: 0 begins a sum, 1 continues it.

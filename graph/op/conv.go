@@ -33,8 +33,8 @@ func (g Geometry) check(h, w int) error {
 	return nil
 }
 
-// Conv2D is a convolution: x [N,H,W,I], weight [KH,KW,I,O], bias [O] if Bias, residual [N,H',W',O] if Residual → [N,H',W',O].
-// With ResizeH > 0 the input is read as if resized to ResizeH×ResizeW by nearest neighbour.
+// Conv2D is a convolution: x [N,H,W,I], weight [KH,KW,I,O], bias [O] if Bias, residual [N,H',W',O] if Residual →
+// [N,H',W',O]. With ResizeH > 0 the input is read as if resized to ResizeH×ResizeW by nearest neighbour.
 type Conv2D struct {
 	Geometry
 	ResizeH, ResizeW int
@@ -44,8 +44,8 @@ type Conv2D struct {
 	Store            Kind // of the output: Exact, or Feature where the compiler fuses an Activation or a Cast
 }
 
-// Apply makes torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual [N,H',W',O], which is
-// added to the result, may be nil. The kernel's size is the weight's, and a stride of 0 means 1: the zero value is a
+// Apply makes torch.nn.Conv2d: x [N,H,W,I], weight [KH,KW,I,O] → [N,H',W',O]. bias [O] and residual [N,H',W',O], which
+// is added to the result, may be nil. The kernel's size is the weight's, and a stride of 0 means 1: the zero value is a
 // convolution without padding.
 func (c Conv2D) Apply(s *Scope, x, weight, bias, residual *gorgonia.Node) *gorgonia.Node {
 	c.Stride = max(c.Stride, 1)

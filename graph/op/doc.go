@@ -1,10 +1,11 @@
 // Package op holds the differentiable operations that the networks are built from, as nodes of a Gorgonia graph.
 //
-// A value has one layout: images are [N,H,W,C], tokens are [N,L,C], so that the channels are always the last axis and the
-// same bytes serve both. Convolution weights are [KH,KW,I,O], linear weights [out,in].
+// A value has one layout: images are [N,H,W,C], tokens are [N,L,C], so that the channels are always the last axis and
+// the same bytes serve both. Convolution weights are [KH,KW,I,O], linear weights [out,in].
 //
 // What is here and what is not: an operation says what it computes (a Spec: attributes, shapes, gradient), never how.
-// Kernels live in the devices (graph/device/...), which switch on the Spec's type; graph/vm compiles nodes into a program.
+// Kernels live in the devices (graph/device/...), which switch on the Spec's type; graph/vm compiles nodes into a
+// program.
 //
 // What a call does:
 //
@@ -13,6 +14,6 @@
 //	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec and place
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again
 //
-// There is one file for each family of operations. scope.go is the place in a network under construction, applied.go what
-// Gorgonia sees.
+// There is one file for each family of operations. scope.go is the place in a network under construction, applied.go
+// what Gorgonia sees.
 package op

@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Embedding looks up rows of a table: ids […] int32, table [V,C] → […,C]. A run fails if an id is not in [0,V). It has no
-// gradient: the text encoder is not trained.
+// Embedding looks up rows of a table: ids […] int32, table [V,C] → […,C]. A run fails if an id is not in [0,V). It has
+// no gradient: the text encoder is not trained.
 type Embedding struct{}
 
 // Apply returns the rows of table [V,C] for ids […]: […,C].

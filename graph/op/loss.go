@@ -5,12 +5,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// MSE is the mean-squared error, each sample weighted if Weighted: prediction [N,…], target [N,…], [weights [N]] → scalar,
-// Σₙ wₙ Σ (prediction − target)² / elements.
+// MSE is the mean-squared error, each sample weighted if Weighted: prediction [N,…], target [N,…], [weights [N]] →
+// scalar, Σₙ wₙ Σ (prediction − target)² / elements.
 type MSE struct{ Weighted bool }
 
-// Apply is torch.nn.functional.mse_loss or, with weights [N], the mean over the samples of weight × mean squared error, as for
-// min-SNR: prediction [N,…], target [N,…] → scalar. weights may be nil.
+// Apply is torch.nn.functional.mse_loss or, with weights [N], the mean over the samples of weight × mean squared error,
+// as for min-SNR: prediction [N,…], target [N,…] → scalar. weights may be nil.
 func (m MSE) Apply(s *Scope, prediction, target, weights *gorgonia.Node) *gorgonia.Node {
 	m.Weighted = weights != nil
 	return s.apply(m, optional(gorgonia.Nodes{prediction, target}, weights)...)

@@ -5,14 +5,15 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// GroupNorm is torch.nn.GroupNorm, followed by SiLU if that is set: x [N,…,C], stats [N,G,2], gamma [C], beta [C] → [N,…,C].
+// GroupNorm is torch.nn.GroupNorm, followed by SiLU if that is set: x [N,…,C], stats [N,G,2], gamma [C], beta [C] →
+// [N,…,C].
 type GroupNorm struct {
 	Groups int
 	SiLU   bool
 }
 
-// Apply makes torch.nn.GroupNorm(Groups, C, eps), followed by SiLU if that is set: x [N,…,C], gamma and beta [C] → [N,…,C].
-// The statistics are a node of their own, which the backward pass uses again.
+// Apply makes torch.nn.GroupNorm(Groups, C, eps), followed by SiLU if that is set: x [N,…,C], gamma and beta [C] →
+// [N,…,C]. The statistics are a node of their own, which the backward pass uses again.
 func (g GroupNorm) Apply(s *Scope, x, gamma, beta *gorgonia.Node, eps float64) *gorgonia.Node {
 	stats := s.apply(GroupNormStats{Groups: g.Groups, Eps: eps}, x)
 	return s.apply(g, x, stats, gamma, beta)

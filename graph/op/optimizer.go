@@ -7,12 +7,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// AdamW is one step of torch.optim.AdamW (Loshchilov and Hutter 2019), written into p, m and v: p, gradient, m, v of one
-// shape, hyper [7], [scale: a scalar that multiplies the gradient] → p.
+// AdamW is one step of torch.optim.AdamW (Loshchilov and Hutter 2019), written into p, m and v: p, gradient, m, v of
+// one shape, hyper [7], [scale: a scalar that multiplies the gradient] → p.
 //
-// hyper is learning rate, 1 − beta1, 1 − beta2, epsilon, weight decay, 1 − beta1^t and sqrt(1 − beta2^t), where t is the step,
-// counted from 1; see AdamWConfig.Hyper. It holds 1 − beta because it is float32: computed from a rounded 0.999, the difference
-// would have a relative error of 1.3e-5.
+// hyper is learning rate, 1 − beta1, 1 − beta2, epsilon, weight decay, 1 − beta1^t and sqrt(1 − beta2^t), where t is
+// the step, counted from 1; see AdamWConfig.Hyper. It holds 1 − beta because it is float32: computed from a rounded
+// 0.999, the difference would have a relative error of 1.3e-5.
 type AdamW struct{ Scaled bool }
 
 // AdamWConfig holds the optimiser's constants; the comments give PyTorch's defaults.
@@ -23,8 +23,8 @@ type AdamWConfig struct {
 	WeightDecay float64 // 1e-2
 }
 
-// AdamWOperands are what a step reads and updates. Param, Gradient, ExpAvg and ExpAvgSq have one shape; all but the gradient are
-// leaves.
+// AdamWOperands are what a step reads and updates. Param, Gradient, ExpAvg and ExpAvgSq have one shape; all but the
+// gradient are leaves.
 type AdamWOperands struct {
 	Param, Gradient  *gorgonia.Node
 	ExpAvg, ExpAvgSq *gorgonia.Node // the moments, with PyTorch's names
@@ -52,10 +52,10 @@ func (a AdamW) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 func (a AdamW) ViewOffset() int            { return 0 }
 func (a AdamW) Updates() []int             { return []int{0, 2, 3} }
 
-// MovingAverage moves an average towards a parameter: average and p of one shape, weight [1] → average − weight·(average − p),
-// written into the average. weight is 1 − decay: the float32 values of decay and 1 − decay don't add up to 1, which would put an
-// average with decay 0.9999 off by up to 3e-4 of its value. The product is rounded to float32 before it is subtracted, on every
-// device: the bytes are the same everywhere.
+// MovingAverage moves an average towards a parameter: average and p of one shape, weight [1] → average −
+// weight·(average − p), written into the average. weight is 1 − decay: the float32 values of decay and 1 − decay don't
+// add up to 1, which would put an average with decay 0.9999 off by up to 3e-4 of its value. The product is rounded to
+// float32 before it is subtracted, on every device: the bytes are the same everywhere.
 type MovingAverage struct{}
 
 // Apply moves an average, a leaf, towards p. weight is an input [1] of each run.

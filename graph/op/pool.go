@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// MaxPool2D is torch.nn.MaxPool2d with ceil_mode=False, the largest value in each window: x [N,H,W,C] → [N,H',W',C]. Padding
-// never wins. Pools have no gradient: only networks for inference use them.
+// MaxPool2D is torch.nn.MaxPool2d with ceil_mode=False, the largest value in each window: x [N,H,W,C] → [N,H',W',C].
+// Padding never wins. Pools have no gradient: only networks for inference use them.
 type MaxPool2D struct{ Geometry }
 
 // Apply returns the largest value in each window: x [N,H,W,C] → [N,H',W',C].

@@ -5,19 +5,19 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Bounds of the logarithm of a variance, as in diffusers' DiagonalGaussianDistribution. Values are clamped to them before any
-// use; beyond them the gradient is 0.
+// Bounds of the logarithm of a variance, as in diffusers' DiagonalGaussianDistribution. Values are clamped to them
+// before any use; beyond them the gradient is 0.
 const (
 	MinLogVariance = -30
 	MaxLogVariance = 20
 )
 
-// PosteriorSample is moments [N,…,2C], noise [N,…,C] → [N,…,C], mean + exp(logvar/2)·noise. The first half of the moments'
-// channels are the means, the second the logarithms of the variances.
+// PosteriorSample is moments [N,…,2C], noise [N,…,C] → [N,…,C], mean + exp(logvar/2)·noise. The first half of the
+// moments' channels are the means, the second the logarithms of the variances.
 type PosteriorSample struct{}
 
-// Apply is diffusers' DiagonalGaussianDistribution.sample: moments [N,h,w,2C] of an autoencoder's encoder, standard normal noise
-// [N,h,w,C] → [N,h,w,C]. The gradient flows to the moments (Kingma and Welling 2014, section 2.4).
+// Apply is diffusers' DiagonalGaussianDistribution.sample: moments [N,h,w,2C] of an autoencoder's encoder, standard
+// normal noise [N,h,w,C] → [N,h,w,C]. The gradient flows to the moments (Kingma and Welling 2014, section 2.4).
 func (p PosteriorSample) Apply(s *Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
 	return s.apply(p, moments, noise)
 }
@@ -50,8 +50,8 @@ func (PosteriorSample) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) g
 
 func (PosteriorSample) InPlace(int) []int { return []int{1} }
 
-// PosteriorSampleGrad is moments [N,…,2C], noise [N,…,C], dy [N,…,C] → the gradient with respect to the moments: dy, then
-// dy·noise·exp(logvar/2)/2.
+// PosteriorSampleGrad is moments [N,…,2C], noise [N,…,C], dy [N,…,C] → the gradient with respect to the moments: dy,
+// then dy·noise·exp(logvar/2)/2.
 type PosteriorSampleGrad struct{}
 
 func (PosteriorSampleGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
@@ -71,8 +71,8 @@ func (PosteriorSampleGrad) InPlace(int) []int          { return []int{0} }
 // KLDivergence is moments [N,…,2C] → scalar, Σ (mean² + exp(logvar) − 1 − logvar)/2 over all elements, divided by N.
 type KLDivergence struct{}
 
-// Apply is the mean over the images of diffusers' DiagonalGaussianDistribution.kl, the Kullback-Leibler divergence from the
-// standard normal distribution: moments [N,h,w,2C] → scalar.
+// Apply is the mean over the images of diffusers' DiagonalGaussianDistribution.kl, the Kullback-Leibler divergence from
+// the standard normal distribution: moments [N,h,w,2C] → scalar.
 func (k KLDivergence) Apply(s *Scope, moments *gorgonia.Node) *gorgonia.Node {
 	return s.apply(k, moments)
 }
@@ -90,8 +90,8 @@ func (KLDivergence) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorg
 	return gorgonia.Nodes{s.apply(KLDivergenceGrad{}, in[0], dy)}
 }
 
-// KLDivergenceGrad is moments [N,…,2C], dloss scalar → the gradient with respect to the moments: dloss/N times the mean, then
-// (exp(logvar) − 1)/2.
+// KLDivergenceGrad is moments [N,…,2C], dloss scalar → the gradient with respect to the moments: dloss/N times the
+// mean, then (exp(logvar) − 1)/2.
 type KLDivergenceGrad struct{}
 
 func (KLDivergenceGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {

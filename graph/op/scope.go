@@ -11,8 +11,8 @@ import (
 )
 
 // Scope is a place in a network under construction: where parameters get their names and where the first error is kept.
-// After an error every operation returns nil and does nothing, so that a network is written without checks and asked once,
-// with Err. A Scope is not safe for concurrent use.
+// After an error every operation returns nil and does nothing, so that a network is written without checks and asked
+// once, with Err. A Scope is not safe for concurrent use.
 type Scope struct {
 	build   *build
 	path    string
@@ -52,9 +52,9 @@ func (s *Scope) Sub(name string) *Scope {
 // Index returns place i of a list below s: Index("resnets", 1) is Sub("resnets.1").
 func (s *Scope) Index(name string, i int) *Scope { return s.Sub(name + "." + strconv.Itoa(i)) }
 
-// Segment returns a place like s whose nodes belong to a recomputation segment of their own (gradient checkpointing): what
-// is inside it is not kept for the backward pass but computed again there, if the program is compiled to do so. Values
-// that leave the segment are kept.
+// Segment returns a place like s whose nodes belong to a recomputation segment of their own (gradient checkpointing):
+// what is inside it is not kept for the backward pass but computed again there, if the program is compiled to do so.
+// Values that leave the segment are kept.
 func (s *Scope) Segment() *Scope {
 	t := *s
 	s.build.segments++
@@ -74,8 +74,8 @@ func (s *Scope) Params() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.b
 // Leaf returns the input or parameter of a full name, nil if there is none.
 func (s *Scope) Leaf(name string) *gorgonia.Node { return s.build.leaves[name] }
 
-// Mark remembers n as the result of the part of the network at s and returns it. Layers mark their results, networks those of
-// their blocks. See Marked.
+// Mark remembers n as the result of the part of the network at s and returns it. Layers mark their results, networks
+// those of their blocks. See Marked.
 func (s *Scope) Mark(n *gorgonia.Node) *gorgonia.Node {
 	if n != nil {
 		s.build.marked[s.path] = n

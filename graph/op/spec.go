@@ -17,9 +17,9 @@ const (
 	// values, attention, activations) and the gradient of such a value.
 	Feature Kind = iota
 	// Exact is a value that keeps float32 (float64 in a float64 program) whatever the precision: parameters and their
-	// gradients, statistics, losses, and sums, the residual stream and its gradient above all. Each block adds to the stream,
-	// so that its rounding errors add up: with a stream in bfloat16 small U-Nets are off by 1.8e-2 … 2.45e-2 of their
-	// output's norm, with a stream in float32 by 1.0e-2 … 1.6e-2.
+	// gradients, statistics, losses, and sums, the residual stream and its gradient above all. Each block adds to the
+	// stream, so that its rounding errors add up: with a stream in bfloat16 small U-Nets are off by 1.8e-2 … 2.45e-2 of
+	// their output's norm, with a stream in float32 by 1.0e-2 … 1.6e-2.
 	Exact
 	// Index is an int32 value, such as token ids.
 	Index
@@ -27,7 +27,8 @@ const (
 
 func (k Kind) String() string { return [...]string{"feature", "exact", "index"}[k] }
 
-// Spec is what one operation computes: a plain struct of attributes, comparable by content, on whose type devices switch.
+// Spec is what one operation computes: a plain struct of attributes, comparable by content, on whose type devices
+// switch.
 type Spec interface {
 	// Infer checks the shapes of the inputs, which are as many as Apply has, and returns the output's. Its error names the
 	// shape that is wrong and the one that is wanted.
@@ -92,8 +93,8 @@ func Size(s tensor.Shape) int {
 	return n
 }
 
-// NHWC returns the sizes of images x [N,H,W,C]. After an error in the network, when x is nil or no image, all are 1, so that
-// building can go on without a check.
+// NHWC returns the sizes of images x [N,H,W,C]. After an error in the network, when x is nil or no image, all are 1, so
+// that building can go on without a check.
 func NHWC(x *gorgonia.Node) (n, h, w, c int) {
 	if x == nil || x.Dims() != 4 {
 		return 1, 1, 1, 1

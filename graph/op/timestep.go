@@ -8,8 +8,8 @@ import (
 )
 
 // TimestepEmbedding is the sinusoidal embedding of diffusers' Timesteps: t [N] → [N,Channels], the cosines first if
-// CosFirst (flip_sin_to_cos). As in diffusers, the frequency exp(−ln 10000 · k / (half − FreqShift)) is rounded to float32
-// before it is multiplied by t: with frequencies in float64 the values differ by up to 5e-5.
+// CosFirst (flip_sin_to_cos). As in diffusers, the frequency exp(−ln 10000 · k / (half − FreqShift)) is rounded to
+// float32 before it is multiplied by t: with frequencies in float64 the values differ by up to 5e-5.
 type TimestepEmbedding struct {
 	Channels  int
 	CosFirst  bool

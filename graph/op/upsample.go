@@ -2,9 +2,9 @@ package op
 
 import "gorgonia.org/tensor"
 
-// Upsample resizes by nearest neighbour: x [N,h,w,C] → [N,H,W,C]. Pixel (y,x) comes from (⌊y·h/H⌋, ⌊x·w/W⌋), computed in
-// float32 as torch.nn.functional.interpolate(mode="nearest") does. The gradient of a convolution's weight reads its resized
-// input; forward, Conv2D resizes by itself.
+// Upsample resizes by nearest neighbour: x [N,h,w,C] → [N,H,W,C]. Pixel (y,x) comes from (⌊y·h/H⌋, ⌊x·w/W⌋), computed
+// in float32 as torch.nn.functional.interpolate(mode="nearest") does. The gradient of a convolution's weight reads its
+// resized input; forward, Conv2D resizes by itself.
 type Upsample struct{ H, W int }
 
 func (u Upsample) Infer(in []tensor.Shape) (tensor.Shape, error) { return resized(in, u.H, u.W) }
@@ -18,8 +18,8 @@ func resized(in []tensor.Shape, h, w int) (tensor.Shape, error) {
 
 func (u Upsample) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
-// UpsampleGrad is the gradient of Upsample: dy [N,H',W',C] → [N,H,W,C], the sum over the copies of each pixel. H×W is the
-// source's size.
+// UpsampleGrad is the gradient of Upsample: dy [N,H',W',C] → [N,H,W,C], the sum over the copies of each pixel. H×W is
+// the source's size.
 type UpsampleGrad struct{ H, W int }
 
 func (u UpsampleGrad) Infer(in []tensor.Shape) (tensor.Shape, error) { return resized(in, u.H, u.W) }

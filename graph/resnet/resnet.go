@@ -82,8 +82,8 @@ func (n *Network) bottleneck(s *op.Scope, x *gorgonia.Node, out, stride int, pro
 	return op.ReLU.Apply(s, n.Folds.ConvNorm(s.Sub("conv3"), s.Sub("bn3"), h, out, one, eps, x))
 }
 
-// channelMeans is the mean over all pixels: x [N,H,W,C] → [N,C]. Columns first, then their means: a sum of H·W float32 numbers in a row
-// would lose digits in large images, and the threshold of a perceptual hash is small.
+// channelMeans is the mean over all pixels: x [N,H,W,C] → [N,C]. Columns first, then their means: a sum of H·W float32
+// numbers in a row would lose digits in large images, and the threshold of a perceptual hash is small.
 func channelMeans(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 	_, height, _, _ := op.NHWC(x)
 	columns := op.AvgPool2D{Geometry: op.Geometry{KH: height, KW: 1, Stride: 1}}.Apply(s, x)

@@ -2,9 +2,9 @@ package rng
 
 import "math"
 
-// What PyTorch computes on vectors of eight float32, number by number: log256_ps and sincos256_ps of its avx_mathfun.h, which
-// are Cephes' logf, sinf and cosf. As GCC does there, products are fused with the sums that they go into. Variables are float64
-// that hold float32 numbers.
+// What PyTorch computes on vectors of eight float32, number by number: log256_ps and sincos256_ps of its avx_mathfun.h,
+// which are Cephes' logf, sinf and cosf. As GCC does there, products are fused with the sums that they go into.
+// Variables are float64 that hold float32 numbers.
 
 // The coefficients have Cephes' names. They are float32 numbers.
 const (
@@ -35,8 +35,8 @@ const (
 	sinP2 = float64(float32(-1.6666654611e-1))
 )
 
-// log is the natural logarithm of x, a multiple of 2⁻²⁴ in (0,1]. It has no branches that depend on x, which a processor
-// can't predict.
+// log is the natural logarithm of x, a multiple of 2⁻²⁴ in (0,1]. It has no branches that depend on x, which a
+// processor can't predict.
 func log(x float32) float32 {
 	bits := math.Float32bits(x)
 	mantissa := bits&0x7fffff | 0x3f000000                    // of a number in [0.5,1)
@@ -81,9 +81,9 @@ func sincos(x float32) (sin, cos float32) {
 // single rounds to float32.
 func single(x float64) float64 { return float64(float32(x)) }
 
-// fused is p+c, where p is the product of two float32, which float64 holds exactly, and c is a float32: a fused multiply-add
-// of float32, once the caller rounds it. Rounding to 53 bits and then to 24 is wrong only if the first result is halfway
-// between two float32. It is small enough to be inlined, which makes normals 1.5× faster.
+// fused is p+c, where p is the product of two float32, which float64 holds exactly, and c is a float32: a fused
+// multiply-add of float32, once the caller rounds it. Rounding to 53 bits and then to 24 is wrong only if the first
+// result is halfway between two float32. It is small enough to be inlined, which makes normals 1.5× faster.
 func fused(p, c float64) (s float64) {
 	if s = p + c; math.Float64bits(s)<<35 != 1<<63 {
 		return

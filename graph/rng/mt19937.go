@@ -6,8 +6,8 @@ const (
 	middle = 397
 )
 
-// mt19937 is the Mersenne Twister: Matsumoto and Nishimura, "Mersenne Twister: a 623-dimensionally equidistributed uniform
-// pseudo-random number generator", ACM TOMACS 8 (1998), with the seeding of their program mt19937ar.c of 2002.
+// mt19937 is the Mersenne Twister: Matsumoto and Nishimura, "Mersenne Twister: a 623-dimensionally equidistributed
+// uniform pseudo-random number generator", ACM TOMACS 8 (1998), with the seeding of their program mt19937ar.c of 2002.
 type mt19937 struct {
 	state [words]uint32
 	next  int  // the index of the next word of state; words when all are used

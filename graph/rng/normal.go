@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// PyTorch draws normal numbers in two ways, both by Box and Muller ("A note on the generation of random normal deviates", 1958):
+// PyTorch draws normal numbers in two ways, both by Box and Muller ("A note on the generation of random normal
+// deviates", 1958):
 //
 //   - fewer than 16, one at a time: pairs in float64; the second number of a pair is kept for the next small draw;
 //   - 16 or more, in blocks of eight pairs of float32, with functions of its own. cephes.go repeats what PyTorch's kernels for

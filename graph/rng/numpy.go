@@ -12,8 +12,8 @@ func NewNumPy(seed uint32) *NumPy {
 	return r
 }
 
-// upTo draws an integer from 0 to last: words, cut to the bits that last has, until one is no more than it. A range of one
-// value takes none.
+// upTo draws an integer from 0 to last: words, cut to the bits that last has, until one is no more than it. A range of
+// one value takes none.
 func (r *NumPy) upTo(last uint32) uint32 {
 	if last == 0 {
 		return 0
@@ -39,7 +39,8 @@ func (r *NumPy) Permutation(n int) []int {
 	return p
 }
 
-// Choice returns k different numbers of 0 … n−1: choice(n, k, replace=False), the head of a permutation. k is at most n.
+// Choice returns k different numbers of 0 … n−1: choice(n, k, replace=False), the head of a permutation. k is at most
+// n.
 func (r *NumPy) Choice(n, k int) []int {
 	p := r.Permutation(n)
 	return p[:min(max(k, 0), len(p))]

@@ -47,8 +47,8 @@ func (t *Torch) State() []byte {
 	return b
 }
 
-// SetState is torch.Generator.set_state: it takes the 5056 bytes of State or of PyTorch. After an error the generator is
-// unchanged.
+// SetState is torch.Generator.set_state: it takes the 5056 bytes of State or of PyTorch. After an error the generator
+// is unchanged.
 func (t *Torch) SetState(state []byte) error {
 	if len(state) != stateSize {
 		return fmt.Errorf("random state: %d bytes, want the %d of torch.get_rng_state", len(state), stateSize)

@@ -15,16 +15,16 @@ type Torch struct {
 	hasCachedFloat bool
 }
 
-// NewTorch is torch.Generator("cpu").manual_seed(seed). Only the lower 32 bits of the seed determine the numbers; all 64 are
-// part of the saved state.
+// NewTorch is torch.Generator("cpu").manual_seed(seed). Only the lower 32 bits of the seed determine the numbers; all
+// 64 are part of the saved state.
 func NewTorch(seed int64) *Torch {
 	t := &Torch{seed: uint64(seed)}
 	t.engine.seed(uint32(seed))
 	return t
 }
 
-// Uniform fills dst with uniform numbers in [low,high): uniform_(low, high) of a float32 tensor. Where rounding gives high,
-// it is low.
+// Uniform fills dst with uniform numbers in [low,high): uniform_(low, high) of a float32 tensor. Where rounding gives
+// high, it is low.
 func (t *Torch) Uniform(dst []float32, low, high float32) {
 	t.engine.fill(dst)
 	width := high - low
@@ -50,8 +50,8 @@ func (t *Torch) uniform64() float64 {
 // wideRange is the smallest size of a range for which 64 bits are drawn, so that the remainder is nearly uniform.
 const wideRange = 1 << 28
 
-// RandInt draws an integer from low to high−1: one element of torch.randint(low, high). A tensor of n elements is n calls.
-// An empty range gives low and draws nothing.
+// RandInt draws an integer from low to high−1: one element of torch.randint(low, high). A tensor of n elements is n
+// calls. An empty range gives low and draws nothing.
 func (t *Torch) RandInt(low, high int64) int64 {
 	if high <= low {
 		return low

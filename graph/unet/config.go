@@ -133,7 +133,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// heads is the number of attention heads of a level. diffusers calls it attention_head_dim in the networks of Stable Diffusion.
+// heads is the number of attention heads of a level. diffusers calls it attention_head_dim in the networks of Stable
+// Diffusion.
 func (c Config) heads(level int) int {
 	if c.NumAttentionHeads != nil {
 		return c.NumAttentionHeads.At(level)

@@ -36,8 +36,8 @@ type builder struct {
 	skips         gorgonia.Nodes
 }
 
-// Build makes the graph of diffusers' UNet2DConditionModel. Each resnet and each transformer is a recomputation segment; the
-// values of blocks are marked under diffusers' names: Scope.Marked("down_blocks.0").
+// Build makes the graph of diffusers' UNet2DConditionModel. Each resnet and each transformer is a recomputation
+// segment; the values of blocks are marked under diffusers' names: Scope.Marked("down_blocks.0").
 func Build(c Config, size Size) (*Network, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("unet: %w", err)
@@ -70,7 +70,8 @@ func Build(c Config, size Size) (*Network, error) {
 	return n, s.Err()
 }
 
-// down is a DownBlock2D or CrossAttnDownBlock2D: resnets, each with its transformer, and a halving but at the last level.
+// down is a DownBlock2D or CrossAttnDownBlock2D: resnets, each with its transformer, and a halving but at the last
+// level.
 func (b *builder) down(s *op.Scope, h *gorgonia.Node, level int) *gorgonia.Node {
 	for j := range b.LayersPerBlock.At(level) {
 		h = b.resnet(s, j, h, level)
@@ -94,8 +95,8 @@ func (b *builder) mid(s *op.Scope, h *gorgonia.Node) *gorgonia.Node {
 	return s.Mark(b.resnet(s, 1, h, last))
 }
 
-// up is an UpBlock2D or CrossAttnUpBlock2D: resnets that take a skip each, with transformers, and a doubling but at the first
-// level, to the size of the next skip.
+// up is an UpBlock2D or CrossAttnUpBlock2D: resnets that take a skip each, with transformers, and a doubling but at the
+// first level, to the size of the next skip.
 func (b *builder) up(s *op.Scope, h *gorgonia.Node, i int) *gorgonia.Node {
 	level := len(b.BlockOutChannels) - 1 - i
 	for j := range b.LayersPerBlock.At(level) + 1 {

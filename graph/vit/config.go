@@ -32,8 +32,8 @@ func Phikon() Config {
 	}
 }
 
-// ReadConfig reads a config.json; transformers' defaults for keys that it leaves out are Phikon's values. A network that
-// isn't built here is refused with the key that says so.
+// ReadConfig reads a config.json; transformers' defaults for keys that it leaves out are Phikon's values. A network
+// that isn't built here is refused with the key that says so.
 func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, Phikon(), fixed) }
 
 // Validate reports everything that is wrong with the configuration.

@@ -1,6 +1,6 @@
-// Package vit is the vision transformer that reads the H&E image: transformers' ViTModel as Phikon has it (Filiot et al. 2023,
-// "Scaling self-supervised learning for histopathology with masked image modeling"; Dosovitskiy et al. 2021). Its last
-// hidden state is the U-Net's context in the translation.
+// Package vit is the vision transformer that reads the H&E image: transformers' ViTModel as Phikon has it (Filiot et
+// al. 2023, "Scaling self-supervised learning for histopathology with masked image modeling"; Dosovitskiy et al. 2021).
+// Its last hidden state is the U-Net's context in the translation.
 //
 //	image ─ Preprocess ─ pixels [224,224,3] ─ embeddings ─ encoder.layer.* ─ layernorm ─ last_hidden_state [197,768]
 //

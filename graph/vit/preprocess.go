@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/internal/pillow"
 )
 
-// Preprocessor makes the network's pixels from an image, bit for bit as transformers' ViTImageProcessor does where it is given a float
-// image of range [0,1] and do_rescale=False. It may be used by many goroutines at once.
+// Preprocessor makes the network's pixels from an image, bit for bit as transformers' ViTImageProcessor does where it
+// is given a float image of range [0,1] and do_rescale=False. It may be used by many goroutines at once.
 type Preprocessor struct {
 	// Height and Width are what every image is resized to, 224 each.
 	Height, Width int
@@ -20,15 +20,16 @@ type Preprocessor struct {
 	value [3][256]float32
 }
 
-// preprocessorFixed are the keys of which only one kind of preprocessor is built. The fast processor resizes with torch.
+// preprocessorFixed are the keys of which only one kind of preprocessor is built. The fast processor resizes with
+// torch.
 var preprocessorFixed = hfconfig.Fixed{
 	"image_processor_type": {"ViTImageProcessor", nil}, "feature_extractor_type": {"ViTFeatureExtractor", nil},
 	"do_resize": {true}, "do_center_crop": {false, nil}, "do_pad": {false, nil},
 }
 
-// ReadPreprocessor reads a preprocessor_config.json; keys that it leaves out have ViTImageProcessor's defaults. do_rescale and
-// rescale_factor are not read: the reference turns rescaling off in its call. A preprocessor that isn't built here, such as one that keeps
-// the aspect ratio, is refused with the key that says so.
+// ReadPreprocessor reads a preprocessor_config.json; keys that it leaves out have ViTImageProcessor's defaults.
+// do_rescale and rescale_factor are not read: the reference turns rescaling off in its call. A preprocessor that isn't
+// built here, such as one that keeps the aspect ratio, is refused with the key that says so.
 func ReadPreprocessor(path string) (*Preprocessor, error) {
 	c := struct {
 		Size        json.RawMessage `json:"size"`         // {"height": 224, "width": 224}
@@ -91,15 +92,16 @@ func parseSize(text json.RawMessage) (height, width int, err error) {
 
 // Preprocess is the route of inference: rgb uint8 [height,width,3] → float32 [Height,Width,3].
 //
-// The reference hands over rgb/255 in float32, which its processor multiplies by 255 and cuts to uint8 for Pillow: rgb again.
+// The reference hands over rgb/255 in float32, which its processor multiplies by 255 and cuts to uint8 for Pillow: rgb
+// again.
 func (p *Preprocessor) Preprocess(rgb []uint8, width, height int) ([]float32, error) {
 	return p.run(rgb, width, height, isWhole(rgb))
 }
 
 // PreprocessTraining is the route of training: rgb uint8 [height,width,3] → float32 [Height,Width,3].
 //
-// The reference hands over images that went to [−1,1] and back in float32: ((2·(rgb/255) − 1) + 1)/2. Multiplied by 255 and cut to
-// uint8, 63 of the 256 grey values come out lower by one.
+// The reference hands over images that went to [−1,1] and back in float32: ((2·(rgb/255) − 1) + 1)/2. Multiplied by 255
+// and cut to uint8, 63 of the 256 grey values come out lower by one.
 func (p *Preprocessor) PreprocessTraining(rgb []uint8, width, height int) ([]float32, error) {
 	var seen [256]uint8
 	for grey := range seen {
@@ -114,8 +116,9 @@ func (p *Preprocessor) PreprocessTraining(rgb []uint8, width, height int) ([]flo
 	return p.run(lowered, width, height, isWhole(rgb))
 }
 
-// isWhole says whether an image has no values but 0.0 and 1.0. The reference takes such an image for one of uint8: it resizes the grey
-// levels 0 and 1, and does not divide by 255 afterwards. Black and white end where they should, a mix of both loses its shades.
+// isWhole says whether an image has no values but 0.0 and 1.0. The reference takes such an image for one of uint8: it
+// resizes the grey levels 0 and 1, and does not divide by 255 afterwards. Black and white end where they should, a mix
+// of both loses its shades.
 func isWhole(rgb []uint8) bool {
 	return !slices.ContainsFunc(rgb, func(grey uint8) bool { return grey != 0 && grey != 255 })
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// TimmConfig is the shape of a VisionTransformer of the timm library, as it is made for features: num_classes 0, global_pool "token", no
-// register tokens. In the comments: ViT-B/16, and the tile encoder of Prov-GigaPath.
+// TimmConfig is the shape of a VisionTransformer of the timm library, as it is made for features: num_classes 0,
+// global_pool "token", no register tokens. In the comments: ViT-B/16, and the tile encoder of Prov-GigaPath.
 type TimmConfig struct {
 	EmbedDim   int  // 768, 1536
 	Depth      int  // 12, 40
@@ -31,8 +31,8 @@ const (
 	timmEps      = 1e-6 // of timm's LayerNorm
 )
 
-// GigaPath is the tile encoder of Prov-GigaPath (Xu et al. 2024, "A whole-slide foundation model for digital pathology from real-world
-// data"): timm's vit_giant_patch14_dinov2 with patches of 16 pixels, 1.13 billion parameters.
+// GigaPath is the tile encoder of Prov-GigaPath (Xu et al. 2024, "A whole-slide foundation model for digital pathology
+// from real-world data"): timm's vit_giant_patch14_dinov2 with patches of 16 pixels, 1.13 billion parameters.
 func GigaPath() TimmConfig {
 	return TimmConfig{
 		EmbedDim: 1536, Depth: 40, NumHeads: 24, Hidden: 8192, SwiGLU: true, LayerScale: true, ImageSize: 224, PatchSize: 16,
@@ -67,7 +67,8 @@ func TimmMapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool { return strings.HasPrefix(name, "head.") }}
 }
 
-// TimmNetwork is timm's vision transformer as a graph, for inference: LayerScale is folded into the layer in front of it.
+// TimmNetwork is timm's vision transformer as a graph, for inference: LayerScale is folded into the layer in front of
+// it.
 type TimmNetwork struct {
 	Scope  *op.Scope
 	Folds  *nn.Folds      // to be folded between binding the parameters and compiling

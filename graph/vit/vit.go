@@ -31,7 +31,8 @@ func Build(c Config, batch int) (*Network, error) {
 	return n, s.Err()
 }
 
-// embed is ViTEmbeddings: pixels [N,H,W,3] → [N,1+patches,C]: the class token and the patches, with their positions added.
+// embed is ViTEmbeddings: pixels [N,H,W,3] → [N,1+patches,C]: the class token and the patches, with their positions
+// added.
 func (c Config) embed(s *op.Scope, pixels *gorgonia.Node) *gorgonia.Node {
 	class := s.Param("cls_token", 1, 1, c.HiddenSize)
 	positions := s.Param("position_embeddings", 1, c.Tokens(), c.HiddenSize)

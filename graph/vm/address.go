@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// space is one of the stretches of memory that a program works on: the arena, what each prelude keeps, each parameter and
-// each input. A program knows where some of them lie for good, a run where all of them do.
+// space is one of the stretches of memory that a program works on: the arena, what each prelude keeps, each parameter
+// and each input. A program knows where some of them lie for good, a run where all of them do.
 type space int
 
 const (

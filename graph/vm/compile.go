@@ -15,8 +15,9 @@ import (
 var ErrMemory = errors.New("not enough memory")
 
 // Compile makes the program that computes outputs. Leaves that hold a value (gorgonia.Let) are its parameters: their
-// memory is read, and written by updates, in place where the device can: in the process's memory or, where the device does not compute
-// there, as a device.Value; other values are copied to such a device and must stay as they are. All other leaves must be fed to each Run.
+// memory is read, and written by updates, in place where the device can: in the process's memory or, where the device
+// does not compute there, as a device.Value; other values are copied to such a device and must stay as they are. All
+// other leaves must be fed to each Run.
 func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 	c, err := newCompilation(outputs, o)
 	if err != nil {
@@ -46,8 +47,8 @@ type pass struct {
 	run  func(*compilation) error
 }
 
-// passes are all stages, in their order. The first ones change the graph; kernels and arena make the program. Kernels come
-// before the arena, since their workspaces lie there, too.
+// passes are all stages, in their order. The first ones change the graph; kernels and arena make the program. Kernels
+// come before the arena, since their workspaces lie there, too.
 var passes = []pass{
 	{"lower", (*compilation).lower},
 	{"recompute", func(c *compilation) error {
@@ -87,8 +88,9 @@ func newCompilation(outputs gorgonia.Nodes, o Options) (*compilation, error) {
 	return &compilation{outputs: outputs, options: o, program: p, params: map[*value]*param{}}, nil
 }
 
-// Dump writes the program as text, after each pass of the compiler: its steps with their values, and, as soon as a pass has
-// decided them, the values' lifetimes, kernels and places in memory. The passes run again for it, but for the last two.
+// Dump writes the program as text, after each pass of the compiler: its steps with their values, and, as soon as a pass
+// has decided them, the values' lifetimes, kernels and places in memory. The passes run again for it, but for the last
+// two.
 func (p *Program) Dump(w io.Writer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

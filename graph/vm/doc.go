@@ -1,4 +1,5 @@
-// Package vm compiles a Gorgonia graph of our operations (graph/op) into a program for a device (graph/device) and runs it.
+// Package vm compiles a Gorgonia graph of our operations (graph/op) into a program for a device (graph/device) and runs
+// it.
 //
 // Compile runs the passes that compile.go lists, in this order, most of them a file:
 //
@@ -15,15 +16,18 @@
 //
 // Program.Dump prints what each of them makes of a program, and testdata/passes specifies them by examples.
 //
-// Three kinds of state are kept apart. A graph (ir.go) lives while Compile runs. A Program has calls, whose operands lie in
-// numbered spaces (address.go), and the memory that stays where it is. A frame says where all spaces lie in one run.
+// Three kinds of state are kept apart. A graph (ir.go) lives while Compile runs. A Program has calls, whose operands
+// lie in numbered spaces (address.go), and the memory that stays where it is. A frame says where all spaces lie in one
+// run.
 //
-// Parameters are read and updated where they lie: in the process's memory, or as a device.Value in the memory of a device that does not
-// compute there. Other values are copied to such a device, one copy for all programs, and as long as a kernel reads them. Where a device can,
-// record.go hands it a whole run at once. kept.go keeps what preludes computed.
+// Parameters are read and updated where they lie: in the process's memory, or as a device.Value in the memory of a
+// device that does not compute there. Other values are copied to such a device, one copy for all programs, and as long
+// as a kernel reads them. Where a device can, record.go hands it a whole run at once. kept.go keeps what preludes
+// computed.
 //
-// program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN, dump.go prints programs.
+// program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN, dump.go prints
+// programs.
 //
-// What it is not: there is no fallback from one device to another, no data-dependent control flow and no allocation in Run
-// but for the results that must be converted.
+// What it is not: there is no fallback from one device to another, no data-dependent control flow and no allocation in
+// Run but for the results that must be converted.
 package vm

@@ -13,8 +13,8 @@ import (
 // ErrNotFinite is the error of a run with Options.CheckFinite that met a NaN or an infinity.
 var ErrNotFinite = finite.Err
 
-// checkFinite looks at a call's result. The error names the call's place and gives the ranges of its inputs, as they are
-// after the call, a line for each; an input whose memory the result took over is left out.
+// checkFinite looks at a call's result. The error names the call's place and gives the ranges of its inputs, as they
+// are after the call, a line for each; an input whose memory the result took over is left out.
 func (p *Program) checkFinite(c *call, run *run) error {
 	if err := p.device.Synchronize(); err != nil {
 		return err

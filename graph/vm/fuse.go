@@ -2,8 +2,8 @@ package vm
 
 import "github.com/histdist/histdist/graph/op"
 
-// fuse moves an activation, a sum or a cast that follows a matrix product into the product's kernel, where its only reader
-// allows it: one pass over memory less, and one rounding less where a cast makes a product exact.
+// fuse moves an activation, a sum or a cast that follows a matrix product into the product's kernel, where its only
+// reader allows it: one pass over memory less, and one rounding less where a cast makes a product exact.
 func (g *graph) fuse() {
 	f := fuser{readers: g.readers(), gone: map[*step]bool{}}
 	for _, s := range g.steps {
@@ -30,8 +30,8 @@ type fuser struct {
 	gone    map[*step]bool
 }
 
-// into makes s compute, in its own place, the product that computes v together with what s does to it; more are further inputs. It
-// reports whether it did: s must be all that reads v, and the product must have a kernel for that.
+// into makes s compute, in its own place, the product that computes v together with what s does to it; more are further
+// inputs. It reports whether it did: s must be all that reads v, and the product must have a kernel for that.
 func (f fuser) into(s *step, v *value, what op.Fusion, more ...*value) bool {
 	p := v.producer
 	if p == nil || v.output || len(f.readers[v]) != 1 || f.readers[v][0] != s {

@@ -6,8 +6,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// hoist finds the steps that depend on one invariant input alone, its prelude, and moves them before the others. What the rest of the
-// program reads of a prelude is kept for each value that was fed, so that a prelude runs once for each and not in every Run: see kept.go.
+// hoist finds the steps that depend on one invariant input alone, its prelude, and moves them before the others. What
+// the rest of the program reads of a prelude is kept for each value that was fed, so that a prelude runs once for each
+// and not in every Run: see kept.go.
 func (g *graph) hoist(inputs gorgonia.Nodes) error {
 	preludeOf := map[*value]*value{}
 	for _, n := range inputs {
@@ -34,7 +35,8 @@ func (g *graph) hoist(inputs gorgonia.Nodes) error {
 	return nil
 }
 
-// dependsOn returns the prelude that s belongs to: all that it reads is of that prelude or a parameter, and it updates nothing.
+// dependsOn returns the prelude that s belongs to: all that it reads is of that prelude or a parameter, and it updates
+// nothing.
 func (s *step) dependsOn(preludeOf map[*value]*value) *value {
 	if len(s.updates()) > 0 {
 		return nil

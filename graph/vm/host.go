@@ -121,8 +121,9 @@ func (h host) as(t device.DType, b host) host {
 	return b
 }
 
-// convert copies src to dst of another type. float32 and bfloat16, the types of feeds and results, are converted in tight loops: a
-// context of 16 images has 2.4 million elements, and element by element they took a tenth of a training step on a GPU.
+// convert copies src to dst of another type. float32 and bfloat16, the types of feeds and results, are converted in
+// tight loops: a context of 16 images has 2.4 million elements, and element by element they took a tenth of a training
+// step on a GPU.
 func convert(dst, src host) {
 	n := op.Size(src.shape)
 	switch {

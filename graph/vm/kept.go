@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// prelude is the part of a program that depends on one invariant input alone (see hoist). What the rest of the program reads
-// of it is kept in an entry for each value that was fed.
+// prelude is the part of a program that depends on one invariant input alone (see hoist). What the rest of the program
+// reads of it is kept in an entry for each value that was fed.
 type prelude struct {
 	name  string // the input's
 	input int    // its place among the program's inputs
@@ -38,8 +38,8 @@ type entry struct {
 	memory device.Memory
 }
 
-// keptBytes bounds what one prelude keeps; one entry is always kept. The time embeddings of Stable Diffusion's U-Net take 80 kB a
-// timestep, and the keys and values of a context of 197 tokens 20 MB.
+// keptBytes bounds what one prelude keeps; one entry is always kept. The time embeddings of Stable Diffusion's U-Net
+// take 80 kB a timestep, and the keys and values of a context of 197 tokens 20 MB.
 const keptBytes = 64 << 20
 
 func newPrelude(input *value, s space, alone bool) *prelude {

@@ -90,8 +90,9 @@ func (c *compilation) markVarying() error {
 	return nil
 }
 
-// compileSteps gives a parameter to the device when the first of its kernels is compiled, and frees the device's copy when the last one
-// is, if none of them reads it: kernels that hold a weight rearranged need not have all weights there at once.
+// compileSteps gives a parameter to the device when the first of its kernels is compiled, and frees the device's copy
+// when the last one is, if none of them reads it: kernels that hold a weight rearranged need not have all weights there
+// at once.
 func (c *compilation) compileSteps() error {
 	p := c.program
 	compiling := map[*param]int{} // inputs of kernels that are still to be compiled
@@ -246,9 +247,10 @@ func (p *Program) uncopy(b *param) error {
 	return p.device.Free(m)
 }
 
-// Unread lists the parameters whose values the program doesn't read any more: its kernels hold them rearranged, or the device
-// has a copy. Their owner may discard the pages for as long as the program lives but must keep the address range reserved, for kernels
-// know a rearranged weight again by its address, and must restore the bytes before another program is compiled from them.
+// Unread lists the parameters whose values the program doesn't read any more: its kernels hold them rearranged, or the
+// device has a copy. Their owner may discard the pages for as long as the program lives but must keep the address range
+// reserved, for kernels know a rearranged weight again by its address, and must restore the bytes before another
+// program is compiled from them.
 func (p *Program) Unread() gorgonia.Nodes {
 	read := map[device.Pointer]bool{} // by address: two parameters may be one tensor
 	for _, b := range p.params {

@@ -2,7 +2,8 @@ package vm
 
 import "github.com/histdist/histdist/graph/op"
 
-// resolveViews points every view at the value whose memory it lies in. A step of an update has its first input as output.
+// resolveViews points every view at the value whose memory it lies in. A step of an update has its first input as
+// output.
 func (g *graph) resolveViews() {
 	for _, s := range g.steps {
 		if v, ok := s.spec.(op.Viewer); ok {

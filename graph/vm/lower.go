@@ -115,8 +115,8 @@ func (g *graph) add(n *gorgonia.Node) error {
 	return nil
 }
 
-// afterInputs is the place right after the last of the values that an update reads, so that a gradient that is added up or
-// applied is not held until all of them are there.
+// afterInputs is the place right after the last of the values that an update reads, so that a gradient that is added up
+// or applied is not held until all of them are there.
 func afterInputs(in []*value) key {
 	var last key
 	for _, v := range in {

@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Precision is the element type of a program's features: what feeds matrix products, and its gradient. Sums (the residual
-// stream), parameters, their gradients, statistics and losses keep float32 in a bfloat16 program; see op.Kind.
+// Precision is the element type of a program's features: what feeds matrix products, and its gradient. Sums (the
+// residual stream), parameters, their gradients, statistics and losses keep float32 in a bfloat16 program; see op.Kind.
 type Precision uint8
 
 // The precisions.
@@ -68,8 +68,8 @@ type Options struct {
 	Invariant gorgonia.Nodes
 	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
 	MemoryLimit int64
-	// Profile waits for the device after every step, so that a report's times are those of the steps on devices that run behind the
-	// caller, too. It is slow.
+	// Profile waits for the device after every step, so that a report's times are those of the steps on devices that run
+	// behind the caller, too. It is slow.
 	Profile bool
 	// CheckFinite looks at every result and ends a run at the first NaN or infinity. It is slow.
 	CheckFinite bool

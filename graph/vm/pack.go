@@ -24,9 +24,9 @@ type packing struct {
 	size    int64
 }
 
-// pack places items so that those held at the same time don't overlap. It tries several orders, each in n log n, and keeps the
-// smallest arena: placing in time order suits inference, against time order suits the stack of values that a backward
-// pass unwinds, and long-lived values first keeps them from fragmenting what comes and goes.
+// pack places items so that those held at the same time don't overlap. It tries several orders, each in n log n, and
+// keeps the smallest arena: placing in time order suits inference, against time order suits the stack of values that a
+// backward pass unwinds, and long-lived values first keeps them from fragmenting what comes and goes.
 func pack(items []item) packing {
 	bound := lowerBound(items)
 	var best packing
@@ -58,7 +58,8 @@ func lowerBound(items []item) int64 {
 	return most
 }
 
-// sweep walks through time, or back, and calls visit where items begin and end. At one moment, those that end come first.
+// sweep walks through time, or back, and calls visit where items begin and end. At one moment, those that end come
+// first.
 func sweep(items []item, reversed bool, visit func(i int, begin bool)) {
 	type event struct {
 		at    int

@@ -17,8 +17,8 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Feeds are the values of the inputs for one run: a *tensor.Dense of the node's shape, float32 or float64 for features, int32 for
-// ids, or a *device.Value. They are read during the run only.
+// Feeds are the values of the inputs for one run: a *tensor.Dense of the node's shape, float32 or float64 for features,
+// int32 for ids, or a *device.Value. They are read during the run only.
 type Feeds map[*gorgonia.Node]gorgonia.Value
 
 // Set feeds float32 values to a node, which gives them its shape, and returns f.
@@ -81,9 +81,9 @@ var ErrClosed = errors.New("the program is closed")
 var errBusy = errors.New("the program is running")
 
 // Run computes the outputs, in the order that Compile got them. On a device that computes in the process's memory the
-// results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. On another device they are copies,
-// and nil for parameters that the program updates: they stay where they are. When ctx ends, Run returns its error after the kernel that is
-// running; the program can be run again.
+// results are views of the program's memory, valid until the next Run or Close; scalars come as [1]. On another device
+// they are copies, and nil for parameters that the program updates: they stay where they are. When ctx ends, Run
+// returns its error after the kernel that is running; the program can be run again.
 func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense, err error) {
 	if !p.mu.TryLock() {
 		return nil, errBusy

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// candidates lists the files that may hold a network's weights, as diffusers and transformers call them, in the order in which they
-// are looked for.
+// candidates lists the files that may hold a network's weights, as diffusers and transformers call them, in the order
+// in which they are looked for.
 func candidates(variant string) []string {
 	var list []string
 	for _, name := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin"} {

@@ -13,9 +13,10 @@ import (
 // modelID matches the names that huggingface.co gives: a model, or an organisation and a model.
 var modelID = regexp.MustCompile(`^[\w][\w.-]*(/[\w][\w.-]*)?$`)
 
-// FindModel returns the folder of a model: id itself if it is a folder here, else the snapshot of the branch main that Hugging
-// Face's tools have downloaded for an id such as "stable-diffusion-v1-5/stable-diffusion-v1-5". Their cache is where HF_HUB_CACHE,
-// HUGGINGFACE_HUB_CACHE, HF_HOME or XDG_CACHE_HOME say, or ~/.cache/huggingface/hub. Nothing is downloaded.
+// FindModel returns the folder of a model: id itself if it is a folder here, else the snapshot of the branch main that
+// Hugging Face's tools have downloaded for an id such as "stable-diffusion-v1-5/stable-diffusion-v1-5". Their cache is
+// where HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME or XDG_CACHE_HOME say, or ~/.cache/huggingface/hub. Nothing is
+// downloaded.
 func FindModel(id string) (string, error) {
 	if info, err := os.Stat(id); err == nil {
 		if !info.IsDir() {

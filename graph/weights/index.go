@@ -50,8 +50,8 @@ type shard struct {
 	tensors map[string]bool
 }
 
-// parseIndex reads an index: {"metadata": {…}, "weight_map": {tensor: file}}. Its metadata are hints and not read. Shards lie beside
-// the index: a path to any other place is refused.
+// parseIndex reads an index: {"metadata": {…}, "weight_map": {tensor: file}}. Its metadata are hints and not read.
+// Shards lie beside the index: a path to any other place is refused.
 func parseIndex(b []byte) ([]shard, error) {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`

@@ -2,10 +2,10 @@ package weights
 
 import "github.com/nlpodyssey/safetensors"
 
-// Convolution weights are [O,I,KH,KW] in files and [KH,KW,I,O] in the graph. Seen as matrices that is [O, I·K] → [K·I, O], a
-// transposition whose tiles go through a buffer in the first-level cache, so that both sides are read and written in runs, and
-// conversion to and from float32 is part of it. High tiles, whose runs are long in the graph's layout, are faster: 128×32 against
-// 32×128 is 1.5× in toGraph and 2.6× in toFile at 1280×1280×3×3.
+// Convolution weights are [O,I,KH,KW] in files and [KH,KW,I,O] in the graph. Seen as matrices that is [O, I·K] → [K·I,
+// O], a transposition whose tiles go through a buffer in the first-level cache, so that both sides are read and written
+// in runs, and conversion to and from float32 is part of it. High tiles, whose runs are long in the graph's layout, are
+// faster: 128×32 against 32×128 is 1.5× in toGraph and 2.6× in toFile at 1280×1280×3×3.
 const (
 	tileO = 128
 	tileJ = 32
@@ -35,7 +35,8 @@ func (c kernel) tile(j0, j1 int, visit func(m, at int)) {
 	}
 }
 
-// toGraph writes the output channels from o0 to o1 of src [O,I,KH,KW], of any floating-point type, into dst [KH,KW,I,O].
+// toGraph writes the output channels from o0 to o1 of src [O,I,KH,KW], of any floating-point type, into dst
+// [KH,KW,I,O].
 func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1 int) {
 	var buffer [tileO * pitch]float32
 	size, row := int(t.Size()), c.I*c.K
@@ -56,8 +57,8 @@ func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1 i
 	}
 }
 
-// toFile writes the output channels from o0 to o1 of src [KH,KW,I,O] into dst, the bytes of [O,I,KH,KW], and returns the first
-// finite value that became infinite, if any.
+// toFile writes the output channels from o0 to o1 of src [KH,KW,I,O] into dst, the bytes of [O,I,KH,KW], and returns
+// the first finite value that became infinite, if any.
 func (c kernel) toFile(dst []byte, src []float32, t DType, o0, o1 int) (float32, bool) {
 	var buffer [tileO * pitch]float32
 	size, row := t.size(), c.I*c.K

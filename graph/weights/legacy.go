@@ -6,14 +6,16 @@ import (
 	"fmt"
 )
 
-// legacyMagic is how files of torch.save begin that are not zip archives: a pickle of the number 0x1950a86a20f9469cfc6c.
+// legacyMagic is how files of torch.save begin that are not zip archives: a pickle of the number
+// 0x1950a86a20f9469cfc6c.
 var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
 
 // legacyProtocol is the version of the format, which never changed.
 const legacyProtocol = 1001
 
-// readLegacy reads a file of torch before 1.6, or of _use_new_zipfile_serialization=False, such as the weights that pytorch-fid
-// publishes. Pickles stand one behind the other, and the storages behind them in the order of the last pickle:
+// readLegacy reads a file of torch before 1.6, or of _use_new_zipfile_serialization=False, such as the weights that
+// pytorch-fid publishes. Pickles stand one behind the other, and the storages behind them in the order of the last
+// pickle:
 //
 //	magic number, protocol, machine, description of the tensors, list of the storages' keys, then for each: elements int64, the elements
 //

@@ -68,8 +68,8 @@ func (m *mapped) close() error {
 	return errors.Join(err, m.file.Close())
 }
 
-// discard gives the pages of b, a part of the mapping, back to the system, and with them what was written there: b has the file's
-// bytes again. Pages that b shares with its neighbours stay, for the neighbours may have been written too.
+// discard gives the pages of b, a part of the mapping, back to the system, and with them what was written there: b has
+// the file's bytes again. Pages that b shares with its neighbours stay, for the neighbours may have been written too.
 func (m *mapped) discard(b []byte) error {
 	if len(b) == 0 {
 		return nil
@@ -110,7 +110,8 @@ func wholePages(b []byte) []byte {
 	return b[first-begin : last-begin]
 }
 
-// dropPages gives the whole pages of b back to the system. They have a file's bytes, or zeros, when they are read again.
+// dropPages gives the whole pages of b back to the system. They have a file's bytes, or zeros, when they are read
+// again.
 func dropPages(b []byte) error {
 	pages := wholePages(b)
 	if len(pages) == 0 {

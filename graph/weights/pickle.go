@@ -8,8 +8,9 @@ import (
 	"math"
 )
 
-// What a pickle can hold here, beside nil, bool, int, float64 and string. A pickle is a program that may call any function of
-// Python; this reader knows none: of a call it keeps the name, out of a list of harmless ones, and the arguments.
+// What a pickle can hold here, beside nil, bool, int, float64 and string. A pickle is a program that may call any
+// function of Python; this reader knows none: of a call it keeps the name, out of a list of harmless ones, and the
+// arguments.
 type (
 	global     struct{ module, name string }
 	call       struct{ function, args any }

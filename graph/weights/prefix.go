@@ -10,8 +10,8 @@ import (
 // compiled is the segment that torch.compile puts into the names of a module that it wraps, wherever that is.
 const compiled = "_orig_mod."
 
-// wrappers are what programs that hold a network put in front of all its names: DistributedDataParallel and AveragedModel module,
-// Lightning and others the name of an attribute.
+// wrappers are what programs that hold a network put in front of all its names: DistributedDataParallel and
+// AveragedModel module, Lightning and others the name of an attribute.
 var wrappers = []string{"module.", "model.", "net.", "network.", "ema_model.", "unet.", "vae.", "text_encoder."}
 
 // averaged is the count that torch's AveragedModel keeps beside the parameters.
@@ -71,7 +71,8 @@ func unwrapped(names []string) (inner []string, prefix string) {
 	return inner, compiled
 }
 
-// Prefix is what stood in front of the tensors' names in the file and was taken off, such as "_orig_mod." of torch.compile; "" for none.
+// Prefix is what stood in front of the tensors' names in the file and was taken off, such as "_orig_mod." of
+// torch.compile; "" for none.
 func (s *Store) Prefix() string { return s.prefix }
 
 // unknownPrefix is what stands in front of the names of all parameters that are missing, "" if nothing is.

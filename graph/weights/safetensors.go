@@ -48,11 +48,13 @@ func (d *dims) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// parseSafetensors reads the header of a .safetensors file and checks that its tensors cover the data without gaps or overlaps.
+// parseSafetensors reads the header of a .safetensors file and checks that its tensors cover the data without gaps or
+// overlaps.
 //
-// The library github.com/nlpodyssey/safetensors takes "null" and invalid UTF-8 for a header, keeps the last of two tensors of one
-// name, doesn't name the culprit in its errors, and a shape of a million dimensions makes it allocate 57 times the file's size (3
-// times here). It is asked for the types of elements, it writes files, and it is the fuzz test's second opinion.
+// The library github.com/nlpodyssey/safetensors takes "null" and invalid UTF-8 for a header, keeps the last of two
+// tensors of one name, doesn't name the culprit in its errors, and a shape of a million dimensions makes it allocate 57
+// times the file's size (3 times here). It is asked for the types of elements, it writes files, and it is the fuzz
+// test's second opinion.
 func parseSafetensors(b []byte) ([]*stored, map[string]string, error) {
 	text, data, err := splitSafetensors(b)
 	if err != nil {

@@ -36,15 +36,16 @@ const (
 	extension    = ".safetensors"
 )
 
-// Save writes tensors as safetensors: into the file path if it ends in .safetensors, else into the folder path, which is made if
-// needed, as diffusers and transformers lay it out: BaseName.safetensors, or several BaseName-00001-of-00002.safetensors and
-// BaseName.safetensors.index.json if they take more than MaxShardBytes. The same tensors give the same bytes.
+// Save writes tensors as safetensors: into the file path if it ends in .safetensors, else into the folder path, which
+// is made if needed, as diffusers and transformers lay it out: BaseName.safetensors, or several
+// BaseName-00001-of-00002.safetensors and BaseName.safetensors.index.json if they take more than MaxShardBytes. The
+// same tensors give the same bytes.
 //
 // Values that are NaN or infinite are refused: what is saved can be used.
 //
-// At every moment, also if the program or the machine stops, what can be loaded is what was there before or what is saved now:
-// files are written and synchronised under names that begin with ".new-" and then renamed, and files of an earlier save that are
-// needed no more are removed in the end. Only one Save may write to a path at a time.
+// At every moment, also if the program or the machine stops, what can be loaded is what was there before or what is
+// saved now: files are written and synchronised under names that begin with ".new-" and then renamed, and files of an
+// earlier save that are needed no more are removed in the end. Only one Save may write to a path at a time.
 func Save(path string, tensors []Tensor, o SaveOptions) error {
 	w := &writer{folder: path, base: o.BaseName, dtype: o.DType, metadata: map[string]string{"format": "pt"}}
 	maps.Copy(w.metadata, o.Metadata)
@@ -129,8 +130,8 @@ func (w *writer) check(tensors []Tensor) error {
 	return nil
 }
 
-// split distributes tensors over files as huggingface_hub does: in their order, a new file where the limit would be passed, a
-// tensor beyond the limit in a file of its own. A limit of 0 means one file.
+// split distributes tensors over files as huggingface_hub does: in their order, a new file where the limit would be
+// passed, a tensor beyond the limit in a file of its own. A limit of 0 means one file.
 func (w *writer) split(tensors []Tensor, limit int64) {
 	var shards [][]Tensor
 	var current []Tensor
@@ -194,9 +195,9 @@ func (w *writer) create(name string, fill func(*bufio.Writer) error) error {
 	return f.Close()
 }
 
-// publish gives the files their names. A reader finds the shards of a network through its index, so that the index decides: where
-// shards have names that an earlier save used as well, an index of their new names goes ahead, and holds until all shards
-// have both names.
+// publish gives the files their names. A reader finds the shards of a network through its index, so that the index
+// decides: where shards have names that an earlier save used as well, an index of their new names goes ahead, and holds
+// until all shards have both names.
 func (w *writer) publish() error {
 	replaces := slices.ContainsFunc(w.files, func(f output) bool { return w.exists(f.name) })
 	if len(w.files) > 1 && replaces {
@@ -329,8 +330,8 @@ func (w *writer) removeStale() error {
 	return nil
 }
 
-// pending is a tensor on its way into a file: a safetensors.View that is converted when its turn comes, into memory that the next
-// one uses again.
+// pending is a tensor on its way into a file: a safetensors.View that is converted when its turn comes, into memory
+// that the next one uses again.
 type pending struct {
 	Tensor
 	w       *writer

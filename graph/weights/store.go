@@ -62,8 +62,9 @@ type stored struct {
 	asFile, asKernel *memory // the values that nodes have, in the file's layout and as [KH,KW,I,O]
 }
 
-// Open opens a .safetensors file, a .bin, .pt or .pth file of torch.save, an .index.json that lists shards of either, or a folder
-// that diffusers or transformers saved a network in. Nothing but headers is read. Close the store when no graph uses it any more.
+// Open opens a .safetensors file, a .bin, .pt or .pth file of torch.save, an .index.json that lists shards of either,
+// or a folder that diffusers or transformers saved a network in. Nothing but headers is read. Close the store when no
+// graph uses it any more.
 func Open(path string, o Options) (*Store, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -154,9 +155,9 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 	return values, slices.Clone(t.shape), nil
 }
 
-// Digest writes what tells this store from others to w, a hash usually: the name, type, shape and SHA-256 of each tensor. All bytes are
-// read, by all processors: samples of a checkpoint would not tell one from another in which a few rows of an embedding were trained.
-// Translating one image reads them hundreds of times.
+// Digest writes what tells this store from others to w, a hash usually: the name, type, shape and SHA-256 of each
+// tensor. All bytes are read, by all processors: samples of a checkpoint would not tell one from another in which a few
+// rows of an embedding were trained. Translating one image reads them hundreds of times.
 func (s *Store) Digest(w io.Writer) error {
 	const chunk = 16 << 20
 	names := slices.Sorted(maps.Keys(s.tensors))
@@ -180,8 +181,8 @@ func (s *Store) Digest(w io.Writer) error {
 	return nil
 }
 
-// Close gives all memory back. Values of nodes that the store bound must not be read any more: programs compiled from them are
-// closed first.
+// Close gives all memory back. Values of nodes that the store bound must not be read any more: programs compiled from
+// them are closed first.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -53,9 +53,9 @@ func NewTensor(name string, shape []int, values []float32) Tensor {
 // Name is the tensor's name in the file.
 func (t Tensor) Name() string { return t.name }
 
-// FromValue names a value in the graph's layout, such as a parameter's average or an optimiser's state: four dimensions are a
-// convolution's [KH,KW,I,O], which files have as [O,I,KH,KW]. The numbers of a device.Value outside of the process's memory are read when they
-// are saved, one tensor at a time.
+// FromValue names a value in the graph's layout, such as a parameter's average or an optimiser's state: four dimensions
+// are a convolution's [KH,KW,I,O], which files have as [O,I,KH,KW]. The numbers of a device.Value outside of the
+// process's memory are read when they are saved, one tensor at a time.
 func FromValue(name string, value gorgonia.Value) (Tensor, error) {
 	if v, ok := value.(*device.Value); ok {
 		t := Tensor{name: name, shape: fileShape(v.Shape()), values: v.Values(), kernel: v.Shape().Dims() == 4}

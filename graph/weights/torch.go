@@ -24,15 +24,16 @@ func storageTypes() map[string]safetensors.DType {
 	}
 }
 
-// container is a file of torch.save: a pickle that describes the tensors, and storages with their elements, which tensors view with a
-// shape, an offset and strides.
+// container is a file of torch.save: a pickle that describes the tensors, and storages with their elements, which
+// tensors view with a shape, an offset and strides.
 type container struct {
 	bytes   []byte
 	root    any // what the pickle holds
 	storage func(key string) ([]byte, error)
 }
 
-// parseTorch reads the description of a file that torch.save wrote and checks that every tensor lies within its storage.
+// parseTorch reads the description of a file that torch.save wrote and checks that every tensor lies within its
+// storage.
 func parseTorch(b []byte) ([]*stored, map[string]string, error) {
 	read := readArchive
 	if bytes.HasPrefix(b, legacyMagic) {
@@ -65,8 +66,8 @@ func parseTorch(b []byte) ([]*stored, map[string]string, error) {
 	return tensors, nil, nil
 }
 
-// archive is a file of torch 1.6 and later: a zip with data.pkl, which describes the tensors, and uncompressed data/0, data/1 … with
-// their elements.
+// archive is a file of torch 1.6 and later: a zip with data.pkl, which describes the tensors, and uncompressed data/0,
+// data/1 … with their elements.
 type archive struct {
 	bytes   []byte
 	prefix  string // the folder in the zip
@@ -219,8 +220,8 @@ type storageID struct {
 	n     int // elements
 }
 
-// parseStorageID reads a persistent id: ("storage", type, key, place, elements), behind which old files have None, or the view of
-// another storage, which isn't read.
+// parseStorageID reads a persistent id: ("storage", type, key, place, elements), behind which old files have None, or
+// the view of another storage, which isn't read.
 func parseStorageID(v any) (storageID, error) {
 	p, _ := v.(persistent)
 	id, _ := p.id.(tuple)

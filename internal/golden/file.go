@@ -27,8 +27,8 @@ type Tensor[T any] struct {
 	Data  []T
 }
 
-// Open reads the golden file with this name, such as "blocks.safetensors". Where neither folder of golden data has it the test
-// is skipped; a file that can't be read fails the test.
+// Open reads the golden file with this name, such as "blocks.safetensors". Where neither folder of golden data has it
+// the test is skipped; a file that can't be read fails the test.
 func Open(t testing.TB, name string) *File {
 	t.Helper()
 	path := Path(t, name)
@@ -44,8 +44,8 @@ func Open(t testing.TB, name string) *File {
 	return f
 }
 
-// parse takes a .safetensors file apart. The library checks that dtypes are known and that shapes and offsets agree with each
-// other and with the length of the file; what is left to check is what makes a shape []int.
+// parse takes a .safetensors file apart. The library checks that dtypes are known and that shapes and offsets agree
+// with each other and with the length of the file; what is left to check is what makes a shape []int.
 func parse(buffer []byte) (*File, error) {
 	header, metadata, err := safetensors.ReadMetadata(buffer)
 	if err != nil {
@@ -160,8 +160,8 @@ func read[T any](t testing.TB, f *File, name string, dtype safetensors.DType, de
 	return Tensor[T]{Shape: f.Shape(t, name), Data: values}
 }
 
-// Path returns the path of a golden file or folder, which may be "tiny/unet/config.json" as well: in HISTDIST_GOLDEN if that is
-// set and has it, else in testdata/golden. Where neither has it the test is skipped.
+// Path returns the path of a golden file or folder, which may be "tiny/unet/config.json" as well: in HISTDIST_GOLDEN if
+// that is set and has it, else in testdata/golden. Where neither has it the test is skipped.
 func Path(t testing.TB, name string) string {
 	t.Helper()
 	path, ok := Find(t, name)

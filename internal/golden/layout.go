@@ -8,8 +8,8 @@ func NHWC[T any](x Tensor[T]) Tensor[T] { return permute(x, 0, 2, 3, 1) }
 // HWIO brings a convolution's kernel from PyTorch's layout into this program's: [O,I,H,W] → [H,W,I,O].
 func HWIO[T any](w Tensor[T]) Tensor[T] { return permute(w, 2, 3, 1, 0) }
 
-// permute returns x with its axes in another order: axis i of the result is axis axes[i] of x. It panics where x has another
-// number of axes, which in a test is a wrong name.
+// permute returns x with its axes in another order: axis i of the result is axis axes[i] of x. It panics where x has
+// another number of axes, which in a test is a wrong name.
 func permute[T any](x Tensor[T], axes ...int) Tensor[T] {
 	if len(x.Shape) != len(axes) {
 		panic(fmt.Sprintf("golden: shape %v where %d dimensions are needed", x.Shape, len(axes)))

@@ -15,8 +15,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// Formula is a golden file of networks whose weights are made by formula, metrics_nets.safetensors: with it come a .json of the same
-// name, which lists the networks' tensors, and tolerances.
+// Formula is a golden file of networks whose weights are made by formula, metrics_nets.safetensors: with it come a
+// .json of the same name, which lists the networks' tensors, and tolerances.
 type Formula struct {
 	*golden.File
 	info struct {
@@ -60,8 +60,8 @@ func (f *Formula) Weights(network string) formula.Weights {
 	return formula.Weights{Seed: f.info.Seed, Gain: f.info.Gain[network]}
 }
 
-// Bind gives a network's parameters their values until the test ends. They must be the reference's tensors but for those that ignore
-// names.
+// Bind gives a network's parameters their values until the test ends. They must be the reference's tensors but for
+// those that ignore names.
 func (f *Formula) Bind(t testing.TB, network string, s *op.Scope, ignore func(name string) bool) {
 	t.Helper()
 	have := map[string][]int{}

@@ -51,7 +51,8 @@ func New(name string) (device.Device, error) {
 	return walled.New(d)
 }
 
-// Fastest is the first device that HISTDIST_TEST_DEVICES names, else the fastest of the build on a number of threads; 0 is all.
+// Fastest is the first device that HISTDIST_TEST_DEVICES names, else the fastest of the build on a number of threads; 0
+// is all.
 func Fastest(threads int) (device.Device, error) {
 	if os.Getenv("HISTDIST_TEST_DEVICES") != "" {
 		return New(Names()[0])

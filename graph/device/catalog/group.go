@@ -8,8 +8,8 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Group joins devices that add up what each of them holds. GPUs do that by themselves; others through the process's memory. The
-// devices stay the caller's, and must outlive the group.
+// Group joins devices that add up what each of them holds. GPUs do that by themselves; others through the process's
+// memory. The devices stay the caller's, and must outlive the group.
 func Group(members []device.Device) (device.Group, error) {
 	if len(members) < 2 {
 		return nil, fmt.Errorf("a group of %d devices: want two or more", len(members))

@@ -1,17 +1,17 @@
 // Attention with queries in the vector lanes; attention_grad.inc.h has its gradient.
 //
-// A tile is ATT_Q queries. Its scores are computed transposed, Sᵀ[key][query], so that the softmax over keys runs down the
-// rows: maximum, sum and rescaling are one vector operation each, never a reduction across lanes. Every product is then
-// the same register tile: ATT_R rows (keys or channels, broadcast) × up to ATT_NV vectors (queries or channels).
+// A tile is ATT_Q queries. Its scores are computed transposed, Sᵀ[key][query], so that the softmax over keys runs down
+// the rows: maximum, sum and rescaling are one vector operation each, never a reduction across lanes. Every product is
+// then the same register tile: ATT_R rows (keys or channels, broadcast) × up to ATT_NV vectors (queries or channels).
 //
 //     Sᵀ[key][query]     = Σ_channel K[key][channel] · Qᵀ[channel][query]
 //     Oᵀ[channel][query] = Σ_key     V[key][channel] · Pᵀ[key][query]
 //
-// K is packed in panels of ATT_R keys and V in panels of ATT_R channels, chunk of keys by chunk of keys, so that the inner loop
-// reads both in sequence; a chunk stays in the L2 cache while the tiles of a block of queries pass over it.
+// K is packed in panels of ATT_R keys and V in panels of ATT_R channels, chunk of keys by chunk of keys, so that the
+// inner loop reads both in sequence; a chunk stays in the L2 cache while the tiles of a block of queries pass over it.
 //
-// Where products of bfloat16 are of pairs (HD_DOT), channels are paired in K and Qᵀ, and keys in V and Pᵀ: two rows of floats
-// become one row of pairs, and the same sums take half as many steps.
+// Where products of bfloat16 are of pairs (HD_DOT), channels are paired in K and Qᵀ, and keys in V and Pᵀ: two rows of
+// floats become one row of pairs, and the same sums take half as many steps.
 
 enum {
 #if VL == 16
@@ -158,8 +158,8 @@ static void att_store_tile(void *dst, long ldd, long n, long d, const float *src
 		att_store_tile_t(dst, ldd, n, d, src, factor, HD_F32);
 }
 
-// Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is filled
-// up with copies of the last key: they can't raise a maximum of scores, and nothing else looks at them.
+// Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is
+// filled up with copies of the last key: they can't raise a maximum of scores, and nothing else looks at them.
 INLINE void att_pack_keys_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
 	for (long r0 = 0; r0 < n; r0 += VL) {
@@ -206,7 +206,8 @@ static void att_pack_panels(float *dst, const void *src, long lds, long n, long 
 
 // ---- Pairs
 
-// Makes pairs of bfloat16 of rows of floats, in place: row r of pairs is rows 2r and 2r+1, with zeros for a row that is missing.
+// Makes pairs of bfloat16 of rows of floats, in place: row r of pairs is rows 2r and 2r+1, with zeros for a row that is
+// missing.
 static void att_pair_rows(float *x, long rows, long width) {
 	for (long r = 0; r < rows; r += 2) {
 		const float *first = x + r * width, *second = first + width;
@@ -227,8 +228,8 @@ static void att_pair_tile(float *x, long rows) {
 
 // ---- Products
 
-// x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so have
-// smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
+// x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so
+// have smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
 INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, const float *a, long ra, long ca, const float *b,
                     long ldb) {
 	ATT_UNROLL
@@ -275,8 +276,8 @@ INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const
 	att_put(x, nv, c, ldc);
 }
 
-// s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of queries;
-// unless max is NULL, max[query] is the greatest. s has rows of lds.
+// s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of
+// queries; unless max is NULL, max[query] is the greatest. s has rows of lds.
 INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const float *k, const float *q, float *s, long lds,
                           float *max) {
 	long words = pairs ? att_div(d, 2) : d;
@@ -314,8 +315,8 @@ static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, cons
 		att_scores_nv(1, 0, n, d, k, q, s, lds, max);
 }
 
-// o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are ldv
-// keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
+// o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are
+// ldv keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
 INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, const float *v, long ldv, const float *p, long ldp,
                               float *o, const float *factor) {
 	for (long c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
@@ -379,8 +380,8 @@ static void att_mask(int nv, long n, long k0, long q0, float *s, long lds, float
 	}
 }
 
-// Takes in the greatest scores of one more chunk of keys: max becomes the running maximum in units of log2, and factor is what
-// sums made with the old one are to be multiplied by.
+// Takes in the greatest scores of one more chunk of keys: max becomes the running maximum in units of log2, and factor
+// is what sums made with the old one are to be multiplied by.
 INLINE void att_raise_max(int nv, float log2_scale, const float *chunk_max, float *max, float *factor) {
 	for (int j = 0; j < nv; j++) {
 		vf old = ld(max + j * VL), m = vmaxf(old, ld(chunk_max + j * VL) * log2_scale);
@@ -440,7 +441,8 @@ static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a)
 	p.pairs = HD_DOT && a->type == HD_BF16;
 	p.chunk = att_chunk(a);
 	p.chunks = att_div(a->lk, p.chunk);
-	// Qᵀ and Oᵀ of a block share the L2 cache with a chunk of K and V; four blocks or more for each thread balance the work.
+	// Qᵀ and Oᵀ of a block share the L2 cache with a chunk of K and V; four blocks or more for each thread balance the
+	// work.
 	long tiles = att_div(a->lq, ATT_Q);
 	p.tiles = att_min(att_max(192 * 1024 / (2 * d * ATT_Q * 4), 1), 8);
 	p.tiles = att_min(p.tiles, att_max(tiles * heads / (4 * threads), 1));

@@ -2,9 +2,9 @@
 //
 //     gV = Pᵀ G,  gP = G Vᵀ,  gS = P ∘ (gP - rowsum(P ∘ gP)),  gQ = scale · gS K,  gK = scale · gSᵀ Q
 //
-// A block of queries holds its Pᵀ and gPᵀ for all keys. The first sweep over the keys fills them with P under the maximum so
-// far and with gP, and gathers maxima and sums; the second corrects P to the last maximum and multiplies. So every product
-// is done once, five in all, and each exponential once.
+// A block of queries holds its Pᵀ and gPᵀ for all keys. The first sweep over the keys fills them with P under the
+// maximum so far and with gP, and gathers maxima and sums; the second corrects P to the last maximum and multiplies. So
+// every product is done once, five in all, and each exponential once.
 
 // Copies n rows of d values to rows of ldd ≥ d floats; what is past d is zero.
 INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {

@@ -1,10 +1,10 @@
 // Convolutions as products: the left operand is an image whose pixels are gathered block by block.
 //
-// Row m of that matrix is a pixel of a grid over all images, column (kernel row, kernel column, channel) is what the kernel
-// sees there. The forward pass multiplies it by the weight, which lies as [KH·KW·C, O]. The weight's gradient multiplies its
-// transpose by dy. The data gradient is such a product too: of the pixels of dy with the weight rotated by 180° and transposed.
-// With a stride s, it falls into s×s of them, one for each phase of the pixel's position, each with the kernel's taps of
-// one phase.
+// Row m of that matrix is a pixel of a grid over all images, column (kernel row, kernel column, channel) is what the
+// kernel sees there. The forward pass multiplies it by the weight, which lies as [KH·KW·C, O]. The weight's gradient
+// multiplies its transpose by dy. The data gradient is such a product too: of the pixels of dy with the weight rotated
+// by 180° and transposed. With a stride s, it falls into s×s of them, one for each phase of the pixel's position, each
+// with the kernel's taps of one phase.
 
 typedef struct {
 	long gh, gw, step;   // grid of rows: its size, and how many pixels apart
@@ -14,8 +14,9 @@ typedef struct {
 	long sh, sw;         // image in memory, resized to h×w by nearest neighbour
 } mm_image;
 
-// Source row or column of a resized image, in the float32 arithmetic of torch.nn.functional.interpolate(mode="nearest"), which
-// is one off the exact quotient for a few pairs of sizes, such as 14 → 46.
+// Source row or column of a resized image, in the float32 arithmetic of
+// torch.nn.functional.interpolate(mode="nearest"), which is one off the exact quotient for a few pairs of sizes, such
+// as 14 → 46.
 INLINE long mm_nearest(long i, long size, long source) {
 	if (size == source)
 		return i;
@@ -116,7 +117,8 @@ static size_t direct_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
 // ---- Data gradient
 
 // Which taps of a kernel reach the pixels phase, phase + stride, …, along one axis, in the order of the gradient's
-// pixels that they come from: taps last, last - stride, …, of which the first comes from pixel `from` of dy for the first pixel.
+// pixels that they come from: taps last, last - stride, …, of which the first comes from pixel `from` of dy for the
+// first pixel.
 typedef struct {
 	long count, last, from;
 } mm_phase;
@@ -232,8 +234,8 @@ static size_t direct_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 
 // ---- Few outputs
 //
-// With O = 3 a panel of the direct product would be empty but for three columns. Instead z[pixel][tap,o] = Σ_c x·weight for all
-// taps at once, and y[pixel][o] = Σ_tap z[pixel + tap][tap,o].
+// With O = 3 a panel of the direct product would be empty but for three columns. Instead z[pixel][tap,o] = Σ_c x·weight
+// for all taps at once, and y[pixel][o] = Σ_tap z[pixel + tap][tap,o].
 
 enum { TAPS_ROWS = 16 }; // rows of y in a task, at the price of kh-1 rows of z that its neighbours also make
 

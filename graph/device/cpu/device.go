@@ -63,8 +63,8 @@ func (d *Device) Name() string { return "cpu" }
 func (d *Device) Fingerprint() string { return d.isa }
 func (d *Device) Threads() int        { return d.threads }
 
-// Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, except for products on processors that
-// multiply pairs of bfloat16 (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
+// Has is true for float32, bfloat16 and int32. Arithmetic on bfloat16 is in float32, except for products on processors
+// that multiply pairs of bfloat16 (AVX512-BF16): there weights are rounded to bfloat16, sums stay in float32.
 func (d *Device) Has(t device.DType) bool { return t != device.Float64 }
 
 // Close ends the threads. Closing twice is no error.

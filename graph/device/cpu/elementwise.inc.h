@@ -1,4 +1,5 @@
-// Element by element: activations, sums and products, conversions; broadcasts and the sums that are their gradients; copies.
+// Element by element: activations, sums and products, conversions; broadcasts and the sums that are their gradients;
+// copies.
 //
 // Each kernel is an INLINE step over up to VL neighbours, called in a loop with the constant VL, which drops the
 // bounds checks, and once for the rest. Types and operations are constants too wherever a step is inlined.
@@ -15,8 +16,8 @@ INLINE long rw_div(long n, long by) { return (n + by - 1) / by; }
 INLINE long rw_size(hd_dtype t) { return t == HD_BF16 ? 2 : 4; }
 INLINE void *rw_at(const void *p, long i, hd_dtype t) { return (char *)p + i * rw_size(t); }
 
-// Load and store n ≤ VL elements; the lanes past n are 0. What is left of a row goes out of line: it is seldom there, and
-// inlined everywhere it would be most of the code.
+// Load and store n ≤ VL elements; the lanes past n are 0. What is left of a row goes out of line: it is seldom there,
+// and inlined everywhere it would be most of the code.
 static __attribute__((noinline)) void rw_ld_rest(float *v, const void *p, long i, long n, hd_dtype t) {
 	for (long k = 0; k < VL; k++)
 		v[k] = k < n ? ld1(p, i + k, t) : 0;

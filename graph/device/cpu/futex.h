@@ -1,5 +1,5 @@
-// Sleeping until a word changes. On Linux a system call without a lock, so that a thread which is suspended on its way into
-// sleep or out of it holds nobody up.
+// Sleeping until a word changes. On Linux a system call without a lock, so that a thread which is suspended on its way
+// into sleep or out of it holds nobody up.
 #ifndef HD_FUTEX_H
 #define HD_FUTEX_H
 

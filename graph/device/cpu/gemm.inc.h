@@ -5,13 +5,13 @@
 //         for each panel
 //           for each strip of MM_ROWS rows                         (registers)
 //
-// What is multiplied are words along K: floats, or, if A is bfloat16 and the instruction set has products of it (HD_DOT), pairs
-// of bfloat16, of which the last is filled up with a zero. From mm_plan on all lengths along K count words, and a word takes
-// the room of a float; only what reads the operands sees elements. Sums are floats always.
+// What is multiplied are words along K: floats, or, if A is bfloat16 and the instruction set has products of it
+// (HD_DOT), pairs of bfloat16, of which the last is filled up with a zero. From mm_plan on all lengths along K count
+// words, and a word takes the room of a float; only what reads the operands sees elements. Sums are floats always.
 //
-// A is read where it lies if it is words in rows, otherwise a block is copied into scratch memory: that is where bfloat16 is
-// widened or paired, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is read often, or panel
-// by panel as it is used; for pairs it is rounded to bfloat16 there.
+// A is read where it lies if it is words in rows, otherwise a block is copied into scratch memory: that is where
+// bfloat16 is widened or paired, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is
+// read often, or panel by panel as it is used; for pairs it is rounded to bfloat16 there.
 
 enum {
 #if VL == 16
@@ -48,8 +48,8 @@ INLINE vf mm_multiply_add(vf sum, vf a, vf b, const int pairs) {
 	return sum + a * b;
 }
 
-// c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c) and
-// bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
+// c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c)
+// and bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
 INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, const float *restrict a, long lda,
                      const float *restrict b, float *c, long ldc, const float *add, long ldadd, const float *bias) {
 	vf x[MM_ROWS][2];
@@ -287,8 +287,8 @@ static void mm_pack_from_columns(float *dst, const void *src, long at, long ld, 
 
 // ---- Operands
 
-// The left operand: a matrix of which a block can be read as words. Its rows are M and its columns K, or, by_column, the
-// other way round.
+// The left operand: a matrix of which a block can be read as words. Its rows are M and its columns K, or, by_column,
+// the other way round.
 typedef struct mm_left mm_left;
 struct mm_left {
 	const void *p;
@@ -296,8 +296,8 @@ struct mm_left {
 	hd_dtype type;
 	int by_column, pairs;
 	long depth; // elements of K
-	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd], as floats or, for pairs, as bfloat16; NULL: p is a plain
-	// matrix.
+	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd], as floats or, for pairs, as bfloat16; NULL: p is a
+	// plain matrix.
 	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd);
 	const void *image; // what copy wants
 };
@@ -356,7 +356,8 @@ struct mm_right {
 	hd_layout layout;
 	int pairs;
 	long depth; // elements of K
-	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS], as floats; NULL: p is a plain matrix.
+	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS], as floats; NULL: p is a plain
+	// matrix.
 	void (*pack)(const mm_right *b, long k, long nk, long n, long nn, float *dst);
 	const void *filter; // what pack wants
 };
@@ -466,7 +467,8 @@ static void mm_plan(mm_job *j, int threads) {
 	if (plain && threads > 1 && j->row_blocks * j->groups < 2 * threads)
 		j->slices = mm_max(mm_min(mm_div(2 * threads, j->row_blocks * j->groups), j->blocks_k / 4), 1);
 
-	// Packing a block of B takes up to a tenth of the time of its product with one block of rows: done once, it hardly counts.
+	// Packing a block of B takes up to a tenth of the time of its product with one block of rows: done once, it hardly
+	// counts.
 	j->pack_b_once = j->pack_b && j->row_blocks > 2 && 4 * j->k * j->panels * MM_COLS <= MM_PACK_ONCE;
 	j->copy_a_once = j->copy_a && !j->a.by_column && j->groups > 1 && 4 * j->m * j->k <= MM_PACK_ONCE;
 	j->a_floats = j->copy_a_once ? mm_line(j->m * j->k) : 0;

@@ -1,14 +1,14 @@
-// The kernels of one instruction set, each as KERNEL(result, name, (parameters), (arguments)): kernels.h makes the table of
-// pointers and the functions for Go from this list, kernels.inc.h fills the table in.
+// The kernels of one instruction set, each as KERNEL(result, name, (parameters), (arguments)): kernels.h makes the
+// table of pointers and the functions for Go from this list, kernels.inc.h fills the table in.
 //
 // ws is scratch memory of as many bytes as the kernel's …_workspace returns; it and packed operands are best aligned to
 // 64 bytes. No operand may overlap the result except as a comment says ("in place").
 
 // ---- Matrix products and convolutions
 
-// C = act(A·B + bias[N] + residual[M,N]); bias and residual may be NULL, residual may be c itself (with ldr = ldc) if c is
-// float32. The sums depend on the number of threads only where k is split, for small m×n and long k; they are the same from
-// run to run.
+// C = act(A·B + bias[N] + residual[M,N]); bias and residual may be NULL, residual may be c itself (with ldr = ldc) if c
+// is float32. The sums depend on the number of threads only where k is split, for small m×n and long k; they are the
+// same from run to run.
 KERNEL(void, gemm, (const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias,
         const float *residual, void *out, void *ws), (c, g, a, b, bias, residual, out, ws))
 KERNEL(size_t, gemm_workspace, (const hd_ctx *c, const hd_gemm *g), (c, g))
@@ -20,16 +20,16 @@ KERNEL(size_t, gemm_packed_bytes, (const hd_ctx *c, const hd_gemm *g), (c, g))
 
 // y = act(x * weight + bias[O] + residual[N,H',W',O]). Either weight or packed, from conv_pack for the same algorithm,
 // is given, the other is NULL; bias and residual may be NULL; residual may be y if that is float32. Winograd takes the
-// weight as it is (conv_packed_bytes is 0): transformed filters are larger, and reading them takes as long as making them in
-// the cache.
+// weight as it is (conv_packed_bytes is 0): transformed filters are larger, and reading them takes as long as making
+// them in the cache.
 KERNEL(void, conv, (const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed,
         const float *bias, const float *residual, void *y, void *ws), (c, v, x, weight, packed, bias, residual, y, ws))
 KERNEL(size_t, conv_workspace, (const hd_ctx *c, const hd_conv *v, int packed), (c, v, packed))
 KERNEL(void, conv_pack, (const hd_ctx *c, const hd_conv *v, const float *weight, float *packed), (c, v, weight, packed))
 KERNEL(size_t, conv_packed_bytes, (const hd_ctx *c, const hd_conv *v), (c, v))
 
-// dx [N,H,W,C] = the gradient with respect to x, + residual [N,H,W,C] if not NULL, which may be dx if that is float32. No
-// resize: sh, sw must be h, w. Direct or Winograd.
+// dx [N,H,W,C] = the gradient with respect to x, + residual [N,H,W,C] if not NULL, which may be dx if that is float32.
+// No resize: sh, sw must be h, w. Direct or Winograd.
 KERNEL(void, conv_data_grad, (const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight,
         const float *residual, void *dx, void *ws), (c, v, dy, weight, residual, dx, ws))
 KERNEL(size_t, conv_data_grad_workspace, (const hd_ctx *c, const hd_conv *v), (c, v))
@@ -89,8 +89,8 @@ KERNEL(void, group_norm_grad_input, (const hd_ctx *c, const hd_group_norm_shape 
 KERNEL(void, layer_norm, (const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma,
         const float *beta, void *y), (c, s, x, gamma, beta, y))
 
-// x, gamma, dy [m,c] → dx [m,c]. In place on x, on dy if that is float32. Mean and variance are computed again, here and
-// below.
+// x, gamma, dy [m,c] → dx [m,c]. In place on x, on dy if that is float32. Mean and variance are computed again, here
+// and below.
 KERNEL(void, layer_norm_grad_input, (const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma,
         const void *dy, float *dx), (c, s, x, gamma, dy, dx))
 
@@ -199,7 +199,7 @@ KERNEL(void, mse_grad, (const hd_ctx *c, long n, long r, const void *pred, const
 KERNEL(void, sum_squares, (const hd_ctx *c, long n, const float *x, double *sum, void *ws), (c, n, x, sum, ws))
 KERNEL(size_t, sum_squares_workspace, (const hd_ctx *c, long n), (c, n))
 
-// Updates n parameters p and their moments m and v from gradients g. Arrays that all start at one offset in 2 MiB compete
-// for the same sets of the cache: 2.3× slower on Zen 3.
+// Updates n parameters p and their moments m and v from gradients g. Arrays that all start at one offset in 2 MiB
+// compete for the same sets of the cache: 2.3× slower on Zen 3.
 KERNEL(void, adamw, (const hd_ctx *c, long n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v),
        (c, n, h, p, g, m, v))

@@ -1,5 +1,5 @@
-// What the C kernels share: element types, the context that every kernel gets, and the table of kernels of one instruction
-// set.
+// What the C kernels share: element types, the context that every kernel gets, and the table of kernels of one
+// instruction set.
 #ifndef HD_KERNELS_H
 #define HD_KERNELS_H
 

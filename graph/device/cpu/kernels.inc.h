@@ -1,6 +1,6 @@
-// All kernels of one instruction set, and their table: isa_*.c include it with the name of the table as KERNELS. gemm.inc.h has
-// the product that everything is made of, conv.inc.h feeds it images, winograd.inc.h has the algorithms with fewer
-// multiplications, winograd_grad.inc.h their weight gradient, convolution.inc.h chooses between them.
+// All kernels of one instruction set, and their table: isa_*.c include it with the name of the table as KERNELS.
+// gemm.inc.h has the product that everything is made of, conv.inc.h feeds it images, winograd.inc.h has the algorithms
+// with fewer multiplications, winograd_grad.inc.h their weight gradient, convolution.inc.h chooses between them.
 #include "simd.h"
 
 #include "math.inc.h"

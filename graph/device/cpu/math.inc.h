@@ -1,5 +1,5 @@
-// Vector exp, sqrt, erf and the activations built on them, to about 1e-7: their values stand in goldens. Overflow gives an
-// infinity, underflow zero: subnormal numbers mean nothing here and cost some CPUs a hundred cycles each.
+// Vector exp, sqrt, erf and the activations built on them, to about 1e-7: their values stand in goldens. Overflow gives
+// an infinity, underflow zero: subnormal numbers mean nothing here and cost some CPUs a hundred cycles each.
 
 #if defined(HD_AVX512)
 INLINE vf vsqrtf(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
@@ -30,8 +30,8 @@ INLINE vf vexp(vf x) {
 	return (p + p) * (vf)((vtoint(n) + 126) << 23); // 2^(n-1): 2^128 is not a float, and n of -126 gives zero
 }
 
-// The standard normal distribution's tail beyond |x|, given e = exp(-x²/2), to 5e-9 before rounding. exp(x²/2) times the
-// tail is a polynomial in t = 1/(1 + 0.4 |x|) as in Abramowitz and Stegun 7.1.26, with three more terms (weighted
+// The standard normal distribution's tail beyond |x|, given e = exp(-x²/2), to 5e-9 before rounding. exp(x²/2) times
+// the tail is a polynomial in t = 1/(1 + 0.4 |x|) as in Abramowitz and Stegun 7.1.26, with three more terms (weighted
 // minimax fit on [0, 14.5]).
 INLINE vf vnormal_tail(vf x, vf e) {
 	vf t = 1.0f / (1.0f + 0.4f * vabs(x));

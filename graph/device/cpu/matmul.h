@@ -39,7 +39,8 @@ typedef struct {
 	hd_conv_algorithm algorithm;
 } hd_conv;
 
-// The algorithm that should be fastest, by a model of operations and bytes fitted to measurements. native_bf16 is the kernels'.
+// The algorithm that should be fastest, by a model of operations and bytes fitted to measurements. native_bf16 is the
+// kernels'.
 hd_conv_algorithm hd_conv_choose(const hd_conv *v, hd_conv_pass pass, int threads, int native_bf16);
 
 #endif

@@ -21,9 +21,9 @@ static gn_job gn_new(const hd_group_norm_shape *s) {
 	return j;
 }
 
-// Statistics take one pass over tiles that are whole rows. Sums of x - shift and its square, in float32 for each channel of a
-// tile, where shift is the group's mean in the tile's first row; then everything in float64, tiles merged as Chan et al. 1983.
-// E[x²] - E[x]² in float32 would fail for a mean of 30 and a standard deviation of 0.01.
+// Statistics take one pass over tiles that are whole rows. Sums of x - shift and its square, in float32 for each
+// channel of a tile, where shift is the group's mean in the tile's first row; then everything in float64, tiles merged
+// as Chan et al. 1983. E[x²] - E[x]² in float32 would fail for a mean of 30 and a standard deviation of 0.01.
 
 static rw_grid gn_stats_grid(const hd_group_norm_shape *s) {
 	rw_grid g = {.rows = s->hw, .cols = s->c, .col_block = s->c, .col_blocks = 1};

@@ -12,8 +12,8 @@
 
 #include "futex.h"
 
-// How long a thread looks for work, or for the end of others' tasks, before it sleeps. It is longer than the gap between two
-// kernels of a program, and short against the milliseconds for which the system suspends a thread.
+// How long a thread looks for work, or for the end of others' tasks, before it sleeps. It is longer than the gap
+// between two kernels of a program, and short against the milliseconds for which the system suspends a thread.
 enum { SPIN_NS = 50000 };
 
 // A ticket is the number of a loop and how many of its tasks have not been handed out.
@@ -41,8 +41,8 @@ struct hd_pool {
 	} *args;
 	pthread_mutex_t caller; // held for a loop
 
-	// The loop. Whoever takes the ticket from one value to the next has task n - (what was left), and until that task has ended
-	// the other fields don't change.
+	// The loop. Whoever takes the ticket from one value to the next has task n - (what was left), and until that task has
+	// ended the other fields don't change.
 	_Alignas(64) _Atomic uint64_t ticket;
 	_Atomic(hd_task) task;
 	_Atomic(void *) arg;
@@ -97,9 +97,10 @@ static uint64_t drain(hd_pool *p, int thread) {
 	return ticket;
 }
 
-// Moves a worker away from the caller's processor. Where other processes compute, the system tends to wake a worker there, since the
-// caller has just rung: then the two take turns on one processor, and the other process has another one for itself. Two threads on two
-// cores took 1.91× their idle time next to one other process without this, and take 1.53×.
+// Moves a worker away from the caller's processor. Where other processes compute, the system tends to wake a worker
+// there, since the caller has just rung: then the two take turns on one processor, and the other process has another
+// one for itself. Two threads on two cores took 1.91× their idle time next to one other process without this, and take
+// 1.53×.
 static void part(struct worker *w) {
 #ifdef __linux__
 	int here = sched_getcpu();

@@ -1,7 +1,7 @@
 // Thread pool: a fixed number of threads that run the tasks of one loop at a time.
 //
-// A loop has ended when its tasks have, whoever ran them: the caller runs them too, nobody waits for a thread that has not
-// begun, and a thread that the system suspends holds up one task. Threads without work sleep.
+// A loop has ended when its tasks have, whoever ran them: the caller runs them too, nobody waits for a thread that has
+// not begun, and a thread that the system suspends holds up one task. Threads without work sleep.
 #ifndef HD_POOL_H
 #define HD_POOL_H
 
@@ -15,8 +15,9 @@ hd_pool *hd_pool_new(int threads); // threads >= 1, the caller's included; NULL 
 void hd_pool_free(hd_pool *pool);
 int hd_pool_threads(const hd_pool *pool);
 
-// Runs task(arg, i, thread) for i in [0, n), n < 2³¹, and returns when all have ended. Tasks are handed out in order, one at a time,
-// to whichever thread is free. Callers on several threads take turns; a task must not start a loop itself.
+// Runs task(arg, i, thread) for i in [0, n), n < 2³¹, and returns when all have ended. Tasks are handed out in order,
+// one at a time, to whichever thread is free. Callers on several threads take turns; a task must not start a loop
+// itself.
 void hd_pool_for(hd_pool *pool, long n, hd_task task, void *arg);
 
 #endif

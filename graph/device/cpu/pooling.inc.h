@@ -1,4 +1,5 @@
-// Pooling: windows walk over images as a convolution's kernel does, and each gives the maximum or the mean of what it sees.
+// Pooling: windows walk over images as a convolution's kernel does, and each gives the maximum or the mean of what it
+// sees.
 
 typedef struct {
 	const hd_windows *s;

@@ -1,5 +1,5 @@
-// The normal distribution that an autoencoder's moments describe: samples of it, its divergence from the standard normal one,
-// and the gradients of both.
+// The normal distribution that an autoencoder's moments describe: samples of it, its divergence from the standard
+// normal one, and the gradients of both.
 
 typedef enum { PO_SAMPLE, PO_SAMPLE_GRAD, PO_KL, PO_KL_GRAD } po_op;
 

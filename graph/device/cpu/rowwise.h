@@ -1,16 +1,18 @@
-// What is not a matrix product: normalisation, activations, sums and broadcasts, copies, softmax, pooling, embeddings, the
-// posterior, loss and the optimiser. All of it is bound by memory, so each kernel reads its inputs and writes its outputs once.
+// What is not a matrix product: normalisation, activations, sums and broadcasts, copies, softmax, pooling, embeddings,
+// the posterior, loss and the optimiser. All of it is bound by memory, so each kernel reads its inputs and writes its
+// outputs once.
 //
 // Tensors are contiguous, NHWC, unless a row stride is given. "type" is the activations' type; parameters, statistics
-// and parameter gradients are float32. An output may be the same tensor as an input where the comment says "in place", and
-// overlaps nothing else. Work is split by shape alone, so results do not depend on the number of threads, nor on the run.
+// and parameter gradients are float32. An output may be the same tensor as an input where the comment says "in place",
+// and overlaps nothing else. Work is split by shape alone, so results do not depend on the number of threads, nor on
+// the run.
 #ifndef HD_ROWWISE_H
 #define HD_ROWWISE_H
 
 #include <stdint.h>
 
-// Group normalisation of n images of hw pixels and c channels in groups of c/groups neighbours, then act (HD_ACT_NONE or
-// HD_ACT_SILU): act(z), z = x̂·gamma + beta, x̂ = (x - mean)·rstd. Wu and He 2018; torch.nn.GroupNorm.
+// Group normalisation of n images of hw pixels and c channels in groups of c/groups neighbours, then act (HD_ACT_NONE
+// or HD_ACT_SILU): act(z), z = x̂·gamma + beta, x̂ = (x - mean)·rstd. Wu and He 2018; torch.nn.GroupNorm.
 typedef struct {
 	long n, hw, c, groups; // groups divides c
 	float eps;
@@ -33,7 +35,8 @@ typedef struct {
 	hd_dtype type;
 } hd_windows;
 
-// Moments of normal distributions, [m,2c]: each row has c means, then c logarithms of variances, which are clamped to low … high.
+// Moments of normal distributions, [m,2c]: each row has c means, then c logarithms of variances, which are clamped to
+// low … high.
 typedef struct {
 	long n, m, c; // n images make the m rows
 	float low, high;

@@ -1,7 +1,9 @@
-// Vectors of the instruction set that the including file was compiled for (see isa_*.c): VL float32 lanes as a GCC/Clang
-// vector type, so that one source serves AVX-512, AVX2 and plain C. No include guard: each isa_*.c includes it once.
+// Vectors of the instruction set that the including file was compiled for (see isa_*.c): VL float32 lanes as a
+// GCC/Clang vector type, so that one source serves AVX-512, AVX2 and plain C. No include guard: each isa_*.c includes
+// it once.
 //
-// HD_DOT is 1 where the products of bfloat16 are of pairs (vdot below); elsewhere bfloat16 is widened to float32 for them.
+// HD_DOT is 1 where the products of bfloat16 are of pairs (vdot below); elsewhere bfloat16 is widened to float32 for
+// them.
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -95,9 +97,9 @@ INLINE vi vpair(vf first, vf second) { return ((vbf16(first) >> 16) & 0xffff) | 
 #if defined(HD_AVX512BF16)
 INLINE vf vdot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 #else
-// sum + a·b as the instruction vdpbf16ps has it: the products of the second halves are added, then those of the first, and each
-// sum is rounded to nearest even; the products are exact. The instruction takes operands and results below 2^-126 for zero as
-// well, which is far below what bfloat16 resolves.
+// sum + a·b as the instruction vdpbf16ps has it: the products of the second halves are added, then those of the first,
+// and each sum is rounded to nearest even; the products are exact. The instruction takes operands and results below
+// 2^-126 for zero as well, which is far below what bfloat16 resolves.
 INLINE vf vdot(vf sum, vi a, vi b) {
 	sum += (vf)(a & ~0xffff) * (vf)(b & ~0xffff);
 	return sum + (vf)(a << 16) * (vf)(b << 16);

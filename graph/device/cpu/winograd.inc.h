@@ -1,12 +1,13 @@
-// Winograd convolutions for 3×3 kernels at stride 1 (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks").
+// Winograd convolutions for 3×3 kernels at stride 1 (Lavin and Gray 2016, "Fast algorithms for convolutional neural
+// networks").
 //
 // An R×R tile of the result comes from an E×E tile of the image, E = R+2, that overlaps its neighbours by two pixels:
 //
 //     Y = Aᵀ [ Σ_c (G g Gᵀ) ∘ (Bᵀ d B) ] A         F(R×R,3×3)
 //
-// The sum over channels is a product [tiles,C]·[C,O] for each of the F = E² places of the tile. Three loops with all threads:
-// images to V[f][tile][c], the products to M[f][tile][o], M to the result with bias, residual and activation. They run over
-// blocks of tiles so that V and M stay in the L3 cache.
+// The sum over channels is a product [tiles,C]·[C,O] for each of the F = E² places of the tile. Three loops with all
+// threads: images to V[f][tile][c], the products to M[f][tile][o], M to the result with bias, residual and activation.
+// They run over blocks of tiles so that V and M stay in the L3 cache.
 //
 // F(2×2): points 0, ±1, ∞. F(4×4): points 0, ±√½, ±√2, ∞, whose rounding error is half of that of 0, ±1, ±2, ∞.
 
@@ -71,8 +72,9 @@ INLINE vf wino_filter_row(const int r, const int i, vf g0, vf g1, vf g2) {
 }
 // ---- Filters
 
-// Filters of columns n0 … n0+columns-1 of a [3,3,K,N] weight, to u[f][panel][K][MM_COLS]. K is C and N is O in the forward
-// pass; in the data gradient K is O, N is C, and the weight, which stays [3,3,C,O], is read rotated and transposed.
+// Filters of columns n0 … n0+columns-1 of a [3,3,K,N] weight, to u[f][panel][K][MM_COLS]. K is C and N is O in the
+// forward pass; in the data gradient K is O, N is C, and the weight, which stays [3,3,C,O], is read rotated and
+// transposed.
 typedef struct {
 	const float *weight;
 	long c, o;
@@ -86,7 +88,8 @@ INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
 // Floats from one place's filters to the next's.
 INLINE long wino_filter_place(long columns, long k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
 
-// The filters of VL columns, in[tap][MM_COLS], to u[f*place]. Row by row of G g Gᵀ, so that all but the input stays in registers.
+// The filters of VL columns, in[tap][MM_COLS], to u[f*place]. Row by row of G g Gᵀ, so that all but the input stays in
+// registers.
 INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 	const int e = r + 2;
 	WINO_UNROLL
@@ -106,8 +109,9 @@ INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 	}
 }
 
-// One panel and WINO_FILTER_ROWS rows of K from k0 on, to u[f*place][row][MM_COLS]. The weight is first copied, and transposed
-// if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all lie in one cache set.
+// One panel and WINO_FILTER_ROWS rows of K from k0 on, to u[f*place][row][MM_COLS]. The weight is first copied, and
+// transposed if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all lie in
+// one cache set.
 INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, long k0, float *u, long place) {
 	long rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
 	float in[WINO_FILTER_ROWS][9 * MM_COLS];
@@ -142,8 +146,8 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 	}
 }
 
-// Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`. Each row of
-// the weight lies in a page of its own, so the hardware does not foresee what comes next.
+// Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`.
+// Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next.
 INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0, long k, long part, long parts) {
 	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0, at = f->rotated ? k0 : n0;
 	long i = 9 * rows * part / parts, end = 9 * rows * (part + 1) / parts, tap = i / rows;
@@ -320,8 +324,8 @@ static void wino_output_task(void *arg, long task, int thread) {
 		wino_output_task_r(2, j, task, HD_BF16);
 }
 
-// A group of panels, all tiles, all places, with filters that are never written to memory: for each block of channels they are
-// transformed in the L2 cache and used at once, and meanwhile the weight of the next block is on its way.
+// A group of panels, all tiles, all places, with filters that are never written to memory: for each block of channels
+// they are transformed in the L2 cache and used at once, and meanwhile the weight of the next block is on its way.
 static void wino_used_task(void *arg, long task, int thread) {
 	wino_job j = *(const wino_job *)arg;
 	long p0 = task * j.group, panels = mm_min(j.group, mm_div(j.o, MM_COLS) - p0), places = wino_places(j.r);
@@ -354,8 +358,8 @@ static void wino_used_task(void *arg, long task, int thread) {
 		wino_output_task(&j, t, thread);
 }
 
-// Sizes of the blocks. Few tiles keep V and M in the cache, many tiles read the filters from memory seldom: 128 channels at
-// 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower.
+// Sizes of the blocks. Few tiles keep V and M in the cache, many tiles read the filters from memory seldom: 128
+// channels at 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower.
 static void wino_plan(wino_job *j, int threads) {
 	long places = wino_places(j->r), all = j->n * j->tw * j->th, panels = mm_div(j->o, MM_COLS);
 	j->columns = j->o;

@@ -93,8 +93,8 @@ type result struct {
 
 func (r result) equal(other result) bool { return bytes.Equal(r.data, other.data) }
 
-// execute compiles and runs a case's kernel in memory that it takes from m until the next call, and returns its output, or the inputs that
-// it updates. in are the inputs as a program of the variant's precision stores them.
+// execute compiles and runs a case's kernel in memory that it takes from m until the next call, and returns its output,
+// or the inputs that it updates. in are the inputs as a program of the variant's precision stores them.
 func (m *memory) execute(c testCase, in [][]byte, v variant) (results []result, err error) {
 	m.reuse()
 	kinds, outKind := c.spec.Kinds(len(in))

@@ -6,8 +6,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// magnitudes estimates for each part of the output the size (root mean square) of what is added and subtracted on the way to
-// an element: rounding errors are relative to it, however much of it cancels. want are the exact parts.
+// magnitudes estimates for each part of the output the size (root mean square) of what is added and subtracted on the
+// way to an element: rounding errors are relative to it, however much of it cancels. want are the exact parts.
 func (c testCase) magnitudes(in, want [][]float64) []float64 {
 	r := make([]float64, len(in))
 	for i, x := range in {

@@ -87,8 +87,8 @@ func naiveGroupNormGradSums(s op.GroupNormGradSums, shape tensor.Shape, data [][
 	return out
 }
 
-// naiveGroupNormGradInput: dx = (γ·dz − mean(γ·dz) − x̂·mean(γ·dz·x̂))/deviation, the means over the group, taken from the
-// given sums.
+// naiveGroupNormGradInput: dx = (γ·dz − mean(γ·dz) − x̂·mean(γ·dz·x̂))/deviation, the means over the group, taken from
+// the given sums.
 func naiveGroupNormGradInput(s op.GroupNormGradInput, shape tensor.Shape, data [][]float64) []float64 {
 	stats, gamma, sums := data[1], data[2], data[5]
 	xhat, dz := normalized(op.GroupNorm(s), shape, data)

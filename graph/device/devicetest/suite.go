@@ -40,19 +40,21 @@ func families() []family {
 	}
 }
 
-// checks is how many odd cases rapid draws for an operation, unless -rapid.checks says otherwise; a fifth of it with -short.
+// checks is how many odd cases rapid draws for an operation, unless -rapid.checks says otherwise; a fifth of it with
+// -short.
 const checks = "30"
 
 // Subject is a device under test.
 type Subject struct {
 	Name   string // in failures
 	Device device.Device
-	// OddOnly leaves the cases from the networks out, unless HISTDIST_FULL is set. All else stays: the odd cases of every operation, in
-	// every precision and every way to run, and the contract.
+	// OddOnly leaves the cases from the networks out, unless HISTDIST_FULL is set. All else stays: the odd cases of every
+	// operation, in every precision and every way to run, and the contract.
 	OddOnly bool
 }
 
-// Run tests a device, in the operations of the families that are named, such as "conv", or in all. The device stays open.
+// Run tests a device, in the operations of the families that are named, such as "conv", or in all. The device stays
+// open.
 func Run(t *testing.T, d device.Device, only ...string) {
 	RunAll(t, []Subject{{Name: d.Name(), Device: d}}, only...)
 }

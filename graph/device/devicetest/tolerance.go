@@ -12,8 +12,8 @@ import (
 
 // How far a result may be off.
 //
-// The measure is the L2 norm of the error over the elements, relative to that of the exact result, or to the size of what
-// cancels in it if that is more (magnitude.go): a sum of 1000 products can be 0. The bound is
+// The measure is the L2 norm of the error over the elements, relative to that of the exact result, or to the size of
+// what cancels in it if that is more (magnitude.go): a sum of 1000 products can be 0. The bound is
 //
 //	float32   u·(8 + √K), u = 2^-24, for sums of K terms. Random rounding errors of adding one term after the other add up to
 //	          u·√(K/6); √K leaves a factor of 2.4, and 8 roundings serve what stands before and behind the sum.
@@ -25,8 +25,8 @@ import (
 //	          numbers are exact in float32, and sums are kept in float32.
 //	any       0 where elements are only moved, or rounded once to how the output is stored.
 //
-// In addition no element may be off by more than 32 times that: one wrong element among a million does not show in a norm.
-// NaN and infinity always fail.
+// In addition no element may be off by more than 32 times that: one wrong element among a million does not show in a
+// norm. NaN and infinity always fail.
 const elementFactor = 32
 
 func (c testCase) bound(precision device.DType, out device.DType, n int) float64 {

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// cpuQuota is how many processors' time the process's control group and those above it grant, such as 1.5, and the file that
-// says so; 0 and "" where nothing limits it. Of several limits the lowest counts. root is the root of the file system.
+// cpuQuota is how many processors' time the process's control group and those above it grant, such as 1.5, and the file
+// that says so; 0 and "" where nothing limits it. Of several limits the lowest counts. root is the root of the file
+// system.
 func cpuQuota(root fs.FS) (processors float64, file string) {
 	folders, version := controlGroups(root, "cpu")
 	for _, folder := range folders {
@@ -29,8 +30,8 @@ func cpuQuota(root fs.FS) (processors float64, file string) {
 	return processors, file
 }
 
-// MemoryLimit is how many bytes the process's control group and those above it may use; 0 where nothing limits it. root is
-// the root of the file system. Version 1 writes a number near the largest where there is no limit.
+// MemoryLimit is how many bytes the process's control group and those above it may use; 0 where nothing limits it. root
+// is the root of the file system. Version 1 writes a number near the largest where there is no limit.
 func MemoryLimit(root fs.FS) uint64 {
 	folders, version := controlGroups(root, "memory")
 	name := "memory.max"
@@ -47,8 +48,9 @@ func MemoryLimit(root fs.FS) uint64 {
 	return lowest
 }
 
-// controlGroups lists the folders, relative to root, of the process's control group and of those above it, as far as they can
-// be seen from here, and the version of cgroups that has this controller: a system may have some in version 1 and others in 2.
+// controlGroups lists the folders, relative to root, of the process's control group and of those above it, as far as
+// they can be seen from here, and the version of cgroups that has this controller: a system may have some in version 1
+// and others in 2.
 func controlGroups(root fs.FS, controller string) (folders []string, version int) {
 	group, version := groupOf(root, controller)
 	if version == 0 {
@@ -88,7 +90,8 @@ func controlGroups(root fs.FS, controller string) (folders []string, version int
 	}
 }
 
-// groupOf is the path of the process's control group in the hierarchy of a controller, and that hierarchy's version; 0 for none.
+// groupOf is the path of the process's control group in the hierarchy of a controller, and that hierarchy's version; 0
+// for none.
 func groupOf(root fs.FS, controller string) (group string, version int) {
 	for line := range strings.Lines(readFile(root, "proc/self/cgroup")) {
 		// 4:cpu,cpuacct:/a/b in version 1, 0::/a/b in version 2.

@@ -31,8 +31,8 @@ const (
 	avx512bf16 = "AVX512BF16"
 )
 
-// Kernels names the best set of kernels that this processor can run: "avx512bf16", "avx512", "avx2", or "generic", which is
-// plain C.
+// Kernels names the best set of kernels that this processor can run: "avx512bf16", "avx512", "avx2", or "generic",
+// which is plain C.
 func (c CPU) Kernels() string {
 	switch {
 	case c.has(avx512f, avx512bw, avx512dq, avx512vl, avx512bf16, avx2, fma):

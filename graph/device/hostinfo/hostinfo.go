@@ -1,5 +1,6 @@
 // Package hostinfo says what the machine and this build of the program offer to the devices: the processor's vector
-// instructions, cores, memory, and which devices were compiled in. It only looks; it neither starts a device nor chooses one.
+// instructions, cores, memory, and which devices were compiled in. It only looks; it neither starts a device nor
+// chooses one.
 //
 // [Read] fills an [Info], and [Info.String] is what `histdist doctor` prints.
 package hostinfo

@@ -12,8 +12,8 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Allocator hands out memory and counts it: the part of device.Device that all devices of the process's memory share, to be
-// embedded. The zero value is ready. It is safe for concurrent use.
+// Allocator hands out memory and counts it: the part of device.Device that all devices of the process's memory share,
+// to be embedded. The zero value is ready. It is safe for concurrent use.
 type Allocator struct {
 	mu    sync.Mutex
 	live  map[unsafe.Pointer][]byte

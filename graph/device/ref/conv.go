@@ -7,8 +7,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// A convolution is a product of matrices: the patches of the image below the kernel, one row for each output pixel with the
-// KH·KW·I values that it sees, times the weight as a matrix [KH·KW·I,O] (im2col; Chellapilla et al. 2006).
+// A convolution is a product of matrices: the patches of the image below the kernel, one row for each output pixel with
+// the KH·KW·I values that it sees, times the weight as a matrix [KH·KW·I,O] (im2col; Chellapilla et al. 2006).
 
 // walk is how a kernel goes over images.
 type walk struct {
@@ -31,7 +31,8 @@ func walkOver(g op.Geometry, x tensor.Shape, height, width int) walk {
 // strip is some rows of one image of the output: matrices of patches are made for one strip at a time.
 type strip struct{ image, first, rows int }
 
-// stripPixels is the size that a strip aims at: large enough for an efficient product, small enough to stay in the cache.
+// stripPixels is the size that a strip aims at: large enough for an efficient product, small enough to stay in the
+// cache.
 const stripPixels = 256
 
 func (w walk) stripRows() int { return min(max(1, stripPixels/w.outW), w.outH) }
@@ -62,8 +63,8 @@ func output[T element](w walk, s strip, y []T, channels int) matrix[T] {
 	return all.part((s.image*w.outH+s.first)*w.outW, s.rows*w.outW)
 }
 
-// taps visits the pixels of a strip's patches in the order of the matrix. pixel counts through all images in memory; it is
-// -1 in the padding.
+// taps visits the pixels of a strip's patches in the order of the matrix. pixel counts through all images in memory; it
+// is -1 in the padding.
 func (w walk) taps(s strip, visit func(tap, pixel int)) {
 	tap := 0
 	for oy := s.first; oy < s.first+s.rows; oy++ {

@@ -1,11 +1,13 @@
-// Package ref is the reference device: plain Go, written to be read, and the oracle that the other devices are tested against.
-// It is also what a build without cgo computes with.
+// Package ref is the reference device: plain Go, written to be read, and the oracle that the other devices are tested
+// against. It is also what a build without cgo computes with.
 //
-// A program is in float32 or in float64 throughout; the kernels are generic over both. Sums are taken in float64 where that
-// costs little; matrix products are gonum's.
+// A program is in float32 or in float64 throughout; the kernels are generic over both. Sums are taken in float64 where
+// that costs little; matrix products are gonum's.
 //
-// The way of a call: Device.Compile looks the operation up in kernelOf (kernel.go), whose functions compute all sizes once
-// and return a kernel; kernel.Run views the addresses that it gets as slices and hands them to the kernel's function.
+// The way of a call: Device.Compile looks the operation up in kernelOf (kernel.go), whose functions compute all sizes
+// once and return a kernel; kernel.Run views the addresses that it gets as slices and hands them to the kernel's
+// function.
 //
-// The operations lie in files named as those of graph/op. matrix.go is the matrix product, each.go the use of all processors.
+// The operations lie in files named as those of graph/op. matrix.go is the matrix product, each.go the use of all
+// processors.
 package ref

@@ -6,7 +6,8 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// epilogue is what comes with a product of x and weight: x, weight, [bias], [residual] → act(product + bias + residual).
+// epilogue is what comes with a product of x and weight: x, weight, [bias], [residual] → act(product + bias +
+// residual).
 type epilogue[T element] struct {
 	bias, residual bool
 	act            op.Act

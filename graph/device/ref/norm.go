@@ -23,7 +23,8 @@ func (g grouping) width() int { return g.channels / g.groups }
 // pixel is pixel p of sample n.
 func pixel[T element](g grouping, x []T, n, p int) []T { return row(x, n*g.pixels+p, g.channels) }
 
-// groupNormStats takes the mean and then the mean square distance from it, which loses no digits where the mean is large.
+// groupNormStats takes the mean and then the mean square distance from it, which loses no digits where the mean is
+// large.
 func groupNormStats[T element](s op.GroupNormStats, r device.Request) *kernel[T] {
 	g := groupingOf(r.In[0].Shape, s.Groups)
 	return simple(func(o operands[T]) {
@@ -102,7 +103,8 @@ func groupNormGradSums[T element](s op.GroupNormGradSums, r device.Request) *ker
 	})
 }
 
-// groupNormGradInput is dx = inverse·(dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) with dx̂ = gamma·dz, the means being the group's.
+// groupNormGradInput is dx = inverse·(dx̂ − mean(dx̂) − x̂·mean(dx̂·x̂)) with dx̂ = gamma·dz, the means being the
+// group's.
 func groupNormGradInput[T element](s op.GroupNormGradInput, r device.Request) *kernel[T] {
 	g, act := groupingOf(r.In[0].Shape, s.Groups), activationBehind(s.SiLU)
 	return simple(func(o operands[T]) {

@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// eachWindow visits the windows over images x [N,H,W,C] with the pixels that each sees, row by row, without padding. Windows
-// and pixels count through all images.
+// eachWindow visits the windows over images x [N,H,W,C] with the pixels that each sees, row by row, without padding.
+// Windows and pixels count through all images.
 func eachWindow(g op.Geometry, x tensor.Shape, visit func(window int, pixels []int)) {
 	outH, outW := g.Out(x[1], x[2])
 	pixels := make([]int, 0, g.KH*g.KW)

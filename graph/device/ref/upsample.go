@@ -18,7 +18,8 @@ func nearest(size, source int) []int {
 	return at
 }
 
-// resized visits each pixel of images [N,H,W,C] and the pixel of the source that it copies; both count through all images.
+// resized visits each pixel of images [N,H,W,C] and the pixel of the source that it copies; both count through all
+// images.
 func resized(source, to tensor.Shape, visit func(from, to int)) {
 	ys, xs := nearest(to[1], source[1]), nearest(to[2], source[2])
 	i := 0

@@ -1,5 +1,6 @@
-// Package formula makes weights by a formula, so that networks of full size can be tested and timed without their files: the
-// values depend on a tensor's name, its shape and a seed alone, and are the same in every program that knows the formula.
+// Package formula makes weights by a formula, so that networks of full size can be tested and timed without their
+// files: the values depend on a tensor's name, its shape and a seed alone, and are the same in every program that knows
+// the formula.
 //
 // Element i of a tensor in the file's layout is, in integers modulo 2⁶⁴ and with SplitMix64's function mix,
 //
@@ -7,8 +8,8 @@
 //	f     = (mix(key + (i+1)·0x9E3779B97F4A7C15) >> 40) / 2²³ − 1, in [−1, 1)
 //	value = c + a·f, in float32, each operation rounded
 //
-// where c and a follow from the name and the shape, see Weights. It is a test's and a benchmark's tool and no initialisation
-// for training.
+// where c and a follow from the name and the shape, see Weights. It is a test's and a benchmark's tool and no
+// initialisation for training.
 package formula
 
 import (
@@ -98,7 +99,8 @@ func (m *Memory) Close() error {
 // grain is about how many elements a job makes.
 const grain = 1 << 18
 
-// fill returns the jobs that make a parameter in the graph's layout: four dimensions are [KH,KW,I,O] for the file's [O,I,KH,KW].
+// fill returns the jobs that make a parameter in the graph's layout: four dimensions are [KH,KW,I,O] for the file's
+// [O,I,KH,KW].
 func (w Weights) fill(out []float32, name string, shape []int) []func() {
 	k := key(name, w.Seed)
 	var jobs []func()

@@ -1,5 +1,5 @@
-// Runs the thread pool where its threads are late, suspended, or slow. TestPool compiles and starts it: pool_stress CASE [SEED].
-// It exits with 0, or prints what was wrong; a thread that is never woken shows as a run without end.
+// Runs the thread pool where its threads are late, suspended, or slow. TestPool compiles and starts it: pool_stress
+// CASE [SEED]. It exits with 0, or prints what was wrong; a thread that is never woken shows as a run without end.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -37,8 +37,8 @@ static unsigned long draw(unsigned long n) {
 	random_state ^= random_state << 17;
 	return random_state % n;
 }
-// At times waits, so that other threads come first: a little, and so many times until the system has let all others run, which takes
-// milliseconds where other processes compute.
+// At times waits, so that other threads come first: a little, and so many times until the system has let all others
+// run, which takes milliseconds where other processes compute.
 enum { YIELDS = 300 };
 static atomic_int yields;
 static void delay(void) {

@@ -1,9 +1,9 @@
-// Package walled puts a wall between the process and a processor device's memory, for tests of what runs on GPUs: programs, the trainer and
-// the pipeline on a device outside of the process's memory, without one.
+// Package walled puts a wall between the process and a processor device's memory, for tests of what runs on GPUs:
+// programs, the trainer and the pipeline on a device outside of the process's memory, without one.
 //
-// A device's memory is there twice in the address space: at the addresses that callers get nothing can be read or written, so that what
-// touches the device's memory without Upload and Download ends the process, and kernels work on the other side. Memory that is freed is
-// filled with NaN and given out again at once.
+// A device's memory is there twice in the address space: at the addresses that callers get nothing can be read or
+// written, so that what touches the device's memory without Upload and Download ends the process, and kernels work on
+// the other side. Memory that is freed is filled with NaN and given out again at once.
 package walled
 
 import (

@@ -1,5 +1,5 @@
-// cuBLASLt, with what is used of its interface. It is opened at run time: nothing of it is needed to build. Numbers that are part of its
-// interface are the same in CUDA 12.1 and 13.
+// cuBLASLt, with what is used of its interface. It is opened at run time: nothing of it is needed to build. Numbers
+// that are part of its interface are the same in CUDA 12.1 and 13.
 #include <cuda.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,9 +7,9 @@
 // hd_lt is an open library with a handle for the current context.
 typedef struct hd_lt hd_lt;
 
-// hd_lt_product is D = alpha·op(A)·op(B) + beta·C + bias, column by column as cuBLAS counts: op(A) [m,k], op(B) [k,n], C and D [m,n],
-// bias [m] for every column. C lies as D does. Matrices of a batch are stride elements apart. With alignment every matrix begins at a
-// multiple of so many bytes.
+// hd_lt_product is D = alpha·op(A)·op(B) + beta·C + bias, column by column as cuBLAS counts: op(A) [m,k], op(B) [k,n],
+// C and D [m,n], bias [m] for every column. C lies as D does. Matrices of a batch are stride elements apart. With
+// alignment every matrix begins at a multiple of so many bytes.
 typedef struct {
   int64_t m, n, k, batch;
   struct hd_lt_matrix {
@@ -27,7 +27,8 @@ typedef struct hd_lt_product hd_lt_product;
 hd_lt *hd_lt_open(void *library, char *text, size_t size);
 int hd_lt_close(hd_lt *lt);
 
-// hd_lt_compile chooses an algorithm; the library's own estimate is the order, nothing is timed. NULL, with text, where there is none.
+// hd_lt_compile chooses an algorithm; the library's own estimate is the order, nothing is timed. NULL, with text, where
+// there is none.
 hd_lt_product *hd_lt_compile(hd_lt *lt, const hd_lt_spec *spec, char *text, size_t size);
 
 // hd_lt_workspace is the number of bytes that a run needs, at a multiple of 256.

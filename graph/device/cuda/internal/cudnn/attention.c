@@ -1,7 +1,8 @@
 //go:build gpu
 
-// Attention for cuDNN: the graphs that its kernels for "scaled dot product attention" are known by, operation for operation as NVIDIA's C++
-// frontend lays them out (scaled_dot_product_flash_attention.h). Its compiler wants just these.
+// Attention for cuDNN: the graphs that its kernels for "scaled dot product attention" are known by, operation for
+// operation as NVIDIA's C++ frontend lays them out (scaled_dot_product_flash_attention.h). Its compiler wants just
+// these.
 #include "descriptors.h"
 
 #include <stdlib.h>
@@ -124,8 +125,9 @@ static void forward(attention *t) {
 //
 //	dv = Pᵀ·dy    dS = P∘(dy·vᵀ − rowsum(dy∘o))/√d    dk = dSᵀ·q    dq = dS·k
 //
-// dq is a product of its own, of a dS that is kept in the workspace. With a float32 dq in the workspace instead, cuDNN adds up its blocks as
-// they come, and its notes don't say so: the order is fixed by this graph, which is the frontend's where a deterministic algorithm is asked for.
+// dq is a product of its own, of a dS that is kept in the workspace. With a float32 dq in the workspace instead, cuDNN
+// adds up its blocks as they come, and its notes don't say so: the order is fixed by this graph, which is the
+// frontend's where a deterministic algorithm is asked for.
 static void backward(attention *t) {
   const hd_dnn_attention *a = t->a;
   const int64_t n = a->n, h = a->heads, d = a->d, lq = a->queries, lk = a->keys;
@@ -152,7 +154,8 @@ static void backward(attention *t) {
   matmul(t, ds, reshaped(t, kt, of_k, by_k), tokens(t, HD_DNN_DQ, lq));
 }
 
-// Up to this version gradients are wrong where the keys don't fill blocks of 128, if they aren't given masks: so the frontend has it.
+// Up to this version gradients are wrong where the keys don't fill blocks of 128, if they aren't given masks: so the
+// frontend has it.
 enum { WHOLE_BLOCKS = 91500, BLOCK = 128 };
 
 int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *to, char *text, size_t n) {

@@ -88,8 +88,8 @@ static inline descriptor finished(maker *m, descriptor d, const char *what) {
 // ALIGNMENT is that of all tensors in bytes; who calls hd_dnn_run keeps to it.
 enum { ALIGNMENT = 16 };
 
-// tensor_of describes a tensor of four sizes: one with an address, one that only the graph knows, or one of a single element that lies in the
-// host's memory.
+// tensor_of describes a tensor of four sizes: one with an address, one that only the graph knows, or one of a single
+// element that lies in the host's memory.
 enum { REAL, VIRTUAL, BY_VALUE };
 static inline descriptor tensor_of(maker *m, int64_t id, const int64_t *sizes, const int64_t *strides, int type, int kind) {
   const char *what = "tensor";
@@ -142,8 +142,8 @@ static inline int engine(maker *m, descriptor offer, int64_t *index) {
   for (int64_t i = 0; good && i < notes_count && i < 32; i++) {
     switch (notes[i]) {
     case DNN_NUMERICAL_NOTE_TENSOR_CORE: good = !m->exact; break;
-    // Less exact sums, other algorithms than the plain sum, no fixed order, and what later versions may add. The engine that is strict with
-    // NaNs is the one that can do everything, slowly.
+    // Less exact sums, other algorithms than the plain sum, no fixed order, and what later versions may add. The engine
+    // that is strict with NaNs is the one that can do everything, slowly.
     default: good = 0;
     }
   }
@@ -188,7 +188,8 @@ static inline descriptor take(maker *m, descriptor g, int mode, int64_t limit, h
   return p;
 }
 
-// choose makes the plan of the first engine that will do, and gives all other descriptors back. It returns 0 where there is none.
+// choose makes the plan of the first engine that will do, and gives all other descriptors back. It returns 0 where
+// there is none.
 static inline int choose(maker *m, descriptor g, int64_t limit, hd_dnn_plan *to) {
   static const int modes[] = {DNN_HEUR_MODE_A, DNN_HEUR_MODE_B, DNN_HEUR_MODE_FALLBACK};
   to->plan = NULL;

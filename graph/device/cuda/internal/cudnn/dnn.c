@@ -109,8 +109,9 @@ static descriptor product(maker *m, const hd_dnn_convolution *c, descriptor x, d
   return finished(m, o, what);
 }
 
-// graph is the product and what follows it. The product alone, and with a bias, is what cuDNN has ready kernels for, which know one element
-// type only; with another step at the end, even one that does nothing, it is what its compiler makes kernels for.
+// graph is the product and what follows it. The product alone, and with a bias, is what cuDNN has ready kernels for,
+// which know one element type only; with another step at the end, even one that does nothing, it is what its compiler
+// makes kernels for.
 static descriptor graph(maker *m, const hd_dnn_convolution *c) {
   const shape x = {c->n, c->c, c->h, c->w}, w = {c->k, c->c, c->kh, c->kw}, y = {c->n, c->k, c->oh, c->ow};
   const shape shapes[] = {[HD_DNN_X] = x, [HD_DNN_W] = w, [HD_DNN_Y] = y};

@@ -2,8 +2,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What is used of cuDNN 9, opened at run time: its "graph API" in C. The numbers are those of cudnn_graph.h, with DNN_ in the place of
-// CUDNN_; they are part of the library's binary interface and the same in all of its releases from 9.0 on.
+// What is used of cuDNN 9, opened at run time: its "graph API" in C. The numbers are those of cudnn_graph.h, with DNN_
+// in the place of CUDNN_; they are part of the library's binary interface and the same in all of its releases from 9.0
+// on.
 enum { // cudnnBackendDescriptorType_t
   DNN_BACKEND_POINTWISE_DESCRIPTOR = 0,
   DNN_BACKEND_CONVOLUTION_DESCRIPTOR = 1,
@@ -111,20 +112,21 @@ enum { DNN_NUMERICAL_NOTE_TENSOR_CORE = 0 };                                    
 // hd_dnn is the library with a handle on a GPU.
 typedef struct hd_dnn hd_dnn;
 
-// hd_dnn_open makes the handle; all of its work goes to the stream. NULL means that it can't: text, of n bytes, says why.
+// hd_dnn_open makes the handle; all of its work goes to the stream. NULL means that it can't: text, of n bytes, says
+// why.
 hd_dnn *hd_dnn_open(void *library, CUcontext ctx, CUstream stream, char *text, size_t n);
 const char *hd_dnn_close(hd_dnn *d, CUcontext ctx);
 
 // hd_dnn_kind is which of a convolution's three products is taken.
 enum { HD_DNN_FORWARD, HD_DNN_DATA_GRAD };
 
-// The tensors of a convolution's plan: the image, the weight, what the convolution makes of them, bias and residual. Images are [n,h,w,c] in
-// memory, weights [k,kh,kw,c].
+// The tensors of a convolution's plan: the image, the weight, what the convolution makes of them, bias and residual.
+// Images are [n,h,w,c] in memory, weights [k,kh,kw,c].
 enum { HD_DNN_X, HD_DNN_W, HD_DNN_Y, HD_DNN_BIAS, HD_DNN_RESIDUAL };
 
-// The tensors of an attention's plans. Queries, keys, values, what comes out and the gradients are bfloat16, [n,length,heads,d] in memory;
-// HD_DNN_STATS, ln Σ exp of each query's scores, and HD_DNN_SUMS, which is the gradients' own, are float32 [n,heads,queries]. Scale and one are
-// numbers in the host's memory: hd_dnn_plan has them.
+// The tensors of an attention's plans. Queries, keys, values, what comes out and the gradients are bfloat16,
+// [n,length,heads,d] in memory; HD_DNN_STATS, ln Σ exp of each query's scores, and HD_DNN_SUMS, which is the gradients'
+// own, are float32 [n,heads,queries]. Scale and one are numbers in the host's memory: hd_dnn_plan has them.
 enum {
   HD_DNN_Q, HD_DNN_K, HD_DNN_V, HD_DNN_O, HD_DNN_STATS, HD_DNN_DY, HD_DNN_DQ, HD_DNN_DK, HD_DNN_DV, HD_DNN_SUMS, HD_DNN_SCALE, HD_DNN_ONE,
   HD_DNN_TENSORS, // the most that a plan has
@@ -156,14 +158,16 @@ typedef struct {
   float *numbers;    // of attention: HD_DNN_SCALE, and HD_DNN_ONE 4 numbers on
 } hd_dnn_plan;
 
-// hd_dnn_make finds the first engine that cuDNN's heuristics offer for a convolution, that is as exact as is asked, gives the same bytes each
-// time, and takes no more than limit bytes of workspace. It returns 0 where there is none: text says why.
+// hd_dnn_make finds the first engine that cuDNN's heuristics offer for a convolution, that is as exact as is asked,
+// gives the same bytes each time, and takes no more than limit bytes of workspace. It returns 0 where there is none:
+// text says why.
 int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
 int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
 void hd_dnn_forget(hd_dnn *d, hd_dnn_plan *plan);
 void hd_dnn_destroy(hd_dnn *d, void *descriptor);
 
-// hd_dnn_run queues a plan's work on tensors (those that it has, others NULL). *pack keeps the addresses of the last call for the next one.
+// hd_dnn_run queues a plan's work on tensors (those that it has, others NULL). *pack keeps the addresses of the last
+// call for the next one.
 typedef struct {
   void *descriptor;
   void *tensors[HD_DNN_TENSORS], *workspace;

@@ -4,7 +4,8 @@
 // hd_driver_open is in libcuda/trampoline.c.
 const char *hd_driver_open(const char *path);
 
-// hd_launch launches a kernel with packed arguments and `shared` bytes of shared memory in addition to what it declares.
+// hd_launch launches a kernel with packed arguments and `shared` bytes of shared memory in addition to what it
+// declares.
 CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared, CUstream stream, void *arguments,
                    size_t bytes);
 
@@ -18,7 +19,8 @@ CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n);
 const char *hd_error_name(CUresult r);
 const char *hd_error_text(CUresult r);
 
-// hd_capture begins to record what is put into a stream; hd_captured ends that and makes something of it that hd_replay runs.
+// hd_capture begins to record what is put into a stream; hd_captured ends that and makes something of it that hd_replay
+// runs.
 CUresult hd_capture(CUstream stream);
 CUresult hd_captured(CUstream stream, CUgraphExec *exec);
 CUresult hd_replay(CUcontext ctx, CUgraphExec exec, CUstream stream);

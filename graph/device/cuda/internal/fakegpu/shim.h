@@ -1,5 +1,6 @@
-// Gives CUDA C++ a meaning on the processor. A block's threads are fibers of one thread of the system: each runs until __syncthreads,
-// where the next one goes on; at what waits for its warp alone the next one of the warp goes on. Included by ../kernels/device.cuh when the compiler is not CUDA's.
+// Gives CUDA C++ a meaning on the processor. A block's threads are fibers of one thread of the system: each runs until
+// __syncthreads, where the next one goes on; at what waits for its warp alone the next one of the warp goes on.
+// Included by ../kernels/device.cuh when the compiler is not CUDA's.
 #pragma once
 
 #include <math.h>
@@ -44,8 +45,9 @@ void together(void (*what)(void* const* operands), void* operands);
 unsigned char* shared();
 bool within(const void* p, size_t n);
 
-// copy begins to copy to shared memory, or zeros from nullptr. Until copied says so, what is there is undefined: it is NaN, and the copy is
-// made as late as possible. commit closes a group of copies, and copied returns when all but the last `open` groups have been copied.
+// copy begins to copy to shared memory, or zeros from nullptr. Until copied says so, what is there is undefined: it is
+// NaN, and the copy is made as late as possible. commit closes a group of copies, and copied returns when all but the
+// last `open` groups have been copied.
 void copy(void* to, const void* from, size_t n);
 void commit();
 void copied(size_t open);
@@ -53,7 +55,8 @@ void copied(size_t open);
 // fail ends the process.
 [[noreturn]] void fail(const char* what);
 
-// Kernel is a function that the driver can launch by name. invoke calls it for the fiber's thread with packed arguments.
+// Kernel is a function that the driver can launch by name. invoke calls it for the fiber's thread with packed
+// arguments.
 struct Kernel {
   const char* name;
   size_t bytes; // of the packed arguments

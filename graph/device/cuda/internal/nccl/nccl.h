@@ -1,8 +1,8 @@
 #include <cuda.h>
 #include <stddef.h>
 
-// The functions of NCCL's that are used; their declarations are those of nccl.h, in which these numbers have not changed since its version 2.0:
-// float32 is 7, a sum 0, success 0.
+// The functions of NCCL's that are used; their declarations are those of nccl.h, in which these numbers have not
+// changed since its version 2.0: float32 is 7, a sum 0, success 0.
 typedef struct {
   int (*init_all)(void **comms, int n, const int *devices);
   int (*all_reduce)(const void *send, void *receive, size_t n, int type, int op, void *comm, CUstream stream);

@@ -1,15 +1,17 @@
 // Takes the place of libcuda when a program is linked, so that it starts on machines without NVIDIA's driver.
 //
-// libcuda.a defines every function of cuda.h as a jump through a table. hd_driver_open fills the table from the driver's library. Until
-// then cuInit succeeds and does nothing, for gorgonia.org/cu calls it before main and ends the program if it fails; every other function
-// returns CUDA_ERROR_NOT_INITIALIZED. functions.h, which lists the functions, is made of cuda.h: see scripts/cuda.sh.
+// libcuda.a defines every function of cuda.h as a jump through a table. hd_driver_open fills the table from the
+// driver's library. Until then cuInit succeeds and does nothing, for gorgonia.org/cu calls it before main and ends the
+// program if it fails; every other function returns CUDA_ERROR_NOT_INITIALIZED. functions.h, which lists the functions,
+// is made of cuda.h: see scripts/cuda.sh.
 #include <dlfcn.h>
 #include <stdio.h>
 
 static int not_initialized(void) { return 3; }
 static int success(void) { return 0; }
 
-// A slot is where a function lies; the function of the same name jumps there, its arguments staying where the caller put them.
+// A slot is where a function lies; the function of the same name jumps there, its arguments staying where the caller
+// put them.
 #if defined(__x86_64__)
 #define JUMP(slot) "jmp *" slot "(%rip)\n"
 #elif defined(__aarch64__)
@@ -35,8 +37,8 @@ static const struct entry {
 
 __attribute__((constructor)) static void begin(void) { hd_slot_cuInit = (void *)success; }
 
-// hd_driver_open opens a driver's library and returns NULL, or what is wrong. Functions that it lacks stay as they are. The first
-// library that opens is the process's.
+// hd_driver_open opens a driver's library and returns NULL, or what is wrong. Functions that it lacks stay as they are.
+// The first library that opens is the process's.
 const char *hd_driver_open(const char *path) {
   static char message[512];
   static void *library;

@@ -1,4 +1,5 @@
-// Compiles CUDA C++ to PTX with NVIDIA's run-time compiler, which comes as one library: no compiler driver, no headers, no GPU.
+// Compiles CUDA C++ to PTX with NVIDIA's run-time compiler, which comes as one library: no compiler driver, no headers,
+// no GPU.
 //
 //   ptxc libnvrtc.so.12 in.cu out.ptx option...
 #include <dlfcn.h>
