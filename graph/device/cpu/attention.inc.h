@@ -21,7 +21,7 @@ enum {
 #endif
 	ATT_NV = 3,
 	ATT_Q = ATT_NV * VL,
-	ATT_DEPTH = 80, // channels in one chain of sums: bounds its rounding error, and a Qᵀ tile of them (8 KiB with AVX2) stays in the L1 cache
+	ATT_DEPTH = 80, // channels in one chain of sums: bounds its rounding error; a Qᵀ tile (8 KiB with AVX2) stays in L1
 };
 
 #define ATT_UNROLL _Pragma("GCC unroll 8")
@@ -46,7 +46,8 @@ INLINE vf att_exp2(vf t) {
 	vf z = t + 12582912.0f;
 	vf f = t - (z - 12582912.0f);
 	vf g = f * f; // Estrin's scheme: the latency of the chain, not the count of operations, sets the pace
-	vf p = f * 6.931470037e-1f + 1.0f, r = f * 5.550733581e-2f + 2.402224243e-1f, s = f * 1.326472731e-3f + 9.671512991e-3f;
+	vf p = f * 6.931470037e-1f + 1.0f, r = f * 5.550733581e-2f + 2.402224243e-1f,
+		s = f * 1.326472731e-3f + 9.671512991e-3f;
 	p = (s * g + r) * g + p;
 	return (vf)((vi)p + ((vi)z << 23));
 }
@@ -129,7 +130,8 @@ static void att_pack_tile(float *dst, const void *src, long lds, long n, long d,
 }
 
 // The way back: src[c][r] with rows of ATT_Q, times factor[r], → n rows of d channels, dst[r*ldd + c].
-INLINE void att_store_tile_t(void *dst, long ldd, long n, long d, const float *src, const float *factor, hd_dtype type) {
+INLINE void att_store_tile_t(void *dst, long ldd, long n, long d, const float *src, const float *factor,
+                             hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
 	for (long r0 = 0; r0 < n; r0 += VL) {
 		long nr = att_min(n - r0, VL);
@@ -230,8 +232,8 @@ static void att_pair_tile(float *x, long rows) {
 
 // x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so
 // have smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
-INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, const float *a, long ra, long ca, const float *b,
-                    long ldb) {
+INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, const float *a, long ra, long ca,
+                    const float *b, long ldb) {
 	ATT_UNROLL
 	for (int i = 0; i < ATT_R; i++)
 		ATT_UNROLL
@@ -278,8 +280,8 @@ INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const
 
 // s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of
 // queries; unless max is NULL, max[query] is the greatest. s has rows of lds.
-INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const float *k, const float *q, float *s, long lds,
-                          float *max) {
+INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const float *k, const float *q, float *s,
+                          long lds, float *max) {
 	long words = pairs ? att_div(d, 2) : d;
 	for (long c0 = 0; c0 < words; c0 += ATT_DEPTH) {
 		long nc = att_min(words - c0, ATT_DEPTH);
@@ -306,7 +308,8 @@ INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const f
 				st(max + j * VL, m[j]);
 	}
 }
-static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
+static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, const float *q, float *s, long lds,
+                                    float *max) {
 	if (nv == 3)
 		att_scores_nv(3, 0, n, d, k, q, s, lds, max);
 	else if (nv == 2)
@@ -317,8 +320,8 @@ static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, cons
 
 // o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are
 // ldv keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
-INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, const float *v, long ldv, const float *p, long ldp,
-                              float *o, const float *factor) {
+INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, const float *v, long ldv, const float *p,
+                              long ldp, float *o, const float *factor) {
 	for (long c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
 		vf x[ATT_R][ATT_NV];
 		att_mac(x, nv, pairs, pairs ? att_div(n, 2) : n, v, 1, ATT_R, p, ldp);
@@ -328,8 +331,8 @@ INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, con
 			att_put(x, nv, o, ATT_Q);
 	}
 }
-static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
-                                        const float *factor) {
+static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp,
+                                        float *o, const float *factor) {
 	if (nv == 3)
 		att_accumulate_nv(3, 0, n, d, v, ldv, p, ldp, o, factor);
 	else if (nv == 2)
@@ -339,7 +342,8 @@ static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, 
 }
 
 #if HD_DOT
-static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k, const float *q, float *s, long lds, float *max) {
+static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k, const float *q, float *s, long lds,
+                                          float *max) {
 	if (nv == 3)
 		att_scores_nv(3, 1, n, d, k, q, s, lds, max);
 	else if (nv == 2)
@@ -347,8 +351,8 @@ static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k
 	else
 		att_scores_nv(1, 1, n, d, k, q, s, lds, max);
 }
-static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp, float *o,
-                                              const float *factor) {
+static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const float *v, long ldv, const float *p,
+                                              long ldp, float *o, const float *factor) {
 	if (nv == 3)
 		att_accumulate_nv(3, 1, n, d, v, ldv, p, ldp, o, factor);
 	else if (nv == 2)
@@ -391,7 +395,8 @@ INLINE void att_raise_max(int nv, float log2_scale, const float *chunk_max, floa
 }
 
 // s → p = 2^(s·log2_scale - max) in place for n keys, sum = sum·factor + Σ p.
-static void att_exponentials(int nv, long n, float log2_scale, float *s, const float *max, const float *factor, float *sum) {
+static void att_exponentials(int nv, long n, float log2_scale, float *s, const float *max, const float *factor,
+                             float *sum) {
 	for (int j = 0; j < nv * VL; j += VL) { // a column at a time: every constant fits in a register
 		vf m = ld(max + j), t = bc(0);
 		for (long r = 0; r < n; r++) {
@@ -449,8 +454,10 @@ static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a)
 	p.tiles = att_min(p.tiles, tiles);
 	p.blocks = att_div(tiles, p.tiles);
 	p.head_floats = att_round(att_round(a->lk, ATT_R) * a->d, 16) + att_round(a->lk * d, 16);
-	p.group = att_min(att_max(att_max(4 * 1024 * 1024 / p.head_floats, threads), 1), heads); // 16 MiB, and work for each thread
-	p.thread_floats = att_round(p.tiles * ATT_Q * a->d, 16) + att_round(p.tiles * ATT_Q * d, 16) + 2 * att_round(p.tiles * ATT_Q, 16) +
+	// 16 MiB, and work for each thread
+	p.group = att_min(att_max(att_max(4 * 1024 * 1024 / p.head_floats, threads), 1), heads);
+	p.thread_floats = att_round(p.tiles * ATT_Q * a->d, 16) + att_round(p.tiles * ATT_Q * d, 16) +
+		2 * att_round(p.tiles * ATT_Q, 16) +
 	                  att_round(att_round(p.chunk, ATT_R) * ATT_Q, 16);
 	return p;
 }
@@ -469,7 +476,8 @@ static void att_pack_task(void *arg, long task, int thread) {
 	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, row = b * a->lk + k0;
 	float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
 	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ldk + h * a->d, a->type), a->ldk, n, a->d, a->type);
-	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ldv + h * a->d, a->type), a->ldv, n, a->d, a->type);
+	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ldv + h * a->d, a->type), a->ldv, n, a->d,
+	                a->type);
 	if (t->p.pairs) {
 		for (long r = 0; r < n; r += ATT_R)
 			att_pair_rows(k + (k0 + r) * a->d, a->d, ATT_R);
@@ -482,7 +490,8 @@ static void att_pack_task(void *arg, long task, int thread) {
 static void att_forward_task(void *arg, long task, int thread) {
 	const att_forward_job *t = arg;
 	const hd_attention *a = t->a;
-	long g = task / t->p.blocks, q0 = task % t->p.blocks * t->p.tiles * ATT_Q, q1 = att_min(q0 + t->p.tiles * ATT_Q, a->lq);
+	long g = task / t->p.blocks, q0 = task % t->p.blocks * t->p.tiles * ATT_Q,
+		q1 = att_min(q0 + t->p.tiles * ATT_Q, a->lq);
 	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, d = att_round(a->d, ATT_R);
 	const float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
 	float log2_scale = a->scale * 1.44269504088896341f;
@@ -494,7 +503,8 @@ static void att_forward_task(void *arg, long task, int thread) {
 	att_fill(sum, t->p.tiles * ATT_Q, 0);
 	for (long q = q0; q < q1; q += ATT_Q) {
 		float *tile = qt + (q - q0) * a->d;
-		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q), a->d, a->type);
+		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q), a->d,
+		              a->type);
 		if (t->p.pairs)
 			att_pair_tile(tile, a->d);
 	}
@@ -513,7 +523,8 @@ static void att_forward_task(void *arg, long task, int thread) {
 			att_exponentials(nv, n, log2_scale, s, max + i, factor, sum + i);
 			if (t->p.pairs)
 				att_pair_tile(s, n);
-			(t->p.pairs ? att_accumulate_pairs : att_accumulate)(nv, n, d, v + k0 * d, chunk, s, ATT_Q, ot + i * d, k0 ? factor : NULL);
+			(t->p.pairs ? att_accumulate_pairs : att_accumulate)(nv, n, d, v + k0 * d, chunk, s, ATT_Q, ot + i * d,
+			                                                     k0 ? factor : NULL);
 		}
 	}
 	for (long q = q0; q < q1; q += ATT_Q) {
@@ -525,7 +536,8 @@ static void att_forward_task(void *arg, long task, int thread) {
 	}
 }
 
-static void attention(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o, void *ws) {
+static void attention(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, void *o,
+                      void *ws) {
 	att_forward_job t = {.p = att_plan_forward(c, a), .a = a, .q = q, .k = k, .v = v, .o = o, .packed = ws};
 	t.scratch = t.packed + t.p.group * t.p.head_floats;
 	for (t.first = 0; t.first < a->batch * a->heads; t.first += t.p.group) {

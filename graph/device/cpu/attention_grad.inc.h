@@ -26,7 +26,8 @@ static void att_pack_rows(float *dst, long ldd, const void *src, long lds, long 
 }
 
 // g[key][c] += Σ_query p[key][query] x[query][c] for nk keys (rounded up to ATT_R), nq queries, nv vectors of channels.
-INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, long ldp, const float *x, float *g, long ldx) {
+INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, long ldp, const float *x, float *g,
+                                long ldx) {
 	for (long r = 0; r < nk; r += ATT_R) {
 		vf acc[ATT_R][ATT_NV];
 		att_mac(acc, nv, 0, nq, p + r * ldp, ldp, 1, x, ldx);
@@ -35,7 +36,8 @@ INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, 
 }
 // The same for all dv channels (a multiple of VL): three vectors at a time, and 2+2 rather than 3+1 at the end, since
 // a single column of accumulators is too few to hide the latency of an FMA.
-static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long ldp, const float *x, float *g, long dv) {
+static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long ldp, const float *x, float *g,
+                                          long dv) {
 	for (long c = 0; c < dv;) {
 		long nv = att_min((dv - c) / VL, 3);
 		if ((dv - c) / VL == 4)
@@ -51,8 +53,8 @@ static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long
 }
 
 // att_exponentials, and also dot = dot·factor + Σ p·gp, with gp the gradient of p. Both have rows of lds.
-static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, const float *gp, long lds, const float *max,
-                                 const float *factor, float *sum, float *dot) {
+static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, const float *gp, long lds,
+                                 const float *max, const float *factor, float *sum, float *dot) {
 	for (int j = 0; j < nv * VL; j += VL) {
 		vf m = ld(max + j), t = bc(0), u = bc(0);
 		for (long r = 0; r < n; r++) {
@@ -153,7 +155,8 @@ static void att_reduce_task(void *arg, long task, int thread) {
 	(void)thread;
 	const att_backward_job *t = arg;
 	long head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
-	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0, att_min(t->a->lk - k0, t->p.chunk));
+	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0,
+	                        att_min(t->a->lk - k0, t->p.chunk));
 }
 
 // One part of the queries of one head.
@@ -163,7 +166,8 @@ static void att_backward_task(void *arg, long task, int thread) {
 	long head = task / t->p.parts, part = task % t->p.parts, b = head / a->heads, h = head % a->heads;
 	long block = t->p.block, d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
 	float log2_scale = a->scale * 1.44269504088896341f;
-	float *gk = t->sums + (t->p.sums == a->batch * a->heads * t->p.parts ? task : thread) * t->p.sums_floats, *gv = gk + t->p.sums_floats / 2;
+	float *gk = t->sums + (t->p.sums == a->batch * a->heads * t->p.parts ? task : thread) * t->p.sums_floats,
+		*gv = gk + t->p.sums_floats / 2;
 	float *w = t->scratch + thread * t->p.thread_floats;
 	float *k = att_take(&w, lk * a->d), *v = att_take(&w, lk * a->d), *kp = att_take(&w, a->lk * d);
 	float *p = att_take(&w, lk * block), *gp = att_take(&w, lk * block);
@@ -174,11 +178,13 @@ static void att_backward_task(void *arg, long task, int thread) {
 	float *max = att_take(&w, block), *sum = att_take(&w, block), *dot = att_take(&w, block);
 
 	memset(gk, 0, t->p.sums_floats * sizeof *gk);
-	const void *ks = att_at(t->k, b * a->lk * a->ldk + h * a->d, a->type), *vs = att_at(t->v, b * a->lk * a->ldv + h * a->d, a->type);
+	const void *ks = att_at(t->k, b * a->lk * a->ldk + h * a->d, a->type),
+		*vs = att_at(t->v, b * a->lk * a->ldv + h * a->d, a->type);
 	att_pack_keys(k, ks, a->ldk, a->lk, a->d, a->type);
 	att_pack_keys(v, vs, a->ldv, a->lk, a->d, a->type);
 	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk)
-		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ldk, a->type), a->ldk, att_min(a->lk - k0, t->p.chunk), a->d, a->type);
+		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ldk, a->type), a->ldk, att_min(a->lk - k0, t->p.chunk), a->d,
+		                a->type);
 
 	for (long i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
 		long q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
@@ -238,9 +244,10 @@ static void att_backward_task(void *arg, long task, int thread) {
 		att_store_key_gradients(t, head, gk, 0, a->lk);
 }
 
-static void attention_grad(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v, const void *go, void *gq,
-                         void *gk, void *gv, void *ws) {
-	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk, .gv = gv};
+static void attention_grad(const hd_ctx *c, const hd_attention *a, const void *q, const void *k, const void *v,
+                           const void *go, void *gq, void *gk, void *gv, void *ws) {
+	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk,
+	                      .gv = gv};
 	long heads = a->batch * a->heads;
 	t.sums = ws;
 	t.scratch = t.sums + t.p.sums * t.p.sums_floats;

@@ -83,13 +83,14 @@ static mm_image conv_image(const hd_conv *v) {
 // Makes image the left operand. A 1×1 convolution at stride 1 is a plain matrix.
 static mm_left conv_left(const mm_image *g, const void *x, hd_dtype type) {
 	mm_left a = {.p = x, .ld = g->c, .type = type, .copy = mm_copy_image, .image = g};
-	if (g->kh == 1 && g->kw == 1 && g->step == 1 && !g->y0 && !g->x0 && g->gh == g->h && g->gw == g->w && g->h == g->sh && g->w == g->sw)
+	if (g->kh == 1 && g->kw == 1 && g->step == 1 && !g->y0 && !g->x0 && g->gh == g->h && g->gw == g->w &&
+	    g->h == g->sh && g->w == g->sw)
 		a.copy = NULL;
 	return a;
 }
 
-static mm_job direct_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, const void *x, const float *weight, const float *packed,
-                         const float *bias, const float *residual, void *y) {
+static mm_job direct_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, const void *x, const float *weight,
+                         const float *packed, const float *bias, const float *residual, void *y) {
 	mm_job j = {
 	    .m = v->n * g->gh * g->gw, .n = v->o, .k = v->kh * v->kw * v->c,
 	    .a = conv_left(g, x, v->type),
@@ -100,8 +101,8 @@ static mm_job direct_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, c
 	return j;
 }
 
-static void direct_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                        const float *residual, void *y, void *ws) {
+static void direct_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed,
+                        const float *bias, const float *residual, void *y, void *ws) {
 	mm_image g = conv_image(v);
 	mm_job j = direct_job(c, v, &g, x, weight, packed, bias, residual, y);
 	mm_run(c, &j, ws);
@@ -161,29 +162,30 @@ static long mm_phase_row(const mm_out *c, long m) {
 	return ((image * v->h + y * v->stride + f->py) * v->w + x * v->stride + f->px) * v->c;
 }
 
-static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase, mm_phases *f, mm_image *g, const void *dy,
-                                   const float *weight, const float *residual, void *dx) {
+static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase, mm_phases *f, mm_image *g,
+                                   const void *dy, const float *weight, const float *residual, void *dx) {
 	long s = v->stride;
 	*f = (mm_phases){.v = v, .py = phase / s, .px = phase % s};
 	f->y = conv_phase(f->py, s, v->top, v->kh);
 	f->x = conv_phase(f->px, s, v->left, v->kw);
 	f->gh = v->h > f->py ? mm_div(v->h - f->py, s) : 0;
 	f->gw = v->w > f->px ? mm_div(v->w - f->px, s) : 0;
-	*g = (mm_image){.gh = f->gh, .gw = f->gw, .step = 1, .y0 = f->y.from, .x0 = f->x.from, .kh = f->y.count, .kw = f->x.count,
-	                .h = conv_oh(v), .w = conv_ow(v), .c = v->o, .sh = conv_oh(v), .sw = conv_ow(v)};
+	*g = (mm_image){.gh = f->gh, .gw = f->gw, .step = 1, .y0 = f->y.from, .x0 = f->x.from, .kh = f->y.count,
+	                .kw = f->x.count, .h = conv_oh(v), .w = conv_ow(v), .c = v->o, .sh = conv_oh(v), .sw = conv_ow(v)};
 	mm_job j = {
 	    .m = v->n * f->gh * f->gw, .n = v->c, .k = f->y.count * f->x.count * v->o,
 	    .a = conv_left(g, dy, v->type),
 	    .b = {.p = weight, .pack = mm_pack_rotated, .filter = f},
-	    .c = {.p = dx, .ld = v->c, .type = v->out_type, .residual = residual, .ldr = v->c, .row = s > 1 ? mm_phase_row : NULL, .grid = f},
+	    .c = {.p = dx, .ld = v->c, .type = v->out_type, .residual = residual, .ldr = v->c,
+	          .row = s > 1 ? mm_phase_row : NULL, .grid = f},
 	};
 	if (j.m)
 		mm_plan(&j, hd_pool_threads(c->pool));
 	return j;
 }
 
-static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
-                             void *ws) {
+static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight,
+                             const float *residual, void *dx, void *ws) {
 	for (long phase = 0; phase < v->stride * v->stride; phase++) {
 		mm_phases f;
 		mm_image g;
@@ -208,7 +210,8 @@ static size_t direct_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 
 // ---- Weight gradient
 
-static mm_job direct_weight_grad_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, const void *x, const void *dy, float *dw) {
+static mm_job direct_weight_grad_job(const hd_ctx *c, const hd_conv *v, const mm_image *g, const void *x,
+                                     const void *dy, float *dw) {
 	mm_job j = {
 	    .m = v->kh * v->kw * v->c, .n = v->o, .k = v->n * g->gh * g->gw,
 	    .a = conv_left(g, x, v->type),
@@ -315,8 +318,8 @@ static void taps_task(void *arg, long task, int thread) {
 			x = copied;
 		}
 		for (long panel = 0; panel < j->panels; panel++)
-			mm_panel_words(n, 0, j->x.pairs, j->k, x, j->k, j->packed + panel * j->k * MM_COLS, z + p * ldz + panel * MM_COLS, ldz, NULL, 0,
-			               NULL);
+			mm_panel_words(n, 0, j->x.pairs, j->k, x, j->k, j->packed + panel * j->k * MM_COLS, z + p * ldz + panel * MM_COLS,
+			               ldz, NULL, 0, NULL);
 	}
 	for (long y = y0; y < y1; y++) {
 		if (v->out_type == HD_BF16)
@@ -326,8 +329,8 @@ static void taps_task(void *arg, long task, int thread) {
 	}
 }
 
-static void taps_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                      const float *residual, void *y, void *ws) {
+static void taps_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed,
+                      const float *bias, const float *residual, void *y, void *ws) {
 	taps_job j = taps_plan(v);
 	j.x.p = x;
 	j.bias = bias;

@@ -15,8 +15,10 @@ static double round_up(double n, double to) {
 }
 
 // Estimated seconds.
-static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorithm algorithm, int threads, int native_bf16) {
-	double oh = (v->h + v->top + v->bottom - v->kh) / v->stride + 1, ow = (v->w + v->left + v->right - v->kw) / v->stride + 1;
+static double conv_seconds(const hd_conv *v, hd_conv_pass pass, hd_conv_algorithm algorithm, int threads,
+                           int native_bf16) {
+	double oh = (v->h + v->top + v->bottom - v->kh) / v->stride + 1,
+		ow = (v->w + v->left + v->right - v->kw) / v->stride + 1;
 	double c = v->c, o = v->o, taps = (double)v->kh * v->kw, pixels = v->n * oh * ow, root = 1;
 	while (root * root < threads)
 		root += 0.25;

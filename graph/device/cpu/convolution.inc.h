@@ -2,8 +2,8 @@
 
 INLINE int conv_is_winograd(const hd_conv *v) { return v->algorithm == HD_CONV_F2 || v->algorithm == HD_CONV_F4; }
 
-static void conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed, const float *bias,
-                 const float *residual, void *y, void *ws) {
+static void conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *packed,
+                 const float *bias, const float *residual, void *y, void *ws) {
 	if (conv_is_winograd(v))
 		wino_conv(c, v, x, weight, bias, residual, y, ws);
 	else if (v->algorithm == HD_CONV_TAPS)
@@ -32,8 +32,8 @@ static size_t conv_packed_bytes(const hd_ctx *c, const hd_conv *v) {
 	return v->algorithm == HD_CONV_TAPS ? taps_filter_bytes(v) : mm_packed_bytes(v->type, v->kh * v->kw * v->c, v->o);
 }
 
-static void conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx,
-                           void *ws) {
+static void conv_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight,
+                           const float *residual, void *dx, void *ws) {
 	(conv_is_winograd(v) ? wino_data_grad : direct_data_grad)(c, v, dy, weight, residual, dx, ws);
 }
 

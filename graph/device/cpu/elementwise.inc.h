@@ -44,26 +44,26 @@ INLINE void rw_st(void *p, long i, vf x, long n, hd_dtype t) {
 }
 
 // f(…, type) with a constant type.
-#define RW_TYPED(type, f, ...)                                                                                                             \
-	do {                                                                                                                               \
-		if ((type) == HD_BF16)                                                                                                     \
-			f(__VA_ARGS__, HD_BF16);                                                                                           \
-		else                                                                                                                       \
-			f(__VA_ARGS__, HD_F32);                                                                                            \
+#define RW_TYPED(type, f, ...) \
+	do { \
+		if ((type) == HD_BF16) \
+			f(__VA_ARGS__, HD_BF16); \
+		else \
+			f(__VA_ARGS__, HD_F32); \
 	} while (0)
 
 // The statement for i, i + VL, … in [i0, i1), each time for n elements: the constant VL, and at the end what is left.
-#define RW_RANGE(i, n, i0, i1, ...)                                                                                                        \
-	do {                                                                                                                               \
-		long i = (i0), rw_end = (i1);                                                                                              \
-		for (; i + VL <= rw_end; i += VL) {                                                                                        \
-			enum { n = VL };                                                                                                   \
-			__VA_ARGS__;                                                                                                       \
-		}                                                                                                                          \
-		if (i < rw_end) {                                                                                                          \
-			long n = rw_end - i;                                                                                               \
-			__VA_ARGS__;                                                                                                       \
-		}                                                                                                                          \
+#define RW_RANGE(i, n, i0, i1, ...) \
+	do { \
+		long i = (i0), rw_end = (i1); \
+		for (; i + VL <= rw_end; i += VL) { \
+			enum { n = VL }; \
+			__VA_ARGS__; \
+		} \
+		if (i < rw_end) { \
+			long n = rw_end - i; \
+			__VA_ARGS__; \
+		} \
 	} while (0)
 
 // A matrix of rows × cols cut into tiles of up to RW_TILE elements, for each of several images.
@@ -196,7 +196,8 @@ static void ew_run(const hd_ctx *c, ew_job *j) { hd_pool_for(c->pool, rw_div(j->
 static void activation(const hd_ctx *c, long n, const void *x, void *y, hd_act act, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = x, .y = y, .act = act, .op = EW_ACTIVATION, .type = type});
 }
-static void activation_grad(const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act, hd_dtype type) {
+static void activation_grad(const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act,
+                            hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = x, .b = dy, .y = dx, .act = act, .op = EW_ACTIVATION_GRAD, .type = type});
 }
 static void add(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
@@ -205,7 +206,8 @@ static void add(const hd_ctx *c, long n, const void *a, const void *b, void *y, 
 static void mul(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
 	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .op = EW_MUL, .type = type});
 }
-static void scale_add(const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y, hd_dtype type) {
+static void scale_add(const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y,
+                      hd_dtype type) {
 	ew_op op = b && beta != 0 ? EW_SCALE_ADD : EW_SCALE;
 	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .alpha = alpha, .beta = beta, .op = op, .type = type});
 }
@@ -316,8 +318,10 @@ static void ew_broadcast_task(void *arg, long task, int thread) {
 		ew_broadcast_rows(j, &t, j->t_type, HD_BF16);
 }
 
-static void add_channels(const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y, hd_dtype type) {
-	ew_broadcast_job j = {.grid = rw_split(hw, channels), .x = x, .t = t, .y = y, .t_stride = channels, .type = type, .t_type = type};
+static void add_channels(const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y,
+                         hd_dtype type) {
+	ew_broadcast_job j = {.grid = rw_split(hw, channels), .x = x, .t = t, .y = y, .t_stride = channels, .type = type,
+	                      .t_type = type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, n), ew_broadcast_task, &j);
 }
 static void add_rows(const hd_ctx *c, long n, long r, const void *x, const float *p, void *y, hd_dtype type) {
@@ -346,7 +350,8 @@ enum { RW_TOTAL = 64 }; // columns of a task
 static void rw_total_task(void *arg, long task, int thread) {
 	(void)thread;
 	const rw_total_job *j = arg;
-	long across = rw_div(j->cols, RW_TOTAL), image = task / across, c0 = task % across * RW_TOTAL, n = rw_min(j->cols - c0, RW_TOTAL);
+	long across = rw_div(j->cols, RW_TOTAL), image = task / across, c0 = task % across * RW_TOTAL,
+		n = rw_min(j->cols - c0, RW_TOTAL);
 	double sum[RW_TOTAL] = {0};
 	const float *p = j->partial + image * j->blocks * j->cols + c0;
 	for (long b = 0; b < j->blocks; b++, p += j->cols)
@@ -357,7 +362,8 @@ static void rw_total_task(void *arg, long task, int thread) {
 }
 
 // y [images][cols] = Σ partial [images][blocks][cols] over the blocks.
-static void rw_total(const hd_ctx *c, long images, long blocks, long cols, const float *partial, void *y, hd_dtype type) {
+static void rw_total(const hd_ctx *c, long images, long blocks, long cols, const float *partial, void *y,
+                     hd_dtype type) {
 	rw_total_job j = {partial, blocks, cols, y, type};
 	hd_pool_for(c->pool, images * rw_div(cols, RW_TOTAL), rw_total_task, &j);
 }
@@ -384,7 +390,8 @@ static void rw_sum_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, rw_sum_tile, j, &t);
 }
 
-static void rw_reduce(const hd_ctx *c, long images, long rows, long cols, const void *x, hd_dtype type, void *y, hd_dtype y_type, void *ws) {
+static void rw_reduce(const hd_ctx *c, long images, long rows, long cols, const void *x, hd_dtype type, void *y,
+                      hd_dtype y_type, void *ws) {
 	rw_sum_job j = {.grid = rw_split(rows, cols), .x = x, .partial = ws, .type = type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, images), rw_sum_task, &j);
 	rw_total(c, images, j.grid.row_blocks, cols, j.partial, y, y_type);
@@ -394,7 +401,8 @@ static size_t reduce_hw_workspace(const hd_ctx *c, long n, long hw, long channel
 	(void)c;
 	return n * rw_split(hw, channels).row_blocks * channels * sizeof(float);
 }
-static void reduce_hw(const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type, void *ws) {
+static void reduce_hw(const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type,
+                      void *ws) {
 	rw_reduce(c, n, hw, channels, x, type, y, type, ws);
 }
 static size_t reduce_batch_workspace(const hd_ctx *c, long n, long r) { return reduce_hw_workspace(c, 1, n, r); }
@@ -422,20 +430,23 @@ static void cp_rows_task(void *arg, long task, int thread) {
 	}
 }
 
-static void cp_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd, hd_dtype type) {
+static void cp_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
+                    hd_dtype type) {
 	long size = rw_size(type);
 	if (lds == width && ldd == width) { // one run of bytes: cut where it suits
 		long tile = rw_min(rows * width, RW_TILE), whole = rows * width / tile * tile;
 		cp_rows_job j = {whole / tile, 1, tile * size, tile * size, tile * size, src, dst};
 		hd_pool_for(c->pool, j.rows, cp_rows_task, &j);
-		j = (cp_rows_job){1, 1, (rows * width - whole) * size, 0, 0, src ? rw_at(src, whole, type) : NULL, rw_at(dst, whole, type)};
+		j = (cp_rows_job){1, 1, (rows * width - whole) * size, 0, 0, src ? rw_at(src, whole, type) : NULL,
+		                  rw_at(dst, whole, type)};
 		cp_rows_task(&j, 0, 0);
 		return;
 	}
 	cp_rows_job j = {rows, rw_max(RW_TILE / width, 1), width * size, lds * size, ldd * size, src, dst};
 	hd_pool_for(c->pool, rw_div(rows, j.row_block), cp_rows_task, &j);
 }
-static void copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd, hd_dtype type) {
+static void copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
+                      hd_dtype type) {
 	cp_rows(c, rows, width, src, lds, dst, ldd, type);
 }
 static void zero_rows(const hd_ctx *c, long rows, long width, void *dst, long ldd, hd_dtype type) {
@@ -479,7 +490,8 @@ static void cp_upsample_task(void *arg, long task, int thread) {
 		memcpy(y + i * pixel, x + cp_source(i, j->ws, j->w) * pixel, pixel);
 }
 
-static void upsample_nearest(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *x, void *y, hd_dtype type) {
+static void upsample_nearest(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *x,
+                             void *y, hd_dtype type) {
 	cp_upsample_job j = {hs, ws, h, w, channels, x, y, type};
 	hd_pool_for(c->pool, n * h, cp_upsample_task, &j);
 }
@@ -507,8 +519,8 @@ static void cp_upsample_grad_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, cp_upsample_grad_row, j, task);
 }
 
-static void upsample_nearest_grad(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *dy, void *dx,
-                             hd_dtype type) {
+static void upsample_nearest_grad(const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels,
+                                  const void *dy, void *dx, hd_dtype type) {
 	cp_upsample_job j = {hs, ws, h, w, channels, dy, dx, type};
 	hd_pool_for(c->pool, n * hs, cp_upsample_grad_task, &j);
 }
@@ -536,7 +548,8 @@ static void cp_embedding_task(void *arg, long task, int thread) {
 	}
 }
 
-static void embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y, hd_dtype type) {
+static void embedding(const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y,
+                      hd_dtype type) {
 	cp_embedding_job j = {.m = m, .c = channels, .ids = ids, .table = table, .y = y, .type = type};
 	j.row_block = rw_max(RW_TILE / channels, 1);
 	hd_pool_for(c->pool, rw_div(m, j.row_block), cp_embedding_task, &j);

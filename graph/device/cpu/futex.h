@@ -14,10 +14,14 @@ typedef _Atomic uint32_t hd_word;
 #include <unistd.h>
 
 // Sleeps if the word has this value, until it is woken; may also return without a reason.
-static inline void hd_sleep(hd_word *word, uint32_t value) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0); }
+static inline void hd_sleep(hd_word *word, uint32_t value) {
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
 
 // Wakes so many threads that sleep on the word, which the caller has changed.
-static inline void hd_wake(hd_word *word, int threads) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0); }
+static inline void hd_wake(hd_word *word, int threads) {
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+}
 #else
 #include <pthread.h>
 

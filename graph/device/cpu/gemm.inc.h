@@ -98,11 +98,11 @@ INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, 
 	}
 }
 
-typedef void (*mm_kernel)(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd,
-                          const float *bias);
+typedef void (*mm_kernel)(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
+                          long ldadd, const float *bias);
 #define MM_STRIP_OF(name, m, by_column, pairs) \
-	static void name##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, long ldadd, \
-	                    const float *bias) { \
+	static void name##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, \
+	                    long ldadd, const float *bias) { \
 		mm_strip(m, by_column, pairs, k, a, lda, b, c, ldc, add, ldadd, bias); \
 	}
 #if HD_DOT
@@ -145,8 +145,8 @@ static const mm_kernel mm_kernels[][2][MM_ROWS + 1] = {
 };
 
 // The same for any number of rows: strips of nearly equal height, because a strip of one row costs half of a full one.
-static void mm_panel_words(long m, int by_column, int pairs, long k, const float *a, long lda, const float *b, float *c, long ldc,
-                           const float *add, long ldadd, const float *bias) {
+static void mm_panel_words(long m, int by_column, int pairs, long k, const float *a, long lda, const float *b,
+                           float *c, long ldc, const float *add, long ldadd, const float *bias) {
 	long strips = mm_div(m, MM_ROWS), height = m / strips, taller = m % strips;
 	for (long s = 0; s < strips; s++) {
 		long h = height + (s < taller);
@@ -157,8 +157,8 @@ static void mm_panel_words(long m, int by_column, int pairs, long k, const float
 			add += h * ldadd;
 	}
 }
-static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
-                     long ldadd, const float *bias) {
+static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc,
+                     const float *add, long ldadd, const float *bias) {
 	mm_panel_words(m, by_column, 0, k, a, lda, b, c, ldc, add, ldadd, bias);
 }
 
@@ -405,8 +405,8 @@ struct mm_out {
 };
 
 // Stores sums of m rows from row m0 on and n ≤ MM_COLS columns from column n0 on: + residual, activation, to the type.
-INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums, long lds,
-                        hd_dtype type) {
+INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums,
+                        long lds, hd_dtype type) {
 	for (long i = 0; i < m; i++) {
 		long at = (c->row ? c->row(c, m0 + i) : (m0 + i) * c->ld) + n0, rat = (c->row ? at - n0 : (m0 + i) * c->ldr) + n0;
 		for (long j = 0; j < n; j += VL) {
@@ -417,7 +417,8 @@ INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m,
 		}
 	}
 }
-static void mm_finish(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums, long lds) {
+static void mm_finish(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums,
+                      long lds) {
 	if (c->type == HD_BF16)
 		mm_finish_t(c, residual, m0, m, n0, n, sums, lds, HD_BF16);
 	else
@@ -495,7 +496,8 @@ static void mm_pack_task(void *arg, long task, int thread) {
 	const mm_job *j = arg;
 	long panel = task / j->blocks_k, k0 = task % j->blocks_k * j->block_k, n0 = panel * MM_COLS;
 	if (k0 < j->k)
-		mm_pack(&j->b, k0, mm_min(j->k - k0, j->block_k), n0, mm_min(j->n - n0, MM_COLS), j->all_b + (panel * j->k + k0) * MM_COLS);
+		mm_pack(&j->b, k0, mm_min(j->k - k0, j->block_k), n0, mm_min(j->n - n0, MM_COLS),
+		        j->all_b + (panel * j->k + k0) * MM_COLS);
 }
 
 static void mm_task(void *arg, long task, int thread) {
@@ -589,8 +591,8 @@ static void mm_run(const hd_ctx *c, mm_job *j, void *ws) {
 		hd_pool_for(c->pool, j->m, mm_slices_task, j);
 }
 
-static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual,
-                       void *out) {
+static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias,
+                       const float *residual, void *out) {
 	mm_job j = {
 	    .m = g->m, .n = g->n, .k = g->k,
 	    .a = {.p = a, .ld = g->lda, .type = g->a_type, .by_column = g->a == HD_COLUMNS},
@@ -601,8 +603,8 @@ static mm_job gemm_job(const hd_ctx *c, const hd_gemm *g, const void *a, const v
 	return j;
 }
 
-static void gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias, const float *residual, void *out,
-                 void *ws) {
+static void gemm(const hd_ctx *c, const hd_gemm *g, const void *a, const void *b, const float *bias,
+                 const float *residual, void *out, void *ws) {
 	mm_job j = gemm_job(c, g, a, b, bias, residual, out);
 	mm_run(c, &j, ws);
 }
@@ -613,7 +615,9 @@ static size_t gemm_workspace(const hd_ctx *c, const hd_gemm *g) {
 }
 
 // Bytes of all of B packed for an A of some type: [k,n].
-INLINE size_t mm_packed_bytes(hd_dtype a, long k, long n) { return mm_round(n, MM_COLS) * mm_words(k, mm_pairs(a)) * sizeof(float); }
+INLINE size_t mm_packed_bytes(hd_dtype a, long k, long n) {
+	return mm_round(n, MM_COLS) * mm_words(k, mm_pairs(a)) * sizeof(float);
+}
 
 static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, long k, long n, float *packed) {
 	mm_job j = {.n = n, .k = mm_words(k, mm_pairs(a)), .panels = mm_div(n, MM_COLS), .b = *b, .all_b = packed};
@@ -672,7 +676,8 @@ static void mm_sum_task(void *arg, long task, int thread) {
 }
 
 static void column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws) {
-	mm_sum_job j = {.m = m, .n = n, .slices = mm_div(m, SUM_SLICE), .chunks = mm_div(n, SUM_COLS), .type = type, .x = x, .out = out, .sums = ws};
+	mm_sum_job j = {.m = m, .n = n, .slices = mm_div(m, SUM_SLICE), .chunks = mm_div(n, SUM_COLS), .type = type, .x = x,
+	                .out = out, .sums = ws};
 	hd_pool_for(c->pool, j.slices * j.chunks, mm_sum_task, &j);
 	if (j.slices > 1)
 		for (long i = 0; i < n; i += VL) {

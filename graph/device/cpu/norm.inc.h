@@ -33,7 +33,8 @@ static rw_grid gn_stats_grid(const hd_group_norm_shape *s) {
 }
 
 static size_t group_norm_stats_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
-	return 2 * s->n * gn_stats_grid(s).row_blocks * s->groups * sizeof(double) + 3 * hd_pool_threads(c->pool) * s->c * sizeof(float);
+	return 2 * s->n * gn_stats_grid(s).row_blocks * s->groups * sizeof(double) +
+		3 * hd_pool_threads(c->pool) * s->c * sizeof(float);
 }
 
 static void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift) {
@@ -94,7 +95,8 @@ static void gn_merge_task(void *arg, long task, int thread) {
 	mean /= j->grid.rows;
 	for (long b = 0; b < blocks; b++) {
 		double d = m[2 * b * j->groups] - mean;
-		deviation += m[2 * b * j->groups + 1] + d * d * j->size * rw_min(j->grid.row_block, j->grid.rows - b * j->grid.row_block);
+		deviation += m[2 * b * j->groups + 1] +
+			d * d * j->size * rw_min(j->grid.row_block, j->grid.rows - b * j->grid.row_block);
 	}
 	float *stats = (float *)j->y + 2 * task;
 	stats[0] = (float)mean;
@@ -213,8 +215,8 @@ static void gn_task(void *arg, long task, int thread) {
 		RW_TYPED(j->type, gn_tile, j, &t, HD_ACT_NONE);
 }
 
-static void group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
-                       const float *beta, void *y) {
+static void group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats,
+                       const float *gamma, const float *beta, void *y) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.y = y;
 	hd_pool_for(c->pool, rw_tiles(&j.grid, s->n), gn_task, &j);
@@ -225,16 +227,16 @@ static size_t group_norm_grad_sums_workspace(const hd_ctx *c, const hd_group_nor
 	return 2 * s->n * rw_split(s->hw, s->c).row_blocks * s->c * sizeof(float);
 }
 
-static void group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
-                         const float *beta, const void *dy, float *sums, void *ws) {
+static void group_norm_grad_sums(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats,
+                                 const float *gamma, const float *beta, const void *dy, float *sums, void *ws) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.partial = ws;
 	hd_pool_for(c->pool, rw_tiles(&j.grid, s->n), gn_task, &j);
 	rw_total(c, s->n, j.grid.row_blocks, 2 * s->c, j.partial, sums, HD_F32);
 }
 
-static void group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats, const float *gamma,
-                          const float *beta, const void *dy, const float *sums, float *dx) {
+static void group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats,
+                                  const float *gamma, const float *beta, const void *dy, const float *sums, float *dx) {
 	gn_job j = gn_new(s);
 	j.x = x, j.stats = stats, j.gamma = gamma, j.beta = beta, j.dy = dy, j.sums = sums, j.y = dx;
 	hd_pool_for(c->pool, rw_tiles(&j.grid, s->n), gn_task, &j);
@@ -355,13 +357,15 @@ static void ln_task(void *arg, long task, int thread) {
 	RW_TYPED(j->type, ln_rows, j, r0, r1);
 }
 
-static void layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const float *beta, void *y) {
+static void layer_norm(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma,
+                       const float *beta, void *y) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.beta = beta, j.y = y;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
 }
 
-static void layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma, const void *dy, float *dx) {
+static void layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const float *gamma,
+                                  const void *dy, float *dx) {
 	ln_job j = ln_new(s);
 	j.x = x, j.gamma = gamma, j.dy = dy, j.y = dx;
 	hd_pool_for(c->pool, rw_div(j.m, j.row_block), ln_task, &j);
@@ -375,7 +379,8 @@ static size_t layer_norm_grad_params_workspace(const hd_ctx *c, const hd_layer_n
 	return 2 * rw_div(s->m, ln_params_block(s)) * s->c * sizeof(float);
 }
 
-static void layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy, float *sums, void *ws) {
+static void layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s, const float *x, const void *dy,
+                                   float *sums, void *ws) {
 	ln_job j = ln_new(s);
 	j.row_block = ln_params_block(s);
 	j.x = x, j.dy = dy, j.partial = ws;

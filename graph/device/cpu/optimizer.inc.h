@@ -36,7 +36,9 @@ INLINE void opt_mse_range(const opt_mse_job *j, long i0, long i1, double *sum, h
 	*sum = opt_vsum(s0 + s1);
 }
 INLINE void opt_mse_grad_range(const opt_mse_job *j, long i0, long i1, float scale, hd_dtype type) {
-	RW_RANGE(i, n, i0, i1, rw_st(j->dpred, i, (rw_ld(j->pred, i, n, type) - rw_ld(j->target, i, n, type)) * scale, n, type));
+	RW_RANGE(i, n, i0, i1, {
+		rw_st(j->dpred, i, (rw_ld(j->pred, i, n, type) - rw_ld(j->target, i, n, type)) * scale, n, type);
+	});
 }
 
 static void opt_mse_task(void *arg, long task, int thread) {
@@ -46,7 +48,8 @@ static void opt_mse_task(void *arg, long task, int thread) {
 	if (j->partial)
 		RW_TYPED(j->type, opt_mse_range, j, row * j->r + i0, row * j->r + i1, j->partial + task);
 	else
-		RW_TYPED(j->type, opt_mse_grad_range, j, row * j->r + i0, row * j->r + i1, j->scale * (j->weights ? j->weights[row] : 1));
+		RW_TYPED(j->type, opt_mse_grad_range, j, row * j->r + i0, row * j->r + i1,
+		         j->scale * (j->weights ? j->weights[row] : 1));
 }
 
 static size_t mse_workspace(const hd_ctx *c, long n, long r) {
@@ -54,9 +57,10 @@ static size_t mse_workspace(const hd_ctx *c, long n, long r) {
 	return n * rw_div(r, RW_TILE) * sizeof(double);
 }
 
-static void mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float *loss, hd_dtype type,
-                    void *ws) {
-	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .partial = ws, .type = type};
+static void mse(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights,
+                float *loss, hd_dtype type, void *ws) {
+	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .partial = ws,
+	                 .type = type};
 	hd_pool_for(c->pool, n * j.blocks, opt_mse_task, &j);
 	double sum = 0;
 	for (long i = 0; i < n * j.blocks; i++)
@@ -64,9 +68,10 @@ static void mse(const hd_ctx *c, long n, long r, const void *pred, const void *t
 	*loss = (float)(sum / ((double)n * r));
 }
 
-static void mse_grad(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights, float dloss,
-                         void *dpred, hd_dtype type) {
-	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .weights = weights, .type = type};
+static void mse_grad(const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights,
+                     float dloss, void *dpred, hd_dtype type) {
+	opt_mse_job j = {.n = n, .r = r, .blocks = rw_div(r, RW_TILE), .pred = pred, .target = target, .weights = weights,
+	                 .type = type};
 	j.dpred = dpred;
 	j.scale = (float)(2.0 * dloss / ((double)n * r));
 	hd_pool_for(c->pool, n * j.blocks, opt_mse_task, &j);

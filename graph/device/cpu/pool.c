@@ -87,7 +87,8 @@ static uint64_t drain(hd_pool *p, int thread) {
 		void *arg = atomic_load_explicit(&p->arg, memory_order_acquire);
 		long i = atomic_load_explicit(&p->n, memory_order_acquire) - (long)(ticket & TASKS_LEFT);
 		HD_POOL_PAUSE();
-		if (!atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel, memory_order_acquire))
+		if (!atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel,
+		                                             memory_order_acquire))
 			continue;
 		task(arg, i, thread);
 		if (atomic_fetch_sub_explicit(&p->unfinished, 1, memory_order_acq_rel) == (CALLER_SLEEPS | 1))

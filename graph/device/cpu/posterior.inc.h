@@ -75,7 +75,8 @@ static void posterior_sample(const hd_ctx *c, const hd_posterior *p, const void 
 	po_run(c, (po_job){.p = p, .moments = moments, .noise = noise, .y = y, .op = PO_SAMPLE});
 }
 
-static void posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise, const void *dy, void *dmoments) {
+static void posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const void *moments, const void *noise,
+                                  const void *dy, void *dmoments) {
 	po_run(c, (po_job){.p = p, .moments = moments, .noise = noise, .dy = dy, .y = dmoments, .op = PO_SAMPLE_GRAD});
 }
 

@@ -57,7 +57,8 @@ INLINE vf vroundf(vf a) { // round to nearest even; |a| < 2^22 here
 INLINE vi vtoint(vf a) { return __builtin_convertvector(a, vi); }
 #endif
 
-INLINE vf vsel(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); } // mask ? a : b, lanes all ones or zero
+// mask ? a : b, lanes all ones or zero
+INLINE vf vsel(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 INLINE float vsum(vf v) {
 	float s = 0;

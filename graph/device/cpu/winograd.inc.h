@@ -17,7 +17,7 @@ enum {
 	WINO_FILTERS = 16 * 1024 * 1024,  // floats of filters that are transformed at a time
 	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
 	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL at a time
-	WINO_FILTER_ROWS = 16,            // rows of filters that are transformed together: a cache line of the weight if it is rotated
+	WINO_FILTER_ROWS = 16,            // rows of filters transformed together: a cache line of the weight if it is rotated
 	WINO_FILTER_RUN = 64,             // rows,
 	WINO_FILTER_PANELS = 4,           // and panels, in a task
 	WINO_USED_TILES = 80,             // with so many tiles at most, filters are transformed as they are used,
@@ -149,7 +149,8 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 // Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`.
 // Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next.
 INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0, long k, long part, long parts) {
-	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0, at = f->rotated ? k0 : n0;
+	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0,
+		at = f->rotated ? k0 : n0;
 	long i = 9 * rows * part / parts, end = 9 * rows * (part + 1) / parts, tap = i / rows;
 	for (i -= tap * rows, end -= tap * rows; i < end; i++) {
 		if (i == rows) {
@@ -165,7 +166,8 @@ INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0,
 
 // A run of rows of a few panels: 256 bytes at a time are read twice as fast as 64.
 INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
-	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN, k1 = mm_min(k0 + WINO_FILTER_RUN, k);
+	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN,
+		k1 = mm_min(k0 + WINO_FILTER_RUN, k);
 	long p0 = task / runs * WINO_FILTER_PANELS, p1 = mm_min(p0 + WINO_FILTER_PANELS, mm_div(f->columns, MM_COLS));
 	for (long i = k0; i < k1; i += WINO_FILTER_ROWS) {
 		if (i + WINO_FILTER_ROWS < k1)
@@ -347,8 +349,8 @@ static void wino_used_task(void *arg, long task, int thread) {
 				wino_prefetch(j.filters, p0 * MM_COLS, panels * MM_COLS, k0 + k, next, f, places);
 			for (long p = 0; p < panels; p++) {
 				float *out = j.m + f * j.places_m + p * MM_COLS;
-				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0 * j.block, j.vs, u + f * j.places_u + p * j.vs * MM_COLS, out, j.ms,
-				         k0 ? out : NULL, j.ms, NULL);
+				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0 * j.block, j.vs, u + f * j.places_u + p * j.vs * MM_COLS, out,
+				         j.ms, k0 ? out : NULL, j.ms, NULL);
 			}
 		}
 	}
@@ -429,8 +431,9 @@ static int wino_r(const hd_conv *v) { return v->algorithm == HD_CONV_F4 ? 4 : 2;
 
 // The forward pass, not planned yet.
 static wino_job wino_forward_job(const hd_conv *v) {
-	wino_job j = {.n = v->n, .h = v->h, .w = v->w, .c = v->c, .sh = v->sh, .sw = v->sw, .oh = conv_oh(v), .ow = conv_ow(v), .o = v->o,
-	              .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type, .out_type = v->out_type, .act = v->act};
+	wino_job j = {.n = v->n, .h = v->h, .w = v->w, .c = v->c, .sh = v->sh, .sw = v->sw, .oh = conv_oh(v),
+	              .ow = conv_ow(v), .o = v->o, .y0 = -v->top, .x0 = -v->left, .r = wino_r(v), .type = v->type,
+	              .out_type = v->out_type, .act = v->act};
 	j.tw = mm_div(j.ow, j.r);
 	j.th = mm_div(j.oh, j.r);
 	return j;
@@ -446,8 +449,8 @@ static wino_job wino_data_grad_job(const hd_conv *v) {
 	return j;
 }
 
-static void wino_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *bias, const float *residual, void *y,
-                      void *ws) {
+static void wino_conv(const hd_ctx *c, const hd_conv *v, const void *x, const float *weight, const float *bias,
+                      const float *residual, void *y, void *ws) {
 	wino_job j = wino_forward_job(v);
 	wino_filters f = {.weight = weight, .c = v->c, .o = v->o};
 	wino_plan(&j, hd_pool_threads(c->pool));
@@ -464,7 +467,8 @@ static size_t wino_workspace(const hd_ctx *c, const hd_conv *v) {
 	return wino_floats(&j, hd_pool_threads(c->pool)) * sizeof(float);
 }
 
-static void wino_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight, const float *residual, void *dx, void *ws) {
+static void wino_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight,
+                           const float *residual, void *dx, void *ws) {
 	wino_job j = wino_data_grad_job(v);
 	wino_filters f = {.weight = weight, .c = v->c, .o = v->o, .rotated = 1};
 	wino_plan(&j, hd_pool_threads(c->pool));

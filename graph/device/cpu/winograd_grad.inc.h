@@ -62,7 +62,8 @@ INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, h
 				WINO_UNROLL
 				for (int i = 0; i < r; i++) {
 					int inside = ty + i < j->oh && tx + k < j->ow;
-					y[i] = inside ? mm_load_part(g->dy, ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o, j->o - o, type) : bc(0);
+					long at = ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o;
+					y[i] = inside ? mm_load_part(g->dy, at, j->o - o, type) : bc(0);
 				}
 				wino_output_axis_t(r, y, 1, s + k, r);
 			}
@@ -90,7 +91,8 @@ static void wino_grad_output_task(void *arg, long task, int thread) {
 }
 
 // Gᵀ u G of m channels from c0 on and of the columns from n0 on; u[f][WINO_CHUNK][ldu].
-INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, long ldu, long c0, long m, long n0, long columns, float *dw) {
+INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, long ldu, long c0, long m, long n0,
+                             long columns, float *dw) {
 	const int e = r + 2;
 	for (long i = 0; i < m; i++) {
 		for (long o = 0; o < columns; o += VL) {
@@ -119,7 +121,8 @@ INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, lon
 static void wino_grad_task(void *arg, long task, int thread) {
 	const wino_grad_job *g = arg;
 	const wino_job *j = &g->in;
-	long chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS, p1 = mm_min(p0 + WINO_CHUNK_PANELS, g->panels);
+	long chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS,
+		p1 = mm_min(p0 + WINO_CHUNK_PANELS, g->panels);
 	long m = mm_min(j->c - chunk * WINO_CHUNK, WINO_CHUNK), ldu = (p1 - p0) * MM_COLS;
 	long blocks = mm_div(j->tiles, MM_BLOCK_K), block = mm_div(j->tiles, blocks);
 	float *u = g->scratch + thread * g->thread_floats;
@@ -128,8 +131,8 @@ static void wino_grad_task(void *arg, long task, int thread) {
 		for (long t = 0; t < j->tiles; t += block) {
 			for (long p = p0; p < p1; p++) {
 				float *c = u + f * WINO_CHUNK * ldu + (p - p0) * MM_COLS;
-				mm_panel(m, 1, mm_min(j->tiles - t, block), v + t * WINO_CHUNK, WINO_CHUNK, q + (p * j->block + t) * MM_COLS, c, ldu,
-				         t ? c : NULL, ldu, NULL);
+				mm_panel(m, 1, mm_min(j->tiles - t, block), v + t * WINO_CHUNK, WINO_CHUNK, q + (p * j->block + t) * MM_COLS, c,
+				         ldu, t ? c : NULL, ldu, NULL);
 			}
 		}
 	}
@@ -176,5 +179,6 @@ static void wino_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, c
 
 static size_t wino_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 	wino_grad_job g = wino_grad_plan(v);
-	return (wino_places(g.in.r) * (g.in.places_v + g.places_q) + hd_pool_threads(c->pool) * g.thread_floats) * sizeof(float);
+	return (wino_places(g.in.r) * (g.in.places_v + g.places_q) + hd_pool_threads(c->pool) * g.thread_floats) *
+		sizeof(float);
 }

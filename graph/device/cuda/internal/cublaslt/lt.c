@@ -14,7 +14,8 @@ enum { OP_N = 0, OP_T = 1 };
 enum { DESC_TRANSA = 3, DESC_TRANSB = 4, DESC_EPILOGUE = 7, DESC_BIAS_POINTER = 8, DESC_BIAS_DATA_TYPE = 26 };
 enum { EPILOGUE_BIAS = 4 };
 enum { LAYOUT_BATCH_COUNT = 5, LAYOUT_STRIDED_BATCH_OFFSET = 6 };
-enum { PREF_MAX_WORKSPACE = 1, PREF_REDUCTION_SCHEME_MASK = 3, PREF_ALIGNMENT_A = 5, PREF_ALIGNMENT_B = 6, PREF_ALIGNMENT_C = 7, PREF_ALIGNMENT_D = 8 };
+enum { PREF_MAX_WORKSPACE = 1, PREF_REDUCTION_SCHEME_MASK = 3, PREF_ALIGNMENT_A = 5, PREF_ALIGNMENT_B = 6,
+       PREF_ALIGNMENT_C = 7, PREF_ALIGNMENT_D = 8 };
 // Parts of long sums are added in float32 in a step of its own, always in the same order; not in the output, one after
 // the other came (INPLACE, 1), nor rounded to the output's type (OUTPUT_TYPE, 4).
 enum { REDUCTION_COMPUTE_TYPE = 2 };
@@ -41,9 +42,11 @@ struct hd_lt {
   int (*pref_create)(void **);
   int (*pref_destroy)(void *);
   int (*pref_set)(void *, int attribute, const void *, size_t);
-  int (*choose)(void *handle, void *desc, void *a, void *b, void *c, void *d, void *pref, int wanted, heuristic *, int *found);
-  int (*matmul)(void *handle, void *desc, const void *alpha, const void *a, void *la, const void *b, void *lb, const void *beta, const void *c, void *lc,
-                void *d, void *ld, const algorithm *, void *workspace, size_t, CUstream);
+  int (*choose)(void *handle, void *desc, void *a, void *b, void *c, void *d, void *pref, int wanted, heuristic *,
+                int *found);
+  int (*matmul)(void *handle, void *desc, const void *alpha, const void *a, void *la, const void *b, void *lb,
+                const void *beta, const void *c, void *lc, void *d, void *ld, const algorithm *, void *workspace,
+                size_t, CUstream);
 };
 
 struct hd_lt_product {
@@ -161,9 +164,11 @@ static int describe(hd_lt *lt, hd_lt_product *p, const hd_lt_spec *s, const char
 static int prefer(hd_lt *lt, void *pref, const hd_lt_spec *s, const char **step) {
   int r;
   uint64_t most = s->workspace;
-  uint32_t scheme = REDUCTION_COMPUTE_TYPE, a = (uint32_t)s->a.alignment, b = (uint32_t)s->b.alignment, d = (uint32_t)s->d.alignment;
+  uint32_t scheme = REDUCTION_COMPUTE_TYPE, a = (uint32_t)s->a.alignment, b = (uint32_t)s->b.alignment,
+      d = (uint32_t)s->d.alignment;
   TRY("CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES", lt->pref_set(pref, PREF_MAX_WORKSPACE, &most, sizeof most));
-  TRY("CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK", lt->pref_set(pref, PREF_REDUCTION_SCHEME_MASK, &scheme, sizeof scheme));
+  TRY("CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK",
+      lt->pref_set(pref, PREF_REDUCTION_SCHEME_MASK, &scheme, sizeof scheme));
   TRY("CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES", lt->pref_set(pref, PREF_ALIGNMENT_A, &a, sizeof a));
   TRY("CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES", lt->pref_set(pref, PREF_ALIGNMENT_B, &b, sizeof b));
   TRY("CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES", lt->pref_set(pref, PREF_ALIGNMENT_C, &d, sizeof d));
@@ -213,14 +218,15 @@ hd_lt_product *hd_lt_compile(hd_lt *lt, const hd_lt_spec *s, char *text, size_t 
 
 size_t hd_lt_workspace(const hd_lt_product *p) { return p->workspace; }
 
-int hd_lt_run(hd_lt *lt, CUcontext context, hd_lt_product *p, const void *a, const void *b, const void *bias, const void *c, void *d, void *workspace,
-              CUstream stream) {
+int hd_lt_run(hd_lt *lt, CUcontext context, hd_lt_product *p, const void *a, const void *b, const void *bias,
+              const void *c, void *d, void *workspace, CUstream stream) {
   if (cuCtxSetCurrent(context) != CUDA_SUCCESS) return 13;
   if (p->bias) {
     int r = lt->desc_set(p->desc, DESC_BIAS_POINTER, &bias, sizeof bias);
     if (r != SUCCESS) return r;
   }
-  return lt->matmul(lt->handle, p->desc, &p->alpha, a, p->a, b, p->b, &p->beta, c, p->d, d, p->d, &p->algo, workspace, p->workspace, stream);
+  return lt->matmul(lt->handle, p->desc, &p->alpha, a, p->a, b, p->b, &p->beta, c, p->d, d, p->d, &p->algo, workspace,
+                    p->workspace, stream);
 }
 
 void hd_lt_free(hd_lt *lt, hd_lt_product *p) {

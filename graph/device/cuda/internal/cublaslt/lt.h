@@ -35,8 +35,8 @@ hd_lt_product *hd_lt_compile(hd_lt *lt, const hd_lt_spec *spec, char *text, size
 size_t hd_lt_workspace(const hd_lt_product *p);
 
 // hd_lt_run queues the product in a stream; 0 for success. c is not read where beta is 0.
-int hd_lt_run(hd_lt *lt, CUcontext context, hd_lt_product *p, const void *a, const void *b, const void *bias, const void *c, void *d, void *workspace,
-              CUstream stream);
+int hd_lt_run(hd_lt *lt, CUcontext context, hd_lt_product *p, const void *a, const void *b, const void *bias,
+              const void *c, void *d, void *workspace, CUstream stream);
 
 void hd_lt_free(hd_lt *lt, hd_lt_product *p);
 

@@ -17,19 +17,22 @@ typedef struct {
 } attention;
 
 static descriptor added(attention *t, descriptor operation) {
-  if (t->count == sizeof t->operations / sizeof *t->operations) return failed(t->m, "graph: too many operations", -1), NULL;
+  if (t->count == sizeof t->operations / sizeof *t->operations)
+    return failed(t->m, "graph: too many operations", -1), NULL;
   return t->operations[t->count++] = operation;
 }
 
 // tokens is [n,length,heads,d] in memory, as [n,heads,length,d].
 static descriptor tokens(attention *t, int id, int64_t length) {
-  const int64_t h = t->a->heads, d = t->a->d, sizes[] = {t->a->n, h, length, d}, strides[] = {length * h * d, d, h * d, 1};
+  const int64_t h = t->a->heads, d = t->a->d, sizes[] = {t->a->n, h, length, d},
+      strides[] = {length * h * d, d, h * d, 1};
   return tensor_of(t->m, id, sizes, strides, DNN_DATA_BFLOAT16, REAL);
 }
 
 // turned is the same as [n,heads,d,length].
 static descriptor turned(attention *t, int id, int64_t length) {
-  const int64_t h = t->a->heads, d = t->a->d, sizes[] = {t->a->n, h, d, length}, strides[] = {length * h * d, d, 1, h * d};
+  const int64_t h = t->a->heads, d = t->a->d, sizes[] = {t->a->n, h, d, length},
+      strides[] = {length * h * d, d, 1, h * d};
   return tensor_of(t->m, id, sizes, strides, DNN_DATA_BFLOAT16, REAL);
 }
 
@@ -42,7 +45,8 @@ static descriptor number(attention *t, int id) {
 // scores is a virtual [n,heads,queries,keys].
 static descriptor scores(attention *t, int type) {
   const hd_dnn_attention *a = t->a;
-  const int64_t h = a->heads, q = a->queries, k = a->keys, sizes[] = {a->n, h, q, k}, strides[] = {h * q * k, q * k, k, 1};
+  const int64_t h = a->heads, q = a->queries, k = a->keys, sizes[] = {a->n, h, q, k},
+      strides[] = {h * q * k, q * k, k, 1};
   return tensor_of(t->m, t->id++, sizes, strides, type, VIRTUAL);
 }
 
@@ -53,7 +57,9 @@ static descriptor column(attention *t, int id) {
 }
 
 // step is y = mode(x) or mode(x, b).
-static descriptor step(attention *t, int mode, descriptor x, descriptor b, descriptor y) { return added(t, pointwise(t->m, mode, x, b, y)), y; }
+static descriptor step(attention *t, int mode, descriptor x, descriptor b, descriptor y) {
+  return added(t, pointwise(t->m, mode, x, b, y)), y;
+}
 
 static descriptor matmul(attention *t, descriptor a, descriptor b, descriptor c) {
   const char *what = "product of matrices";
@@ -97,7 +103,8 @@ static descriptor reshaped(attention *t, descriptor x, const int64_t *sizes, con
 // transposed is scores as bfloat16 [n,heads,keys,queries].
 static descriptor transposed(attention *t, descriptor x) {
   const hd_dnn_attention *a = t->a;
-  const int64_t h = a->heads, q = a->queries, k = a->keys, sizes[] = {a->n, h, k, q}, strides[] = {h * q * k, q * k, 1, k};
+  const int64_t h = a->heads, q = a->queries, k = a->keys, sizes[] = {a->n, h, k, q},
+      strides[] = {h * q * k, q * k, 1, k};
   return reshaped(t, x, sizes, strides);
 }
 
@@ -131,11 +138,14 @@ static void forward(attention *t) {
 static void backward(attention *t) {
   const hd_dnn_attention *a = t->a;
   const int64_t n = a->n, h = a->heads, d = a->d, lq = a->queries, lk = a->keys;
-  descriptor q = tokens(t, HD_DNN_Q, lq), kt = turned(t, HD_DNN_K, lk), vt = turned(t, HD_DNN_V, lk), o = tokens(t, HD_DNN_O, lq);
-  descriptor dy = tokens(t, HD_DNN_DY, lq), stats = column(t, HD_DNN_STATS), scale = number(t, HD_DNN_SCALE), one = number(t, HD_DNN_ONE);
+  descriptor q = tokens(t, HD_DNN_Q, lq), kt = turned(t, HD_DNN_K, lk), vt = turned(t, HD_DNN_V, lk),
+      o = tokens(t, HD_DNN_O, lq);
+  descriptor dy = tokens(t, HD_DNN_DY, lq), stats = column(t, HD_DNN_STATS), scale = number(t, HD_DNN_SCALE),
+      one = number(t, HD_DNN_ONE);
 
   const int64_t sizes[] = {n, h, lq, d}, strides[] = {h * lq * d, lq * d, h * d, 1};
-  descriptor both = step(t, DNN_POINTWISE_MUL, dy, o, tensor_of(t->m, t->id++, sizes, strides, DNN_DATA_FLOAT, VIRTUAL));
+  descriptor both = step(t, DNN_POINTWISE_MUL, dy, o,
+                         tensor_of(t->m, t->id++, sizes, strides, DNN_DATA_FLOAT, VIRTUAL));
   descriptor sums = reduction(t, DNN_REDUCE_ADD, both, column(t, -1));
   sums = step(t, DNN_POINTWISE_MUL, sums, one, column(t, HD_DNN_SUMS));
 
@@ -158,7 +168,8 @@ static void backward(attention *t) {
 // frontend has it.
 enum { WHOLE_BLOCKS = 91500, BLOCK = 128 };
 
-int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *to, char *text, size_t n) {
+int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *to, char *text,
+                  size_t n) {
   if (cuCtxSetCurrent(ctx) != CUDA_SUCCESS) return snprintf(text, n, "no context"), 0;
   if (a->grad && a->keys % BLOCK != 0 && d->version() <= WHOLE_BLOCKS)
     return snprintf(text, n, "version %zu has gradients for multiples of %d keys only", d->version(), BLOCK), 0;

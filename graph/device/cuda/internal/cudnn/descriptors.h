@@ -67,12 +67,19 @@ static inline descriptor made(maker *m, int type, const char *what) {
   return m->all[m->count++] = made;
 }
 
-static inline void set(maker *m, descriptor d, int name, int type, int64_t count, const void *values, const char *what) {
+static inline void set(maker *m, descriptor d, int name, int type, int64_t count, const void *values,
+                       const char *what) {
   if (m->status == 0) failed(m, what, m->d->set(d, name, type, count, values));
 }
-static inline void set_int(maker *m, descriptor d, int name, int type, int32_t v, const char *what) { set(m, d, name, type, 1, &v, what); }
-static inline void set_long(maker *m, descriptor d, int name, int64_t v, const char *what) { set(m, d, name, DNN_TYPE_INT64, 1, &v, what); }
-static inline void set_float(maker *m, descriptor d, int name, float v, const char *what) { set(m, d, name, DNN_TYPE_FLOAT, 1, &v, what); }
+static inline void set_int(maker *m, descriptor d, int name, int type, int32_t v, const char *what) {
+  set(m, d, name, type, 1, &v, what);
+}
+static inline void set_long(maker *m, descriptor d, int name, int64_t v, const char *what) {
+  set(m, d, name, DNN_TYPE_INT64, 1, &v, what);
+}
+static inline void set_float(maker *m, descriptor d, int name, float v, const char *what) {
+  set(m, d, name, DNN_TYPE_FLOAT, 1, &v, what);
+}
 static inline void set_descriptor(maker *m, descriptor d, int name, descriptor v, const char *what) {
   set(m, d, name, DNN_TYPE_BACKEND_DESCRIPTOR, 1, &v, what);
 }
@@ -91,7 +98,8 @@ enum { ALIGNMENT = 16 };
 // tensor_of describes a tensor of four sizes: one with an address, one that only the graph knows, or one of a single
 // element that lies in the host's memory.
 enum { REAL, VIRTUAL, BY_VALUE };
-static inline descriptor tensor_of(maker *m, int64_t id, const int64_t *sizes, const int64_t *strides, int type, int kind) {
+static inline descriptor tensor_of(maker *m, int64_t id, const int64_t *sizes, const int64_t *strides, int type,
+                                   int kind) {
   const char *what = "tensor";
   const unsigned char yes = 1;
   descriptor t = made(m, DNN_BACKEND_TENSOR_DESCRIPTOR, what);
@@ -180,8 +188,12 @@ static inline descriptor take(maker *m, descriptor g, int mode, int64_t limit, h
   finished(m, h, "heuristics");
   descriptor offers[MOST_OFFERS], p = NULL;
   int64_t count = 0, made_count = 0;
-  while (m->status == 0 && made_count < MOST_OFFERS && d->descriptor_create(DNN_BACKEND_ENGINECFG_DESCRIPTOR, &offers[made_count]) == 0) made_count++;
-  if (m->status == 0) failed(m, "heuristics", d->get(h, DNN_ATTR_ENGINEHEUR_RESULTS, DNN_TYPE_BACKEND_DESCRIPTOR, made_count, &count, offers));
+  while (m->status == 0 && made_count < MOST_OFFERS &&
+         d->descriptor_create(DNN_BACKEND_ENGINECFG_DESCRIPTOR, &offers[made_count]) == 0)
+    made_count++;
+  if (m->status == 0)
+    failed(m, "heuristics",
+           d->get(h, DNN_ATTR_ENGINEHEUR_RESULTS, DNN_TYPE_BACKEND_DESCRIPTOR, made_count, &count, offers));
   for (int64_t i = 0; m->status == 0 && p == NULL && i < count && i < made_count; i++)
     if (engine(m, offers[i], &to->engine)) p = plan(m, offers[i], limit, &to->workspace);
   for (int64_t i = 0; i < made_count; i++) d->descriptor_destroy(offers[i]);
@@ -195,7 +207,8 @@ static inline int choose(maker *m, descriptor g, int64_t limit, hd_dnn_plan *to)
   to->plan = NULL;
   for (size_t i = 0; i < sizeof modes / sizeof *modes && to->plan == NULL && m->status == 0; i++) {
     to->plan = take(m, g, modes[i], limit, to);
-    if (g != NULL && m->status != 0 && modes[i] != DNN_HEUR_MODE_FALLBACK) m->status = 0; // one kind of heuristics may not know the graph
+    // one kind of heuristics may not know the graph
+    if (g != NULL && m->status != 0 && modes[i] != DNN_HEUR_MODE_FALLBACK) m->status = 0;
   }
   while (m->count > 0) m->d->descriptor_destroy(m->all[--m->count]);
   return to->plan != NULL;

@@ -88,12 +88,15 @@ static descriptor product(maker *m, const hd_dnn_convolution *c, descriptor x, d
   static const struct {
     int type, alpha, beta, walk, w, x, y;
   } kinds[] = {
-      [HD_DNN_FORWARD] = {DNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+      [HD_DNN_FORWARD] = {DNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                          DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
                           DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
                           DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
                           DNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
-      [HD_DNN_DATA_GRAD] = {DNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-                            DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+      [HD_DNN_DATA_GRAD] = {DNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                            DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                            DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+                            DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
                             DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
                             DNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
   };
@@ -155,7 +158,8 @@ static descriptor graph(maker *m, const hd_dnn_convolution *c) {
   return joined(m, operations, 1 + count);
 }
 
-int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *to, char *text, size_t n) {
+int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *to, char *text,
+                size_t n) {
   if (cuCtxSetCurrent(ctx) != CUDA_SUCCESS) return snprintf(text, n, "no context"), 0;
   maker m = {.d = d, .exact = c->exact, .text = text, .n = n};
   snprintf(text, n, "no engine is offered that is exact enough");
@@ -190,10 +194,12 @@ static descriptor fresh(maker *m, void *const *tensors, void *workspace) {
   return finished(m, p, "pack");
 }
 
-int hd_dnn_run(hd_dnn *d, CUcontext ctx, void *plan, hd_dnn_pack *pack, void *const *tensors, void *workspace, char *text, size_t n) {
+int hd_dnn_run(hd_dnn *d, CUcontext ctx, void *plan, hd_dnn_pack *pack, void *const *tensors, void *workspace,
+               char *text, size_t n) {
   if (cuCtxSetCurrent(ctx) != CUDA_SUCCESS) return snprintf(text, n, "no context"), 0;
   maker m = {.d = d, .text = text, .n = n};
-  if (pack->descriptor == NULL || pack->workspace != workspace || memcmp(pack->tensors, tensors, sizeof pack->tensors) != 0) {
+  if (pack->descriptor == NULL || pack->workspace != workspace ||
+      memcmp(pack->tensors, tensors, sizeof pack->tensors) != 0) {
     descriptor p = fresh(&m, tensors, workspace);
     if (m.status != 0) {
       if (p != NULL) d->descriptor_destroy(p);

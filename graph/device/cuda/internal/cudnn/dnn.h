@@ -103,7 +103,8 @@ enum { DNN_CROSS_CORRELATION = 1 };                                             
 enum { DNN_DATA_FLOAT = 0, DNN_DATA_BFLOAT16 = 9 };                                  // cudnnDataType_t
 enum { DNN_HEUR_MODE_B = 1, DNN_HEUR_MODE_FALLBACK = 2, DNN_HEUR_MODE_A = 3 };       // cudnnBackendHeurMode_t
 enum {                                                                               // cudnnPointwiseMode_t
-  DNN_POINTWISE_ADD = 0, DNN_POINTWISE_MUL = 1, DNN_POINTWISE_DIV = 6, DNN_POINTWISE_SUB = 9, DNN_POINTWISE_EXP = 13, DNN_POINTWISE_LOG = 15,
+  DNN_POINTWISE_ADD = 0, DNN_POINTWISE_MUL = 1, DNN_POINTWISE_DIV = 6, DNN_POINTWISE_SUB = 9, DNN_POINTWISE_EXP = 13,
+  DNN_POINTWISE_LOG = 15,
   DNN_POINTWISE_IDENTITY = 21, DNN_POINTWISE_RELU_FWD = 100, DNN_POINTWISE_SWISH_FWD = 106,
 };
 enum { DNN_REDUCE_ADD = 0, DNN_REDUCE_MAX = 3 };                                     // cudnnReduceTensorOp_t
@@ -128,7 +129,8 @@ enum { HD_DNN_X, HD_DNN_W, HD_DNN_Y, HD_DNN_BIAS, HD_DNN_RESIDUAL };
 // [n,length,heads,d] in memory; HD_DNN_STATS, ln Σ exp of each query's scores, and HD_DNN_SUMS, which is the gradients'
 // own, are float32 [n,heads,queries]. Scale and one are numbers in the host's memory: hd_dnn_plan has them.
 enum {
-  HD_DNN_Q, HD_DNN_K, HD_DNN_V, HD_DNN_O, HD_DNN_STATS, HD_DNN_DY, HD_DNN_DQ, HD_DNN_DK, HD_DNN_DV, HD_DNN_SUMS, HD_DNN_SCALE, HD_DNN_ONE,
+  HD_DNN_Q, HD_DNN_K, HD_DNN_V, HD_DNN_O, HD_DNN_STATS, HD_DNN_DY, HD_DNN_DQ, HD_DNN_DK, HD_DNN_DV, HD_DNN_SUMS,
+  HD_DNN_SCALE, HD_DNN_ONE,
   HD_DNN_TENSORS, // the most that a plan has
 };
 
@@ -161,8 +163,10 @@ typedef struct {
 // hd_dnn_make finds the first engine that cuDNN's heuristics offer for a convolution, that is as exact as is asked,
 // gives the same bytes each time, and takes no more than limit bytes of workspace. It returns 0 where there is none:
 // text says why.
-int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
-int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *plan, char *text, size_t n);
+int hd_dnn_make(hd_dnn *d, CUcontext ctx, const hd_dnn_convolution *c, int64_t limit, hd_dnn_plan *plan, char *text,
+                size_t n);
+int hd_dnn_attend(hd_dnn *d, CUcontext ctx, const hd_dnn_attention *a, int64_t limit, hd_dnn_plan *plan, char *text,
+                  size_t n);
 void hd_dnn_forget(hd_dnn *d, hd_dnn_plan *plan);
 void hd_dnn_destroy(hd_dnn *d, void *descriptor);
 
@@ -172,4 +176,5 @@ typedef struct {
   void *descriptor;
   void *tensors[HD_DNN_TENSORS], *workspace;
 } hd_dnn_pack;
-int hd_dnn_run(hd_dnn *d, CUcontext ctx, void *plan, hd_dnn_pack *pack, void *const *tensors, void *workspace, char *text, size_t n);
+int hd_dnn_run(hd_dnn *d, CUcontext ctx, void *plan, hd_dnn_pack *pack, void *const *tensors, void *workspace,
+               char *text, size_t n);

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared, CUstream stream, void *arguments,
-                   size_t bytes) {
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared,
+                   CUstream stream, void *arguments, size_t bytes) {
   // A goroutine may come on any thread. A thread keeps its context, so this is cheap from the second time on.
   CUresult r = cuCtxSetCurrent(ctx);
   if (r != CUDA_SUCCESS) return r;

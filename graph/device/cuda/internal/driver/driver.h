@@ -6,8 +6,8 @@ const char *hd_driver_open(const char *path);
 
 // hd_launch launches a kernel with packed arguments and `shared` bytes of shared memory in addition to what it
 // declares.
-CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared, CUstream stream, void *arguments,
-                   size_t bytes);
+CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned block, unsigned shared,
+                   CUstream stream, void *arguments, size_t bytes);
 
 // hd_allow_shared lets a kernel be launched with so many bytes of shared memory: without it 48 KiB are the most.
 CUresult hd_allow_shared(CUcontext ctx, CUfunction f, unsigned shared);

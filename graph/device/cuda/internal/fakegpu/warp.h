@@ -101,7 +101,8 @@ inline void ldmatrix2_trans(unsigned (&r)[2], Address row) {
 }
 
 inline void copy16(Address to, const unsigned short* from, bool there) {
-  if ((size_t)to % 16 != 0 || (size_t)from % 16 != 0 || !shim::within(to, 16)) shim::fail("cp.async wants multiples of 16 bytes, to shared memory");
+  if ((size_t)to % 16 != 0 || (size_t)from % 16 != 0 || !shim::within(to, 16))
+    shim::fail("cp.async wants multiples of 16 bytes, to shared memory");
   shim::copy(to, there ? from : nullptr, 16);
 }
 inline void commit() { shim::commit(); }

@@ -12,8 +12,8 @@ __device__ inline void move_rows(X x, Y y, i64 n, i64 width, i64 from, i64 from_
   }
 }
 
-// copy_rows copies rows of width elements from one place of rows of from elements to one of rows of to elements. A number
-// goes there and back between bfloat16 and float32 without a change.
+// copy_rows copies rows of width elements from one place of rows of from elements to one of rows of to elements. A
+// number goes there and back between bfloat16 and float32 without a change.
 KERNEL(copy_rows, In x, Out y, i64 n, i64 width, i64 from, i64 from_at, i64 to, i64 to_at) {
   bool whole = (width | from | from_at | to | to_at) % FLAT == 0 && x.bf16 == y.bf16 && aligned(x.p, y.p);
   if (!whole)
@@ -37,7 +37,8 @@ __device__ inline void join_rows(A a, B b, Y y, i64 n, i64 left, i64 right) {
   }
 }
 
-// concat puts rows of a, of `left` elements, and of b, of `right` elements, side by side; n is the number of y's elements.
+// concat puts rows of a, of `left` elements, and of b, of `right` elements, side by side; n is the number of y's
+// elements.
 KERNEL(concat, In a, In b, Out y, i64 n, i64 left, i64 right) {
   if ((left | right) % FLAT != 0 || a.bf16 || b.bf16 || y.bf16 || !aligned(a.p, b.p, y.p))
     join_rows<1>(a, b, y, n, left, right);

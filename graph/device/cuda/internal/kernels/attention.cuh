@@ -1,12 +1,13 @@
-// Attention in bfloat16 without its matrix of probabilities (Dao 2023, "FlashAttention-2"): a block has some queries of one head and goes over the
-// keys a tile at a time, with the sums of the softmax so far. Probabilities are rounded to bfloat16 for the products; all sums are float32.
+// Attention in bfloat16 without its matrix of probabilities (Dao 2023, "FlashAttention-2"): a block has some queries of
+// one head and goes over the keys a tile at a time, with the sums of the softmax so far. Probabilities are rounded to
+// bfloat16 for the products; all sums are float32.
 #pragma once
 
 #include "device.cuh"
 #include "mma.cuh"
 
-// Attention is one of N samples: q, dy, o, dq [N,queries,heads·d] and k, v, dk, dv [N,keys,heads·d]. stats is [N·heads,2,padded]: for each query
-// log₂ of its softmax's denominator and Σ o·dy. scale is log₂(e)/√d.
+// Attention is one of N samples: q, dy, o, dq [N,queries,heads·d] and k, v, dk, dv [N,keys,heads·d]. stats is
+// [N·heads,2,padded]: for each query log₂ of its softmax's denominator and Σ o·dy. scale is log₂(e)/√d.
 struct Attention {
   const u16 *q, *k, *v, *dy;
   u16 *o, *dk, *dv;
@@ -20,7 +21,9 @@ enum { ATTENTION_WARPS = 4, ATTENTION_THREADS = 32 * ATTENTION_WARPS };
 // head_of is the part of x [N,rows,heads·d] that belongs to the block's head and sample.
 __device__ inline i64 head_of(const Attention& a, i64 rows) { return (blockIdx.z * rows * a.heads + blockIdx.y) * a.d; }
 
-__device__ inline bool wide(const Attention& a, const void* p) { return a.d % 8 == 0 && (unsigned long long)p % 16 == 0; }
+__device__ inline bool wide(const Attention& a, const void* p) {
+  return a.d % 8 == 0 && (unsigned long long)p % 16 == 0;
+}
 
 __device__ inline Source tokens(const Attention& a, const u16* x, i64 rows) {
   return Source{x + head_of(a, rows), a.heads * a.d, (int)rows, (int)a.d, wide(a, x)};
@@ -28,7 +31,8 @@ __device__ inline Source tokens(const Attention& a, const u16* x, i64 rows) {
 
 // write stores 16 rows, times a factor for the upper and one for the lower half of them, to x [N,rows,heads·d].
 template <int D>
-__device__ inline void write(const Attention& a, u16* x, i64 rows, i64 first, const float (&sum)[D / 8][4], float upper, float lower) {
+__device__ inline void write(const Attention& a, u16* x, i64 rows, i64 first, const float (&sum)[D / 8][4],
+                             float upper, float lower) {
   bool pairs = a.d % 2 == 0 && (unsigned long long)x % 4 == 0;
   UNROLLED (int half = 0; half < 2; half++) {
     i64 r = first + lane() / 4 + half * 8;
@@ -49,14 +53,15 @@ __device__ inline void write(const Attention& a, u16* x, i64 rows, i64 first, co
   }
 }
 
-// Softmax is a warp's M·16 queries: their sums of probabilities times values, and for the two queries of a C's thread the largest score so far
-// and the sum of the probabilities relative to it, this thread's columns only.
+// Softmax is a warp's M·16 queries: their sums of probabilities times values, and for the two queries of a C's thread
+// the largest score so far and the sum of the probabilities relative to it, this thread's columns only.
 template <int D, int M>
 struct Softmax {
   float sum[M][D / 8][4], top[M][2], total[M][2];
 };
 
-// attend goes over the keys. A block has M·16 queries for each warp, and tiles of KEYS keys: two of keys and two of values, 4·KEYS·PITCH elements.
+// attend goes over the keys. A block has M·16 queries for each warp, and tiles of KEYS keys: two of keys and two of
+// values, 4·KEYS·PITCH elements.
 template <int D, int M, int KEYS>
 __device__ inline void attend(Softmax<D, M>& f, const Attention& a, u16* shared) {
   enum { TILE_ = KEYS * PITCH<D> };

@@ -1,7 +1,9 @@
-// The gradients of attention in bfloat16. The probabilities are computed again from what the softmax came to for each query.
+// The gradients of attention in bfloat16. The probabilities are computed again from what the softmax came to for each
+// query.
 #include "attention.cuh"
 
-// attention_statistics writes stats, by which the gradients compute the probabilities again. For queries beyond the last one they make zeros of them.
+// attention_statistics writes stats, by which the gradients compute the probabilities again. For queries beyond the
+// last one they make zeros of them.
 template <int D, int M, int KEYS>
 __device__ inline void attention_statistics(const Attention& a, u16* shared) {
   Softmax<D, M> f;
@@ -28,12 +30,14 @@ __device__ inline void attention_statistics(const Attention& a, u16* shared) {
 //
 //	dv = Pᵀ·dy    dP = dy·vᵀ    dS = P∘(dP − D)    dq = dS·k/√d    dk = dSᵀ·q/√d
 //
-// A block has 64 rows, 16 for each warp, and goes over tiles of COLS columns. For dq the rows are queries and the columns keys; for dk and dv it
-// is the other way round, and all matrices are transposed: x and y are then k and v in place of q and dy. No sum is shared by blocks.
+// A block has 64 rows, 16 for each warp, and goes over tiles of COLS columns. For dq the rows are queries and the
+// columns keys; for dk and dv it is the other way round, and all matrices are transposed: x and y are then k and v in
+// place of q and dy. No sum is shared by blocks.
 template <int D, int COLS, bool TRANSPOSED, bool HELD>
 __device__ inline void attention_gradient(const Attention& a, u16* shared) {
   enum { TILE_ = COLS * PITCH<D>, ROWS = ATTENTION_WARPS * 16 };
-  // Shared memory: two stages, each of two tiles and, if TRANSPOSED, the columns' statistics; then the block's rows if registers can't hold them.
+  // Shared memory: two stages, each of two tiles and, if TRANSPOSED, the columns' statistics; then the block's rows if
+  // registers can't hold them.
   enum { STAGE = 2 * TILE_ + (TRANSPOSED ? 4 * COLS : 0) };
   i64 count_rows = TRANSPOSED ? a.keys : a.queries, count_cols = TRANSPOSED ? a.queries : a.keys;
   Source x = tokens(a, TRANSPOSED ? a.k : a.q, count_rows), y = tokens(a, TRANSPOSED ? a.v : a.dy, count_rows);
@@ -52,7 +56,8 @@ __device__ inline void attention_gradient(const Attention& a, u16* shared) {
     copy_rows<D, COLS, ATTENTION_THREADS>(to + TILE_, w, at);
     int i = threadIdx.x;
     if (TRANSPOSED && i < COLS / 2) // 4 numbers of one statistic each; `padded` is a multiple of the tile
-      copy16(address(to + 2 * TILE_ + i * 8), (const u16*)(stats + (i < COLS / 4 ? 0 : a.padded - COLS) + at + i * 4), true);
+      copy16(address(to + 2 * TILE_ + i * 8), (const u16*)(stats + (i < COLS / 4 ? 0 : a.padded - COLS) + at + i * 4),
+             true);
     commit();
   };
   Rows<D> rows[2][1];
@@ -97,7 +102,8 @@ __device__ inline void attention_gradient(const Attention& a, u16* shared) {
       UNROLLED (int n = 0; n < COLS / 8; n++)
         UNROLLED (int i = 0; i < 4; i++) {
           int col = at + n * 8 + lane() % 4 * 2 + i % 2, row = mine + lane() / 4 + i / 2 * 8;
-          if ((!TRANSPOSED && col >= count_cols) || (a.causal && (TRANSPOSED ? row > col : col > row))) s[0][n][i] = -infinity();
+          if ((!TRANSPOSED && col >= count_cols) ||
+              (a.causal && (TRANSPOSED ? row > col : col > row))) s[0][n][i] = -infinity();
         }
     }
     const float* column = (const float*)(tile + 2 * TILE_) + lane() % 4 * 2;

@@ -1,11 +1,12 @@
 // What is around a convolution of cuDNN's.
 #include "device.cuh"
 
-// A block of transpose moves EDGE × EDGE elements with 256 threads, through memory that it shares, so that both sides are read and written
-// in lines.
+// A block of transpose moves EDGE × EDGE elements with 256 threads, through memory that it shares, so that both sides
+// are read and written in lines.
 enum { EDGE = 32, LINES = 8 };
 
-// transpose: x [rows,cols] → y [cols,rows], rounded where y is bfloat16. It makes [O,KH·KW·I] of a weight [KH·KW·I,O], and the other way round.
+// transpose: x [rows,cols] → y [cols,rows], rounded where y is bfloat16. It makes [O,KH·KW·I] of a weight [KH·KW·I,O],
+// and the other way round.
 KERNEL(transpose, In x, Out y, i64 rows, i64 cols) {
   __shared__ float square[EDGE][EDGE + 1];
   int c = threadIdx.x % EDGE, line = threadIdx.x / EDGE;

@@ -1,7 +1,7 @@
 // What all kernels share: how values lie in memory, activations, sums over a block.
 //
-// The sources are CUDA C++ without any header, and at the same time C++ for the processor: ../fakegpu/shim.h gives __syncthreads and
-// the rest their meaning there, so that the arithmetic of indices is tested where there is no GPU.
+// The sources are CUDA C++ without any header, and at the same time C++ for the processor: ../fakegpu/shim.h gives
+// __syncthreads and the rest their meaning there, so that the arithmetic of indices is tested where there is no GPU.
 #pragma once
 
 #ifdef __CUDACC__
@@ -14,8 +14,8 @@
 
 typedef long long i64;
 
-// In and Out are values of float32 or, where bf16 is not 0, of bfloat16. The type is the same for a whole launch, so that the
-// branch costs nothing beside the memory.
+// In and Out are values of float32 or, where bf16 is not 0, of bfloat16. The type is the same for a whole launch, so
+// that the branch costs nothing beside the memory.
 struct In {
   const void* p;
   i64 bf16;
@@ -45,7 +45,8 @@ __device__ inline void store(const Out& y, i64 i, float v) {
     ((float*)y.p)[i] = v;
 }
 
-// LOOP is a for that is not unrolled: unrolled loops would make the program three times as large and no faster, they wait for memory.
+// LOOP is a for that is not unrolled: unrolled loops would make the program three times as large and no faster, they
+// wait for memory.
 #define LOOP _Pragma("unroll 1") for
 
 // UNROLLED is a for over a few registers: without it they would lie in memory.

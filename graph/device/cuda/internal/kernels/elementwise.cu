@@ -1,4 +1,5 @@
-// Functions of single elements. A thread takes FLAT elements at a time where the values of one call have one type, as they have in programs.
+// Functions of single elements. A thread takes FLAT elements at a time where the values of one call have one type, as
+// they have in programs.
 #include "device.cuh"
 #include "vectors.cuh"
 
@@ -92,7 +93,8 @@ __device__ inline void geglu_grads(X x, D dy, Y out, i64 n, i64 f) {
     read(d, dy, i);
     UNROLLED (int j = 0; j < V; j++) {
       // The derivative of g·Φ(g) is Φ(g) + g·φ(g).
-      float cdf = Rounding<Y>::cdf(gate[j]), density = Rounding<Y>::exp(-0.5f * gate[j] * gate[j]) * 0.39894228040143268f;
+      float cdf = Rounding<Y>::cdf(gate[j]), density = Rounding<Y>::exp(-0.5f * gate[j] * gate[j]) *
+          0.39894228040143268f;
       value[j] *= d[j] * (cdf + gate[j] * density);
       d[j] *= gate[j] * cdf;
     }

@@ -15,8 +15,9 @@ __device__ inline Moments join(const Moments& a, const Moments& b) {
 
 enum { STATS_ROWS = 4 };
 
-// channel_moments are each channel's over a part of the pixels: [N,parts,2,C], mean and squares. A lane takes the distances from the
-// first of its numbers: what is lost when the sums become moments is at most as many units of rounding as it has numbers.
+// channel_moments are each channel's over a part of the pixels: [N,parts,2,C], mean and squares. A lane takes the
+// distances from the first of its numbers: what is lost when the sums become moments is at most as many units of
+// rounding as it has numbers.
 template <int V, class X>
 __device__ inline void channel_moments(X x, float* y, i64 pixels, i64 c) {
   __shared__ float means[V][BLOCK], squares[V][BLOCK], counts[BLOCK];
@@ -131,7 +132,8 @@ template <int V>
 __device__ inline void channels(Channels<V>& k, const Grouped& g, i64 column) {
   read(k.gamma, g.gamma, column);
   read(k.beta, g.beta, column);
-  unsigned width = (unsigned)(g.c / g.groups), group = (unsigned)column / width, within = (unsigned)column - group * width;
+  unsigned width = (unsigned)(g.c / g.groups), group = (unsigned)column / width,
+      within = (unsigned)column - group * width;
   const float* stats = g.stats + blockIdx.z * g.groups * 2;
   UNROLLED (int j = 0; j < V; j++) {
     k.mean[j] = stats[2 * group];
@@ -234,7 +236,8 @@ KERNEL(group_norm_grad_sums, Grouped g, In dy, float* y) {
     grad_sums<4>(g, x, (const float*)dy.p, y);
 }
 
-// group_norm_grad_means: sums [N,2,C] → [N,G,2], the means of gamma·dz and of gamma·dz·x̂ over a group. One block is one group.
+// group_norm_grad_means: sums [N,2,C] → [N,G,2], the means of gamma·dz and of gamma·dz·x̂ over a group. One block is
+// one group.
 ROW_KERNEL(group_norm_grad_means, const float* sums, const float* gamma, float* y, i64 pixels, i64 c, i64 groups) {
   i64 width = c / groups, sample = blockIdx.x / groups, begin = blockIdx.x % groups * width;
   float mean = 0.0f, slope = 0.0f;
@@ -272,7 +275,8 @@ __device__ inline void grad_input(const Grouped& g, X x, D dy, const float* mean
       UNROLLED (int k = 0; k < GRAD_ROWS; k++) {
         if (r + k * LANES >= p.end) continue;
         slopes(d[k], v[k], a, g.act);
-        UNROLLED (int j = 0; j < V; j++) d[k][j] = a.inverse[j] * (a.gamma[j] * d[k][j] - b.mean[j] - v[k][j] * b.inverse[j]);
+        UNROLLED (int j = 0; j < V; j++) d[k][j] = a.inverse[j] *
+            (a.gamma[j] * d[k][j] - b.mean[j] - v[k][j] * b.inverse[j]);
         write(d[k], y, at + (r + k * LANES) * g.c);
       }
     }

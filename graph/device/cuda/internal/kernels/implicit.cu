@@ -1,11 +1,12 @@
-// Convolutions in bfloat16 on tensor cores, as products of matrices that are never written down: a row of the left one has what the kernel sees
-// of the image at one output pixel.
+// Convolutions in bfloat16 on tensor cores, as products of matrices that are never written down: a row of the left one
+// has what the kernel sees of the image at one output pixel.
 #include "device.cuh"
 #include "mma.cuh"
 
-// Convolution: x [N,h,w,c], weight [kh·kw·c,n] → y [m,n], m being all output pixels and act(product + bias + residual) what is stored. Images are
-// read as if resized to height×width. c and n are multiples of 8. Where parts is not nil the grid's z has parts of the sum, `steps` steps of
-// DEPTH_ terms each, which go to parts [z,m,n] and wait for implicit_sum.
+// Convolution: x [N,h,w,c], weight [kh·kw·c,n] → y [m,n], m being all output pixels and act(product + bias + residual)
+// what is stored. Images are read as if resized to height×width. c and n are multiples of 8. Where parts is not nil the
+// grid's z has parts of the sum, `steps` steps of DEPTH_ terms each, which go to parts [z,m,n] and wait for
+// implicit_sum.
 struct Convolution {
   const u16 *x, *weight;
   float* parts;
@@ -32,8 +33,8 @@ __device__ inline void copy8(u16* to, const u16* from, bool there, bool wide) {
   LOOP (int i = 0; i < 8; i++) to[i] = there ? from[i] : (u16)0;
 }
 
-// Shape is how a block computes a tile of BM×BN elements: DOWN×ACROSS warps, each M·16 × N·8 of them, and STAGES tiles of DEPTH_ terms in
-// shared memory.
+// Shape is how a block computes a tile of BM×BN elements: DOWN×ACROSS warps, each M·16 × N·8 of them, and STAGES tiles
+// of DEPTH_ terms in shared memory.
 template <int BM_, int BN_, int DOWN_, int ACROSS_, int STAGES_>
 struct Shape {
   enum {
@@ -43,7 +44,8 @@ struct Shape {
   };
 };
 
-// Fetch is what one thread copies: the same 8 of a step's terms at ROWS output pixels, and COLS parts of rows of the weight.
+// Fetch is what one thread copies: the same 8 of a step's terms at ROWS output pixels, and COLS parts of rows of the
+// weight.
 template <class S>
 struct Fetch {
   const u16* image[S::ROWS];
@@ -81,9 +83,11 @@ __device__ inline void fetch(Fetch<S>& f, const Convolution& g, u16* stage, bool
   }
   int all = (int)(g.kh * g.kw * g.c);
   UNROLLED (int j = 0; j < S::COLS; j++) {
-    int i = threadIdx.x + j * S::THREADS_, row = i / (S::BN / 8), col = i % (S::BN / 8) * 8, n = blockIdx.y * S::BN + col;
+    int i = threadIdx.x + j * S::THREADS_, row = i / (S::BN / 8), col = i % (S::BN / 8) * 8,
+        n = blockIdx.y * S::BN + col;
     bool there = f.k + row < all && n < g.n;
-    copy8(stage + S::LEFT + row * PITCH<S::BN> + col, there ? g.weight + (i64)(f.k + row) * g.n + n : g.weight, there, wide);
+    copy8(stage + S::LEFT + row * PITCH<S::BN> + col, there ? g.weight + (i64)(f.k + row) * g.n + n : g.weight, there,
+          wide);
   }
   f.k += S::DEPTH_;
   f.c += S::DEPTH_;
@@ -99,7 +103,8 @@ __device__ inline void fetch(Fetch<S>& f, const Convolution& g, u16* stage, bool
 template <class S>
 __device__ inline void implicit(const Convolution& g, u16* shared) {
   bool wide = ((unsigned long long)g.x | (unsigned long long)g.weight) % 16 == 0;
-  int all = ((int)(g.kh * g.kw * g.c) + S::DEPTH_ - 1) / S::DEPTH_, step = (int)(blockIdx.z * g.steps), last = step + (int)g.steps;
+  int all = ((int)(g.kh * g.kw * g.c) + S::DEPTH_ - 1) / S::DEPTH_, step = (int)(blockIdx.z * g.steps),
+      last = step + (int)g.steps;
   if (last > all) last = all;
   Fetch<S> f;
   begin(f, g, step * S::DEPTH_);
@@ -143,7 +148,8 @@ __device__ inline void implicit(const Convolution& g, u16* shared) {
   UNROLLED (int m = 0; m < S::M; m++)
     UNROLLED (int n = 0; n < S::N; n++)
       UNROLLED (int half = 0; half < 2; half++) {
-        i64 row = (i64)blockIdx.x * S::BM + down + m * 16 + lane() / 4 + half * 8, col = blockIdx.y * S::BN + across + n * 8 + lane() % 4 * 2;
+        i64 row = (i64)blockIdx.x * S::BM + down + m * 16 + lane() / 4 + half * 8,
+            col = blockIdx.y * S::BN + across + n * 8 + lane() % 4 * 2;
         if (row >= g.m || col >= g.n) continue;
         UNROLLED (int j = 0; j < 2; j++) {
           i64 i = row * g.n + col + j;
@@ -178,11 +184,12 @@ KERNEL(implicit_sum, Convolution g, i64 count) {
   }
 }
 
-// implicit_turn: a weight [taps,in,out] → [taps,out,in] with the taps in the opposite order, by which a gradient with respect to the image is a
-// convolution of that with respect to the output. A block is 32×32 elements of a tap.
+// implicit_turn: a weight [taps,in,out] → [taps,out,in] with the taps in the opposite order, by which a gradient with
+// respect to the image is a convolution of that with respect to the output. A block is 32×32 elements of a tap.
 KERNEL(implicit_turn, In weight, Out y, i64 in, i64 out) {
   __shared__ float part[32][33];
-  i64 i0 = (i64)blockIdx.x * 32, o0 = (i64)blockIdx.y * 32, from = blockIdx.z * in * out, to = (gridDim.z - 1 - blockIdx.z) * in * out;
+  i64 i0 = (i64)blockIdx.x * 32, o0 = (i64)blockIdx.y * 32, from = blockIdx.z * in * out,
+      to = (gridDim.z - 1 - blockIdx.z) * in * out;
   int t = threadIdx.x % 32;
   LOOP (int r = threadIdx.x / 32; r < 32; r += 8)
     if (i0 + r < in && o0 + t < out) part[r][t] = load(weight, from + (i0 + r) * out + o0 + t);

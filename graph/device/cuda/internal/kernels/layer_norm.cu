@@ -2,8 +2,9 @@
 #include "device.cuh"
 #include "parts.cuh"
 
-// A layer norm's row of up to 4·32·K channels lies in the registers of a warp, 4·K in each thread, for K of 3, 6 or 10: 320, 640 and 768,
-// 1280 channels. Longer and odd rows are the work of a block and are read again for each sum. A block of ROW threads has WARPS rows.
+// A layer norm's row of up to 4·32·K channels lies in the registers of a warp, 4·K in each thread, for K of 3, 6 or 10:
+// 320, 640 and 768, 1280 channels. Longer and odd rows are the work of a block and are read again for each sum. A block
+// of ROW threads has WARPS rows.
 enum { WARPS = ROW / 32, MOST_CHANNELS = 1280 };
 
 // warp_sum adds a number of each thread of a warp, always in the same order; all get the sum.
@@ -71,7 +72,8 @@ __device__ inline RowMoments row_moments(const In& x, i64 at, i64 c, float eps) 
   LOOP (i64 r = (i64)blockIdx.x * WARPS; r < (rows) && r < ((i64)blockIdx.x + 1) * WARPS; r++)
 
 template <int K, class Y>
-__device__ inline void layer_norm_row(const float* x, const float* gamma, const float* beta, Y y, i64 r, int c, float eps) {
+__device__ inline void layer_norm_row(const float* x, const float* gamma, const float* beta, Y y, i64 r, int c,
+                                      float eps) {
   Row<K> row;
   read_row(row, x, r * c, c);
   normal(row, c, eps);
@@ -112,7 +114,8 @@ ROW_KERNEL(layer_norm, In x, const float* gamma, const float* beta, Out y, i64 r
 }
 
 template <int K, class D>
-__device__ inline void layer_norm_grad_row(const float* x, const float* gamma, D dy, float* y, i64 r, int c, float eps) {
+__device__ inline void layer_norm_grad_row(const float* x, const float* gamma, D dy, float* y, i64 r, int c,
+                                           float eps) {
   Row<K> row, d;
   read_row(row, x, r * c, c);
   read_row(d, dy, r * c, c);
@@ -167,7 +170,8 @@ ROW_KERNEL(layer_norm_grad_input, In x, const float* gamma, In dy, Out y, i64 ro
 
 // layer_norm_params adds up a block's rows: each warp those of its own, and then the warps one after the other.
 template <int K, class D>
-__device__ inline void layer_norm_params(const float* x, D dy, float* y, i64 rows, int c, float eps, float (*sums)[MOST_CHANNELS]) {
+__device__ inline void layer_norm_params(const float* x, D dy, float* y, i64 rows, int c, float eps,
+                                         float (*sums)[MOST_CHANNELS]) {
   Row<K> sum = {}, slope = {};
   Part p = part_of(rows);
   int warp = threadIdx.x / 32;

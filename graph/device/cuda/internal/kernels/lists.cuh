@@ -1,9 +1,10 @@
-// One launch for many tensors: a network has hundreds, most of them so small that a launch of its own would take longer than the work.
+// One launch for many tensors: a network has hundreds, most of them so small that a launch of its own would take longer
+// than the work.
 #pragma once
 #include "vectors.cuh"
 
-// List has P addresses for each of count tensors of n elements, whose blocks begin at first. It is an argument, of at most 4 KiB with the
-// others.
+// List has P addresses for each of count tensors of n elements, whose blocks begin at first. It is an argument, of at
+// most 4 KiB with the others.
 template <int P, int MOST>
 struct List {
   float* p[MOST][P];

@@ -1,5 +1,5 @@
-// Matrix products: one kernel for all of them, over what gives its two factors' elements. A block computes TILE × TILE elements of
-// the product from DEPTH columns of its factors at a time, each thread 4 × 4 of them; sums are float32.
+// Matrix products: one kernel for all of them, over what gives its two factors' elements. A block computes TILE × TILE
+// elements of the product from DEPTH columns of its factors at a time, each thread 4 × 4 of them; sums are float32.
 #include "device.cuh"
 
 enum { TILE = 64, DEPTH = 16, THREADS = 256 };
@@ -11,7 +11,8 @@ struct Matrix {
   __device__ i64 place(i64 z, i64 heads) const { return z / heads * sample + z % heads * head; }
 };
 
-// Epilogue is act(alpha·product + bias[n] + residual), the residual lying as the output does. bias and residual may be nil.
+// Epilogue is act(alpha·product + bias[n] + residual), the residual lying as the output does. bias and residual may be
+// nil.
 struct Epilogue {
   const float* bias;
   In residual;
@@ -20,9 +21,10 @@ struct Epilogue {
   float alpha;
 };
 
-// A factor of a product gives its elements by row and column, in two steps: row(i) and col(j) do what depends on one of them alone, and
-// at puts them together. The right factor is given transposed, so that both have the product's rows and columns as rows. inner tells
-// whether neighbours in a row lie side by side, or else those in a column. output is the output's row for a row of the left one.
+// A factor of a product gives its elements by row and column, in two steps: row(i) and col(j) do what depends on one of
+// them alone, and at puts them together. The right factor is given transposed, so that both have the product's rows and
+// columns as rows. inner tells whether neighbours in a row lie side by side, or else those in a column. output is the
+// output's row for a row of the left one.
 
 // Strided is one of a Matrix.
 struct Strided {
@@ -37,7 +39,9 @@ struct Strided {
   __device__ i64 output(i64 i) const { return i; }
 };
 
-__device__ inline Strided strided(const Matrix& m, i64 z, i64 heads) { return Strided{m.x, m.place(z, heads), m.row, m.col}; }
+__device__ inline Strided strided(const Matrix& m, i64 z, i64 heads) {
+  return Strided{m.x, m.place(z, heads), m.row, m.col};
+}
 
 // Stage is DEPTH columns of TILE rows.
 typedef float Stage[DEPTH][TILE + 4];
@@ -116,7 +120,8 @@ KERNEL(gemm, Matrix a, Matrix b, Epilogue e, i64 m, i64 n, i64 k, i64 heads) {
   product(strided(a, z, heads), strided(b, z, heads), e, m, n, k, z / heads * e.sample + z % heads * e.head);
 }
 
-// Walk is how a kernel goes over images [N,H,W,C], which lie in memory as h×w pixels and are read as if resized to height×width.
+// Walk is how a kernel goes over images [N,H,W,C], which lie in memory as h×w pixels and are read as if resized to
+// height×width.
 struct Walk {
   i64 h, w, c, height, width, oh, ow, kh, kw, stride, top, left;
   float scale_y, scale_x;
@@ -177,13 +182,16 @@ struct Transposed {
   __device__ i64 output(i64 i) const { return i; }
 };
 
-// Phase is one of stride² parts of a convolution's gradient with respect to its image: the pixels (y0 + stride·i, x0 + stride·j), h×w of
-// them. The taps (ky + stride·i, kx + stride·j) of the kernel, kh×kw of them, and no others were put on these pixels.
+// Phase is one of stride² parts of a convolution's gradient with respect to its image: the pixels (y0 + stride·i, x0 +
+// stride·j), h×w of them. The taps (ky + stride·i, kx + stride·j) of the kernel, kh×kw of them, and no others were put
+// on these pixels.
 struct Phase {
   i64 y0, x0, h, w, ky, kx, kh, kw;
 };
 
-__device__ inline i64 every(i64 first, i64 size, i64 stride) { return first < size ? (size - first - 1) / stride + 1 : 0; }
+__device__ inline i64 every(i64 first, i64 size, i64 stride) {
+  return first < size ? (size - first - 1) / stride + 1 : 0;
+}
 
 __device__ inline Phase phase(const Walk& g, i64 z) {
   Phase p;
@@ -198,7 +206,8 @@ __device__ inline Phase phase(const Walk& g, i64 z) {
   return p;
 }
 
-// Seen has a row for each pixel of a phase, with the gradients of the output pixels that saw it; g.c counts outputs here.
+// Seen has a row for each pixel of a phase, with the gradients of the output pixels that saw it; g.c counts outputs
+// here.
 struct Seen {
   typedef Place Row;
   typedef Tap Col;

@@ -1,13 +1,15 @@
-// Products on tensor cores: the instructions that a warp of 32 threads does together, and products of tiles made of them.
+// Products on tensor cores: the instructions that a warp of 32 threads does together, and products of tiles made of
+// them.
 //
-// A fragment is a thread's part of a matrix. Within a warp, thread `lane` has g = lane/4 and t = lane%4 (PTX ISA, "Matrix Fragments for
-// mma.m16n8k16"; a register holds two bfloat16, the lower half first):
+// A fragment is a thread's part of a matrix. Within a warp, thread `lane` has g = lane/4 and t = lane%4 (PTX ISA,
+// "Matrix Fragments for mma.m16n8k16"; a register holds two bfloat16, the lower half first):
 //
 //	A 16×16   4 registers: (g, 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8), each with the element to its right
 //	B 16×8    2 registers: (2t, g), (2t+8, g), each with the element below it
 //	C 16×8    4 floats: (g, 2t), (g, 2t+1), (g+8, 2t), (g+8, 2t+1)
 //
-// So C's of two neighbours, rounded to bfloat16, are an A. With 8 in place of 16 in the middle, A has its first two registers and B its first.
+// So C's of two neighbours, rounded to bfloat16, are an A. With 8 in place of 16 in the middle, A has its first two
+// registers and B its first.
 #pragma once
 
 #include "device.cuh"
@@ -17,7 +19,8 @@ typedef unsigned u32;
 
 #ifdef __CUDACC__
 
-// KERNEL_OF is a KERNEL for blocks of that many threads, of which a multiprocessor has registers for at least so many blocks.
+// KERNEL_OF is a KERNEL for blocks of that many threads, of which a multiprocessor has registers for at least so many
+// blocks.
 #define KERNEL_OF(threads, blocks, name, ...) extern "C" __global__ void __launch_bounds__(threads, blocks) name(__VA_ARGS__)
 
 // SHARED names the block's shared memory whose size is the launch's.
@@ -44,8 +47,8 @@ __device__ inline void mma8(float (&c)[4], const u32 (&a)[2], u32 b) {
       : "r"(a[0]), "r"(a[1]), "r"(b));
 }
 
-// ldmatrix4 loads four matrices 8×8 from shared memory: threads 8i … 8i+7 name the rows of matrix i, 16 bytes at a multiple of 16. Thread
-// (g,t) gets the elements (g, 2t) and (g, 2t+1) of each.
+// ldmatrix4 loads four matrices 8×8 from shared memory: threads 8i … 8i+7 name the rows of matrix i, 16 bytes at a
+// multiple of 16. Thread (g,t) gets the elements (g, 2t) and (g, 2t+1) of each.
 __device__ inline void ldmatrix4(u32 (&r)[4], Address row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -53,7 +56,8 @@ __device__ inline void ldmatrix4(u32 (&r)[4], Address row) {
                : "memory");
 }
 
-// ldmatrix4_trans transposes them: thread (g,t) gets (2t, g) and (2t+1, g). ldmatrix2_trans does so with two, for threads 0 … 15.
+// ldmatrix4_trans transposes them: thread (g,t) gets (2t, g) and (2t+1, g). ldmatrix2_trans does so with two, for
+// threads 0 … 15.
 __device__ inline void ldmatrix4_trans(u32 (&r)[4], Address row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -61,7 +65,8 @@ __device__ inline void ldmatrix4_trans(u32 (&r)[4], Address row) {
                : "memory");
 }
 __device__ inline void ldmatrix2_trans(u32 (&r)[2], Address row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];" : "=r"(r[0]), "=r"(r[1]) : "r"(row) : "memory");
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
+               : "=r"(r[0]), "=r"(r[1]) : "r"(row) : "memory");
 }
 
 // copy16 begins to copy 16 bytes to shared memory, or zeros where `there` is false; both addresses are multiples of 16.
@@ -112,7 +117,8 @@ __device__ inline float quad_max(float v) {
   return fmaxf(v, partner(v, 2));
 }
 
-// PITCH is the distance of rows of D elements in shared memory: an odd number of 16 bytes, so that the 8 rows of a matrix lie in different banks.
+// PITCH is the distance of rows of D elements in shared memory: an odd number of 16 bytes, so that the 8 rows of a
+// matrix lie in different banks.
 template <int D>
 constexpr int PITCH = (D / 8 | 1) * 8;
 
@@ -123,8 +129,8 @@ struct Rows {
   u32 rest[2]; // the last 8 columns, if D is no multiple of 16
 };
 
-// Source is a matrix of bfloat16 in the device's memory: rows of d elements, `stride` apart; wide tells that d and stride are multiples of 8 and
-// that it begins at a multiple of 16 bytes. What is read outside of it is zero.
+// Source is a matrix of bfloat16 in the device's memory: rows of d elements, `stride` apart; wide tells that d and
+// stride are multiples of 8 and that it begins at a multiple of 16 bytes. What is read outside of it is zero.
 struct Source {
   const u16* p;
   i64 stride;
@@ -208,7 +214,8 @@ __device__ inline void times_transposed(float (&s)[M][COLS / 8][4], const Rows<D
 // times: sum += p (M·16 rows, COLS columns) times a tile of COLS rows and D columns.
 template <int D, int M, int COLS>
 __device__ inline void times(float (&sum)[M][D / 8][4], const u32 (&p)[M][COLS / 16][4], const u16* tile) {
-  Address at = address(tile + lane() % 16 * PITCH<D> + lane() / 16 * 8), end = address(tile + lane() % 16 * PITCH<D> + D / 16 * 16);
+  Address at = address(tile + lane() % 16 * PITCH<D> + lane() / 16 * 8),
+      end = address(tile + lane() % 16 * PITCH<D> + D / 16 * 16);
   UNROLLED (int k = 0; k < COLS / 16; k++) {
     UNROLLED (int n = 0; n < D / 16; n++) {
       u32 b[4];

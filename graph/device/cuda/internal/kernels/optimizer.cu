@@ -37,7 +37,8 @@ KERNEL(accumulate_all, Accumulated l, const float* keep) {
 }
 
 template <int V>
-__device__ inline void updates(Some e, float* p, const float* gradient, float* m, float* v, const float* hyper, const float* scale, i64 n) {
+__device__ inline void updates(Some e, float* p, const float* gradient, float* m, float* v, const float* hyper,
+                               const float* scale, i64 n) {
   float rate = hyper[0], gain1 = hyper[1], gain2 = hyper[2], epsilon = hyper[3], decay = hyper[4];
   float size = rate / hyper[5], root = 1.0f / hyper[6], clip = scale ? *scale : 1.0f;
   LOOP (i64 i = e.begin; i < n; i += e.step) {

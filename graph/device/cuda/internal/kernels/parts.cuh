@@ -1,16 +1,16 @@
-// Walks down the rows of [rows,C], and sums over them. Long sums are taken in parts, whose sums a second launch adds up: no atomics, so
-// that the same inputs give the same bytes.
+// Walks down the rows of [rows,C], and sums over them. Long sums are taken in parts, whose sums a second launch adds
+// up: no atomics, so that the same inputs give the same bytes.
 #pragma once
 #include "vectors.cuh"
 
-// A block of COLUMNS·LANES threads walks over COLUMNS columns of V channels each, 128 bytes of float32 where V is 4; its grid is
-// (columns, parts, outer). LANES rows are done at once.
+// A block of COLUMNS·LANES threads walks over COLUMNS columns of V channels each, 128 bytes of float32 where V is 4;
+// its grid is (columns, parts, outer). LANES rows are done at once.
 enum { COLUMNS = 8, LANES = 32, BLOCK = COLUMNS * LANES };
 
 __device__ inline int lane_of_rows() { return threadIdx.x / COLUMNS; }
 
-// EACH_COLUMN walks over c channels, V at a time; the whole block stays together, so that it may wait within: a thread has no column
-// where column is not less than c.
+// EACH_COLUMN walks over c channels, V at a time; the whole block stays together, so that it may wait within: a thread
+// has no column where column is not less than c.
 #define EACH_COLUMN(V, column, c)                                                                                      \
   LOOP (i64 first_ = (i64)blockIdx.x * COLUMNS * V, column = first_ + threadIdx.x % COLUMNS * V; first_ < (c);        \
         first_ += (i64)gridDim.x * COLUMNS * V, column += (i64)gridDim.x * COLUMNS * V)

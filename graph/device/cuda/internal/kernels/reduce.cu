@@ -36,7 +36,8 @@ KERNEL(column_sums, In x, Out y, i64 rows, i64 c) {
     sum_columns<4>((const float*)x.p, y, rows, c);
 }
 
-// mse_sums: Σ w·(a − b)² of a share of the elements for each block, w being that of the sample of per elements; weights may be nil.
+// mse_sums: Σ w·(a − b)² of a share of the elements for each block, w being that of the sample of per elements; weights
+// may be nil.
 ROW_KERNEL(mse_sums, In a, In b, const float* weights, float* partial, i64 n, i64 per) {
   float sum = 0.0f;
   EACH(i, n) {
@@ -61,7 +62,8 @@ ROW_KERNEL(square_sums, Squared l, float* partial, i64 at) {
       float v[4][4] = {};
       UNROLLED (int q = 0; q < 4; q++)
         if (i + q * e.step < n) read(v[q], x, i + q * e.step);
-      UNROLLED (int q = 0; q < 4; q++) sum += (v[q][0] * v[q][0] + v[q][1] * v[q][1]) + (v[q][2] * v[q][2] + v[q][3] * v[q][3]);
+      UNROLLED (int q = 0; q < 4; q++) sum += (v[q][0] * v[q][0] + v[q][1] * v[q][1]) +
+          (v[q][2] * v[q][2] + v[q][3] * v[q][3]);
     }
   } else {
     Some e = share<1>(l, k);

@@ -31,8 +31,8 @@ __device__ inline void softmax_row(const X* x, Y* y, i64 at, int c, int n) {
   }
 }
 
-// softmax: x [rows,C] → y [rows,C]; y may be x. One block is one row. With period > 0 row r sees the first `seen` + r mod period
-// elements only, and the others become 0: a causal mask.
+// softmax: x [rows,C] → y [rows,C]; y may be x. One block is one row. With period > 0 row r sees the first `seen` + r
+// mod period elements only, and the others become 0: a causal mask.
 ROW_KERNEL(softmax, In x, Out y, i64 c, i64 period, i64 seen) {
   i64 at = blockIdx.x * c, n = period ? seen + blockIdx.x % period : c;
   if (c % 4 == 0 && c <= SOFTMAX_PIECES * 4 * ROW && (x.bf16 == y.bf16 || y.bf16) && aligned(x.p, y.p)) {
@@ -75,7 +75,8 @@ __device__ inline void softmax_grad_row(const T* y, const T* dy, T* out, i64 at,
 // softmax_grad is y·(dy − Σ y·dy); out may be dy. One block is one row.
 ROW_KERNEL(softmax_grad, In y, In dy, Out out, i64 c) {
   i64 at = blockIdx.x * c;
-  if (c % 4 == 0 && c <= SOFTMAX_PIECES * 4 * ROW && y.bf16 == dy.bf16 && y.bf16 == out.bf16 && aligned(y.p, dy.p, out.p)) {
+  if (c % 4 == 0 && c <= SOFTMAX_PIECES * 4 * ROW && y.bf16 == dy.bf16 && y.bf16 == out.bf16 &&
+      aligned(y.p, dy.p, out.p)) {
     if (y.bf16)
       softmax_grad_row((const bf16*)y.p, (const bf16*)dy.p, (bf16*)out.p, at, (int)c);
     else

@@ -1,5 +1,6 @@
-// Elements that a thread takes several at a time, 16 bytes an instruction. Where sizes or addresses don't allow it, or element types come
-// together that no program has, a kernel goes on with single elements: In and Out of device.cuh, whose type shows at run time.
+// Elements that a thread takes several at a time, 16 bytes an instruction. Where sizes or addresses don't allow it, or
+// element types come together that no program has, a kernel goes on with single elements: In and Out of device.cuh,
+// whose type shows at run time.
 #pragma once
 #include "device.cuh"
 
@@ -76,7 +77,8 @@ __device__ inline void read(float (&to)[1], const In& x, i64 at) { to[0] = load(
 // put stores words with one instruction. The compiler makes single ones of some vectors, and not always of the same.
 __device__ inline void put(uint4* to, uint4 w) {
 #ifdef __CUDACC__
-  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(w.x), "r"(w.y), "r"(w.z), "r"(w.w) : "memory");
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "r"(w.x), "r"(w.y),
+               "r"(w.z), "r"(w.w) : "memory");
 #else
   *to = w;
 #endif
@@ -152,8 +154,8 @@ __device__ inline Split split(i64 i, i64 c) {
 // rough functions are for results that are rounded to bfloat16: within 1e-5 of themselves, where bfloat16 has 4e-3.
 __device__ inline float rough_sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
 
-// rough_normal_cdf is Φ(x) = erfc(−x/√2)/2 with Chebyshev's approximation of erfc (Press et al., Numerical Recipes, section 6.2), whose
-// relative error is 1.2e-7 everywhere.
+// rough_normal_cdf is Φ(x) = erfc(−x/√2)/2 with Chebyshev's approximation of erfc (Press et al., Numerical Recipes,
+// section 6.2), whose relative error is 1.2e-7 everywhere.
 __device__ inline float rough_normal_cdf(float x) {
   float z = fabsf(x) * 0.70710678118654752f, t = __fdividef(1.0f, 1.0f + 0.5f * z);
   float s = 0.17087277f;

@@ -6,7 +6,8 @@ enum { FLOAT32 = 7, SUM = 0, SUCCESS = 0, UNHANDLED_CUDA_ERROR = 1 };
 
 int hd_nccl_init(const hd_nccl *f, void **comms, int n, const int *devices) { return f->init_all(comms, n, devices); }
 
-int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams, const void **addresses, const size_t *sizes, size_t count) {
+int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams,
+                const void **addresses, const size_t *sizes, size_t count) {
   int r = f->group_start();
   if (r != SUCCESS) return r;
   for (size_t t = 0; t < count && r == SUCCESS; t++)

@@ -16,7 +16,8 @@ typedef struct {
 int hd_nccl_init(const hd_nccl *f, void **comms, int n, const int *devices);
 
 // hd_nccl_sum sums count tensors of sizes[t] float32 over n GPUs in place: addresses[t·n + i] is tensor t on GPU i.
-int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams, const void **addresses, const size_t *sizes, size_t count);
+int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams,
+                const void **addresses, const size_t *sizes, size_t count);
 
 int hd_nccl_destroy(const hd_nccl *f, void *comm);
 const char *hd_nccl_error(const hd_nccl *f, int result);

@@ -47,7 +47,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "ptxc: %s\n", dlerror());
     return 1;
   }
-  int (*create)(program *, const char *, const char *, int, const char *const *, const char *const *) = symbol("nvrtcCreateProgram");
+  int (*create)(program *, const char *, const char *, int, const char *const *,
+                const char *const *) = symbol("nvrtcCreateProgram");
   int (*compile)(program, int, const char *const *) = symbol("nvrtcCompileProgram");
   int (*log_size)(program, size_t *) = symbol("nvrtcGetProgramLogSize");
   int (*get_log)(program, char *) = symbol("nvrtcGetProgramLog");
