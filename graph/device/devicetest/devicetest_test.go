@@ -17,7 +17,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// naive computes a case by the loops of naive.go; nil if it has none.
+// naive computes a case by the loops of naive_test.go; nil if it has none.
 func naive(c testCase, data [][]float64) []float64 {
 	switch s := c.spec.(type) {
 	case op.Conv2D:

@@ -9,6 +9,6 @@
 //
 // The cases are one file a family: conv.go, pool.go, linear.go, attention.go, norm.go, elementwise.go, arrange.go,
 // reduce.go, posterior.go, optimizer.go. Their shapes are those of the real networks, made smaller in one direction,
-// and odd ones from shapes.go. naive.go holds the heavy operations as loops written from their definitions; the
-// package's own test compares device/ref with them, so that the oracle stands on something.
+// and odd ones from shapes.go. naive_test.go holds the heavy operations as loops written from their definitions,
+// with which the package's own test compares device/ref.
 package devicetest

@@ -38,23 +38,6 @@ func naiveGroupNormStats(s op.GroupNormStats, shape tensor.Shape, x []float64) [
 	return out
 }
 
-func naiveGroupNorm(s op.GroupNorm, shape tensor.Shape, data [][]float64) []float64 {
-	x, stats, gamma, beta := data[0], data[1], data[2], data[3]
-	c := last(shape)
-	act := op.NoAct
-	if s.SiLU {
-		act = op.SiLU
-	}
-	out := make([]float64, len(x))
-	eachGroup(s.Groups, shape, func(b, g int, elements []int) {
-		st := stats[(b*s.Groups+g)*2:]
-		for _, e := range elements {
-			out[e] = activate((x[e]-st[0])*st[1]*gamma[e%c]+beta[e%c], act)
-		}
-	})
-	return out
-}
-
 // normalized returns x̂ and dz, the gradient before the SiLU, of x, stats, gamma, beta, dy.
 func normalized(s op.GroupNorm, shape tensor.Shape, data [][]float64) (xhat, dz []float64) {
 	x, stats, gamma, beta, dy := data[0], data[1], data[2], data[3], data[4]
@@ -84,26 +67,5 @@ func naiveGroupNormGradSums(s op.GroupNormGradSums, shape tensor.Shape, data [][
 		out[b*2*c+e%c] += dz[e]
 		out[b*2*c+c+e%c] += dz[e] * xhat[e]
 	}
-	return out
-}
-
-// naiveGroupNormGradInput: dx = (γ·dz − mean(γ·dz) − x̂·mean(γ·dz·x̂))/deviation, the means over the group, taken from
-// the given sums.
-func naiveGroupNormGradInput(s op.GroupNormGradInput, shape tensor.Shape, data [][]float64) []float64 {
-	stats, gamma, sums := data[1], data[2], data[5]
-	xhat, dz := normalized(op.GroupNorm(s), shape, data)
-	c := last(shape)
-	size := c / s.Groups
-	out := make([]float64, len(dz))
-	eachGroup(s.Groups, shape, func(b, g int, elements []int) {
-		var mean, slope float64
-		for i := g * size; i < (g+1)*size; i++ {
-			mean += gamma[i] * sums[b*2*c+i] / float64(len(elements))
-			slope += gamma[i] * sums[b*2*c+c+i] / float64(len(elements))
-		}
-		for _, e := range elements {
-			out[e] = (gamma[e%c]*dz[e] - mean - xhat[e]*slope) * stats[(b*s.Groups+g)*2+1]
-		}
-	})
 	return out
 }
