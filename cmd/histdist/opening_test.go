@@ -153,7 +153,7 @@ func TestInspectFindsWhatTranslateRefuses(t *testing.T) {
 		}, `histdist.json: json: unknown field "promt": want the keys marker, mpp and prompt`},
 		"an unknown prefix": {func(t *testing.T, dir string) {
 			rename(t, filepath.Join(dir, "unet"), "", func(name string) string { return "student.backbone." + name })
-		}, `"student.backbone." stands in front of the tensors' names`},
+		}, `"student.backbone." precedes the tensors' names`},
 		"two variants": {func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "vae", "diffusion_pytorch_model")
 			for _, variant := range []string{"fp16", "bf16"} {

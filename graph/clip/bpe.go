@@ -3,7 +3,7 @@ package clip
 // endOfWord marks the last symbol of a word.
 const endOfWord = "</w>"
 
-// The tokens that split a text wherever they stand, whatever the vocabulary calls its own.
+// The tokens that split a text wherever they occur, whatever the vocabulary's own are.
 const (
 	startOfText = "<|startoftext|>"
 	endOfText   = "<|endoftext|>"

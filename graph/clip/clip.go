@@ -13,7 +13,7 @@ import (
 type Network struct {
 	Scope           *op.Scope
 	IDs             *gorgonia.Node // [N,L] int32
-	LastHiddenState *gorgonia.Node // [N,L,hidden_size], behind the final LayerNorm
+	LastHiddenState *gorgonia.Node // [N,L,hidden_size], after the final LayerNorm
 }
 
 // Build makes the graph of transformers' CLIPTextModel for a batch of texts of so many tokens each (77).

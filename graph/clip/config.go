@@ -67,5 +67,5 @@ func (c Config) activation() (op.Act, error) {
 	return op.NoAct, fmt.Errorf("hidden_act: %q is not supported: want quick_gelu or gelu", c.HiddenAct)
 }
 
-// Ignore tells of tensors in a file that the network does not use: the position numbers that old files store.
+// Ignore reports whether a file's tensor is one that the network does not use: position numbers, in old files.
 func Ignore(name string) bool { return name == "text_model.embeddings.position_ids" }

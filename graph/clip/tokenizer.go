@@ -37,7 +37,7 @@ func (t *Tokenizer) Tokens(text string) []int32 {
 	ids := []int32{t.start}
 	from := 0
 	for at := 0; at < len(text); {
-		// Added tokens are cut out before anything else looks at the text, and only in exactly their case.
+		// Added tokens are cut out before anything else, and only where the case matches.
 		token, ok := t.addedAt(text[at:])
 		if !ok {
 			at++

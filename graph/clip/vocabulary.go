@@ -329,7 +329,7 @@ func (s *settings) add(content string, id int32) error {
 	return nil
 }
 
-// addedToken is a text that is one token wherever it stands.
+// addedToken is a text that is one token wherever it occurs.
 type addedToken struct {
 	Content string
 	ID      int32

@@ -2,7 +2,7 @@ package device
 
 import "math"
 
-// FromBFloat16 returns the number that 16 bits of bfloat16 stand for.
+// FromBFloat16 converts 16 bits of bfloat16.
 func FromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
 // ToBFloat16 rounds to nearest even; a NaN stays one.

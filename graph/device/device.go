@@ -67,7 +67,7 @@ type Kernel interface {
 	// out overlaps an input only as the operation's InPlace allows. It may return before the device has finished; see
 	// Device.Synchronize.
 	Run(out Pointer, in []Pointer, workspace Pointer) error
-	// Close gives back what the kernel holds, such as rearranged weights.
+	// Close frees what the kernel holds, such as rearranged weights.
 	Close() error
 }
 
@@ -89,7 +89,7 @@ type Memory struct {
 type Device interface {
 	// Name is the device's name, such as "cpu" or "cuda:0".
 	Name() string
-	// Has tells whether the device computes in an element type.
+	// Has reports whether the device computes in an element type.
 	Has(DType) bool
 	// HostMemory is true where kernels read and write ordinary memory of the process: then values need no copies.
 	HostMemory() bool
@@ -153,7 +153,7 @@ type Recorder interface {
 
 // Recording is a list of kernels.
 type Recording interface {
-	// Replay runs the kernels, in their order, behind all that the device was asked for before. It may return before they
+	// Replay runs the kernels, in their order, after all that the device was asked for before. It may return before they
 	// have finished.
 	Replay() error
 	Close() error

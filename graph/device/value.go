@@ -11,7 +11,7 @@ import (
 )
 
 // Value is a float32 value in a device's memory, for nodes to hold (gorgonia.Let): programs of that device read and
-// update it where it lies. A trainer's parameters, gradients and moments are such values, whatever the device.
+// update it in place. A trainer's parameters, gradients and moments are such values, whatever the device.
 type Value struct {
 	device Device
 	shape  tensor.Shape
@@ -30,7 +30,7 @@ func NewValue(d Device, shape ...int) (*Value, error) {
 	return v, nil
 }
 
-// Close gives the memory back. Closing twice is no error.
+// Close frees the memory. Closing twice is no error.
 func (v *Value) Close() error {
 	if v.memory.Ptr == nil {
 		return nil
@@ -40,7 +40,7 @@ func (v *Value) Close() error {
 	return v.device.Free(m)
 }
 
-// Device is where the value lies.
+// Device is the device whose memory has the value.
 func (v *Value) Device() Device { return v.device }
 
 // Ptr is the address in the device's memory.

@@ -6,7 +6,7 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 )
 
-// Mapping says what a published file may have beside the network's tensors: the classifier, the auxiliary head, and
+// Mapping says what a published file may have in addition to the network's tensors: the classifier, the auxiliary head, and
 // BatchNorm's counters.
 func Mapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool {

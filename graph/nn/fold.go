@@ -32,7 +32,7 @@ type folded struct {
 	rows         bool                                         // w is [out,in], else […,out]
 }
 
-// ConvNorm is torch.nn.Conv2d without a bias and torch.nn.BatchNorm2d behind it, in eval mode: x [N,H,W,I] →
+// ConvNorm is torch.nn.Conv2d without a bias followed by torch.nn.BatchNorm2d, in eval mode: x [N,H,W,I] →
 // [N,H',W',out]. conv has the convolution's parameter, norm those of the normalisation. residual, which may be nil, is
 // added to the result.
 func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.Geometry, eps float64, residual *gorgonia.Node) *gorgonia.Node {
@@ -66,7 +66,7 @@ func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.G
 	return op.Conv2D{Geometry: op.Geometry{Stride: g.Stride, Pad: g.Pad}}.Apply(conv, x, layer.weight, layer.bias, residual)
 }
 
-// ScaledLinear is torch.nn.Linear with a bias and timm's LayerScale behind it: x […,K] → […,out]. linear has the linear
+// ScaledLinear is torch.nn.Linear with a bias followed by timm's LayerScale: x […,K] → […,out]. linear has the linear
 // layer's parameters, scale the "gamma". residual, which may be nil, is added to the result.
 func (f *Folds) ScaledLinear(linear, scale *op.Scope, x *gorgonia.Node, out int, residual *gorgonia.Node) *gorgonia.Node {
 	gamma := scale.Param("gamma", out)

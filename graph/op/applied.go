@@ -59,7 +59,7 @@ func (a *Applied) Place() string {
 
 func (a *Applied) Arity() int { return len(a.types) - 1 }
 
-// Type returns the operation's type, a fresh value each time: Gorgonia gives it back to a pool.
+// Type returns the operation's type, a fresh value each time: Gorgonia returns it to a pool.
 func (a *Applied) Type() hm.Type { return hm.NewFnType(append([]hm.Type(nil), a.types...)...) }
 
 func (a *Applied) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {

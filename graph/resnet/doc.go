@@ -1,5 +1,5 @@
 // Package resnet is ResNet-50 as a feature extractor (He et al. 2016, "Deep residual learning for image recognition"):
-// torchvision's network, with the stride in the 3×3 convolution, and the means of the channels behind each of its four
+// torchvision's network, with the stride in the 3×3 convolution, and the means of the channels after each of its four
 // stages.
 //
 //	pixels [N,H,W,3] ─ conv1 ─ maxpool ─ layer1 ─ layer2 ─ layer3 ─ layer4

@@ -2,7 +2,7 @@ package resnet
 
 // PreprocessPHV makes the pixels that the official evaluation's perceptual hash value feeds: rgb uint8 [H,W,3] →
 // float32 [H,W,3], normalised with ImageNet's mean and deviation. Its images are rgb/255, in [0,1], but it takes them
-// for [−1,1], hence (x+1)/2 in place of x: all images look brighter and paler to the network than they are.
+// for [−1,1], so (x+1)/2 in place of x: the network sees brighter, paler images than it is given.
 func PreprocessPHV(rgb []uint8) []float32 {
 	mean, std := [3]float32{0.485, 0.456, 0.406}, [3]float32{0.229, 0.224, 0.225}
 	var value [3][256]float32

@@ -18,7 +18,7 @@ const eps = 1e-5
 // expansion is how much wider a block's output is than its inner convolutions.
 const expansion = 4
 
-// Channels are the numbers of channels behind the four stages of ResNet-50.
+// Channels are the numbers of channels after the four stages of ResNet-50.
 func Channels() [4]int { return [4]int{256, 512, 1024, 2048} }
 
 // blocks are the numbers of bottleneck blocks in the stages.
@@ -33,7 +33,7 @@ type Network struct {
 	Means  *gorgonia.Node    // [N,3840]: the mean over the pixels of each channel of Layers, one layer after the other
 }
 
-// Mapping says what a published file may have beside the network's tensors: the classifier and BatchNorm's counters.
+// Mapping says what a published file may have in addition to the network's tensors: the classifier and BatchNorm's counters.
 func Mapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool {
 		return strings.HasPrefix(name, "fc.") || strings.HasSuffix(name, ".num_batches_tracked")
@@ -68,7 +68,7 @@ func Build(batch, height, width int) (*Network, error) {
 
 // bottleneck is torchvision's Bottleneck: x [N,H,W,I] → [N,H/stride,W/stride,out].
 //
-//	conv1 1×1 → conv2 3×3 with the stride → conv3 1×1 → + x, through downsample if project; a ReLU behind each
+//	conv1 1×1 → conv2 3×3 with the stride → conv3 1×1 → + x, through downsample if project; a ReLU after each
 func (n *Network) bottleneck(s *op.Scope, x *gorgonia.Node, out, stride int, project bool) *gorgonia.Node {
 	inner := out / expansion
 	one := op.Geometry{KH: 1, KW: 1, Stride: 1}

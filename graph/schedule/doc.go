@@ -23,6 +23,6 @@
 //	step.go          what the samplers share: prediction types, the move from one noise level to another
 //	ddim.go          DDIM
 //	inversion.go     Inversion: DDIM the other way, with noise
-//	standardise.go   standardisation per channel, and when it takes place
+//	standardise.go   standardisation per channel, and when it is done
 //	eta.go           η as a function of progress
 package schedule

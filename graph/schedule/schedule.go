@@ -84,7 +84,7 @@ func betasOf(c Config) ([]float32, error) {
 	}
 	for t, b := range betas {
 		if !(b >= 0 && b <= 1) {
-			return nil, fmt.Errorf("the variance β of time step %d is %v, want 0 to 1: look at beta_start, beta_end, trained_betas "+
+			return nil, fmt.Errorf("the variance β of time step %d is %v, want 0 to 1: check beta_start, beta_end, trained_betas "+
 				"and, where all are equal, rescale_betas_zero_snr", t, b)
 		}
 	}
@@ -132,7 +132,7 @@ func cumprod(betas []float32) []float32 {
 
 // rescaleZeroTerminalSNR shifts and scales √ᾱ so that it is 0 at the last time step and stays at the first: algorithm 1
 // of Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed" (2023). PyTorch's vectorised roots are
-// off by one place here and there, hence its ᾱ by up to 3.6e-7.
+// off in the last bit here and there, so its ᾱ by up to 3.6e-7.
 func rescaleZeroTerminalSNR(betas []float32) []float32 {
 	roots := cumprod(betas)
 	for i, a := range roots {

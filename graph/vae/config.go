@@ -109,7 +109,7 @@ func Rename(name string) string {
 	return name
 }
 
-// IsDecoder tells of a parameter, by its name, whether it belongs to the decoding half.
+// IsDecoder reports whether the parameter of that name belongs to the decoder.
 func IsDecoder(name string) bool {
 	return strings.HasPrefix(name, "decoder.") || strings.HasPrefix(name, "post_quant_conv.")
 }

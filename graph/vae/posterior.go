@@ -14,7 +14,7 @@ func Sample(root *op.Scope, moments, noise *gorgonia.Node) *gorgonia.Node {
 	return op.PosteriorSample{}.Apply(root.Sub("posterior"), moments, noise)
 }
 
-// Moments takes an encoder's result apart as DiagonalGaussianDistribution does: moments [N,h,w,2·channels] → the mean,
+// Moments splits an encoder's result as DiagonalGaussianDistribution does: moments [N,h,w,2·channels] → the mean,
 // the logarithm of the variance, clamped, and the standard deviation, all [N,h,w,channels].
 func Moments(moments []float32, channels int) (mean, logvar, std []float32) {
 	for ; channels > 0 && len(moments) >= 2*channels; moments = moments[2*channels:] {

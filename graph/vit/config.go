@@ -60,7 +60,7 @@ func (c Config) Tokens() int {
 // Rename takes away the prefix that parameters have in files of networks with a ViT in them.
 func Rename(name string) string { return strings.TrimPrefix(name, "vit.") }
 
-// Ignore tells of tensors in a file that the network does not use: the pooler, the classifier and the mask token.
+// Ignore reports whether a file's tensor is one that the network does not use: the pooler, the classifier and the mask token.
 func Ignore(name string) bool {
 	name = Rename(name)
 	return strings.HasPrefix(name, "pooler.") || strings.HasPrefix(name, "classifier.") || name == "embeddings.mask_token"

@@ -19,7 +19,7 @@ type TimmConfig struct {
 	EmbedDim   int  // 768, 1536
 	Depth      int  // 12, 40
 	NumHeads   int  // 12, 24
-	Hidden     int  // 3072, 8192: the width behind mlp.fc1, int(EmbedDim · mlp_ratio)
+	Hidden     int  // 3072, 8192: the width after mlp.fc1, int(EmbedDim · mlp_ratio)
 	SwiGLU     bool // false, true: mlp_layer=SwiGLUPacked, whose fc2 reads half of Hidden
 	LayerScale bool // false, true: init_values is set
 	ImageSize  int  // 224
@@ -62,7 +62,7 @@ func (c TimmConfig) Tokens() int {
 	return 1 + side*side
 }
 
-// TimmMapping says what a published file may have beside the network's tensors: a classifier.
+// TimmMapping says what a published file may have in addition to the network's tensors: a classifier.
 func TimmMapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool { return strings.HasPrefix(name, "head.") }}
 }
@@ -73,7 +73,7 @@ type TimmNetwork struct {
 	Scope  *op.Scope
 	Folds  *nn.Folds      // to be folded between binding the parameters and compiling
 	Pixels *gorgonia.Node // [N,224,224,3], normalised
-	Tokens *gorgonia.Node // [N,197,EmbedDim], the class token first, behind the final LayerNorm: timm's forward_features
+	Tokens *gorgonia.Node // [N,197,EmbedDim], the class token first, after the final LayerNorm: timm's forward_features
 	Class  *gorgonia.Node // [N,EmbedDim]: the class token alone, the network's output
 }
 

@@ -13,7 +13,7 @@ import (
 type Network struct {
 	Scope           *op.Scope
 	Pixels          *gorgonia.Node // [N,224,224,3], normalised: see Preprocess
-	LastHiddenState *gorgonia.Node // [N,197,hidden_size], the class token first, behind the final LayerNorm
+	LastHiddenState *gorgonia.Node // [N,197,hidden_size], the class token first, after the final LayerNorm
 }
 
 // Build makes the graph of transformers' ViTModel without its pooler.

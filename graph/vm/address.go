@@ -10,7 +10,7 @@ import (
 )
 
 // space is one of the stretches of memory that a program works on: the arena, what each prelude keeps, each parameter
-// and each input. A program knows where some of them lie for good, a run where all of them do.
+// and each input. A program knows the fixed addresses, a run all of them.
 type space int
 
 const (
@@ -49,10 +49,10 @@ func (o operand) takes(h host) bool {
 // operand describes a value to what runs it.
 func (v *value) operand() operand { return operand{v.name, v.shape, v.dtype, v.at()} }
 
-// frame is where the spaces of a program lie in one run.
+// frame has the addresses of a program's spaces in one run.
 type frame []device.Pointer
 
-// address returns nil for a parameter that no kernel reads: its space lies nowhere.
+// address returns nil for a parameter that no kernel reads: its space has no address.
 func (f frame) address(a address) device.Pointer {
 	if f[a.space] == nil {
 		return nil

@@ -76,7 +76,7 @@ func (c *compilation) calls() iter.Seq2[*step, *call] {
 	}
 }
 
-// connect tells the calls and the results where their operands lie.
+// connect gives the calls and the results the addresses of their operands.
 func (c *compilation) connect() {
 	for s, made := range c.calls() {
 		made.out = s.out.operand()
@@ -99,7 +99,7 @@ func (c *compilation) fits(items []item) error {
 		if limit = p.device.Available(); limit == 0 {
 			return nil
 		}
-		held = 0 // already allocated, hence not available
+		held = 0 // already allocated, so not available
 	}
 	need := held + p.memory.Arena
 	_, records := p.device.(device.Recorder)

@@ -48,7 +48,7 @@ type pass struct {
 }
 
 // passes are all stages, in their order. The first ones change the graph; kernels and arena make the program. Kernels
-// come before the arena, since their workspaces lie there, too.
+// come before the arena, since their workspaces are in it, too.
 var passes = []pass{
 	{"lower", (*compilation).lower},
 	{"recompute", func(c *compilation) error {

@@ -8,7 +8,7 @@
 //	fuse       an activation, a sum or a cast that follows a matrix product moves into its kernel
 //	hoist      what depends on an invariant input alone moves into a prelude
 //	sort       an order of the steps that frees memory early (order.go)
-//	views      a value that is part of another one lies in its memory (liveness.go)
+//	views      a value that is part of another one shares its memory (liveness.go)
 //	liveness   the steps from which and up to which a value is held
 //	reuse      an operation works in place where nothing reads its input afterwards
 //	kernels    parameters are bound, and the device compiles a kernel for each step

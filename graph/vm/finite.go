@@ -10,10 +10,10 @@ import (
 	"github.com/histdist/histdist/internal/finite"
 )
 
-// ErrNotFinite is the error of a run with Options.CheckFinite that met a NaN or an infinity.
+// ErrNotFinite is the error of a run with Options.CheckFinite that found a NaN or an infinity.
 var ErrNotFinite = finite.Err
 
-// checkFinite looks at a call's result. The error names the call's place and gives the ranges of its inputs, as they
+// checkFinite checks a call's result. The error names the call's place and gives the ranges of its inputs, as they
 // are after the call, a line for each; an input whose memory the result took over is left out.
 func (p *Program) checkFinite(c *call, run *run) error {
 	if err := p.device.Synchronize(); err != nil {

@@ -77,7 +77,7 @@ type value struct {
 	held     gorgonia.Value // of bound values
 	producer *step          // nil for leaves
 
-	// A view lies at offset bytes in root; otherwise root is the value itself.
+	// A view begins at offset bytes in root; otherwise root is the value itself.
 	root   *value
 	offset int64
 
@@ -89,7 +89,7 @@ func (v *value) bytes() int64 { return int64(op.Size(v.shape)) * v.dtype.Size() 
 
 func (v *value) view(of *value, offset int64) { v.root, v.offset = of.root, of.offset+offset }
 
-// at is where the value lies.
+// at is the value's address.
 func (v *value) at() address { return address{v.root.memory.space, v.root.memory.offset + v.offset} }
 
 // lifetime says when a value must be held.

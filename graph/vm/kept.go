@@ -22,9 +22,9 @@ type prelude struct {
 	known map[uint64]*entry
 	age   []*entry // the longest unused first
 
-	// On a device.Recorder the program works on a copy of an entry, which always lies in one place.
+	// On a device.Recorder the program works on a copy of an entry, whose address never changes.
 	place  device.Memory
-	placed *entry // what lies there, nil where its contents match no known entry
+	placed *entry // what is there, nil where its contents match no known entry
 
 	// In this run:
 	now   *entry

@@ -16,7 +16,7 @@ import (
 type param struct {
 	operand
 	node     *gorgonia.Node
-	identity device.Pointer                // where the value lies; see device.Operand
+	identity device.Pointer                // the value's address; see device.Operand
 	updated  bool                          // the program writes it
 	varies   bool                          // its bytes may change between runs
 	read     bool                          // by a kernel, or because it is an output
@@ -227,7 +227,7 @@ func (p *Program) bind(b *param, held gorgonia.Value) error {
 	return p.upload(b.copied.Ptr, b.dtype, d)
 }
 
-// inPlace reports whether kernels can read and write a value as an element type where it lies.
+// inPlace reports whether kernels can read and write a value as an element type in place.
 func (p *Program) inPlace(h host, t device.DType) bool {
 	return h.dtype == t && (h.on == p.device || h.on == nil && p.device.HostMemory())
 }

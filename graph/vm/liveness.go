@@ -2,7 +2,7 @@ package vm
 
 import "github.com/histdist/histdist/graph/op"
 
-// resolveViews points every view at the value whose memory it lies in. A step of an update has its first input as
+// resolveViews points every view at the value whose memory it shares. A step of an update has its first input as
 // output.
 func (g *graph) resolveViews() {
 	for _, s := range g.steps {

@@ -71,6 +71,6 @@ type Options struct {
 	// Profile waits for the device after every step, so that a report's times are those of the steps on devices that run
 	// behind the caller, too. It is slow.
 	Profile bool
-	// CheckFinite looks at every result and ends a run at the first NaN or infinity. It is slow.
+	// CheckFinite checks every result and ends a run at the first NaN or infinity. It is slow.
 	CheckFinite bool
 }

@@ -37,7 +37,7 @@ type Program struct {
 	calls    []*call // in the order of running
 	results  []result
 	preludes []*prelude
-	base     frame // where the spaces lie that stay where they are; nil for the others
+	base     frame // addresses of the spaces that never move; nil for the others
 	arena    device.Memory
 	memory   MemoryReport
 	record   recorder
@@ -69,7 +69,7 @@ type run struct {
 	args  []device.Pointer // of the call that is running
 }
 
-// newSpace numbers a space that lies nowhere so far.
+// newSpace numbers a space without an address so far.
 func (p *Program) newSpace() space {
 	p.base = append(p.base, nil)
 	return space(len(p.base) - 1)

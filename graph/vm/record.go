@@ -9,7 +9,7 @@ import (
 )
 
 // recorder keeps a program's steps, but for those of preludes, as one list for the device: a device.Recorder. The list
-// holds addresses. Those of computed values and parameters stay; fed values lie where they lay, for they are copied to
+// holds addresses. Those of computed values and parameters stay; fed values do, too: they are copied to
 // the device; what preludes keep is copied to one place.
 type recorder struct {
 	recording device.Recording

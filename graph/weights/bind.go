@@ -22,7 +22,7 @@ import (
 type Mapping struct {
 	// Rename returns the parameter's name for a tensor of the file; nil keeps all names.
 	Rename func(file string) string
-	// Ignore tells of a tensor's name in the file whether it may be left over; nil means none may.
+	// Ignore reports whether a tensor of the file may be left over; nil means none may.
 	Ignore func(file string) bool
 }
 
@@ -42,7 +42,7 @@ func (e *MismatchError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not fit the network", e.Path)
 	if e.Prefix != "" {
-		fmt.Fprintf(&b, ": %q stands in front of the tensors' names: save the network's own state_dict, without what wraps it", e.Prefix)
+		fmt.Fprintf(&b, ": %q precedes the tensors' names: save the network's own state_dict, without what wraps it", e.Prefix)
 		return b.String()
 	}
 	list := func(what string, names []string) {
@@ -129,7 +129,7 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 	return nil
 }
 
-// Compare tells whether Bind would find a value for every parameter, without binding any: the same errors.
+// Compare reports whether Bind would find a value for every parameter, without binding any: the same errors.
 func (s *Store) Compare(params gorgonia.Nodes, m Mapping) error {
 	_, err := s.match(params, m)
 	return err

@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// isFloat tells whether values of a type can be parameters.
+// isFloat reports whether values of a type can be parameters.
 func isFloat(t safetensors.DType) bool {
 	switch t {
 	case safetensors.F32, safetensors.F16, safetensors.BF16, safetensors.F64:
@@ -86,7 +86,7 @@ func toFloat16(f float32) uint16 {
 		return sign | 0x7e00 | uint16(u>>13)&0x3ff
 	case u >= 0x477ff000:
 		return sign | 0x7c00
-	case u < 0x38800000: // subnormal: beside 0.5 the last bit is worth 2⁻²⁴
+	case u < 0x38800000: // subnormal: next to 0.5 the last bit is worth 2⁻²⁴
 		return sign | uint16(math.Float32bits(math.Float32frombits(u)+0.5)-math.Float32bits(0.5))
 	}
 	return sign | uint16((u-112<<23+0xfff+u>>13&1)>>13)

@@ -73,7 +73,7 @@ func (s *Store) CheckFinite() error {
 	return nil
 }
 
-// checkFinite looks at the tensor's values a few at a time.
+// checkFinite checks the tensor's values a few at a time.
 func (t *stored) checkFinite() error {
 	if !isFloat(t.dtype) {
 		return nil

@@ -64,7 +64,7 @@ func HasVariant(folder, variant string) bool {
 	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return slices.Contains(candidates(variant), e.Name()) })
 }
 
-// HasWeights tells whether a folder holds the weights of a network, of whatever variant.
+// HasWeights reports whether a folder holds the weights of a network, of any variant.
 func HasWeights(folder string) bool {
 	entries, err := os.ReadDir(folder)
 	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {

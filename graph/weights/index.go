@@ -51,7 +51,7 @@ type shard struct {
 }
 
 // parseIndex reads an index: {"metadata": {…}, "weight_map": {tensor: file}}. Its metadata are hints and not read.
-// Shards lie beside the index: a path to any other place is refused.
+// Shards are next to the index: a path to any other place is refused.
 func parseIndex(b []byte) ([]shard, error) {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
@@ -65,7 +65,7 @@ func parseIndex(b []byte) ([]shard, error) {
 	files := map[string]map[string]bool{}
 	for name, file := range index.WeightMap {
 		if file == "" || file == "." || file == ".." || strings.ContainsAny(file, "/\\\x00") {
-			return nil, fmt.Errorf("index: tensor %q: file %q: want the name of a file beside the index", name, file)
+			return nil, fmt.Errorf("index: tensor %q: file %q: want the name of a file in the index's folder", name, file)
 		}
 		if strings.HasSuffix(file, ".json") {
 			return nil, fmt.Errorf("index: tensor %q: file %q: want a file of tensors", name, file)

@@ -14,7 +14,7 @@ var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x
 const legacyProtocol = 1001
 
 // readLegacy reads a file of torch before 1.6, or of _use_new_zipfile_serialization=False, such as the weights that
-// pytorch-fid publishes. Pickles stand one behind the other, and the storages behind them in the order of the last
+// pytorch-fid publishes. Pickles follow one another, and the storages follow them in the order of the last
 // pickle:
 //
 //	magic number, protocol, machine, description of the tensors, list of the storages' keys, then for each: elements int64, the elements

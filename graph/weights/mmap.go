@@ -118,12 +118,12 @@ func dropPages(b []byte) error {
 		return nil
 	}
 	if err := unix.Madvise(pages, unix.MADV_DONTNEED); err != nil {
-		return fmt.Errorf("give pages back: %w", err)
+		return fmt.Errorf("release pages: %w", err)
 	}
 	return nil
 }
 
-// distance is the number of bytes from the beginning of outer to that of inner, which lies in it.
+// distance is the number of bytes from the beginning of outer to that of inner, which is part of it.
 func distance(outer, inner []byte) int {
 	return int(uintptr(unsafe.Pointer(unsafe.SliceData(inner))) - uintptr(unsafe.Pointer(unsafe.SliceData(outer))))
 }

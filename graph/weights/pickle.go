@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// What a pickle can hold here, beside nil, bool, int, float64 and string. A pickle is a program that may call any
+// What a pickle can hold here, in addition to nil, bool, int, float64 and string. A pickle is a program that may call any
 // function of Python; this reader knows none: of a call it keeps the name, out of a list of harmless ones, and the
 // arguments.
 type (
@@ -26,7 +26,7 @@ const (
 	maxPushes = 1 << 20  // values that one pickle may make
 )
 
-// isKnown tells whether a pickle of tensors may name a global.
+// isKnown reports whether a pickle of tensors may name a global.
 func (g global) isKnown() bool {
 	switch g {
 	case global{"torch._utils", "_rebuild_tensor_v2"}, global{"torch._utils", "_rebuild_parameter"}, global{"collections", "OrderedDict"}:
@@ -56,7 +56,7 @@ func unpickle(b []byte) (any, error) {
 	return v, err
 }
 
-// unpickleFirst runs the pickle that b begins with and returns its value and what lies behind it.
+// unpickleFirst runs the pickle that b begins with and returns its value and what follows it.
 func unpickleFirst(b []byte) (value any, rest []byte, err error) {
 	m := &machine{rest: b[:min(len(b), maxPickle)], memo: map[uint32]any{}}
 	for {
@@ -77,7 +77,7 @@ func unpickleFirst(b []byte) (value any, rest []byte, err error) {
 	}
 }
 
-// step runs one instruction; its names in Python's pickletools stand beside it.
+// step runs one instruction; the comments are its names in Python's pickletools.
 func (m *machine) step(op byte) error {
 	switch op {
 	case 0x80: // PROTO
@@ -246,7 +246,7 @@ func (m *machine) long() error {
 	return nil
 }
 
-// text reads a string whose length stands in front in n bytes.
+// text reads a string that follows its length in n bytes.
 func (m *machine) text(n int) error {
 	size, err := m.number(n)
 	if err != nil {

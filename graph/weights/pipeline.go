@@ -17,7 +17,7 @@ type Pipeline struct {
 	Components map[string]Component // by folder: unet, vae, text_encoder, tokenizer, scheduler, …
 }
 
-// Component is one part of a pipeline. The zero value stands for a part that the pipeline can have but has not: null in
+// Component is one part of a pipeline. The zero value is a part that the pipeline can have but has not: null in
 // the file.
 type Component struct {
 	Library string // diffusers or transformers

@@ -14,7 +14,7 @@ const compiled = "_orig_mod."
 // AveragedModel module, Lightning and others the name of an attribute.
 var wrappers = []string{"module.", "model.", "net.", "network.", "ema_model.", "unet.", "vae.", "text_encoder."}
 
-// averaged is the count that torch's AveragedModel keeps beside the parameters.
+// averaged is the count that torch's AveragedModel keeps in addition to the parameters.
 const averaged = "n_averaged"
 
 // unwrap takes known wrappers off the names of all tensors.
@@ -75,7 +75,7 @@ func unwrapped(names []string) (inner []string, prefix string) {
 // torch.compile; "" for none.
 func (s *Store) Prefix() string { return s.prefix }
 
-// unknownPrefix is what stands in front of the names of all parameters that are missing, "" if nothing is.
+// unknownPrefix is what precedes the names of all parameters that are missing, "" if nothing is.
 func unknownPrefix(missing, surplus []string) string {
 	if len(missing) == 0 {
 		return ""

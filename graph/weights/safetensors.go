@@ -89,7 +89,7 @@ func parseSafetensors(b []byte) ([]*stored, map[string]string, error) {
 		var h header
 		if err := d.Decode(&h); err != nil {
 			var wrong *json.UnmarshalTypeError
-			if errors.As(err, &wrong) { // its text tells of Go's types
+			if errors.As(err, &wrong) { // its text mentions Go's types
 				err = fmt.Errorf("%s: want a dtype, and natural numbers as shape and data_offsets", wrong.Value)
 			}
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
@@ -142,7 +142,7 @@ func cover(parts []part, data []byte) ([]*stored, error) {
 	return tensors, nil
 }
 
-// splitSafetensors takes the file apart into the JSON of its header and its data.
+// splitSafetensors splits the file into the JSON of its header and its data.
 func splitSafetensors(b []byte) (text, data []byte, err error) {
 	if len(b) < 8 {
 		return nil, nil, fmt.Errorf("%d bytes: too short for a safetensors file", len(b))

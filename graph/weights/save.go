@@ -27,7 +27,7 @@ type SaveOptions struct {
 	DType         DType             // numbers are rounded to nearest even
 	MaxShardBytes int64             // of tensors in one file of a folder; 0 means 10 GB
 	BaseName      string            // of the files in a folder; "" means diffusion_pytorch_model, transformers have model
-	Metadata      map[string]string // beside format: pt
+	Metadata      map[string]string // in addition to format: pt
 }
 
 const (
@@ -69,7 +69,7 @@ func Save(path string, tensors []Tensor, o SaveOptions) error {
 // writer is one call of Save.
 type writer struct {
 	folder, base string
-	alone        bool // a file on its own: nothing beside it is looked at
+	alone        bool // a file on its own: no other in its folder is read
 	dtype        DType
 	metadata     map[string]string
 	files        []output

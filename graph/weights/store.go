@@ -128,7 +128,7 @@ func (s *Store) openFile(path string, only map[string]bool) error {
 // Path is the file, or the index of the files, that the store was opened from.
 func (s *Store) Path() string { return s.path }
 
-// Metadata is the text that .safetensors files carry beside their tensors.
+// Metadata is the text that .safetensors files have in addition to their tensors.
 func (s *Store) Metadata() map[string]string { return maps.Clone(s.metadata) }
 
 // Tensors lists what the store holds, sorted by name.
@@ -181,7 +181,7 @@ func (s *Store) Digest(w io.Writer) error {
 	return nil
 }
 
-// Close gives all memory back. Values of nodes that the store bound must not be read any more: programs compiled from
+// Close frees all memory. Values of nodes that the store bound must not be read any more: programs compiled from
 // them are closed first.
 func (s *Store) Close() error {
 	s.mu.Lock()

@@ -220,7 +220,7 @@ type storageID struct {
 	n     int // elements
 }
 
-// parseStorageID reads a persistent id: ("storage", type, key, place, elements), behind which old files have None, or
+// parseStorageID reads a persistent id: ("storage", type, key, place, elements), after which old files have None, or
 // the view of another storage, which isn't read.
 func parseStorageID(v any) (storageID, error) {
 	p, _ := v.(persistent)
@@ -244,7 +244,7 @@ func parseStorageID(v any) (storageID, error) {
 	return storageID{t, key, n}, nil
 }
 
-// elements returns the elements that a persistent id stands for.
+// elements returns the elements of a persistent id.
 func (a *container) elements(v any) (data []byte, t safetensors.DType, key string, err error) {
 	id, err := parseStorageID(v)
 	if err != nil {
@@ -276,7 +276,7 @@ func extent(shape, strides []int, offset int) (int, error) {
 	return int(last) + 1, nil
 }
 
-// isDense tells whether the elements lie row by row without gaps.
+// isDense reports whether the elements lie row by row without gaps.
 func isDense(shape, strides []int) bool {
 	step := 1
 	dense := true

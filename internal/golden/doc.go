@@ -1,7 +1,7 @@
 // Package golden reads reference data for tests: tensors that PyTorch, diffusers and transformers computed, and how far
-// a float32 implementation may lie from them.
+// a float32 implementation may be from them.
 //
-// Golden data are .safetensors files with string metadata, and a tolerances.json beside them. The package looks in the
+// Golden data are .safetensors files with string metadata, and a tolerances.json next to them. The package looks in the
 // folder that HISTDIST_GOLDEN names, then in the repository's testdata/golden, whose README describes the files; a test
 // whose file is in neither is skipped. Tensors have PyTorch's layout: [NHWC] and [HWIO] bring images and kernels into
 // this program's.

@@ -44,7 +44,7 @@ func Open(t testing.TB, name string) *File {
 	return f
 }
 
-// parse takes a .safetensors file apart. The library checks that dtypes are known and that shapes and offsets agree
+// parse splits a .safetensors file. The library checks that dtypes are known and that shapes and offsets agree
 // with each other and with the length of the file; what is left to check is what makes a shape []int.
 func parse(buffer []byte) (*File, error) {
 	header, metadata, err := safetensors.ReadMetadata(buffer)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Tolerance says how far a float32 implementation may lie from a golden quantity. It comes from the same computation
+// Tolerance says how far a float32 implementation may be from a golden quantity. It comes from the same computation
 // in float32 and in float64: Atol is max(4 × MaxAbs, 1e-6 × max|want|) rounded up to 1, 2 or 5 × 10ⁿ, and Rtol the
 // same relative to max|want| of the tensor (for gradients, relative to the larger of that and 1/100 of the largest
 // gradient of the case).
@@ -21,7 +21,7 @@ type Tolerance struct {
 	Rtol   float64 `json:"rtol"`
 }
 
-// gpu is how much further than a processor a GPU may lie: its products are summed in another order by libraries that
+// gpu is how much further away a GPU may be than a processor: its products are summed in another order by libraries that
 // promise none, and its exponentials, roots and divisions are off by up to two units in the last place where a
 // processor's are exact to one half.
 const gpu = 4
@@ -36,7 +36,7 @@ func Allowed(t testing.TB, atol float64) float64 {
 }
 
 // Tolerance returns the tolerance of a quantity of this file, such as "resnet out", for the device of the subtest: the
-// entry of the tolerances.json beside the file, so that data and tolerance are always of one set.
+// entry of the tolerances.json next to the file, so that data and tolerance are always of one set.
 func (f *File) Tolerance(t testing.TB, quantity string) Tolerance {
 	t.Helper()
 	name := strings.TrimSuffix(filepath.Base(f.path), ".safetensors")

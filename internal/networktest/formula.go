@@ -88,7 +88,7 @@ func (f *Formula) Bind(t testing.TB, network string, s *op.Scope, ignore func(na
 	})
 }
 
-// Compare reports an error unless got lies within the tolerance of the tensor network/quantity.
+// Compare reports an error unless got is within the tolerance of the tensor network/quantity.
 func (f *Formula) Compare(t testing.TB, network, quantity string, got []float32) {
 	t.Helper()
 	tolerance, ok := f.tolerances[network+" "+quantity]

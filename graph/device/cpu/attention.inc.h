@@ -161,7 +161,7 @@ static void att_store_tile(void *dst, long ldd, long n, long d, const float *src
 }
 
 // Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is
-// filled up with copies of the last key: they can't raise a maximum of scores, and nothing else looks at them.
+// filled up with copies of the last key: they can't raise a maximum of scores, and nothing else reads them.
 INLINE void att_pack_keys_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
 	for (long r0 = 0; r0 < n; r0 += VL) {
@@ -367,7 +367,7 @@ static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const floa
 
 // ---- Softmax
 
-// Causal mask: -∞ for keys after a query, and max anew. s has n keys from key k0 on; query q0 is lane 0.
+// Causal mask: -∞ for keys after a query, and a new max. s has n keys from key k0 on; query q0 is lane 0.
 static void att_mask(int nv, long n, long k0, long q0, float *s, long lds, float *max) {
 	vi lane;
 	for (int i = 0; i < VL; i++)

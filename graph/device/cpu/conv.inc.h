@@ -1,7 +1,7 @@
 // Convolutions as products: the left operand is an image whose pixels are gathered block by block.
 //
 // Row m of that matrix is a pixel of a grid over all images, column (kernel row, kernel column, channel) is what the
-// kernel sees there. The forward pass multiplies it by the weight, which lies as [KH·KW·C, O]. The weight's gradient
+// kernel sees there. The forward pass multiplies it by the weight, which is stored as [KH·KW·C, O]. The weight's gradient
 // multiplies its transpose by dy. The data gradient is such a product too: of the pixels of dy with the weight rotated
 // by 180° and transposed. With a stride s, it falls into s×s of them, one for each phase of the pixel's position, each
 // with the kernel's taps of one phase.
@@ -125,7 +125,7 @@ typedef struct {
 } mm_phase;
 
 static mm_phase conv_phase(long phase, long stride, long pad, long kernel) {
-	// Pixel i = phase + stride·a takes part in output (i + pad - tap)/stride.
+	// Pixel i = phase + stride·a contributes to output (i + pad - tap)/stride.
 	long first = (phase + pad) % stride;
 	mm_phase p = {0, 0, 0};
 	if (first < kernel) {
@@ -237,7 +237,7 @@ static size_t direct_weight_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 
 // ---- Few outputs
 //
-// With O = 3 a panel of the direct product would be empty but for three columns. Instead z[pixel][tap,o] = Σ_c x·weight
+// With O = 3 a panel of the direct product would have three columns in use. Instead z[pixel][tap,o] = Σ_c x·weight
 // for all taps at once, and y[pixel][o] = Σ_tap z[pixel + tap][tap,o].
 
 enum { TAPS_ROWS = 16 }; // rows of y in a task, at the price of kh-1 rows of z that its neighbours also make

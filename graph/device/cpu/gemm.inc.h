@@ -9,7 +9,7 @@
 // (HD_DOT), pairs of bfloat16, of which the last is filled up with a zero. From mm_plan on all lengths along K count
 // words, and a word takes the room of a float; only what reads the operands sees elements. Sums are floats always.
 //
-// A is read where it lies if it is words in rows, otherwise a block is copied into scratch memory: that is where
+// A is read in place if it is words in rows, otherwise a block is copied into scratch memory: that is where
 // bfloat16 is widened or paired, and where conv.inc.h gathers an image. B is packed once ahead, or once a call if it is
 // read often, or panel by panel as it is used; for pairs it is rounded to bfloat16 there.
 

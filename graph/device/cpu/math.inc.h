@@ -1,4 +1,4 @@
-// Vector exp, sqrt, erf and the activations built on them, to about 1e-7: their values stand in goldens. Overflow gives
+// Vector exp, sqrt, erf and the activations built on them, to about 1e-7: goldens contain their values. Overflow gives
 // an infinity, underflow zero: subnormal numbers mean nothing here and cost some CPUs a hundred cycles each.
 
 #if defined(HD_AVX512)

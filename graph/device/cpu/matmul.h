@@ -2,7 +2,7 @@
 #ifndef HD_MATMUL_H
 #define HD_MATMUL_H
 
-// How a matrix operand lies in memory. For the left one, [M,K], and the right one, [K,N].
+// How a matrix operand is stored. For the left one, [M,K], and the right one, [K,N].
 typedef enum {
 	HD_ROWS = 0,   // row by row: [M][K] or [K][N]
 	HD_COLUMNS,    // column by column, that is the transpose row by row: [K][M] or [N][K] (a weight of torch.nn.Linear)

@@ -15,7 +15,7 @@ enum {
 	WINO_BLOCK = 512 * 1024,          // floats of V and M: so many for each thread, and for two at least, or half as many
 	WINO_BLOCK_MOST = 8 * 1024 * 1024, // again as there are of filters, up to so many
 	WINO_FILTERS = 16 * 1024 * 1024,  // floats of filters that are transformed at a time
-	WINO_PAD = 16,                    // floats between rows and between places, so that they do not meet in one cache set
+	WINO_PAD = 16,                    // floats between rows and between places, so that they do not share a cache set
 	WINO_FILTER_PAD = 9 * 16,         // the same between the filters of two places, which are written VL at a time
 	WINO_FILTER_ROWS = 16,            // rows of filters transformed together: a cache line of the weight if it is rotated
 	WINO_FILTER_RUN = 64,             // rows,

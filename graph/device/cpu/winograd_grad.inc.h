@@ -3,7 +3,7 @@
 //     dg = Gᵀ [ Σ_tiles (A dy Aᵀ) ∘ (Bᵀ d B) ] G
 //
 // The sum is over tiles: for each place a product [C,tiles]·[tiles,O]. It is done for a few channels and columns at a
-// time but for all places, so that Gᵀ…G can follow at once.
+// time but for all positions, so that Gᵀ…G can follow at once.
 
 enum {
 	WINO_CHUNK = 48, // channels in a task

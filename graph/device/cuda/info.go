@@ -28,7 +28,7 @@ type GPU struct {
 	Bytes      int64  // of memory
 }
 
-// Read looks for the driver and GPUs. It makes no context.
+// Read finds the driver and GPUs. It makes no context.
 func Read() (Info, error) {
 	version, err := driver.Open("")
 	if err != nil {

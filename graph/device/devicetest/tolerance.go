@@ -16,7 +16,7 @@ import (
 // what cancels in it if that is more (magnitude.go): a sum of 1000 products can be 0. The bound is
 //
 //	float32   u·(8 + √K), u = 2^-24, for sums of K terms. Random rounding errors of adding one term after the other add up to
-//	          u·√(K/6); √K leaves a factor of 2.4, and 8 roundings serve what stands before and behind the sum.
+//	          u·√(K/6); √K leaves a factor of 2.4, and 8 roundings serve what comes before and after the sum.
 //	          3×3 convolutions of stride 1: at least 1e-5, what Winograd's F(4×4,3×3) costs (Lavin and Gray 2016, table 3).
 //	float64   the same with u = 2^-53.
 //	bfloat16  6e-3 for outputs stored so. One rounding costs 2^-8/√3 of an element's power of two, 1.5e-3 of the norm; this
@@ -52,7 +52,7 @@ func (c testCase) bound(precision device.DType, out device.DType, n int) float64
 	return b
 }
 
-// moves tells whether an operation only moves elements, or rounds them once to nearest, ties to even.
+// moves reports whether an operation only moves elements, or rounds them once to nearest, ties to even.
 func moves(s op.Spec) bool {
 	switch s.(type) {
 	case op.Concat, op.Slice, op.ZeroPad, op.Upsample, op.Embedding, op.Cast, op.MaxPool2D:
@@ -61,7 +61,7 @@ func moves(s op.Spec) bool {
 	return false
 }
 
-// weighted tells whether an operation is a product with a weight.
+// weighted reports whether an operation is a product with a weight.
 func weighted(s op.Spec) bool {
 	switch s.(type) {
 	case op.Conv2D, op.Linear, op.ConvDataGrad, op.LinearDataGrad:
@@ -83,7 +83,7 @@ func winograd(s op.Spec) bool {
 	return g.KH == 3 && g.KW == 3 && g.Stride == 1
 }
 
-// terms is the number of terms in the sum behind one element of the output.
+// terms is the number of terms in the sum for one element of the output.
 func (c testCase) terms() int {
 	in := c.in
 	x := in[0]

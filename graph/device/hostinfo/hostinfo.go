@@ -34,7 +34,7 @@ type Device struct {
 	Note  string // what it is, or why it is missing
 }
 
-// Read looks at the machine.
+// Read examines the machine.
 func Read() Info {
 	return Info{
 		Go:     runtime.Version(),

@@ -1,5 +1,5 @@
 // Package hostmem allocates the process's memory outside Go's heap, for devices that compute in it: page-aligned, zero,
-// given back to the system when it is freed, and counted.
+// returned to the system when it is freed, and counted.
 package hostmem
 
 import (
@@ -25,7 +25,7 @@ type Allocator struct {
 const hugePage = 2 << 20
 
 // Large values begin at different places of a page: kernels that walk through several of them at the same pace, such as
-// AdamW, would otherwise meet in the same sets of the cache (2.3× slower at 100 million parameters).
+// AdamW, would otherwise compete for the same cache sets (2.3× slower at 100 million parameters).
 const (
 	stagger = 4096 + 64
 	places  = 16

@@ -8,6 +8,6 @@
 // once and return a kernel; kernel.Run views the addresses that it gets as slices and hands them to the kernel's
 // function.
 //
-// The operations lie in files named as those of graph/op. matrix.go is the matrix product, each.go the use of all
+// The operations are in files named like those of graph/op. matrix.go is the matrix product, each.go the use of all
 // processors.
 package ref

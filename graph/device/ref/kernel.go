@@ -21,7 +21,7 @@ type operands[T element] struct {
 // kernel computes one operation for given shapes.
 type kernel[T element] struct {
 	scratch int // elements of scratch memory
-	// check looks for inputs that run can't handle; nil if there are none.
+	// check returns an error for inputs that run can't handle.
 	check func(operands[T]) error
 	run   func(operands[T])
 

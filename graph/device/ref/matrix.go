@@ -13,7 +13,7 @@ type matrix[T element] struct {
 	transposed bool // the stored rows are the columns
 }
 
-// dense views rows that lie one behind the other.
+// dense views contiguous rows.
 func dense[T element](data []T, rows, cols int) matrix[T] {
 	return matrix[T]{data: data, rows: rows, cols: cols, stride: cols}
 }

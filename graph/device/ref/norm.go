@@ -57,7 +57,7 @@ func affineOf[T element](g grouping, in [][]T, n, c int) affine {
 
 func (a affine) normalized(x float64) float64 { return (x - a.mean) * a.inverse }
 
-// before is the gradient dz before the activation, from dy behind it.
+// before is the gradient dz before the activation, from dy after it.
 func (a affine) before(act op.Act, x, dy float64) float64 {
 	return dy * derivative(a.normalized(x)*a.gamma+a.beta, act)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// clamped is the logarithm of a variance as it is used, and tells whether its gradient is that of the original.
+// clamped returns the logarithm of a variance as it is used, and whether gradients flow through it.
 func clamped[T element](logvar T) (value float64, inside bool) {
 	v := float64(logvar)
 	return min(max(v, op.MinLogVariance), op.MaxLogVariance), v >= op.MinLogVariance && v <= op.MaxLogVariance

@@ -20,7 +20,7 @@ import (
 // reserved is how many addresses a device has. They cost nothing until they are used.
 const reserved = 8 << 30
 
-// Device is a device behind a wall.
+// Device is a device whose memory the process cannot address.
 type Device struct {
 	inside    device.Device
 	wall      []byte // what callers see

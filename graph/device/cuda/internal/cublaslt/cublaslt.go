@@ -63,7 +63,7 @@ func result(what string, r C.int) error {
 	return fmt.Errorf("%s: %s (%d)", what, C.GoString(C.hd_lt_status(r)), int(r))
 }
 
-// Matrix is how matrices lie in memory: element (i,j) at i·Row + j·Col, in elements, for each head of each sample.
+// Matrix is how matrices are stored: element (i,j) at i·Row + j·Col, in elements, for each head of each sample.
 type Matrix struct {
 	BF16                   bool // else float32
 	Row, Col, Sample, Head int
@@ -86,7 +86,7 @@ type Problem struct {
 	Left, Right, Y    Matrix
 	Alpha             float32
 	Bias              bool // [N], of Y's element type, at a multiple of Alignment
-	Residual          bool // lies as Y does, in its element type
+	Residual          bool // laid out as Y, in its element type
 	M, N, K, Z, Heads int
 }
 

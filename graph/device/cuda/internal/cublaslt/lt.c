@@ -123,7 +123,7 @@ int hd_lt_close(hd_lt *lt) {
 
 static int type_of(const struct hd_lt_matrix *m) { return m->bf16 ? R_16BF : R_32F; }
 
-// layout describes a matrix as it lies in memory: rows×cols, turned if it is transposed.
+// layout describes a matrix as it is stored: rows×cols, turned if it is transposed.
 static int layout(hd_lt *lt, void **l, const struct hd_lt_matrix *m, int64_t rows, int64_t cols, int64_t batch) {
   if (m->transposed) {
     int64_t t = rows;

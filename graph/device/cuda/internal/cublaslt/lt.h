@@ -8,7 +8,7 @@
 typedef struct hd_lt hd_lt;
 
 // hd_lt_product is D = alpha·op(A)·op(B) + beta·C + bias, column by column as cuBLAS counts: op(A) [m,k], op(B) [k,n],
-// C and D [m,n], bias [m] for every column. C lies as D does. Matrices of a batch are stride elements apart. With
+// C and D [m,n], bias [m] for every column. C is laid out as D. Matrices of a batch are stride elements apart. With
 // alignment every matrix begins at a multiple of so many bytes.
 typedef struct {
   int64_t m, n, k, batch;

@@ -96,7 +96,7 @@ static inline descriptor finished(maker *m, descriptor d, const char *what) {
 enum { ALIGNMENT = 16 };
 
 // tensor_of describes a tensor of four sizes: one with an address, one that only the graph knows, or one of a single
-// element that lies in the host's memory.
+// element in the host's memory.
 enum { REAL, VIRTUAL, BY_VALUE };
 static inline descriptor tensor_of(maker *m, int64_t id, const int64_t *sizes, const int64_t *strides, int type,
                                    int kind) {

@@ -59,7 +59,7 @@ const char *hd_dnn_close(hd_dnn *d, CUcontext ctx) {
   return wrong;
 }
 
-// Shape is [n,c,h,w] as cuDNN counts; the channels lie side by side in memory.
+// Shape is [n,c,h,w] as cuDNN counts; channels are contiguous in memory.
 typedef struct {
   int64_t n, c, h, w;
 } shape;

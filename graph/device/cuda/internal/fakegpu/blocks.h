@@ -11,7 +11,7 @@ struct Launch {
   const Kernel* kernel;
   Index grid, block;
   std::vector<char> arguments;
-  size_t shared; // bytes of shared memory beside what the kernel names
+  size_t shared; // bytes of shared memory in addition to what the kernel declares
 };
 
 // run computes all blocks and returns when they have ended.

@@ -41,7 +41,7 @@ inline T exchange(T mine, unsigned lane, unsigned from) {
 // together is an instruction that a whole warp does: `what` gets the operands of its 32 threads when all are there.
 void together(void (*what)(void* const* operands), void* operands);
 
-// shared is the block's shared memory whose size is the launch's; within tells whether that has n bytes at p.
+// shared is the block's shared memory whose size is the launch's; within reports whether that has n bytes at p.
 unsigned char* shared();
 bool within(const void* p, size_t n);
 

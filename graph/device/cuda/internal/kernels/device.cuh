@@ -1,4 +1,4 @@
-// What all kernels share: how values lie in memory, activations, sums over a block.
+// What all kernels share: how values are stored, activations, sums over a block.
 //
 // The sources are CUDA C++ without any header, and at the same time C++ for the processor: ../fakegpu/shim.h gives
 // __syncthreads and the rest their meaning there, so that the arithmetic of indices is tested where there is no GPU.
@@ -15,7 +15,7 @@
 typedef long long i64;
 
 // In and Out are values of float32 or, where bf16 is not 0, of bfloat16. The type is the same for a whole launch, so
-// that the branch costs nothing beside the memory.
+// that the branch costs nothing next to the memory access.
 struct In {
   const void* p;
   i64 bf16;
@@ -49,7 +49,7 @@ __device__ inline void store(const Out& y, i64 i, float v) {
 // wait for memory.
 #define LOOP _Pragma("unroll 1") for
 
-// UNROLLED is a for over a few registers: without it they would lie in memory.
+// UNROLLED is a for over a few registers: without it they would be in memory.
 #define UNROLLED _Pragma("unroll") for
 
 // EACH walks over n elements with all threads of a launch.

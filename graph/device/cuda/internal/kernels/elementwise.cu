@@ -3,7 +3,7 @@
 #include "device.cuh"
 #include "vectors.cuh"
 
-// whole tells whether n elements of the same type can be taken FLAT at a time.
+// whole reports whether n elements of the same type can be processed FLAT at a time.
 template <class... P>
 __device__ inline bool whole(i64 n, i64 bf16, i64 other, const P*... p) {
   return n % FLAT == 0 && bf16 == other && aligned(p...);

@@ -116,7 +116,7 @@ struct Grouped {
   i64 pixels, c, groups, act;
 };
 
-// fits tells whether channels can be taken V at a time.
+// fits reports whether channels can be processed V at a time.
 template <int V>
 __device__ inline bool fits(const Grouped& g) {
   return !g.x.bf16 && g.c % V == 0 && aligned(g.x.p, g.gamma, g.beta);
@@ -140,7 +140,7 @@ __device__ inline void channels(Channels<V>& k, const Grouped& g, i64 column) {
     k.inverse[j] = stats[2 * group + 1];
     if (++within == width) {
       within = 0;
-      if (++group == (unsigned)g.groups) group = 0; // behind the last channel
+      if (++group == (unsigned)g.groups) group = 0; // after the last channel
     }
   }
 }

@@ -2,7 +2,7 @@
 #include "device.cuh"
 #include "parts.cuh"
 
-// A layer norm's row of up to 4·32·K channels lies in the registers of a warp, 4·K in each thread, for K of 3, 6 or 10:
+// A layer norm's row of up to 4·32·K channels is in the registers of a warp, 4·K in each thread, for K of 3, 6 or 10:
 // 320, 640 and 768, 1280 channels. Longer and odd rows are the work of a block and are read again for each sum. A block
 // of ROW threads has WARPS rows.
 enum { WARPS = ROW / 32, MOST_CHANNELS = 1280 };

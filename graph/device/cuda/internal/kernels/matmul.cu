@@ -23,7 +23,7 @@ struct Epilogue {
 
 // A factor of a product gives its elements by row and column, in two steps: row(i) and col(j) do what depends on one of
 // them alone, and at puts them together. The right factor is given transposed, so that both have the product's rows and
-// columns as rows. inner tells whether neighbours in a row lie side by side, or else those in a column. output is the
+// columns as rows. inner: neighbours in a row are contiguous, otherwise those in a column. output is the
 // output's row for a row of the left one.
 
 // Strided is one of a Matrix.
@@ -120,7 +120,7 @@ KERNEL(gemm, Matrix a, Matrix b, Epilogue e, i64 m, i64 n, i64 k, i64 heads) {
   product(strided(a, z, heads), strided(b, z, heads), e, m, n, k, z / heads * e.sample + z % heads * e.head);
 }
 
-// Walk is how a kernel goes over images [N,H,W,C], which lie in memory as h×w pixels and are read as if resized to
+// Walk is how a kernel goes over images [N,H,W,C], which are stored as h×w pixels and are read as if resized to
 // height×width.
 struct Walk {
   i64 h, w, c, height, width, oh, ow, kh, kw, stride, top, left;

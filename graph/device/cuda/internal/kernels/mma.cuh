@@ -129,7 +129,7 @@ struct Rows {
   u32 rest[2]; // the last 8 columns, if D is no multiple of 16
 };
 
-// Source is a matrix of bfloat16 in the device's memory: rows of d elements, `stride` apart; wide tells that d and
+// Source is a matrix of bfloat16 in the device's memory: rows of d elements, `stride` apart; wide says that d and
 // stride are multiples of 8 and that it begins at a multiple of 16 bytes. What is read outside of it is zero.
 struct Source {
   const u16* p;

@@ -2,7 +2,7 @@
 // ("im2col").
 #include "vectors.cuh"
 
-// Sight is how a kernel goes over images [N,H,W,C], which lie in memory as h×w pixels and are read as if resized to
+// Sight is how a kernel goes over images [N,H,W,C], which are stored as h×w pixels and are read as if resized to
 // height×width: Walk of matmul.cu.
 struct Sight {
   i64 h, w, c, height, width, oh, ow, kh, kw, stride, top, left;

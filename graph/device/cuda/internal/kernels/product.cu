@@ -1,4 +1,4 @@
-// What stands before and behind a product of NVIDIA's library.
+// What comes before and after a product of NVIDIA's library.
 #include "vectors.cuh"
 
 // finish8 is product_finish for rows of a multiple of 8, at addresses that are multiples of 16.

@@ -12,7 +12,7 @@ struct bf16 {
 // FLAT is how many elements a thread takes of values without rows.
 enum { FLAT = 8 };
 
-// aligned tells whether addresses are multiples of 16.
+// aligned reports whether addresses are multiples of 16.
 __device__ inline bool aligned(const void* p) { return ((unsigned long long)p & 15) == 0; }
 template <class... P>
 __device__ inline bool aligned(const void* p, const P*... others) {

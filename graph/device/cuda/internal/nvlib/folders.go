@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// loaderVariable names folders in which the system's loader looks before all others: whoever sets it wants what lies
+// loaderVariable names folders that the system's loader searches before all others: whoever sets it wants what is
 // there.
 const loaderVariable = "LD_LIBRARY_PATH"
 
@@ -16,7 +16,7 @@ func loaderFolders(env func(string) string) []string {
 	return strings.FieldsFunc(env(loaderVariable), func(r rune) bool { return r == ':' || r == ';' })
 }
 
-// usualFolders lists the folders of this machine in which NVIDIA's libraries may lie: toolkits, the system's
+// usualFolders lists the folders of this machine in which NVIDIA's libraries may be: toolkits, the system's
 // packages, Python environments. It runs no program.
 func usualFolders(env func(string) string, glob func(string) ([]string, error)) []string {
 	var folders []string

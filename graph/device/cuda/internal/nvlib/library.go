@@ -31,7 +31,7 @@ type Library struct {
 
 // loader opens libraries: the system's, in open.go, or a test's.
 type loader interface {
-	// open returns the library's handle and where it lies. With global, libraries that are opened later find its
+	// open returns the library's handle and path. With global, libraries that are opened later find its
 	// functions.
 	open(name string, global bool) (handle unsafe.Pointer, path string, err error)
 	// version calls a function that returns a version; it is 0 if there is none.

@@ -142,7 +142,7 @@ func (c *convolver) forward(s op.Conv2D) {
 	h, w := s.Source(x)
 	from, image := r.In[0].DType, c.In(0)
 	if h != x[1] || w != x[2] {
-		// The resized image is written anew: in the type that tensor cores like best.
+		// The resized image is written out: in the type that suits tensor cores best.
 		if from = r.Features; from != device.BFloat16 {
 			from = device.Float32
 		}

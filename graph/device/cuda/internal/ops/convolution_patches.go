@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// A convolution is a product of matrices, cuBLASLt's, once the patches that its kernel sees lie side by side
+// A convolution is a product of matrices, cuBLASLt's, once the patches that its kernel sees are next to each other
 // (im2col). That costs a copy of KH·KW times the image, and is worth it where cuDNN does badly. On an H100, in
 // bfloat16:
 //

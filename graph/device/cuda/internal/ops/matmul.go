@@ -72,7 +72,7 @@ func matmul(b *builder) bool {
 	return true
 }
 
-// conv launches our own convolution. weight [KH·KW·I,O] may lie in any order.
+// conv launches our own convolution. weight [KH·KW·I,O] may be in any order.
 func (b *builder) conv(s op.Conv2D, weight matrix) {
 	r := b.Request
 	x, m, n := r.In[0].Shape, rows(r.Out), channels(r.Out)
@@ -83,7 +83,7 @@ func (b *builder) conv(s op.Conv2D, weight matrix) {
 		b.In(0), weight.Value, weight.row, weight.col, walk(s.Geometry, x[1], x[2], x[3], h, w), e.structure(), m, n)
 }
 
-// walk is Walk of matmul.cu: over images that lie in memory as h×w pixels of c channels and are read as if resized.
+// walk is Walk of matmul.cu: over images stored as h×w pixels of c channels and are read as if resized.
 func walk(g op.Geometry, h, w, c, height, width int) launch.Structure {
 	oh, ow := g.Out(height, width)
 	return launch.Structure{

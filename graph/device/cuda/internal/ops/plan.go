@@ -18,7 +18,7 @@ type planned struct {
 
 type tensors [cudnn.Tensors]launch.Pointer
 
-// aligned reports whether all tensors of a run lie as the plan counts on.
+// aligned reports whether all tensors of a run are aligned as the plan requires.
 func (p *planned) aligned(a *launch.Addresses) bool {
 	for _, t := range p.tensors {
 		if uintptr(a.At(t))%cudnn.Alignment != 0 {

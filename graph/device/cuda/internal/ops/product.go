@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// matrix is Matrix of matmul.cu: element (i,j) lies at i·row + j·col, for each head of each sample.
+// matrix is Matrix of matmul.cu: element (i,j) is at i·row + j·col, for each head of each sample.
 type matrix struct {
 	launch.Value
 	row, col, sample, head int
@@ -108,7 +108,7 @@ type product struct {
 	*cublaslt.Product
 	left, right, residual, y launch.Pointer
 	bias                     launch.Pointer
-	also                     []launch.Pointer // what else must lie at a multiple of cublaslt.Alignment
+	also                     []launch.Pointer // what else must be at a multiple of cublaslt.Alignment
 }
 
 // product compiles a product for cuBLASLt: see gemm, whose arguments it takes, without an activation; the bias is of

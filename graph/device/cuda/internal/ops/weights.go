@@ -19,7 +19,7 @@ type copyKey struct {
 	layout   string
 }
 
-// asBFloat16 is the layout of a weight that is rounded to bfloat16 and lies as it did.
+// asBFloat16 is the layout of a weight that is rounded to bfloat16 in the same order.
 const asBFloat16 = "bfloat16"
 
 // copied returns a copy of input i, which is constant, for as long as the kernel lives. fill launches what makes it,

@@ -10,7 +10,7 @@
 static int not_initialized(void) { return 3; }
 static int success(void) { return 0; }
 
-// A slot is where a function lies; the function of the same name jumps there, its arguments staying where the caller
+// A slot is a function's address; the function of the same name jumps there, its arguments staying where the caller
 // put them.
 #if defined(__x86_64__)
 #define JUMP(slot) "jmp *" slot "(%rip)\n"
