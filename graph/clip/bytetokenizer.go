@@ -29,8 +29,8 @@ func WriteByteTokenizer(folder string, length int) error {
 	}
 	special := func(id int) map[string]any {
 		return map[string]any{
-			"content": []string{startOfText, endOfText}[id-(ByteVocabulary-2)], "lstrip": false, "normalized": true, "rstrip": false,
-			"single_word": false, "special": true,
+			"content": []string{startOfText, endOfText}[id-(ByteVocabulary-2)], "lstrip": false,
+			"normalized": true, "rstrip": false, "single_word": false, "special": true,
 		}
 	}
 	start, end := ByteVocabulary-2, ByteVocabulary-1
@@ -47,7 +47,8 @@ func WriteByteTokenizer(folder string, length int) error {
 		"tokenizer_class":              "CLIPTokenizer",
 		"unk_token":                    endOfText,
 	}
-	tokens := map[string]any{"bos_token": startOfText, "eos_token": endOfText, "pad_token": endOfText, "unk_token": endOfText}
+	tokens := map[string]any{"bos_token": startOfText, "eos_token": endOfText, "pad_token": endOfText,
+		"unk_token": endOfText}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("tokenizer: %w", err)
 	}

@@ -22,7 +22,8 @@ func Build(c Config, batch, tokens int) (*Network, error) {
 		return nil, fmt.Errorf("text_encoder: %w", err)
 	}
 	if tokens != c.MaxPositionEmbeddings {
-		return nil, fmt.Errorf("text_encoder: %d tokens: want max_position_embeddings, which is %d", tokens, c.MaxPositionEmbeddings)
+		return nil, fmt.Errorf("text_encoder: %d tokens: want max_position_embeddings, which is %d", tokens,
+			c.MaxPositionEmbeddings)
 	}
 	root := op.NewScope("text_encoder")
 	n := &Network{Scope: root, IDs: root.IndexInput("ids", batch, tokens)}
@@ -51,7 +52,8 @@ func (c Config) layer(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 		return nn.Linear(a.Sub(name), h, nn.LinearConfig{Out: c.HiddenSize, Residual: residual})
 	}
 	h := nn.LayerNorm(s.Sub("layer_norm1"), x, c.LayerNormEps)
-	h = op.Attention{Heads: c.NumAttentionHeads, Causal: true}.Apply(a, project("q_proj", h, nil), project("k_proj", h, nil), project("v_proj", h, nil))
+	h = op.Attention{Heads: c.NumAttentionHeads, Causal: true}.Apply(a, project("q_proj", h, nil),
+		project("k_proj", h, nil), project("v_proj", h, nil))
 	x = project("out_proj", h, x)
 
 	h = nn.LayerNorm(s.Sub("layer_norm2"), x, c.LayerNormEps)

@@ -46,10 +46,12 @@ func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, defaul
 func (c Config) Validate() error {
 	errs := []error{hfconfig.Positive(map[string]int{
 		"vocab_size": c.VocabSize, "max_position_embeddings": c.MaxPositionEmbeddings, "hidden_size": c.HiddenSize,
-		"intermediate_size": c.IntermediateSize, "num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
+		"intermediate_size": c.IntermediateSize, "num_hidden_layers": c.NumHiddenLayers,
+		"num_attention_heads": c.NumAttentionHeads,
 	})}
 	if c.NumAttentionHeads > 0 && c.HiddenSize%c.NumAttentionHeads != 0 {
-		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize, c.NumAttentionHeads))
+		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize,
+			c.NumAttentionHeads))
 	}
 	if _, err := c.activation(); err != nil {
 		errs = append(errs, err)

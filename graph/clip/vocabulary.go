@@ -57,7 +57,8 @@ func OpenTokenizer(folder string) (*Tokenizer, error) {
 	for _, token := range slices.Concat(s.added, s.special()) {
 		id, ok := vocabulary[token.Content]
 		if !ok {
-			return nil, fmt.Errorf("%s: the special token %q has no id: it is neither in the vocabulary nor an added token", folder, token.Content)
+			return nil, fmt.Errorf("%s: the special token %q has no id: it is neither in the vocabulary nor an added token",
+				folder, token.Content)
 		}
 		token.ID = id
 		added[token.Content] = token
@@ -77,7 +78,8 @@ func readModel(folder string) (map[string]int32, [][2]string, error) {
 		path := filepath.Join(folder, "tokenizer.json")
 		text, err := hfconfig.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, fmt.Errorf("%s: no tokenizer: want vocab.json and merges.txt, or tokenizer.json: %w", folder, fs.ErrNotExist)
+			return nil, nil, fmt.Errorf("%s: no tokenizer: want vocab.json and merges.txt, or tokenizer.json: %w", folder,
+				fs.ErrNotExist)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -158,7 +160,8 @@ func parseModel(text []byte) (map[string]int32, [][2]string, error) {
 	}
 	m := file.Model
 	if m.Type != "BPE" || m.EndOfWord != endOfWord || m.Subword != "" || m.ByteFallback {
-		return nil, nil, fmt.Errorf("model: want CLIP's: type BPE, end_of_word_suffix %s, no continuing_subword_prefix, no byte_fallback", endOfWord)
+		return nil, nil, fmt.Errorf("model: want CLIP's: type BPE, end_of_word_suffix %s, no continuing_subword_prefix, "+
+			"no byte_fallback", endOfWord)
 	}
 	vocabulary, err := parseVocabulary(m.Vocabulary)
 	if err != nil {

@@ -21,7 +21,8 @@ func cleanText(text string) string {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r' || unicode.Is(unicode.Zs, r):
 			b.WriteByte(' ')
-		case r == 0 || r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) || !unicode.Is(known, r) || unicode.Is(newIn15, r):
+		case r == 0 || r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co) || !unicode.Is(known, r) ||
+			unicode.Is(newIn15, r):
 		case unicode.Is(chinese, r):
 			b.WriteByte(' ')
 			b.WriteRune(r)
@@ -50,7 +51,8 @@ func compose(text string) string {
 		for i < len(runes) && combiningClass(runes[i]) > 0 {
 			i++
 		}
-		slices.SortStableFunc(runes[marks:i], func(a, b rune) int { return cmp.Compare(combiningClass(a), combiningClass(b)) })
+		slices.SortStableFunc(runes[marks:i],
+			func(a, b rune) int { return cmp.Compare(combiningClass(a), combiningClass(b)) })
 	}
 	out := runes[:0]
 	starter, last := -1, uint8(0) // where in out the last starter is, and the class of what follows it so far

@@ -41,7 +41,8 @@ func (b builder) mixedA(s *op.Scope, x *gorgonia.Node, pool int) *gorgonia.Node 
 		s,
 		b.branch(s, x, layer{"branch1x1", 64, same(1, 1)}),
 		b.branch(s, x, layer{"branch5x5_1", 48, same(1, 1)}, layer{"branch5x5_2", 64, same(5, 5)}),
-		b.branch(s, x, layer{"branch3x3dbl_1", 64, same(1, 1)}, layer{"branch3x3dbl_2", 96, same(3, 3)}, layer{"branch3x3dbl_3", 96, same(3, 3)}),
+		b.branch(s, x, layer{"branch3x3dbl_1", 64, same(1, 1)}, layer{"branch3x3dbl_2", 96, same(3, 3)},
+			layer{"branch3x3dbl_3", 96, same(3, 3)}),
 		b.pooled(s, x, pool, false),
 	)
 }
@@ -51,7 +52,8 @@ func (b builder) mixedB(s *op.Scope, x *gorgonia.Node) *gorgonia.Node {
 	return op.ConcatChannels(
 		s,
 		b.branch(s, x, layer{"branch3x3", 384, halving()}),
-		b.branch(s, x, layer{"branch3x3dbl_1", 64, same(1, 1)}, layer{"branch3x3dbl_2", 96, same(3, 3)}, layer{"branch3x3dbl_3", 96, halving()}),
+		b.branch(s, x, layer{"branch3x3dbl_1", 64, same(1, 1)}, layer{"branch3x3dbl_2", 96, same(3, 3)},
+			layer{"branch3x3dbl_3", 96, halving()}),
 		op.MaxPool2D{Geometry: halving()}.Apply(s, x),
 	)
 }
@@ -61,9 +63,11 @@ func (b builder) mixedC(s *op.Scope, x *gorgonia.Node, inner int) *gorgonia.Node
 	return op.ConcatChannels(
 		s,
 		b.branch(s, x, layer{"branch1x1", 192, same(1, 1)}),
-		b.branch(s, x, layer{"branch7x7_1", inner, same(1, 1)}, layer{"branch7x7_2", inner, same(1, 7)}, layer{"branch7x7_3", 192, same(7, 1)}),
+		b.branch(s, x, layer{"branch7x7_1", inner, same(1, 1)}, layer{"branch7x7_2", inner, same(1, 7)},
+			layer{"branch7x7_3", 192, same(7, 1)}),
 		b.branch(s, x, layer{"branch7x7dbl_1", inner, same(1, 1)}, layer{"branch7x7dbl_2", inner, same(7, 1)},
-			layer{"branch7x7dbl_3", inner, same(1, 7)}, layer{"branch7x7dbl_4", inner, same(7, 1)}, layer{"branch7x7dbl_5", 192, same(1, 7)}),
+			layer{"branch7x7dbl_3", inner, same(1, 7)}, layer{"branch7x7dbl_4", inner, same(7, 1)},
+			layer{"branch7x7dbl_5", 192, same(1, 7)}),
 		b.pooled(s, x, 192, false),
 	)
 }

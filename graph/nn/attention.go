@@ -16,7 +16,8 @@ type AttentionConfig struct {
 // Attention is diffusers' Attention: queries from x [N,Lq,C], keys and values from context [N,Lk,D] → [N,Lq,C].
 func Attention(s *op.Scope, x, context *gorgonia.Node, c AttentionConfig) *gorgonia.Node {
 	inner := LinearConfig{Out: c.Heads * c.HeadDim, NoBias: !c.Bias}
-	q, k, v := Linear(s.Sub("to_q"), x, inner), Linear(s.Sub("to_k"), context, inner), Linear(s.Sub("to_v"), context, inner)
+	q, k, v := Linear(s.Sub("to_q"), x, inner), Linear(s.Sub("to_k"), context, inner),
+		Linear(s.Sub("to_v"), context, inner)
 	h := op.Attention{Heads: c.Heads}.Apply(s, q, k, v)
 	return Linear(s.Sub("to_out.0"), h, LinearConfig{Out: channels(x), Residual: c.Residual})
 }

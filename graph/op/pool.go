@@ -23,7 +23,8 @@ func (g Geometry) pooled(x tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	if g.Pad.Top >= g.KH || g.Pad.Bottom >= g.KH || g.Pad.Left >= g.KW || g.Pad.Right >= g.KW {
-		return nil, errorf("window %d×%d with padding %v: want less padding, so that each window sees a pixel", g.KH, g.KW, g.Pad)
+		return nil, errorf("window %d×%d with padding %v: want less padding, so that each window sees a pixel", g.KH, g.KW,
+			g.Pad)
 	}
 	h, w := g.Out(x[1], x[2])
 	return tensor.Shape{x[0], h, w, x[3]}, nil

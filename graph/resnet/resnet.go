@@ -33,7 +33,8 @@ type Network struct {
 	Means  *gorgonia.Node    // [N,3840]: the mean over the pixels of each channel of Layers, one layer after the other
 }
 
-// Mapping says what a published file may have in addition to the network's tensors: the classifier and BatchNorm's counters.
+// Mapping allows what a published file has in addition to the network's tensors: the classifier and BatchNorm's
+// counters.
 func Mapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool {
 		return strings.HasPrefix(name, "fc.") || strings.HasSuffix(name, ".num_batches_tracked")
@@ -44,7 +45,8 @@ func Mapping() weights.Mapping {
 func Build(batch, height, width int) (*Network, error) {
 	s := op.NewScope("resnet50")
 	n := &Network{Scope: s, Folds: &nn.Folds{}, Pixels: s.Input("pixels", batch, height, width, 3)}
-	x := n.Folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), n.Pixels, 64, op.Geometry{KH: 7, KW: 7, Stride: 2, Pad: op.Pad(3)}, eps, nil)
+	x := n.Folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), n.Pixels, 64, op.Geometry{KH: 7, KW: 7, Stride: 2, Pad: op.Pad(3)},
+		eps, nil)
 	x = op.MaxPool2D{Geometry: op.Geometry{KH: 3, KW: 3, Stride: 2, Pad: op.Pad(1)}}.Apply(s, op.ReLU.Apply(s, x))
 	means := make([]*gorgonia.Node, 0, len(n.Layers))
 	for i, count := range blocks() {

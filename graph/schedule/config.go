@@ -162,7 +162,8 @@ func (c *Config) matters(key string) bool {
 		return c.ClipSample
 	}
 	return slices.Contains([]string{
-		"num_train_timesteps", "rescale_betas_zero_snr", "prediction_type", "timestep_spacing", "set_alpha_to_one", "clip_sample",
+		"num_train_timesteps", "rescale_betas_zero_snr", "prediction_type", "timestep_spacing", "set_alpha_to_one",
+		"clip_sample",
 	}, key)
 }
 

@@ -67,7 +67,8 @@ func (e *Eta) UnmarshalText(text []byte) error {
 		*e = cosine(name, 0.65, 0.35)
 		return nil
 	}
-	return fmt.Errorf("eta %q: want zero, linear, cosine_min_10, cosine_min_20, cosine_min_30, constant or constant:VALUE", text)
+	return fmt.Errorf("eta %q: want zero, linear, cosine_min_10, cosine_min_20, cosine_min_30, constant or constant:VALUE",
+		text)
 }
 
 // String is the name that UnmarshalText reads.

@@ -32,7 +32,8 @@ func (s *Schedule) Velocity(dst, sample, noise []float32, timesteps []int) error
 }
 
 // mix applies f to each element with √ᾱ and √(1−ᾱ) of its time step.
-func (s *Schedule) mix(dst, sample, noise []float32, timesteps []int, f func(x, n, signal, sigma float32) float32) error {
+func (s *Schedule) mix(dst, sample, noise []float32, timesteps []int,
+	f func(x, n, signal, sigma float32) float32) error {
 	if len(timesteps) == 0 || len(sample)%len(timesteps) != 0 || len(noise) != len(sample) || len(dst) != len(sample) {
 		return fmt.Errorf("%d elements of sample, %d of noise, %d of the result for %d time steps",
 			len(sample), len(noise), len(dst), len(timesteps))
@@ -74,6 +75,7 @@ func (s *Schedule) MinSNRWeight(timestep int, gamma float64) (float64, error) {
 	case VPrediction:
 		return math.Min(snr, gamma) / (snr + 1), nil
 	default:
-		return 0, fmt.Errorf("min-SNR weight: prediction type %s: want %s or %s", s.Config.PredictionType, Epsilon, VPrediction)
+		return 0, fmt.Errorf("min-SNR weight: prediction type %s: want %s or %s", s.Config.PredictionType, Epsilon,
+			VPrediction)
 	}
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // ErrZeroSNR is the error of a model that predicts noise and would start from pure noise.
-var ErrZeroSNR = errors.New("prediction type epsilon can't go with zero terminal SNR: the last time step is pure noise, " +
-	"and predicting it says nothing of the image; choose v_prediction, or a scheduler_config.json with " +
+var ErrZeroSNR = errors.New("prediction type epsilon can't go with zero terminal SNR: the last time step is pure " +
+	"noise, and predicting it says nothing of the image; choose v_prediction, or a scheduler_config.json with " +
 	"rescale_betas_zero_snr false")
 
 // schedulers are the classes of diffusers whose files describe this kind of diffusion. It doesn't matter which one it
@@ -17,7 +17,8 @@ var ErrZeroSNR = errors.New("prediction type epsilon can't go with zero terminal
 var schedulers = []string{
 	"", "DDIMScheduler", "DDIMInverseScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler",
 	"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "DPMSolverMultistepScheduler",
-	"DPMSolverMultistepInverseScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler", "DEISMultistepScheduler",
+	"DPMSolverMultistepInverseScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler",
+	"DEISMultistepScheduler",
 	"UniPCMultistepScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DDIMParallelScheduler",
 	"DDPMParallelScheduler", "SASolverScheduler",
 }
@@ -30,7 +31,8 @@ var schedulers = []string{
 // meant for images. A configuration that can't be sampled is an error.
 func (c Config) For(p PredictionType) (Config, error) {
 	if !slices.Contains(schedulers, c.ClassName) {
-		return Config{}, fmt.Errorf("_class_name is %s, which is another kind of diffusion: want DDIMScheduler, PNDMScheduler or the like",
+		return Config{}, fmt.Errorf("_class_name is %s, which is another kind of diffusion: want DDIMScheduler, "+
+			"PNDMScheduler or the like",
 			c.ClassName)
 	}
 	own, said := c.prediction()
@@ -55,7 +57,8 @@ func (c Config) For(p PredictionType) (Config, error) {
 	}
 	c.PredictionType, c.Unstated = p, nil
 	if c.TimestepSpacing == Linspace {
-		return Config{}, fmt.Errorf("timestep_spacing is %s, which has no inversion: want %s or %s", Linspace, Leading, Trailing)
+		return Config{}, fmt.Errorf("timestep_spacing is %s, which has no inversion: want %s or %s", Linspace, Leading,
+			Trailing)
 	}
 	s, err := New(c)
 	if err != nil {
@@ -98,8 +101,8 @@ func (c Config) Notes(p PredictionType) []string {
 	case said && p != "" && p != own:
 		note("prediction type %s, though %s says %s", p, file, own)
 	case !said && p == "" && c.isBase():
-		note("%s is that of Stable Diffusion (PNDMScheduler) and does not say how the U-Net was fine-tuned: prediction type %s, "+
-			"as in the official implementation", file, own)
+		note("%s is that of Stable Diffusion (PNDMScheduler) and does not say how the U-Net was fine-tuned: prediction "+
+			"type %s, as in the official implementation", file, own)
 	case !said && p == "":
 		note("%s has no prediction_type: %s, as in the official implementation", file, own)
 	}

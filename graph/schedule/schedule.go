@@ -84,8 +84,8 @@ func betasOf(c Config) ([]float32, error) {
 	}
 	for t, b := range betas {
 		if !(b >= 0 && b <= 1) {
-			return nil, fmt.Errorf("the variance β of time step %d is %v, want 0 to 1: check beta_start, beta_end, trained_betas "+
-				"and, where all are equal, rescale_betas_zero_snr", t, b)
+			return nil, fmt.Errorf("the variance β of time step %d is %v, want 0 to 1: check beta_start, beta_end, "+
+				"trained_betas and, where all are equal, rescale_betas_zero_snr", t, b)
 		}
 	}
 	return betas, nil

@@ -25,7 +25,8 @@ func (s *Schedule) Timesteps(n int) ([]int, error) {
 // diffusers' DDIMInverseScheduler, which refuses linspace spacing too. A surplus −1 of trailing spacing comes first.
 func (s *Schedule) InverseTimesteps(n int) ([]int, error) {
 	if s.Config.TimestepSpacing == Linspace {
-		return nil, fmt.Errorf("time steps of an inversion: timestep_spacing is %s, want %s or %s", Linspace, Leading, Trailing)
+		return nil, fmt.Errorf("time steps of an inversion: timestep_spacing is %s, want %s or %s", Linspace, Leading,
+			Trailing)
 	}
 	return s.rising(n)
 }

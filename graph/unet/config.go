@@ -20,14 +20,14 @@ type Config struct {
 	LayersPerBlock      hfconfig.PerLevel `json:"layers_per_block"`               // 2
 	TransformerLayers   hfconfig.PerLevel `json:"transformer_layers_per_block"`   // 1
 	AttentionHeadDim    hfconfig.PerLevel `json:"attention_head_dim"`             // 8, which is the number of heads
-	NumAttentionHeads   hfconfig.PerLevel `json:"num_attention_heads"`            // null; the number of heads, if it is given
+	NumAttentionHeads   hfconfig.PerLevel `json:"num_attention_heads"`            // null; the number of heads, if given
 	CrossAttentionDim   int               `json:"cross_attention_dim"`            // 768
 	UseLinearProjection bool              `json:"use_linear_projection"`          // false; true in Stable Diffusion 2
 	NormNumGroups       int               `json:"norm_num_groups" null:"refused"` // 32
 	NormEps             float64           `json:"norm_eps"`                       // 1e-5
 	FlipSinToCos        bool              `json:"flip_sin_to_cos"`                // true
 	FreqShift           float64           `json:"freq_shift"`                     // 0
-	SampleSize          int               `json:"sample_size"`                    // 64, the side of the latents that it was trained with
+	SampleSize          int               `json:"sample_size"`                    // 64, the latents' side in training
 	DownsamplePadding   int               `json:"downsample_padding"`             // 1
 }
 
@@ -117,7 +117,8 @@ func (c Config) Validate() error {
 	}
 	blocks("down_block_types", c.DownBlockTypes, crossAttnDown, plainDown)
 	blocks("up_block_types", c.UpBlockTypes, crossAttnUp, plainUp)
-	errs = append(errs, c.LayersPerBlock.Check("layers_per_block", levels), c.TransformerLayers.Check("transformer_layers_per_block", levels),
+	errs = append(errs, c.LayersPerBlock.Check("layers_per_block", levels),
+		c.TransformerLayers.Check("transformer_layers_per_block", levels),
 		c.AttentionHeadDim.Check("attention_head_dim", levels))
 	if c.NumAttentionHeads != nil {
 		errs = append(errs, c.NumAttentionHeads.Check("num_attention_heads", levels))
@@ -127,7 +128,8 @@ func (c Config) Validate() error {
 	}
 	for i, n := range c.BlockOutChannels {
 		if n < 1 || c.NormNumGroups < 1 || n%c.NormNumGroups != 0 || n%c.heads(i) != 0 {
-			bad("block_out_channels: %d of level %d: want a multiple of norm_num_groups (%d) and of the heads (%d)", n, i, c.NormNumGroups, c.heads(i))
+			bad("block_out_channels: %d of level %d: want a multiple of norm_num_groups (%d) and of the heads (%d)", n, i,
+				c.NormNumGroups, c.heads(i))
 		}
 	}
 	return errors.Join(errs...)

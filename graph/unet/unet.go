@@ -12,7 +12,7 @@ import (
 // Size is what a graph is built for.
 type Size struct {
 	Batch         int
-	Height, Width int // of the latents; any size: where it isn't a multiple of 2 at each level, upsampling goes to the skip's size
+	Height, Width int // of the latents; any size, for upsampling goes to the skip's size
 	Tokens        int // of the context: 77 for text, 197 for a ViT-B/16
 }
 
@@ -115,7 +115,8 @@ func (b *builder) up(s *op.Scope, h *gorgonia.Node, i int) *gorgonia.Node {
 }
 
 func (b *builder) resnet(s *op.Scope, j int, h *gorgonia.Node, level int) *gorgonia.Node {
-	return nn.Resnet(s.Index("resnets", j).Segment(), h, b.temb, nn.ResnetConfig{Out: b.BlockOutChannels[level], Norm: b.norm})
+	return nn.Resnet(s.Index("resnets", j).Segment(), h, b.temb,
+		nn.ResnetConfig{Out: b.BlockOutChannels[level], Norm: b.norm})
 }
 
 func (b *builder) transformer(s *op.Scope, j int, h *gorgonia.Node, level int) *gorgonia.Node {

@@ -67,14 +67,16 @@ func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, defaul
 func (c Config) Validate() error {
 	errs := []error{hfconfig.Positive(map[string]int{
 		"in_channels": c.InChannels, "out_channels": c.OutChannels, "latent_channels": c.LatentChannels,
-		"layers_per_block": c.LayersPerBlock, "norm_num_groups": c.NormNumGroups, "block_out_channels: levels": len(c.BlockOutChannels),
+		"layers_per_block": c.LayersPerBlock, "norm_num_groups": c.NormNumGroups,
+		"block_out_channels: levels": len(c.BlockOutChannels),
 	})}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, b := range []struct {
 		key, want string
 		types     []string
 	}{{"down_block_types", downBlock, c.DownBlockTypes}, {"up_block_types", upBlock, c.UpBlockTypes}} {
-		if len(b.types) != len(c.BlockOutChannels) || slices.ContainsFunc(b.types, func(t string) bool { return t != b.want }) {
+		if len(b.types) != len(c.BlockOutChannels) ||
+			slices.ContainsFunc(b.types, func(t string) bool { return t != b.want }) {
 			bad("%s: %v is not supported: want %s for each of %d levels", b.key, b.types, b.want, len(c.BlockOutChannels))
 		}
 	}

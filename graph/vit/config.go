@@ -40,10 +40,12 @@ func ReadConfig(path string) (Config, error) { return hfconfig.Load(path, Phikon
 func (c Config) Validate() error {
 	errs := []error{hfconfig.Positive(map[string]int{
 		"hidden_size": c.HiddenSize, "intermediate_size": c.IntermediateSize, "num_hidden_layers": c.NumHiddenLayers,
-		"num_attention_heads": c.NumAttentionHeads, "num_channels": c.NumChannels, "image_size": c.ImageSize, "patch_size": c.PatchSize,
+		"num_attention_heads": c.NumAttentionHeads, "num_channels": c.NumChannels, "image_size": c.ImageSize,
+		"patch_size": c.PatchSize,
 	})}
 	if c.NumAttentionHeads > 0 && c.HiddenSize%c.NumAttentionHeads != 0 {
-		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize, c.NumAttentionHeads))
+		errs = append(errs, fmt.Errorf("hidden_size: %d: want a multiple of num_attention_heads (%d)", c.HiddenSize,
+			c.NumAttentionHeads))
 	}
 	if c.PatchSize > 0 && c.ImageSize%c.PatchSize != 0 {
 		errs = append(errs, fmt.Errorf("image_size: %d: want a multiple of patch_size (%d)", c.ImageSize, c.PatchSize))
@@ -60,7 +62,8 @@ func (c Config) Tokens() int {
 // Rename takes away the prefix that parameters have in files of networks with a ViT in them.
 func Rename(name string) string { return strings.TrimPrefix(name, "vit.") }
 
-// Ignore reports whether a file's tensor is one that the network does not use: the pooler, the classifier and the mask token.
+// Ignore reports whether a file's tensor is one that the network does not use: the pooler, the classifier and
+// the mask token.
 func Ignore(name string) bool {
 	name = Rename(name)
 	return strings.HasPrefix(name, "pooler.") || strings.HasPrefix(name, "classifier.") || name == "embeddings.mask_token"

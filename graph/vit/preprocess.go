@@ -49,7 +49,8 @@ func ReadPreprocessor(path string) (*Preprocessor, error) {
 		return nil, fmt.Errorf("%s: size: %w", path, err)
 	}
 	if c.Resample < pillow.Nearest || c.Resample > pillow.Hamming {
-		return nil, fmt.Errorf("%s: resample: %d: want 0 (%v) to 5 (%v)", path, int(c.Resample), pillow.Nearest, pillow.Hamming)
+		return nil, fmt.Errorf("%s: resample: %d: want 0 (%v) to 5 (%v)", path, int(c.Resample), pillow.Nearest,
+			pillow.Hamming)
 	}
 	if !c.DoNormalize {
 		c.ImageMean, c.ImageStd = []float64{0, 0, 0}, []float64{1, 1, 1}

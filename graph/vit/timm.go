@@ -42,7 +42,8 @@ func GigaPath() TimmConfig {
 // validate reports everything that is wrong with the configuration.
 func (c TimmConfig) validate() error {
 	errs := []error{hfconfig.Positive(map[string]int{
-		"embed_dim": c.EmbedDim, "depth": c.Depth, "num_heads": c.NumHeads, "hidden": c.Hidden, "img_size": c.ImageSize, "patch_size": c.PatchSize,
+		"embed_dim": c.EmbedDim, "depth": c.Depth, "num_heads": c.NumHeads, "hidden": c.Hidden, "img_size": c.ImageSize,
+		"patch_size": c.PatchSize,
 	})}
 	if c.NumHeads > 0 && c.EmbedDim%c.NumHeads != 0 {
 		errs = append(errs, fmt.Errorf("embed_dim: %d: want a multiple of num_heads (%d)", c.EmbedDim, c.NumHeads))
@@ -62,7 +63,7 @@ func (c TimmConfig) Tokens() int {
 	return 1 + side*side
 }
 
-// TimmMapping says what a published file may have in addition to the network's tensors: a classifier.
+// TimmMapping allows what a published file has in addition to the network's tensors: a classifier.
 func TimmMapping() weights.Mapping {
 	return weights.Mapping{Ignore: func(name string) bool { return strings.HasPrefix(name, "head.") }}
 }
@@ -83,9 +84,11 @@ func BuildTimm(c TimmConfig, batch int) (*TimmNetwork, error) {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
 	s := op.NewScope("vit")
-	n := &TimmNetwork{Scope: s, Folds: &nn.Folds{}, Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels)}
+	n := &TimmNetwork{Scope: s, Folds: &nn.Folds{},
+		Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels)}
 	class, positions := s.Param("cls_token", 1, 1, c.EmbedDim), s.Param("pos_embed", 1, c.Tokens(), c.EmbedDim)
-	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels, nn.ConvConfig{Out: c.EmbedDim, Kernel: c.PatchSize, Stride: c.PatchSize})
+	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels,
+		nn.ConvConfig{Out: c.EmbedDim, Kernel: c.PatchSize, Stride: c.PatchSize})
 	h := sequence(s, patches, class, positions)
 	for i := range c.Depth {
 		h = n.block(s.Index("blocks", i), h, c)

@@ -36,7 +36,8 @@ func Build(c Config, batch int) (*Network, error) {
 func (c Config) embed(s *op.Scope, pixels *gorgonia.Node) *gorgonia.Node {
 	class := s.Param("cls_token", 1, 1, c.HiddenSize)
 	positions := s.Param("position_embeddings", 1, c.Tokens(), c.HiddenSize)
-	patches := nn.Conv(s.Sub("patch_embeddings.projection"), pixels, nn.ConvConfig{Out: c.HiddenSize, Kernel: c.PatchSize, Stride: c.PatchSize})
+	patches := nn.Conv(s.Sub("patch_embeddings.projection"), pixels,
+		nn.ConvConfig{Out: c.HiddenSize, Kernel: c.PatchSize, Stride: c.PatchSize})
 	return s.Mark(sequence(s, patches, class, positions))
 }
 

@@ -86,7 +86,8 @@ func (c *compilation) connect() {
 	}
 	for _, v := range c.graph.outputs {
 		b := c.params[v.root]
-		c.program.results = append(c.program.results, result{operand: v.operand(), fed: v.root.source == fed, updated: b != nil && b.updated})
+		c.program.results = append(c.program.results,
+			result{operand: v.operand(), fed: v.root.source == fed, updated: b != nil && b.updated})
 	}
 }
 
@@ -117,8 +118,10 @@ func (c *compilation) fits(items []item) error {
 	if s.segment != 0 {
 		where += fmt.Sprintf(" (segment %d)", s.segment)
 	}
-	return fmt.Errorf("%w on %s: the program takes %s (%s of values at once, most of them at %s; %s of kernels' copies of weights), %s may be used",
-		ErrMemory, p.device.Name(), formatBytes(need), formatBytes(p.memory.Arena), where, formatBytes(p.memory.Kernels), formatBytes(limit))
+	return fmt.Errorf("%w on %s: the program takes %s (%s of values at once, most of them at %s; "+
+		"%s of kernels' copies of weights), %s may be used",
+		ErrMemory, p.device.Name(), formatBytes(need), formatBytes(p.memory.Arena), where, formatBytes(p.memory.Kernels),
+		formatBytes(limit))
 }
 
 // peak returns the step at which most is held.

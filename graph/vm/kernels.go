@@ -202,7 +202,8 @@ func (p *Program) bind(b *param, held gorgonia.Value) error {
 		return fmt.Errorf("value on %s: want one on %s or in the process's memory", d.on.Name(), p.device.Name())
 	}
 	if b.varies {
-		return fmt.Errorf("value of %v changes between runs: want %v in memory that %s reaches", d.dtype, b.dtype, p.device.Name())
+		return fmt.Errorf("value of %v changes between runs: want %v in memory that %s reaches", d.dtype, b.dtype,
+			p.device.Name())
 	}
 	if d, err = d.local(); err != nil {
 		return err

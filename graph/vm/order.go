@@ -50,7 +50,8 @@ func (g *graph) sort() error {
 	if len(sorted) < len(g.steps) {
 		for _, s := range g.steps {
 			if waits[s] > 0 && len(s.updates()) > 0 {
-				return fmt.Errorf("%s: what it updates is updated by another operation too, or read by one that needs the result", s.place)
+				return fmt.Errorf("%s: what it updates is updated by another operation too, or read by one that needs the result",
+					s.place)
 			}
 		}
 	}

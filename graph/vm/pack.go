@@ -99,7 +99,7 @@ type fit uint8
 const (
 	bestFit  fit = iota // the smallest that is large enough
 	firstFit            // the lowest among a few of the smallest that are large enough
-	outerFit            // as bestFit, but what is held long goes to the low end of its stretch, what is short to the high end
+	outerFit            // as bestFit, but long-lived values go to the low end of their stretch, others to the high end
 )
 
 // hole is a free stretch of the arena.

@@ -35,7 +35,8 @@ func (g *graph) recompute() {
 			return c
 		}
 		p := v.producer
-		s := &step{spec: p.spec, place: p.place + " (again)", key: key{copied: true, of: p.key.node, after: p.key.after}, backward: true, again: true}
+		s := &step{spec: p.spec, place: p.place + " (again)", key: key{copied: true, of: p.key.node, after: p.key.after},
+			backward: true, again: true}
 		for _, in := range p.in {
 			s.in = append(s.in, copied(in))
 		}
@@ -61,7 +62,8 @@ func (g *graph) recompute() {
 	readers := g.readers()
 	for _, s := range slices.Backward(g.steps) {
 		if s.again {
-			s.key.node = slices.MinFunc(readers[s.out], func(a, b *step) int { return cmp.Compare(a.key.node, b.key.node) }).key.node
+			s.key.node = slices.MinFunc(readers[s.out],
+				func(a, b *step) int { return cmp.Compare(a.key.node, b.key.node) }).key.node
 		}
 	}
 }

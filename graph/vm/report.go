@@ -64,7 +64,8 @@ func (p *Program) Report() Report {
 		t := c.stats.time / time.Duration(max(p.runs, 1))
 		r.Time += t
 		r.Steps = append(r.Steps, StepReport{
-			Place: c.place, Op: op.Name(c.spec), Algorithm: c.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: c.stats.flops, Bytes: c.stats.bytes,
+			Place: c.place, Op: op.Name(c.spec), Algorithm: c.kernel.Algorithm(), Nodes: 1, Time: t, FLOP: c.stats.flops,
+			Bytes: c.stats.bytes,
 		})
 	}
 	return r
@@ -119,7 +120,8 @@ func (r Report) String() string {
 	table(&b, steps[:min(slowest, len(steps))], r.Time)
 	m := r.Memory
 	fmt.Fprintf(&b, "\narena %s (lower bound %s, %.3f×), rearranged weights %s, copied parameters %s\n",
-		formatBytes(m.Arena), formatBytes(m.LowerBound), float64(m.Arena)/float64(max(m.LowerBound, 1)), formatBytes(m.Kernels), formatBytes(m.Copies))
+		formatBytes(m.Arena), formatBytes(m.LowerBound), float64(m.Arena)/float64(max(m.LowerBound, 1)),
+		formatBytes(m.Kernels), formatBytes(m.Copies))
 	return b.String()
 }
 

@@ -42,7 +42,8 @@ func (e *MismatchError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s does not fit the network", e.Path)
 	if e.Prefix != "" {
-		fmt.Fprintf(&b, ": %q precedes the tensors' names: save the network's own state_dict, without what wraps it", e.Prefix)
+		fmt.Fprintf(&b, ": %q precedes the tensors' names: save the network's own state_dict, without what wraps it",
+			e.Prefix)
 		return b.String()
 	}
 	list := func(what string, names []string) {

@@ -15,7 +15,8 @@ import (
 // in which they are looked for.
 func candidates(variant string) []string {
 	var list []string
-	for _, name := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors", "diffusion_pytorch_model.bin", "pytorch_model.bin"} {
+	for _, name := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors",
+		"diffusion_pytorch_model.bin", "pytorch_model.bin"} {
 		ext := filepath.Ext(name)
 		base := strings.TrimSuffix(name, ext)
 		if variant == "" {
@@ -29,7 +30,8 @@ func candidates(variant string) []string {
 }
 
 // variantOf finds the variant in a file's name, such as fp16 in model.fp16.safetensors.
-var variantOf = regexp.MustCompile(`^(?:diffusion_pytorch_model|model|pytorch_model)(?:\.([\w-]+)\.(?:safetensors|bin)(?:\.index\.json)?|\.(?:safetensors|bin)\.index\.([\w-]+)\.json)$`)
+var variantOf = regexp.MustCompile(`^(?:diffusion_pytorch_model|model|pytorch_model)` +
+	`(?:\.([\w-]+)\.(?:safetensors|bin)(?:\.index\.json)?|\.(?:safetensors|bin)\.index\.([\w-]+)\.json)$`)
 
 // findFile returns the file or the index with a network's weights.
 func findFile(folder, variant string) (string, error) {
@@ -61,7 +63,8 @@ func findFile(folder, variant string) (string, error) {
 // HasVariant reports whether a folder has a network's weights in a variant; "" is none.
 func HasVariant(folder, variant string) bool {
 	entries, err := os.ReadDir(folder)
-	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return slices.Contains(candidates(variant), e.Name()) })
+	return err == nil && slices.ContainsFunc(entries,
+		func(e os.DirEntry) bool { return slices.Contains(candidates(variant), e.Name()) })
 }
 
 // HasWeights reports whether a folder holds the weights of a network, of any variant.
@@ -79,7 +82,8 @@ func notFound(folder, variant string, variants []string) error {
 		return fmt.Errorf("%s: weights in the variants %s only: choose one, such as --variant %s (looked for %s)", folder,
 			strings.Join(variants, ", "), variants[0], looked)
 	case len(variants) > 0:
-		return fmt.Errorf("%s: no weights in the variant %s; there is %s (looked for %s)", folder, variant, strings.Join(variants, ", "), looked)
+		return fmt.Errorf("%s: no weights in the variant %s; there is %s (looked for %s)", folder, variant,
+			strings.Join(variants, ", "), looked)
 	}
 	if p, err := ReadPipeline(folder); err == nil {
 		return fmt.Errorf("%s: a pipeline; its weights are in its folders %s", folder, strings.Join(p.networks(), ", "))

@@ -14,10 +14,10 @@ var legacyMagic = []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x
 const legacyProtocol = 1001
 
 // readLegacy reads a file of torch before 1.6, or of _use_new_zipfile_serialization=False, such as the weights that
-// pytorch-fid publishes. Pickles follow one another, and the storages follow them in the order of the last
-// pickle:
+// pytorch-fid publishes. Pickles follow one another, and the storages follow them in the order of the last pickle:
 //
-//	magic number, protocol, machine, description of the tensors, list of the storages' keys, then for each: elements int64, the elements
+//	magic number, protocol, machine, description of the tensors, list of the storages' keys,
+//	then for each: elements int64, the elements
 //
 // How many bytes an element has only the description says, so every storage of the list must occur in it.
 func readLegacy(b []byte) (*container, error) {
@@ -56,7 +56,8 @@ func readLegacy(b []byte) (*container, error) {
 		n := binary.LittleEndian.Uint64(rest)
 		rest = rest[8:]
 		if n > uint64(len(rest)/size) {
-			return nil, fmt.Errorf("torch file of the old format: storage %q of %d elements reaches beyond the end of the file", key, n)
+			return nil, fmt.Errorf("torch file of the old format: storage %q of %d elements reaches beyond the end of the file",
+				key, n)
 		}
 		end := int(n) * size
 		storages[key], rest = rest[:end:end], rest[end:]

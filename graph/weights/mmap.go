@@ -37,7 +37,8 @@ func mapFile(path string) (*mapped, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	if bytes.HasPrefix(m.bytes, lfsPointer) {
-		return nil, errors.Join(fmt.Errorf("%s: a Git LFS pointer, not the file itself: fetch it with `git lfs pull`", path), m.close())
+		return nil, errors.Join(fmt.Errorf("%s: a Git LFS pointer, not the file itself: fetch it with `git lfs pull`", path),
+			m.close())
 	}
 	return m, nil
 }
@@ -55,7 +56,8 @@ func (m *mapped) mapAll() error {
 		return fmt.Errorf("%d bytes: more than this machine can address", size)
 	}
 	// Without a reservation of swap space: a checkpoint larger than the free memory can be mapped and read in parts.
-	m.bytes, err = unix.Mmap(int(m.file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	m.bytes, err = unix.Mmap(int(m.file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return fmt.Errorf("map %d bytes: %w", size, err)
 	}

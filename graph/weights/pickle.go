@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// What a pickle can hold here, in addition to nil, bool, int, float64 and string. A pickle is a program that may call any
-// function of Python; this reader knows none: of a call it keeps the name, out of a list of harmless ones, and the
+// What a pickle can hold here, in addition to nil, bool, int, float64 and string. A pickle is a program that may call
+// any function of Python; this reader knows none: of a call it keeps the name, out of a list of harmless ones, and the
 // arguments.
 type (
 	global     struct{ module, name string }
@@ -29,7 +29,8 @@ const (
 // isKnown reports whether a pickle of tensors may name a global.
 func (g global) isKnown() bool {
 	switch g {
-	case global{"torch._utils", "_rebuild_tensor_v2"}, global{"torch._utils", "_rebuild_parameter"}, global{"collections", "OrderedDict"}:
+	case global{"torch._utils", "_rebuild_tensor_v2"}, global{"torch._utils", "_rebuild_parameter"},
+		global{"collections", "OrderedDict"}:
 		return true
 	}
 	_, ok := storageTypes()[g.name]
@@ -364,7 +365,8 @@ func (m *machine) global() error {
 	}
 	g := global{lines[0], lines[1]}
 	if !g.isKnown() {
-		return fmt.Errorf("pickle: it asks for %.100q of the module %.100q, which no tensor needs; nothing was run", g.name, g.module)
+		return fmt.Errorf("pickle: it asks for %.100q of the module %.100q, which no tensor needs; nothing was run", g.name,
+			g.module)
 	}
 	m.push(g)
 	return nil

@@ -126,9 +126,11 @@ func cover(parts []part, data []byte) ([]*stored, error) {
 	for i, p := range parts {
 		switch {
 		case p.end > len(data):
-			return nil, fmt.Errorf("tensor %q: ends at byte %d of %d bytes of data: the file is cut off or its header is wrong", p.name, p.end, len(data))
+			return nil, fmt.Errorf("tensor %q: ends at byte %d of %d bytes of data: the file is cut off or its header is wrong",
+				p.name, p.end, len(data))
 		case p.begin < end:
-			return nil, fmt.Errorf("tensor %q: begins at byte %d, within the tensor before it, which ends at %d", p.name, p.begin, end)
+			return nil, fmt.Errorf("tensor %q: begins at byte %d, within the tensor before it, which ends at %d", p.name,
+				p.begin, end)
 		case p.begin > end:
 			return nil, fmt.Errorf("tensor %q: begins at byte %d, but the tensor before it ends at %d", p.name, p.begin, end)
 		}
@@ -152,7 +154,8 @@ func splitSafetensors(b []byte) (text, data []byte, err error) {
 	case n > maxHeader:
 		return nil, nil, fmt.Errorf("header of %d bytes: the format allows %d; is it a safetensors file?", n, maxHeader)
 	case n > uint64(len(b)-8):
-		return nil, nil, fmt.Errorf("header of %d bytes in a file of %d: the file is cut off or no safetensors file", n, len(b))
+		return nil, nil, fmt.Errorf("header of %d bytes in a file of %d: the file is cut off or no safetensors file", n,
+			len(b))
 	}
 	text, data = b[8:8+n], b[8+n:]
 	if len(text) == 0 || text[0] != '{' {
@@ -179,7 +182,8 @@ func (h header) part(name string) (part, error) {
 	}
 	p := part{&stored{name: name, dtype: dtype, shape: h.Shape}, h.Offsets[0], h.Offsets[1]}
 	if p.end-p.begin != size {
-		return part{}, fmt.Errorf("%v of %s takes %d bytes, but data_offsets are %v", []int(h.Shape), dtype, size, []int(h.Offsets))
+		return part{}, fmt.Errorf("%v of %s takes %d bytes, but data_offsets are %v", []int(h.Shape), dtype, size,
+			[]int(h.Offsets))
 	}
 	return p, nil
 }

@@ -305,7 +305,8 @@ func (w *writer) removeStale() error {
 	if len(w.files) > 1 {
 		keep[w.index()] = true
 	}
-	ours, err := regexp.Compile(`^(\.new-|\.link-)?` + regexp.QuoteMeta(w.base) + `(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$`)
+	ours, err := regexp.Compile(`^(\.new-|\.link-)?` + regexp.QuoteMeta(w.base) +
+		`(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$`)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,10 @@ import (
 // storageTypes are torch's names of the types of elements.
 func storageTypes() map[string]safetensors.DType {
 	return map[string]safetensors.DType{
-		"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
-		"LongStorage": safetensors.I64, "IntStorage": safetensors.I32, "ShortStorage": safetensors.I16, "CharStorage": safetensors.I8,
+		"DoubleStorage": safetensors.F64, "FloatStorage": safetensors.F32,
+		"HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16,
+		"LongStorage": safetensors.I64, "IntStorage": safetensors.I32,
+		"ShortStorage": safetensors.I16, "CharStorage": safetensors.I8,
 		"ByteStorage": safetensors.U8, "BoolStorage": safetensors.BOOL,
 	}
 }
@@ -87,7 +89,8 @@ func readArchive(b []byte) (*container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data.pkl: %w", err)
 	}
-	return &container{bytes: b, root: root, storage: func(key string) ([]byte, error) { return a.entry("data/" + key) }}, nil
+	return &container{bytes: b, root: root, storage: func(key string) ([]byte, error) { return a.entry("data/" + key) }},
+		nil
 }
 
 func openArchive(b []byte) (*archive, error) {
@@ -199,7 +202,8 @@ func (a *container) tensor(v any) (*stored, string, error) {
 		return nil, "", err
 	}
 	if end > len(data)/size {
-		return nil, "", fmt.Errorf("shape %v, strides %v and offset %d reach element %d of a storage of %d", shape, strides, offset, end, len(data)/size)
+		return nil, "", fmt.Errorf("shape %v, strides %v and offset %d reach element %d of a storage of %d", shape, strides,
+			offset, end, len(data)/size)
 	}
 	if bytes > len(a.bytes) { // strides of 0 repeat elements
 		return nil, "", fmt.Errorf("shape %v takes %d bytes, more than the whole file has", shape, bytes)

@@ -114,13 +114,15 @@ func (f *File) MetadataJSON(t testing.TB, key string, value any) {
 // Float32 returns a tensor whose elements are float32.
 func (f *File) Float32(t testing.TB, name string) Tensor[float32] {
 	t.Helper()
-	return read(t, f, name, safetensors.F32, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) })
+	return read(t, f, name, safetensors.F32,
+		func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) })
 }
 
 // Float64 returns a tensor whose elements are float64.
 func (f *File) Float64(t testing.TB, name string) Tensor[float64] {
 	t.Helper()
-	return read(t, f, name, safetensors.F64, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) })
+	return read(t, f, name, safetensors.F64,
+		func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) })
 }
 
 // Int64 returns a tensor whose elements are int64.

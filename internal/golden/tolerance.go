@@ -21,8 +21,8 @@ type Tolerance struct {
 	Rtol   float64 `json:"rtol"`
 }
 
-// gpu is how much further away a GPU may be than a processor: its products are summed in another order by libraries that
-// promise none, and its exponentials, roots and divisions are off by up to two units in the last place where a
+// gpu is how much further away a GPU may be than a processor: its products are summed in another order by libraries
+// that promise none, and its exponentials, roots and divisions are off by up to two units in the last place where a
 // processor's are exact to one half.
 const gpu = 4
 

@@ -11,13 +11,14 @@ import (
 	"github.com/histdist/histdist/graph/device/ref"
 )
 
-// Names lists the processor devices of this build, the fastest first. Builds for GPUs have "cuda:0", "cuda:1", … beside them.
+// Names lists the processor devices of this build, the fastest first. Builds for GPUs also have "cuda:0", "cuda:1", ….
 func Names() []string { return append(fast(), "ref") }
 
 // Usage lists the devices of this build, for a flag.
 func Usage() string { return "auto, " + strings.Join(append(Names(), gpus()...), ", ") }
 
-// Open returns the device of a name: "auto" is the fastest processor device that this build and machine have, "cuda" is "cuda:0".
+// Open returns the device of a name: "auto" is the fastest processor device of this build and machine, "cuda" is
+// "cuda:0".
 // threads is the number of threads of a processor device; 0 is one for each processor.
 func Open(name string, threads int) (device.Device, error) {
 	if name == "auto" || name == "" {

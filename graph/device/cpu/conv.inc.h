@@ -1,10 +1,10 @@
 // Convolutions as products: the left operand is an image whose pixels are gathered block by block.
 //
 // Row m of that matrix is a pixel of a grid over all images, column (kernel row, kernel column, channel) is what the
-// kernel sees there. The forward pass multiplies it by the weight, which is stored as [KH·KW·C, O]. The weight's gradient
-// multiplies its transpose by dy. The data gradient is such a product too: of the pixels of dy with the weight rotated
-// by 180° and transposed. With a stride s, it falls into s×s of them, one for each phase of the pixel's position, each
-// with the kernel's taps of one phase.
+// kernel sees there. The forward pass multiplies it by the weight, which is stored as [KH·KW·C, O]. The weight's
+// gradient multiplies its transpose by dy. The data gradient is such a product too: of the pixels of dy with the weight
+// rotated by 180° and transposed. With a stride s, it falls into s×s of them, one for each phase of the pixel's
+// position, each with the kernel's taps of one phase.
 
 typedef struct {
 	long gh, gw, step;   // grid of rows: its size, and how many pixels apart

@@ -4,8 +4,8 @@
 // on it, and each isa_*.c compiles them once. kernels.h is the table that the machine's best set is chosen from when a
 // Device is made. The way of a kernel:
 //
-//	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, pooling.go, posterior.go,
-//	                  optimizer.go) chooses the algorithm from the shapes and rearranges constant weights
+//	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, pooling.go,
+//	                  posterior.go, optimizer.go) chooses the algorithm from the shapes and rearranges constant weights
 //	Run               one call into C, which splits its loop over the pool's threads (pool.c)
 //
 // Results depend on the number of threads, not on their timing: the same inputs give the same bytes.

@@ -16,7 +16,9 @@ func compileOptimizer(d *Device, r device.Request) *kernel {
 	switch s := r.Spec.(type) {
 	case op.Accumulate:
 		n := C.long(op.Size(r.Out.Shape))
-		return &kernel{run: func(o operands) { C.call_scale_add(d.ctx, n, 1, o.in[1], *o.float(2), o.in[0], o.out, C.HD_F32) }}
+		return &kernel{run: func(o operands) {
+			C.call_scale_add(d.ctx, n, 1, o.in[1], *o.float(2), o.in[0], o.out, C.HD_F32)
+		}}
 	case op.AdamW:
 		n := C.long(op.Size(r.Out.Shape))
 		return &kernel{run: func(o operands) {

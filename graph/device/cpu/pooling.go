@@ -28,6 +28,7 @@ func windows(g op.Geometry, x tensor.Shape, t device.DType) C.hd_windows {
 	oh, ow := g.Out(x[1], x[2])
 	return C.hd_windows{
 		n: C.long(x[0]), h: C.long(x[1]), w: C.long(x[2]), c: C.long(x[3]), oh: C.long(oh), ow: C.long(ow),
-		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride), top: C.long(g.Pad.Top), left: C.long(g.Pad.Left), _type: dtype(t),
+		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride), top: C.long(g.Pad.Top), left: C.long(g.Pad.Left),
+		_type: dtype(t),
 	}
 }

@@ -71,6 +71,7 @@ func (h heads) forward() testCase {
 func (h heads) gradient() testCase {
 	q, k := h.shapes()
 	return testCase{
-		name: h.name, spec: op.AttentionGrad{Heads: h.heads, Causal: h.causal}, in: []tensor.Shape{q, k, k, q}, fill: h.fill(),
+		name: h.name, spec: op.AttentionGrad{Heads: h.heads, Causal: h.causal}, in: []tensor.Shape{q, k, k, q},
+		fill: h.fill(),
 	}
 }

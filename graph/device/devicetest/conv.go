@@ -46,7 +46,8 @@ func convLayers() []layer {
 		{name: "resize that float32 decides", n: 1, h: 14, w: 2, in: 3, out: 8, geometry: same, resizeH: 46, resizeW: 82},
 		{name: "vae conv_in", n: 1, h: 40, w: 24, in: 3, out: 128, geometry: same},
 		{name: "vae conv_out", n: 1, h: 24, w: 40, in: 128, out: 3, geometry: same},
-		{name: "vae downsample", n: 1, h: 24, w: 24, in: 128, out: 128, geometry: square(3, 2, op.Padding{Bottom: 1, Right: 1})},
+		{name: "vae downsample", n: 1, h: 24, w: 24, in: 128, out: 128,
+			geometry: square(3, 2, op.Padding{Bottom: 1, Right: 1})},
 		{name: "vae quant_conv", n: 1, h: 16, w: 16, in: 8, out: 8, geometry: one},
 		{name: "inception 1×7", n: 1, h: 9, w: 17, in: 768, out: 192, geometry: row(7)},
 		{name: "inception 7×1", n: 1, h: 17, w: 17, in: 160, out: 192, geometry: column(7)},
@@ -56,7 +57,8 @@ func convLayers() []layer {
 		{name: "inception stem", n: 1, h: 35, w: 27, in: 3, out: 32, geometry: square(3, 2, op.Pad(0))},
 		{name: "inception stem", n: 1, h: 21, w: 19, in: 32, out: 32, geometry: square(3, 1, op.Pad(0))},
 		{name: "inception 5×5", n: 1, h: 13, w: 11, in: 48, out: 64, geometry: square(5, 1, op.Pad(2))},
-		{name: "padded on one side", n: 1, h: 9, w: 10, in: 33, out: 17, geometry: square(4, 1, op.Padding{Top: 3, Right: 3})},
+		{name: "padded on one side", n: 1, h: 9, w: 10, in: 33, out: 17,
+			geometry: square(4, 1, op.Padding{Top: 3, Right: 3})},
 		{name: "resnet stem", n: 1, h: 56, w: 48, in: 3, out: 64, geometry: square(7, 2, op.Pad(3))},
 		{name: "resnet shortcut", n: 2, h: 14, w: 14, in: 256, out: 512, geometry: square(1, 2, op.Pad(0))},
 		{name: "resnet shortcut of an odd image", n: 1, h: 7, w: 9, in: 64, out: 128, geometry: square(1, 2, op.Pad(0))},
@@ -83,7 +85,8 @@ func conv() family {
 	for i, l := range convLayers() {
 		// Every combination of bias, residual, activation and how the result is stored comes in some layer.
 		store := stores[i%len(stores)]
-		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)], stores[i/2%len(stores)], store), l.dataGrad(i%2 == 1, store), l.weightGrad())
+		f.cases = append(f.cases, l.forward(i%4 != 3, i%2 == 0, acts[i%len(acts)], stores[i/2%len(stores)], store),
+			l.dataGrad(i%2 == 1, store), l.weightGrad())
 	}
 	return f
 }
@@ -118,7 +121,8 @@ func (l layer) forward(bias, residual bool, act op.Act, from, store op.Kind) tes
 	c := testCase{
 		name: fmt.Sprintf("%s bias=%t residual=%t %v %v to %v", l.name, bias, residual, act, from, store),
 		spec: op.Conv2D{
-			Geometry: l.geometry, ResizeH: l.resizeH, ResizeW: l.resizeW, Bias: bias, Residual: residual, Act: act, From: from, Store: store,
+			Geometry: l.geometry, ResizeH: l.resizeH, ResizeW: l.resizeW, Bias: bias, Residual: residual, Act: act, From: from,
+			Store: store,
 		},
 		in:   []tensor.Shape{{l.n, l.h, l.w, l.in}, l.weight()},
 		fill: map[int]fill{1: weights(l.geometry.KH * l.geometry.KW * l.in)},

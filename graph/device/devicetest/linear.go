@@ -19,7 +19,8 @@ type product struct {
 func linear() family {
 	f := family{name: "linear", odd: map[string]func(*rapid.T) testCase{
 		"Linear": func(t *rapid.T) testCase {
-			return oddProduct(t).forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t), stored(t))
+			return oddProduct(t).forward(rapid.Bool().Draw(t, "bias"), rapid.Bool().Draw(t, "residual"), activation(t),
+				stored(t))
 		},
 		"LinearDataGrad": func(t *rapid.T) testCase {
 			return oddProduct(t).dataGrad(rapid.Bool().Draw(t, "residual"), stored(t))
@@ -38,7 +39,8 @@ func linear() family {
 		{name: "long sum", rows: tensor.Shape{3, 5}, k: 4096, o: 64},
 	} {
 		store := stores[i%len(stores)]
-		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%len(acts)], store), p.dataGrad(i%2 == 1, store), p.weightGrad())
+		f.cases = append(f.cases, p.forward(i%3 != 0, i%2 == 0, acts[i%len(acts)], store), p.dataGrad(i%2 == 1, store),
+			p.weightGrad())
 	}
 	return f
 }

@@ -15,14 +15,14 @@ import (
 // The measure is the L2 norm of the error over the elements, relative to that of the exact result, or to the size of
 // what cancels in it if that is more (magnitude.go): a sum of 1000 products can be 0. The bound is
 //
-//	float32   u·(8 + √K), u = 2^-24, for sums of K terms. Random rounding errors of adding one term after the other add up to
+//	float32   u·(8 + √K), u = 2^-24, for sums of K terms. Random rounding errors of a running sum add up to
 //	          u·√(K/6); √K leaves a factor of 2.4, and 8 roundings serve what comes before and after the sum.
-//	          3×3 convolutions of stride 1: at least 1e-5, what Winograd's F(4×4,3×3) costs (Lavin and Gray 2016, table 3).
+//	          3×3 convolutions of stride 1: at least 1e-5, the cost of Winograd's F(4×4,3×3) (Lavin and Gray 2016).
 //	float64   the same with u = 2^-53.
-//	bfloat16  6e-3 for outputs stored so. One rounding costs 2^-8/√3 of an element's power of two, 1.5e-3 of the norm; this
-//	          leaves room for a device that also rounds weights and an intermediate value. Exact outputs of products with a
-//	          weight have 4e-3, for the rounded weights. All other exact outputs have float32's bound: products of bfloat16
-//	          numbers are exact in float32, and sums are kept in float32.
+//	bfloat16  6e-3 for outputs stored so. One rounding costs 2^-8/√3 of an element's power of two, 1.5e-3 of the
+//	          norm; this leaves room for a device that also rounds weights and an intermediate value. Exact outputs
+//	          of products with a weight have 4e-3, for the rounded weights. All other exact outputs have float32's
+//	          bound: products of bfloat16 numbers are exact in float32, and sums are kept in float32.
 //	any       0 where elements are only moved, or rounded once to how the output is stored.
 //
 // In addition no element may be off by more than 32 times that: one wrong element among a million does not show in a

@@ -9,7 +9,7 @@ import (
 // CPU describes the processor.
 type CPU struct {
 	Model    string // as the operating system names it; "" where it doesn't
-	Cores    int    // logical processors that this process may run on: the machine's, or fewer by its affinity (taskset, cpusets)
+	Cores    int    // logical processors that this process may run on (taskset and cpusets can restrict it)
 	Threads  Threads
 	Features []Feature
 }
