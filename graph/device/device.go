@@ -35,10 +35,10 @@ type Operand struct {
 	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
 	// rearrange them once when it is compiled (see Unreader); nil otherwise.
 	Const Pointer
-	// Identity tells constants apart, for kernels that share a rearranged copy: as long as one lives that was compiled
-	// from an Identity, whatever has that Identity has the same bytes. On a device outside of the process's memory Const
-	// is no such thing, for what no kernel reads is given back when all are compiled, and another value may lie there
-	// then. It is not to be read; nil without Const.
+	// Identity distinguishes constants, for kernels that share a rearranged copy: while a kernel lives that was compiled
+	// from an Identity, all operands with that Identity have the same bytes. Const doesn't do on a device outside of the
+	// process's memory: constants that no kernel reads are freed after compiling, and their addresses are used again.
+	// Identity is not to be read; nil without Const.
 	Identity Pointer
 }
 
@@ -71,9 +71,8 @@ type Kernel interface {
 	Close() error
 }
 
-// Unreader is a Kernel that may hold constant inputs rearranged. Where the device holds a copy of the process's value
-// for kernels to read, the copy goes when all kernels of a program that have it as an input say that they don't read
-// it.
+// Unreader is a Kernel that may hold constant inputs rearranged. The device's copy of a constant is freed when none of
+// the program's kernels that have it as an input reads it.
 type Unreader interface {
 	// Unread lists the inputs whose bytes Run doesn't read. It stays the same for as long as the kernel lives.
 	Unread() []int
@@ -95,7 +94,6 @@ type Device interface {
 	HostMemory() bool
 	// Alloc returns memory aligned to 64 bytes, filled with zeros.
 	Alloc(bytes int64) (Memory, error)
-	// Free gives memory back.
 	Free(Memory) error
 	// Allocated is the number of bytes that are allocated now, kernels' own memory included.
 	Allocated() int64
@@ -161,7 +159,7 @@ type Recording interface {
 
 // Group is several devices that add up what each of them holds.
 type Group interface {
-	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, behind all
+	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, after all
 	// that the devices were asked for before. It may return before the devices have finished.
 	Sum(tensors []Parts) error
 	Close() error

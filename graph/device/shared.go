@@ -22,7 +22,7 @@ type Held[K comparable] struct {
 	users int
 }
 
-// Hold returns what a key stands for until Drop. Where nobody holds it yet, fill makes its contents.
+// Hold returns the memory of a key until Drop. Where nobody holds it yet, fill makes its contents.
 func (s *Shared[K]) Hold(d Device, key K, bytes int64, fill func(Memory) error) (*Held[K], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

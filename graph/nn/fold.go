@@ -12,12 +12,12 @@ import (
 )
 
 // Folds are the layers of a network for inference whose parameters are folded into one weight and one bias before the
-// network is compiled: a BatchNorm into the convolution in front of it, a LayerScale into its linear layer. The graph
-// computes with the folded values, which are leaves of their own beside the parameters:
+// network is compiled: a BatchNorm into the convolution before it, a LayerScale into its linear layer. The graph
+// computes with the folded values, which are leaves in addition to the parameters:
 //
 //	x := folds.ConvNorm(s.Sub("conv1"), s.Sub("bn1"), …)   the parameters keep the names that they have in files
 //	store.Bind(s.Params(), …)                              the file's values
-//	folds.Fold()                                           the folded ones; the file's are needed no more
+//	folds.Fold()                                           the folded ones; the file's are no longer needed
 //	vm.Compile(…)
 //
 // A folded network can't be trained. The zero value has no layers.

@@ -9,8 +9,8 @@ import (
 // deviates", 1958):
 //
 //   - fewer than 16, one at a time: pairs in float64; the second number of a pair is kept for the next small draw;
-//   - 16 or more, in blocks of eight pairs of float32, with functions of its own. cephes.go repeats what PyTorch's kernels for
-//     AVX2 do, including every fused multiply-add, so that the numbers have the same bits.
+//   - 16 or more, in blocks of eight pairs of float32, with functions of its own. cephes.go repeats what PyTorch's
+//     kernels for AVX2 do, including every fused multiply-add, so that the numbers have the same bits.
 
 // block is the number of normals that PyTorch draws together, in tensors of at least as many.
 const block = 16

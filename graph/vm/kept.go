@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/histdist/histdist/graph/device"
 )
@@ -101,8 +102,8 @@ func (p *Program) keep() error {
 	return nil
 }
 
-// needless reports whether nothing in this run reads an input.
-func (p *Program) needless(input int) bool {
+// unused reports whether nothing in this run reads an input.
+func (p *Program) unused(input int) bool {
 	for _, pre := range p.preludes {
 		if pre.input == input {
 			return pre.ready && pre.alone
@@ -120,11 +121,7 @@ func (pre *prelude) find(d device.Device, input []byte) error {
 	hash := maphash.Bytes(pre.seed, input)
 	if e := pre.known[hash]; e != nil && bytes.Equal(e.input, input) {
 		pre.now, pre.ready = e, true
-		for i, other := range pre.age {
-			if other == e {
-				pre.age = append(append(pre.age[:i:i], pre.age[i+1:]...), e)
-			}
-		}
+		pre.age = append(slices.DeleteFunc(pre.age, func(other *entry) bool { return other == e }), e)
 		return nil
 	}
 	if e := pre.known[hash]; e != nil { // another input of the same hash
@@ -155,12 +152,7 @@ func (pre *prelude) forget(d device.Device, e *entry) error {
 	if pre.placed == e {
 		pre.placed = nil
 	}
-	for i, other := range pre.age {
-		if other == e {
-			pre.age = append(pre.age[:i:i], pre.age[i+1:]...)
-			break
-		}
-	}
+	pre.age = slices.DeleteFunc(pre.age, func(other *entry) bool { return other == e })
 	return d.Free(e.memory)
 }
 

@@ -212,7 +212,7 @@ func (p *Program) check(feeds Feeds) error {
 // feed gives the inputs their values. What a run does not read, because it was kept from an earlier one, is not copied.
 func (p *Program) feed(r *run) error {
 	for i, in := range p.inputs {
-		if p.needless(i) {
+		if p.unused(i) {
 			continue
 		}
 		at, err := p.feedOne(in, r.feeds[i])

@@ -17,8 +17,7 @@ import (
 // Mapping says how the names of a file become those of the graph. The zero value takes them as they are.
 //
 // Shapes need no mapping: a parameter of four dimensions is a convolution's, [KH,KW,I,O] for the file's [O,I,KH,KW],
-// and a linear parameter [out,in] takes the file's [out,in,1,1] as well, for old files have linear layers as 1×1
-// convolutions and the bytes are the same.
+// and a linear parameter [out,in] takes [out,in,1,1] too, for old files have linear layers as 1×1 convolutions.
 type Mapping struct {
 	// Rename returns the parameter's name for a tensor of the file; nil keeps all names.
 	Rename func(file string) string
@@ -64,9 +63,8 @@ func (e *MismatchError) Error() string {
 	return b.String()
 }
 
-// memory is where a tensor's float32 values lie for all nodes that share them. It keeps its address as long as the
-// store is open, also when its pages are given back, because devices know rearranged weights by the address of the
-// originals.
+// memory has a tensor's float32 values for all nodes that share them. It keeps its address as long as the store is
+// open, even when its pages are released, because devices identify rearranged weights by the address of the originals.
 type memory struct {
 	values    []float32
 	source    *stored
@@ -76,12 +74,11 @@ type memory struct {
 	nodes     map[*gorgonia.Node]bool
 }
 
-// Bind gives every parameter its value by gorgonia.Let. What is float32 in the file, and no convolution's weight, is
-// bound without a copy: a program may write to it, the file stays as it is. Everything else is converted once, into
-// memory outside Go's heap. A tensor that is bound to nodes of several graphs has the same memory in all of them;
-// tensors that no parameter has take none. If anything is missing, left over or of another shape the error is a
-// *MismatchError and nothing is bound; so it is if a value is NaN, infinite or too large, and the error is a
-// *DamagedError.
+// Bind gives every parameter its value by gorgonia.Let. Tensors that are float32 in the file and not a convolution's
+// weight are bound without a copy: a program may write to them, the file stays as it is. All others are converted once,
+// into memory outside Go's heap. A tensor that is bound to nodes of several graphs has the same memory in all of them.
+// If a tensor is missing, left over or of another shape the error is a *MismatchError, if a value is NaN, infinite or
+// too large a *DamagedError; then nothing is bound.
 //
 // The store keeps the nodes, and with them their graph, until they are released or it is closed.
 func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
@@ -232,10 +229,10 @@ func (p *memory) fill() []func() {
 	return jobs
 }
 
-// Release gives back the pages of parameters whose values no program reads any more, for instance because the device
-// has all of them rearranged. Memory that nodes of other graphs share stays until these are released too. Released
-// values must not be read or written; another Bind makes them again, as they are in the file and at the same address.
-// Nodes that the store did not bind are left alone.
+// Release frees the pages of parameters whose values no program reads any more, for instance because the device has
+// rearranged all of them. Memory that nodes of other graphs share stays until these are released too. Released values
+// must not be read or written; another Bind makes them again, as they are in the file and at the same address. Nodes
+// that the store did not bind are left alone.
 func (s *Store) Release(nodes gorgonia.Nodes) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ const grain = 1 << 20
 // step is how many output channels make a job.
 func (c kernel) step() int { return max(tileO, grain/(c.I*c.K)/tileO*tileO) }
 
-// tile visits the rows of a tile of the graph's layout: element (o0+n, j0+m) of the file's matrix lies at at+n.
+// tile visits the rows of a tile of the graph's layout: element (o0+n, j0+m) of the file's matrix is at at+n.
 func (c kernel) tile(j0, j1 int, visit func(m, at int)) {
 	i, k := j0/c.K, j0%c.K
 	for j := j0; j < j1; j++ {

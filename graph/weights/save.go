@@ -43,9 +43,9 @@ const (
 //
 // Values that are NaN or infinite are refused: what is saved can be used.
 //
-// At every moment, also if the program or the machine stops, what can be loaded is what was there before or what is
-// saved now: files are written and synchronised under names that begin with ".new-" and then renamed, and files of an
-// earlier save that are needed no more are removed in the end. Only one Save may write to a path at a time.
+// At every moment, even if the program or the machine stops, the earlier or the new tensors can be loaded: files are
+// written and synchronised under names that begin with ".new-" and then renamed, and files of an earlier save are
+// removed in the end. Only one Save may write to a path at a time.
 func Save(path string, tensors []Tensor, o SaveOptions) error {
 	w := &writer{folder: path, base: o.BaseName, dtype: o.DType, metadata: map[string]string{"format": "pt"}}
 	maps.Copy(w.metadata, o.Metadata)
@@ -77,7 +77,7 @@ type writer struct {
 	numbers      []float32 // of a tensor that is read when it is saved
 }
 
-// output is a file and what comes into it.
+// output is a file and its tensors.
 type output struct {
 	name    string
 	tensors []Tensor
@@ -195,9 +195,8 @@ func (w *writer) create(name string, fill func(*bufio.Writer) error) error {
 	return f.Close()
 }
 
-// publish gives the files their names. A reader finds the shards of a network through its index, so that the index
-// decides: where shards have names that an earlier save used as well, an index of their new names goes ahead, and holds
-// until all shards have both names.
+// publish gives the files their names. Readers find shards through the index: where an earlier save used the shards'
+// names as well, an index of their new names comes first and holds until all shards have both names.
 func (w *writer) publish() error {
 	replaces := slices.ContainsFunc(w.files, func(f output) bool { return w.exists(f.name) })
 	if len(w.files) > 1 && replaces {
@@ -331,8 +330,8 @@ func (w *writer) removeStale() error {
 	return nil
 }
 
-// pending is a tensor on its way into a file: a safetensors.View that is converted when its turn comes, into memory
-// that the next one uses again.
+// pending is a tensor to be written: a safetensors.View that is converted when it is its turn, in memory that the next
+// one uses again.
 type pending struct {
 	Tensor
 	w       *writer

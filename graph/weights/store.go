@@ -157,9 +157,9 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 	return values, slices.Clone(t.shape), nil
 }
 
-// Digest writes what tells this store from others to w, a hash usually: the name, type, shape and SHA-256 of each
-// tensor. All bytes are read, by all processors: samples of a checkpoint would not tell one from another in which a few
-// rows of an embedding were trained. Translating one image reads them hundreds of times.
+// Digest writes what identifies the store's contents to w, usually a hash: the name, type, shape and SHA-256 of each
+// tensor. All bytes are read, by all processors: samples would not distinguish a checkpoint from one in which a few rows
+// of an embedding were trained.
 func (s *Store) Digest(w io.Writer) error {
 	const chunk = 16 << 20
 	names := slices.Sorted(maps.Keys(s.tensors))
@@ -183,8 +183,8 @@ func (s *Store) Digest(w io.Writer) error {
 	return nil
 }
 
-// Close frees all memory. Values of nodes that the store bound must not be read any more: programs compiled from
-// them are closed first.
+// Close frees all memory. Values that the store bound must not be read after that: close programs compiled from them
+// first.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

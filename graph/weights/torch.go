@@ -34,7 +34,7 @@ type container struct {
 	storage func(key string) ([]byte, error)
 }
 
-// parseTorch reads the description of a file that torch.save wrote and checks that every tensor lies within its
+// parseTorch reads the description of a file that torch.save wrote and checks that every tensor is within its
 // storage.
 func parseTorch(b []byte) ([]*stored, map[string]string, error) {
 	read := readArchive
@@ -280,7 +280,7 @@ func extent(shape, strides []int, offset int) (int, error) {
 	return int(last) + 1, nil
 }
 
-// isDense reports whether the elements lie row by row without gaps.
+// isDense reports whether the elements are row by row without gaps.
 func isDense(shape, strides []int) bool {
 	step := 1
 	dense := true

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,7 +58,7 @@ func (f *Formula) Weights(network string) formula.Weights {
 	return formula.Weights{Seed: f.info.Seed, Gain: f.info.Gain[network]}
 }
 
-// Bind gives a network's parameters their values until the test ends. They must be the reference's tensors but for
+// Bind gives a network's parameters their values until the test ends. They must be the reference's tensors except
 // those that ignore names.
 func (f *Formula) Bind(t testing.TB, network string, s *op.Scope, ignore func(name string) bool) {
 	t.Helper()
@@ -96,16 +94,4 @@ func (f *Formula) Compare(t testing.TB, network, quantity string, got []float32)
 		t.Fatalf("the golden set has no tolerance for %s %s", network, quantity)
 	}
 	golden.Within(t, got, f.Float32(t, network+"/"+quantity).Data, golden.Tolerance{Atol: tolerance.Suggested})
-}
-
-// Quantities lists the tensors of a network in the file.
-func (f *Formula) Quantities(network string) []string {
-	var all []string
-	for _, name := range f.Names() {
-		if q, ok := strings.CutPrefix(name, network+"/"); ok {
-			all = append(all, q)
-		}
-	}
-	slices.Sort(all)
-	return all
 }

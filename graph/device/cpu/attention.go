@@ -31,13 +31,10 @@ func compileAttention(d *Device, r device.Request) *kernel {
 func attention(spec op.Attention, r device.Request) C.hd_attention {
 	q, k := r.In[0].Shape, r.In[1].Shape
 	c := C.long(q[2])
-	a := C.hd_attention{
+	return C.hd_attention{
 		batch: C.long(q[0]), heads: C.long(spec.Heads), lq: C.long(q[1]), lk: C.long(k[1]), d: c / C.long(spec.Heads),
-		ldq: c, ldk: c, ldv: c, ldo: c, lddq: c, lddk: c, lddv: c,
-		scale: C.float(1 / math.Sqrt(float64(q[2]/spec.Heads))), _type: dtype(r.Out.DType),
+		ld:    c,
+		scale: C.float(1 / math.Sqrt(float64(q[2]/spec.Heads))), causal: flag(spec.Causal),
+		_type: dtype(r.Out.DType),
 	}
-	if spec.Causal {
-		a.causal = 1
-	}
-	return a
 }

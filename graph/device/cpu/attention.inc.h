@@ -469,14 +469,13 @@ static size_t attention_workspace(const hd_ctx *c, const hd_attention *a) {
 
 // Packs one chunk of one head.
 static void att_pack_task(void *arg, long task, int thread) {
-	(void)thread;
 	const att_forward_job *t = arg;
 	const hd_attention *a = t->a;
 	long g = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk, n = att_min(a->lk - k0, t->p.chunk);
 	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, row = b * a->lk + k0;
 	float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
-	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ldk + h * a->d, a->type), a->ldk, n, a->d, a->type);
-	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ldv + h * a->d, a->type), a->ldv, n, a->d,
+	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ld + h * a->d, a->type), a->ld, n, a->d, a->type);
+	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ld + h * a->d, a->type), a->ld, n, a->d,
 	                a->type);
 	if (t->p.pairs) {
 		for (long r = 0; r < n; r += ATT_R)
@@ -503,7 +502,7 @@ static void att_forward_task(void *arg, long task, int thread) {
 	att_fill(sum, t->p.tiles * ATT_Q, 0);
 	for (long q = q0; q < q1; q += ATT_Q) {
 		float *tile = qt + (q - q0) * a->d;
-		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ldq + h * a->d, a->type), a->ldq, att_min(q1 - q, ATT_Q), a->d,
+		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ld + h * a->d, a->type), a->ld, att_min(q1 - q, ATT_Q), a->d,
 		              a->type);
 		if (t->p.pairs)
 			att_pair_tile(tile, a->d);
@@ -531,8 +530,8 @@ static void att_forward_task(void *arg, long task, int thread) {
 		float inverse[ATT_Q];
 		for (long i = 0; i < ATT_Q; i++)
 			inverse[i] = 1.0f / sum[q - q0 + i];
-		void *o = att_at(t->o, (b * a->lq + q) * a->ldo + h * a->d, a->type);
-		att_store_tile(o, a->ldo, att_min(q1 - q, ATT_Q), a->d, ot + (q - q0) * d, inverse, a->type);
+		void *o = att_at(t->o, (b * a->lq + q) * a->ld + h * a->d, a->type);
+		att_store_tile(o, a->ld, att_min(q1 - q, ATT_Q), a->d, ot + (q - q0) * d, inverse, a->type);
 	}
 }
 

@@ -133,7 +133,6 @@ static void att_store_key_gradients(const att_backward_job *t, long head, float 
 		float *g = sums + which * (t->p.sums_floats / 2) + k0 * dv;
 		float scale = which ? 1 : a->scale;
 		void *out = which ? t->gv : t->gk;
-		long ldo = which ? a->lddv : a->lddk;
 		for (long i = 0; i < n * dv; i += VL) {
 			vf x = ld(g + i);
 			for (long part = 1; part < t->p.parts; part++)
@@ -141,7 +140,7 @@ static void att_store_key_gradients(const att_backward_job *t, long head, float 
 			st(g + i, x * scale);
 		}
 		for (long r = 0; r < n; r++) {
-			long at = (b * a->lk + k0 + r) * ldo + h * a->d, i = 0;
+			long at = (b * a->lk + k0 + r) * a->ld + h * a->d, i = 0;
 			for (; i + VL <= a->d; i += VL)
 				stt(out, at + i, ld(g + r * dv + i), a->type);
 			for (; i < a->d; i++)
@@ -152,7 +151,6 @@ static void att_store_key_gradients(const att_backward_job *t, long head, float 
 
 // One chunk of keys of one head.
 static void att_reduce_task(void *arg, long task, int thread) {
-	(void)thread;
 	const att_backward_job *t = arg;
 	long head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
 	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0,
@@ -178,24 +176,24 @@ static void att_backward_task(void *arg, long task, int thread) {
 	float *max = att_take(&w, block), *sum = att_take(&w, block), *dot = att_take(&w, block);
 
 	memset(gk, 0, t->p.sums_floats * sizeof *gk);
-	const void *ks = att_at(t->k, b * a->lk * a->ldk + h * a->d, a->type),
-		*vs = att_at(t->v, b * a->lk * a->ldv + h * a->d, a->type);
-	att_pack_keys(k, ks, a->ldk, a->lk, a->d, a->type);
-	att_pack_keys(v, vs, a->ldv, a->lk, a->d, a->type);
+	const void *ks = att_at(t->k, b * a->lk * a->ld + h * a->d, a->type),
+		*vs = att_at(t->v, b * a->lk * a->ld + h * a->d, a->type);
+	att_pack_keys(k, ks, a->ld, a->lk, a->d, a->type);
+	att_pack_keys(v, vs, a->ld, a->lk, a->d, a->type);
 	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk)
-		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ldk, a->type), a->ldk, att_min(a->lk - k0, t->p.chunk), a->d,
+		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ld, a->type), a->ld, att_min(a->lk - k0, t->p.chunk), a->d,
 		                a->type);
 
 	for (long i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
 		long q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
-		const void *qs = att_at(t->q, (b * a->lq + q0) * a->ldq + h * a->d, a->type);
-		const void *gs = att_at(t->go, (b * a->lq + q0) * a->ldo + h * a->d, a->type);
-		att_pack_rows(qr, dv, qs, a->ldq, q1 - q0, a->d, a->type);
-		att_pack_rows(gr, dv, gs, a->ldo, q1 - q0, a->d, a->type);
+		const void *qs = att_at(t->q, (b * a->lq + q0) * a->ld + h * a->d, a->type);
+		const void *gs = att_at(t->go, (b * a->lq + q0) * a->ld + h * a->d, a->type);
+		att_pack_rows(qr, dv, qs, a->ld, q1 - q0, a->d, a->type);
+		att_pack_rows(gr, dv, gs, a->ld, q1 - q0, a->d, a->type);
 		for (long q = 0; q < q1 - q0; q += ATT_Q) {
 			long n = att_min(q1 - q0 - q, ATT_Q);
-			att_pack_tile(qt + q * a->d, att_at(qs, q * a->ldq, a->type), a->ldq, n, a->d, a->type);
-			att_pack_tile(gt + q * a->d, att_at(gs, q * a->ldo, a->type), a->ldo, n, a->d, a->type);
+			att_pack_tile(qt + q * a->d, att_at(qs, q * a->ld, a->type), a->ld, n, a->d, a->type);
+			att_pack_tile(gt + q * a->d, att_at(gs, q * a->ld, a->type), a->ld, n, a->d, a->type);
 		}
 		att_fill(max, block, -INFINITY);
 		att_fill(sum, block, 0);
@@ -237,7 +235,7 @@ static void att_backward_task(void *arg, long task, int thread) {
 		float scale[ATT_Q];
 		att_fill(scale, ATT_Q, a->scale);
 		for (long q = q0; q < q1; q += ATT_Q)
-			att_store_tile(att_at(t->gq, (b * a->lq + q) * a->lddq + h * a->d, a->type), a->lddq, att_min(q1 - q, ATT_Q), a->d,
+			att_store_tile(att_at(t->gq, (b * a->lq + q) * a->ld + h * a->d, a->type), a->ld, att_min(q1 - q, ATT_Q), a->d,
 			               gqt + (q - q0) * d, scale, a->type);
 	}
 	if (t->p.parts == 1)

@@ -26,7 +26,6 @@ static void conv_pack(const hd_ctx *c, const hd_conv *v, const float *weight, fl
 }
 
 static size_t conv_packed_bytes(const hd_ctx *c, const hd_conv *v) {
-	(void)c;
 	if (conv_is_winograd(v))
 		return 0;
 	return v->algorithm == HD_CONV_TAPS ? taps_filter_bytes(v) : mm_packed_bytes(v->type, v->kh * v->kw * v->c, v->o);

@@ -15,11 +15,9 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 	size := C.long(op.Size(r.Out.Shape))
 	switch s := r.Spec.(type) {
 	case op.Activation:
-		act := activationOf(s.Act)
-		return &kernel{run: func(o operands) { C.call_activation(d.ctx, size, o.in[0], o.out, act, t) }}
+		return d.mapping(size, C.hd_map{op: C.HD_ACTIVATION, act: activationOf(s.Act), _type: t})
 	case op.ActivationGrad:
-		act := activationOf(s.Act)
-		return &kernel{run: func(o operands) { C.call_activation_grad(d.ctx, size, o.in[0], o.in[1], o.out, act, t) }}
+		return d.mapping(size, C.hd_map{op: C.HD_ACTIVATION_GRAD, act: activationOf(s.Act), _type: t})
 	case op.GEGLU:
 		m, f := rows(r.Out), channels(r.Out)
 		return &kernel{run: func(o operands) { C.call_geglu(d.ctx, m, f, o.in[0], o.out, t) }}
@@ -27,30 +25,29 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		m, f := rows(r.In[1]), channels(r.In[1])
 		return &kernel{run: func(o operands) { C.call_geglu_grad(d.ctx, m, f, o.in[0], o.in[1], o.out, t) }}
 	case op.Add:
-		return &kernel{run: func(o operands) { C.call_add(d.ctx, size, o.in[0], o.in[1], o.out, t) }}
+		return d.mapping(size, C.hd_map{op: C.HD_ADD, _type: t})
 	case op.Mul:
-		return &kernel{run: func(o operands) { C.call_mul(d.ctx, size, o.in[0], o.in[1], o.out, t) }}
+		return d.mapping(size, C.hd_map{op: C.HD_MUL, _type: t})
 	case op.Scale:
-		factor := C.float(s.Factor)
-		return &kernel{run: func(o operands) { C.call_scale_add(d.ctx, size, factor, o.in[0], 0, nil, o.out, t) }}
+		return d.mapping(size, C.hd_map{op: C.HD_SCALE, alpha: C.float(s.Factor), _type: t})
 	case op.Cast:
 		from := dtype(r.In[0].DType)
 		return &kernel{run: func(o operands) { C.call_convert(d.ctx, size, o.in[0], from, o.out, t) }}
 	case op.AddChannels:
 		n, hw, c := samples(r.Out), pixels(r.Out), channels(r.Out)
-		return &kernel{run: func(o operands) { C.call_add_channels(d.ctx, n, hw, c, o.in[0], o.in[1], o.out, t) }}
+		return &kernel{run: func(o operands) { C.call_add_rows(d.ctx, n, hw, c, o.in[0], o.in[1], t, o.out, t) }}
 	case op.SumPixels:
 		n, hw, c := samples(r.In[0]), pixels(r.In[0]), channels(r.In[0])
-		return scratch(C.call_reduce_hw_workspace(d.ctx, n, hw, c), func(o operands) {
-			C.call_reduce_hw(d.ctx, n, hw, c, o.in[0], o.out, t, o.workspace)
+		return scratch(C.call_sum_rows_workspace(d.ctx, n, hw, c), func(o operands) {
+			C.call_sum_rows(d.ctx, n, hw, c, o.in[0], t, o.out, t, o.workspace)
 		})
 	case op.AddBatch:
 		n := samples(r.Out)
-		return &kernel{run: func(o operands) { C.call_add_rows(d.ctx, n, size/n, o.in[0], o.float(1), o.out, t) }}
+		return &kernel{run: func(o operands) { C.call_add_rows(d.ctx, 1, n, size/n, o.in[0], o.in[1], C.HD_F32, o.out, t) }}
 	case op.SumBatch:
 		n, from := samples(r.In[0]), dtype(r.In[0].DType)
-		return scratch(C.call_reduce_batch_workspace(d.ctx, n, size), func(o operands) {
-			C.call_reduce_batch(d.ctx, n, size, o.in[0], o.result(), from, o.workspace)
+		return scratch(C.call_sum_rows_workspace(d.ctx, 1, n, size), func(o operands) {
+			C.call_sum_rows(d.ctx, 1, n, size, o.in[0], from, o.out, C.HD_F32, o.workspace)
 		})
 	case op.MSE:
 		n, from := samples(r.In[0]), dtype(r.In[0].DType)
@@ -92,11 +89,11 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		bytes := r.Out.DType.Size()
 		return &kernel{run: func(o operands) {
 			if before > 0 {
-				C.call_zero_rows(d.ctx, outer, before, o.out, whole, t)
+				C.call_copy_rows(d.ctx, outer, before, nil, whole, o.out, whole, t)
 			}
 			C.call_copy_rows(d.ctx, outer, width, o.in[0], width, move(o.out, int64(before)*bytes), whole, t)
 			if after > 0 {
-				C.call_zero_rows(d.ctx, outer, after, move(o.out, int64(before+width)*bytes), whole, t)
+				C.call_copy_rows(d.ctx, outer, after, nil, whole, move(o.out, int64(before+width)*bytes), whole, t)
 			}
 		}}
 	case op.Embedding:
@@ -119,6 +116,11 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		}}
 	}
 	return nil
+}
+
+// mapping computes a function of the elements of one or two inputs.
+func (d *Device) mapping(n C.long, f C.hd_map) *kernel {
+	return &kernel{run: func(o operands) { C.call_map(d.ctx, &f, n, o.in[0], o.in[len(o.in)-1], o.out) }}
 }
 
 // split returns the products of the sizes before and after an axis.

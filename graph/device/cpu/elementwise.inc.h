@@ -103,48 +103,43 @@ INLINE long rw_tiles(const rw_grid *g, long images) { return images * g->row_blo
 
 // ---- Maps of whole tensors
 
-typedef enum { EW_ACTIVATION, EW_ACTIVATION_GRAD, EW_ADD, EW_MUL, EW_SCALE, EW_SCALE_ADD } ew_op;
-
 typedef struct {
+	hd_map f;
 	long n;
 	const void *a, *b;
 	void *y;
-	float alpha, beta;
-	hd_act act;
-	ew_op op;
-	hd_dtype type;
 } ew_job;
 
-INLINE void ew_step(const ew_job *j, long i, long n, ew_op op, hd_act act, hd_dtype type) {
+INLINE void ew_step(const ew_job *j, long i, long n, hd_map_op op, hd_act act, hd_dtype type) {
 	vf a = rw_ld(j->a, i, n, type), y;
 	switch (op) {
-	case EW_ACTIVATION:
+	case HD_ACTIVATION:
 		y = vact(a, act);
 		break;
-	case EW_ACTIVATION_GRAD:
+	case HD_ACTIVATION_GRAD:
 		y = vact_grad(a, act) * rw_ld(j->b, i, n, type);
 		break;
-	case EW_ADD:
+	case HD_ADD:
 		y = a + rw_ld(j->b, i, n, type);
 		break;
-	case EW_MUL:
+	case HD_MUL:
 		y = a * rw_ld(j->b, i, n, type);
 		break;
-	case EW_SCALE:
-		y = a * j->alpha;
+	case HD_SCALE:
+		y = a * j->f.alpha;
 		break;
 	default:
-		y = a * j->alpha + rw_ld(j->b, i, n, type) * j->beta;
+		y = a * j->f.alpha + rw_ld(j->b, i, n, type) * j->f.beta;
 	}
 	rw_st(j->y, i, y, n, type);
 }
 
-INLINE void ew_range(const ew_job *j, long i0, long i1, ew_op op, hd_act act, hd_dtype type) {
+INLINE void ew_range(const ew_job *j, long i0, long i1, hd_map_op op, hd_act act, hd_dtype type) {
 	RW_RANGE(i, n, i0, i1, ew_step(j, i, n, op, act, type));
 }
 
-INLINE void ew_acts(const ew_job *j, long i0, long i1, ew_op op, hd_dtype type) {
-	switch (j->act) {
+INLINE void ew_acts(const ew_job *j, long i0, long i1, hd_map_op op, hd_dtype type) {
+	switch (j->f.act) {
 	case HD_ACT_SILU:
 		ew_range(j, i0, i1, op, HD_ACT_SILU, type);
 		break;
@@ -163,53 +158,38 @@ INLINE void ew_acts(const ew_job *j, long i0, long i1, ew_op op, hd_dtype type) 
 }
 
 INLINE void ew_ops(const ew_job *j, long i0, long i1, hd_dtype type) {
-	switch (j->op) {
-	case EW_ACTIVATION:
-		ew_acts(j, i0, i1, EW_ACTIVATION, type);
+	switch (j->f.op) {
+	case HD_ACTIVATION:
+		ew_acts(j, i0, i1, HD_ACTIVATION, type);
 		break;
-	case EW_ACTIVATION_GRAD:
-		ew_acts(j, i0, i1, EW_ACTIVATION_GRAD, type);
+	case HD_ACTIVATION_GRAD:
+		ew_acts(j, i0, i1, HD_ACTIVATION_GRAD, type);
 		break;
-	case EW_ADD:
-		ew_range(j, i0, i1, EW_ADD, HD_ACT_NONE, type);
+	case HD_ADD:
+		ew_range(j, i0, i1, HD_ADD, HD_ACT_NONE, type);
 		break;
-	case EW_MUL:
-		ew_range(j, i0, i1, EW_MUL, HD_ACT_NONE, type);
+	case HD_MUL:
+		ew_range(j, i0, i1, HD_MUL, HD_ACT_NONE, type);
 		break;
-	case EW_SCALE:
-		ew_range(j, i0, i1, EW_SCALE, HD_ACT_NONE, type);
+	case HD_SCALE:
+		ew_range(j, i0, i1, HD_SCALE, HD_ACT_NONE, type);
 		break;
 	default:
-		ew_range(j, i0, i1, EW_SCALE_ADD, HD_ACT_NONE, type);
+		ew_range(j, i0, i1, HD_SCALE_ADD, HD_ACT_NONE, type);
 	}
 }
 
 static void ew_task(void *arg, long task, int thread) {
-	(void)thread;
 	const ew_job *j = arg;
 	long i0 = task * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->n);
-	RW_TYPED(j->type, ew_ops, j, i0, i1);
+	RW_TYPED(j->f.type, ew_ops, j, i0, i1);
 }
 
-static void ew_run(const hd_ctx *c, ew_job *j) { hd_pool_for(c->pool, rw_div(j->n, RW_TILE), ew_task, j); }
-
-static void activation(const hd_ctx *c, long n, const void *x, void *y, hd_act act, hd_dtype type) {
-	ew_run(c, &(ew_job){.n = n, .a = x, .y = y, .act = act, .op = EW_ACTIVATION, .type = type});
-}
-static void activation_grad(const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act,
-                            hd_dtype type) {
-	ew_run(c, &(ew_job){.n = n, .a = x, .b = dy, .y = dx, .act = act, .op = EW_ACTIVATION_GRAD, .type = type});
-}
-static void add(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
-	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .op = EW_ADD, .type = type});
-}
-static void mul(const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type) {
-	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .op = EW_MUL, .type = type});
-}
-static void scale_add(const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y,
-                      hd_dtype type) {
-	ew_op op = b && beta != 0 ? EW_SCALE_ADD : EW_SCALE;
-	ew_run(c, &(ew_job){.n = n, .a = a, .b = b, .y = y, .alpha = alpha, .beta = beta, .op = op, .type = type});
+static void map(const hd_ctx *c, const hd_map *f, long n, const void *a, const void *b, void *y) {
+	ew_job j = {*f, n, a, b, y};
+	if (f->op == HD_SCALE_ADD && f->beta == 0)
+		j.f.op = HD_SCALE;
+	hd_pool_for(c->pool, rw_div(n, RW_TILE), ew_task, &j);
 }
 
 typedef struct {
@@ -224,7 +204,6 @@ INLINE void ew_convert_range(const ew_convert_job *j, long i0, long i1, hd_dtype
 }
 
 static void ew_convert_task(void *arg, long task, int thread) {
-	(void)thread;
 	const ew_convert_job *j = arg;
 	long i0 = task * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->n);
 	if (j->src_type == j->dst_type)
@@ -270,7 +249,6 @@ INLINE void ew_geglu_grad_rows(const ew_geglu_job *j, const rw_tile *t, hd_dtype
 }
 
 static void ew_geglu_task(void *arg, long task, int thread) {
-	(void)thread;
 	const ew_geglu_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	if (j->dy)
@@ -294,14 +272,13 @@ typedef struct {
 	rw_grid grid;
 	const void *x, *t; // t: one row an image
 	void *y;
-	long t_stride;
 	hd_dtype type, t_type;
 } ew_broadcast_job;
 
 INLINE void ew_broadcast_rows(const ew_broadcast_job *j, const rw_tile *t, hd_dtype t_type, hd_dtype type) {
 	long cols = j->grid.cols;
 	float row[RW_COLS + 16];
-	RW_RANGE(i, n, t->c0, t->c1, st(row + (i - t->c0), rw_ld(j->t, t->image * j->t_stride + i, n, t_type)));
+	RW_RANGE(i, n, t->c0, t->c1, st(row + (i - t->c0), rw_ld(j->t, t->image * cols + i, n, t_type)));
 	for (long r = t->r0; r < t->r1; r++) {
 		long at = (t->image * j->grid.rows + r) * cols;
 		RW_RANGE(i, n, t->c0, t->c1, rw_st(j->y, at + i, rw_ld(j->x, at + i, n, type) + ld(row + (i - t->c0)), n, type));
@@ -309,7 +286,6 @@ INLINE void ew_broadcast_rows(const ew_broadcast_job *j, const rw_tile *t, hd_dt
 }
 
 static void ew_broadcast_task(void *arg, long task, int thread) {
-	(void)thread;
 	const ew_broadcast_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	if (j->type == HD_F32)
@@ -318,15 +294,10 @@ static void ew_broadcast_task(void *arg, long task, int thread) {
 		ew_broadcast_rows(j, &t, j->t_type, HD_BF16);
 }
 
-static void add_channels(const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y,
-                         hd_dtype type) {
-	ew_broadcast_job j = {.grid = rw_split(hw, channels), .x = x, .t = t, .y = y, .t_stride = channels, .type = type,
-	                      .t_type = type};
+static void add_rows(const hd_ctx *c, long n, long rows, long cols, const void *x, const void *t, hd_dtype t_type,
+                     void *y, hd_dtype type) {
+	ew_broadcast_job j = {rw_split(rows, cols), x, t, y, type, t_type};
 	hd_pool_for(c->pool, rw_tiles(&j.grid, n), ew_broadcast_task, &j);
-}
-static void add_rows(const hd_ctx *c, long n, long r, const void *x, const float *p, void *y, hd_dtype type) {
-	ew_broadcast_job j = {.grid = rw_split(n, r), .x = x, .t = p, .y = y, .type = type, .t_type = HD_F32};
-	hd_pool_for(c->pool, rw_tiles(&j.grid, 1), ew_broadcast_task, &j);
 }
 
 // ---- Sums over rows: tiles into partial sums in float32, then those in float64
@@ -348,7 +319,6 @@ typedef struct {
 enum { RW_TOTAL = 64 }; // columns of a task
 
 static void rw_total_task(void *arg, long task, int thread) {
-	(void)thread;
 	const rw_total_job *j = arg;
 	long across = rw_div(j->cols, RW_TOTAL), image = task / across, c0 = task % across * RW_TOTAL,
 		n = rw_min(j->cols - c0, RW_TOTAL);
@@ -384,30 +354,20 @@ INLINE void rw_sum_tile(const rw_sum_job *j, const rw_tile *t, hd_dtype type) {
 }
 
 static void rw_sum_task(void *arg, long task, int thread) {
-	(void)thread;
 	const rw_sum_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	RW_TYPED(j->type, rw_sum_tile, j, &t);
 }
 
-static void rw_reduce(const hd_ctx *c, long images, long rows, long cols, const void *x, hd_dtype type, void *y,
-                      hd_dtype y_type, void *ws) {
-	rw_sum_job j = {.grid = rw_split(rows, cols), .x = x, .partial = ws, .type = type};
-	hd_pool_for(c->pool, rw_tiles(&j.grid, images), rw_sum_task, &j);
-	rw_total(c, images, j.grid.row_blocks, cols, j.partial, y, y_type);
+static size_t sum_rows_workspace(const hd_ctx *c, long n, long rows, long cols) {
+	return n * rw_split(rows, cols).row_blocks * cols * sizeof(float);
 }
 
-static size_t reduce_hw_workspace(const hd_ctx *c, long n, long hw, long channels) {
-	(void)c;
-	return n * rw_split(hw, channels).row_blocks * channels * sizeof(float);
-}
-static void reduce_hw(const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type,
-                      void *ws) {
-	rw_reduce(c, n, hw, channels, x, type, y, type, ws);
-}
-static size_t reduce_batch_workspace(const hd_ctx *c, long n, long r) { return reduce_hw_workspace(c, 1, n, r); }
-static void reduce_batch(const hd_ctx *c, long n, long r, const void *x, float *y, hd_dtype type, void *ws) {
-	rw_reduce(c, 1, n, r, x, type, y, HD_F32, ws);
+static void sum_rows(const hd_ctx *c, long n, long rows, long cols, const void *x, hd_dtype type, void *y,
+                     hd_dtype y_type, void *ws) {
+	rw_sum_job j = {.grid = rw_split(rows, cols), .x = x, .partial = ws, .type = type};
+	hd_pool_for(c->pool, rw_tiles(&j.grid, n), rw_sum_task, &j);
+	rw_total(c, n, j.grid.row_blocks, cols, j.partial, y, y_type);
 }
 
 // ---- Copies
@@ -419,7 +379,6 @@ typedef struct {
 } cp_rows_job;
 
 static void cp_rows_task(void *arg, long task, int thread) {
-	(void)thread;
 	const cp_rows_job *j = arg;
 	long r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->rows);
 	for (long r = r0; r < r1; r++) {
@@ -430,8 +389,8 @@ static void cp_rows_task(void *arg, long task, int thread) {
 	}
 }
 
-static void cp_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
-                    hd_dtype type) {
+static void copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
+                      hd_dtype type) {
 	long size = rw_size(type);
 	if (lds == width && ldd == width) { // one run of bytes: cut where it suits
 		long tile = rw_min(rows * width, RW_TILE), whole = rows * width / tile * tile;
@@ -444,13 +403,6 @@ static void cp_rows(const hd_ctx *c, long rows, long width, const void *src, lon
 	}
 	cp_rows_job j = {rows, rw_max(RW_TILE / width, 1), width * size, lds * size, ldd * size, src, dst};
 	hd_pool_for(c->pool, rw_div(rows, j.row_block), cp_rows_task, &j);
-}
-static void copy_rows(const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
-                      hd_dtype type) {
-	cp_rows(c, rows, width, src, lds, dst, ldd, type);
-}
-static void zero_rows(const hd_ctx *c, long rows, long width, void *dst, long ldd, hd_dtype type) {
-	cp_rows(c, rows, width, NULL, ldd, dst, ldd, type);
 }
 
 // ---- Nearest-neighbour upsampling
@@ -481,7 +433,6 @@ INLINE long cp_first(long i, long ns, long n) {
 
 // One row of the output.
 static void cp_upsample_task(void *arg, long task, int thread) {
-	(void)thread;
 	const cp_upsample_job *j = arg;
 	long pixel = j->c * rw_size(j->type), image = task / j->h, row = cp_source(task % j->h, j->hs, j->h);
 	const char *x = j->x + (image * j->hs + row) * j->ws * pixel;
@@ -514,7 +465,6 @@ INLINE void cp_upsample_grad_row(const cp_upsample_job *j, long task, hd_dtype t
 }
 
 static void cp_upsample_grad_task(void *arg, long task, int thread) {
-	(void)thread;
 	const cp_upsample_job *j = arg;
 	RW_TYPED(j->type, cp_upsample_grad_row, j, task);
 }
@@ -536,7 +486,6 @@ typedef struct {
 } cp_embedding_job;
 
 static void cp_embedding_task(void *arg, long task, int thread) {
-	(void)thread;
 	const cp_embedding_job *j = arg;
 	long r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->m);
 	for (long r = r0; r < r1; r++) {

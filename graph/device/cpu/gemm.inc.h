@@ -485,14 +485,12 @@ static size_t mm_workspace(const mm_job *j, int threads) {
 }
 
 static void mm_copy_task(void *arg, long task, int thread) {
-	(void)thread;
 	const mm_job *j = arg;
 	long m0 = task * MM_ROWS;
 	mm_copy(&j->a, m0, mm_min(j->m - m0, MM_ROWS), 0, j->k, j->all_a + m0 * j->k);
 }
 
 static void mm_pack_task(void *arg, long task, int thread) {
-	(void)thread;
 	const mm_job *j = arg;
 	long panel = task / j->blocks_k, k0 = task % j->blocks_k * j->block_k, n0 = panel * MM_COLS;
 	if (k0 < j->k)
@@ -565,7 +563,6 @@ static void mm_task(void *arg, long task, int thread) {
 
 // Adds up the slices' sums of one row.
 static void mm_slices_task(void *arg, long task, int thread) {
-	(void)thread;
 	const mm_job *j = arg;
 	float *sums = j->sums + task * j->panels * MM_COLS;
 	for (long n0 = 0; n0 < j->n; n0 += MM_COLS) {
@@ -629,7 +626,6 @@ static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, long k, 
 }
 
 static size_t gemm_packed_bytes(const hd_ctx *c, const hd_gemm *g) {
-	(void)c;
 	return mm_packed_bytes(g->a_type, g->k, g->n);
 }
 
@@ -664,7 +660,6 @@ INLINE void mm_sum_t(const mm_sum_job *j, long r0, long r1, long c0, long c1, fl
 }
 
 static void mm_sum_task(void *arg, long task, int thread) {
-	(void)thread;
 	const mm_sum_job *j = arg;
 	long slice = task / j->chunks, c0 = task % j->chunks * SUM_COLS, c1 = mm_min(c0 + SUM_COLS, j->n);
 	long r0 = slice * SUM_SLICE, r1 = mm_min(r0 + SUM_SLICE, j->m);
@@ -689,7 +684,6 @@ static void column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const vo
 }
 
 static size_t column_sums_workspace(const hd_ctx *c, long m, long n) {
-	(void)c;
 	long slices = mm_div(m, SUM_SLICE);
 	return slices > 1 ? slices * n * sizeof(float) : 0;
 }

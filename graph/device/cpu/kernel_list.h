@@ -73,7 +73,7 @@ KERNEL(void, group_norm, (const hd_ctx *c, const hd_group_norm_shape *s, const f
         const float *gamma, const float *beta, void *y), (c, s, x, stats, gamma, beta, y))
 
 // sums [n,2,c]: Σ dz and Σ dz·x̂ over the pixels, where dz is the gradient of z. Summed over the images
-// (reduce_batch) they are the gradients of beta and gamma.
+// (sum_rows) they are the gradients of beta and gamma.
 KERNEL(void, group_norm_grad_sums, (const hd_ctx *c, const hd_group_norm_shape *s, const float *x, const float *stats,
         const float *gamma, const float *beta, const void *dy, float *sums, void *ws),
        (c, s, x, stats, gamma, beta, dy, sums, ws))
@@ -99,12 +99,11 @@ KERNEL(void, layer_norm_grad_params, (const hd_ctx *c, const hd_layer_norm_shape
         float *sums, void *ws), (c, s, x, dy, sums, ws))
 KERNEL(size_t, layer_norm_grad_params_workspace, (const hd_ctx *c, const hd_layer_norm_shape *s), (c, s))
 
-// ---- Element by element; n elements, in place on any input of the same shape as the output
+// ---- Element by element; in place on any input of the same shape as the output
 
-KERNEL(void, activation, (const hd_ctx *c, long n, const void *x, void *y, hd_act act, hd_dtype type),
-       (c, n, x, y, act, type))
-KERNEL(void, activation_grad, (const hd_ctx *c, long n, const void *x, const void *dy, void *dx, hd_act act,
-        hd_dtype type), (c, n, x, dy, dx, act, type))
+// y = f(a, b), n elements; b is not read, and may be NULL, where f has no b.
+KERNEL(void, map, (const hd_ctx *c, const hd_map *f, long n, const void *a, const void *b, void *y),
+       (c, f, n, a, b, y))
 
 // x [m,2f] → y [m,f] = x[:, :f]·gelu(x[:, f:]). diffusers' GEGLU. Not in place.
 KERNEL(void, geglu, (const hd_ctx *c, long m, long f, const void *x, void *y, hd_dtype type), (c, m, f, x, y, type))
@@ -112,42 +111,25 @@ KERNEL(void, geglu, (const hd_ctx *c, long m, long f, const void *x, void *y, hd
 KERNEL(void, geglu_grad, (const hd_ctx *c, long m, long f, const void *x, const void *dy, void *dx, hd_dtype type),
        (c, m, f, x, dy, dx, type))
 
-KERNEL(void, add, (const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type),
-       (c, n, a, b, y, type))
-// y = alpha·a + beta·b; b is not read, and may be NULL, where beta is 0.
-KERNEL(void, scale_add, (const hd_ctx *c, long n, float alpha, const void *a, float beta, const void *b, void *y,
-        hd_dtype type), (c, n, alpha, a, beta, b, y, type))
-KERNEL(void, mul, (const hd_ctx *c, long n, const void *a, const void *b, void *y, hd_dtype type),
-       (c, n, a, b, y, type))
 // dst = src in another type; not in place.
 KERNEL(void, convert, (const hd_ctx *c, long n, const void *src, hd_dtype src_type, void *dst, hd_dtype dst_type),
        (c, n, src, src_type, dst, dst_type))
 
 // ---- Broadcasts and the sums that are their gradients
 
-// x [n,hw,c] + t [n,c] → y [n,hw,c]. In place on x.
-KERNEL(void, add_channels, (const hd_ctx *c, long n, long hw, long channels, const void *x, const void *t, void *y,
-        hd_dtype type), (c, n, hw, channels, x, t, y, type))
-// x [n,r] + p [r] → y [n,r]; p is float32. In place on x.
-KERNEL(void, add_rows, (const hd_ctx *c, long n, long r, const void *x, const float *p, void *y, hd_dtype type),
-       (c, n, r, x, p, y, type))
-// x [n,hw,c] → y [n,c], Σ over hw.
-KERNEL(void, reduce_hw, (const hd_ctx *c, long n, long hw, long channels, const void *x, void *y, hd_dtype type,
-        void *ws), (c, n, hw, channels, x, y, type, ws))
-KERNEL(size_t, reduce_hw_workspace, (const hd_ctx *c, long n, long hw, long channels), (c, n, hw, channels))
-// x [n,r] → y [r], Σ over n; y is float32. n may be large: the bias gradient of a linear layer.
-KERNEL(void, reduce_batch, (const hd_ctx *c, long n, long r, const void *x, float *y, hd_dtype type, void *ws),
-       (c, n, r, x, y, type, ws))
-KERNEL(size_t, reduce_batch_workspace, (const hd_ctx *c, long n, long r), (c, n, r))
+// x [n,rows,cols] + t [n,cols] → y [n,rows,cols]. In place on x. t is of the same type or float32.
+KERNEL(void, add_rows, (const hd_ctx *c, long n, long rows, long cols, const void *x, const void *t, hd_dtype t_type,
+        void *y, hd_dtype type), (c, n, rows, cols, x, t, t_type, y, type))
+// x [n,rows,cols] → y [n,cols], Σ over rows.
+KERNEL(void, sum_rows, (const hd_ctx *c, long n, long rows, long cols, const void *x, hd_dtype type, void *y,
+        hd_dtype y_type, void *ws), (c, n, rows, cols, x, type, y, y_type, ws))
+KERNEL(size_t, sum_rows_workspace, (const hd_ctx *c, long n, long rows, long cols), (c, n, rows, cols))
 
 // ---- Copies
 
-// rows × width elements, src[r*lds + i] → dst[r*ldd + i]: concatenation, slices, padding.
+// rows × width elements, src[r*lds + i] → dst[r*ldd + i]: concatenation, slices, padding. Zeros if src is NULL.
 KERNEL(void, copy_rows, (const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
         hd_dtype type), (c, rows, width, src, lds, dst, ldd, type))
-// dst[r*ldd + i] = 0.
-KERNEL(void, zero_rows, (const hd_ctx *c, long rows, long width, void *dst, long ldd, hd_dtype type),
-       (c, rows, width, dst, ldd, type))
 
 // x [n,hs,ws,c] → y [n,h,w,c], each pixel from floor(i·hs/h), floor(j·ws/w), with the quotient in float32 as
 // torch.nn.functional.interpolate(mode="nearest") has it.
@@ -163,10 +145,8 @@ KERNEL(void, embedding, (const hd_ctx *c, long m, long channels, const int32_t *
 
 // ---- Pooling
 
-// The largest value in each window; padding is not one. A NaN is larger than any number.
-KERNEL(void, max_pool, (const hd_ctx *c, const hd_windows *s, const void *x, void *y), (c, s, x, y))
-// The mean of each window.
-KERNEL(void, avg_pool, (const hd_ctx *c, const hd_windows *s, const void *x, void *y), (c, s, x, y))
+// The mean of each window, or the largest value; padding is not one. A NaN is larger than any number.
+KERNEL(void, pool, (const hd_ctx *c, const hd_windows *s, const void *x, void *y), (c, s, x, y))
 
 // ---- Posterior
 

@@ -85,7 +85,6 @@ static void gn_stats_task(void *arg, long task, int thread) {
 
 // One group of one image: from the tiles' means and sums of squared deviations.
 static void gn_merge_task(void *arg, long task, int thread) {
-	(void)thread;
 	const gn_job *j = arg;
 	long image = task / j->groups, g = task % j->groups, blocks = j->grid.row_blocks;
 	const double *m = j->moments + 2 * (image * blocks * j->groups + g);
@@ -206,7 +205,6 @@ INLINE void gn_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_dtype type
 }
 
 static void gn_task(void *arg, long task, int thread) {
-	(void)thread;
 	const gn_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	if (j->act == HD_ACT_SILU)
@@ -223,7 +221,6 @@ static void group_norm(const hd_ctx *c, const hd_group_norm_shape *s, const floa
 }
 
 static size_t group_norm_grad_sums_workspace(const hd_ctx *c, const hd_group_norm_shape *s) {
-	(void)c;
 	return 2 * s->n * rw_split(s->hw, s->c).row_blocks * s->c * sizeof(float);
 }
 
@@ -351,7 +348,6 @@ INLINE void ln_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 }
 
 static void ln_task(void *arg, long task, int thread) {
-	(void)thread;
 	const ln_job *j = arg;
 	long r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->m);
 	RW_TYPED(j->type, ln_rows, j, r0, r1);
@@ -375,7 +371,6 @@ static void layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s,
 INLINE long ln_params_block(const hd_layer_norm_shape *s) { return rw_min(rw_max(2 * RW_TILE / s->c, 16), RW_ROWS); }
 
 static size_t layer_norm_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shape *s) {
-	(void)c;
 	return 2 * rw_div(s->m, ln_params_block(s)) * s->c * sizeof(float);
 }
 

@@ -4,12 +4,12 @@ package cpu
 import "C"
 
 import (
+	"context"
 	"math"
-	"sync"
-	"sync/atomic"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 func compileOptimizer(d *Device, r device.Request) *kernel {
@@ -17,7 +17,8 @@ func compileOptimizer(d *Device, r device.Request) *kernel {
 	case op.Accumulate:
 		n := C.long(op.Size(r.Out.Shape))
 		return &kernel{run: func(o operands) {
-			C.call_scale_add(d.ctx, n, 1, o.in[1], *o.float(2), o.in[0], o.out, C.HD_F32)
+			f := C.hd_map{op: C.HD_SCALE_ADD, alpha: 1, beta: *o.float(2), _type: C.HD_F32}
+			C.call_map(d.ctx, &f, n, o.in[1], o.in[0], o.out)
 		}}
 	case op.AdamW:
 		n := C.long(op.Size(r.Out.Shape))
@@ -36,7 +37,7 @@ func compileOptimizer(d *Device, r device.Request) *kernel {
 	case op.MovingAverage:
 		return &kernel{run: func(o operands) {
 			n := op.Size(r.Out.Shape)
-			d.movingAverage(device.Slice[float32](o.in[0], n), device.Slice[float32](o.in[1], n), *(*float32)(o.in[2]))
+			d.movingAverage(device.Slice[float32](o.in[0], n), device.Slice[float32](o.in[1], n), float32(*o.float(2)))
 		}}
 	case op.GlobalNorm:
 		var workspace int64
@@ -61,26 +62,12 @@ func compileOptimizer(d *Device, r device.Request) *kernel {
 // movingAverage is in Go: a C compiler may fuse product and difference, which rounds once. Memory is the limit here.
 func (d *Device) movingAverage(average, p []float32, weight float32) {
 	const stretch = 1 << 18 // of a goroutine at a time
-	jobs := (len(average) + stretch - 1) / stretch
-	part := func(i int) {
+	_ = parallel.Each(context.Background(), (len(average)+stretch-1)/stretch, d.threads, func(i int) error {
 		from, to := i*stretch, min((i+1)*stretch, len(average))
 		a, p := average[from:to], p[from:to]
 		for j, x := range a {
 			a[j] = x - float32(weight*(x-p[j]))
 		}
-	}
-	if jobs == 1 {
-		part(0)
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(d.threads, jobs) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < jobs; i = int(next.Add(1)) - 1 {
-				part(i)
-			}
-		})
-	}
-	wg.Wait()
+		return nil
+	})
 }

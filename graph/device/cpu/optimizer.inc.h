@@ -42,7 +42,6 @@ INLINE void opt_mse_grad_range(const opt_mse_job *j, long i0, long i1, float sca
 }
 
 static void opt_mse_task(void *arg, long task, int thread) {
-	(void)thread;
 	const opt_mse_job *j = arg;
 	long row = task / j->blocks, i0 = task % j->blocks * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->r);
 	if (j->partial)
@@ -53,7 +52,6 @@ static void opt_mse_task(void *arg, long task, int thread) {
 }
 
 static size_t mse_workspace(const hd_ctx *c, long n, long r) {
-	(void)c;
 	return n * rw_div(r, RW_TILE) * sizeof(double);
 }
 
@@ -86,7 +84,6 @@ typedef struct {
 } opt_squares_job;
 
 static void opt_squares_task(void *arg, long task, int thread) {
-	(void)thread;
 	const opt_squares_job *j = arg;
 	long i = task * RW_TILE, end = rw_min(i + RW_TILE, j->n);
 	wide_half s[4] = {{0}, {0}, {0}, {0}};
@@ -102,7 +99,6 @@ static void opt_squares_task(void *arg, long task, int thread) {
 }
 
 static size_t sum_squares_workspace(const hd_ctx *c, long n) {
-	(void)c;
 	return rw_div(n, RW_TILE) * sizeof(double);
 }
 
@@ -124,7 +120,6 @@ typedef struct {
 } opt_adamw_job;
 
 static void opt_adamw_task(void *arg, long task, int thread) {
-	(void)thread;
 	const opt_adamw_job *j = arg;
 	long i0 = task * RW_TILE, i1 = rw_min(i0 + RW_TILE, j->n);
 	RW_RANGE(i, n, i0, i1, {

@@ -119,7 +119,6 @@ static void part(struct worker *w) {
 	if (CPU_COUNT(&others) + 1 >= w->of && !sched_setaffinity(0, sizeof others, &others))
 		sched_setaffinity(0, sizeof all, &all);
 #else
-	(void)w;
 #endif
 }
 

@@ -11,16 +11,17 @@ import (
 )
 
 func compilePooling(d *Device, r device.Request) *kernel {
+	var w C.hd_windows
 	switch s := r.Spec.(type) {
 	case op.MaxPool2D:
-		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
-		return &kernel{run: func(o operands) { C.call_max_pool(d.ctx, &w, o.in[0], o.out) }}
+		w = windows(s.Geometry, r.In[0].Shape, r.Out.DType)
 	case op.AvgPool2D:
-		w := windows(s.Geometry, r.In[0].Shape, r.Out.DType)
-		w.count_padding = flag(s.CountIncludePad)
-		return &kernel{run: func(o operands) { C.call_avg_pool(d.ctx, &w, o.in[0], o.out) }}
+		w = windows(s.Geometry, r.In[0].Shape, r.Out.DType)
+		w.mean, w.count_padding = 1, flag(s.CountIncludePad)
+	default:
+		return nil
 	}
-	return nil
+	return &kernel{run: func(o operands) { C.call_pool(d.ctx, &w, o.in[0], o.out) }}
 }
 
 // windows describes how windows walk over x [N,H,W,C].

@@ -5,7 +5,6 @@ typedef struct {
 	const hd_windows *s;
 	const void *x;
 	void *y;
-	int mean; // else the maximum
 } pw_job;
 
 typedef struct {
@@ -50,20 +49,13 @@ INLINE void pw_row(const pw_job *j, long task, int mean, hd_dtype type) {
 }
 
 static void pw_task(void *arg, long task, int thread) {
-	(void)thread;
 	const pw_job *j = arg;
-	if (j->mean)
+	if (j->s->mean)
 		RW_TYPED(j->s->type, pw_row, j, task, 1);
 	else
 		RW_TYPED(j->s->type, pw_row, j, task, 0);
 }
 
-static void max_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y) {
-	pw_job j = {.s = s, .x = x, .y = y};
-	hd_pool_for(c->pool, s->n * s->oh, pw_task, &j);
-}
-
-static void avg_pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y) {
-	pw_job j = {.s = s, .x = x, .y = y, .mean = 1};
-	hd_pool_for(c->pool, s->n * s->oh, pw_task, &j);
+static void pool(const hd_ctx *c, const hd_windows *s, const void *x, void *y) {
+	hd_pool_for(c->pool, s->n * s->oh, pw_task, &(pw_job){s, x, y});
 }

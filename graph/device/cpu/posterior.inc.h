@@ -45,7 +45,6 @@ INLINE void po_rows(const po_job *j, long task, po_op op, hd_dtype type) {
 }
 
 static void po_task(void *arg, long task, int thread) {
-	(void)thread;
 	const po_job *j = arg;
 	switch (j->op) {
 	case PO_SAMPLE:
@@ -89,7 +88,6 @@ static void posterior_kl(const hd_ctx *c, const hd_posterior *p, const void *mom
 }
 
 static size_t posterior_kl_workspace(const hd_ctx *c, const hd_posterior *p) {
-	(void)c;
 	return po_tasks(p) * sizeof(double);
 }
 

@@ -27,10 +27,21 @@ typedef struct {
 	hd_dtype type; // of y and dy; x and dx are float32
 } hd_layer_norm_shape;
 
+// A function of one or two elements; the activations' gradients are times b.
+typedef enum { HD_ACTIVATION, HD_ACTIVATION_GRAD, HD_ADD, HD_MUL, HD_SCALE, HD_SCALE_ADD } hd_map_op;
+
+typedef struct {
+	hd_map_op op;
+	hd_act act;
+	float alpha, beta; // HD_SCALE: alpha·a; HD_SCALE_ADD: alpha·a + beta·b, where a beta of 0 drops b
+	hd_dtype type;
+} hd_map;
+
 // Windows of kh×kw pixels that walk over n images: x [n,h,w,c] → y [n,oh,ow,c]. Each sees at least one pixel.
 typedef struct {
 	long n, h, w, c, oh, ow;
 	long kh, kw, stride, top, left;
+	int mean;          // else the maximum
 	int count_padding; // a mean is that of kh·kw pixels, padding being zeros
 	hd_dtype type;
 } hd_windows;

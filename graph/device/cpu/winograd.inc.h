@@ -177,11 +177,9 @@ INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
 	}
 }
 static void wino_filter_task2(void *arg, long task, int thread) {
-	(void)thread;
 	wino_filter_task_r(2, arg, task);
 }
 static void wino_filter_task4(void *arg, long task, int thread) {
-	(void)thread;
 	wino_filter_task_r(4, arg, task);
 }
 static void wino_transform_filters(const hd_ctx *c, int r, wino_filters *f) {
@@ -254,7 +252,6 @@ INLINE void wino_input_task_r(const int r, const wino_job *j, long task, hd_dtyp
 	}
 }
 static void wino_input_task(void *arg, long task, int thread) {
-	(void)thread;
 	const wino_job *j = arg;
 	if (j->r == 4 && j->type == HD_F32)
 		wino_input_task_r(4, j, task, HD_F32);
@@ -268,7 +265,6 @@ static void wino_input_task(void *arg, long task, int thread) {
 
 // One place, a block of tiles, a group of panels.
 static void wino_product_task(void *arg, long task, int thread) {
-	(void)thread;
 	const wino_job *j = arg;
 	long rows = task % j->row_blocks, group = task / j->row_blocks % j->groups, f = task / j->row_blocks / j->groups;
 	long m0 = j->tiles * rows / j->row_blocks, m = j->tiles * (rows + 1) / j->row_blocks - m0;
@@ -314,7 +310,6 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dty
 	}
 }
 static void wino_output_task(void *arg, long task, int thread) {
-	(void)thread;
 	const wino_job *j = arg;
 	if (j->r == 4 && j->out_type == HD_F32)
 		wino_output_task_r(4, j, task, HD_F32);

@@ -78,7 +78,6 @@ INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, h
 	}
 }
 static void wino_grad_output_task(void *arg, long task, int thread) {
-	(void)thread;
 	const wino_grad_job *g = arg;
 	if (g->in.r == 4 && g->in.type == HD_F32)
 		wino_grad_output_r(4, g, task, HD_F32);

@@ -24,7 +24,7 @@ type Allocator struct {
 // hugePage is the size above which transparent huge pages are asked for: fewer TLB misses in large GEMMs.
 const hugePage = 2 << 20
 
-// Large values begin at different places of a page: kernels that walk through several of them at the same pace, such as
+// Large values begin at different offsets in a page: kernels that go through several of them at the same pace, such as
 // AdamW, would otherwise compete for the same cache sets (2.3× slower at 100 million parameters).
 const (
 	stagger = 4096 + 64
