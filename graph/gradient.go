@@ -29,7 +29,7 @@ func Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) (gorgonia.Nodes, erro
 	return grads, nil
 }
 
-// check refuses what Gorgonia would fail on without a name, or silently get wrong.
+// check finds errors that Gorgonia would not name, or not report at all.
 func check(loss *gorgonia.Node, wrt gorgonia.Nodes) error {
 	if len(wrt) == 0 {
 		return errors.New("gradients: with respect to nothing")
@@ -69,7 +69,7 @@ func check(loss *gorgonia.Node, wrt gorgonia.Nodes) error {
 	return nil
 }
 
-// diffs tells to which inputs a gradient flows; nil is to all.
+// diffs reports for each input whether a gradient flows to it; nil means to all.
 func diffs(n *gorgonia.Node) []bool {
 	if a := op.Of(n); a != nil {
 		return a.DiffWRT(a.Arity())

@@ -13,7 +13,7 @@ const (
 // on bytes: a word's bytes, each written as a letter, are joined pair by pair, the pair that was learnt first before
 // all others.
 type bytePairs struct {
-	letters [256]string       // what each byte is written as
+	letters [256]string       // how each byte is written
 	ranks   map[[2]string]int // when a pair of symbols was learnt
 	ids     map[string]int32  // the vocabulary: symbol → id
 	unknown int32             // the id of symbols out of the vocabulary

@@ -17,9 +17,9 @@ import (
 const (
 	// defaultLength is CLIP's context length, for folders that give none.
 	defaultLength = 77
-	// unknownLength is what transformers writes for no length.
+	// unknownLength is transformers' number for no length.
 	unknownLength = 1e30
-	// maxLength is the largest length that is believed.
+	// maxLength is the largest length that is accepted.
 	maxLength = 1 << 16
 	// maxMerges is how many merges CLIPTokenizer reads: CLIP's ids without those of 256 bytes, twice, and of two special
 	// tokens.
@@ -27,9 +27,8 @@ const (
 )
 
 // OpenTokenizer reads the tokenizer in a model folder, such as stable-diffusion-v1-5/tokenizer: vocab.json and
-// merges.txt, or, with neither of them there, tokenizer.json; and tokenizer_config.json, special_tokens_map.json and
-// added_tokens.json as far as they are there. What they say is taken in transformers' order. Errors name the file at
-// fault.
+// merges.txt, or tokenizer.json if both are missing; and, if they exist, tokenizer_config.json, special_tokens_map.json
+// and added_tokens.json, with transformers' order of precedence. Errors name the file at fault.
 func OpenTokenizer(folder string) (*Tokenizer, error) {
 	vocabulary, merges, err := readModel(folder)
 	if err != nil {
@@ -52,7 +51,7 @@ func OpenTokenizer(folder string) (*Tokenizer, error) {
 	for _, id := range vocabulary {
 		t.vocabSize = max(t.vocabSize, int(id)+1)
 	}
-	// The special tokens count as added ones, the padding too: where it is "!", every "!" is a token of its own.
+	// The special tokens count as added ones, even the padding: where it is "!", every "!" is one token.
 	added := map[string]addedToken{}
 	for _, token := range slices.Concat(s.added, s.special()) {
 		id, ok := vocabulary[token.Content]
@@ -215,9 +214,8 @@ func (s *settings) special() []addedToken {
 	return slices.DeleteFunc(all, func(token addedToken) bool { return token.Content == "" })
 }
 
-// readSettings reads the configuration files, those that are there, onto CLIPTokenizer's defaults. Where
-// tokenizer_config.json lists the added tokens, as transformers has written it since version 4.34, the others are not
-// looked at.
+// readSettings reads the configuration files that exist onto CLIPTokenizer's defaults. Where tokenizer_config.json
+// lists the added tokens, as transformers has written it since version 4.34, the others are not read.
 func readSettings(folder string) (*settings, error) {
 	s := &settings{
 		BOS: addedToken{Content: startOfText}, EOS: addedToken{Content: endOfText},
@@ -285,7 +283,7 @@ func (s *settings) parseConfig(text []byte) error {
 	return nil
 }
 
-// parseSpecialTokens reads special_tokens_map.json, {"bos_token": token, …}, which goes before tokenizer_config.json.
+// parseSpecialTokens reads special_tokens_map.json, {"bos_token": token, …}, which precedes tokenizer_config.json.
 func (s *settings) parseSpecialTokens(text []byte) error {
 	additional := s.Additional
 	s.Additional = nil

@@ -62,8 +62,7 @@ func (s *Shared[K]) Drop(d Device, h *Held[K]) error {
 // Constants are copies of values of the process that stay as they are, such as weights, by their addresses.
 type Constants = Shared[Constant]
 
-// Constant is a value of the process: its bytes must stay as they are, and the address must stay its own, while its
-// copy is held.
+// Constant is a value of the process whose bytes and address must not change while its copy is held.
 type Constant struct {
 	At    Pointer
 	Bytes int

@@ -3,9 +3,8 @@
 // A value has one layout: images are [N,H,W,C], tokens are [N,L,C], so that the channels are always the last axis and
 // the same bytes serve both. Convolution weights are [KH,KW,I,O], linear weights [out,in].
 //
-// What is here and what is not: an operation says what it computes (a Spec: attributes, shapes, gradient), never how.
-// Kernels live in the devices (graph/device/...), which switch on the Spec's type; graph/vm compiles nodes into a
-// program.
+// An operation says what it computes (a Spec: attributes, shapes, gradient), never how. Kernels are in the devices
+// (graph/device/...), which switch on the Spec's type; graph/vm compiles nodes into a program.
 //
 // What a call does:
 //

@@ -53,9 +53,9 @@ func (s *Scope) Sub(name string) *Scope {
 // Index returns place i of a list below s: Index("resnets", 1) is Sub("resnets.1").
 func (s *Scope) Index(name string, i int) *Scope { return s.Sub(name + "." + strconv.Itoa(i)) }
 
-// Segment returns a place like s whose nodes belong to a recomputation segment of their own (gradient checkpointing):
-// what is inside it is not kept for the backward pass but computed again there, if the program is compiled to do so.
-// Values that leave the segment are kept.
+// Segment returns a place like s whose nodes belong to a new recomputation segment (gradient checkpointing): if the
+// program is compiled so, values inside it are not kept for the backward pass but computed again there. Values that
+// leave the segment are kept.
 func (s *Scope) Segment() *Scope {
 	t := *s
 	s.build.segments++
@@ -75,8 +75,7 @@ func (s *Scope) Params() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.b
 // Leaf returns the input or parameter of a full name, nil if there is none.
 func (s *Scope) Leaf(name string) *gorgonia.Node { return s.build.leaves[name] }
 
-// Mark remembers n as the result of the part of the network at s and returns it. Layers mark their results, networks
-// those of their blocks. See Marked.
+// Mark remembers n as the result of the part of the network at s and returns it: see Marked.
 func (s *Scope) Mark(n *gorgonia.Node) *gorgonia.Node {
 	if n != nil {
 		s.build.marked[s.path] = n
@@ -135,7 +134,7 @@ func (s *Scope) leaf(name string, dt tensor.Dtype, shape []int) *gorgonia.Node {
 	return n
 }
 
-// backward is the place of the gradient of what is at s; it has an error of its own.
+// backward is the place of the gradients of nodes at s; it has an error of its own.
 func (s *Scope) backward() *Scope {
 	t := *s
 	t.grad = true

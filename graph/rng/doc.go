@@ -9,9 +9,9 @@
 // Torch saves and restores its state in the layout of torch.get_rng_state. A generator is not safe for concurrent use,
 // and not fit for cryptography.
 //
-// Integers, permutations and uniform numbers have the same bits. So have float32 normals of a PyTorch that runs its
-// AVX2 kernels, as on any x86-64 with AVX2 (there are none for AVX-512); on other processors they differ by up to
-// 1.4e-6. The float64 normal that a saved state may hold is equal up to its last bits, which are the C library's.
+// Integers, permutations and uniform numbers have the same bits, and so do float32 normals of a PyTorch that runs its
+// AVX2 kernels, as on any x86-64 with AVX2; on other processors they differ by up to 1.4e-6. The float64 normal that a
+// saved state may hold is equal up to its last bits, which are the C library's.
 //
 //	mt19937.go   the engine: seeding, words, uniform numbers
 //	torch.go     Torch: uniform numbers and integers

@@ -1,5 +1,5 @@
 // Package unet is the dual-conditioned U-Net: diffusers' UNet2DConditionModel as Stable Diffusion 1.x and 2.x have it.
-// It predicts what the schedule asks for (velocity, noise) from noisy latents concatenated with the condition's latents
+// It predicts velocity or noise, as the schedule asks, from noisy latents concatenated with the condition's latents
 // in the channels, the timestep, and a context of tokens (text or image features) in the cross-attention.
 //
 //	sample ─ conv_in ─ down_blocks ─ mid_block ─ up_blocks ─ conv_norm_out, SiLU ─ conv_out

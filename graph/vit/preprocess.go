@@ -12,11 +12,11 @@ import (
 // Preprocessor makes the network's pixels from an image, bit for bit as transformers' ViTImageProcessor does where it
 // is given a float image of range [0,1] and do_rescale=False. It may be used by many goroutines at once.
 type Preprocessor struct {
-	// Height and Width are what every image is resized to, 224 each.
+	// Height and Width are the size that every image is resized to, 224 each.
 	Height, Width int
 
 	filter pillow.Filter
-	// value is what becomes of each grey value after the resize, by channel.
+	// value has the network's number for each grey value, by channel.
 	value [3][256]float32
 }
 

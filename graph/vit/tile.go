@@ -16,7 +16,7 @@ const (
 
 // PreprocessTile makes GigaPath's pixels from an image, as its authors and the official evaluation do with
 // torchvision's transforms Resize(256, bicubic), CenterCrop(224), ToTensor and Normalize: rgb uint8 [height,width,3] →
-// float32 [224,224,3]. Pillow resizes, so the shorter side becomes 256 pixels with antialiasing, and what lies beyond
+// float32 [224,224,3]. Pillow resizes, so the shorter side becomes 256 pixels with antialiasing, and what is beyond
 // the middle 224 is cut off.
 func PreprocessTile(rgb []uint8, width, height int) ([]float32, error) {
 	cropped, err := cropTile(rgb, width, height)

@@ -9,8 +9,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// space is one of the stretches of memory that a program works on: the arena, what each prelude keeps, each parameter
-// and each input. A program knows the fixed addresses, a run all of them.
+// space numbers a stretch of memory that a program works on: the arena, what each prelude keeps, each parameter and
+// each input. A program knows the fixed addresses, a run all of them.
 type space int
 
 const (

@@ -17,17 +17,17 @@
 // Program.Dump prints what each of them makes of a program, and testdata/passes specifies them by examples.
 //
 // Three kinds of state are kept apart. A graph (ir.go) lives while Compile runs. A Program has calls, whose operands
-// lie in numbered spaces (address.go), and the memory that stays where it is. A frame says where all spaces lie in one
+// are in numbered spaces (address.go), and the memory that never moves. A frame has the addresses of all spaces in one
 // run.
 //
-// Parameters are read and updated where they lie: in the process's memory, or as a device.Value in the memory of a
-// device that does not compute there. Other values are copied to such a device, one copy for all programs, and as long
-// as a kernel reads them. Where a device can, record.go hands it a whole run at once. kept.go keeps what preludes
+// Parameters are read and updated in place: in the process's memory, or as a device.Value in the memory of a device
+// that does not compute there. Other values are copied to such a device, one copy for all programs, for as long as a
+// kernel reads them. record.go hands a whole run to devices that can take it at once. kept.go keeps what preludes
 // computed.
 //
 // program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN, dump.go prints
 // programs.
 //
-// What it is not: there is no fallback from one device to another, no data-dependent control flow and no allocation in
-// Run but for the results that must be converted.
+// There is no fallback from one device to another, no data-dependent control flow, and no allocation in Run except for
+// results that must be converted.
 package vm

@@ -31,7 +31,7 @@ type fuser struct {
 }
 
 // into makes s compute, in its own place, the product that computes v together with what s does to it; more are further
-// inputs. It reports whether it did: s must be all that reads v, and the product must have a kernel for that.
+// inputs. It reports whether it did: s must be v's only reader, and the product must have a kernel for that.
 func (f fuser) into(s *step, v *value, what op.Fusion, more ...*value) bool {
 	p := v.producer
 	if p == nil || v.output || len(f.readers[v]) != 1 || f.readers[v][0] != s {

@@ -6,9 +6,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// hoist finds the steps that depend on one invariant input alone, its prelude, and moves them before the others. What
-// the rest of the program reads of a prelude is kept for each value that was fed, so that a prelude runs once for each
-// and not in every Run: see kept.go.
+// hoist finds the steps that depend on one invariant input alone, its prelude, and moves them before the others. The
+// values that the rest of the program reads of a prelude are kept for each fed value, so that a prelude runs once for
+// each and not in every Run: see kept.go.
 func (g *graph) hoist(inputs gorgonia.Nodes) error {
 	preludeOf := map[*value]*value{}
 	for _, n := range inputs {

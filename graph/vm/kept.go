@@ -10,13 +10,13 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// prelude is the part of a program that depends on one invariant input alone (see hoist). What the rest of the program
-// reads of it is kept in an entry for each value that was fed.
+// prelude is the part of a program that depends on one invariant input alone (see hoist). The values that the rest of
+// the program reads of it are kept, in an entry for each fed value.
 type prelude struct {
 	name  string // the input's
 	input int    // its place among the program's inputs
-	alone bool   // the prelude's calls are all that reads the input
-	space space  // of what is kept
+	alone bool   // only the prelude's calls read the input
+	space space  // of the kept values
 	bytes int64  // of an entry
 
 	seed  maphash.Seed
@@ -25,11 +25,11 @@ type prelude struct {
 
 	// On a device.Recorder the program works on a copy of an entry, whose address never changes.
 	place  device.Memory
-	placed *entry // what is there, nil where its contents match no known entry
+	placed *entry // whose copy it is; nil if it matches no known entry
 
 	// In this run:
 	now   *entry
-	ready bool // what is kept is there, the prelude's calls need not run
+	ready bool // the values are kept, so the prelude's calls need not run
 }
 
 // entry is what a prelude computed from one value of its input.

@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// param is a leaf that holds a value: kernels read it where it lies, or the device's copy of it, or neither, where they
-// have rearranged it.
+// param is a leaf that holds a value: kernels read it in place, or the device's copy of it, or neither if they have
+// rearranged it.
 type param struct {
 	operand
 	node     *gorgonia.Node

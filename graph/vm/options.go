@@ -20,13 +20,10 @@ const (
 	Float64 // everything in float64, parameters too: for checks on device/ref
 )
 
-// String returns the precision's name, which UnmarshalText takes.
 func (p Precision) String() string { return [...]string{"float32", "bfloat16", "float64"}[p] }
 
-// MarshalText returns the name.
 func (p Precision) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalText takes a name.
 func (p *Precision) UnmarshalText(name []byte) error {
 	for q := Float32; q <= Float64; q++ {
 		if q.String() == string(name) {
@@ -59,17 +56,17 @@ type Options struct {
 	Recompute bool
 	// LowMemory chooses kernels that need no rearranged copies of the weights.
 	LowMemory bool
-	// Vary lists parameters whose bytes change between runs, by another program say: kernels must not rearrange them once
-	// and for all. Those that the program itself updates are known.
+	// Vary lists parameters whose bytes change between runs, for example by another program: kernels must not rearrange
+	// them when they are compiled. Those that the program itself updates are known.
 	Vary gorgonia.Nodes
 	// Invariant lists inputs that are fed the same few values again and again, such as the context and the timesteps of a
-	// sampler. What depends on one of them alone is computed when a value of it is fed for the first time and kept, as far
-	// as a bound on its memory allows; Run compares the bytes.
+	// sampler. Values that depend on one of them alone are computed when it is fed for the first time and kept, within a
+	// bound on memory; Run compares the bytes.
 	Invariant gorgonia.Nodes
 	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
 	MemoryLimit int64
-	// Profile waits for the device after every step, so that a report's times are those of the steps on devices that run
-	// behind the caller, too. It is slow.
+	// Profile waits for the device after every step, so that reports have each step's time on asynchronous devices too. It
+	// is slow.
 	Profile bool
 	// CheckFinite checks every result and ends a run at the first NaN or infinity. It is slow.
 	CheckFinite bool

@@ -26,7 +26,7 @@ type packing struct {
 
 // pack places items so that those held at the same time don't overlap. It tries several orders, each in n log n, and
 // keeps the smallest arena: placing in time order suits inference, against time order suits the stack of values that a
-// backward pass unwinds, and long-lived values first keeps them from fragmenting what comes and goes.
+// backward pass unwinds, and long-lived values first keeps them from fragmenting the arena.
 func pack(items []item) packing {
 	bound := lowerBound(items)
 	var best packing

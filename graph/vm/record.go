@@ -8,16 +8,16 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// recorder keeps a program's steps, but for those of preludes, as one list for the device: a device.Recorder. The list
-// holds addresses. Those of computed values and parameters stay; fed values do, too: they are copied to
-// the device; what preludes keep is copied to one place.
+// recorder keeps a program's steps, except those of preludes, as one recording of the device, with addresses that must
+// not change. Those of computed values and parameters never do, fed values are copied to the device, and what preludes
+// keep is copied to one place.
 type recorder struct {
 	recording device.Recording
 	fed       []device.Pointer // the addresses that it was made for
 }
 
-// replay does a run at once. It is for runs in which nothing but the steps themselves is to be done; the first run goes
-// step by step, so that kernels get ready.
+// replay does a run at once, unless there is more to do than the steps themselves. The first run goes step by step, so
+// that kernels get ready.
 func (p *Program) replay(ctx context.Context, r *run) (done bool, err error) {
 	d, ok := p.device.(device.Recorder)
 	if !ok || p.runs == 0 || p.options.CheckFinite || p.options.Profile {

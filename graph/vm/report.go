@@ -54,8 +54,8 @@ type Report struct {
 	Memory    MemoryReport
 }
 
-// Report returns the averages over the runs so far. Times are those of the calls, so on a device that runs behind the
-// caller they are of the whole only in sum.
+// Report returns the averages over the runs so far. Times are those of the calls: on an asynchronous device, only their
+// sum means something, except with Options.Profile.
 func (p *Program) Report() Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -70,8 +70,8 @@ func (m *mapped) close() error {
 	return errors.Join(err, m.file.Close())
 }
 
-// discard gives the pages of b, a part of the mapping, back to the system, and with them what was written there: b has
-// the file's bytes again. Pages that b shares with its neighbours stay, for the neighbours may have been written too.
+// discard releases the pages of b, a part of the mapping, and with them all changes: b has the file's bytes again.
+// Pages that b shares with its neighbours stay, for the neighbours may have been written too.
 func (m *mapped) discard(b []byte) error {
 	if len(b) == 0 {
 		return nil
@@ -88,7 +88,7 @@ func (m *mapped) discard(b []byte) error {
 	return errors.Join(m.restore(begin, begin+head), m.restore(begin+head+len(inner), begin+len(b)))
 }
 
-// restore makes bytes of the mapping what the file has.
+// restore reads bytes of the mapping from the file again.
 func (m *mapped) restore(begin, end int) error {
 	want := make([]byte, end-begin)
 	if _, err := m.file.ReadAt(want, int64(begin)); err != nil {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// compiled is the segment that torch.compile puts into the names of a module that it wraps, wherever that is.
+// compiled is the segment that torch.compile puts into the names of a module that it wraps.
 const compiled = "_orig_mod."
 
-// wrappers are what programs that hold a network put in front of all its names: DistributedDataParallel and
-// AveragedModel module, Lightning and others the name of an attribute.
+// wrappers are the prefixes that programs put before all names of a network: DistributedDataParallel and AveragedModel
+// "module.", Lightning and others the name of an attribute.
 var wrappers = []string{"module.", "model.", "net.", "network.", "ema_model.", "unet.", "vae.", "text_encoder."}
 
 // averaged is the count that torch's AveragedModel keeps in addition to the parameters.
@@ -71,11 +71,11 @@ func unwrapped(names []string) (inner []string, prefix string) {
 	return inner, compiled
 }
 
-// Prefix is what stood in front of the tensors' names in the file and was taken off, such as "_orig_mod." of
-// torch.compile; "" for none.
+// Prefix is the prefix that was removed from the tensors' names in the file, such as torch.compile's "_orig_mod."; ""
+// for none.
 func (s *Store) Prefix() string { return s.prefix }
 
-// unknownPrefix is what precedes the names of all parameters that are missing, "" if nothing is.
+// unknownPrefix is the prefix that the names of all missing parameters have in the file; "" for none.
 func unknownPrefix(missing, surplus []string) string {
 	if len(missing) == 0 {
 		return ""

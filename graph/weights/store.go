@@ -25,7 +25,7 @@ type Store struct {
 	files    []*mapped
 	tensors  map[string]*stored
 	metadata map[string]string
-	prefix   string // taken off the names: see Prefix
+	prefix   string // removed from the names: see Prefix
 
 	mu     sync.Mutex
 	bound  map[*gorgonia.Node]*memory
@@ -158,8 +158,8 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 }
 
 // Digest writes what identifies the store's contents to w, usually a hash: the name, type, shape and SHA-256 of each
-// tensor. All bytes are read, by all processors: samples would not distinguish a checkpoint from one in which a few rows
-// of an embedding were trained.
+// tensor. All bytes are read, by all processors: samples would not distinguish a checkpoint from one in which a few
+// rows of an embedding were trained.
 func (s *Store) Digest(w io.Writer) error {
 	const chunk = 16 << 20
 	names := slices.Sorted(maps.Keys(s.tensors))

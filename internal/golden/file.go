@@ -45,7 +45,7 @@ func Open(t testing.TB, name string) *File {
 }
 
 // parse splits a .safetensors file. The library checks that dtypes are known and that shapes and offsets agree
-// with each other and with the length of the file; what is left to check is what makes a shape []int.
+// with each other and with the length of the file; parse checks that shapes fit []int.
 func parse(buffer []byte) (*File, error) {
 	header, metadata, err := safetensors.ReadMetadata(buffer)
 	if err != nil {

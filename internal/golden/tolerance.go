@@ -26,8 +26,8 @@ type Tolerance struct {
 // processor's are exact to one half.
 const gpu = 4
 
-// Allowed is what a subtest's device may be off by where a processor may be off by atol: networktest.EachDevice names
-// subtests by their device.
+// Allowed is the tolerance for a subtest's device where a processor's is atol: networktest.EachDevice names subtests by
+// their device.
 func Allowed(t testing.TB, atol float64) float64 {
 	if strings.Contains(t.Name()+"/", "/cuda:") {
 		return gpu * atol

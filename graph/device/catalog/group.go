@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Group joins devices that add up what each of them holds. GPUs do that by themselves; others through the process's
+// Group joins devices that sum their tensors. GPUs do that by themselves; others through the process's
 // memory. The devices stay the caller's, and must outlive the group.
 func Group(members []device.Device) (device.Group, error) {
 	if len(members) < 2 {

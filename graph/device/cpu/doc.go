@@ -1,8 +1,8 @@
 // Package cpu is the fast device for processors: kernels in C that need a C compiler and nothing else.
 //
 // One source serves every instruction set: simd.h wraps the compiler's vector types, the kernels in *.inc.h are written
-// on it, and each isa_*.c compiles them once. kernels.h is the table that the machine's best set is chosen from when a
-// Device is made. The way of a kernel:
+// on it, and each isa_*.c compiles them once. kernel_list.h lists them; kernels.h makes the table from which
+// the machine's best set is chosen when a Device is made. How a kernel is compiled and run:
 //
 //	Compile(request)  a Go file of the family (matmul.go, attention.go, norm.go, elementwise.go, pooling.go,
 //	                  posterior.go, optimizer.go) chooses the algorithm from the shapes and rearranges constant weights

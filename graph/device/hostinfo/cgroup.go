@@ -122,12 +122,12 @@ func cutFolder(p, folder string) (rest string, within bool) {
 	return path.Join("/", rest), true
 }
 
-// unescape replaces what mountinfo writes as three octal digits: blanks and backslashes.
+// unescape replaces the octal escapes of mountinfo: blanks and backslashes.
 func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// ratio is quota/period, 0 for what is no limit. The kernel's period is 100000 where none is written.
+// ratio is quota/period, 0 for no limit. The kernel's default period is 100000.
 func ratio(quota, period string) float64 {
 	q, err := strconv.ParseFloat(quota, 64)
 	if err != nil {

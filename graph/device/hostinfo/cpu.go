@@ -20,7 +20,7 @@ type Feature struct {
 	Present bool // the processor has it, and the operating system keeps its registers
 }
 
-// What the kernels need: each set of them is compiled for all of its list.
+// The features that each set of kernels needs.
 const (
 	avx2       = "AVX2"
 	fma        = "FMA"

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Threads is how many threads a device computes with where nobody says how many.
+// Threads is a device's default number of threads.
 type Threads struct {
 	Count  int
 	Reason string // where the count comes from, in a user's words
 }
 
 // DefaultThreads is one thread for each processor that this process may run on, or as many as its control groups' quota
-// of time keeps busy; the environment's GOMAXPROCS goes before both.
+// of time keeps busy; the environment's GOMAXPROCS precedes both.
 func DefaultThreads() Threads {
 	return ThreadsFor(os.DirFS("/"), runtime.NumCPU(), os.Getenv("GOMAXPROCS"))
 }

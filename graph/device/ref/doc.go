@@ -4,9 +4,8 @@
 // A program is in float32 or in float64 throughout; the kernels are generic over both. Sums are taken in float64 where
 // that costs little; matrix products are gonum's.
 //
-// The way of a call: Device.Compile looks the operation up in kernelOf (kernel.go), whose functions compute all sizes
-// once and return a kernel; kernel.Run views the addresses that it gets as slices and hands them to the kernel's
-// function.
+// Device.Compile looks the operation up in kernelOf (kernel.go), whose functions compute all sizes once and return a
+// kernel; kernel.Run views the addresses that it gets as slices and passes them to the kernel's function.
 //
 // The operations are in files named like those of graph/op. matrix.go is the matrix product, each.go the use of all
 // processors.

@@ -6,14 +6,13 @@ import (
 	"github.com/histdist/histdist/internal/parallel"
 )
 
-// epilogue is what comes with a product of x and weight: x, weight, [bias], [residual] → act(product + bias +
-// residual).
+// epilogue follows a product of x and weight: x, weight, [bias], [residual] → act(product + bias + residual).
 type epilogue[T element] struct {
 	bias, residual bool
 	act            op.Act
 }
 
-// begin puts into the output what the product is added to. The output may be the residual itself.
+// begin sets the output to the residual, which may be the output itself, or to zeros; the product is added to it.
 func (e epilogue[T]) begin(o operands[T]) {
 	if e.residual {
 		copy(o.out, o.in[len(o.in)-1])

@@ -164,7 +164,7 @@ __device__ inline void implicit(const Convolution& g, u16* shared) {
 typedef Shape<128, 128, 2, 4, 3> Large;
 typedef Shape<64, 64, 2, 2, 4> Small;
 
-// implicit.go has the numbers once more.
+// sizes.go repeats the numbers.
 KERNEL_OF(Large::THREADS_, 2, implicit_large, Convolution g) {
   SHARED(shared);
   implicit<Large>(g, shared);
