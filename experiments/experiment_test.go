@@ -51,7 +51,7 @@ var tissue = sync.OnceValues(func() (string, error) {
 	}
 	c := synth.Default()
 	c.Pairs, c.ValPairs, c.Size, c.PatientPairs = 6, 2, 64, 2
-	return dir, synth.Write(context.Background(), dir, c, func(int, int) {})
+	return dir, synth.Write(context.Background(), dir, c, nil)
 })
 
 func TestMain(m *testing.M) {

@@ -21,7 +21,7 @@ func TestValidationLossFalls(t *testing.T) {
 	tissue := t.TempDir()
 	c := synth.Default()
 	c.Pairs, c.ValPairs, c.Size, c.PatientPairs = 48, 8, 64, 4
-	if err := synth.Write(t.Context(), tissue, c, func(int, int) {}); err != nil {
+	if err := synth.Write(t.Context(), tissue, c, nil); err != nil {
 		t.Fatal(err)
 	}
 	const seeds = 3

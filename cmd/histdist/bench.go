@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 func benchCommand() *cobra.Command {
@@ -58,12 +59,12 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 			}
 			if asJSON {
 				e := json.NewEncoder(out)
-				return bench.Run(cmd.Context(), o, func(r bench.Result) { err = errors.Join(err, e.Encode(r)) })
+				return bench.Run(cmd.Context(), o, func(event any) error { return e.Encode(event) })
 			}
 			w := tabwriter.NewWriter(out, 10, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(w, "network\tbatch\tseconds\tGFLOP/s\tof GEMM peak\tcompile s\tarena MB\tkernels MB\t"+
 				"peak resident MB\tPyTorch s\tratio\talgorithm\t")
-			err = bench.Run(cmd.Context(), o, func(r bench.Result) {
+			err = bench.Run(cmd.Context(), o, progress.On(func(r bench.Result) error {
 				name := r.Name
 				if r.Count > 0 {
 					name = fmt.Sprintf("%d × %s", r.Count, name)
@@ -72,7 +73,8 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 					known("%.1f", r.GFLOPS), known("%.0f%%", 100*r.Share), r.Compile, r.Arena>>20,
 					known("%.0f", float64(r.Kernels>>20)), r.PeakRSS>>20,
 					known("%.4f", r.Torch), known("%.2f×", r.Torch/r.Seconds), r.Algorithm)
-			})
+				return nil
+			}))
 			return errors.Join(err, w.Flush())
 		},
 	}

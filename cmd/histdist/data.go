@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 func dataCommand() *cobra.Command {
@@ -39,12 +40,13 @@ is real tissue. The same seed gives the same files. An interrupted run continues
 			}
 			c.Marker = synth.Marker(marker)
 			last := time.Now()
-			return synth.Write(cmd.Context(), out, c, func(done, total int) {
-				if time.Since(last) > 2*time.Second || done == total {
+			return synth.Write(cmd.Context(), out, c, progress.On(func(s progress.Stage) error {
+				if time.Since(last) > 2*time.Second || s.Done == s.Total {
 					last = time.Now()
-					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d pairs\n", done, total)
+					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d pairs\n", s.Done, s.Total)
 				}
-			})
+				return nil
+			}))
 		},
 	}
 	f := command.Flags()

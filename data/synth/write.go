@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/parallel"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Write makes a data set in MIST's layout:
@@ -26,9 +27,9 @@ import (
 // Names are <patient>_<slide of the patient>_<index of the pair>. All pairs of a patient are in one split.
 //
 // Files appear whole or not at all. A second call with the same settings adds what is missing; other settings are
-// refused. progress may be nil; one goroutine at a time calls it with the number of finished pairs, including those of
-// earlier calls, and the total. When ctx ends, Write returns its cause and keeps complete pairs.
-func Write(ctx context.Context, dir string, c Config, progress func(done, total int)) error {
+// refused. observe receives a progress.Stage for each finished pair, including those of earlier calls. When ctx ends,
+// Write returns its cause and keeps complete pairs.
+func Write(ctx context.Context, dir string, c Config, observe progress.Observer) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -55,10 +56,8 @@ func Write(ctx context.Context, dir string, c Config, progress func(done, total 
 		}
 		lock.Lock()
 		defer lock.Unlock()
-		if done++; progress != nil {
-			progress(done, len(places))
-		}
-		return nil
+		done++
+		return observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
 	})
 	if done < len(places) {
 		return fmt.Errorf("synth: %w", err)

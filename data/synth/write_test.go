@@ -13,8 +13,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 func tiny() synth.Config {
@@ -121,14 +123,15 @@ func TestWriteResumes(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stop := errors.New("stopped")
-	err := synth.Write(ctx, dir, c, func(done, total int) {
-		if total != 8 {
-			t.Errorf("progress of %d pairs, want 8", total)
+	err := synth.Write(ctx, dir, c, progress.On(func(s progress.Stage) error {
+		if s.Total != 8 {
+			t.Errorf("progress of %d pairs, want 8", s.Total)
 		}
-		if done == 3 {
+		if s.Done == 3 {
 			cancel(stop)
 		}
-	})
+		return nil
+	}))
 	if !errors.Is(err, stop) {
 		t.Fatalf("error %v, want the context's cause", err)
 	}
@@ -158,9 +161,8 @@ func TestWriteResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var reports []int
-	if err := synth.Write(
-		context.Background(), dir, c, func(done, _ int) { reports = append(reports, done) },
-	); err != nil {
+	report := progress.On(func(s progress.Stage) error { reports = append(reports, s.Done); return nil })
+	if err := synth.Write(context.Background(), dir, c, report); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(kept); err != nil || string(text) != "kept" {

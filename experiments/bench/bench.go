@@ -9,6 +9,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // What can be timed.
@@ -64,8 +65,8 @@ type Options struct {
 	Dump      io.Writer       // gets programs as text, after each pass of the compiler; nil for none
 }
 
-// Run measures one thing after the other and passes each result to tell; after a network's layers, their sums by kind.
-func Run(ctx context.Context, o Options, tell func(Result)) error {
+// Run measures one thing after the other and reports each Result; after a network's layers, their sums by kind.
+func Run(ctx context.Context, o Options, observe progress.Observer) error {
 	o.Batch = max(1, o.Batch)
 	if o.Runs < 1 {
 		o.Runs = 2
@@ -104,7 +105,9 @@ func Run(ctx context.Context, o Options, tell func(Result)) error {
 			if peak > 0 {
 				r.Share = r.GFLOPS / peak
 			}
-			tell(r)
+			if err := observe.Report(r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

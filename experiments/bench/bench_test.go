@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 func TestNetwork(t *testing.T) {
@@ -62,7 +63,7 @@ func TestPipeline(t *testing.T) {
 
 func run(t *testing.T, o bench.Options) (got []bench.Result) {
 	t.Helper()
-	if err := bench.Run(t.Context(), o, func(r bench.Result) { got = append(got, r) }); err != nil {
+	if err := bench.Run(t.Context(), o, progress.On(func(r bench.Result) error { got = append(got, r); return nil })); err != nil {
 		t.Fatal(err)
 	}
 	return got
