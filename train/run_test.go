@@ -25,7 +25,8 @@ import (
 )
 
 // tinyConfig is a U-Net of two levels.
-const tinyConfig = `{"_class_name": "UNet2DConditionModel", "in_channels": 8, "out_channels": 4, "block_out_channels": [8, 16],
+const tinyConfig = `{"_class_name": "UNet2DConditionModel", "in_channels": 8, "out_channels": 4,
+"block_out_channels": [8, 16],
 "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
 "layers_per_block": 1, "attention_head_dim": 2, "cross_attention_dim": 8, "norm_num_groups": 4, "sample_size": 8}`
 

@@ -63,7 +63,8 @@ func TestPipeline(t *testing.T) {
 
 func run(t *testing.T, o bench.Options) (got []bench.Result) {
 	t.Helper()
-	if err := bench.Run(t.Context(), o, progress.On(func(r bench.Result) error { got = append(got, r); return nil })); err != nil {
+	add := progress.On(func(r bench.Result) error { got = append(got, r); return nil })
+	if err := bench.Run(t.Context(), o, add); err != nil {
 		t.Fatal(err)
 	}
 	return got

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -151,21 +152,31 @@ func (r *Results) Text() string {
 		}
 		plainTable(&b, comparisonHeader(), rows, 2)
 	}
-	section := func(title string, lines []string) {
-		if len(lines) == 0 {
-			return
-		}
-		fmt.Fprintf(&b, "\n%s\n", title)
-		for _, l := range lines {
+	for _, section := range r.sections() {
+		fmt.Fprintf(&b, "\n%s\n", strings.ToLower(section.title))
+		for _, l := range section.shown() {
 			fmt.Fprintf(&b, "  %s\n", l)
 		}
 	}
-	section("notes", r.notes())
-	section("not computed", r.notComputed())
-	section("warnings", r.Warnings)
-	section("without a partner", shorten(texts(r.Missing)))
-	section("failed", shorten(texts(r.Problems)))
 	return b.String()
+}
+
+// section is a list in text and Markdown.
+type section struct {
+	title string
+	lines []string
+	files bool // a line for each file: a terminal shows the first maxLines
+}
+
+// sections are the lists after the tables that aren't empty.
+func (r *Results) sections() []section {
+	return slices.DeleteFunc([]section{
+		{"Notes", r.notes(), false},
+		{"Not computed", r.notComputed(), false},
+		{"Warnings", r.Warnings, false},
+		{"Without a partner", texts(r.Missing), true},
+		{"Failed", texts(r.Problems), true},
+	}, func(s section) bool { return len(s.lines) == 0 })
 }
 
 // comparison says how a comparison was made.
@@ -217,14 +228,15 @@ func texts[T fmt.Stringer](list []T) []string {
 	return out
 }
 
-// maxLines is how many lines of one kind are printed; results.json has all.
+// maxLines is how many lines of a section of files are printed; results.json has all.
 const maxLines = 20
 
-func shorten(lines []string) []string {
-	if len(lines) <= maxLines {
-		return lines
+func (s section) shown() []string {
+	if !s.files || len(s.lines) <= maxLines {
+		return s.lines
 	}
-	return append(lines[:maxLines:maxLines], fmt.Sprintf("… and %d more (%s has all)", len(lines)-maxLines, ResultsFile))
+	return append(s.lines[:maxLines:maxLines],
+		fmt.Sprintf("… and %d more (%s has all)", len(s.lines)-maxLines, ResultsFile))
 }
 
 // Markdown is the results as results.md has them.
@@ -252,20 +264,12 @@ func (r *Results) Markdown() string {
 		}
 		markdownTable(&b, comparisonHeader(), rows, 2)
 	}
-	section := func(title string, lines []string) {
-		if len(lines) == 0 {
-			return
-		}
-		fmt.Fprintf(&b, "\n## %s\n\n", title)
-		for _, l := range lines {
+	for _, section := range r.sections() {
+		fmt.Fprintf(&b, "\n## %s\n\n", section.title)
+		for _, l := range section.lines {
 			fmt.Fprintf(&b, "- %s\n", l)
 		}
 	}
-	section("Notes", r.notes())
-	section("Not computed", r.notComputed())
-	section("Warnings", r.Warnings)
-	section("Without a partner", texts(r.Missing))
-	section("Failed", texts(r.Problems))
 	return b.String()
 }
 

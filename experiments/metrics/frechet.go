@@ -151,7 +151,8 @@ type FrechetDistance struct {
 // The distance of a set to itself is 0 up to rounding, perhaps −1e-14. Sets of fewer than two rows are an error.
 func Frechet(a, b *Statistics) (FrechetDistance, error) {
 	if a.Dim() != b.Dim() {
-		return FrechetDistance{}, fmt.Errorf("FID: %d features in one set, %d in the other: want equally many", a.Dim(), b.Dim())
+		return FrechetDistance{}, fmt.Errorf("FID: %d features in one set, %d in the other: want equally many",
+			a.Dim(), b.Dim())
 	}
 	for _, s := range []*Statistics{a, b} {
 		if s.Count() < 2 {
