@@ -22,7 +22,7 @@ func TestAblations(t *testing.T) {
 		}
 		return r[0].Latents
 	}
-	a, b := picture(16, 16, 3), picture(16, 16, 5)
+	a, b := pattern(16, 16, 3), pattern(16, 16, 5)
 	if !slices.Equal(latents("tokens,concatenation,inversion", a), latents("tokens,concatenation,inversion", b)) {
 		t.Error("two images, of which nothing is used, give two results")
 	}

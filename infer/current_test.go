@@ -53,8 +53,8 @@ func runner(t *testing.T, in, out string) func(change func(*infer.FileOptions)) 
 func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 	in, out := t.TempDir(), t.TempDir()
 	a, b := filepath.Join(in, "a.png"), filepath.Join(in, "b.png")
-	writeImage(t, a, picture(16, 16, 3))
-	writeImage(t, b, picture(16, 16, 5))
+	writeImage(t, a, pattern(16, 16, 3))
+	writeImage(t, b, pattern(16, 16, 5))
 	run := runner(t, in, out)
 	seed := func(o *infer.FileOptions) { o.Settings.Seed++ }
 	latents := filepath.Join(t.TempDir(), "latents.safetensors")
@@ -67,7 +67,7 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 		{"nothing there", nil, nil, outcome{Done: 2}},
 		{"all there", nil, nil, outcome{Skipped: 2}},
 		{
-			"another image under the name", func() { writeImage(t, a, picture(16, 16, 9)) }, nil,
+			"another image under the name", func() { writeImage(t, a, pattern(16, 16, 9)) }, nil,
 			outcome{Done: 1, Skipped: 1, Remade: map[string]int{"the source has changed": 1}},
 		},
 		{"and again", nil, nil, outcome{Skipped: 2}},
@@ -109,11 +109,11 @@ func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 		Key:   "histdist.settings",
 		Value: "steps-inversion=2 seed=0",
 	}}}
-	if err := imagefile.Write(filepath.Join(out, "a.png"), picture(16, 16, 1), earlier); err != nil {
+	if err := imagefile.Write(filepath.Join(out, "a.png"), pattern(16, 16, 1), earlier); err != nil {
 		t.Fatal(err)
 	}
 	foreign := filepath.Join(out, "b.png")
-	writeImage(t, foreign, picture(16, 16, 1))
+	writeImage(t, foreign, pattern(16, 16, 1))
 	before, err := os.ReadFile(foreign)
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +133,8 @@ func TestOutputsOfEarlierVersionsAreMadeAnewAndOthersFilesStay(t *testing.T) {
 func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 	in, ref, out := t.TempDir(), t.TempDir(), t.TempDir()
 	he, reference := filepath.Join(in, "a.png"), filepath.Join(ref, "a.PNG")
-	writeImage(t, he, picture(16, 16, 3))
-	writeImage(t, reference, picture(16, 16, 7))
+	writeImage(t, he, pattern(16, 16, 3))
+	writeImage(t, reference, pattern(16, 16, 7))
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	run := func(reference string, panel bool) outcome {
 		t.Helper()
@@ -166,13 +166,13 @@ func TestAPanelIsCurrentWhileItsImagesStay(t *testing.T) {
 		{"a panel is asked for", nil, ref, true, remade("panel: was missing")},
 		{"all there", nil, ref, true, outcome{Skipped: 1}},
 		{
-			"another reference", func() { writeImage(t, reference, picture(16, 16, 8)) }, ref, true,
+			"another reference", func() { writeImage(t, reference, pattern(16, 16, 8)) }, ref, true,
 			remade("panel: the reference has changed"),
 		},
 		{"no reference", nil, "", true, remade("panel: made with a reference")},
 		{"no panel", nil, "", false, outcome{Skipped: 1}},
 		{"the panel is lost", func() { remove(t, panel) }, "", true, remade("panel: was missing")},
-		{"another source", func() { writeImage(t, he, picture(16, 16, 4)) }, "", true, remade("the source has changed")},
+		{"another source", func() { writeImage(t, he, pattern(16, 16, 4)) }, "", true, remade("the source has changed")},
 		{"all there again", nil, "", true, outcome{Skipped: 1}},
 	}
 	for _, step := range steps {
@@ -235,7 +235,7 @@ func TestEverySettingIsPartOfTheOrigin(t *testing.T) {
 
 func TestQualityIsPartOfAJPEG(t *testing.T) {
 	in, out := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "a.jpg")
-	writeImage(t, in, picture(16, 16, 3))
+	writeImage(t, in, pattern(16, 16, 3))
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, step := range []struct{ quality, done int }{{90, 1}, {90, 0}, {40, 1}} {
 		s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{{Input: in, Output: out}}},

@@ -28,7 +28,7 @@ type e2eCase struct {
 	PredictionType   schedule.PredictionType `json:"prediction_type"`
 	PromptInversion  string                  `json:"prompt_inversion"`
 	Seed             int64                   `json:"seed"`
-	// Differ is in how many values of the picture the reference's own float32 and float64 runs differ.
+	// Differ is in how many values of the image the reference's own float32 and float64 runs differ.
 	Differ int `json:"uint8_differ_f32_f64"`
 }
 
@@ -163,15 +163,15 @@ func compareCase(t *testing.T, p *infer.Pipeline, f *golden.File, name string, c
 	} {
 		golden.Within(t, x, golden.NHWC(f.Float32(t, name+"/"+quantity)).Data, f.Tolerance(t, name+" "+quantity))
 	}
-	equalPictures(t, got.Image.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
+	equalImages(t, got.Image.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
 }
 
-// equalPictures allows one level in one of a thousand values. Where the reference's own rounding moves more, as with
+// equalImages allows one level in one of a thousand values. Where the reference's own rounding moves more, as with
 // epsilon prediction, whose latents grow to 30, it allows twice as many as differ between its float32 and float64 runs:
 // two float32 implementations are each that far from the exact result.
-func equalPictures(t *testing.T, got, want []uint8, own int) {
+func equalImages(t *testing.T, got, want []uint8, own int) {
 	if len(got) != len(want) {
-		t.Fatalf("picture of %d values, want %d", len(got), len(want))
+		t.Fatalf("image of %d values, want %d", len(got), len(want))
 	}
 	differ := 0
 	for i, w := range want {
@@ -179,10 +179,10 @@ func equalPictures(t *testing.T, got, want []uint8, own int) {
 		case d == 1 || d == -1:
 			differ++
 		case d != 0:
-			t.Fatalf("value %d of the picture is %d, want %d", i, got[i], w)
+			t.Fatalf("value %d of the image is %d, want %d", i, got[i], w)
 		}
 	}
 	if limit := max(len(want)/1000, 2*own); differ > limit {
-		t.Errorf("%d of %d values of the picture differ by 1, want at most %d", differ, len(want), limit)
+		t.Errorf("%d of %d values of the image differ by 1, want at most %d", differ, len(want), limit)
 	}
 }

@@ -98,7 +98,7 @@ func TestDamagedWeightsMakeNoImage(t *testing.T) {
 			p := infer.New(m, infer.Options{Device: d})
 			defer p.Close()
 			for range 2 { // the second image fails as the first
-				_, err = p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{picture(16, 16, 3)}, Settings: quick()})
+				_, err = p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{pattern(16, 16, 3)}, Settings: quick()})
 				if !errors.Is(err, infer.ErrNotFinite) {
 					t.Fatalf("error %v, want ErrNotFinite", err)
 				}

@@ -26,8 +26,8 @@ func quick() infer.Settings {
 	return s
 }
 
-// picture makes an image with a pattern of its own.
-func picture(width, height, seed int) *imagefile.Image {
+// pattern makes an image with a pattern of its own.
+func pattern(width, height, seed int) *imagefile.Image {
 	m := imagefile.New(width, height)
 	for i := range m.Pix {
 		m.Pix[i] = uint8(i*seed + i/7)
@@ -47,9 +47,9 @@ func writeImage(t *testing.T, path string, m *imagefile.Image) {
 // folder makes a folder of images of two sizes, one of them in a sub-folder.
 func folder(t *testing.T) string {
 	dir := t.TempDir()
-	writeImage(t, filepath.Join(dir, "a.png"), picture(16, 16, 3))
-	writeImage(t, filepath.Join(dir, "b.png"), picture(16, 16, 5))
-	writeImage(t, filepath.Join(dir, "sub", "c.png"), picture(24, 16, 7))
+	writeImage(t, filepath.Join(dir, "a.png"), pattern(16, 16, 3))
+	writeImage(t, filepath.Join(dir, "b.png"), pattern(16, 16, 5))
+	writeImage(t, filepath.Join(dir, "sub", "c.png"), pattern(24, 16, 7))
 	return dir
 }
 
@@ -189,7 +189,7 @@ func TestPanelAndProvenance(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := t.TempDir(), t.TempDir()
 	a := filepath.Join(in, "a.png")
-	writeImage(t, a, picture(16, 16, 3))
+	writeImage(t, a, pattern(16, 16, 3))
 	job := infer.Job{Input: a, Output: filepath.Join(out, "a.png"), Reference: a}
 	s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{
 		Settings: quick(), Panel: true, Program: "histdist test",
@@ -204,7 +204,7 @@ func TestPanelAndProvenance(t *testing.T) {
 	if panel.Width != 3*16+2*8 || panel.Height != 16 {
 		t.Errorf("panel of %d×%d pixels", panel.Width, panel.Height)
 	}
-	if input := picture(16, 16, 3); !bytes.Equal(panel.Pix[:16*3], input.Pix[:16*3]) {
+	if input := pattern(16, 16, 3); !bytes.Equal(panel.Pix[:16*3], input.Pix[:16*3]) {
 		t.Error("the panel does not begin with the input")
 	}
 	pairs, err := imagefile.ReadProvenance(job.Output)
@@ -230,7 +230,7 @@ func TestAnySize(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, size := range [][2]int{{16, 16}, {17, 9}, {8, 31}, {1, 40}} {
 		r, err := p.Translate(t.Context(),
-			infer.Request{Images: []*imagefile.Image{picture(size[0], size[1], 3)}, Settings: quick()})
+			infer.Request{Images: []*imagefile.Image{pattern(size[0], size[1], 3)}, Settings: quick()})
 		if err != nil {
 			t.Fatalf("%v: %v", size, err)
 		}
@@ -245,7 +245,7 @@ func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
 	defer p.Close()
 	started := false
 	_, err := p.Translate(t.Context(), infer.Request{
-		Images: []*imagefile.Image{picture(2048, 1024, 3)}, Settings: quick(),
+		Images: []*imagefile.Image{pattern(2048, 1024, 3)}, Settings: quick(),
 		Observe: func(any) error { started = true; return nil },
 	})
 	if err == nil || !strings.Contains(err.Error(), "would fit") {
@@ -258,7 +258,7 @@ func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
 
 func TestBadRequests(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
-	one := picture(16, 16, 3)
+	one := pattern(16, 16, 3)
 	once := quick()
 	once.StepsInversion = 1
 	sample := quick()
@@ -269,7 +269,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		"no images": {infer.Request{Settings: quick()}, "no images"},
 		"other sizes": {
-			infer.Request{Images: []*imagefile.Image{one, picture(8, 16, 3)}, Settings: quick()},
+			infer.Request{Images: []*imagefile.Image{one, pattern(8, 16, 3)}, Settings: quick()},
 			"in one batch",
 		},
 		"cut off": {infer.Request{
@@ -279,7 +279,7 @@ func TestBadRequests(t *testing.T) {
 		"one step":     {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
 		"no such type": {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
 		"flat latents": {
-			infer.Request{Images: []*imagefile.Image{picture(8, 8, 3)}, Settings: quick()},
+			infer.Request{Images: []*imagefile.Image{pattern(8, 8, 3)}, Settings: quick()},
 			"standard deviation",
 		},
 		"broken latent": {
@@ -312,7 +312,7 @@ func notANumber(dst []float32, _, _, _ int) error {
 	return nil
 }
 
-// The golden picture comes out of files as well.
+// The golden image comes out of files as well.
 func TestFilesGiveTheOfficialPicture(t *testing.T) {
 	f := golden.Open(t, "e2e.safetensors")
 	p := newPipeline(t, networktest.Open(t, "auto"))
@@ -333,6 +333,6 @@ func TestFilesGiveTheOfficialPicture(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equalPictures(t, got.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
+		equalImages(t, got.Pix, f.Uint8(t, name+"/picture").Data, c.Differ)
 	}
 }

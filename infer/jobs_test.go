@@ -86,7 +86,7 @@ func inputs(t *testing.T, o infer.JobOptions) []string {
 
 func TestLinksAreFollowed(t *testing.T) {
 	store, in := folder(t), t.TempDir()
-	writeImage(t, filepath.Join(in, "own.png"), picture(16, 16, 3))
+	writeImage(t, filepath.Join(in, "own.png"), pattern(16, 16, 3))
 	link(t, store, filepath.Join(in, "linked"))
 	link(t, in, filepath.Join(in, "linked-to-itself"))
 	link(t, filepath.Join(store, "a.png"), filepath.Join(in, "file.png"))
@@ -104,7 +104,7 @@ func TestHiddenFilesAreNoInputAlsoOfPatterns(t *testing.T) {
 		".ipynb_checkpoints/a-checkpoint.png", ".Trash-1000/files/x.png", "__MACOSX/y.png",
 		"._b.png", "@eaDir/z.png",
 	} {
-		writeImage(t, filepath.Join(in, name), picture(16, 16, 3))
+		writeImage(t, filepath.Join(in, name), pattern(16, 16, 3))
 	}
 	want := []string{"a.png", "b.png", "sub/c.png"}
 	if diff := cmp.Diff(want, inputs(t, infer.JobOptions{Input: in, Output: t.TempDir()})); diff != "" {
@@ -120,7 +120,7 @@ func TestHiddenFilesAreNoInputAlsoOfPatterns(t *testing.T) {
 func TestReferencesAreFoundWhateverTheirExtensions(t *testing.T) {
 	in, ref := folder(t), t.TempDir()
 	for _, name := range []string{"a.PNG", "b.JPG", "sub/c.tif"} {
-		writeImage(t, filepath.Join(ref, name), picture(16, 16, 3))
+		writeImage(t, filepath.Join(ref, name), pattern(16, 16, 3))
 	}
 	o := infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Reference: ref}
 	jobs, err := infer.FindJobs(t.Context(), o)
@@ -132,7 +132,7 @@ func TestReferencesAreFoundWhateverTheirExtensions(t *testing.T) {
 			t.Errorf("reference %s, want %s", got, want)
 		}
 	}
-	writeImage(t, filepath.Join(ref, "a.tif"), picture(16, 16, 3))
+	writeImage(t, filepath.Join(ref, "a.tif"), pattern(16, 16, 3))
 	if _, err := infer.FindJobs(t.Context(), o); err == nil || !strings.Contains(err.Error(), "a.tif have one name") {
 		t.Errorf("two references for one image: %v", err)
 	}
@@ -156,7 +156,7 @@ func TestOutputsThatCollideAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := t.TempDir()
 			for i, f := range test.files {
-				writeImage(t, filepath.Join(in, f), picture(16, 16, i))
+				writeImage(t, filepath.Join(in, f), pattern(16, 16, i))
 			}
 			_, err := infer.FindJobs(t.Context(),
 				infer.JobOptions{Input: in, Output: t.TempDir(), Ending: ".png", Panel: test.panel})
@@ -173,7 +173,7 @@ func TestAVirtualStainThatIsNamedIsRefused(t *testing.T) {
 		Key:   imagefile.KeyKind,
 		Value: string(imagefile.VirtualStain),
 	}}}
-	if err := imagefile.Write(path, picture(16, 16, 3), made); err != nil {
+	if err := imagefile.Write(path, pattern(16, 16, 3), made); err != nil {
 		t.Fatal(err)
 	}
 	_, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: path, Output: t.TempDir(), Ending: ".png"})

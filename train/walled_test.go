@@ -130,7 +130,7 @@ func TestDeviceIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lost train.Result
-	for kernels := 3000; lost.Checkpoint == ""; kernels += 3000 { // until it is lost behind a checkpoint
+	for kernels := 3000; lost.Checkpoint == ""; kernels += 3000 { // until it is lost after a checkpoint
 		var err error
 		if lost, err = run(broken, kernels); !errors.Is(err, errLost) {
 			t.Fatalf("error %v of %d kernels, want that the device is lost", err, kernels)

@@ -225,7 +225,7 @@ func TestSlidePattern(t *testing.T) {
 			}
 		}
 	}
-	// A panel beside its image is none of the set.
+	// A panel next to its image is not in the set.
 	panel := imagefile.WriteOptions{Provenance: []imagefile.Pair{{Key: imagefile.KeyKind, Value: string(imagefile.Panel)}}}
 	if err := imagefile.Write(filepath.Join(folder, "fake", "x-panel.png"), imagefile.New(8, 8), panel); err != nil {
 		t.Fatal(err)

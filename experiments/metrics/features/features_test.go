@@ -38,8 +38,8 @@ func save(t testing.TB, path string, w formula.Weights, tensors map[string][]int
 	}
 }
 
-// pictures are the images of a golden tensor uint8 [N,H,W,3].
-func pictures(x golden.Tensor[uint8]) []*imagefile.Image {
+// imagesOf are the images of a golden tensor uint8 [N,H,W,3].
+func imagesOf(x golden.Tensor[uint8]) []*imagefile.Image {
 	n, h, w := x.Shape[0], x.Shape[1], x.Shape[2]
 	out := make([]*imagefile.Image, n)
 	for i := range out {
@@ -83,7 +83,7 @@ func extract(t testing.TB, e *features.Extractor, images ...*imagefile.Image) []
 // KID's.
 func TestInceptionFeaturesEqualPyTorch(t *testing.T) {
 	f := networktest.OpenFormula(t, "metrics_nets")
-	images := pictures(f.Uint8(t, "images"))
+	images := imagesOf(f.Uint8(t, "images"))
 	d := networktest.Open(t, "auto")
 	for network, c := range map[string]struct {
 		kind features.Kind
@@ -110,7 +110,7 @@ func TestInceptionFeaturesEqualPyTorch(t *testing.T) {
 // TestResNetMeansEqualTorchvision, and images of several sizes in one call.
 func TestResNetMeansEqualTorchvision(t *testing.T) {
 	f := networktest.OpenFormula(t, "metrics_nets")
-	images := pictures(f.Uint8(t, "images"))
+	images := imagesOf(f.Uint8(t, "images"))
 	path := filepath.Join(t.TempDir(), "any name.safetensors")
 	save(t, path, f.Weights("resnet50"), f.Tensors(t, "resnet50"))
 	e := open(t, features.ResNet50, path, features.Options{Device: networktest.Open(t, "auto")})
@@ -138,7 +138,7 @@ func TestPhikonClassTokenEqualsTransformers(t *testing.T) {
 	for i := 0; f.Has(fmt.Sprintf("%d/image", i)); i++ {
 		x := f.Uint8(t, fmt.Sprintf("%d/image", i))
 		want := f.Float32(t, fmt.Sprintf("%d/last_hidden_state", i))
-		row := extract(t, e, pictures(golden.Tensor[uint8]{Shape: append([]int{1}, x.Shape...), Data: x.Data})...)[0]
+		row := extract(t, e, imagesOf(golden.Tensor[uint8]{Shape: append([]int{1}, x.Shape...), Data: x.Data})...)[0]
 		golden.Within(t, row, want.Data[:e.Dim()], f.Tolerance(t, "last_hidden_state"))
 	}
 }
