@@ -74,7 +74,7 @@ func open(ordinal int, limits ops.Limits) (*Device, error) {
 	return d, nil
 }
 
-// begin makes what lives as long as the device.
+// begin creates the device's resources.
 func (d *Device) begin() error {
 	gpu, err := driver.Get(d.ordinal)
 	if err != nil {
@@ -154,10 +154,10 @@ func (d *Device) Compile(r device.Request) (device.Kernel, error) {
 	return k, nil
 }
 
-// fault is what a kernel reports, in memory of the host that the GPU reaches: Fault of arrange.cu.
+// fault is a kernel's report, in host memory that the GPU reaches: Fault of arrange.cu.
 type fault struct{ set, id, at, limit int32 }
 
-// Synchronize waits until all kernels have finished, and returns what they could not do.
+// Synchronize waits until all kernels have finished, and returns the error that they reported.
 func (d *Device) Synchronize() error {
 	d.ops.Order.Lock()
 	err := d.stream.Within(func() error {

@@ -11,7 +11,7 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda/internal/nccl"
 )
 
-// Group is GPUs of one machine that sum what each of them holds, by NCCL.
+// Group is GPUs of one machine that sum their tensors, by NCCL.
 type Group struct {
 	members []*Device
 	nccl    *nccl.Group
@@ -36,7 +36,7 @@ func NewGroup(members []*Device) (*Group, error) {
 	return &Group{members, joined}, nil
 }
 
-// Sum queues the sums after what the GPUs do.
+// Sum queues the sums after the GPUs' other work.
 func (g *Group) Sum(tensors []device.Parts) error {
 	n := len(g.members)
 	if len(tensors) == 0 {

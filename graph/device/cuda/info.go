@@ -11,12 +11,12 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
-// Info is what a machine has for this device.
+// Info describes a machine's GPUs, driver and libraries.
 type Info struct {
 	Driver string // its version in NVIDIA's words; "" if unknown
 	CUDA   string // the version that the driver knows, such as "12.4"
 	GPUs   []GPU
-	// Libraries has a line for each of NVIDIA's libraries: its version, its path and why it was taken, or where it was
+	// Libraries has a line for each of NVIDIA's libraries: its version, its path and why it was chosen, or where it was
 	// looked for and what is lost without it.
 	Libraries []string
 }
@@ -78,8 +78,8 @@ func readGPU(ordinal int) (g GPU, err error) {
 	return g, err
 }
 
-// Fingerprint names what the bytes of results depend on besides the inputs: the GPU's model, the driver, and NVIDIA's
-// libraries. A training run that is resumed compares it.
+// Fingerprint names all that the bytes of results depend on in addition to the inputs: the GPU's model, the driver, and
+// NVIDIA's libraries. A training run that is resumed compares it.
 func (d *Device) Fingerprint() string {
 	parts := []string{fmt.Sprintf("GPU %d", d.ordinal), "CUDA " + driver.VersionText(d.version)}
 	if g, err := readGPU(d.ordinal); err == nil {

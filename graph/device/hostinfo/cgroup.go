@@ -30,9 +30,9 @@ func cpuQuota(root fs.FS) (processors float64, file string) {
 	return processors, file
 }
 
-// MemoryLimit is how many bytes the process's control group and those above it may use; 0 where nothing limits it. root
+// memoryLimit is how many bytes the process's control group and those above it may use; 0 where nothing limits it. root
 // is the root of the file system. Version 1 writes a number near the largest where there is no limit.
-func MemoryLimit(root fs.FS) uint64 {
+func memoryLimit(root fs.FS) uint64 {
 	folders, version := controlGroups(root, "memory")
 	name := "memory.max"
 	if version == 1 {

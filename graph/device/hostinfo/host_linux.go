@@ -22,7 +22,7 @@ func cpuModel() string {
 }
 
 func readMemory() Memory {
-	m := Memory{Limit: MemoryLimit(os.DirFS("/"))}
+	m := Memory{Limit: memoryLimit(os.DirFS("/"))}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.Physical = uint64(info.Totalram) * uint64(info.Unit)

@@ -19,12 +19,12 @@ type Threads struct {
 // DefaultThreads is one thread for each processor that this process may run on, or as many as its control groups' quota
 // of time keeps busy; the environment's GOMAXPROCS precedes both.
 func DefaultThreads() Threads {
-	return ThreadsFor(os.DirFS("/"), runtime.NumCPU(), os.Getenv("GOMAXPROCS"))
+	return threadsFor(os.DirFS("/"), runtime.NumCPU(), os.Getenv("GOMAXPROCS"))
 }
 
-// ThreadsFor is DefaultThreads for the root of a file system, so many usable processors, and a value of GOMAXPROCS. A
+// threadsFor is DefaultThreads for the root of a file system, so many usable processors, and a value of GOMAXPROCS. A
 // quota of 2.5 processors makes three threads, which use it up; two would not.
-func ThreadsFor(root fs.FS, usable int, gomaxprocs string) Threads {
+func threadsFor(root fs.FS, usable int, gomaxprocs string) Threads {
 	if n, err := strconv.Atoi(gomaxprocs); err == nil && n > 0 {
 		return Threads{n, "from GOMAXPROCS"}
 	}

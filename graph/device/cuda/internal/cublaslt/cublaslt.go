@@ -18,10 +18,10 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
-// mostWorkspace is the most that cuBLASLt may take for one product, in bytes: what NVIDIA recommends for Hopper.
+// mostWorkspace is the most workspace that a product may have, in bytes: NVIDIA's recommendation for Hopper.
 const mostWorkspace = 32 << 20
 
-// Alignment is what cuBLASLt may count on, in bytes: its fast kernels load so much at once.
+// Alignment is the alignment of matrices, in bytes: cuBLASLt's fast kernels load so much at once.
 const Alignment = 16
 
 // Library is cuBLASLt with a handle on a GPU.
@@ -207,7 +207,7 @@ func (p *Product) Workspace() int64 { return int64(C.hd_lt_workspace(p.compiled)
 // Operands are the addresses of a product; nil for a residual or a bias that there isn't.
 type Operands struct{ Left, Right, Bias, Residual, Y unsafe.Pointer }
 
-// Run queues the product. It returns false, having queued nothing, where a matrix doesn't lie at a multiple of the
+// Run queues the product. It returns false, having queued nothing, where a matrix isn't at a multiple of the
 // alignment.
 func (p *Product) Run(o Operands, workspace unsafe.Pointer) (done bool, err error) {
 	if (uintptr(o.Left)|uintptr(o.Right)|uintptr(o.Residual)|uintptr(o.Y))%p.align != 0 {

@@ -16,7 +16,7 @@ enum { EPILOGUE_BIAS = 4 };
 enum { LAYOUT_BATCH_COUNT = 5, LAYOUT_STRIDED_BATCH_OFFSET = 6 };
 enum { PREF_MAX_WORKSPACE = 1, PREF_REDUCTION_SCHEME_MASK = 3, PREF_ALIGNMENT_A = 5, PREF_ALIGNMENT_B = 6,
        PREF_ALIGNMENT_C = 7, PREF_ALIGNMENT_D = 8 };
-// Parts of long sums are added in float32 in a step of its own, always in the same order; not in the output, one after
+// Parts of long sums are added in float32 in a separate step, always in the same order; not in the output, one after
 // the other came (INPLACE, 1), nor rounded to the output's type (OUTPUT_TYPE, 4).
 enum { REDUCTION_COMPUTE_TYPE = 2 };
 

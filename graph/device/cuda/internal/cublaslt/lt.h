@@ -1,4 +1,4 @@
-// cuBLASLt, with what is used of its interface. It is opened at run time: nothing of it is needed to build. Numbers
+// The part of cuBLASLt's interface that is used. It is opened at run time and not needed to build. Numbers
 // that are part of its interface are the same in CUDA 12.1 and 13.
 #include <cuda.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ typedef struct {
   } a, b, d;
   float alpha, beta;
   int bias;         // of D's element type, at a multiple of 16 bytes
-  size_t workspace; // the most that may be taken
+  size_t workspace; // the most that may be used
 } hd_lt_spec;
 
 typedef struct hd_lt_product hd_lt_product;

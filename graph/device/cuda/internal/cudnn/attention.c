@@ -121,7 +121,7 @@ static void forward(attention *t) {
   descriptor less = step(t, DNN_POINTWISE_SUB, s, most, scores(t, DNN_DATA_FLOAT));
   descriptor e = step(t, DNN_POINTWISE_EXP, less, NULL, scores(t, DNN_DATA_FLOAT));
   descriptor sum = reduction(t, DNN_REDUCE_ADD, e, column(t, -1));
-  // The statistics belong to the graph even where nobody wants them.
+  // The statistics belong to the graph even where they aren't used.
   descriptor log = step(t, DNN_POINTWISE_LOG, sum, NULL, column(t, -1));
   step(t, DNN_POINTWISE_ADD, most, log, column(t, a->stats ? HD_DNN_STATS : -1));
   descriptor p = step(t, DNN_POINTWISE_DIV, e, sum, scores(t, DNN_DATA_BFLOAT16));

@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
-// Alignment is what cuDNN counts on, in bytes: ALIGNMENT of descriptors.h.
+// Alignment is the alignment of all tensors, in bytes: ALIGNMENT of descriptors.h.
 const Alignment = 16
 
 // Library is cuDNN on a GPU.
@@ -87,7 +87,7 @@ func (l *Library) Close() error {
 	return nil
 }
 
-// Plan is how cuDNN computes something. All kernels that compute the same share it.
+// Plan is how cuDNN computes a request. All kernels of equal requests share it.
 type Plan struct {
 	request request
 	made    C.hd_dnn_plan
@@ -96,7 +96,7 @@ type Plan struct {
 
 func (p *Plan) Workspace() int64 { return int64(p.made.workspace) }
 
-// Engine is cuDNN's number of what computes it.
+// Engine is the number of cuDNN's engine.
 func (p *Plan) Engine() int { return int(p.made.engine) }
 
 // Scale and One are the addresses of those tensors of an attention's plan, in the host's memory.
@@ -158,7 +158,7 @@ func (l *Library) Release(p *Plan) error {
 	})
 }
 
-// Call is a plan with what its runs keep.
+// Call is a plan with the addresses of its last run.
 type Call struct {
 	Plan *Plan
 
@@ -185,7 +185,7 @@ func (c *Call) Close() error {
 	return driver.IgnoreIfLost(c.library.Release(c.Plan))
 }
 
-// message is what C has to say.
+// message is an error's text, written by C.
 type message [1024]C.char
 
 func (m *message) String() string { return C.GoString(&m[0]) }

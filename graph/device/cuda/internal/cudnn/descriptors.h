@@ -1,4 +1,4 @@
-// What dnn.c and attention.c make cuDNN's descriptors and plans with. All of it is static, because the names are short.
+// How dnn.c and attention.c make cuDNN's descriptors and plans. All functions are static, for their names are short.
 #pragma once
 
 #include "dnn.h"
@@ -24,7 +24,7 @@ struct hd_dnn {
   int (*execute)(void *, descriptor, descriptor);
 };
 
-// explain writes what was done, what came of it and what cuDNN says.
+// explain writes what was done, the status and cuDNN's message.
 static inline void explain(hd_dnn *d, char *text, size_t n, const char *what, int status) {
   char last[512] = "";
   d->last_error(last, sizeof last);
@@ -43,7 +43,7 @@ typedef struct {
   descriptor all[MOST_DESCRIPTORS];
   int count;
   int status;       // of the first thing that failed
-  char *text;       // what that was
+  char *text;       // which
   size_t n;
 } maker;
 
@@ -92,7 +92,7 @@ static inline descriptor finished(maker *m, descriptor d, const char *what) {
   return d;
 }
 
-// ALIGNMENT is that of all tensors in bytes; who calls hd_dnn_run keeps to it.
+// ALIGNMENT of all tensors, in bytes; callers of hd_dnn_run ensure it.
 enum { ALIGNMENT = 16 };
 
 // tensor_of describes a tensor of four sizes: one with an address, one that only the graph knows, or one of a single
@@ -137,7 +137,7 @@ static inline descriptor joined(maker *m, const descriptor *operations, int64_t 
   return finished(m, g, "graph");
 }
 
-// engine reads an offer's engine and reports whether it may be taken.
+// engine reads an offer's engine and reports whether it may be used.
 static inline int engine(maker *m, descriptor offer, int64_t *index) {
   hd_dnn *d = m->d;
   descriptor e = NULL;

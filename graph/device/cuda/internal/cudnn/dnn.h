@@ -2,9 +2,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What is used of cuDNN 9, opened at run time: its "graph API" in C. The numbers are those of cudnn_graph.h, with DNN_
-// in the place of CUDNN_; they are part of the library's binary interface and the same in all of its releases from 9.0
-// on.
+// The part of cuDNN 9 that is used: its "graph API" in C, opened at run time. The numbers are those of cudnn_graph.h,
+// with DNN_ for CUDNN_; they are part of the library's binary interface and the same in all of its releases from 9.0 on.
 enum { // cudnnBackendDescriptorType_t
   DNN_BACKEND_POINTWISE_DESCRIPTOR = 0,
   DNN_BACKEND_CONVOLUTION_DESCRIPTOR = 1,
@@ -118,14 +117,14 @@ typedef struct hd_dnn hd_dnn;
 hd_dnn *hd_dnn_open(void *library, CUcontext ctx, CUstream stream, char *text, size_t n);
 const char *hd_dnn_close(hd_dnn *d, CUcontext ctx);
 
-// hd_dnn_kind is which of a convolution's three products is taken.
+// The products of a convolution.
 enum { HD_DNN_FORWARD, HD_DNN_DATA_GRAD };
 
-// The tensors of a convolution's plan: the image, the weight, what the convolution makes of them, bias and residual.
+// The tensors of a convolution's plan: the image, the weight, the result, bias and residual.
 // Images are [n,h,w,c] in memory, weights [k,kh,kw,c].
 enum { HD_DNN_X, HD_DNN_W, HD_DNN_Y, HD_DNN_BIAS, HD_DNN_RESIDUAL };
 
-// The tensors of an attention's plans. Queries, keys, values, what comes out and the gradients are bfloat16,
+// The tensors of an attention's plans. Queries, keys, values, the output and the gradients are bfloat16,
 // [n,length,heads,d] in memory; HD_DNN_STATS, ln Σ exp of each query's scores, and HD_DNN_SUMS, which is the gradients'
 // own, are float32 [n,heads,queries]. Scale and one are numbers in the host's memory: hd_dnn_plan has them.
 enum {
@@ -138,7 +137,7 @@ enum {
 typedef struct {
   int32_t kind;
   int32_t n, h, w, c, oh, ow, k, kh, kw, stride, top, left, bottom, right;
-  int32_t io, out;        // element types, DNN_DATA_…, of what is multiplied and of the product
+  int32_t io, out;        // element types, DNN_DATA_…, of the factors and of the product
   int32_t bias, residual; // are added
   int32_t act;            // a DNN_POINTWISE_… after that, or DNN_POINTWISE_IDENTITY
   int32_t exact;          // products of float32 are float32's: no tensor cores
@@ -146,7 +145,7 @@ typedef struct {
 
 // hd_dnn_attention asks for a plan of softmax(q·kᵀ/√d)·v.
 typedef struct {
-  int32_t grad; // what is wanted are the gradients, of o and stats too
+  int32_t grad; // the gradients are wanted, from o and stats too
   int32_t n, heads, queries, keys, d;
   int32_t stats; // is written, where grad is 0
   float scale;   // 1/√d

@@ -2,8 +2,8 @@
 // plans. It is opened at run time.
 //
 //	cudnn.go       the library, its plans, which kernels share, and their runs
-//	requests.go    what plans are asked for
+//	requests.go    convolutions and attention, as requests for plans
 //	dnn.h, dnn.c   the same in C; the graphs of convolutions
 //	attention.c    the graphs of attention
-//	descriptors.h  what both make cuDNN's descriptors and plans with
+//	descriptors.h  making cuDNN's descriptors and plans, for both
 package cudnn

@@ -31,7 +31,7 @@ const (
 	Tensors = C.HD_DNN_TENSORS
 )
 
-// Activation is what follows a convolution.
+// Activation follows a convolution.
 type Activation int
 
 // The activations that cuDNN has as we define them. Its GELU would do too, but no network has one there.
@@ -57,7 +57,7 @@ type Convolution struct {
 	Gradient                         bool
 	N, H, W, C, OH, OW, K, KH, KW    int
 	Stride, Top, Left, Bottom, Right int
-	FactorsBF16, ResultBF16          bool // element types: of what is multiplied, and of the result; else float32
+	FactorsBF16, ResultBF16          bool // element types of the factors and of the result; else float32
 	Bias, Residual                   bool // are added
 	Act                              Activation
 	Exact                            bool // products of float32 are float32's: no tensor cores

@@ -12,7 +12,7 @@ CUresult hd_launch(CUcontext ctx, CUfunction f, unsigned gx, unsigned gy, unsign
 // hd_allow_shared lets a kernel be launched with so many bytes of shared memory: without it 48 KiB are the most.
 CUresult hd_allow_shared(CUcontext ctx, CUfunction f, unsigned shared);
 
-// hd_module_load compiles PTX; what the compiler says goes to log, which has n bytes.
+// hd_module_load compiles PTX; the compiler's messages go to log, which has n bytes.
 CUresult hd_module_load(CUmodule *m, const char *ptx, char *log, unsigned n);
 
 // hd_error_name and hd_error_text say what a result means; "" if the driver doesn't know it.

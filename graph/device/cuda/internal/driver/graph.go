@@ -17,7 +17,7 @@ func (s *Stream) EndCapture() (g Graph, err error) {
 	return g, err
 }
 
-// DropCapture ends a recording that failed. What the driver says about it is known already.
+// DropCapture ends a recording that failed; its error is known already.
 func (s *Stream) DropCapture() { C.hd_captured(streamOf(s), nil) }
 
 // Replay queues recorded work.

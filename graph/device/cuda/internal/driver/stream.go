@@ -10,7 +10,8 @@ import (
 	"gorgonia.org/cu"
 )
 
-// Stream takes a GPU's work, which is done in the order of the calls. It belongs to the GPU's primary context.
+// Stream is a queue of work for a GPU, which does it in the order of the calls. It belongs to the GPU's primary
+// context.
 type Stream struct {
 	gpu     cu.Device
 	context cu.CUContext

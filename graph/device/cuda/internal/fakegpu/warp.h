@@ -1,4 +1,4 @@
-// The instructions that ../kernels/mma.cuh has of the GPU, on the processor. Fragments lie as PTX has them.
+// The instructions that ../kernels/mma.cuh has of the GPU, on the processor. Fragments are laid out as in PTX.
 #pragma once
 
 #include "shim.h"

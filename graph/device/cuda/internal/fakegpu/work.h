@@ -1,4 +1,4 @@
-// What stand-ins for NVIDIA's libraries want of the one for its driver.
+// The part of the stand-in for NVIDIA's driver that the stand-ins for its libraries use.
 #pragma once
 
 #include <stddef.h>

@@ -127,7 +127,7 @@ KERNEL(upsample_grad, In dy, Out out, i64 n, Resized g) {
     upsample_grads<FLAT>((const float*)dy.p, (float*)out.p, n, g);
 }
 
-// Fault is where kernels report what they can't do: memory of the host that the device reaches. The first one is kept.
+// Fault is where kernels report errors: memory of the host that the device reaches. The first one is kept.
 struct Fault {
   int set, id, at, limit;
 };

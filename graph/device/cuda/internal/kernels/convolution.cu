@@ -1,4 +1,4 @@
-// What is around a convolution of cuDNN's.
+// What comes before and after a convolution of cuDNN.
 #include "device.cuh"
 
 // A block of transpose moves EDGE × EDGE elements with 256 threads, through memory that it shares, so that both sides

@@ -44,7 +44,7 @@ struct Shape {
   };
 };
 
-// Fetch is what one thread copies: the same 8 of a step's terms at ROWS output pixels, and COLS parts of rows of the
+// Fetch is a thread's part of a copy: the same 8 of a step's terms at ROWS output pixels, and COLS parts of rows of the
 // weight.
 template <class S>
 struct Fetch {

@@ -13,7 +13,7 @@ __device__ inline float warp_sum(float v) {
   return v;
 }
 
-// Row is what one thread has of a row; the rest of its registers is 0.
+// Row is one thread's part of a row; the rest of its registers is 0.
 template <int K>
 struct Row {
   float v[K][4];

@@ -5,7 +5,7 @@ struct Windows {
   i64 h, w, c, oh, ow, kh, kw, stride, top, left, count_padding;
 };
 
-// Box is what a window sees of an image.
+// Box is the part of an image that a window sees.
 struct Box {
   i64 y0, y1, x0, x1;
 };

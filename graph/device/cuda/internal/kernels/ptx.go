@@ -19,7 +19,7 @@ type Family struct {
 // entry is the head of a kernel in PTX.
 var entry = regexp.MustCompile(`\.entry (\w+)\(`)
 
-// Families lists all kernels by their source files. A kernel's name is its own among all of them.
+// Families lists all kernels by their source files. Kernels' names are unique among all of them.
 func Families() ([]Family, error) {
 	files, err := ptx.ReadDir("ptx")
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 // Pitch is PITCH of mma.cuh: the distance in elements of rows of d elements in shared memory.
 func Pitch(d int) int { return (d/8 | 1) * 8 }
 
-// ListSize is what a List of lists.cuh has room for.
+// ListSize is the capacity of a List of lists.cuh.
 type ListSize struct {
 	Addresses int // P: of each tensor
 	Most      int // MOST: tensors

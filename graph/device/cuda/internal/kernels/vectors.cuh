@@ -9,7 +9,7 @@ struct bf16 {
   unsigned short bits;
 };
 
-// FLAT is how many elements a thread takes of values without rows.
+// FLAT is how many elements of values without rows a thread processes.
 enum { FLAT = 8 };
 
 // aligned reports whether addresses are multiples of 16.
@@ -172,7 +172,7 @@ __device__ inline float rough_normal_cdf(float x) {
   return x < 0.0f ? tail : 1.0f - tail;
 }
 
-// Rounding says how exact a result has to be, by what it is written to.
+// Rounding says how exact a result has to be, by the type that it is stored in.
 template <class Y>
 struct Rounding {
   __device__ static float silu(float x) { return x * sigmoid(x); }

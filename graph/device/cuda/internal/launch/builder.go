@@ -16,20 +16,20 @@ import (
 type Builder struct {
 	GPU     *GPU
 	Request device.Request
-	// Algorithm says what computes the kernel, where there is a choice.
+	// Algorithm names the library or kernel, where there is a choice.
 	Algorithm string
 	// Unread lists the inputs that the kernel holds a copy of.
 	Unread []int
-	// Err is what went wrong first. Nothing is launched after that.
+	// Err is the first error. Nothing is launched after it.
 	Err error
 
 	workspace int64
-	shared    int64 // the most that one of the substitutes takes
+	shared    int64 // the most that one of the substitutes needs
 	launches  []Launch
 	held      []func() error
 }
 
-// Kernel is what was collected. It must be closed, whether or not it is used.
+// Kernel returns the collected launches as a kernel, which must be closed even if it isn't used.
 func (b *Builder) Kernel() *Kernel {
 	k := &Kernel{
 		gpu: b.GPU, spec: b.Request.Spec, elements: op.Size(b.Request.Out.Shape), algorithm: b.Algorithm,
@@ -48,13 +48,13 @@ func (b *Builder) Empty() bool { return len(b.launches) == 0 }
 // Plain reports whether the launches need no workspace and hold nothing.
 func (b *Builder) Plain() bool { return b.workspace == 0 && b.shared == 0 && len(b.held) == 0 }
 
-// Workspace is what has been taken of it so far, in bytes.
+// Workspace is the size of the workspace so far, in bytes.
 func (b *Builder) Workspace() int64 { return b.workspace }
 
 // Hold has free called when the kernel is closed.
 func (b *Builder) Hold(free func() error) { b.held = append(b.held, free) }
 
-// Substitute has s, which takes a workspace of so many bytes, take the place of the last launch where it can,
+// Substitute replaces the last launch by s, which needs a workspace of so many bytes, where the addresses allow it,
 // followed by finish, which may be nil.
 func (b *Builder) Substitute(s Substitute, workspace int64, finish *Launch) {
 	if b.Err != nil {
@@ -113,12 +113,12 @@ func (b *Builder) ScratchOf(n int, t device.DType) Value {
 	return b.Scratch(n)
 }
 
-// Fault is where kernels report what they could not do.
+// Fault is the address for kernels' errors.
 func (b *Builder) Fault() Pointer { return Fixed(b.GPU.Fault) }
 
 const (
 	// Fill is how many blocks fill the largest GPU: 8 for each of the 132 multiprocessors of an H100. It is the same on
-	// every GPU, and so are sums that are taken in so many parts.
+	// every GPU, and so are sums that are split into so many parts.
 	Fill = 8 * 132
 	// mostBlocks is enough to fill any GPU many times over; a kernel's threads go on from there.
 	mostBlocks = 1 << 18
@@ -137,12 +137,12 @@ func (b *Builder) Each(name string, n int, arguments ...any) {
 	b.Launch(name, blocks(n), kernels.Threads, arguments...)
 }
 
-// Eights launches a kernel for n elements whose threads take 8 of them each.
+// Eights launches a kernel for n elements whose threads process 8 of them each.
 func (b *Builder) Eights(name string, n int, arguments ...any) {
 	b.Launch(name, blocks(Ceil(n, 8)), kernels.Threads, arguments...)
 }
 
-// Flat launches a kernel for n elements whose threads take several at a time. Few of them are shared out to more,
+// Flat launches a kernel for n elements whose threads process several at a time. Few elements are divided among more,
 // smaller blocks.
 func (b *Builder) Flat(name string, n int, arguments ...any) {
 	block := kernels.Threads

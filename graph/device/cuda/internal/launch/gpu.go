@@ -15,7 +15,7 @@ import (
 type GPU struct {
 	Name   string // for errors, such as "cuda:0"
 	Stream *driver.Stream
-	Fault  unsafe.Pointer // where kernels report what they could not do: Fault of arrange.cu
+	Fault  unsafe.Pointer // address for kernels' errors: Fault of arrange.cu
 
 	mu        sync.Mutex
 	texts     map[string]string // PTX by file

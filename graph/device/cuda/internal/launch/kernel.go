@@ -20,13 +20,13 @@ type Kernel struct {
 	elements  int // of the output
 	algorithm string
 	workspace int64
-	shared    int64 // where the part of the workspace begins that substitutes take in turn
+	shared    int64 // offset of the part of the workspace that substitutes share
 	launches  []Launch
 	held      []func() error
 	unread    []int
 }
 
-// Launch is a call of a function of the GPU: its arguments as the driver wants them, packed, except for the addresses
+// Launch is a call of a function of the GPU: its arguments packed as the driver takes them, except for the addresses
 // of a run.
 type Launch struct {
 	name      string
@@ -36,12 +36,12 @@ type Launch struct {
 	shared    int // bytes of shared memory in addition to what the function declares
 	arguments []byte
 	gaps      []gap
-	// substitute takes the launch's place, followed by finish, where the operands' addresses allow it.
+	// substitute replaces the launch, followed by finish, where the operands' addresses allow it.
 	substitute Substitute
 	finish     *Launch
 }
 
-// Substitute computes what a launch does: a library's product, say.
+// Substitute computes the same as a launch, for example by a library's product.
 type Substitute interface {
 	// Run queues the work. It returns false, having queued nothing, where an operand's address doesn't suit it.
 	Run(a *Addresses, workspace unsafe.Pointer) (done bool, err error)
@@ -57,7 +57,7 @@ func (k *Kernel) Spec() op.Spec    { return k.spec }
 func (k *Kernel) Elements() int    { return k.elements }
 func (k *Kernel) Workspace() int64 { return k.workspace }
 
-// Algorithm says what products are computed with; "" for what has no choice.
+// Algorithm says what products are computed with; "" where there is no choice.
 func (k *Kernel) Algorithm() string { return k.algorithm }
 func (k *Kernel) Unread() []int     { return k.unread }
 
@@ -107,7 +107,7 @@ func (l *Launch) enqueue(g *GPU, a *Addresses) error {
 	return nil
 }
 
-// Alignment is that of memory that libraries are given as their workspace, in bytes.
+// Alignment is the alignment of libraries' workspaces, in bytes.
 const Alignment = 256
 
 // Align is the next multiple of Alignment.

@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// Addresses are those that a kernel is run on.
+// Addresses are a run's arguments of a kernel.
 type Addresses struct {
 	Out       device.Pointer
 	In        []device.Pointer
@@ -54,7 +54,7 @@ const (
 // Fixed is an address that is the same in all runs.
 func Fixed(p unsafe.Pointer) Pointer { return Pointer{from: fixed, fixed: p} }
 
-// IsNil reports whether a pointer leads nowhere.
+// IsNil reports whether a pointer is nil.
 func (p Pointer) IsNil() bool { return p.from == nowhere }
 
 // IsFixed reports whether a pointer is the same in all runs.

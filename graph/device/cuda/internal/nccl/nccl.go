@@ -18,7 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/device/cuda/internal/nvlib"
 )
 
-// Group is GPUs that sum what each of them holds.
+// Group is GPUs that sum their tensors.
 type Group struct {
 	streams   []*driver.Stream
 	library   *nvlib.Library

@@ -46,7 +46,7 @@ func usualFolders(env func(string) string, glob func(string) ([]string, error)) 
 		for _, site := range []string{
 			"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib64/python3*/site-packages",
 		} {
-			// nvidia/cu13/lib has what is of CUDA 13, nvidia/cublas/lib, nvidia/cudnn/lib … the rest.
+			// nvidia/cu13/lib has libraries of CUDA 13; others are in nvidia/cublas/lib, nvidia/cudnn/lib ….
 			add(root + site + "/nvidia/*/lib")
 		}
 	}
@@ -57,7 +57,7 @@ func usualFolders(env func(string) string, glob func(string) ([]string, error)) 
 	return folders
 }
 
-// pythons lists the folders of Python environments: the active one, that of the python3 on the path, the system's,
+// pythons lists the folders of Python environments: the active one, the one of python3 on the path, the system's,
 // and those usual in container images for machine learning.
 func pythons(env func(string) string, glob func(string) ([]string, error)) []string {
 	var roots []string

@@ -67,8 +67,7 @@ func (p LibrarySpec) openIn(l loader, s search, driver int) (*Library, error) {
 	return nil, p.missing(driver, s, failed)
 }
 
-// prepare opens what a library will look for by name. What is missing is the library's to complain about, when it
-// needs it.
+// prepare opens the libraries that a library will look for by name. It reports missing ones itself, when it needs them.
 func (p LibrarySpec) prepare(l loader, c candidate, s search, driver int) {
 	for _, component := range p.components {
 		if filepath.IsAbs(c.path) {

@@ -1,6 +1,6 @@
 #include <stddef.h>
 
-// hd_library_open opens a library; text (n bytes) becomes its path, or what is wrong if NULL is returned. global gives
+// hd_library_open opens a library; text (n bytes) becomes its path, or the error if NULL is returned. global gives
 // its functions to libraries that are opened later.
 void *hd_library_open(const char *name, int global, char *text, size_t n);
 

@@ -17,7 +17,7 @@ type search struct {
 	loader  bool     // whether to look where the system's loader does, after that
 }
 
-// whereToLook is what the environment says, and where it says nothing, the usual folders.
+// whereToLook returns the folders that the environment names, or the usual ones.
 func whereToLook() (search, error) {
 	switch folders := os.Getenv(FoldersVariable); folders {
 	case NoLibraries:
@@ -40,7 +40,7 @@ func (s search) String() string {
 // candidate is a library that is there and may be opened.
 type candidate struct {
 	path    string
-	version []int  // as far as names of files tell: at least the number after .so
+	version []int  // from the files' names: at least the number after .so
 	cuda    int    // the major version of CUDA that it was made for; 0 if unknown
 	site    string // the folder of Python packages that contains it, if any
 	by      string // how it was found, unless as the newest one

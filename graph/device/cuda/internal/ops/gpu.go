@@ -31,7 +31,7 @@ type Limits struct {
 	Implicit bool
 }
 
-// GPU is what operations are compiled for.
+// GPU compiles operations.
 type GPU struct {
 	launch.GPU
 	Order           sync.Mutex    // held by what puts work into the stream, and by a recording until it is done
@@ -47,7 +47,7 @@ type GPU struct {
 }
 
 // Begin indexes the kernels and opens NVIDIA's libraries for a driver that knows CUDA version version. Where there is
-// none, our own kernels do the work: Libraries and the kernels' Algorithm tell. It must be called within the stream.
+// none, our own kernels do the work: see Libraries and the kernels' Algorithm. It must be called within the stream.
 func (g *GPU) Begin(version int) error {
 	if g.matrix = g.Limits.Probabilities; g.matrix <= 0 {
 		g.Limits.Probabilities, g.matrix = 128<<20, cudnn.AttentionMatrix
@@ -63,7 +63,7 @@ func (g *GPU) Begin(version int) error {
 	return nil
 }
 
-// Close frees what Begin made. It must be called within the stream.
+// Close undoes Begin. It must be called within the stream.
 func (g *GPU) Close() error {
 	errs := []error{g.dnn.Close()}
 	if g.lt != nil {
@@ -96,7 +96,7 @@ func (g *GPU) Compile(r device.Request) (device.Kernel, error) {
 	return &ordered{g, k}, nil
 }
 
-// compile asks, one after the other, what is best at an operation: products of patches, cuDNN, and the families of
+// compile tries the ways to compute an operation, the best first: products of patches, cuDNN, and the families of
 // launches, whose products are cuBLASLt's where it can.
 func (g *GPU) compile(r device.Request) (queued, error) {
 	b := g.builder(r)
@@ -142,7 +142,7 @@ func (g *GPU) builder(r device.Request) *builder {
 // ownAlgorithm is Kernel.Algorithm of what one of NVIDIA's libraries might have computed and doesn't.
 const ownAlgorithm = "own"
 
-// kernel is what was collected.
+// kernel returns the collected launches as a kernel.
 func (b *builder) kernel() *launch.Kernel {
 	if b.Algorithm == "" && b.gemms > 0 {
 		switch b.products {
@@ -158,10 +158,10 @@ func (b *builder) kernel() *launch.Kernel {
 	return b.Kernel()
 }
 
-// close frees what a kernel that isn't made would have held.
+// close frees the resources of a kernel that isn't made.
 func (b *builder) close() error { return b.Kernel().Close() }
 
-// finished is the kernel of what was collected, or what went wrong.
+// finished is the kernel of the collected launches, or the error.
 func (b *builder) finished() (queued, error) {
 	if b.Err != nil {
 		return nil, errors.Join(b.Err, b.close())

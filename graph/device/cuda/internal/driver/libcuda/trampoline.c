@@ -1,4 +1,4 @@
-// Takes the place of libcuda when a program is linked, so that it starts on machines without NVIDIA's driver.
+// Programs are linked with this instead of libcuda, so that they start on machines without NVIDIA's driver.
 //
 // libcuda.a defines every function of cuda.h as a jump through a table. hd_driver_open fills the table from the
 // driver's library. Until then cuInit succeeds and does nothing, for gorgonia.org/cu calls it before main and ends the
@@ -37,7 +37,7 @@ static const struct entry {
 
 __attribute__((constructor)) static void begin(void) { hd_slot_cuInit = (void *)success; }
 
-// hd_driver_open opens a driver's library and returns NULL, or what is wrong. Functions that it lacks stay as they are.
+// hd_driver_open opens a driver's library and returns NULL, or an error. Functions that it lacks stay as they are.
 // The first library that opens is the process's.
 const char *hd_driver_open(const char *path) {
   static char message[512];

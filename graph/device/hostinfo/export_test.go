@@ -1,0 +1,6 @@
+package hostinfo
+
+var (
+	ThreadsFor  = threadsFor
+	MemoryLimit = memoryLimit
+)
