@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// Config is what the config.json of transformers' CLIPTextModel says of the network. In the comments: Stable Diffusion
+// Config is the config.json of transformers' CLIPTextModel. In the comments: Stable Diffusion
 // 1.5's text encoder, which is OpenAI's ViT-L/14.
 type Config struct {
 	VocabSize             int     `json:"vocab_size"`              // 49408

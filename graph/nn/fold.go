@@ -23,7 +23,7 @@ import (
 // A folded network can't be trained. The zero value has no layers.
 type Folds struct{ layers []folded }
 
-// folded is one layer: weight and bias are what the graph computes with, source makes their values.
+// folded is one layer: the graph computes with weight and bias.
 type folded struct {
 	weight, bias *gorgonia.Node
 	scales       func() (factors, shift []float64, err error) // per output channel: w' = w·factor, b' = b·factor + shift

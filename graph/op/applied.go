@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Applied is the gorgonia.Op of a node: what it computes and its place in the network.
+// Applied is the gorgonia.Op of a node: its Spec and its place in the network.
 type Applied struct {
 	Spec
 	// Scope is the place, such as "unet: down_blocks.1.attentions.0".

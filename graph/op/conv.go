@@ -66,7 +66,7 @@ func optional(in gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
 	return in
 }
 
-// Source returns the size of the image that the convolution walks over: the input's, or what it is resized to.
+// Source returns the size of the image that the convolution walks over: the input's, or the size that it is resized to.
 func (c Conv2D) Source(x tensor.Shape) (h, w int) {
 	if c.ResizeH > 0 {
 		return c.ResizeH, c.ResizeW

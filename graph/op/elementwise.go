@@ -117,7 +117,7 @@ func (SumBatch) Infer(in []tensor.Shape) (tensor.Shape, error) {
 
 func (SumBatch) Kinds(n int) ([]Kind, Kind) { return exacts(n) }
 
-// Cast changes how a value is stored. The compiler inserts it where an operation wants another kind than it gets.
+// Cast changes how a value is stored. The compiler inserts it where an operation needs another kind than it gets.
 type Cast struct{ From, To Kind }
 
 func (c Cast) Infer(in []tensor.Shape) (tensor.Shape, error) { return sameShape(in) }

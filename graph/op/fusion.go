@@ -1,6 +1,6 @@
 package op
 
-// Fusion is what a product's kernel does to its result before it is stored, beyond what the network asked for.
+// Fusion is what a product's kernel does to its result before it is stored, in addition to the network's own options.
 type Fusion struct {
 	Residual bool // adds a further input, the last one, which has the output's shape
 	Act      Act  // applies an activation, after bias and residual
@@ -14,7 +14,7 @@ type Fusible interface {
 	Fuse(f Fusion) Spec
 }
 
-// follows reports whether f can follow what a kernel does already: one residual, then one activation.
+// follows reports whether f can be added to a kernel's own: one residual, then one activation.
 func (f Fusion) follows(residual bool, act Act) bool {
 	if f.Act == NoAct && !f.Residual {
 		return true

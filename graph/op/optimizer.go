@@ -23,7 +23,7 @@ type AdamWConfig struct {
 	WeightDecay float64 // 1e-2
 }
 
-// AdamWOperands are what a step reads and updates. Param, Gradient, ExpAvg and ExpAvgSq have one shape; all but the
+// AdamWOperands are a step's operands. Param, Gradient, ExpAvg and ExpAvgSq have one shape; all but the
 // gradient are leaves.
 type AdamWOperands struct {
 	Param, Gradient  *gorgonia.Node

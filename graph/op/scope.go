@@ -21,7 +21,7 @@ type Scope struct {
 	err     *error
 }
 
-// build is what the scopes of one network share.
+// build is shared by the scopes of one network.
 type build struct {
 	graph    *gorgonia.ExprGraph
 	name     string

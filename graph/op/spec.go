@@ -16,7 +16,7 @@ const (
 	// Feature is a value stored in the program's precision: what feeds matrix products (normalised values, queries, keys,
 	// values, attention, activations) and the gradient of such a value.
 	Feature Kind = iota
-	// Exact is a value that keeps float32 (float64 in a float64 program) whatever the precision: parameters and their
+	// Exact is a value that keeps float32 (float64 in a float64 program) at any precision: parameters and their
 	// gradients, statistics, losses, and sums, the residual stream and its gradient above all. Each block adds to the
 	// stream, so that its rounding errors add up: with a stream in bfloat16 small U-Nets are off by 1.8e-2 … 2.45e-2 of
 	// their output's norm, with a stream in float32 by 1.0e-2 … 1.6e-2.

@@ -2,7 +2,7 @@ package rng
 
 import "math"
 
-// What PyTorch computes on vectors of eight float32, number by number: log256_ps and sincos256_ps of its avx_mathfun.h,
+// PyTorch's functions of vectors of eight float32, number by number: log256_ps and sincos256_ps of its avx_mathfun.h,
 // which are Cephes' logf, sinf and cosf. As GCC does there, products are fused with the sums that they go into.
 // Variables are float64 that hold float32 numbers.
 

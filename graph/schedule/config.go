@@ -77,7 +77,7 @@ type Config struct {
 	Extra map[string]json.RawMessage
 }
 
-// DefaultConfig is what an empty scheduler_config.json means: the defaults of diffusers' DDIMScheduler.
+// DefaultConfig is the configuration of an empty scheduler_config.json: the defaults of diffusers' DDIMScheduler.
 func DefaultConfig() Config {
 	return Config{
 		ClassName:                "DDIMScheduler",

@@ -40,7 +40,7 @@ func (step Step) check(x, output []float32) error {
 	return nil
 }
 
-// level is ᾱ of a time step, and before the first one what the configuration says.
+// level is ᾱ of a time step, and before the first one the configuration's.
 func (s *Schedule) level(timestep int) (float32, error) {
 	if timestep < 0 {
 		return s.InitialAlphaCumprod, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// Config is what the config.json of diffusers' UNet2DConditionModel says of the network. In the comments: the values of
+// Config is the config.json of diffusers' UNet2DConditionModel. In the comments: the values of
 // Stable Diffusion 1.5, widened to 8 input channels.
 type Config struct {
 	InChannels          int               `json:"in_channels"`                    // 8: noisy latents and the condition

@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// Size is what a graph is built for.
+// Size is the size that a graph is built for.
 type Size struct {
 	Batch         int
 	Height, Width int // of the latents; any size, for upsampling goes to the skip's size
@@ -28,7 +28,7 @@ type Network struct {
 // transformerEps is the epsilon of the GroupNorm in front of a spatial transformer.
 const transformerEps = 1e-6
 
-// builder is what the blocks of one network share.
+// builder is shared by the blocks of one network.
 type builder struct {
 	Config
 	norm          nn.NormConfig

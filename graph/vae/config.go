@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// Config is what the config.json of diffusers' AutoencoderKL says of the network. In the comments: Stable Diffusion
+// Config is the config.json of diffusers' AutoencoderKL. In the comments: Stable Diffusion
 // 1.5's.
 type Config struct {
 	InChannels           int      `json:"in_channels"`             // 3

@@ -12,7 +12,7 @@ import (
 // eps is the epsilon of every norm of the autoencoder.
 const eps = 1e-6
 
-// Size is what a graph is built for.
+// Size is the size that a graph is built for.
 type Size struct {
 	Batch         int
 	Height, Width int // of the encoder's image in pixels, of the decoder's latents

@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// Config is what the config.json of transformers' ViTModel says of the network. In the comments: Phikon's, a ViT-B/16.
+// Config is the config.json of transformers' ViTModel. In the comments: Phikon's, a ViT-B/16.
 type Config struct {
 	HiddenSize        int     `json:"hidden_size"`         // 768
 	IntermediateSize  int     `json:"intermediate_size"`   // 3072

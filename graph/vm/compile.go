@@ -31,7 +31,7 @@ func Compile(outputs gorgonia.Nodes, o Options) (*Program, error) {
 	return c.program, nil
 }
 
-// compilation is what the passes work on: a graph, which they change, and the program, which the last two of them fill.
+// compilation is shared by the passes: they change the graph, and the last two fill the program.
 type compilation struct {
 	outputs gorgonia.Nodes
 	options Options

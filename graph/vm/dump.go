@@ -99,7 +99,7 @@ func (d *dumper) memory(m MemoryReport) {
 	d.printf("arena %d bytes, at least %d; kernels %d; copies %d\n", m.Arena, m.LowerBound, m.Kernels, m.Copies)
 }
 
-// specText is a Spec's name with those of its attributes that aren't zero.
+// specText is a Spec's name and its attributes that aren't zero.
 func specText(s op.Spec) string {
 	var parts []string
 	var add func(v reflect.Value)

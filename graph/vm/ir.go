@@ -64,7 +64,7 @@ const (
 	bound                  // the value that the node holds when the program is compiled
 )
 
-// value is what a node computes or holds.
+// value is a node's value.
 type value struct {
 	id       int
 	name     string

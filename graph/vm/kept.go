@@ -32,7 +32,7 @@ type prelude struct {
 	ready bool // the values are kept, so the prelude's calls need not run
 }
 
-// entry is what a prelude computed from one value of its input.
+// entry has a prelude's results for one value of its input.
 type entry struct {
 	hash   uint64
 	input  []byte
@@ -87,7 +87,7 @@ func (p *Program) placeOf(pre *prelude) (device.Pointer, error) {
 	return pre.place.Ptr, nil
 }
 
-// keep copies what this run's preludes computed to their entries.
+// keep copies the results of this run's preludes to their entries.
 func (p *Program) keep() error {
 	d, ok := p.device.(device.Recorder)
 	for _, pre := range p.preludes {

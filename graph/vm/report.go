@@ -11,13 +11,13 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// stats are what a step costs.
+// stats are a step's costs.
 type stats struct {
 	time         time.Duration // over all runs
 	flops, bytes int64         // in one run; bytes are of inputs and output
 }
 
-// MemoryReport says what a program holds, in bytes.
+// MemoryReport is a program's memory, in bytes.
 type MemoryReport struct {
 	Arena      int64 // values and workspaces
 	LowerBound int64 // the largest sum of what must be held at once: no arena is smaller

@@ -13,7 +13,7 @@ func (g *graph) reuse() {
 			if v := s.in[i]; reusable(s, i) {
 				v.root.extend(s.out.lifetime)
 				s.out.view(v, 0)
-				// What views the output was resolved before.
+				// Views of the output were resolved before.
 				for _, w := range g.viewsOf[s.out] {
 					w.root, w.offset = v.root, w.offset+s.out.offset
 				}

@@ -19,7 +19,7 @@ const maxIndex = 256 << 20
 // shardOf matches the end of a shard's name, such as -00001-of-00002.safetensors.
 var shardOf = regexp.MustCompile(`-\d{5}-of-\d{5}\.(safetensors|bin)$`)
 
-// openIndex adds the tensors of all shards. The index is the table of contents: what it doesn't list isn't loaded.
+// openIndex adds the tensors of all shards. Tensors that the index doesn't list aren't loaded.
 func (s *Store) openIndex(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -22,7 +22,7 @@ type (
 )
 
 const (
-	maxPickle = 16 << 20 // bytes; that of the U-Net's 686 tensors takes 0.1 MB
+	maxPickle = 16 << 20 // bytes; the U-Net's 686 tensors take 0.1 MB
 	maxPushes = 1 << 20  // values that one pickle may make
 )
 
@@ -276,7 +276,7 @@ func (m *machine) tuple(n int) error {
 	return nil
 }
 
-// operands returns what an instruction works on: the values above the last mark, or the topmost n.
+// operands pops an instruction's operands: the values above the last mark, or the topmost n.
 func (m *machine) operands(many bool, n int) ([]any, error) {
 	if many {
 		return m.popMark()
@@ -319,7 +319,7 @@ func (m *machine) setItems(many bool) error {
 	return nil
 }
 
-// top is the topmost value, which stays; nil if there is none.
+// top returns the topmost value, nil if there is none.
 func (m *machine) top() any {
 	if len(m.stack) == 0 {
 		return nil
@@ -372,7 +372,7 @@ func (m *machine) global() error {
 	return nil
 }
 
-// reduce keeps what is to be called with what. An OrderedDict is made at once, for it is filled afterwards.
+// reduce keeps a function and its arguments. An OrderedDict is made at once, for it is filled afterwards.
 func (m *machine) reduce() error {
 	pair, err := m.operands(false, 2)
 	if err != nil {

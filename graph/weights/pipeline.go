@@ -10,7 +10,7 @@ import (
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
-// Pipeline is what model_index.json says of a folder that diffusers saved a whole pipeline in.
+// Pipeline is the model_index.json of a folder that diffusers saved a whole pipeline in.
 type Pipeline struct {
 	Dir        string
 	Class      string               // _class_name, such as StableDiffusionPipeline

@@ -21,7 +21,7 @@ const (
 	maxRank   = 64          // PyTorch's limit
 )
 
-// header is what a .safetensors file says of one tensor.
+// header describes one tensor of a .safetensors file.
 type header struct {
 	DType   string `json:"dtype"`
 	Shape   dims   `json:"shape"`
@@ -167,7 +167,7 @@ func splitSafetensors(b []byte) (text, data []byte, err error) {
 	return text, data, nil
 }
 
-// part checks what is said of a tensor.
+// part checks a tensor's description.
 func (h header) part(name string) (part, error) {
 	if h.Shape == nil || len(h.Offsets) != 2 {
 		return part{}, fmt.Errorf("shape %v, data_offsets %v: want a shape and two offsets", []int(h.Shape), []int(h.Offsets))

@@ -41,7 +41,7 @@ const (
 // BaseName-00001-of-00002.safetensors and BaseName.safetensors.index.json if they take more than MaxShardBytes. The
 // same tensors give the same bytes.
 //
-// Values that are NaN or infinite are refused: what is saved can be used.
+// Values that are NaN or infinite are refused.
 //
 // At every moment, even if the program or the machine stops, the earlier or the new tensors can be loaded: files are
 // written and synchronised under names that begin with ".new-" and then renamed, and files of an earlier save are
@@ -284,7 +284,7 @@ func (w *writer) writeIndex(rename func(string) string) error {
 	return atomicfile.SyncFolder(w.folder)
 }
 
-// removeNew removes what an unsuccessful save has written.
+// removeNew removes the files of an unsuccessful save.
 func (w *writer) removeNew() error {
 	var errs []error
 	for _, f := range w.files {

@@ -132,7 +132,7 @@ func (s *Store) Path() string { return s.path }
 // Metadata is the text that .safetensors files have in addition to their tensors.
 func (s *Store) Metadata() map[string]string { return maps.Clone(s.metadata) }
 
-// Tensors lists what the store holds, sorted by name.
+// Tensors lists the store's tensors, sorted by name.
 func (s *Store) Tensors() []Info {
 	list := make([]Info, 0, len(s.tensors))
 	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {

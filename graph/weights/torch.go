@@ -30,7 +30,7 @@ func storageTypes() map[string]safetensors.DType {
 // tensors view with a shape, an offset and strides.
 type container struct {
 	bytes   []byte
-	root    any // what the pickle holds
+	root    any // the pickle's value
 	storage func(key string) ([]byte, error)
 }
 
@@ -217,7 +217,7 @@ func (a *container) tensor(v any) (*stored, string, error) {
 	return t, key, nil
 }
 
-// storageID is what a pickle says of a storage.
+// storageID describes a storage in a pickle.
 type storageID struct {
 	dtype safetensors.DType
 	key   string
@@ -316,7 +316,7 @@ func naturals(v any) ([]int, bool) {
 	return out, ok
 }
 
-// describe says what a value of a pickle is.
+// describe names the type of a pickle's value.
 func describe(v any) string {
 	switch v := v.(type) {
 	case nil:

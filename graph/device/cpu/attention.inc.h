@@ -39,7 +39,7 @@ INLINE float *att_take(float **p, long n) { // n floats off the workspace, in wh
 }
 INLINE void *att_at(const void *p, long i, hd_dtype t) { return (char *)p + i * (t == HD_BF16 ? 2 : 4); }
 
-// 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which no sum with a term of 1 can tell from 0. Minimax
+// 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which in a sum with a term of 1 is as 0. Minimax
 // polynomial for the relative error on [-1/2, 1/2]. The integer part of t sits in the low bits of t + 1.5·2^23.
 INLINE vf att_exp2(vf t) {
 	t = vmaxf(bc(-125.0f), t); // in this order a NaN stays a NaN
@@ -92,7 +92,7 @@ INLINE void att_transpose(float *dst, long ldd, const float *src) {
 }
 #endif
 
-// n ≤ VL values src[at …] as floats; what is past n is left as it is.
+// n ≤ VL values src[at …] as floats; the lanes past n keep theirs.
 INLINE void att_load_row(float *dst, const void *src, long at, long n, hd_dtype type) {
 	if (n == VL)
 		st(dst, ldt(src, at, type));

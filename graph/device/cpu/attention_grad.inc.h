@@ -6,7 +6,7 @@
 // maximum so far and with gP, and gathers maxima and sums; the second corrects P to the last maximum and multiplies. So
 // every product is done once, five in all, and each exponential once.
 
-// Copies n rows of d values to rows of ldd ≥ d floats; what is past d is zero.
+// Copies n rows of d values to rows of ldd ≥ d floats, zero past d.
 INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
 	for (long r = 0; r < n; r++) {
 		long c = 0;

@@ -2,11 +2,11 @@
 // copies.
 //
 // Each kernel is an INLINE step over up to VL neighbours, called in a loop with the constant VL, which drops the
-// bounds checks, and once for the rest. Types and operations are constants too wherever a step is inlined.
+// bounds checks, and once for the rest. Types and operations are constants too where a step is inlined.
 
 enum {
 	RW_TILE = 16384, // elements in a task: 64 KiB of each tensor
-	RW_COLS = 512,   // most columns of a tile; what is kept for each column fits the L1 cache, on the stack
+	RW_COLS = 512,   // most columns of a tile; values for each column fit the L1 cache, on the stack
 	RW_ROWS = 256,   // most rows of a tile, and of a sum in float32: longer ones go on in float64
 };
 
@@ -16,7 +16,7 @@ INLINE long rw_div(long n, long by) { return (n + by - 1) / by; }
 INLINE long rw_size(hd_dtype t) { return t == HD_BF16 ? 2 : 4; }
 INLINE void *rw_at(const void *p, long i, hd_dtype t) { return (char *)p + i * rw_size(t); }
 
-// Load and store n ≤ VL elements; the lanes past n are 0. What is left of a row goes out of line: it is seldom there,
+// Load and store n ≤ VL elements; the lanes past n are 0. The rest of a row goes out of line: it is rare,
 // and inlined everywhere it would be most of the code.
 static __attribute__((noinline)) void rw_ld_rest(float *v, const void *p, long i, long n, hd_dtype t) {
 	for (long k = 0; k < VL; k++)
@@ -52,7 +52,7 @@ INLINE void rw_st(void *p, long i, vf x, long n, hd_dtype t) {
 			f(__VA_ARGS__, HD_F32); \
 	} while (0)
 
-// The statement for i, i + VL, … in [i0, i1), each time for n elements: the constant VL, and at the end what is left.
+// The statement for i, i + VL, … in [i0, i1), each time for n elements: the constant VL, and at the end the rest.
 #define RW_RANGE(i, n, i0, i1, ...) \
 	do { \
 		long i = (i0), rw_end = (i1); \

@@ -5,7 +5,7 @@
 //         for each panel
 //           for each strip of MM_ROWS rows                         (registers)
 //
-// What is multiplied are words along K: floats, or, if A is bfloat16 and the instruction set has products of it
+// The factors are words along K: floats, or, if A is bfloat16 and the instruction set has products of it
 // (HD_DOT), pairs of bfloat16, of which the last is filled up with a zero. From mm_plan on all lengths along K count
 // words, and a word takes the room of a float; only what reads the operands sees elements. Sums are floats always.
 //
@@ -299,7 +299,7 @@ struct mm_left {
 	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd], as floats or, for pairs, as bfloat16; NULL: p is a
 	// plain matrix.
 	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd);
-	const void *image; // what copy wants
+	const void *image; // for copy
 };
 
 // Bytes of n elements that copy has written.
@@ -346,7 +346,7 @@ static void mm_copy(const mm_left *a, long m0, long m, long k0, long k, float *d
 	}
 }
 
-// The right operand: panels, or what can be packed into them.
+// The right operand: panels, or a matrix that can be packed into them.
 typedef struct mm_right mm_right;
 struct mm_right {
 	const float *packed; // [panel][K][MM_COLS], or NULL
@@ -359,7 +359,7 @@ struct mm_right {
 	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS], as floats; NULL: p is a plain
 	// matrix.
 	void (*pack)(const mm_right *b, long k, long nk, long n, long nn, float *dst);
-	const void *filter; // what pack wants
+	const void *filter; // for pack
 };
 
 static void mm_pack_floats(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
@@ -389,7 +389,7 @@ static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *
 	}
 }
 
-// The result, with what is done to it on the way.
+// The result, with bias, residual and activation.
 typedef struct mm_out mm_out;
 struct mm_out {
 	void *p;
@@ -401,7 +401,7 @@ struct mm_out {
 	hd_act act;
 	// Where row m begins, in elements, in p and in residual; NULL: at m*ld and m*ldr.
 	long (*row)(const mm_out *c, long m);
-	const void *grid; // what row wants
+	const void *grid; // for row
 };
 
 // Stores sums of m rows from row m0 on and n ≤ MM_COLS columns from column n0 on: + residual, activation, to the type.

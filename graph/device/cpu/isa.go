@@ -24,8 +24,8 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 	return nil, "", fmt.Errorf("cpu: instruction set %q: this machine has %s", isa, strings.Join(sets, ", "))
 }
 
-// InstructionSets lists what the machine can run, the best last: generic-bf16, generic, avx2, avx512, avx512bf16. The
-// first is for tests: it does in plain C what avx512bf16 does.
+// InstructionSets lists the instruction sets that the machine has, the best last: generic-bf16, generic, avx2, avx512,
+// avx512bf16. The first is for tests: it is avx512bf16 in plain C.
 func InstructionSets() []string {
 	sets := []string{"generic-bf16", "generic"}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {

@@ -116,7 +116,7 @@ func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
 	})
 }
 
-// geometry describes a convolution over an image of h×w pixels; in is the type of what is multiplied.
+// geometry describes a convolution over an image of h×w pixels; in is the type of the factors.
 func geometry(g op.Geometry, n, h, w, c, o int, in, out device.DType) C.hd_conv {
 	return C.hd_conv{
 		n: C.long(n), h: C.long(h), w: C.long(w), c: C.long(c), sh: C.long(h), sw: C.long(w), o: C.long(o),

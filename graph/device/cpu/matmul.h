@@ -6,7 +6,7 @@
 typedef enum {
 	HD_ROWS = 0,   // row by row: [M][K] or [K][N]
 	HD_COLUMNS,    // column by column, that is the transpose row by row: [K][M] or [N][K] (a weight of torch.nn.Linear)
-	HD_PACKED,     // the right operand only: what gemm_pack wrote
+	HD_PACKED,     // the right operand only: written by gemm_pack
 } hd_layout;
 
 // One product C = act(A·B + bias + residual).
@@ -33,7 +33,7 @@ typedef struct {
 	long sh, sw;      // size of the image in memory; it is read as if resized to h×w by nearest neighbour. Usually h, w.
 	long o, kh, kw, stride;
 	long top, left, bottom, right; // rows and columns of zeros around the image
-	hd_dtype type;                 // of what is multiplied: x, dy in the data gradient, both in the weight's
+	hd_dtype type;                 // of the factors: x, dy in the data gradient, both in the weight's
 	hd_dtype out_type;             // of y, of dx; residual and dw are in float32
 	hd_act act;                    // forward only
 	hd_conv_algorithm algorithm;

@@ -113,7 +113,7 @@ static void group_norm_stats(const hd_ctx *c, const hd_group_norm_shape *s, cons
 	hd_pool_for(c->pool, s->n * s->groups, gn_merge_task, &j);
 }
 
-// What the kernels below need of each column of a tile.
+// The kernels' values for each column of a tile.
 typedef struct {
 	float mean[RW_COLS + 16], rstd[RW_COLS + 16], gamma[RW_COLS + 16], beta[RW_COLS + 16];
 	float mean_dz[RW_COLS + 16], mean_dzx[RW_COLS + 16]; // the group's means of dz·gamma and dz·gamma·x̂

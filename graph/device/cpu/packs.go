@@ -9,7 +9,7 @@ import "github.com/histdist/histdist/graph/device"
 type packKey struct {
 	weight    device.Pointer // its Identity
 	n, k      C.long
-	features  device.DType // what it is multiplied with
+	features  device.DType // of the other factor
 	layout    int
 	algorithm int
 }

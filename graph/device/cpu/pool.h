@@ -1,6 +1,6 @@
 // Thread pool: a fixed number of threads that run the tasks of one loop at a time.
 //
-// A loop has ended when its tasks have, whoever ran them: the caller runs them too, nobody waits for a thread that has
+// A loop has ended when its tasks have, whoever ran them: the caller runs them too, it waits for no thread that has
 // not begun, and a thread that the system suspends holds up one task. Threads without work sleep.
 #ifndef HD_POOL_H
 #define HD_POOL_H

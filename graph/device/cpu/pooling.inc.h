@@ -17,7 +17,7 @@ INLINE pw_range pw_taps(long i, long stride, long pad, long kernel, long size) {
 	return (pw_range){rw_max(-first, 0), rw_min(size - first, kernel)};
 }
 
-// What a window's sum is divided by.
+// The divisor of a window's sum.
 INLINE float pw_divisor(const hd_windows *s, pw_range ty, pw_range tx) {
 	return s->count_padding ? s->kh * s->kw : (ty.end - ty.begin) * (tx.end - tx.begin);
 }

@@ -21,7 +21,7 @@
 #if defined(HD_AVX512) || HD_DOT
 #define VL 16
 #else
-#define VL 8 // AVX2; in plain C the compiler splits it into what the target has
+#define VL 8 // AVX2; in plain C the compiler splits it into the target's vectors
 #endif
 
 typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
@@ -82,7 +82,7 @@ INLINE uint16_t f32_to_bf16(float f) {
 	return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 INLINE vf ldh(const uint16_t *p) { return (vf)(__builtin_convertvector(*(const vh *)p, vi) << 16); }
-INLINE vi vbf16(vf v) { // in the upper halves; what is in the lower ones does not count
+INLINE vi vbf16(vf v) { // in the upper halves; the lower ones do not count
 	vi u = (vi)v, nan = (vi)(v != v);
 	return ((u + 0x7fff + ((u >> 16) & 1)) & ~nan) | ((u | 0x400000) & nan);
 }
@@ -100,7 +100,7 @@ INLINE vf vdot(vf sum, vi a, vi b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (_
 #else
 // sum + a·b as the instruction vdpbf16ps has it: the products of the second halves are added, then those of the first,
 // and each sum is rounded to nearest even; the products are exact. The instruction takes operands and results below
-// 2^-126 for zero as well, which is far below what bfloat16 resolves.
+// 2^-126 for zero as well, which is far below bfloat16's resolution.
 INLINE vf vdot(vf sum, vi a, vi b) {
 	sum += (vf)(a & ~0xffff) * (vf)(b & ~0xffff);
 	return sum + (vf)(a << 16) * (vf)(b << 16);

@@ -110,7 +110,7 @@ INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 }
 
 // One panel and WINO_FILTER_ROWS rows of K from k0 on, to u[f*place][row][MM_COLS]. The weight is first copied, and
-// transposed if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all lie in
+// transposed if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all be in
 // one cache set.
 INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, long k0, float *u, long place) {
 	long rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
@@ -147,7 +147,7 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 }
 
 // Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`.
-// Each row of the weight lies in a page of its own, so the hardware does not foresee what comes next.
+// Each row of the weight is in another page, so the hardware does not prefetch the next.
 INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0, long k, long part, long parts) {
 	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0,
 		at = f->rotated ? k0 : n0;

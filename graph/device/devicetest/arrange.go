@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// arrange is what moves elements, and the gradients of that.
+// arrange is the operations that move elements, and their gradients.
 func arrange() family {
 	return family{
 		name: "arrange",

@@ -12,7 +12,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// contract tests what device.Device promises beyond its kernels.
+// contract tests device.Device's methods other than its kernels.
 type contract struct{ device device.Device }
 
 func (s contract) run(t *testing.T) {

@@ -85,7 +85,7 @@ func (c testCase) encode(in [][]float64, precision device.DType) [][]byte {
 	return data
 }
 
-// result is what a kernel wrote: its output, or an input that it updates.
+// result is a kernel's output, or an input that it updates.
 type result struct {
 	data  []byte
 	dtype device.DType
@@ -171,7 +171,7 @@ func (m *memory) execute(c testCase, in [][]byte, v variant) (results []result, 
 	if results, err = run(); err != nil || !v.repeat {
 		return results, err
 	}
-	// Again, with what the first run left in the workspace and other bytes in the output.
+	// Again, with the workspace as the first run left it and other bytes in the output.
 	for _, i := range written {
 		if err := m.device.Upload(blocks[i].ptr, in[i]); err != nil {
 			return nil, err

@@ -25,7 +25,7 @@ func (c testCase) magnitudes(in, want [][]float64) []float64 {
 		return []float64{root * r[len(r)-1]}
 	case op.Activation, op.Add, op.AddChannels, op.AddBatch:
 		return []float64{total(r)}
-	case op.Accumulate: // of the total alone: what it was may not be a number
+	case op.Accumulate: // of the total alone: before, it may not be a number
 		return []float64{r[1] + rms(want[0])}
 	case op.MovingAverage:
 		return []float64{r[0] + r[1]}

@@ -9,13 +9,13 @@ import (
 	"github.com/histdist/histdist/graph/device"
 )
 
-// poison fills what a kernel must not read: 0xFF… is a NaN in every floating-point type and −1 as an id.
+// poison fills memory that a kernel must not read: 0xFF… is a NaN in every floating-point type and −1 as an id.
 const poison = 0xFF
 
 // guard is the number of poisoned bytes before and after every block. It keeps the 64-byte alignment.
 const guard = 64
 
-// memory is what runs of a kernel need on the device. Runs use it one after the other.
+// memory allocates and checks a kernel's operands on the device. Runs use it in turn.
 type memory struct {
 	device device.Device
 	all    []*block
@@ -27,7 +27,7 @@ type block struct {
 	memory device.Memory
 	ptr    device.Pointer
 	bytes  int64
-	data   []byte // what was written into it; nil where a byte fills it
+	data   []byte // its contents; nil where one byte fills it
 	lead   int64  // bytes before ptr
 	name   string
 }

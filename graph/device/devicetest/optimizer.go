@@ -84,7 +84,7 @@ func adamW(shape tensor.Shape, step int, scaled bool) testCase {
 	return c
 }
 
-// accumulate begins a sum where keep is 0: what was there before, which is not a number, must go.
+// accumulate begins a sum where keep is 0: the old value, which is not a number, must not matter.
 func accumulate(shape tensor.Shape, keep float64) testCase {
 	c := testCase{spec: op.Accumulate{}, in: []tensor.Shape{shape, shape, {1}}, fill: map[int]fill{2: values(keep)}}
 	if keep == 0 {

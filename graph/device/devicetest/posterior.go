@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// posterior is what is made of an autoencoder's moments.
+// posterior is the operations on an autoencoder's moments.
 func posterior() family {
 	f := family{name: "posterior", odd: map[string]func(*rapid.T) testCase{}}
 	for name, build := range posteriorOps() {

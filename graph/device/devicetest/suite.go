@@ -59,7 +59,7 @@ func Run(t *testing.T, d device.Device, only ...string) {
 	RunAll(t, []Subject{{Name: d.Name(), Device: d}}, only...)
 }
 
-// RunAll is Run for several devices: what is right is computed once for all of them.
+// RunAll is Run for several devices: the oracle computes once for all of them.
 func RunAll(t *testing.T, subjects []Subject, only ...string) {
 	setChecks(t)
 	s := newSuite(t, subjects)
@@ -111,7 +111,7 @@ func setChecks(t *testing.T) {
 	t.Cleanup(func() { set(before) })
 }
 
-// suite is what the cases of a run have in common.
+// suite is shared by the cases of a run.
 type suite struct {
 	subjects []Subject
 	oracle   device.Device

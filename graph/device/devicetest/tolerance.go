@@ -124,7 +124,7 @@ func (c testCase) terms() int {
 
 func last(s tensor.Shape) int { return s[len(s)-1] }
 
-// exact is what one result of a case should be: its parts, and what their errors are relative to.
+// exact is the right result of a case: its parts, and the magnitudes that their errors are relative to.
 type exact struct {
 	parts [][]float64
 	sizes []float64
@@ -187,7 +187,7 @@ func near(got, want []float64, size, bound float64) error {
 	return nil
 }
 
-// parts splits an output into what is measured by itself.
+// parts splits an output into parts that are measured separately.
 func (c testCase) parts(out []float64) [][]float64 {
 	switch c.spec.(type) {
 	case op.GroupNormStats: // mean, 1/deviation

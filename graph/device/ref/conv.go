@@ -13,7 +13,7 @@ import (
 // walk is how a kernel goes over images.
 type walk struct {
 	op.Geometry
-	images, height, width int   // of what the kernel sees
+	images, height, width int   // as the kernel sees it
 	channels              int   // of a pixel
 	outH, outW            int   // of the result
 	sourceY, sourceX      []int // the row and column in memory of those that the kernel sees

@@ -1,5 +1,5 @@
 // Package ref is the reference device: plain Go, written to be read, and the oracle that the other devices are tested
-// against. It is also what a build without cgo computes with.
+// against. It is also the device of builds without cgo.
 //
 // A program is in float32 or in float64 throughout; the kernels are generic over both. Sums are taken in float64 where
 // that costs little; matrix products are gonum's.

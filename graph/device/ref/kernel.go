@@ -10,7 +10,7 @@ import (
 // element is an element type.
 type element interface{ float32 | float64 }
 
-// operands is what a kernel works on.
+// operands are a kernel's arguments.
 type operands[T element] struct {
 	out     []T
 	in      [][]T   // nil at an input of ids
@@ -31,7 +31,7 @@ type kernel[T element] struct {
 // simple is a kernel that needs no scratch memory.
 func simple[T element](run func(operands[T])) *kernel[T] { return &kernel[T]{run: run} }
 
-// compile returns nil for what is not supported.
+// compile returns nil for an operation that is not supported.
 func compile[T element](r device.Request) device.Kernel {
 	kinds, _ := r.Spec.Kinds(len(r.In))
 	for i, o := range r.In {

@@ -1,9 +1,9 @@
-// Package walled puts a wall between the process and a processor device's memory, for tests of what runs on GPUs:
+// Package walled puts a wall between the process and a processor device's memory, for tests of code for GPUs:
 // programs, the trainer and the pipeline on a device outside of the process's memory, without one.
 //
 // A device's memory is there twice in the address space: at the addresses that callers get nothing can be read or
-// written, so that what touches the device's memory without Upload and Download ends the process, and kernels work on
-// the other side. Memory that is freed is filled with NaN and given out again at once.
+// written, so that code that touches the device's memory without Upload and Download ends the process, and kernels work
+// on the other side. Freed memory is filled with NaN and allocated again at once.
 package walled
 
 import (
@@ -40,7 +40,7 @@ var (
 	_ device.Sharer = (*Device)(nil)
 )
 
-// New takes over a device of the process's memory, which is closed with this one.
+// New wraps a device of the process's memory, which is closed with this one.
 func New(inside device.Device) (*Device, error) {
 	if !inside.HostMemory() {
 		return nil, fmt.Errorf("%s does not compute in the process's memory", inside.Name())
@@ -57,7 +57,7 @@ func New(inside device.Device) (*Device, error) {
 	return d, nil
 }
 
-// through is the kernels' address of a caller's. What the kernels hold themselves is as it is.
+// through is the kernels' address of a caller's. Other addresses, such as the kernels' own, stay.
 func (d *Device) through(p device.Pointer) device.Pointer {
 	at := uintptr(p) - uintptr(unsafe.Pointer(unsafe.SliceData(d.wall)))
 	if p == nil || at >= reserved {

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 // The part of cuDNN 9 that is used: its "graph API" in C, opened at run time. The numbers are those of cudnn_graph.h,
-// with DNN_ for CUDNN_; they are part of the library's binary interface and the same in all of its releases from 9.0 on.
+// with DNN_ for CUDNN_; they are part of the library's binary interface and the same in all releases from 9.0 on.
 enum { // cudnnBackendDescriptorType_t
   DNN_BACKEND_POINTWISE_DESCRIPTOR = 0,
   DNN_BACKEND_CONVOLUTION_DESCRIPTOR = 1,
