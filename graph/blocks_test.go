@@ -76,7 +76,10 @@ func tokens(x golden.Tensor[float32]) golden.Tensor[float32] {
 // layer builds the case's layer from its inputs.
 func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *gorgonia.Node {
 	x := in["x"]
-	norm := nn.NormConfig{Groups: int(b.number(t, `(?:groups |GroupNorm\()(\d+)`, 0)), Eps: b.number(t, `eps[ =](\S+?)[,);]`, 1e-5)}
+	norm := nn.NormConfig{
+		Groups: int(b.number(t, `(?:groups |GroupNorm\()(\d+)`, 0)),
+		Eps:    b.number(t, `eps[ =](\S+?)[,);]`, 1e-5),
+	}
 	eps := b.number(t, `eps[ =]([0-9.e-]+)`, 1e-5)
 	norm.Eps = eps
 	heads := int(b.number(t, `(\d+) heads? of`, 1))
@@ -94,7 +97,8 @@ func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *g
 		return nn.TransformerBlock(s, x, in["context"], heads)
 	case strings.HasPrefix(kind, "transformer2d"):
 		return nn.Transformer2D(s, x, in["context"], nn.Transformer2DConfig{
-			Heads: heads, Groups: norm.Groups, Eps: eps, Layers: 1, LinearProjection: strings.Contains(b.info, "use_linear_projection=True"),
+			Heads: heads, Groups: norm.Groups, Eps: eps, Layers: 1,
+			LinearProjection: strings.Contains(b.info, "use_linear_projection=True"),
 		})
 	case kind == "geglu":
 		return nn.GEGLU(s, x, b.out[len(b.out)-1])
@@ -116,7 +120,10 @@ func (b block) layer(t *testing.T, s *op.Scope, in map[string]*gorgonia.Node) *g
 	case strings.HasPrefix(kind, "upsample"):
 		return nn.Upsample(s, x, b.out[1], b.out[2])
 	case strings.HasPrefix(b.info, "Conv2d("):
-		return nn.Conv(s, x, nn.ConvConfig{Out: b.out[3], Kernel: b.int(t, `Conv2d\(\d+, \d+, (\d+)`), Stride: b.int(t, `stride (\d+)`), Pad: op.Pad(b.int(t, `padding (\d+)`))})
+		return nn.Conv(s, x, nn.ConvConfig{
+			Out: b.out[3], Kernel: b.int(t, `Conv2d\(\d+, \d+, (\d+)`),
+			Stride: b.int(t, `stride (\d+)`), Pad: op.Pad(b.int(t, `padding (\d+)`)),
+		})
 	case kind == "linear":
 		return nn.Linear(s, x, nn.LinearConfig{Out: b.out[len(b.out)-1], NoBias: !b.file.Has(b.name + "/param/bias")})
 	case kind == "time_embedding":
@@ -276,15 +283,16 @@ func TestBlocksEqualPyTorch(t *testing.T) {
 }
 
 // Relative errors (Frobenius) of bfloat16 programs against the float32 reference: features are rounded to 8 bits after
-// every operation. PyTorch's autocast, which keeps parameters and sums in float32 as these programs do, is off by up to 7.4e-2 in the
-// gradients of transformer2d_conv, with norm.bias the worst; processors with products in bfloat16 give 4.3e-2 there.
+// every operation. PyTorch's autocast, which keeps parameters and sums in float32 as these programs do, is off by up to
+// 7.4e-2 in the gradients of transformer2d_conv, with norm.bias the worst; processors with products in bfloat16 give
+// 4.3e-2 there.
 const (
 	bfloat16Forward  = 1.5e-2
 	bfloat16Gradient = 5e-2
 )
 
-// A number that is added to all keys drops out of the softmax: the gradient of to_k's bias is 0 but for rounding. PyTorch's autocast is off by
-// 6.9e-2 in attention_vae, bfloat16 throughout by 6.8e-2.
+// A number that is added to all keys drops out of the softmax: the gradient of to_k's bias is 0 but for rounding.
+// PyTorch's autocast is off by 6.9e-2 in attention_vae, bfloat16 throughout by 6.8e-2.
 const bfloat16KeyBias = 7e-2
 
 func TestBlocksInBFloat16(t *testing.T) {

@@ -71,7 +71,8 @@ func operations() []differentiated {
 		}},
 		{"ZeroPad", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
 			// The gradient of a slice, differentiated once more, is a slice of a padded value.
-			return op.Slice{Axis: 1, Offset: 0, Length: 2}.Apply(s, op.Slice{Axis: 1, Offset: 1, Length: 4}.Apply(s, leaf(2, 6, 3)))
+			return op.Slice{Axis: 1, Offset: 0, Length: 2}.Apply(s,
+				op.Slice{Axis: 1, Offset: 1, Length: 4}.Apply(s, leaf(2, 6, 3)))
 		}},
 		{"Reshape", func(s *op.Scope, leaf leafFunc) *gorgonia.Node { return op.View{3, 4}.Apply(s, leaf(2, 6)) }},
 		{"MSE", func(s *op.Scope, leaf leafFunc) *gorgonia.Node {
@@ -118,8 +119,8 @@ func operations() []differentiated {
 	return list
 }
 
-// TestGradientsEqualFiniteDifferences compares the gradient of Σ seed·out with its central differences, extrapolated to step
-// zero (Richardson), in float64.
+// TestGradientsEqualFiniteDifferences compares the gradient of Σ seed·out with its central differences, extrapolated to
+// step zero (Richardson), in float64.
 func TestGradientsEqualFiniteDifferences(t *testing.T) {
 	const tolerance = 1e-6
 	d := open(t, "ref")

@@ -47,8 +47,10 @@ func WriteByteTokenizer(folder string, length int) error {
 		"tokenizer_class":              "CLIPTokenizer",
 		"unk_token":                    endOfText,
 	}
-	tokens := map[string]any{"bos_token": startOfText, "eos_token": endOfText, "pad_token": endOfText,
-		"unk_token": endOfText}
+	tokens := map[string]any{
+		"bos_token": startOfText, "eos_token": endOfText, "pad_token": endOfText,
+		"unk_token": endOfText,
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("tokenizer: %w", err)
 	}

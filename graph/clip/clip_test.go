@@ -55,7 +55,8 @@ func TestBFloat16(t *testing.T) {
 			t.Skip("the device has no bfloat16")
 		}
 		n := newNetwork(t, ids)
-		networktest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)}, f.Float32(t, "last_hidden_state").Data)
+		networktest.BFloat16(t, d, n.Scope.Params(), n.LastHiddenState, vm.Feeds{n.IDs: networktest.IDs(ids)},
+			f.Float32(t, "last_hidden_state").Data)
 	})
 }
 

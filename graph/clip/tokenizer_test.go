@@ -91,7 +91,10 @@ func spelling(t testing.TB, merges ...string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"vocab.json": string(text), "merges.txt": strings.Join(append([]string{"#version: 0.2"}, merges...), "\n") + "\n"}
+	return map[string]string{
+		"vocab.json": string(text),
+		"merges.txt": strings.Join(append([]string{"#version: 0.2"}, merges...), "\n") + "\n",
+	}
 }
 
 // folder writes files into a new folder.
@@ -124,7 +127,8 @@ func spell(ids []int32) string {
 	return strings.Join(words, "|")
 }
 
-// TestWords has the words that transformers 4.48.3 makes on Python 3.11 without ftfy: BasicTokenizer, then CLIPTokenizer's pattern.
+// TestWords has the words that transformers 4.48.3 makes on Python 3.11 without ftfy: BasicTokenizer, then
+// CLIPTokenizer's pattern.
 func TestWords(t *testing.T) {
 	tokenizer := open(t, folder(t, spelling(t)))
 	marks := func(n int, mark string) string { return strings.Repeat(mark, n) }
@@ -212,7 +216,8 @@ func TestSettings(t *testing.T) {
 				t.Errorf("%q (-want +got):\n%s", c.text, diff)
 			}
 			if tokenizer.Length() != len(c.padded) || tokenizer.VocabSize() != c.vocab {
-				t.Errorf("length %d, vocabulary of %d, want %d and %d", tokenizer.Length(), tokenizer.VocabSize(), len(c.padded), c.vocab)
+				t.Errorf("length %d, vocabulary of %d, want %d and %d", tokenizer.Length(), tokenizer.VocabSize(), len(c.padded),
+					c.vocab)
 			}
 		})
 	}
@@ -223,7 +228,8 @@ func TestTokenizerJSON(t *testing.T) {
 	files := spelling(t, "a b", "ab c</w>")
 	want := open(t, folder(t, files))
 	for _, merges := range []string{`["a b", "ab c</w>"]`, `[["a", "b"], ["ab", "c</w>"]]`} {
-		text := `{"model": {"type": "BPE", "end_of_word_suffix": "</w>", "continuing_subword_prefix": "", "vocab": ` + files["vocab.json"] + `, "merges": ` + merges + `},
+		text := `{"model": {"type": "BPE", "end_of_word_suffix": "</w>", "continuing_subword_prefix": "",
+			"vocab": ` + files["vocab.json"] + `, "merges": ` + merges + `},
 			"added_tokens": [{"id": 512, "content": "<|startoftext|>", "lstrip": false}, {"id": 800, "content": "<new>"}]}`
 		tokenizer := open(t, folder(t, map[string]string{"tokenizer.json": text}))
 		if diff := cmp.Diff(want.Encode("abc abd"), tokenizer.Encode("abc abd")); diff != "" {
@@ -295,7 +301,8 @@ func TestOpenTokenizerRefuses(t *testing.T) {
 		`{"model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {"a": 1}, "merges": [5]}}`:   "tokenizer.json: merge 5: want two symbols",
 		`{"model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {"a": 1}, "merges": ["a"]}}`: `tokenizer.json: merge "a": want two symbols`,
 	} {
-		if _, err := clip.OpenTokenizer(folder(t, map[string]string{"tokenizer.json": text})); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := clip.OpenTokenizer(folder(t, map[string]string{"tokenizer.json": text})); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want … %s", text, err, want)
 		}
 	}
@@ -339,7 +346,10 @@ func checkIDs(t errorer, tokenizer *clip.Tokenizer, text string) {
 }
 
 func FuzzEncode(f *testing.F) {
-	for _, text := range []string{"H&E", "<|endoftext|>!", "a\u0301\u0323 漢字 'ſ", "\xff\xf0", "ΑΣ\u0345", strings.Repeat("\u0301", 50)} {
+	for _, text := range []string{
+		"H&E", "<|endoftext|>!", "a\u0301\u0323 漢字 'ſ", "\xff\xf0", "ΑΣ\u0345",
+		strings.Repeat("\u0301", 50),
+	} {
 		f.Add(text)
 	}
 	files := spelling(f, "a b", "e r</w>", "ab er</w>")
@@ -365,7 +375,8 @@ func FuzzOpenTokenizer(f *testing.F) {
 
 // FuzzOpenTokenizerJSON is FuzzOpenTokenizer for a folder with tokenizer.json alone.
 func FuzzOpenTokenizerJSON(f *testing.F) {
-	f.Add(`{"model": {"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {"a": 0, "<|startoftext|>": 3, "<|endoftext|>": 4}, "merges": ["a a", ["a", "b"]]}, "added_tokens": [{"id": 5, "content": "b"}]}`)
+	f.Add(`{"model": {"type": "BPE", "end_of_word_suffix": "</w>",
+		"vocab": {"a": 0, "<|startoftext|>": 3, "<|endoftext|>": 4}, "merges": ["a a", ["a", "b"]]}, "added_tokens": [{"id": 5, "content": "b"}]}`)
 	f.Add(`{"model": null, "added_tokens": null}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if tokenizer, err := clip.OpenTokenizer(folder(t, map[string]string{"tokenizer.json": text})); err == nil {

@@ -84,8 +84,10 @@ func Build(v Variant, batch int) (*Network, error) {
 
 // same is a kernel with stride 1 and the padding that keeps the size.
 func same(kh, kw int) op.Geometry {
-	return op.Geometry{KH: kh, KW: kw, Stride: 1,
-		Pad: op.Padding{Top: kh / 2, Left: kw / 2, Bottom: kh / 2, Right: kw / 2}}
+	return op.Geometry{
+		KH: kh, KW: kw, Stride: 1,
+		Pad: op.Padding{Top: kh / 2, Left: kw / 2, Bottom: kh / 2, Right: kw / 2},
+	}
 }
 
 // conv is BasicConv2d: convolution, BatchNorm, ReLU: x [N,H,W,I] → [N,H',W',out].

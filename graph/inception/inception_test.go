@@ -89,7 +89,8 @@ func TestBFloat16(t *testing.T) {
 	if err := n.Folds.Fold(); err != nil {
 		t.Fatal(err)
 	}
-	got := networktest.Compute(t, vm.Options{Device: d, Precision: vm.BFloat16}, gorgonia.Nodes{n.Pool3}, vm.Feeds{n.Pixels: networktest.Dense(x)})
+	got := networktest.Compute(t, vm.Options{Device: d, Precision: vm.BFloat16}, gorgonia.Nodes{n.Pool3},
+		vm.Feeds{n.Pixels: networktest.Dense(x)})
 	if off := networktest.Relative(t, got[0].Data, f.Float32(t, name+"/pool3_2048").Data); !(off <= 2e-2) {
 		t.Errorf("relative difference %.3g, want at most 2e-2", off)
 	}

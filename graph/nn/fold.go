@@ -36,7 +36,8 @@ type folded struct {
 // [N,H',W',out]. conv has the convolution's parameter, norm those of the normalisation. residual, which may be nil, is
 // added to the result.
 func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.Geometry, eps float64,
-	residual *gorgonia.Node) *gorgonia.Node {
+	residual *gorgonia.Node,
+) *gorgonia.Node {
 	w := conv.Param("weight", g.KH, g.KW, channels(x), out)
 	gamma, beta := norm.Param("weight", out), norm.Param("bias", out)
 	mean, variance := norm.Param("running_mean", out), norm.Param("running_var", out)
@@ -71,7 +72,8 @@ func (f *Folds) ConvNorm(conv, norm *op.Scope, x *gorgonia.Node, out int, g op.G
 // ScaledLinear is torch.nn.Linear with a bias followed by timm's LayerScale: x […,K] → […,out]. linear has the linear
 // layer's parameters, scale the "gamma". residual, which may be nil, is added to the result.
 func (f *Folds) ScaledLinear(linear, scale *op.Scope, x *gorgonia.Node, out int,
-	residual *gorgonia.Node) *gorgonia.Node {
+	residual *gorgonia.Node,
+) *gorgonia.Node {
 	gamma := scale.Param("gamma", out)
 	layer := folded{
 		from: linear.Param("weight", out, channels(x)), add: linear.Param("bias", out), rows: true,

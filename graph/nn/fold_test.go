@@ -29,7 +29,8 @@ func TestConvNormByDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		draw := func(name string, low, high float32) float32 { return rapid.Float32Range(low, high).Draw(r, name) }
 		x, w := draw("x", -4, 4), draw("w", -4, 4)
-		gamma, beta, mean, variance, residual := draw("gamma", -2, 2), draw("beta", -2, 2), draw("mean", -2, 2), draw("variance", 0, 4), draw("residual", -2, 2)
+		gamma, beta, mean, variance, residual := draw("gamma", -2, 2), draw("beta", -2, 2), draw("mean", -2, 2),
+			draw("variance", 0, 4), draw("residual", -2, 2)
 		const eps = 1e-3
 		build := func() (*op.Scope, *nn.Folds, *gorgonia.Node, vm.Feeds) {
 			s, folds := op.NewScope("test"), &nn.Folds{}
@@ -49,7 +50,8 @@ func TestConvNormByDefinition(t *testing.T) {
 		if err := folds.Fold(); err != nil {
 			t.Fatal(err)
 		}
-		want := (float64(w)*float64(x)-float64(mean))/math.Sqrt(float64(variance)+eps)*float64(gamma) + float64(beta) + float64(residual)
+		want := (float64(w)*float64(x)-float64(mean))/math.Sqrt(float64(variance)+eps)*float64(gamma) +
+			float64(beta) + float64(residual)
 		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{y}, feeds)[0].Data[0]
 		if math.Abs(float64(got)-want) > 1e-6*(16+math.Abs(float64(gamma))*20/math.Sqrt(float64(variance)+eps)) {
 			r.Fatalf("%v, want %v", got, want)
@@ -81,7 +83,8 @@ func TestScaledLinearByDefinition(t *testing.T) {
 
 func TestFoldRefuses(t *testing.T) {
 	s, folds := op.NewScope("test"), &nn.Folds{}
-	folds.ConvNorm(s.Sub("conv"), s.Sub("bn"), s.Input("x", 1, 1, 1, 1), 1, op.Geometry{KH: 1, KW: 1, Stride: 1}, 1e-5, nil)
+	folds.ConvNorm(s.Sub("conv"), s.Sub("bn"), s.Input("x", 1, 1, 1, 1), 1, op.Geometry{KH: 1, KW: 1, Stride: 1}, 1e-5,
+		nil)
 	if err := folds.Fold(); err == nil || err.Error() != "fold conv.weight: no float32 value is bound" {
 		t.Errorf("unbound: %v", err)
 	}
@@ -89,7 +92,8 @@ func TestFoldRefuses(t *testing.T) {
 		let(t, s.Leaf(name), 1)
 	}
 	let(t, s.Leaf("bn.running_var"), -1)
-	if err := folds.Fold(); err == nil || !strings.Contains(err.Error(), "bn.running_var: channel 0 is -1: want a variance") {
+	if err := folds.Fold(); err == nil || !strings.Contains(err.Error(),
+		"bn.running_var: channel 0 is -1: want a variance") {
 		t.Errorf("a negative variance: %v", err)
 	}
 	if err := (&nn.Folds{}).Share(folds); err == nil {

@@ -24,7 +24,8 @@ func examples() []example {
 	scalar := tensor.ScalarShape()
 	geometry := Geometry{KH: 3, KW: 2, Stride: 2, Pad: Padding{Top: 1, Left: 0, Bottom: 2, Right: 1}}
 	x, w, y := tensor.Shape{2, 6, 5, 4}, tensor.Shape{3, 2, 4, 7}, tensor.Shape{2, 4, 3, 7}
-	window, pooled := Geometry{KH: 3, KW: 2, Stride: 2, Pad: Padding{Top: 2, Bottom: 1, Right: 1}}, tensor.Shape{2, 4, 3, 4}
+	window, pooled := Geometry{KH: 3, KW: 2, Stride: 2, Pad: Padding{Top: 2, Bottom: 1, Right: 1}},
+		tensor.Shape{2, 4, 3, 4}
 	tokens := tensor.Shape{2, 5, 6}
 	stats, c := tensor.Shape{2, 3, 2}, tensor.Shape{6}
 	return []example{

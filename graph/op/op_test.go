@@ -39,8 +39,8 @@ func TestInferKeepsInputs(t *testing.T) {
 	}
 }
 
-// TestInferRefusesOtherAxes takes inputs that hold as many numbers in another number of axes. The first input says what the
-// others must be.
+// TestInferRefusesOtherAxes takes inputs that hold as many numbers in another number of axes. The first input says what
+// the others must be.
 func TestInferRefusesOtherAxes(t *testing.T) {
 	for _, e := range examples() {
 		for i := 1; i < len(e.in); i++ {

@@ -38,8 +38,10 @@ var errMerged = errors.New("gorgonia merged the node into another one with the s
 
 // NewScope begins a network; its errors begin with name.
 func NewScope(name string) *Scope {
-	b := &build{graph: gorgonia.NewGraph(), name: name, leaves: map[string]*gorgonia.Node{},
-		marked: map[string]*gorgonia.Node{}}
+	b := &build{
+		graph: gorgonia.NewGraph(), name: name, leaves: map[string]*gorgonia.Node{},
+		marked: map[string]*gorgonia.Node{},
+	}
 	return &Scope{build: b, err: &b.err}
 }
 

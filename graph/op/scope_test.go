@@ -197,8 +197,8 @@ func dependsOn(n, leaf *gorgonia.Node) bool {
 	return n == leaf || slices.ContainsFunc(Children(n), func(c *gorgonia.Node) bool { return dependsOn(c, leaf) })
 }
 
-// TestConstantsOfAGradient: Gorgonia merges constants that print alike, as large tensors do, so that a gradient must have
-// scalars only: the 1 that it begins with.
+// TestConstantsOfAGradient: Gorgonia merges constants that print alike, as large tensors do, so that a gradient must
+// have scalars only: the 1 that it begins with.
 func TestConstantsOfAGradient(t *testing.T) {
 	for _, e := range examples() {
 		if _, ok := e.spec.(Differentiable); !ok {
@@ -222,8 +222,8 @@ func TestConstantsOfAGradient(t *testing.T) {
 	}
 }
 
-// TestAHashCollisionIsFound applies one operation to two leaves of one hash: Gorgonia would give the first node back for the
-// second one. The two names were searched for: one pair among some two million.
+// TestAHashCollisionIsFound applies one operation to two leaves of one hash: Gorgonia would give the first node back
+// for the second one. The two names were searched for: one pair among some two million.
 func TestAHashCollisionIsFound(t *testing.T) {
 	const first, second = "x1539599", "x1722382"
 	s := NewScope("net")
@@ -244,7 +244,8 @@ func TestAHashCollisionIsFound(t *testing.T) {
 	}
 }
 
-// TestNoOperationWithoutInputs: Gorgonia's backpropagation numbers nodes wrongly where one has an operation but no inputs.
+// TestNoOperationWithoutInputs: Gorgonia's backpropagation numbers nodes wrongly where one has an operation but no
+// inputs.
 func TestNoOperationWithoutInputs(t *testing.T) {
 	for name, construct := range constructors() {
 		if !strings.HasSuffix(name, " 0") {

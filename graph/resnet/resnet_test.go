@@ -27,7 +27,8 @@ func TestMeansEqualTorchvision(t *testing.T) {
 		if err := n.Folds.Fold(); err != nil {
 			t.Fatal(err)
 		}
-		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Means}, vm.Feeds{n.Pixels: networktest.Dense(x)})[0]
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Means},
+			vm.Feeds{n.Pixels: networktest.Dense(x)})[0]
 		at := 0
 		for i, channels := range resnet.Channels() {
 			var layer []float32

@@ -7,12 +7,12 @@ import "math"
 // Rand fills dst with uniform numbers in [0,1): torch.rand in float32.
 func (t *Torch) Rand(dst []float32) { t.engine.fill(dst) }
 
-// Int63 draws an integer from 0 to 2⁶³−1: one element of random_() of an int64 tensor. A DataLoader draws one for an epoch's
-// workers and one to seed the epoch's order.
+// Int63 draws an integer from 0 to 2⁶³−1: one element of random_() of an int64 tensor. A DataLoader draws one for an
+// epoch's workers and one to seed the epoch's order.
 func (t *Torch) Int63() int64 { return int64(t.engine.uint64() & (1<<63 - 1)) }
 
-// RandPerm returns the numbers 0 … n−1 in random order: torch.randperm. n must be below 2³²/20, some 215 million; from there on
-// PyTorch uses another algorithm, which this isn't.
+// RandPerm returns the numbers 0 … n−1 in random order: torch.randperm. n must be below 2³²/20, some 215 million; from
+// there on PyTorch uses another algorithm, which this isn't.
 func (t *Torch) RandPerm(n int) []int {
 	p := make([]int, max(n, 0))
 	for i := range p {
@@ -72,7 +72,8 @@ const (
 	Float16
 )
 
-// RandHalf fills dst with uniform numbers in [0,1): torch.rand in bfloat16 or float16. A number that rounding makes 1 is 0.
+// RandHalf fills dst with uniform numbers in [0,1): torch.rand in bfloat16 or float16. A number that rounding makes 1
+// is 0.
 func (t *Torch) RandHalf(dst []float32, half Half) {
 	t.engine.fill(dst)
 	for i, u := range dst {
@@ -82,9 +83,9 @@ func (t *Torch) RandHalf(dst []float32, half Half) {
 	}
 }
 
-// RandnHalf fills dst with normal numbers of mean 0 and standard deviation 1: torch.randn in bfloat16 or float16. Where len(dst)
-// is below 16 or a multiple of 16 these are the rounded numbers of Randn; otherwise Randn draws len(dst) words and then 16 for
-// the last 16 numbers, but RandnHalf draws the words of whole blocks only, and then those 16.
+// RandnHalf fills dst with normal numbers of mean 0 and standard deviation 1: torch.randn in bfloat16 or float16. Where
+// len(dst) is below 16 or a multiple of 16 these are the rounded numbers of Randn; otherwise Randn draws len(dst) words
+// and then 16 for the last 16 numbers, but RandnHalf draws the words of whole blocks only, and then those 16.
 func (t *Torch) RandnHalf(dst []float32, half Half) {
 	if len(dst) < block {
 		t.Randn(dst)

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fused, once rounded, is the exact a·b+c rounded once to float32. Its sums seldom lie halfway between two float32, and no
-// draw shows whether it is right there; hence a test of its own.
+// fused, once rounded, is the exact a·b+c rounded once to float32. Its sums seldom lie halfway between two float32, and
+// no draw shows whether it is right there; hence a test of its own.
 func TestFusedProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// An odd 25-bit product lies halfway between two float32; a small c then decides, often below float64's last place.

@@ -14,11 +14,12 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// vectorTolerance bounds the difference between PyTorch's normals of 16 and more on processors with and without AVX2, as
-// measured between its polynomials and the C library's functions.
+// vectorTolerance bounds the difference between PyTorch's normals of 16 and more on processors with and without AVX2,
+// as measured between its polynomials and the C library's functions.
 const vectorTolerance = 4e-6
 
-// libraryTolerance is some last bits of a float64 near 1: C libraries and Go round logarithms, sines and cosines differently.
+// libraryTolerance is some last bits of a float64 near 1: C libraries and Go round logarithms, sines and cosines
+// differently.
 const libraryTolerance = 2e-15
 
 // reference is rng.safetensors: draws of PyTorch and NumPy.

@@ -151,7 +151,8 @@ func eachSeed(t *testing.T, f func(t *testing.T, r reference, seed int64, prefix
 
 // Draws of a fresh generator: every tensor that isn't part of a longer story below.
 func TestTorchDraws(t *testing.T) {
-	story := regexp.MustCompile(`^(chain|chain_state|chain_words|state|words|train_step|dataloader_order|randn_tensor_list|randn_tensor_bf16|numpy)/`)
+	story := regexp.MustCompile(`^(chain|chain_state|chain_words|state|words|train_step|dataloader_order|` +
+		`randn_tensor_list|randn_tensor_bf16|numpy)/`)
 	eachSeed(t, func(t *testing.T, r reference, seed int64, prefix string) {
 		for _, name := range r.names(t, prefix) {
 			if story.MatchString(name) {
@@ -210,8 +211,8 @@ func (r reference) has(name string) bool {
 	return ok
 }
 
-// compareState compares a generator's state with PyTorch's, byte for byte but for the cached normal, whose last bits are the C
-// library's, and the numbers that follow from either.
+// compareState compares a generator's state with PyTorch's, byte for byte but for the cached normal, whose last bits
+// are the C library's, and the numbers that follow from either.
 func compareState(t *testing.T, r reference, name string, g *rng.Torch) {
 	t.Helper()
 	want, got := bytes.Clone(r.view(t, name).Data()), g.State()
@@ -245,8 +246,8 @@ func cachedNormal(state []byte) float64 {
 	return math.Float64frombits(binary.LittleEndian.Uint64(state[normalAt:]))
 }
 
-// The draws of one training step: the posterior sample, the noise, the offset noise and the perturbation (both drawn even where
-// their scales are 0), the time steps.
+// The draws of one training step: the posterior sample, the noise, the offset noise and the perturbation (both drawn
+// even where their scales are 0), the time steps.
 func TestTorchTrainingStep(t *testing.T) {
 	eachSeed(t, func(t *testing.T, r reference, seed int64, prefix string) {
 		g := rng.NewTorch(seed)
@@ -257,8 +258,8 @@ func TestTorchTrainingStep(t *testing.T) {
 	})
 }
 
-// The order of a shuffled torch.utils.data.DataLoader: an epoch draws a base seed for its workers, then a seed for a generator of its
-// own, whose permutation is the order.
+// The order of a shuffled torch.utils.data.DataLoader: an epoch draws a base seed for its workers, then a seed for a
+// generator of its own, whose permutation is the order.
 func TestTorchDataLoader(t *testing.T) {
 	eachSeed(t, func(t *testing.T, r reference, seed int64, prefix string) {
 		g := rng.NewTorch(seed)

@@ -13,7 +13,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// The seven schedulers that HistDiST makes from a folder of Stable Diffusion 1.5, as diffusers resolves their configuration.
+// The seven schedulers that HistDiST makes from a folder of Stable Diffusion 1.5, as diffusers resolves their
+// configuration.
 func TestConfigFor(t *testing.T) {
 	file, err := schedule.ReadConfig(golden.Path(t, "tiny/scheduler/scheduler_config.json"))
 	if err != nil {
@@ -48,13 +49,17 @@ func TestConfigFor(t *testing.T) {
 // Keys that mean nothing here survive, and what is written is read again.
 func TestConfigRoundTrip(t *testing.T) {
 	var c schedule.Config
-	text := `{"_class_name": "PNDMScheduler", "beta_start": 0.00085, "trained_betas": null, "skip_prk_steps": true, "Beta_End": "kept", "list": [1, 2]}`
+	text := `{"_class_name": "PNDMScheduler", "beta_start": 0.00085, "trained_betas": null,
+		"skip_prk_steps": true, "Beta_End": "kept", "list": [1, 2]}`
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		t.Fatal(err)
 	}
 	want := schedule.DefaultConfig()
 	want.ClassName, want.BetaStart = "PNDMScheduler", 0.00085
-	want.Extra = map[string]json.RawMessage{"skip_prk_steps": []byte("true"), "Beta_End": []byte(`"kept"`), "list": []byte("[1,2]")}
+	want.Extra = map[string]json.RawMessage{
+		"skip_prk_steps": []byte("true"), "Beta_End": []byte(`"kept"`),
+		"list": []byte("[1,2]"),
+	}
 	path := filepath.Join(t.TempDir(), "scheduler_config.json")
 	if err := schedule.WriteConfig(path, c); err != nil {
 		t.Fatal(err)
@@ -71,7 +76,8 @@ func TestConfigRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(written), "{\n  \"Beta_End\": \"kept\",\n  \"_class_name\"") || !strings.HasSuffix(string(written), "\n}\n") {
+	if !strings.HasPrefix(string(written), "{\n  \"Beta_End\": \"kept\",\n  \"_class_name\"") ||
+		!strings.HasSuffix(string(written), "\n}\n") {
 		t.Errorf("not sorted and indented as diffusers writes it:\n%s", written)
 	}
 	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
@@ -93,14 +99,16 @@ func TestConfigRefuses(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := schedule.ReadConfig(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := schedule.ReadConfig(path); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one that names the file and says %q", text, err, want)
 		}
 	}
 	if _, err := schedule.ReadConfig(filepath.Join(t.TempDir(), "none.json")); err == nil {
 		t.Error("no file: no error")
 	}
-	if err := schedule.WriteConfig(filepath.Join(t.TempDir(), "none", "scheduler_config.json"), schedule.DefaultConfig()); err == nil {
+	if err := schedule.WriteConfig(filepath.Join(t.TempDir(), "none", "scheduler_config.json"),
+		schedule.DefaultConfig()); err == nil {
 		t.Error("no folder to write to: no error")
 	}
 }
@@ -108,8 +116,10 @@ func TestConfigRefuses(t *testing.T) {
 // Whatever is read can be written and means the same again; New takes it or refuses it.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(`{}`))
-	f.Add([]byte(`{"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear", "steps_offset": 1, "skip_prk_steps": true}`))
-	f.Add([]byte(`{"trained_betas": [0.1, 0.2], "num_train_timesteps": 2, "rescale_betas_zero_snr": true, "prediction_type": null}`))
+	f.Add([]byte(`{"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear", "steps_offset": 1,
+		"skip_prk_steps": true}`))
+	f.Add([]byte(`{"trained_betas": [0.1, 0.2], "num_train_timesteps": 2, "rescale_betas_zero_snr": true,
+		"prediction_type": null}`))
 	f.Add([]byte(`{"num_train_timesteps": 1e3, "clip_sample_range": -0, "extra": {"a": [1]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c schedule.Config

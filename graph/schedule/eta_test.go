@@ -49,7 +49,10 @@ func TestParseEta(t *testing.T) {
 			t.Errorf("%q: %v, %v; want %s", text, eta, err, want)
 		}
 	}
-	for _, text := range []string{"", "eta_", "cosine", "linear:1", "constant:", "constant:x", "constant:1.1", "constant:-0.1", "constant:NaN", "Zero"} {
+	for _, text := range []string{
+		"", "eta_", "cosine", "linear:1", "constant:", "constant:x", "constant:1.1",
+		"constant:-0.1", "constant:NaN", "Zero",
+	} {
 		if eta, err := parseEta(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, eta)
 		}

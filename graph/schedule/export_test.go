@@ -7,9 +7,9 @@ import (
 
 // What diffusers has and HistDiST doesn't use, with which its goldens check the parts that both share.
 
-// DDIMInverse takes x a step from the sample towards noise: equation 12 of Song, Meng and Ermon, "Denoising Diffusion Implicit
-// Models" (2021), the other way (their section 4.3), and DDIMInverseScheduler.step of diffusers. The network is told the time step
-// that the step goes to, step.Timestep; x is 1000 // Steps time steps below. There is no noise.
+// DDIMInverse takes x a step from the sample towards noise: equation 12 of Song, Meng and Ermon, "Denoising Diffusion
+// Implicit Models" (2021), the other way (their section 4.3), and DDIMInverseScheduler.step of diffusers. The network
+// is told the time step that the step goes to, step.Timestep; x is 1000 // Steps time steps below. There is no noise.
 func DDIMInverse(s *Schedule, x, output []float32, step Step) error {
 	if step.Eta != 0 {
 		return errors.New("DDIM inverse step: eta is not 0, but the inverse step adds no noise")
@@ -20,11 +20,12 @@ func DDIMInverse(s *Schedule, x, output []float32, step Step) error {
 	return nil
 }
 
-// Original sets dst to the noise-free sample x₀ that the network's output for latents x at a time step means, clipped where the
-// configuration says so: pred_original_sample of diffusers. dst may be x or output.
+// Original sets dst to the noise-free sample x₀ that the network's output for latents x at a time step means, clipped
+// where the configuration says so: pred_original_sample of diffusers. dst may be x or output.
 func (s *Schedule) Original(dst, x, output []float32, timestep int) error {
 	if len(output) != len(x) || len(dst) != len(x) {
-		return fmt.Errorf("original sample: %d elements of output and %d of the result for %d of latents", len(output), len(dst), len(x))
+		return fmt.Errorf("original sample: %d elements of output and %d of the result for %d of latents", len(output),
+			len(dst), len(x))
 	}
 	alpha, err := s.alphaCumprod(timestep)
 	if err != nil {

@@ -33,7 +33,8 @@ func (s *Schedule) Velocity(dst, sample, noise []float32, timesteps []int) error
 
 // mix applies f to each element with √ᾱ and √(1−ᾱ) of its time step.
 func (s *Schedule) mix(dst, sample, noise []float32, timesteps []int,
-	f func(x, n, signal, sigma float32) float32) error {
+	f func(x, n, signal, sigma float32) float32,
+) error {
 	if len(timesteps) == 0 || len(sample)%len(timesteps) != 0 || len(noise) != len(sample) || len(dst) != len(sample) {
 		return fmt.Errorf("%d elements of sample, %d of noise, %d of the result for %d time steps",
 			len(sample), len(noise), len(dst), len(timesteps))

@@ -58,8 +58,8 @@ func readJSON(t *testing.T, name string, value any) {
 	}
 }
 
-// tolerances returns the comparison of a quantity: at most four times what float32 and float64 were seen to differ by, relative to
-// the largest value of the tensor where that is larger than the largest value they were measured on.
+// tolerances returns the comparison of a quantity: at most four times what float32 and float64 were seen to differ by,
+// relative to the largest value of the tensor where that is larger than the largest value they were measured on.
 func tolerances(t *testing.T) func(quantity string) comparison {
 	t.Helper()
 	var table map[string]comparison
@@ -140,8 +140,8 @@ func histdist(t *testing.T, p schedule.PredictionType) *schedule.Schedule {
 	return newSchedule(t, c)
 }
 
-// shared replaces the noise levels of a schedule with zero terminal SNR by PyTorch's own, which its vectorised roots make differ in
-// the last places: the tolerances of what is computed from noise levels are for equal ones.
+// shared replaces the noise levels of a schedule with zero terminal SNR by PyTorch's own, which its vectorised roots
+// make differ in the last places: the tolerances of what is computed from noise levels are for equal ones.
 func shared(t *testing.T, s *schedule.Schedule) *schedule.Schedule {
 	t.Helper()
 	if s.Config.RescaleBetasZeroSNR {

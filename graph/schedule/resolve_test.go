@@ -14,7 +14,8 @@ import (
 // The folder's file decides how its model is sampled; what it leaves open is as in the official implementation.
 func TestTheModelFolderDecides(t *testing.T) {
 	const (
-		sd  = `"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "set_alpha_to_one": false, "steps_offset": 1`
+		sd = `"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+			"num_train_timesteps": 1000, "set_alpha_to_one": false, "steps_offset": 1`
 		all = sd + `, "clip_sample": false`
 	)
 	type sampling struct {
@@ -37,7 +38,9 @@ func TestTheModelFolderDecides(t *testing.T) {
 		},
 		"epsilon, and a flag that contradicts": {
 			`{"_class_name": "DDIMScheduler", "prediction_type": "epsilon", "timestep_spacing": "leading", "rescale_betas_zero_snr": false, ` + all + `}`, v,
-			sampling{v, trailing, true, false, []string{"prediction type v_prediction, though scheduler_config.json says epsilon"}},
+			sampling{v, trailing, true, false, []string{
+				"prediction type v_prediction, though scheduler_config.json says epsilon",
+			}},
 		},
 		"epsilon, and a flag that agrees": {
 			`{"_class_name": "DDIMScheduler", "prediction_type": "epsilon", "timestep_spacing": "trailing", "rescale_betas_zero_snr": false, ` + all + `}`, eps,
@@ -49,12 +52,16 @@ func TestTheModelFolderDecides(t *testing.T) {
 		},
 		"v-prediction, nothing else said": {
 			`{"_class_name": "DDIMScheduler", "prediction_type": "v_prediction", ` + all + `}`, v,
-			sampling{v, trailing, true, false, []string{"scheduler_config.json leaves open, and is taken to mean: rescale_betas_zero_snr true, timestep_spacing trailing"}},
+			sampling{v, trailing, true, false, []string{
+				"scheduler_config.json leaves open, and is taken to mean: rescale_betas_zero_snr true, timestep_spacing trailing",
+			}},
 		},
-		"Stable Diffusion's file beside a fine-tuned U-Net": {
+		"Stable Diffusion's file with a fine-tuned U-Net": {
 			`{"_class_name": "PNDMScheduler", "prediction_type": "epsilon", "timestep_spacing": "leading", "skip_prk_steps": true, ` + all + `}`, "",
-			sampling{v, trailing, true, false, []string{"scheduler_config.json is that of Stable Diffusion (PNDMScheduler) and does not say how the U-Net was fine-tuned: " +
-				"prediction type v_prediction, as in the official implementation"}},
+			sampling{v, trailing, true, false, []string{
+				"scheduler_config.json is that of Stable Diffusion (PNDMScheduler) and does not say how the U-Net was fine-tuned: " +
+					"prediction type v_prediction, as in the official implementation",
+			}},
 		},
 		"the same with a flag": {
 			`{"_class_name": "PNDMScheduler", "prediction_type": "epsilon", "timestep_spacing": "leading", "skip_prk_steps": true, ` + all + `}`, eps,
@@ -62,7 +69,9 @@ func TestTheModelFolderDecides(t *testing.T) {
 		},
 		"no clip_sample": {
 			`{"_class_name": "PNDMScheduler", "prediction_type": null, ` + sd + `}`, v,
-			sampling{v, trailing, true, false, []string{"scheduler_config.json has no clip_sample: false, as Stable Diffusion's (DDIMScheduler's default is true, for images)"}},
+			sampling{v, trailing, true, false, []string{
+				"scheduler_config.json has no clip_sample: false, as Stable Diffusion's (DDIMScheduler's default is true, for images)",
+			}},
 		},
 		"clip_sample": {
 			`{"_class_name": "DDIMScheduler", "prediction_type": "v_prediction", "timestep_spacing": "trailing", "rescale_betas_zero_snr": true, "clip_sample": true, "clip_sample_range": 2, ` + sd + `}`, "",
@@ -95,7 +104,8 @@ func TestTheModelFolderDecides(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(r, again); diff != "" || slices.ContainsFunc(r.Notes(""), func(n string) bool { return !r.ClipSample }) {
+			if diff := cmp.Diff(r, again); diff != "" ||
+				slices.ContainsFunc(r.Notes(""), func(n string) bool { return !r.ClipSample }) {
 				t.Errorf("an export of it is sampled otherwise: %s%v", diff, r.Notes(""))
 			}
 		})

@@ -17,7 +17,8 @@ import (
 
 var zeroSNR = json.RawMessage(`{"rescale_betas_zero_snr": true}`)
 
-// rootTolerance bounds what PyTorch's vectorised square roots, of which some are off by one place, do to the rescaled ᾱ.
+// rootTolerance bounds what PyTorch's vectorised square roots, of which some are off by one place, do to the rescaled
+// ᾱ.
 const rootTolerance = 1e-6
 
 // DDIMScheduler's betas and alphas_cumprod: every bit, but for the roots of the rescaling.
@@ -31,7 +32,8 @@ func TestSchedule(t *testing.T) {
 	golden.Within(t, plain.AlphasCumprod, f.Float32(t, "alphas_cumprod/plain").Data, exact)
 
 	zero := base(t, zeroSNR)
-	golden.Within(t, zero.AlphasCumprod, f.Float32(t, "alphas_cumprod/zero_snr").Data, golden.Tolerance{Atol: rootTolerance})
+	golden.Within(t, zero.AlphasCumprod, f.Float32(t, "alphas_cumprod/zero_snr").Data,
+		golden.Tolerance{Atol: rootTolerance})
 	within(t, zero.Betas, f.Float32(t, "betas/zero_snr").Data, tolerance("betas zero_snr (against all-float64)"))
 	if last := zero.AlphasCumprod[len(zero.AlphasCumprod)-1]; last != 0 {
 		t.Errorf("ᾱ of the last time step is %v, want 0", last)
@@ -95,8 +97,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// set_timesteps of DDIMScheduler, DDPMScheduler and DDIMInverseScheduler: every list, and whatever fails or is empty there is
-// refused.
+// set_timesteps of DDIMScheduler, DDPMScheduler and DDIMInverseScheduler: every list, and whatever fails or is empty
+// there is refused.
 func TestTimesteps(t *testing.T) {
 	f := golden.Open(t, "schedules.safetensors")
 	label := regexp.MustCompile(`^timesteps/(ddim|ddpm|inverse)/(\w+)/offset(\d+)/n(-?\d+)$`)

@@ -14,7 +14,10 @@ import (
 func TestStandardiseProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dimension := rapid.IntRange(1, 4)
-		shape := [4]int{dimension.Draw(t, "n"), dimension.Draw(t, "h"), rapid.IntRange(2, 5).Draw(t, "w"), dimension.Draw(t, "c")}
+		shape := [4]int{
+			dimension.Draw(t, "n"), dimension.Draw(t, "h"), rapid.IntRange(2, 5).Draw(t, "w"),
+			dimension.Draw(t, "c"),
+		}
 		n, pixels, channels := shape[0], shape[1]*shape[2], shape[3]
 		x := make([]float32, n*pixels*channels)
 		for i := range x {
@@ -30,7 +33,8 @@ func TestStandardiseProperty(t *testing.T) {
 					v := float64(x[(i*pixels+p)*channels+c])
 					sum, squares = sum+v, squares+v*v
 				}
-				if mean, variance := sum/float64(pixels), squares/float64(pixels-1); math.Abs(mean) > 1e-6 || math.Abs(variance-1) > 1e-5 {
+				if mean, variance := sum/float64(pixels),
+					squares/float64(pixels-1); math.Abs(mean) > 1e-6 || math.Abs(variance-1) > 1e-5 {
 					t.Errorf("channel %d of sample %d: mean %v, variance %v", c, i, mean, variance)
 				}
 			}

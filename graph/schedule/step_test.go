@@ -13,8 +13,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// run takes latents through the time steps with a stand-in for the network and returns the latents after each step, and what
-// Original said before it. eta has a value for each step or is nil; noise is that of the step.
+// run takes latents through the time steps with a stand-in for the network and returns the latents after each step, and
+// what Original said before it. eta has a value for each step or is nil; noise is that of the step.
 func run(t *testing.T, sampler schedule.Sampler, s *schedule.Schedule, timesteps []int, model string, x []float32,
 	eta []float64, noise [][]float32, step schedule.Step,
 ) (after, original [][]float32) {
@@ -66,7 +66,8 @@ func compareSteps(t *testing.T, got, want [][]float32, tolerance comparison) {
 	within(t, slices.Concat(got...), slices.Concat(want...), tolerance)
 }
 
-// Whole runs of DDIMScheduler.step and DDIMInverseScheduler.step over all prediction types, clipping, eta and noise levels.
+// Whole runs of DDIMScheduler.step and DDIMInverseScheduler.step over all prediction types, clipping, eta and noise
+// levels.
 func TestTrajectories(t *testing.T) {
 	f := golden.Open(t, "schedules.safetensors")
 	tolerance := tolerances(t)
@@ -88,7 +89,8 @@ func TestTrajectories(t *testing.T) {
 			if s.Config.RescaleBetasZeroSNR && len(c.Eta) > 0 && slices.Min(c.Eta) >= 1 {
 				quantity += " zero SNR with eta 1"
 			}
-			got, original := run(t, sampler, s, timestepsOf(t, timesteps, c.Steps), c.Model, x, c.Eta, noise, schedule.Step{Steps: c.Steps})
+			got, original := run(t, sampler, s, timestepsOf(t, timesteps, c.Steps), c.Model, x, c.Eta, noise,
+				schedule.Step{Steps: c.Steps})
 			compareSteps(t, got, readLatents(t, f, c.Name).steps, tolerance(quantity))
 			if name := strings.Replace(c.Name, "ddim/", "ddim_x0/", 1); name != c.Name && f.Has(name) {
 				compareSteps(t, original, readLatents(t, f, name).steps, tolerance(quantity))
@@ -116,7 +118,8 @@ func TestRoundTrips(t *testing.T) {
 }
 
 // invert is HistDiST's inversion with n steps: the latents after each step, and what the translation starts from.
-func invert(t *testing.T, s *schedule.Schedule, model string, x latents, n int, eta schedule.Eta, when schedule.Normalize, noise [][]float32,
+func invert(t *testing.T, s *schedule.Schedule, model string, x latents, n int, eta schedule.Eta,
+	when schedule.Normalize, noise [][]float32,
 ) (after [][]float32, final []float32) {
 	t.Helper()
 	step := schedule.Step{Steps: n}
@@ -165,7 +168,8 @@ func TestTranslation(t *testing.T) {
 			_, start := invert(t, s, "wave", x, c.up, schedule.EtaZero(), schedule.NormalizeInversion, nil)
 			within(t, start, readLatents(t, f, c.name+"/start").steps[0], tolerance)
 			eta := etaOf(t, schedule.EtaCosineMin20(), c.steps)
-			got, _ := run(t, schedule.DDIM, s, timestepsOf(t, s.Timesteps, c.steps), "wave", start, eta, noise, schedule.Step{Steps: c.steps})
+			got, _ := run(t, schedule.DDIM, s, timestepsOf(t, s.Timesteps, c.steps), "wave", start, eta, noise,
+				schedule.Step{Steps: c.steps})
 			compareSteps(t, got, readLatents(t, f, c.name+"/trajectory").steps, tolerance)
 		})
 	}
@@ -196,14 +200,18 @@ func TestHundredSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, eta := range map[string]schedule.Eta{"eta0_every10": schedule.EtaZero(), "cosine20_every10": schedule.EtaCosineMin20()} {
-		down, _ := run(t, schedule.DDIM, s, timestepsOf(t, s.Timesteps, n), "wave", start, etaOf(t, eta, n), noise, schedule.Step{Steps: n})
+	for name, eta := range map[string]schedule.Eta{
+		"eta0_every10":     schedule.EtaZero(),
+		"cosine20_every10": schedule.EtaCosineMin20(),
+	} {
+		down, _ := run(t, schedule.DDIM, s, timestepsOf(t, s.Timesteps, n), "wave", start, etaOf(t, eta, n), noise,
+			schedule.Step{Steps: n})
 		compareSteps(t, everyTenth(down), readLatents(t, f, "histdist/n100/"+name).steps, tolerance)
 	}
 }
 
-// With eta 1 at zero terminal SNR the share 1−ᾱ−σ² of the old noise is 0, and rounding makes it negative in some runs, of 50
-// steps among others, where the reference is NaN.
+// With eta 1 at zero terminal SNR the share 1−ᾱ−σ² of the old noise is 0, and rounding makes it negative in some runs,
+// of 50 steps among others, where the reference is NaN.
 func TestFreshNoiseOnly(t *testing.T) {
 	s := newSchedule(t, zeroTerminal(t))
 	for n := 2; n <= s.Config.NumTrainTimesteps; n++ {
@@ -261,7 +269,8 @@ func TestSamplersRefuse(t *testing.T) {
 			}
 		}
 	}
-	if err := schedule.DDIMInverse(s, four(), four(), schedule.Step{Timestep: 5, Steps: 10, Eta: 0.5, Noise: four()}); err == nil {
+	if err := schedule.DDIMInverse(s, four(), four(),
+		schedule.Step{Timestep: 5, Steps: 10, Eta: 0.5, Noise: four()}); err == nil {
 		t.Error("DDIMInverse with noise: no error")
 	}
 	if err := s.Original(four(), four(), four()[:2], 5); err == nil {
@@ -275,17 +284,22 @@ func TestLeadingBeyondTheTable(t *testing.T) {
 	c.StepsOffset = 1
 	s := newSchedule(t, c)
 	timesteps := timestepsOf(t, s.Timesteps, c.NumTrainTimesteps)
-	if err := schedule.DDIM(s, []float32{1}, []float32{1}, schedule.Step{Timestep: timesteps[0], Steps: len(timesteps)}); err == nil {
+	if err := schedule.DDIM(s, []float32{1}, []float32{1},
+		schedule.Step{Timestep: timesteps[0], Steps: len(timesteps)}); err == nil {
 		t.Errorf("time step %d: no error", timesteps[0])
 	}
 }
 
-// A step to the same x₀ and ε that the output means stays on the line √ᾱ·x₀ + √(1−ᾱ)·ε, up and down, for every prediction type.
+// A step to the same x₀ and ε that the output means stays on the line √ᾱ·x₀ + √(1−ᾱ)·ε, up and down, for every
+// prediction type.
 func TestStepOnTheLineProperty(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := schedule.DefaultConfig()
 		c.ClipSample = false
-		c.PredictionType = rapid.SampledFrom([]schedule.PredictionType{schedule.Epsilon, schedule.VPrediction, schedule.Sample}).Draw(rt, "prediction")
+		c.PredictionType = rapid.SampledFrom([]schedule.PredictionType{
+			schedule.Epsilon, schedule.VPrediction,
+			schedule.Sample,
+		}).Draw(rt, "prediction")
 		s := newSchedule(t, c)
 		n := rapid.IntRange(2, 100).Draw(rt, "steps")
 		low := rapid.IntRange(10, 999-1000/n).Draw(rt, "time step") // below, 1−ᾱ and above, ᾱ are small numbers to divide by

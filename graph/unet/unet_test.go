@@ -32,13 +32,17 @@ func newCase(t *testing.T, f *golden.File, name string) goldenCase {
 		t.Fatal(err)
 	}
 	sample, context := golden.NHWC(f.Float32(t, name+"/sample")), f.Float32(t, name+"/context")
-	n, err := unet.Build(c, unet.Size{Batch: sample.Shape[0], Height: sample.Shape[1], Width: sample.Shape[2], Tokens: context.Shape[1]})
+	n, err := unet.Build(c, unet.Size{
+		Batch: sample.Shape[0], Height: sample.Shape[1], Width: sample.Shape[2],
+		Tokens: context.Shape[1],
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	networktest.Bind(t, n.Scope.Params(), "tiny/unet", weights.Mapping{})
 	return goldenCase{Network: n, file: f, name: name, feeds: vm.Feeds{
-		n.Sample: networktest.Dense(sample), n.Context: networktest.Dense(context), n.Timesteps: networktest.Numbers(f.Int64(t, name+"/timesteps")),
+		n.Sample: networktest.Dense(sample), n.Context: networktest.Dense(context),
+		n.Timesteps: networktest.Numbers(f.Int64(t, name+"/timesteps")),
 	}}
 }
 
@@ -125,7 +129,8 @@ func TestGradientsEqualDiffusers(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got := networktest.Compute(t, vm.Options{Device: d, Recompute: recompute}, append(gorgonia.Nodes{loss}, grads...), c.feeds)
+					got := networktest.Compute(t, vm.Options{Device: d, Recompute: recompute}, append(gorgonia.Nodes{loss}, grads...),
+						c.feeds)
 					compareGradients(t, c, parameters, got)
 				})
 			}

@@ -106,7 +106,8 @@ func TestDivergence(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := networktest.Compute(t, vm.Options{Device: d}, append(gorgonia.Nodes{kl}, grads...), vm.Feeds{m: networktest.Dense(moments)})
+				got := networktest.Compute(t, vm.Options{Device: d}, append(gorgonia.Nodes{kl}, grads...),
+					vm.Feeds{m: networktest.Dense(moments)})
 				want := 0.0
 				for i := range mean.Data {
 					a, v := float64(mean.Data[i]), float64(logvar.Data[i])
@@ -117,7 +118,10 @@ func TestDivergence(t *testing.T) {
 						inside = 1
 					}
 					pair := []float32{got[1].Data[at], got[1].Data[at+channels]}
-					closely(t, pair, []float32{float32(a / float64(images)), float32(inside * (math.Exp(v) - 1) / 2 / float64(images))},
+					closely(t, pair, []float32{
+						float32(a / float64(images)),
+						float32(inside * (math.Exp(v) - 1) / 2 / float64(images)),
+					},
 						func(j int) float64 { return []float64{math.Abs(a), inside * (1 + math.Exp(v))}[j] })
 				}
 				closely(t, got[0].Data, []float32{float32(want)}, func(int) float64 { return want })

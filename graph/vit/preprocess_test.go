@@ -41,7 +41,8 @@ func open(t testing.TB, path string) preprocessor {
 }
 
 // phikon is Phikon's preprocessor_config.json.
-const phikon = `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224}, "resample": 2, "do_resize": true,
+const phikon = `{"image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224},
+	"resample": 2, "do_resize": true,
 	"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "do_normalize": true,
 	"do_rescale": true, "rescale_factor": 0.00392156862745098}`
 
@@ -114,7 +115,8 @@ func TestGreyValuesOfBothRoutes(t *testing.T) {
 	}
 }
 
-// TestBlackAndWhiteIsTakenForUint8: an image of only 0.0 and 1.0 is resized with two grey levels, so no shades come out.
+// TestBlackAndWhiteIsTakenForUint8: an image of only 0.0 and 1.0 is resized with two grey levels, so no shades come
+// out.
 func TestBlackAndWhiteIsTakenForUint8(t *testing.T) {
 	p := open(t, writeConfig(t, phikon))
 	rapid.Check(t, func(t *rapid.T) {
@@ -206,7 +208,8 @@ func TestPreprocessorRefuses(t *testing.T) {
 	}
 	p := open(t, writeConfig(t, phikon))
 	for _, run := range []func([]uint8, int, int) ([]float32, error){p.Preprocess, p.PreprocessTraining} {
-		if _, err := run(make([]uint8, 12), 2, 3); err == nil || err.Error() != "preprocess an image: pillow: resize: bad image: 12 bytes, want 18 for 2×3 pixels of 3 channels" {
+		if _, err := run(make([]uint8, 12), 2, 3); err == nil ||
+			err.Error() != "preprocess an image: pillow: resize: bad image: 12 bytes, want 18 for 2×3 pixels of 3 channels" {
 			t.Errorf("too few bytes: %v", err)
 		}
 	}

@@ -84,8 +84,10 @@ func BuildTimm(c TimmConfig, batch int) (*TimmNetwork, error) {
 		return nil, fmt.Errorf("vit: %w", err)
 	}
 	s := op.NewScope("vit")
-	n := &TimmNetwork{Scope: s, Folds: &nn.Folds{},
-		Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels)}
+	n := &TimmNetwork{
+		Scope: s, Folds: &nn.Folds{},
+		Pixels: s.Input("pixels", batch, c.ImageSize, c.ImageSize, timmChannels),
+	}
 	class, positions := s.Param("cls_token", 1, 1, c.EmbedDim), s.Param("pos_embed", 1, c.Tokens(), c.EmbedDim)
 	patches := nn.Conv(s.Sub("patch_embed.proj"), n.Pixels,
 		nn.ConvConfig{Out: c.EmbedDim, Kernel: c.PatchSize, Stride: c.PatchSize})

@@ -32,7 +32,8 @@ func TestTimmBaseEqualsTimm(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Bind(t, name, n.Scope, nil)
-		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class, n.Tokens}, vm.Feeds{n.Pixels: networktest.Dense(x)})
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Class, n.Tokens},
+			vm.Feeds{n.Pixels: networktest.Dense(x)})
 		f.Compare(t, name, "pooled", got[0].Data)
 		first := f.Shape(t, name+"/tokens_first4")[1]
 		var tokens []float32
@@ -43,7 +44,8 @@ func TestTimmBaseEqualsTimm(t *testing.T) {
 	})
 }
 
-// timmPixels makes the reference's input: rgb/255 resized bilinearly, less ImageNet's mean and divided by its deviation.
+// timmPixels makes the reference's input: rgb/255 resized bilinearly, less ImageNet's mean and divided by its
+// deviation.
 func timmPixels(t *testing.T, images golden.Tensor[uint8], side int) golden.Tensor[float32] {
 	t.Helper()
 	var unit [256]float32
@@ -110,7 +112,8 @@ func TestGigaPathKindEqualsTimm(t *testing.T) {
 	}
 	shape := []int{r.Tokens.Shape[0], 3, c.ImageSize, c.ImageSize}
 	x := golden.NHWC(golden.Tensor[float32]{
-		Shape: shape, Data: formula.Tensor(r.Seed, "input/pixels", tensor.Shape(shape).TotalSize(), float32(r.InputAmplitude), 0),
+		Shape: shape, Data: formula.Tensor(r.Seed, "input/pixels", tensor.Shape(shape).TotalSize(), float32(r.InputAmplitude),
+			0),
 	})
 	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		n, err := vit.BuildTimm(c, shape[0])
@@ -136,7 +139,8 @@ func TestGigaPathKindEqualsTimm(t *testing.T) {
 		if err := n.Folds.Fold(); err != nil {
 			t.Fatal(err)
 		}
-		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Tokens, n.Class}, vm.Feeds{n.Pixels: networktest.Dense(x)})
+		got := networktest.Compute(t, vm.Options{Device: d}, gorgonia.Nodes{n.Tokens, n.Class},
+			vm.Feeds{n.Pixels: networktest.Dense(x)})
 		golden.Within(t, got[0].Data, r.Tokens.Data, golden.Tolerance{Atol: golden.Allowed(t, r.Tolerance)})
 		golden.Within(t, got[1].Data, r.Pooled.Data, golden.Tolerance{Atol: golden.Allowed(t, r.Tolerance)})
 	})
@@ -180,7 +184,10 @@ func TestTimmConfigRefuses(t *testing.T) {
 	c := vit.TimmBase()
 	c.NumHeads, c.PatchSize, c.Hidden, c.SwiGLU, c.Depth = 5, 15, 3, true, 0
 	_, err := vit.BuildTimm(c, 1)
-	for _, want := range []string{"depth: 0", "want a multiple of num_heads (5)", "want a multiple of patch_size (15)", "hidden: 3: want an even number"} {
+	for _, want := range []string{
+		"depth: 0", "want a multiple of num_heads (5)", "want a multiple of patch_size (15)",
+		"hidden: 3: want an even number",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}

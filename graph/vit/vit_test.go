@@ -67,7 +67,8 @@ func TestHiddenStatesEqualTransformers(t *testing.T) {
 					outputs, names = append(outputs, n.Scope.Marked(tap)), append(names, "tap/"+tap)
 				}
 			}
-			got := networktest.Compute(t, vm.Options{Device: d}, outputs, vm.Feeds{n.Pixels: networktest.Dense(pixels(t, f, image))})
+			got := networktest.Compute(t, vm.Options{Device: d}, outputs,
+				vm.Feeds{n.Pixels: networktest.Dense(pixels(t, f, image))})
 			for i, name := range names {
 				t.Run(image+"/"+name, func(t *testing.T) {
 					golden.Within(t, got[i].Data, f.Float32(t, image+"/"+name).Data, f.Tolerance(t, strings.TrimPrefix(name, "tap/")))

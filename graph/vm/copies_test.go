@@ -37,7 +37,8 @@ func bindFilled(t *testing.T) func(gorgonia.Nodes) {
 	}
 }
 
-// TestCopiesThatAreNotRead compares what a program holds of its parameters on a device outside of the process's memory with what its kernels read.
+// TestCopiesThatAreNotRead compares what a program holds of its parameters on a device outside of the process's memory
+// with what its kernels read.
 func TestCopiesThatAreNotRead(t *testing.T) {
 	d := open(t, networktest.Walled())
 	out, s := perceptron(t, 5, bindFilled(t))
@@ -66,7 +67,8 @@ func TestCopiesThatAreNotRead(t *testing.T) {
 			c.options.Device = d
 			p := compile(t, c.outputs, c.options)
 			if got := p.Report().Memory; got.Copies != bytes || got.Kernels != local.Report().Memory.Kernels {
-				t.Errorf("%d bytes of copies and %d of rearranged weights: want %d and %d", got.Copies, got.Kernels, bytes, local.Report().Memory.Kernels)
+				t.Errorf("%d bytes of copies and %d of rearranged weights: want %d and %d", got.Copies, got.Kernels, bytes,
+					local.Report().Memory.Kernels)
 			}
 			if got := p.Unread(); len(got) != len(want) {
 				t.Errorf("%v of the process's memory are not read: want all of %v", got, s.Params())
@@ -79,8 +81,8 @@ func TestCopiesThatAreNotRead(t *testing.T) {
 	}
 }
 
-// TestCopiesAreShared compiles programs of other sizes from the same values, and one of others, whose copies come to lie where those
-// of the first were.
+// TestCopiesAreShared compiles programs of other sizes from the same values, and one of others, whose copies come to
+// lie where those of the first were.
 func TestCopiesAreShared(t *testing.T) {
 	d := open(t, networktest.Walled())
 	var bound gorgonia.Nodes
@@ -100,7 +102,8 @@ func TestCopiesAreShared(t *testing.T) {
 		second, s2 := perceptron(t, 3, again)
 		p := compile(t, gorgonia.Nodes{second}, o)
 		if m := p.Report().Memory; d.Allocated()-before != m.Arena {
-			t.Errorf("low memory %v: a second program of the same values took %d bytes: want its arena alone, %d", low, d.Allocated()-before, m.Arena)
+			t.Errorf("low memory %v: a second program of the same values took %d bytes: want its arena alone, %d", low,
+				d.Allocated()-before, m.Arena)
 		}
 		other, s3 := perceptron(t, 3, func(params gorgonia.Nodes) {
 			for i, p := range params {
@@ -135,7 +138,8 @@ func TestCopiesComeAndGo(t *testing.T) {
 	bindFilled(t)(s.Params())
 	d := &watched{Device: open(t, networktest.Walled())}
 	p := compile(t, gorgonia.Nodes{h}, vm.Options{Device: d})
-	if local := compile(t, gorgonia.Nodes{h}, vm.Options{Device: open(t, networktest.Names()[0])}); len(local.Unread()) < layers {
+	if local := compile(t, gorgonia.Nodes{h}, vm.Options{Device: open(t,
+		networktest.Names()[0])}); len(local.Unread()) < layers {
 		t.Skip("the device reads its weights in place")
 	}
 	m := p.Report().Memory

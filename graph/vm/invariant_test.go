@@ -26,7 +26,8 @@ func newSampler(t *testing.T) sampler {
 	n := sampler{x: s.Input("x", 1, 6, 5, 8), timesteps: s.Input("timesteps", 1), context: s.Input("context", 1, 7, 6)}
 	temb := nn.TimestepEmbedding(s.Sub("time"), op.TimestepEmbedding{Channels: 8}.Apply(s, n.timesteps), 16)
 	h := nn.Resnet(s.Sub("resnet"), n.x, temb, nn.ResnetConfig{Out: 8, Norm: nn.NormConfig{Groups: 4, Eps: 1e-5}})
-	n.out = nn.Transformer2D(s.Sub("attention"), h, n.context, nn.Transformer2DConfig{Heads: 2, Groups: 4, Eps: 1e-6, Layers: 1})
+	n.out = nn.Transformer2D(s.Sub("attention"), h, n.context,
+		nn.Transformer2DConfig{Heads: 2, Groups: 4, Eps: 1e-6, Layers: 1})
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,8 @@ func TestInvariantsChangeNothing(t *testing.T) {
 			t.Errorf("%d steps with invariants, %d without", steps, len(plain.Report().Steps))
 		}
 		for i, f := range []vm.Feeds{
-			n.feeds(1, 500, 1), n.feeds(2, 500, 1), n.feeds(3, 20, 1), n.feeds(4, 20, 2), n.feeds(5, 500, 1), n.feeds(6, 0, 3), n.feeds(1, 500, 1),
+			n.feeds(1, 500, 1), n.feeds(2, 500, 1), n.feeds(3, 20, 1), n.feeds(4, 20, 2), n.feeds(5, 500, 1), n.feeds(6, 0, 3),
+			n.feeds(1, 500, 1),
 		} {
 			want := run(t, plain, f)[0]
 			if got := run(t, kept, f)[0]; !slices.Equal(got, want) {
@@ -83,7 +85,8 @@ func TestInvariantsRunOnce(t *testing.T) {
 		run(t, p, n.feeds(2, 7, 1))
 		var again, ran []string
 		for _, s := range p.Report().Steps {
-			of := strings.Contains(s.Place, "time") || strings.Contains(s.Place, "attn2.to_k") || strings.Contains(s.Place, "attn2.to_v")
+			of := strings.Contains(s.Place, "time") || strings.Contains(s.Place, "attn2.to_k") ||
+				strings.Contains(s.Place, "attn2.to_v")
 			switch {
 			case of && s.Time > 0:
 				again = append(again, s.Place)

@@ -16,8 +16,8 @@ import (
 	"github.com/histdist/histdist/graph/op"
 )
 
-// TestPasses compiles the graphs of testdata/passes and compares what the passes make of them. `go test -run TestPasses -rewrite ./graph/vm`
-// writes what they make now.
+// TestPasses compiles the graphs of testdata/passes and compares what the passes make of them. `go test -run TestPasses
+// -rewrite ./graph/vm` writes what they make now.
 //
 //	compile passes=(fuse,sort) precision=bfloat16 recompute vary=(w) invariant=(c)
 //	x = input 1 8              # a leaf that is fed
@@ -173,7 +173,10 @@ func (s *script) node(name, operation string, args []string) (*gorgonia.Node, er
 	case "mse":
 		return op.MSE{}.Apply(at, in[0], in[1], nil), nil
 	case "adamw":
-		return op.AdamW{}.Apply(at, op.AdamWOperands{Param: in[0], Gradient: in[1], ExpAvg: in[2], ExpAvgSq: in[3], Hyper: in[4]}), nil
+		return op.AdamW{}.Apply(at, op.AdamWOperands{
+			Param: in[0], Gradient: in[1], ExpAvg: in[2], ExpAvgSq: in[3],
+			Hyper: in[4],
+		}), nil
 	}
 	return nil, fmt.Errorf("unknown operation %s", operation)
 }

@@ -147,8 +147,10 @@ func (r *run) located(c *call) device.Call {
 	for _, o := range c.in {
 		r.args = append(r.args, r.frame.address(o.at))
 	}
-	return device.Call{Kernel: c.kernel, Out: r.frame.address(c.out.at), In: r.args,
-		Workspace: r.frame.address(c.workspace)}
+	return device.Call{
+		Kernel: c.kernel, Out: r.frame.address(c.out.at), In: r.args,
+		Workspace: r.frame.address(c.workspace),
+	}
 }
 
 func (p *Program) runCall(c *call, r *run) error {

@@ -302,7 +302,8 @@ func TestErrorsNameTheCulprit(t *testing.T) {
 			}
 		})
 	}
-	if _, err := vm.Compile(n.outputs, vm.Options{Device: d, MemoryLimit: 1000}); !errors.Is(err, vm.ErrMemory) || !strings.Contains(err.Error(), "net: ") {
+	if _, err := vm.Compile(n.outputs, vm.Options{Device: d, MemoryLimit: 1000}); !errors.Is(err, vm.ErrMemory) ||
+		!strings.Contains(err.Error(), "net: ") {
 		t.Errorf("got %v, want ErrMemory with the place", err)
 	}
 }
@@ -318,7 +319,8 @@ func TestTwoUpdatesOfOneParameter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		outputs = append(outputs, op.AdamW{}.Apply(s, op.AdamWOperands{Param: p, Gradient: g, ExpAvg: m, ExpAvgSq: v, Hyper: hyper}))
+		outputs = append(outputs, op.AdamW{}.Apply(s,
+			op.AdamWOperands{Param: p, Gradient: g, ExpAvg: m, ExpAvgSq: v, Hyper: hyper}))
 	}
 	if err := gorgonia.Let(p, filled(p.Shape(), 1, 0, 1)); err != nil {
 		t.Fatal(err)
@@ -356,7 +358,8 @@ func TestProgramsRunSideBySide(t *testing.T) {
 func TestUnsupportedOperationIsNamed(t *testing.T) {
 	n := newNetwork(t)
 	_, err := vm.Compile(n.outputs, vm.Options{Device: without{open(t, "ref"), "Attention"}})
-	if !errors.Is(err, device.ErrUnsupported) || !strings.Contains(err.Error(), "net: attentions.0.transformer_blocks.0.attn1: Attention") {
+	if !errors.Is(err, device.ErrUnsupported) ||
+		!strings.Contains(err.Error(), "net: attentions.0.transformer_blocks.0.attn1: Attention") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -35,8 +35,10 @@ func (g *graph) recompute() {
 			return c
 		}
 		p := v.producer
-		s := &step{spec: p.spec, place: p.place + " (again)", key: key{copied: true, of: p.key.node, after: p.key.after},
-			backward: true, again: true}
+		s := &step{
+			spec: p.spec, place: p.place + " (again)", key: key{copied: true, of: p.key.node, after: p.key.after},
+			backward: true, again: true,
+		}
 		for _, in := range p.in {
 			s.in = append(s.in, copied(in))
 		}

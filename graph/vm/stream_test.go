@@ -12,8 +12,8 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// TestSumsAreNotRounded runs a residual block whose weights are zero: it must return its input to the bit in every precision, and
-// no step may be spent on casts, for the products read and store what is wanted.
+// TestSumsAreNotRounded runs a residual block whose weights are zero: it must return its input to the bit in every
+// precision, and no step may be spent on casts, for the products read and store what is wanted.
 func TestSumsAreNotRounded(t *testing.T) {
 	everyDevice(t, func(t *testing.T, d device.Device, precision vm.Precision) {
 		s := op.NewScope("block")

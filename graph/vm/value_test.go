@@ -44,11 +44,13 @@ func numbers(t *testing.T, v *device.Value) []float32 {
 	return x
 }
 
-// TestValues trains the network of the other tests for two steps, on tensors of the process and on values of a device, which its three programs
-// share: gradients, update and outputs.
+// TestValues trains the network of the other tests for two steps, on tensors of the process and on values of a device,
+// which its three programs share: gradients, update and outputs.
 func TestValues(t *testing.T) {
 	everyDevice(t, func(t *testing.T, d device.Device, precision vm.Precision) {
-		steps := func(d device.Device, value func(x *tensor.Dense) gorgonia.Value) (losses [][]float32, params []gorgonia.Value) {
+		steps := func(d device.Device, value func(x *tensor.Dense) gorgonia.Value) (losses [][]float32,
+			params []gorgonia.Value,
+		) {
 			n := newNetwork(t)
 			s := n.scope
 			sums, leaves, grads := []gorgonia.Value{}, s.Params(), n.outputs[2:]
@@ -62,11 +64,15 @@ func TestValues(t *testing.T) {
 				sum := s.Sub("gradient").Input(p.Name(), p.Shape()...)
 				outputs = append(outputs, op.Accumulate{}.Apply(s, sum, grads[i], keep))
 				var args gorgonia.Nodes
-				for j, v := range []gorgonia.Value{params[i], sums[i], value(filled(p.Shape(), 0, 0, 0)), value(filled(p.Shape(), 0, 0, 0))} {
+				for j, v := range []gorgonia.Value{
+					params[i], sums[i], value(filled(p.Shape(), 0, 0, 0)),
+					value(filled(p.Shape(), 0, 0, 0)),
+				} {
 					args = append(args, u.Sub(strconv.Itoa(j)).Input(p.Name(), p.Shape()...))
 					let(t, args[j], v)
 				}
-				updates = append(updates, op.AdamW{}.Apply(u, op.AdamWOperands{Param: args[0], Gradient: args[1], ExpAvg: args[2], ExpAvgSq: args[3], Hyper: hyper}))
+				updates = append(updates, op.AdamW{}.Apply(u,
+					op.AdamWOperands{Param: args[0], Gradient: args[1], ExpAvg: args[2], ExpAvgSq: args[3], Hyper: hyper}))
 				let(t, p, params[i])
 				let(t, sum, sums[i])
 			}
@@ -128,11 +134,15 @@ func TestValueAsFeed(t *testing.T) {
 	everyDevice(t, func(t *testing.T, d device.Device, precision vm.Precision) {
 		out, s := perceptron(t, 5, bindFilled(t))
 		x := filled(tensor.Shape{5, 16}, 7, 0, 1)
-		want := hash(run(t, compile(t, gorgonia.Nodes{out}, vm.Options{Device: d, Precision: precision}), vm.Feeds{s.Leaf("x"): x}))
+		want := hash(run(t, compile(t, gorgonia.Nodes{out}, vm.Options{Device: d, Precision: precision}),
+			vm.Feeds{s.Leaf("x"): x}))
 		for name, o := range map[string]vm.Options{"": {}, "invariant ": {Invariant: gorgonia.Nodes{s.Leaf("x")}}} {
 			o.Device, o.Precision = d, precision
 			p := compile(t, gorgonia.Nodes{out}, o)
-			for _, v := range []*device.Value{resident(t, d, x), resident(t, d, x), resident(t, open(t, networktest.Walled()), x)} {
+			for _, v := range []*device.Value{
+				resident(t, d, x), resident(t, d, x),
+				resident(t, open(t, networktest.Walled()), x),
+			} {
 				if hash(run(t, p, vm.Feeds{s.Leaf("x"): v})) != want {
 					t.Errorf("other bytes for an %svalue on %s", name, v.Device().Name())
 				}
@@ -162,7 +172,8 @@ func TestValuesOutOfPlace(t *testing.T) {
 			s := op.NewScope("net")
 			total := s.Param("total", 3)
 			let(t, total, c.value())
-			_, err := vm.Compile(gorgonia.Nodes{op.Accumulate{}.Apply(s, total, s.Input("x", 3), s.Input("keep", 1))}, vm.Options{Device: d})
+			_, err := vm.Compile(gorgonia.Nodes{op.Accumulate{}.Apply(s, total, s.Input("x", 3), s.Input("keep", 1))},
+				vm.Options{Device: d})
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "total") {
 				t.Errorf("got %v, want the name and %q", err, c.want)
 			}

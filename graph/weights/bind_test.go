@@ -67,8 +67,14 @@ func network(t *testing.T, shapes map[string][]int) gorgonia.Nodes {
 
 // Convolution weights change their order; everything else keeps it.
 func TestBindLayouts(t *testing.T) {
-	files := map[string][]int{"conv": {300, 37, 3, 2}, "wide": {5, 300, 1, 1}, "patches": {9, 3, 16, 16}, "linear": {6, 5}, "bias": {7}, "class": {1, 1, 8}}
-	graph := map[string][]int{"conv": {3, 2, 37, 300}, "wide": {1, 1, 300, 5}, "patches": {16, 16, 3, 9}, "linear": {6, 5}, "bias": {7}, "class": {1, 1, 8}}
+	files := map[string][]int{
+		"conv": {300, 37, 3, 2}, "wide": {5, 300, 1, 1}, "patches": {9, 3, 16, 16}, "linear": {6, 5},
+		"bias": {7}, "class": {1, 1, 8},
+	}
+	graph := map[string][]int{
+		"conv": {3, 2, 37, 300}, "wide": {1, 1, 300, 5}, "patches": {16, 16, 3, 9}, "linear": {6, 5},
+		"bias": {7}, "class": {1, 1, 8},
+	}
 	for _, dtype := range []weights.DType{weights.Float32, weights.Float16, weights.BFloat16} {
 		path, want := saved(t, dtype, files)
 		s := open(t, path)
@@ -168,7 +174,8 @@ func mappingOf(maps string, address uintptr) string {
 	return ""
 }
 
-// Training writes to parameters in place. The file must not change, and neither must neighbours when a parameter is released.
+// Training writes to parameters in place. The file must not change, and neither must neighbours when a parameter is
+// released.
 func TestWriteAndRelease(t *testing.T) {
 	shapes := map[string][]int{"a": {1500, 3}, "b": {2000, 5}, "c": {900, 7}, "conv": {64, 32, 3, 3}}
 	graph := map[string][]int{"a": {1500, 3}, "b": {2000, 5}, "c": {900, 7}, "conv": {3, 3, 32, 64}}
@@ -242,9 +249,13 @@ func TestReleaseOfShared(t *testing.T) {
 	}
 }
 
-// Old files call the VAE's attention otherwise and have its layers as 1×1 convolutions; text encoders have integers besides.
+// Old files call the VAE's attention otherwise and have its layers as 1×1 convolutions; text encoders have integers
+// besides.
 func TestMapping(t *testing.T) {
-	path, want := saved(t, weights.Float32, map[string][]int{"attn.query.weight": {6, 6, 1, 1}, "attn.query.bias": {6}, "position_ids": {3}})
+	path, want := saved(t, weights.Float32, map[string][]int{
+		"attn.query.weight": {6, 6, 1, 1}, "attn.query.bias": {6},
+		"position_ids": {3},
+	})
 	s := open(t, path)
 	params := network(t, map[string][]int{"attn.to_q.weight": {6, 6}, "attn.to_q.bias": {6}})
 	m := weights.Mapping{
@@ -280,7 +291,10 @@ func TestMismatch(t *testing.T) {
 	if len(e.Missing) != 1 || len(e.Surplus) != 25 || len(e.Misshaped) != 2 {
 		t.Errorf("%d missing, %d surplus, %d misshaped, want 1, 25, 2", len(e.Missing), len(e.Surplus), len(e.Misshaped))
 	}
-	for _, part := range []string{path, "bias", "(25)", "extra.09", "15 more", "[4 3 3 3] in the file, want [4 8 3 3]", "[3 5] in the file, want [5 3]"} {
+	for _, part := range []string{
+		path, "bias", "(25)", "extra.09", "15 more", "[4 3 3 3] in the file, want [4 8 3 3]",
+		"[3 5] in the file, want [5 3]",
+	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("no %q in the error:\n%v", part, err)
 		}
@@ -316,7 +330,8 @@ func TestRounding(t *testing.T) {
 		rapid.Check(t, func(r *rapid.T) {
 			bits := rapid.Uint32()
 			small := rapid.Custom(func(r *rapid.T) uint32 { // near the range of float16
-				return math.Float32bits(float32(math.Ldexp(float64(rapid.Int32().Draw(r, "n")), rapid.IntRange(-60, -10).Draw(r, "e"))))
+				return math.Float32bits(float32(math.Ldexp(float64(rapid.Int32().Draw(r, "n")),
+					rapid.IntRange(-60, -10).Draw(r, "e"))))
 			})
 			var values []float32
 			for _, u := range rapid.SliceOfN(rapid.OneOf(bits, small), 1, 200).Draw(r, "bits") {

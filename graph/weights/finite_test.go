@@ -32,7 +32,8 @@ func TestSavedWeightsAreNumbers(t *testing.T) {
 					}
 				}
 				dir := t.TempDir()
-				err := weights.Save(dir, []weights.Tensor{weights.NewTensor("good", []int{1}, []float32{1}), broken}, weights.SaveOptions{DType: dtype})
+				err := weights.Save(dir, []weights.Tensor{weights.NewTensor("good", []int{1}, []float32{1}), broken},
+					weights.SaveOptions{DType: dtype})
 				if !errors.Is(err, finite.Err) || !strings.Contains(err.Error(), "culprit") {
 					t.Errorf("%s as %v, kernel %v: error %v, want one that names the tensor", name, dtype, kernel, err)
 				}
@@ -69,7 +70,8 @@ func TestCheckFiniteNamesEachTensor(t *testing.T) {
 	}
 	networktest.Plant(t, path, "a", 2, 1e30)
 	networktest.Plant(t, path, "b", 0, float32(math.NaN()))
-	if diff := cmp.Diff("FILE: the weights are damaged: a: value 2 is 1e+30: too large (and 1 other tensors)", check()); diff != "" {
+	if diff := cmp.Diff("FILE: the weights are damaged: a: value 2 is 1e+30: too large (and 1 other tensors)",
+		check()); diff != "" {
 		t.Error(diff)
 	}
 }

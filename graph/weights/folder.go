@@ -15,8 +15,10 @@ import (
 // in which they are looked for.
 func candidates(variant string) []string {
 	var list []string
-	for _, name := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors",
-		"diffusion_pytorch_model.bin", "pytorch_model.bin"} {
+	for _, name := range []string{
+		"diffusion_pytorch_model.safetensors", "model.safetensors",
+		"diffusion_pytorch_model.bin", "pytorch_model.bin",
+	} {
 		ext := filepath.Ext(name)
 		base := strings.TrimSuffix(name, ext)
 		if variant == "" {

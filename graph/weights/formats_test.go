@@ -63,7 +63,8 @@ func (c formatCase) open(t *testing.T, folder string) (*weights.Store, error) {
 	return weights.Open(path, weights.Options{})
 }
 
-// Every file that safetensors, PyTorch and diffusers can meet is loaded or refused as they do, and nothing in it is run.
+// Every file that safetensors, PyTorch and diffusers can meet is loaded or refused as they do, and nothing in it is
+// run.
 func TestFormats(t *testing.T) {
 	folder, cases := readManifest(t)
 	here := t.TempDir()

@@ -24,7 +24,8 @@ func FuzzSafetensors(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	b, err := safetensors.Serialize(map[string]safetensors.TensorView{"x": view, "y": half}, map[string]string{"format": "pt"})
+	b, err := safetensors.Serialize(map[string]safetensors.TensorView{"x": view, "y": half},
+		map[string]string{"format": "pt"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -130,7 +131,8 @@ func legacy(pickle []byte, key string, storage []byte) []byte {
 // A file of torch.save never leads beyond the file.
 func FuzzTorch(f *testing.F) {
 	for _, p := range [][]byte{
-		pickled(6, 0, []byte{2, 3}, []byte{3, 1}), pickled(6, 1, []byte{3, 1}, []byte{2, 9}), pickled(6, 0, []byte{5, 2}, []byte{0, 1}),
+		pickled(6, 0, []byte{2, 3}, []byte{3, 1}), pickled(6, 1, []byte{3, 1}, []byte{2, 9}),
+		pickled(6, 0, []byte{5, 2}, []byte{0, 1}),
 	} {
 		f.Add(zipped(f, p, make([]byte, 24), zip.Store))
 	}
@@ -168,7 +170,8 @@ func FuzzPickle(f *testing.F) {
 
 // An index names nothing but files beside it.
 func FuzzIndex(f *testing.F) {
-	f.Add([]byte(`{"metadata": {"total_size": 4}, "weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}`))
+	f.Add([]byte(`{"metadata": {"total_size": 4},
+		"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}`))
 	f.Add([]byte(`{"weight_map": {"x": "../model.safetensors"}}`))
 	f.Add([]byte(`{"weight_map": {"x": null}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -186,7 +189,8 @@ func FuzzIndex(f *testing.F) {
 
 // The seeds of the fuzz targets are what they are meant to be.
 func TestPickle(t *testing.T) {
-	tensors, _, err := parseTorch(zipped(t, pickled(6, 1, []byte{2, 2}, []byte{2, 1}), bytesOf([]float32{0, 1, 2, 3, 4, 5}), zip.Store))
+	tensors, _, err := parseTorch(zipped(t, pickled(6, 1, []byte{2, 2}, []byte{2, 1}),
+		bytesOf([]float32{0, 1, 2, 3, 4, 5}), zip.Store))
 	if err != nil || len(tensors) != 1 {
 		t.Fatalf("%d tensors, %v", len(tensors), err)
 	}

@@ -52,7 +52,10 @@ func TestFindModel(t *testing.T) {
 			t.Errorf("%v: %q, %v, want %q", c.env, got, err, want)
 		}
 		_, err = weights.FindModel("org/absent")
-		for _, part := range []string{"org/absent", filepath.Join(root, c.cache, "models--org--absent"), "nothing is downloaded"} {
+		for _, part := range []string{
+			"org/absent", filepath.Join(root, c.cache, "models--org--absent"),
+			"nothing is downloaded",
+		} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("error %v, want one with %q", err, part)
 			}

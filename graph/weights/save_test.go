@@ -52,7 +52,8 @@ func expect(t *testing.T, folder string, n int, value float32) {
 	}
 }
 
-// Files are named as huggingface_hub names them, and earlier ones that are not needed go away, whichever way the save went before.
+// Files are named as huggingface_hub names them, and earlier ones that are not needed go away, whichever way the save
+// went before.
 func TestSaveNames(t *testing.T) {
 	folder := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(folder, "config.json"), []byte("{}"), 0o644))
@@ -61,12 +62,16 @@ func TestSaveNames(t *testing.T) {
 		"config.json", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors",
 		"model.safetensors.index.json",
 	}
-	two := []string{"config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"}
+	two := []string{
+		"config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+		"model.safetensors.index.json",
+	}
 	for i, step := range []struct {
 		limit int64
 		want  []string
 	}{{0, single}, {80, three}, {80, three}, {120, two}, {79, nil}, {200, single}, {80, three}} {
-		check(t, weights.Save(folder, numbered(5, float32(i)), weights.SaveOptions{BaseName: "model", MaxShardBytes: step.limit}))
+		check(t, weights.Save(folder, numbered(5, float32(i)),
+			weights.SaveOptions{BaseName: "model", MaxShardBytes: step.limit}))
 		if diff := cmp.Diff(step.want, names(t, folder)); step.want != nil && diff != "" {
 			t.Errorf("step %d (-want +got):\n%s", i, diff)
 		}
@@ -84,7 +89,8 @@ func TestSaveNames(t *testing.T) {
 	if index.Metadata.TotalSize != 200 {
 		t.Errorf("total_size %d, want 200", index.Metadata.TotalSize)
 	}
-	if diff := cmp.Diff(map[string]string{"a": three[1], "b": three[1], "c": three[2], "d": three[2], "e": three[3]}, index.WeightMap); diff != "" {
+	if diff := cmp.Diff(map[string]string{"a": three[1], "b": three[1], "c": three[2], "d": three[2], "e": three[3]},
+		index.WeightMap); diff != "" {
 		t.Errorf("weight_map (-want +got):\n%s", diff)
 	}
 }

@@ -76,8 +76,10 @@ func Open(path string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("open weights: %w", err)
 		}
 	}
-	s := &Store{path: file, tensors: map[string]*stored{}, metadata: map[string]string{},
-		bound: map[*gorgonia.Node]*memory{}}
+	s := &Store{
+		path: file, tensors: map[string]*stored{}, metadata: map[string]string{},
+		bound: map[*gorgonia.Node]*memory{},
+	}
 	if strings.HasSuffix(file, ".json") {
 		err = s.openIndex(file)
 	} else {
@@ -137,8 +139,10 @@ func (s *Store) Tensors() []Info {
 	list := make([]Info, 0, len(s.tensors))
 	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
 		t := s.tensors[name]
-		list = append(list, Info{name, t.dtype.String(), slices.Clone(t.shape),
-			int64(elements(t.shape)) * int64(t.dtype.Size())})
+		list = append(list, Info{
+			name, t.dtype.String(), slices.Clone(t.shape),
+			int64(elements(t.shape)) * int64(t.dtype.Size()),
+		})
 	}
 	return list
 }

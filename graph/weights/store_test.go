@@ -15,7 +15,8 @@ func place(t *testing.T, folder, name string, value float32) {
 	path := filepath.Join(folder, name)
 	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	temporary := filepath.Join(t.TempDir(), "x.safetensors")
-	check(t, weights.Save(temporary, []weights.Tensor{weights.NewTensor("x", []int{1}, []float32{value})}, weights.SaveOptions{}))
+	check(t, weights.Save(temporary, []weights.Tensor{weights.NewTensor("x", []int{1}, []float32{value})},
+		weights.SaveOptions{}))
 	check(t, os.Rename(temporary, path))
 }
 
@@ -104,14 +105,16 @@ func header(text string) string {
 // A tensor that isn't there, or isn't of floats, is named.
 func TestFloat32Refuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.safetensors")
-	check(t, os.WriteFile(path, []byte(header(`{"ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}`)+"12345678"), 0o644))
+	check(t, os.WriteFile(path, []byte(header(`{"ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}`)+"12345678"),
+		0o644))
 	s := open(t, path)
 	for _, name := range []string{"absent", "ids"} {
 		if _, _, err := s.Float32(name); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v, want one that names %s", err, name)
 		}
 	}
-	if err := s.Bind(network(t, map[string][]int{"ids": {1}}), weights.Mapping{}); err == nil || !strings.Contains(err.Error(), "I64") {
+	if err := s.Bind(network(t, map[string][]int{"ids": {1}}), weights.Mapping{}); err == nil ||
+		!strings.Contains(err.Error(), "I64") {
 		t.Errorf("error %v, want one that names the type", err)
 	}
 }

@@ -144,7 +144,8 @@ func TestFolders(t *testing.T) {
 		t.Errorf("HISTDIST_GOLDEN does not come first: got %s", got)
 	}
 	t.Setenv("HISTDIST_GOLDEN", t.TempDir())
-	if got := golden.Path(t, "blocks.safetensors"); !strings.HasSuffix(got, filepath.Join("testdata", "golden", "blocks.safetensors")) {
+	if got := golden.Path(t, "blocks.safetensors"); !strings.HasSuffix(got,
+		filepath.Join("testdata", "golden", "blocks.safetensors")) {
 		t.Errorf("the repository's folder does not come second: got %s", got)
 	}
 }

@@ -17,7 +17,8 @@ const roundings = 1.7320508
 // BFloat16 runs a network in bfloat16 and reports an error if its output is too far from want: see roundings. It
 // rounds the parameters in place.
 func BFloat16(t testing.TB, d device.Device, params gorgonia.Nodes, out *gorgonia.Node, feeds vm.Feeds,
-	want []float32) {
+	want []float32,
+) {
 	t.Helper()
 	distance := func(p vm.Precision) float64 {
 		t.Helper()

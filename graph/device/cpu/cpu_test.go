@@ -38,7 +38,8 @@ func TestConformance(t *testing.T) {
 	sets := cpu.InstructionSets()
 	for _, isa := range sets {
 		subjects = append(subjects, devicetest.Subject{
-			Name: isa, Device: open(t, cpu.Options{ISA: isa}), OddOnly: strings.HasPrefix(isa, "generic") && isa != sets[len(sets)-1],
+			Name: isa, Device: open(t, cpu.Options{ISA: isa}),
+			OddOnly: strings.HasPrefix(isa, "generic") && isa != sets[len(sets)-1],
 		})
 	}
 	devicetest.RunAll(t, subjects)
@@ -72,8 +73,11 @@ func TestOptionErrors(t *testing.T) {
 func product(rows int, weight device.Pointer) device.Request {
 	return device.Request{
 		Spec: op.Linear{},
-		In:   []device.Operand{{Shape: tensor.Shape{rows, 64}}, {Shape: tensor.Shape{48, 64}, Const: weight, Identity: weight}},
-		Out:  device.Operand{Shape: tensor.Shape{rows, 48}},
+		In: []device.Operand{
+			{Shape: tensor.Shape{rows, 64}},
+			{Shape: tensor.Shape{48, 64}, Const: weight, Identity: weight},
+		},
+		Out: device.Operand{Shape: tensor.Shape{rows, 48}},
 	}
 }
 
@@ -194,7 +198,8 @@ func TestProductsOfBFloat16(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(kernel.Run(y, []device.Pointer{x, w}, memory(max(kernel.Workspace(), 1))), kernel.Close()); err != nil {
+			if err := errors.Join(kernel.Run(y, []device.Pointer{x, w}, memory(max(kernel.Workspace(), 1))),
+				kernel.Close()); err != nil {
 				t.Fatal(err)
 			}
 			want := float32(k / 2 * 0x1p-9)

@@ -152,8 +152,10 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	pack := w.Const != nil && !r.LowMemory && bytes > 0
 	if pack {
 		var err error
-		k.packed, err = d.pack(packKey{w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED),
-			1 + int(v.algorithm)},
+		k.packed, err = d.pack(packKey{
+			w.Identity, v.o, v.c * v.kh * v.kw, r.In[0].DType, int(C.HD_PACKED),
+			1 + int(v.algorithm),
+		},
 			bytes, func(p device.Pointer) {
 				C.call_conv_pack(d.ctx, &v, (*C.float)(w.Const), (*C.float)(p))
 			})

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestPool runs the thread pool alone, in C, under threads that come late, stand still and fall asleep; on one processor too, where
-// only one of them can run; and under the thread sanitizer, where the compiler has it.
+// TestPool runs the thread pool alone, in C, under threads that come late, stand still and fall asleep; on one
+// processor too, where only one of them can run; and under the thread sanitizer, where the compiler has it.
 func TestPool(t *testing.T) {
 	compiler := strings.Fields(cmp.Or(os.Getenv("CC"), "cc"))
 	if _, err := exec.LookPath(compiler[0]); err != nil {
@@ -33,7 +33,8 @@ func TestPool(t *testing.T) {
 	} {
 		t.Run(build.name, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "pool_stress")
-			args := append(append(compiler[1:], build.flags...), "-std=gnu11", "-o", program, "testdata/pool_stress.c", "-lpthread")
+			args := append(append(compiler[1:], build.flags...), "-std=gnu11", "-o", program, "testdata/pool_stress.c",
+				"-lpthread")
 			if out, err := exec.Command(compiler[0], args...).CombinedOutput(); err != nil {
 				if build.may {
 					t.Skipf("%v\n%s", err, out)

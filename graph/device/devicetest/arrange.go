@@ -45,8 +45,10 @@ func arrange() family {
 			},
 			"Embedding": func(t *rapid.T) testCase {
 				rows := size(t, "rows", 33)
-				return testCase{spec: op.Embedding{}, in: []tensor.Shape{anyShape(t), {rows, size(t, "C", 33)}},
-					fill: map[int]fill{0: ids(rows)}}
+				return testCase{
+					spec: op.Embedding{}, in: []tensor.Shape{anyShape(t), {rows, size(t, "C", 33)}},
+					fill: map[int]fill{0: ids(rows)},
+				}
 			},
 		},
 	}

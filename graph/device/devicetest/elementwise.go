@@ -29,13 +29,17 @@ func elementwise() family {
 			})
 	}
 	f.odd["Activation"] = func(t *rapid.T) testCase {
-		return testCase{spec: op.Activation{Act: rapid.SampledFrom(acts).Draw(t, "act")}, in: []tensor.Shape{anyShape(t)},
-			fill: wide}
+		return testCase{
+			spec: op.Activation{Act: rapid.SampledFrom(acts).Draw(t, "act")}, in: []tensor.Shape{anyShape(t)},
+			fill: wide,
+		}
 	}
 	f.odd["ActivationGrad"] = func(t *rapid.T) testCase {
 		x := anyShape(t)
-		return testCase{spec: op.ActivationGrad{Act: rapid.SampledFrom(acts).Draw(t, "act")}, in: []tensor.Shape{x, x},
-			fill: wide}
+		return testCase{
+			spec: op.ActivationGrad{Act: rapid.SampledFrom(acts).Draw(t, "act")}, in: []tensor.Shape{x, x},
+			fill: wide,
+		}
 	}
 	for name, build := range elementwiseOps() {
 		for _, x := range []tensor.Shape{{2, 12, 10, 320}, {1, 77, 768}} {

@@ -105,7 +105,9 @@ func TestFaultsAreFound(t *testing.T) {
 	t.Run("a leak", func(t *testing.T) {
 		d := newRef(t)
 		var leaked []device.Memory
-		err := check(t, gelu, &faulty{Device: d, spoil: func(device.Request, device.Pointer, []device.Pointer, device.Pointer) {
+		err := check(t, gelu, &faulty{Device: d, spoil: func(device.Request, device.Pointer, []device.Pointer,
+			device.Pointer,
+		) {
 			m, err := d.Alloc(64)
 			if err != nil {
 				t.Fatal(err)

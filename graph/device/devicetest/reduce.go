@@ -35,8 +35,10 @@ func reductions() map[string]func(x tensor.Shape) testCase {
 		"SumBatch":  one(op.SumBatch{}),
 		"MSE":       func(x tensor.Shape) testCase { return testCase{spec: op.MSE{}, in: []tensor.Shape{x, x}} },
 		"MSE weighted": func(x tensor.Shape) testCase {
-			return testCase{spec: op.MSE{Weighted: true}, in: []tensor.Shape{x, x, {x[0]}},
-				fill: map[int]fill{2: uniform(0.1, 5)}}
+			return testCase{
+				spec: op.MSE{Weighted: true}, in: []tensor.Shape{x, x, {x[0]}},
+				fill: map[int]fill{2: uniform(0.1, 5)},
+			}
 		},
 		"MSEGrad": func(x tensor.Shape) testCase {
 			return testCase{spec: op.MSEGrad{}, in: []tensor.Shape{x, x, scalar}, fill: map[int]fill{2: values(0.7)}}

@@ -50,8 +50,10 @@ func geometry(t *rapid.T, h, w int) op.Geometry {
 	side := rapid.IntRange(0, 2)
 	g := op.Geometry{
 		Stride: rapid.IntRange(1, 3).Draw(t, "stride"),
-		Pad: op.Padding{Top: side.Draw(t, "top"), Left: side.Draw(t, "left"), Bottom: side.Draw(t, "bottom"),
-			Right: side.Draw(t, "right")},
+		Pad: op.Padding{
+			Top: side.Draw(t, "top"), Left: side.Draw(t, "left"), Bottom: side.Draw(t, "bottom"),
+			Right: side.Draw(t, "right"),
+		},
 	}
 	if rapid.Bool().Draw(t, "3×3") && h+g.Pad.Top+g.Pad.Bottom >= 3 && w+g.Pad.Left+g.Pad.Right >= 3 {
 		g.KH, g.KW, g.Stride = 3, 3, rapid.IntRange(1, 2).Draw(t, "stride of 3×3")

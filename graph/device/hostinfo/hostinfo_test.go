@@ -42,7 +42,10 @@ func TestKernels(t *testing.T) {
 func TestReport(t *testing.T) {
 	info := hostinfo.Info{
 		Go: "go1.26.8", OS: "linux", Arch: "amd64", Cgo: true,
-		CPU:    hostinfo.CPU{Model: "A processor", Cores: 8, Threads: hostinfo.Threads{Count: 4, Reason: "from GOMAXPROCS"}, Features: features("AVX2", "FMA")},
+		CPU: hostinfo.CPU{
+			Model: "A processor", Cores: 8, Threads: hostinfo.Threads{Count: 4, Reason: "from GOMAXPROCS"},
+			Features: features("AVX2", "FMA"),
+		},
 		Memory: hostinfo.Memory{Physical: 24 << 30, Limit: 6 << 30},
 	}
 	want := `Go             go1.26.8 linux/amd64
@@ -61,7 +64,10 @@ device cpu     yes: C kernels (avx2)
 	}
 
 	// What is unknown or missing is said, never left out or made up.
-	bare := hostinfo.Info{Go: "go1.26.8", OS: "plan9", Arch: "arm", CPU: hostinfo.CPU{Cores: 1, Threads: hostinfo.Threads{Count: 1, Reason: "one for each core"}}}
+	bare := hostinfo.Info{
+		Go: "go1.26.8", OS: "plan9", Arch: "arm",
+		CPU: hostinfo.CPU{Cores: 1, Threads: hostinfo.Threads{Count: 1, Reason: "one for each core"}},
+	}
 	want = `Go             go1.26.8 plan9/arm
 C (cgo)        no
 cores          1 usable

@@ -71,20 +71,32 @@ func TestThreadsFollowQuotaAndAffinity(t *testing.T) {
 			"sys/fs/cgroup/memory.max":   "max\n",
 			"sys/fs/cgroup/cgroup.procs": "1\n",
 		}, 8, "", hostinfo.Threads{Count: 2, Reason: "from the limit of 1.5 cores in /sys/fs/cgroup/cpu.max"}},
-		{"version 1, nested", map[string]string{
-			"proc/self/cgroup": groupsV1, "proc/self/mountinfo": mountProc + mountHybrid,
-			"sys/fs/cgroup/cpu,cpuacct/box/a/cpu.cfs_quota_us":  "-1\n",
-			"sys/fs/cgroup/cpu,cpuacct/box/a/cpu.cfs_period_us": "100000\n",
-			"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us":    "350000\n",
-			"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us":   "100000\n",
-			"sys/fs/cgroup/unified/elsewhere/cpu.max":           "100000 100000\n",
-		}, 8, "", hostinfo.Threads{Count: 4, Reason: "from the limit of 3.5 cores in /sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us"}},
-		{"version 1, the container's group is the mount's root", map[string]string{
-			"proc/self/cgroup":                          "4:cpu,cpuacct:/docker/abc\n",
-			"proc/self/mountinfo":                       "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu\\040quota ro - cgroup cgroup rw,cpu,cpuacct\n",
-			"sys/fs/cgroup/cpu quota/cpu.cfs_quota_us":  "200000\n",
-			"sys/fs/cgroup/cpu quota/cpu.cfs_period_us": "100000\n",
-		}, 8, "", hostinfo.Threads{Count: 2, Reason: "from the limit of 2 cores in /sys/fs/cgroup/cpu quota/cpu.cfs_quota_us"}},
+		{
+			"version 1, nested",
+			map[string]string{
+				"proc/self/cgroup": groupsV1, "proc/self/mountinfo": mountProc + mountHybrid,
+				"sys/fs/cgroup/cpu,cpuacct/box/a/cpu.cfs_quota_us":  "-1\n",
+				"sys/fs/cgroup/cpu,cpuacct/box/a/cpu.cfs_period_us": "100000\n",
+				"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us":    "350000\n",
+				"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us":   "100000\n",
+				"sys/fs/cgroup/unified/elsewhere/cpu.max":           "100000 100000\n",
+			},
+			8, "",
+			hostinfo.Threads{
+				Count: 4, Reason: "from the limit of 3.5 cores in /sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us",
+			},
+		},
+		{
+			"version 1, the container's group is the mount's root",
+			map[string]string{
+				"proc/self/cgroup":                          "4:cpu,cpuacct:/docker/abc\n",
+				"proc/self/mountinfo":                       "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu\\040quota ro - cgroup cgroup rw,cpu,cpuacct\n",
+				"sys/fs/cgroup/cpu quota/cpu.cfs_quota_us":  "200000\n",
+				"sys/fs/cgroup/cpu quota/cpu.cfs_period_us": "100000\n",
+			},
+			8, "",
+			hostinfo.Threads{Count: 2, Reason: "from the limit of 2 cores in /sys/fs/cgroup/cpu quota/cpu.cfs_quota_us"},
+		},
 		{"a limit above the affinity", map[string]string{
 			"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": mountV2, "sys/fs/cgroup/cpu.max": "800000 100000\n",
 			"sys/devices/system/cpu/online": "0-1\n",
@@ -133,7 +145,8 @@ func TestMemoryLimitOfGroupsAbove(t *testing.T) {
 	}
 }
 
-// FuzzThreads feeds what the system's files may say: there is always at least one thread, and never more than usable processors.
+// FuzzThreads feeds what the system's files may say: there is always at least one thread, and never more than usable
+// processors.
 func FuzzThreads(f *testing.F) {
 	f.Add(groupsV1, mountHybrid, "250000 100000", "0-3")
 	f.Add("0::/../a", mountV2, "max 100000", "0")

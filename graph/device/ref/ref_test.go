@@ -214,7 +214,8 @@ func TestExamples(t *testing.T) {
 			want: []float64{-0.5, 2, 0.5, 0},
 		},
 		{
-			name: "means of 5 and −1/2", spec: op.LayerNormGradInput{Eps: 3}, in: []value{of(1, 3)(1, 2), of(1, 2)(2), of(6, 2)(1, 2)},
+			name: "means of 5 and −1/2", spec: op.LayerNormGradInput{Eps: 3},
+			in:   []value{of(1, 3)(1, 2), of(1, 2)(2), of(6, 2)(1, 2)},
 			want: []float64{0.5 * (6 - 5 - 0.5*0.5), 0.5 * (4 - 5 + 0.5*0.5)},
 		},
 		{
@@ -222,7 +223,8 @@ func TestExamples(t *testing.T) {
 			want: []float64{101, 1010, 49.5, -495},
 		},
 
-		// attention.go: logits 0 and ln 3 make probabilities of 1/4 and 3/4; the second head's query is 0, its keys count the same.
+		// attention.go: logits 0 and ln 3 make probabilities of 1/4 and 3/4; the second head's query is 0, its keys count the
+		// same.
 		{
 			name: "two heads", spec: op.Attention{Heads: 2},
 			in:   []value{of(1, 0)(1, 1, 2), of(0, 5, math.Log(3), 7)(1, 2, 2), of(4, 10, 8, 30)(1, 2, 2)},
@@ -305,7 +307,8 @@ func TestExamples(t *testing.T) {
 			want: []float64{(0.5 + (0.5 + (4-1-2*math.Ln2)/2) + 2) / 2},
 		},
 		{
-			name: "clamped", spec: op.KLDivergence{}, in: []value{of(0, -100)(1, 2)}, want: []float64{(math.Exp(-30) - 1 + 30) / 2},
+			name: "clamped", spec: op.KLDivergence{}, in: []value{of(0, -100)(1, 2)},
+			want: []float64{(math.Exp(-30) - 1 + 30) / 2},
 		},
 		{
 			name: "two images", spec: op.KLDivergenceGrad{}, in: []value{of(1, -1, 0, 2*math.Ln2, 2, 0, -31, 0)(2, 4), of(4)()},
@@ -391,7 +394,8 @@ func TestIDOutOfRange(t *testing.T) {
 
 // A program has one floating-point type.
 func TestMixedTypes(t *testing.T) {
-	f32, f64 := device.Operand{Shape: tensor.Shape{2}, DType: device.Float32}, device.Operand{Shape: tensor.Shape{2}, DType: device.Float64}
+	f32, f64 := device.Operand{Shape: tensor.Shape{2}, DType: device.Float32},
+		device.Operand{Shape: tensor.Shape{2}, DType: device.Float64}
 	d := ref.New()
 	for _, r := range []device.Request{
 		{Spec: op.Add{}, In: []device.Operand{f32, f64}, Out: f32},
