@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/histdist/histdist/experiments/metrics/features"
@@ -45,8 +46,14 @@ func compared(t *Table) []PairTest {
 	add := func(id, name string, better Better) {
 		tests = append(tests, PairTest{ID: id, Name: name, Better: better})
 	}
-	add("ssim", "SSIM", Higher)
-	add("psnr", "PSNR", Higher)
+	pairs := func(pixels bool) {
+		for _, m := range pairMeasures {
+			if (m.group == groupPixels) == pixels {
+				add(m.id, strings.TrimSuffix(m.name, fromReal), m.better)
+			}
+		}
+	}
+	pairs(true)
 	for _, c := range t.Columns {
 		if layer, ok := strings.CutPrefix(c.ID, "phv_layer"); ok {
 			add(c.ID, "PHV (paper), layer "+layer, Lower)
@@ -55,9 +62,7 @@ func compared(t *Table) []PairTest {
 			add(c.ID, "rank of the own partner, "+networkTitle(features.Kind(network)), Lower)
 		}
 	}
-	add("nuclei_dice", "Dice of the nuclear masks", Higher)
-	add("dab_jsd", "DAB histograms: Jensen–Shannon divergence", Lower)
-	add("dab_kl", "DAB histograms: Kullback–Leibler divergence", Lower)
+	pairs(false)
 	for _, m := range imageMeasures {
 		if m.has(absolute) {
 			add("error_"+m.id, m.name+": absolute difference from real", Lower)
@@ -204,9 +209,8 @@ func (e *evaluation) incomparable(other *Results) func(id string) bool {
 			return gallery || differs[network]
 		case strings.HasPrefix(id, "phv_"):
 			return differs[string(features.ResNet50)] || a.PHVThreshold != b.PHVThreshold
-		case id == "ssim" || id == "psnr":
-			return false
 		}
-		return stains
+		return stains && !slices.ContainsFunc(pairMeasures[:],
+			func(m pairMeasure) bool { return m.id == id && m.group == groupPixels })
 	}
 }

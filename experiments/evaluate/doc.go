@@ -4,7 +4,8 @@
 //
 //	translate.go H&E images ──▶ virtual stains, if a model is given
 //	pairs.go     two or three folders ──▶ Matches, by stem;  train.go: what the training had of them
-//	measure.go   pairs, in parallel ──▶ the measures of each;  image.go: those of an image alone
+//	measure.go   pairs, in parallel ──▶ the measures of each
+//	   image.go lists those of an image, pair.go those of two
 //	network.go   images, in batches ──▶ features of a network
 //	   both keep what they computed in cache.go: a file, by the hash of the image's file, the settings and the weights
 //	table.go     one row a pair, one column a measure: images.csv

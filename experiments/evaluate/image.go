@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
@@ -18,6 +19,8 @@ type imageMeasure struct {
 	id, group, name, unit string
 	decimals              int
 	results               comparison
+	part                  string // of the image's analysis, for problems
+	of                    func(*imageFile) (float64, error)
 }
 
 // comparison says which comparisons of a measure between real and virtual images are in the results.
@@ -32,17 +35,45 @@ const (
 
 func (m imageMeasure) has(c comparison) bool { return m.results&c != 0 }
 
-// imageMeasures are in the order of a record in the cache. After them comes the histogram of DAB.
+// imageMeasures are in the order of a record in the cache. After them comes the histogram of DAB. Columns, metrics and
+// tests follow from this list.
 var imageMeasures = [...]imageMeasure{
-	{"dab_mean", groupStain, "Mean DAB", "OD", 4, bias | absolute | pearson},
-	{"dab90", groupStain, "DAB90", "OD", 4, bias | absolute | pearson},
-	{"dab90_hed", groupStain, "DAB90, scikit-image HED", "HED", 4, pearson},
-	{"positive_area", groupStain, "DAB-positive area", "%", 2, bias | absolute | pearson},
-	{"iod", groupStain, "Integrated optical density of positive pixels", "OD·px", 0, ratio | pearson},
-	{"nuclei", groupNuclei, "Nuclei", "1/mm²", 0, bias | pearson},
-	{"ki67_index", groupNuclei, "Positive nuclei (Ki67 index)", "%", 2, bias | absolute | pearson},
-	{"hscore", groupNuclei, "H-score (0–300)", "", 1, bias | absolute | pearson},
-	{"allred", groupNuclei, "Allred score (0–8)", "", 2, bias | absolute},
+	{
+		"dab_mean", groupStain, "Mean DAB", "OD", 4, bias | absolute | pearson, "DAB",
+		func(p *imageFile) (float64, error) { v, err := p.dab(); return v.Mean, err },
+	},
+	{
+		"dab90", groupStain, "DAB90", "OD", 4, bias | absolute | pearson, "DAB",
+		func(p *imageFile) (float64, error) { v, err := p.dab(); return v.MeanFromP90, err },
+	},
+	{
+		"dab90_hed", groupStain, "DAB90, scikit-image HED", "HED", 4, pearson, "DAB by HED",
+		func(p *imageFile) (float64, error) { v, err := p.hed(); return v.MeanFromP90, err },
+	},
+	{
+		"positive_area", groupStain, "DAB-positive area", "%", 2, bias | absolute | pearson, "DAB",
+		func(p *imageFile) (float64, error) { v, err := p.dab(); return 100 * v.PositiveFraction, err },
+	},
+	{
+		"iod", groupStain, "Integrated optical density of positive pixels", "OD·px", 0, ratio | pearson, "DAB",
+		func(p *imageFile) (float64, error) { v, err := p.dab(); return v.IntegratedPositive, err },
+	},
+	{
+		"nuclei", groupNuclei, "Nuclei", "1/mm²", 0, bias | pearson, "nuclei",
+		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.perMM2, err },
+	},
+	{
+		"ki67_index", groupNuclei, "Positive nuclei (Ki67 index)", "%", 2, bias | absolute | pearson, "nuclei",
+		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.ki67, err },
+	},
+	{
+		"hscore", groupNuclei, "H-score (0–300)", "", 1, bias | absolute | pearson, "nuclei",
+		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.hscore, err },
+	},
+	{
+		"allred", groupNuclei, "Allred score (0–8)", "", 2, bias | absolute, "nuclei",
+		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.allred, err },
+	},
 }
 
 // imageValues are the measures of one image and its histogram.
@@ -52,15 +83,18 @@ type imageValues struct {
 	histogram stain.Histogram
 }
 
-// imageFile is an image file that is decoded when its pixels are needed.
+// imageFile is an image file with what its measures share. Each part is computed once, when a measure needs it.
 type imageFile struct {
 	path, hash string
-	read       imagefile.Options
-	data       []byte
-	image      *imagefile.Image
-	nuclei     *nuclei.Detection
-	err        error
+	decode     func() (*imagefile.Image, error)
+	dab, hed   func() (stain.Intensity, error)
+	nuclei     func() (*nuclei.Detection, error)
+	scores     func() (scores, error)
+	values     *imageValues
 }
+
+// scores are of an image's nuclei. Without nuclei perMM2 is 0, the others NaN.
+type scores struct{ perMM2, ki67, hscore, allred float64 }
 
 // open reads and hashes a file.
 func open(path string, read imagefile.Options) (*imageFile, error) {
@@ -68,50 +102,62 @@ func open(path string, read imagefile.Options) (*imageFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imageFile{path: path, hash: origin.HashBytes(data), read: read, data: data}, nil
-}
-
-func (p *imageFile) decode() (*imagefile.Image, error) {
-	if p.image == nil && p.err == nil {
-		if p.image, p.err = imagefile.Decode(p.data, p.read); p.err != nil {
-			p.err = fmt.Errorf("%s: %w", p.path, p.err)
+	return &imageFile{path: path, hash: origin.HashBytes(data), decode: sync.OnceValues(func() (*imagefile.Image, error) {
+		img, err := imagefile.Decode(data, read)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-	}
-	return p.image, p.err
+		return img, nil
+	})}, nil
 }
 
-// detect finds the nuclei of an image once.
-func (m *measurer) detect(p *imageFile) (*nuclei.Detection, error) {
-	if p.nuclei != nil {
-		return p.nuclei, nil
-	}
-	img, err := p.decode()
+// open opens a file to be measured.
+func (m *measurer) open(path string) (*imageFile, error) {
+	p, err := open(path, m.settings.read())
 	if err != nil {
 		return nil, err
 	}
-	p.nuclei, err = nuclei.Detect(img, m.separator, nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal})
-	return p.nuclei, err
+	p.dab = once(p, func(img *imagefile.Image) (stain.Intensity, error) {
+		return stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB)
+	})
+	p.hed = once(p, func(img *imagefile.Image) (stain.Intensity, error) {
+		return stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB)
+	})
+	p.nuclei = once(p, func(img *imagefile.Image) (*nuclei.Detection, error) {
+		return nuclei.Detect(img, m.separator, nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal})
+	})
+	p.scores = sync.OnceValues(func() (scores, error) { return m.scores(p) })
+	return p, nil
 }
 
-// scores are nuclei per square millimetre, Ki67 index, H-score and Allred score. Without nuclei the first is 0, the
-// others NaN.
-func (m *measurer) scores(p *imageFile) ([]float64, error) {
-	d, err := m.detect(p)
+// once computes a part of an image's analysis at its first call.
+func once[T any](p *imageFile, part func(*imagefile.Image) (T, error)) func() (T, error) {
+	return sync.OnceValues(func() (T, error) {
+		img, err := p.decode()
+		if err != nil {
+			return *new(T), err
+		}
+		return part(img)
+	})
+}
+
+func (m *measurer) scores(p *imageFile) (scores, error) {
+	d, err := p.nuclei()
 	if err != nil {
-		return nil, err
+		return scores{}, err
 	}
 	grades, err := d.Grade(nuclei.QuPathThresholds())
 	if err != nil {
-		return nil, err
+		return scores{}, err
 	}
 	area := float64(d.Width) * float64(d.Height) * m.settings.MPP * m.settings.MPP / 1e6
-	values := []float64{float64(grades.Total()) / area, math.NaN(), math.NaN(), math.NaN()}
+	out := scores{float64(grades.Total()) / area, math.NaN(), math.NaN(), math.NaN()}
 	s, err := grades.Scores()
 	if errors.Is(err, nuclei.ErrNoNuclei) {
-		return values, nil
+		return out, nil
 	}
-	values[1], values[2], values[3] = s.Ki67Index, s.HScore, float64(s.Allred)
-	return values, err
+	out.ki67, out.hscore, out.allred = s.Ki67Index, s.HScore, float64(s.Allred)
+	return out, err
 }
 
 // image measures one image. A measure that can't be computed is NaN and a problem.
@@ -133,29 +179,20 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &imageValues{size: [2]int{img.Width, img.Height}}
+	out := &imageValues{values: unknowns(n), size: [2]int{img.Width, img.Height}}
 	whole := true
-	failed := func(name string, err error) bool {
+	for i, measure := range imageMeasures {
+		v, err := measure.of(p)
 		if err != nil {
 			whole = false
-			m.problem(fmt.Sprintf("%s (%s)", p.path, name), err)
+			m.problem(fmt.Sprintf("%s (%s)", p.path, measure.part), err)
+			continue
 		}
-		return err != nil
+		out.values[i] = v
 	}
-	stains := unknowns(5)
-	if dab, err := stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB); !failed("DAB", err) {
-		stains[0], stains[1], stains[3], stains[4] = dab.Mean, dab.MeanFromP90, 100*dab.PositiveFraction,
-			dab.IntegratedPositive
-		out.histogram = dab.Histogram
+	if v, err := p.dab(); err == nil {
+		out.histogram = v.Histogram
 	}
-	if hed, err := stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB); !failed("DAB by HED", err) {
-		stains[2] = hed.MeanFromP90
-	}
-	scores, err := m.scores(p)
-	if failed("nuclei", err) {
-		scores = unknowns(4)
-	}
-	out.values = append(stains, scores...)
 	if !whole {
 		return out, nil // not cached, so that the next run reports it too
 	}

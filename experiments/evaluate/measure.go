@@ -9,9 +9,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/parallel"
 )
@@ -59,18 +57,15 @@ type measurer struct {
 
 // measured are the measures of all pairs.
 type measured struct {
-	images   [sources][][]float64      // measure → pair
-	pairs    [len(candidates)]pairwise // by candidate
-	pooled   [sources]stain.Histogram  // all images of a set
-	halves   [2]stain.Histogram        // of the real ones, for the ceiling
-	readable [sources][]bool           // could be read and measured
-	sizes    map[[2]int]int            // of real images
-	origins  map[Statement]int         // of virtual images; Files is 0
-	reals    int                       // real images that say they are virtual
+	images   [sources][][]float64         // measure → pair
+	pairs    [len(candidates)][][]float64 // measure → pair
+	pooled   [sources]stain.Histogram     // all images of a set
+	halves   [2]stain.Histogram           // of the real ones, for the ceiling
+	readable [sources][]bool              // could be read and measured
+	sizes    map[[2]int]int               // of real images
+	origins  map[Statement]int            // of virtual images; Files is 0
+	reals    int                          // real images that say they are virtual
 }
-
-// pairwise are measures of pairs, by pair.
-type pairwise struct{ ssim, psnr, dice, jsd, kl []float64 }
 
 // unknowns are n values that are not known yet.
 func unknowns(n int) []float64 {
@@ -90,7 +85,9 @@ func newMeasured(n int) *measured {
 		}
 	}
 	for c := range m.pairs {
-		m.pairs[c] = pairwise{unknowns(n), unknowns(n), unknowns(n), unknowns(n), unknowns(n)}
+		for range pairMeasures {
+			m.pairs[c] = append(m.pairs[c], unknowns(n))
+		}
 	}
 	return m
 }
@@ -124,7 +121,7 @@ func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured,
 // pairResult are one pair's measures; unreadable files have none.
 type pairResult struct {
 	images   [sources]*imageValues
-	pairs    [len(candidates)][]float64 // ssim, psnr, dice
+	pairs    [len(candidates)][]float64 // by pairMeasures
 	origin   []imagefile.Pair
 	realSays bool
 }
@@ -144,19 +141,9 @@ func (p *pairResult) into(out *measured, i, half int) {
 		out.sizes[v.size]++
 		out.halves[half].Add(&v.histogram)
 	}
-	for c, candidate := range candidates {
-		a, b := p.images[realSet], p.images[candidate.source]
-		if a == nil || b == nil {
-			continue
-		}
-		if v := p.pairs[c]; v != nil {
-			out.pairs[c].ssim[i], out.pairs[c].psnr[i], out.pairs[c].dice[i] = v[0], v[1], v[2]
-		}
-		if v, err := stain.JSD(&a.histogram, &b.histogram); err == nil {
-			out.pairs[c].jsd[i] = v
-		}
-		if v, err := stain.KL(&a.histogram, &b.histogram); err == nil {
-			out.pairs[c].kl[i] = v
+	for c, values := range p.pairs {
+		for k, value := range values {
+			out.pairs[c][k][i] = value
 		}
 	}
 	for _, o := range p.origin {
@@ -187,18 +174,19 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		if path == "" {
 			continue
 		}
-		p, err := open(path, m.settings.read())
+		p, err := m.open(path)
 		if err != nil {
 			m.problem(path, err)
 			continue
 		}
 		images[s] = p
 		*s.hash(row) = p.hash
-		if out.images[s], err = m.image(p); errors.Is(err, errCache) {
+		if p.values, err = m.image(p); errors.Is(err, errCache) {
 			return nil, err
 		} else if err != nil {
 			m.problem(path, err)
 		}
+		out.images[s] = p.values
 	}
 	if p := images[realSet]; p != nil && out.images[realSet] != nil {
 		out.realSays = imagefile.KindOf(p.path) != imagefile.NotOurs
@@ -211,76 +199,10 @@ func (m *measurer) pair(row *Row) (*pairResult, error) {
 		if a == nil || b == nil || out.images[realSet] == nil || out.images[candidate.source] == nil {
 			continue
 		}
-		values, err := m.compare(fmt.Sprintf("%s, %s", row.Name, candidate.source), a, b)
-		switch {
-		case errors.Is(err, errCache):
+		var err error
+		if out.pairs[c], err = m.compare(fmt.Sprintf("%s, %s", row.Name, candidate.source), a, b); err != nil {
 			return nil, err
-		case err != nil:
-			m.problem(fmt.Sprintf("%s, %s (SSIM, PSNR and Dice)", row.Name, candidate.source), err)
 		}
-		out.pairs[c] = values
 	}
 	return out, nil
-}
-
-// compare measures a pair: SSIM, PSNR, Dice of the nuclei. One that can't be computed is NaN and a problem.
-func (m *measurer) compare(where string, a, b *imageFile) ([]float64, error) {
-	k := m.key(map[string]string{"real": a.hash, "other": b.hash})
-	record, ok, err := read[float64](m.cache, k)
-	if err != nil {
-		return nil, err
-	}
-	if ok && len(record) == 3 {
-		return record, nil
-	}
-	x, err := a.decode()
-	if err != nil {
-		return nil, err
-	}
-	y, err := b.decode()
-	if err != nil {
-		return nil, err
-	}
-	if x.Width != y.Width || x.Height != y.Height {
-		return nil, fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size",
-			a.path, x.Width, x.Height, b.path, y.Width, y.Height)
-	}
-	record = unknowns(3)
-	whole := true
-	for i, likeness := range []struct {
-		name string
-		of   func() (float64, error)
-	}{
-		{"SSIM", func() (float64, error) { return metrics.SSIM(y, x) }}, // as the official script: generated, real
-		{"PSNR", func() (float64, error) { return metrics.PSNR(y, x) }},
-		{"Dice", func() (float64, error) { return m.dice(a, b) }},
-	} {
-		v, err := likeness.of()
-		if err != nil {
-			whole = false
-			m.problem(fmt.Sprintf("%s (%s)", where, likeness.name), err)
-			continue
-		}
-		record[i] = v
-	}
-	if !whole {
-		return record, nil // not cached: the next run is to report it too
-	}
-	if err := write(m.cache, k, record); err != nil {
-		return nil, err
-	}
-	return record, nil
-}
-
-// dice is the overlap of the nuclei of two images.
-func (m *measurer) dice(a, b *imageFile) (float64, error) {
-	p, err := m.detect(a)
-	if err != nil {
-		return 0, err
-	}
-	q, err := m.detect(b)
-	if err != nil {
-		return 0, err
-	}
-	return nuclei.Dice(p, q)
 }

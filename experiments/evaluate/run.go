@@ -213,12 +213,9 @@ func (e *evaluation) measure(ctx context.Context) error {
 		if candidate.source == heSet && e.o.HE == "" {
 			continue
 		}
-		p := e.m.pairs[c]
-		add(candidate.prefix+"ssim", p.ssim)
-		add(candidate.prefix+"psnr", p.psnr)
-		add(candidate.prefix+"nuclei_dice", p.dice)
-		add(candidate.prefix+"dab_jsd", p.jsd)
-		add(candidate.prefix+"dab_kl", p.kl)
+		for k, measure := range pairMeasures {
+			add(candidate.prefix+measure.id, e.m.pairs[c][k])
+		}
 	}
 	for s := range sources {
 		if s == heSet && e.o.HE == "" {
@@ -262,7 +259,7 @@ func (e *evaluation) summarise(ctx context.Context) error {
 	for c, candidate := range candidates {
 		rows[c] = e.usable(candidate.source)
 	}
-	s.pairwise()
+	s.measures(groupPixels)
 	for _, use := range uses {
 		i := slices.IndexFunc(e.o.Networks, func(n Network) bool { return n.Kind == use.kind })
 		if i < 0 {

@@ -44,11 +44,9 @@ func sumRatio(x, y []float64) float64 {
 
 // stains adds the comparisons of stains and nuclei.
 func (s *summary) stains() {
-	s.images(groupStain)
-	s.histograms()
-	s.images(groupNuclei)
-	s.add(Metric{ID: "nuclei_dice", Group: groupNuclei, Name: "Dice of the nuclear masks", Better: Higher, Decimals: 3},
-		s.mean(s.table.Values("nuclei_dice")), s.mean(s.table.Values("floor_nuclei_dice")), "no pair could be compared")
+	s.measures(groupStain)
+	s.pooled()
+	s.measures(groupNuclei)
 }
 
 // column is the column of an image measure.
@@ -98,16 +96,9 @@ func (s *summary) images(group string) {
 	}
 }
 
-// histograms adds the comparisons of DAB histograms.
-func (s *summary) histograms() {
+// pooled adds the comparison of the DAB histograms of all images.
+func (s *summary) pooled() {
 	nan := estimate{value: math.NaN()}
-	for _, m := range []struct{ id, name string }{
-		{"dab_jsd", "DAB histograms: Jensen–Shannon divergence"},
-		{"dab_kl", "DAB histograms: Kullback–Leibler divergence of virtual from real"},
-	} {
-		s.add(Metric{ID: m.id, Group: groupStain, Name: m.name, Unit: "bit", Better: Lower, Decimals: 4},
-			s.mean(s.table.Values(m.id)), s.mean(s.table.Values("floor_"+m.id)), "no pair could be compared")
-	}
 	pooled := func(a, b *stain.Histogram) estimate {
 		d, err := stain.JSD(a, b)
 		if err != nil {

@@ -129,20 +129,19 @@ const (
 	groupNuclei       = "Nuclei"
 )
 
-// pairwise adds the means of measures of pairs.
-func (s *summary) pairwise() {
-	for _, m := range []struct {
-		metric Metric
-		column string
-	}{
-		{Metric{ID: "ssim", Group: groupPixels, Name: "SSIM", Better: Higher, Decimals: 4}, "ssim"},
-		{Metric{ID: "psnr", Group: groupPixels, Name: "PSNR", Unit: "dB", Better: Higher, Decimals: 3}, "psnr"},
-	} {
-		added := s.add(m.metric, s.mean(s.table.Values(m.column)), s.mean(s.table.Values("floor_"+m.column)),
-			"no pair could be compared")
+// measures adds a group's measures of images and of pairs.
+func (s *summary) measures(group string) {
+	s.images(group)
+	for _, m := range pairMeasures {
+		if m.group != group {
+			continue
+		}
+		values := s.table.Values(m.id)
+		added := s.add(Metric{ID: m.id, Group: group, Name: m.name, Unit: m.unit, Better: m.better, Decimals: m.decimals},
+			s.mean(values), s.mean(s.table.Values("floor_"+m.id)), "no pair could be compared")
 		if math.IsInf(float64(added.Value), 1) {
 			equal := 0
-			for _, v := range s.table.Values(m.column) {
+			for _, v := range values {
 				if math.IsInf(v, 1) {
 					equal++
 				}
