@@ -35,7 +35,7 @@ type DataConfig struct {
 
 	Split              string  `key:"split" usage:"part to learn from; empty is all"`
 	ValidationSplit    string  `key:"validation-split" usage:"part to validate with"`
-	ValidationFraction float64 `key:"validation-fraction" want:"0 or more, below 1" usage:"instead of validation-split: this fraction of the pairs, of patients of its own"`
+	ValidationFraction float64 `key:"validation-fraction" want:"0 or more, below 1" usage:"instead of validation-split: this fraction of the pairs, all pairs of a patient together"`
 
 	MaxPairs int  `key:"max-pairs" want:"0 or more" usage:"learn from the first pairs only; 0 is all"`
 	Crop     int  `key:"crop" want:"0 or more" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
@@ -54,12 +54,12 @@ type DataConfig struct {
 
 // ValidationConfig says what is measured every train.validate-every steps.
 type ValidationConfig struct {
-	AtStart          bool  `key:"at-start" usage:"also before the first step of a new run"`
+	AtStart          bool  `key:"at-start" usage:"also validate before the first step of a new run"`
 	Pairs            int   `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
 	Translations     int   `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
 	StepsInversion   int   `key:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
 	StepsTranslation int   `key:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
-	Seed             int64 `key:"seed" usage:"of the noise"`
+	Seed             int64 `key:"seed" usage:"seed of the noise"`
 }
 
 // RunConfig says where a run computes and writes.

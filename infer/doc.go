@@ -1,9 +1,9 @@
 // Package infer translates H&E images into virtual IHC stains with HistDiST's sampler, as the official implementation
 // does.
 //
-//	image ─ VAE encoder ─┬─ sample × 0.18215 ─ invert ─ standardise ─ translate ─ ÷ scaling_factor ─ VAE decoder ─ stain
-//	                     └─ mode ────────────────────────── condition ─┘ │
-//	image ─ Phikon ─────────────────────────────────────────── context ──┘        "H&E" ─ CLIP ─ context of invert
+//	image ─ encoder ─┬─ sample × scaling_factor ─ invert ─ standardise ─ translate ─ ÷ scaling_factor ─ decoder ─ stain
+//	                 └─ mode ───────────────────────────────── condition ─┘ │
+//	image ─ Phikon ────────────────────────────────────────────── context ──┘        "H&E" ─ CLIP ─ context of invert
 //
 // A Pipeline is opened once and translates many images. TranslateFiles translates files, skips what is done, and
 // continues after a bad image.
@@ -12,6 +12,7 @@
 //	pipeline.go  Pipeline: a model on a device
 //	programs.go  the compiled networks for one size of images
 //	sample.go    the loops: inversion and translation
+//	finite.go    outputs that are not finite
 //	ablation.go  parts of the method that can be left out
 //	image.go     pixels ↔ values, padding
 //	jobs.go      files: what is to be translated to where

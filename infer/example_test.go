@@ -27,7 +27,7 @@ func translate(ctx context.Context, folder string, he *imagefile.Image) (_ *imag
 	if err != nil {
 		return nil, err
 	}
-	// Keep it for many images: networks are compiled once a size.
+	// Keep it for many images: networks are compiled when the size changes.
 	defer func() { err = errors.Join(err, p.Close()) }()
 
 	settings := infer.DefaultSettings() // the paper's: 100 + 100 steps

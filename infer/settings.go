@@ -21,8 +21,8 @@ type Settings struct {
 	Normalize       schedule.Normalize      `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
 	PromptInversion string                  `json:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
 	Prediction      schedule.PredictionType `json:"prediction-type" want:"v_prediction, epsilon or empty" usage:"what the model predicts: v_prediction or epsilon (default: as its folder says)"`
-	Seed            int64                   `json:"seed" usage:"of the noise, which begins anew with it for each image: the same seed gives the same image"`
-	Without         Without                 `json:"without,omitempty" usage:"for ablations, parts to leave out: tokens, concatenation, inversion"`
+	Seed            int64                   `json:"seed" usage:"seed of each image's noise: the same seed gives the same image"`
+	Without         Without                 `json:"without,omitempty" usage:"parts to leave out, for ablations: tokens, concatenation, inversion"`
 }
 
 // DefaultSettings returns the paper's.

@@ -12,7 +12,7 @@ import (
 // train of an experiment.
 type Config struct {
 	Objective  Objective `json:"objective" want:"diffusion or autoencoder" usage:"what is trained: diffusion (the U-Net) or autoencoder"`
-	Seed       int64     `json:"seed" usage:"of noise, order and crops"`
+	Seed       int64     `json:"seed" usage:"seed of noise, order and crops"`
 	MaxSteps   int       `json:"steps" want:"1 or more" usage:"optimisation steps of the run"`
 	Accumulate int       `json:"accumulate" want:"1 or more" usage:"micro-steps of a step; the last step of an epoch may have fewer"`
 
@@ -33,9 +33,9 @@ type Config struct {
 	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
 	EMADecay float64 `json:"ema-decay" want:"0 to 1" usage:"largest decay of the average"`
 
-	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"of activations: float32 or bfloat16; parameters and moments are float32"`
+	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"element type of activations: float32 or bfloat16; parameters and moments are float32"`
 	Recompute bool         `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
-	LowMemory bool         `json:"low-memory" usage:"kernels without rearranged weights"`
+	LowMemory bool         `json:"low-memory" usage:"use less memory, in more time: kernels without rearranged weights"`
 
 	MaxSkipped int `json:"max-skipped" want:"0 or more" usage:"steps that may be skipped because a loss or gradient is not finite"`
 
@@ -53,7 +53,7 @@ type AdamW struct {
 	Beta1       float64 `json:"adam-beta1" want:"0 or more, below 1" usage:"decay of the gradients' average"`
 	Beta2       float64 `json:"adam-beta2" want:"0 or more, below 1" usage:"decay of the squared gradients' average"`
 	Epsilon     float64 `json:"adam-epsilon" want:"above 0, below 1" usage:"added to the root of the second moment"`
-	WeightDecay float64 `json:"weight-decay" want:"0 or more" usage:"of every parameter, biases and norms too"`
+	WeightDecay float64 `json:"weight-decay" want:"0 or more" usage:"decay of every parameter, biases and norms too"`
 }
 
 // Default is how the official implementation trains the paper's models, 300 epochs of 4096 pairs in batches of 48, but

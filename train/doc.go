@@ -1,6 +1,6 @@
-// Package train fine-tunes the U-Net as HistDiST's training.py does, which generates H&E and translates H&E to IHC in
-// alternating micro-steps. The same loop trains an autoencoder, for models trained from scratch. The package knows
-// nothing of the command line, of YAML and of image files.
+// Package train fine-tunes the U-Net as HistDiST's training.py does: micro-steps generate H&E and translate H&E to IHC
+// in turn. The same loop trains an autoencoder, for models trained from scratch. The package knows nothing of the
+// command line, of YAML and of image files.
 //
 // The way of a value through one optimisation step:
 //
@@ -19,26 +19,25 @@
 // ends with the bytes of an uninterrupted run, on the same device with the same number of threads. Elsewhere it is
 // refused unless changes are accepted.
 //
-//	config.go       what a run can be told, with the paper's values
+//	config.go       options of a run, with the paper's values
 //	lr.go           learning-rate schedules
 //	objective.go    what differs between networks under training
-//	diffusion.go    the U-Net's; autoencoder.go: the autoencoder's
+//	diffusion.go    the objective of the U-Net; autoencoder.go: of the autoencoder
 //	task.go         which of the two tasks a micro-step learns
 //	noise.go        what a micro-step draws, the U-Net's input and its target
 //	trainer.go      Trainer: a network under training and its programs
 //	step.go         gradients of micro-steps; update.go: the optimisation step
 //	state.go        the memory of parameters, gradients and moments
 //	ema.go          the moving average of the parameters
-//	run.go          Run; loop.go: its steps; notfinite.go: those that are left out
+//	run.go          Run; loop.go: its steps; notfinite.go: steps that are skipped
 //	ahead.go        micro-steps' examples, drawn while a GPU works
 //	parallel.go     several devices that share a step's micro-steps
-//	checkpoint.go   checkpoints on disk
-//	manifest.go     their checksums
+//	checkpoint.go   checkpoints on disk; manifest.go: their checksums
 //	resume.go       which checkpoint a run goes on from, and whether it may
 //	lock.go         one run per folder
 //	validate.go     the loss on fixed examples with fixed noise
 //	events.go       what a run reports to its observer
-//	metrics.go      numbers of a step, metrics.jsonl
+//	metrics.go      the numbers of a step, in metrics.jsonl
 //	tensorboard.go  event files for TensorBoard
 //	cost.go         what training takes: memory, operations, time
 //	frozen.go       the networks that aren't trained: images → latents and contexts

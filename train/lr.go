@@ -30,7 +30,7 @@ type LearningRate struct {
 	Base     float64    `json:"lr" want:"above 0" usage:"largest learning rate"`
 	Warmup   int        `json:"lr-warmup" want:"0 or more" usage:"steps in which the learning rate rises from 0"`
 	Cycles   float64    `json:"lr-cycles" want:"0 or more" usage:"waves of cosine (0 is 0.5), falls of cosine_with_restarts (0 is 1)"`
-	Power    float64    `json:"lr-power" want:"0 or more" usage:"of polynomial; 0 is 1"`
+	Power    float64    `json:"lr-power" want:"0 or more" usage:"exponent of the schedule polynomial; 0 is 1"`
 }
 
 // validate reports what is wrong with the learning rate of a run of so many steps, in addition to option.Check.

@@ -1,5 +1,8 @@
 // Command histdist turns an H&E-stained tissue image into the IHC stain of one marker, in Go.
 //
+// Each command has a file of its name; options.go has their options, progress.go and train_log.go what they report,
+// completion.go and man.go what shells and man read.
+//
 // Exit codes: 0 success; 1 failure, which the message explains; 2 a wrong command line (an unknown command, flag or
 // number of arguments), for which nothing was done.
 package main

@@ -41,8 +41,8 @@ type translateOptions struct {
 
 	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
 
-	Format      string `key:"format" want:"png, jpg or tif" usage:"of outputs in a folder: png, jpg or tif"`
-	Quality     int    `key:"quality" want:"1 to 100" usage:"of JPEG outputs"`
+	Format      string `key:"format" want:"png, jpg or tif" usage:"format of outputs in a folder: png, jpg or tif"`
+	Quality     int    `key:"quality" want:"1 to 100" usage:"quality of JPEG outputs"`
 	Panel       bool   `key:"panel" usage:"also write NAME-panel.png: input, result and true stain side by side"`
 	Reference   string `key:"reference" usage:"true stain for the panel: an image, or a folder with images of the inputs' names"`
 	SaveLatents string `key:"save-latents" usage:"write the latents of every step of one image to this .safetensors file"`
@@ -110,7 +110,7 @@ type evaluateOptions struct {
 
 	evaluate.Settings
 
-	Device  string `key:"device" usage:"for the networks: auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
+	Device  string `key:"device" usage:"device for the networks: auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
 	Threads int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
 	Batch   int    `key:"batch" want:"1 or more" usage:"images that go through a network together"`
 

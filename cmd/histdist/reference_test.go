@@ -22,8 +22,8 @@ func TestConfigurationReference(t *testing.T) {
 
 <!-- Made from the code by: go test ./cmd/histdist -run TestConfigurationReference -rewrite -->
 
-A value comes from the first of these that has one: a flag, an environment variable, a YAML file, the default.
-` + "`histdist train --set KEY=VALUE` sets any key of an experiment.\n" +
+` + "A value comes from the first of these that has one: `--set`, a flag, an environment variable, a YAML file, the " +
+		"default.\n`histdist train --set KEY=VALUE` sets any key of an experiment.\n" +
 		"`histdist config print` prints the values and where they come from, and with `--explain` what they mean.\n")
 	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
 	b.WriteString("\n## Commands\n\nThe file is given by `--config`.\n")
@@ -61,9 +61,13 @@ func reference(b *strings.Builder, values []configs.Value, flagOf func(key strin
 		if s, _, _ := strings.Cut(v.Key, "."); s != section {
 			section = s
 			fmt.Fprintf(b,
-				"\n### %s\n\n| key | type | default | values | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
+				"\n### %s\n\n| key | type | default | range | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), v.Want,
+		limits := v.Want
+		if v.Kind() == "text" { // its meaning lists the values
+			limits = ""
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), limits,
 			strings.ReplaceAll(v.Usage, "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
 	}
 }

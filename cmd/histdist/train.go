@@ -81,7 +81,8 @@ docs/configuration.md and by 'histdist config print --experiment FILE --explain'
 	f.BoolVar(&override, "accept-changes", false, "with --resume: continue although the configuration has changed")
 	f.BoolVar(&fallBack, "fall-back", false,
 		"with --resume latest: if that is damaged, continue from the checkpoint before it")
-	f.BoolVar(&dryRun, "dry-run", false, "print the configuration and what the run would take; train nothing")
+	f.BoolVar(&dryRun, "dry-run", false,
+		"print the configuration and what the run would take, measured in two steps of each task; save nothing")
 	return command
 }
 

@@ -10,7 +10,9 @@
 //	   │  stain.go      Beer–Lambert: concentrations → light
 //	   │  registration.go  the IHC image shifted and warped, if asked for
 //	   ▼  optics.go     point spread, sharpening, noise, 8 bits
-//	Pair, with its Truth ── write.go ──▶ files in MIST's layout (settings.go)
+//	Pair, with its Truth (truth.go) ── write.go ──▶ files in MIST's layout (settings.go)
+//
+// generate.go calls these, config.go has the options.
 //
 // All random numbers come from PCG generators keyed by seed, index and purpose (random.go), so a pair doesn't depend on
 // others. Bytes are the same on processors of one architecture; others may round differently.

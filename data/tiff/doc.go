@@ -8,11 +8,12 @@
 //
 // A pixel's way:
 //
-//	file ── file.go, directory.go ──▶ Pages (page.go: which pixels, how stored, what is refused)
+//	file ── file.go, directory.go (tags.go) ──▶ Pages (page.go, compression.go: how pixels are stored, what is refused)
 //	     ── layout.go ──▶ where a strip or tile lies in the file
 //	     ── stream.go (packbits.go, lzw.go, Deflate, zstd, CCITT) ──▶ bytes ── samples.go ──▶ samples
 //	        jpeg.go; ycbcr.go where chroma is subsampled ──────────────────────────────────────────▶ samples
 //	     ── color.go ──▶ [height,width,channels] in the caller's memory (region.go)
+//	pixels ── write.go, fields.go ──▶ bytes of a file
 //
 // Strips and tiles are decoded row by row, except with JPEG and Zstandard, which decode them whole. Memory is bounded
 // by what the file can hold: no row or segment is allocated that the bytes of the file could not fill at its

@@ -34,10 +34,10 @@ type Settings struct {
 	KIDSubsets    int `json:"kid_subsets" key:"kid-subsets" want:"1 to 1000000" usage:"number of subsets that KID is averaged over"`
 	KIDSubsetSize int `json:"kid_subset_size" key:"kid-subset-size" want:"3 or more" usage:"images of a subset, at most as many as there are"`
 
-	Level     float64 `json:"level" want:"above 0, below 1" usage:"of confidence intervals, such as 0.95"`
-	Resamples int     `json:"resamples" want:"100 to 1000000" usage:"of the bootstrap"`
+	Level     float64 `json:"level" want:"above 0, below 1" usage:"level of confidence intervals, such as 0.95"`
+	Resamples int     `json:"resamples" want:"100 to 1000000" usage:"number of bootstrap resamples"`
 	Flips     int     `json:"flips" want:"100 to 1000000" usage:"random sign flips in a paired test"`
-	Seed      uint32  `json:"seed" want:"0 to 4294967295" usage:"of everything random: resamples, subsets, halves"`
+	Seed      uint32  `json:"seed" want:"0 to 4294967295" usage:"seed of everything random: resamples, subsets, halves"`
 }
 
 // DefaultSettings returns the paper's where it has any.

@@ -8,7 +8,7 @@
 //	words.go       text → words, as the reference splits them
 //	characters.go  which characters the reference knows
 //	bpe.go         word → byte pairs
-//	vocabulary.go  vocab.json, merges.txt, tokenizer.json
+//	vocabulary.go  vocab.json, merges.txt, tokenizer.json; bytetokenizer.go: those of a model trained from nothing
 //	config.go      config.json
 //	clip.go        the network
 package clip

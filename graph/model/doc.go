@@ -6,13 +6,14 @@
 //	                                                                             Inspect → Report
 //	                                                                             Convert, Widen → another folder
 //
-//	network.go  one network's folder: config.json and weights
-//	model.go    a pipeline's folder
-//	examine.go  the check of a pipeline's folder; inspect.go: what it and the weights show
-//	purpose.go  histdist.json: what a model was trained for
-//	convert.go  another folder with other types, shards or format
-//	widen.go    a U-Net with more input channels
-//	create.go   a new model, untrained; initialise.go: how its weights are drawn
-//	rescale.go  an autoencoder whose latents have another scale
-//	folder.go   copying and editing files of a folder
+//	network.go      one network's folder: config.json and weights
+//	model.go        a pipeline's folder
+//	examine.go      the check of a pipeline's folder; inspect.go: what it and the weights show
+//	purpose.go      histdist.json: what a model was trained for
+//	convert.go      another folder with other types, shards or format
+//	widen.go        a U-Net with more input channels
+//	create.go       a new model, untrained; initialise.go: how its weights are drawn
+//	rescale.go      an autoencoder whose latents have another scale
+//	fingerprint.go  a hash of all that a model's images depend on
+//	folder.go       copying and editing files of a folder
 package model

@@ -13,6 +13,6 @@
 //	    → *Applied                  the gorgonia.Op and SDOp of every node of ours: Spec and place
 //	      → Spec.Grad               gorgonia's Backpropagate asks it for the gradient, which is operations again
 //
-// There is one file for each family of operations. scope.go is the place in a network under construction, applied.go
-// what Gorgonia sees.
+// There is one file for each family of operations. scope.go is the place in a network under construction, spec.go
+// what an operation must say, fusion.go its epilogue, applied.go what Gorgonia sees.
 package op

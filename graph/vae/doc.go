@@ -9,4 +9,5 @@
 //	config.go     config.json, names of old files
 //	vae.go        the two networks
 //	posterior.go  moments → sample
+//	pixels.go     8-bit values ↔ what the networks take
 package vae

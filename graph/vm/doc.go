@@ -21,12 +21,12 @@
 // run.
 //
 // Parameters are read and updated in place: in the process's memory, or as a device.Value in the memory of a device
-// that does not compute there. Other values are copied to such a device, one copy for all programs, for as long as a
-// kernel reads them. record.go hands a whole run to devices that can take it at once. kept.go keeps what preludes
-// computed.
+// that does not compute there. Parameters that the device can't read in place are copied to it, once for all programs,
+// for as long as a kernel reads them.
 //
-// program.go runs a program, report.go says where its time and memory go, finite.go finds the first NaN, dump.go prints
-// programs.
+// program.go runs a program, record.go hands a whole run to devices that can take it at once, host.go moves values to
+// and from the process, kept.go keeps what preludes computed, report.go says where time and memory go, finite.go finds
+// the first NaN, dump.go prints programs.
 //
 // There is no fallback from one device to another, no data-dependent control flow, and no allocation in Run except for
 // results that must be converted.

@@ -1,4 +1,5 @@
-// Package networktest runs networks in tests and compares them with reference data.
+// Package networktest runs networks in tests and compares them with reference data: in bfloat16 (bfloat16.go), with
+// weights by formula (formula.go), or damaged (plant.go).
 package networktest
 
 import (

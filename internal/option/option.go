@@ -3,8 +3,11 @@
 //
 //	Steps int `key:"steps" want:"1 or more" usage:"optimisation steps of the run"`
 //
-// The tag key is the option's name (json, if there is no key), want the values that are valid (see Check), usage what
-// the option means, and was a name that it had before.
+// The tags:
+//   - key: the name; without it, json is
+//   - want: the valid values, see Check
+//   - usage: what it means
+//   - was: a name that it had before
 package option
 
 import (

@@ -1,4 +1,5 @@
-// Package catalog opens a device by its name. It is the one place that knows which devices a build has.
+// Package catalog opens a device by its name (gpu.go, cgo.go: where the build has it) and joins devices (group.go). It
+// is the only package that imports all devices.
 package catalog
 
 import (

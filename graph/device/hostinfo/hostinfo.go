@@ -2,7 +2,8 @@
 // instructions, cores, memory, and which devices were compiled in. It only looks; it neither starts a device nor
 // chooses one.
 //
-// [Read] fills an [Info], and [Info.String] is what `histdist doctor` prints.
+// [Read] fills an [Info], and [Info.String] is what `histdist doctor` prints. cpu.go has the processor, threads.go its
+// threads, cgroup.go limits of the control group, host_*.go what the system says, peak.go the memory in use.
 package hostinfo
 
 import (

@@ -2,6 +2,7 @@
 // NVIDIA's libraries compute, whichever is best at it.
 //
 //	gpu.go            what operations need; which of the ways below takes an operation; recorded runs
+//	operands.go       sizes of operands
 //	matmul.go         products, by cuBLASLt where it can (product.go), with weights in its element type (weights.go)
 //	attention*.go     by products, by tensor cores without a matrix of probabilities (flash), by cuDNN
 //	convolution_*.go  by patches and products, by tensor cores without patches (implicit), by cuDNN (plan.go)
