@@ -118,7 +118,7 @@ func (r *run) due(path string, want origin.Origin) (why string, err error) {
 		return "", ErrSkipped
 	}
 	for _, c := range changes {
-		if c.Kind == origin.Chosen && !r.o.Replace {
+		if c.Kind == origin.Chosen && !r.o.ReplaceOthers {
 			return "", fmt.Errorf("%s: the output exists, %s: --overwrite replaces it, or name another",
 				path, origin.Text(changes))
 		}

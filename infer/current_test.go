@@ -74,7 +74,7 @@ func TestAnOutputIsCurrentWhileWhatItIsMadeOfStays(t *testing.T) {
 		{"only the time of change", func() { touch(t, b) }, nil, outcome{Skipped: 2}},
 		{"another seed", nil, seed, outcome{Failed: 2}},
 		{
-			"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.Replace = true },
+			"another seed, in a folder of its own", nil, func(o *infer.FileOptions) { seed(o); o.ReplaceOthers = true },
 			outcome{Done: 2, Remade: map[string]int{"made with seed 0, now 1": 2}},
 		},
 		{"overwriting", nil, func(o *infer.FileOptions) { o.Overwrite = true }, outcome{Done: 2}},
@@ -239,7 +239,7 @@ func TestQualityIsPartOfAJPEG(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	for _, step := range []struct{ quality, done int }{{90, 1}, {90, 0}, {40, 1}} {
 		s, err := p.TranslateFiles(t.Context(), &infer.Jobs{List: []infer.Job{{Input: in, Output: out}}},
-			infer.FileOptions{Settings: quick(), Quality: step.quality, Replace: true})
+			infer.FileOptions{Settings: quick(), Quality: step.quality, ReplaceOthers: true})
 		if err != nil || s.Done != step.done {
 			t.Errorf("quality %d: %+v, %v", step.quality, s, err)
 		}

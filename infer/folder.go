@@ -20,23 +20,25 @@ type FileOptions struct {
 	Settings  Settings
 	Batch     int  // images of one size that are translated together; 1 or more
 	Overwrite bool // also outputs that are there, whatever they are
-	// Replace replaces outputs of another model or other settings. Otherwise they are errors: both may be wanted.
-	Replace bool
-	Panel   bool              // write NAME-panel.png next to each output
-	Quality int               // of JPEG; 0 means the format's default
-	Read    imagefile.Options // how inputs and references are read
+	// ReplaceOthers replaces outputs of another model or other settings. Otherwise they are errors: both may be wanted.
+	ReplaceOthers bool
+	Panel         bool              // write NAME-panel.png next to each output
+	Quality       int               // of JPEG; 0 means the format's default
+	Read          imagefile.Options // how inputs and references are read
 
 	Program     string // with its version, for the outputs' statements
 	Description string // of the outputs; "" means DefaultDescription
 	// Latents is a .safetensors file for the only job's latents before each step and after the last: inversion and
 	// translation, each [steps+1,C,h,w] as in PyTorch. "" is none.
 	Latents string
-	// Observe receives progress.Note, Start, Step, Done and in the end the Summary.
-	Observe progress.Observer
+	Observe Observer
 }
 
 // DefaultDescription is what an output says first.
 const DefaultDescription = "virtual stain, research use only"
+
+// Note is the event that there is something to know, in a line.
+type Note = progress.Note
 
 // Start is the event of a run that begins.
 type Start struct{ Jobs int }
@@ -129,7 +131,7 @@ func (r *run) begin(jobs *Jobs) error {
 		notes = slices.Concat([]string{own}, notes)
 	}
 	for _, n := range notes {
-		if err := r.o.Observe.Report(progress.Note(n)); err != nil {
+		if err := r.o.Observe.Report(Note(n)); err != nil {
 			return err
 		}
 	}

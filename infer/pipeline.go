@@ -99,6 +99,9 @@ const (
 	Decoding    Phase = "decode"
 )
 
+// Observer receives events: Step, and for files also Start, Note, Done and Summary. Its error ends the work.
+type Observer = progress.Observer
+
 // Step is the event that step Index of Count of a Phase begins. Latents [N,h,w,C] are the latents before the step, or
 // with Index Count after the last; nil when encoding and decoding. They are valid during the call only.
 type Step struct {
@@ -116,7 +119,7 @@ type Noise func(dst []float32, h, w, c int) error
 type Request struct {
 	Images   []*imagefile.Image // of one size
 	Settings Settings
-	Observe  progress.Observer // receives each Step
+	Observe  Observer // receives each Step
 	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for
 	// each step with η > 0 of the inversion, then of the translation. nil is a generator for each image, with
 	// Settings.Seed.
@@ -142,7 +145,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if r.Settings, _, err = p.resolve(r.Settings); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
-	schedules, err := p.schedules(r.Settings)
+	noise, err := p.schedule(r.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
@@ -156,7 +159,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 		}
 		return nil, err
 	}
-	t := &translation{Request: r, pipeline: p, programs: p.programs, schedules: schedules, noise: r.Noise}
+	t := &translation{Request: r, pipeline: p, programs: p.programs, schedule: noise, noise: r.Noise}
 	for len(t.noise) < len(r.Images) {
 		generator := rng.NewTorch(r.Settings.Seed)
 		t.noise = append(t.noise, func(dst []float32, h, w, c int) error { return generator.RandnNHWC(dst, 1, h, w, c) })
@@ -227,8 +230,8 @@ func (p *Pipeline) tooLarge(err error, z size) error {
 	return err
 }
 
-// schedules is the noise schedule of both loops.
-func (p *Pipeline) schedules(s Settings) (*schedule.Schedule, error) {
+// schedule is the noise schedule of both loops.
+func (p *Pipeline) schedule(s Settings) (*schedule.Schedule, error) {
 	c, err := p.model.Scheduler.For(s.Prediction)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type size struct{ batch, height, width int }
 // programs are the networks for images of one size.
 type programs struct {
 	size                      size
-	encoder, vit, decoder     *encoders.Encoder
+	encoder, vit, decoder     *encoders.Network
 	inversion, translation    *denoiser
 	latentH, latentW, latentC int
 }
@@ -42,7 +42,7 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 	}()
 	pixels := vae.Size{Batch: z.batch, Height: z.height, Width: z.width}
 	latents := vae.Size{Batch: z.batch, Height: s.latentH, Width: s.latentW}
-	if s.encoder, err = encoders.VAE(p.model, pixels, p.vm); err != nil {
+	if s.encoder, err = encoders.VAEEncoder(p.model, pixels, p.vm); err != nil {
 		return nil, fmt.Errorf("%s: %w", encoderNet, err)
 	}
 	if s.vit, err = encoders.ViT(p.model, z.batch, p.vm); err != nil {
@@ -54,7 +54,7 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 	if s.translation, err = p.denoiser(latents, p.model.ViT.Tokens()); err != nil {
 		return nil, fmt.Errorf("%s: %w", unetNet, err)
 	}
-	if s.decoder, err = encoders.Decoder(p.model, latents, p.vm); err != nil {
+	if s.decoder, err = encoders.VAEDecoder(p.model, latents, p.vm); err != nil {
 		return nil, fmt.Errorf("%s: %w", decoderNet, err)
 	}
 	return s, nil
@@ -78,7 +78,7 @@ func (p *Pipeline) denoiser(z vae.Size, tokens int) (*denoiser, error) {
 // close frees the programs' memory.
 func (s *programs) close() error {
 	var errs []error
-	for _, e := range []*encoders.Encoder{s.encoder, s.vit, s.decoder} {
+	for _, e := range []*encoders.Network{s.encoder, s.vit, s.decoder} {
 		if e != nil {
 			errs = append(errs, e.Close())
 		}

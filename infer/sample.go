@@ -15,10 +15,10 @@ import (
 // translation is one call of Translate.
 type translation struct {
 	Request
-	pipeline  *Pipeline
-	programs  *programs
-	schedules *schedule.Schedule
-	noise     []Noise
+	pipeline *Pipeline
+	programs *programs
+	schedule *schedule.Schedule
+	noise    []Noise
 }
 
 // loop is the inversion or the translation: a loop over the noise levels.
@@ -55,7 +55,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		clear(condition)
 	}
 	latents := slices.Clone(start)
-	up, down, err := timesteps(t.schedules.Config, s)
+	up, down, err := timesteps(t.schedule.Config, s)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (t *translation) encode(ctx context.Context) (start, condition []float32, e
 	for _, m := range t.Images {
 		pix = pad(pix, m, p.size.height, p.size.width)
 	}
-	moments, err := p.encoder.Encode(ctx, vae.Signed(pix))
+	moments, err := p.encoder.Run(ctx, vae.Signed(pix))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,7 +155,7 @@ func (t *translation) encodeViT(ctx context.Context) ([]float32, error) {
 		}
 		pixels = append(pixels, x...)
 	}
-	states, err := t.programs.vit.Encode(ctx, pixels)
+	states, err := t.programs.vit.Run(ctx, pixels)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 		}
 		err = t.finite("output", out[0].Float32s(), finite.Squares)
 		if err == nil {
-			err = l.sampler(t.schedules, latents, out[0].Float32s(), step)
+			err = l.sampler(t.schedule, latents, out[0].Float32s(), step)
 		}
 		if err == nil {
 			err = t.finite("latents", latents, finite.Squares)
@@ -234,7 +234,7 @@ func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefi
 	for i, x := range latents {
 		scaled[i] = factor * x
 	}
-	values, err := p.decoder.Encode(ctx, scaled)
+	values, err := p.decoder.Run(ctx, scaled)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,19 @@
 package train
 
-import "image"
+import (
+	"image"
 
-// Start is reported when a run has its folder and is about to begin or to continue. Further events are Metrics, after
-// every optimisation step, and progress.Note.
+	"github.com/histdist/histdist/internal/progress"
+)
+
+// Observer receives the events of a run: those of this file, and Metrics after every optimisation step. Its error ends
+// the run.
+type Observer = progress.Observer
+
+// Note is something a user should know, in a line.
+type Note = progress.Note
+
+// Start is reported when a run has its folder and is about to begin or to continue.
 type Start struct {
 	Step     int      // the run continues after it; entries after that step must be discarded. 0 is a new run: discard all
 	Accepted []string // the changes that Resume.AcceptChanges accepted

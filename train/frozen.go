@@ -60,8 +60,8 @@ type Frozen struct {
 	model   *model.Model
 	options FrozenOptions
 	text    []float32                    // [tokens,cross_attention_dim]
-	vit     *encoders.Encoder            // compiled when it is needed
-	encoder map[[2]int]*encoders.Encoder // by height and width
+	vit     *encoders.Network            // compiled when it is needed
+	encoder map[[2]int]*encoders.Network // by height and width
 	cache   map[[sha256.Size]byte]seen   // by the image's size and bytes
 	held    int64
 }
@@ -74,7 +74,7 @@ type seen struct {
 
 // NewFrozen computes the prompt's states with the text encoder of a model, which stays the caller's.
 func NewFrozen(ctx context.Context, m *model.Model, o FrozenOptions) (*Frozen, error) {
-	f := &Frozen{model: m, options: o, encoder: map[[2]int]*encoders.Encoder{}, cache: map[[sha256.Size]byte]seen{}}
+	f := &Frozen{model: m, options: o, encoder: map[[2]int]*encoders.Network{}, cache: map[[sha256.Size]byte]seen{}}
 	var err error
 	if f.text, err = encoders.Text(ctx, m, o.Prompt, o.Options); err == nil {
 		err = finite.Check("output", f.text, finite.Squares)
@@ -100,7 +100,7 @@ func (f *Frozen) Close() error {
 // Memory is the number of bytes that the networks hold on the device.
 func (f *Frozen) Memory() int64 {
 	bytes := int64(0)
-	add := func(p *encoders.Encoder) {
+	add := func(p *encoders.Network) {
 		m := p.Report().Memory
 		bytes += m.Arena + m.Kernels + m.Copies
 	}
@@ -189,7 +189,8 @@ func (f *Frozen) moments(ctx context.Context, rgb []uint8, height, width int) ([
 	e := f.encoder[size]
 	if e == nil {
 		var err error
-		if e, err = encoders.VAE(f.model, vae.Size{Batch: 1, Height: height, Width: width}, f.options.Options); err != nil {
+		z := vae.Size{Batch: 1, Height: height, Width: width}
+		if e, err = encoders.VAEEncoder(f.model, z, f.options.Options); err != nil {
 			return nil, err
 		}
 		f.encoder[size] = e
@@ -228,8 +229,8 @@ func (f *Frozen) states(ctx context.Context, rgb []uint8, height, width int) ([]
 }
 
 // encode returns what a network makes of x, if it is finite.
-func encode(ctx context.Context, e *encoders.Encoder, x []float32) ([]float32, error) {
-	values, err := e.Encode(ctx, x)
+func encode(ctx context.Context, e *encoders.Network, x []float32) ([]float32, error) {
+	values, err := e.Run(ctx, x)
 	if err != nil {
 		return nil, err
 	}

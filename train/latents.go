@@ -40,7 +40,7 @@ func MeasureLatents(
 	channels := m.VAE.LatentChannels
 	sums := newLatentSums(channels)
 	var size vae.Size
-	var e *encoders.Encoder
+	var e *encoders.Network
 	defer func() {
 		if e != nil {
 			err = errors.Join(e.Close(), err)
@@ -57,7 +57,7 @@ func MeasureLatents(
 					return none, err
 				}
 			}
-			if e, err = encoders.VAE(m, z, vm.Options{Device: d}); err != nil {
+			if e, err = encoders.VAEEncoder(m, z, vm.Options{Device: d}); err != nil {
 				return none, err
 			}
 			size = z

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // Examples provides what a run's micro-steps learn from.
@@ -28,10 +27,9 @@ type RunOptions struct {
 	// them, and a run that would continue with others is refused.
 	Inputs map[string]string
 	// Source describes what the examples are made of; nil if unknown. Changes are refused as for Inputs.
-	Source Source
-	Resume Resume
-	// Observe receives the events of events.go, Metrics and progress.Note. Its error ends the run.
-	Observe progress.Observer
+	Source  Source
+	Resume  Resume
+	Observe Observer
 	// Validate, which may be nil, scores the network every Config.ValidateEvery steps; see FixedNoise.
 	Validate func(ctx context.Context, t *Trainer, step int) ([]Scalar, error)
 	// ValidateFirst also validates a new run before its first step, if Config.ValidateEvery isn't 0.
@@ -70,7 +68,7 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	}
 	defer func() { err = errors.Join(err, locked.Close()) }()
 	if locked.Note != "" {
-		if err := o.Observe.Report(progress.Note(locked.Note)); err != nil {
+		if err := o.Observe.Report(Note(locked.Note)); err != nil {
 			return Result{}, fmt.Errorf("training: %w", err)
 		}
 	}

@@ -80,7 +80,7 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		}
 	}
 	results, table, err := evaluate.Run(cmd.Context(), evaluate.Options{
-		Real: e.Real, Fake: e.virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
+		Real: e.Real, Virtual: e.virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
 		PatientPattern: e.PatientPattern, Settings: e.Settings, Problems: earlier,
 		Networks: evaluate.Networks(e.paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
 		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),

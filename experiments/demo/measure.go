@@ -134,7 +134,7 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 	settings := evaluate.DefaultSettings()
 	settings.Vectors, settings.MPP = evaluate.Macenko, synth.Default().MPP
 	results, table, err := evaluate.Run(ctx, evaluate.Options{
-		Real: m.ihc, Fake: virtual, HE: m.he,
+		Real: m.ihc, Virtual: virtual, HE: m.he,
 		Output: filepath.Join(m.folder, "evaluation", filepath.Base(virtual)), Settings: settings,
 		PatientPattern: "^(.*)$", Software: m.Software,
 	})
@@ -188,7 +188,7 @@ func (m *measurement) nuclei(r *Row, t *evaluate.Table) error {
 		if err != nil {
 			return err
 		}
-		b, err := detect(p.Fake, ihc, nuclei.RedDensity)
+		b, err := detect(p.Virtual, ihc, nuclei.RedDensity)
 		if err != nil {
 			return err
 		}

@@ -3,13 +3,13 @@
 // stains (the ceiling) get. Package report draws the results; the metrics are in experiments/metrics.
 //
 //	translate.go H&E images ──▶ virtual stains, if a model is given
-//	pairs.go     two or three folders ──▶ Matches, by stem;  train.go: what the training had of them
+//	pairs.go     two or three folders ──▶ Matches, by stem;  leakage.go: what the training had of them
 //	measure.go   pairs, in parallel ──▶ the measures of each
 //	   image.go lists those of an image, pair.go those of two
 //	network.go   images, in batches ──▶ features of a network
 //	   both keep what they computed in cache.go: a file, by the hash of the image's file, the settings and the weights
 //	table.go     one row a pair, one column a measure: images.csv
-//	summary.go   columns ──▶ Metrics with intervals (experiments/metrics/stats), drawn by what units.go says
+//	summary.go   columns ──▶ Metrics with intervals (experiments/metrics/stats), drawn as resampling.go says
 //	   distances.go of features: FID, KID, PHV, retrieval;  stains.go of DAB and nuclei, in the colours of vectors.go
 //	compare.go   two tables ──▶ paired tests
 //	results.go   Results: results.json;  text.go: tables for terminals and Markdown;  definitions.go: what each metric is

@@ -131,7 +131,7 @@ func options(t *testing.T, folder, fake string) evaluate.Options {
 	s := evaluate.DefaultSettings()
 	s.Resamples, s.Flips = 200, 500
 	return evaluate.Options{
-		Real: filepath.Join(folder, "real"), Fake: fake, HE: filepath.Join(folder, "he"), Output: t.TempDir(),
+		Real: filepath.Join(folder, "real"), Virtual: fake, HE: filepath.Join(folder, "he"), Output: t.TempDir(),
 		PatientPattern: evaluate.SlidePattern, Settings: s, Networks: networks, Software: "histdist test",
 	}
 }

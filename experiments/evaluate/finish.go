@@ -27,14 +27,14 @@ func (e *evaluation) finish() {
 		if p.HE != "" {
 			r.Counts.HE++
 		}
-		if p.FakeHash != "" && p.FakeHash == p.RealHash {
+		if p.VirtualHash != "" && p.VirtualHash == p.RealHash {
 			same[0]++
 		}
-		if p.FakeHash != "" && p.FakeHash == p.HEHash {
+		if p.VirtualHash != "" && p.VirtualHash == p.HEHash {
 			same[1]++
 		}
 	}
-	r.Folders.RealHash, r.Folders.FakeHash = e.hash(realSet), e.hash(virtualSet)
+	r.Folders.RealHash, r.Folders.VirtualHash = e.hash(realSet), e.hash(virtualSet)
 	if e.o.HE != "" {
 		r.Folders.HEHash = e.hash(heSet)
 	}

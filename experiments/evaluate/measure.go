@@ -32,10 +32,10 @@ const (
 func (s source) String() string { return [...]string{"real", "virtual", "he"}[s] }
 
 // path of a pair's image; "" if it has none.
-func (s source) path(p Match) string { return [...]string{p.Real, p.Fake, p.HE}[s] }
+func (s source) path(p Match) string { return [...]string{p.Real, p.Virtual, p.HE}[s] }
 
 // hash of a row's file.
-func (s source) hash(r *Row) *string { return [...]*string{&r.RealHash, &r.FakeHash, &r.HEHash}[s] }
+func (s source) hash(r *Row) *string { return [...]*string{&r.RealHash, &r.VirtualHash, &r.HEHash}[s] }
 
 // candidates are compared with the real images: the virtual ones, and the H&E as the floor.
 var candidates = [...]struct {

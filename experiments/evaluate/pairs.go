@@ -22,7 +22,7 @@ const SlidePattern = `([^/]+?)(?:[_-][0-9]*)*$`
 type Match struct {
 	Name    string `json:"name"` // the stem of both files, with sub-folders
 	Real    string `json:"real"` // paths
-	Fake    string `json:"fake"`
+	Virtual string `json:"fake"`
 	HE      string `json:"he,omitempty"`      // "" if there is none
 	Patient string `json:"patient,omitempty"` // or slide; "" if unknown
 }
@@ -45,7 +45,7 @@ func (m Missing) String() string { return fmt.Sprintf("%s has no partner in %s",
 // FindMatches pairs the images of two folders, searched recursively, by their stems; he may be "". pattern is a regular
 // expression that finds the patient in a name: its first group, or the whole match. It is an error if two files of a
 // folder have one stem, or if there are no pairs. Panels are ignored.
-func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches, error) {
+func FindMatches(ctx context.Context, real, virtual, he, pattern string) (*Matches, error) {
 	patient, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("patient pattern: %w", err)
@@ -56,12 +56,12 @@ func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches,
 		flag, folder string
 		// H&E images are not this program's; stains of both sets may be, to compare two seeds.
 		outputs walk.Outputs
-	}{{"real", real, walk.PassPanels}, {"fake", fake, walk.PassPanels}, {"he", he, walk.PassAll}} {
+	}{{"real", real, walk.PassPanels}, {"virtual", virtual, walk.PassPanels}, {"he", he, walk.PassAll}} {
 		if f.folder == "" && f.flag == "he" {
 			continue
 		}
 		var unreadable []walk.Unreadable
-		o := walk.Options{Outputs: f.outputs, Except: []string{real, fake, he}} // one set may be in a folder of another
+		o := walk.Options{Outputs: f.outputs, Except: []string{real, virtual, he}} // one set may be in a folder of another
 		if sets[i], unreadable, err = stems(ctx, f.folder, o); err != nil {
 			return nil, fmt.Errorf("--%s: %w", f.flag, err)
 		}
@@ -71,10 +71,10 @@ func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches,
 		path := sets[0][name]
 		other, ok := sets[1][name]
 		if !ok {
-			p.Missing = append(p.Missing, Missing{path, fake})
+			p.Missing = append(p.Missing, Missing{path, virtual})
 			continue
 		}
-		pair := Match{Name: name, Real: path, Fake: other, HE: sets[2][name]}
+		pair := Match{Name: name, Real: path, Virtual: other, HE: sets[2][name]}
 		if pattern != "" {
 			pair.Patient = data.PatientIn(patient, name)
 		}
@@ -90,7 +90,7 @@ func FindMatches(ctx context.Context, real, fake, he, pattern string) (*Matches,
 	}
 	if len(p.List) == 0 {
 		const format = "no pairs: none of the %d images in %s has the name of one of the %d in %s (such as %s and %s)"
-		return nil, fmt.Errorf(format, len(sets[0]), real, len(sets[1]), fake, first(sets[0]), first(sets[1]))
+		return nil, fmt.Errorf(format, len(sets[0]), real, len(sets[1]), virtual, first(sets[0]), first(sets[1]))
 	}
 	return p, nil
 }

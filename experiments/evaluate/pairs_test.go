@@ -51,10 +51,10 @@ func TestFindPairsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []evaluate.Match{
-		{Name: "a", Real: at("real/a.png"), Fake: at("set/fake/a.JPG"), HE: at("he/a.png")},
-		{Name: "more/b", Real: at("real/more/b.png"), Fake: at("set/fake/more/b.png")},
+		{Name: "a", Real: at("real/a.png"), Virtual: at("set/fake/a.JPG"), HE: at("he/a.png")},
+		{Name: "more/b", Real: at("real/more/b.png"), Virtual: at("set/fake/more/b.png")},
 		{
-			Name: composed, Real: at("real/" + composed + ".TIF"), Fake: at("set/fake/" + decomposed + ".png"),
+			Name: composed, Real: at("real/" + composed + ".TIF"), Virtual: at("set/fake/" + decomposed + ".png"),
 			HE: at("he/" + composed + ".png"),
 		},
 	}

@@ -114,7 +114,7 @@ func TestNoPairs(t *testing.T) {
 		!strings.Contains(err.Error(), "x.png") {
 		t.Errorf("folders without pairs: %v", err)
 	}
-	o.Fake = filepath.Join(folder, "nowhere")
+	o.Virtual = filepath.Join(folder, "nowhere")
 	if _, _, err := evaluate.Run(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}

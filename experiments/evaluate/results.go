@@ -35,14 +35,14 @@ type Results struct {
 
 // Folders are where the images came from.
 type Folders struct {
-	Real  string `json:"real"`
-	Fake  string `json:"fake"`
-	HE    string `json:"he,omitempty"`
-	Train string `json:"train,omitempty"`
-	// RealHash, FakeHash and HEHash are SHA-256 over the images' names and hashes.
-	RealHash string `json:"real_sha256"`
-	FakeHash string `json:"fake_sha256"`
-	HEHash   string `json:"he_sha256,omitempty"`
+	Real    string `json:"real"`
+	Virtual string `json:"fake"`
+	HE      string `json:"he,omitempty"`
+	Train   string `json:"train,omitempty"`
+	// RealHash, VirtualHash and HEHash are SHA-256 over the images' names and hashes.
+	RealHash    string `json:"real_sha256"`
+	VirtualHash string `json:"fake_sha256"`
+	HEHash      string `json:"he_sha256,omitempty"`
 }
 
 // Counts say how much there was.

@@ -22,11 +22,11 @@ import (
 
 // Options say what is evaluated.
 type Options struct {
-	Real, Fake string // folders
-	HE         string // folder of the H&E images, for the floor; ""
-	Train      string // what the model was trained with, for a warning: see --train; ""
-	Against    string // folder of other results to compare with; ""
-	Output     string // folder for results and the cache
+	Real, Virtual string // folders
+	HE            string // folder of the H&E images, for the floor; ""
+	Train         string // what the model was trained with, for a warning: see --train; ""
+	Against       string // folder of other results to compare with; ""
+	Output        string // folder for results and the cache
 
 	PatientPattern string // regular expression: see FindMatches
 	Settings       Settings
@@ -66,7 +66,7 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 	if o.Output == "" {
 		return nil, nil, errors.New("output: no folder is named")
 	}
-	pairs, err := FindMatches(ctx, o.Real, o.Fake, o.HE, o.PatientPattern)
+	pairs, err := FindMatches(ctx, o.Real, o.Virtual, o.HE, o.PatientPattern)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,7 +114,7 @@ func newEvaluation(o Options, pairs *Matches, cache *cache) *evaluation {
 	e := &evaluation{o: o, cache: cache, table: &Table{}}
 	e.results = &Results{
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
-		Folders:     Folders{Real: o.Real, Fake: o.Fake, HE: o.HE, Train: o.Train},
+		Folders:     Folders{Real: o.Real, Virtual: o.Virtual, HE: o.HE, Train: o.Train},
 		NotComputed: []NotComputed{}, Warnings: []string{}, Problems: append([]Problem{}, o.Problems...),
 		Missing: append([]Missing{}, pairs.Missing...),
 	}

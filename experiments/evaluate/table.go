@@ -21,7 +21,7 @@ type Table struct {
 // Row is a pair with its files' hashes.
 type Row struct {
 	Match
-	RealHash, FakeHash, HEHash string // SHA-256 of the files; "" if unreadable
+	RealHash, VirtualHash, HEHash string // SHA-256 of the files; "" if unreadable
 }
 
 // Column is one measure of all pairs; NaN is unknown.
@@ -62,7 +62,7 @@ func (t *Table) Write(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	for i, p := range t.Rows {
-		row := []string{p.Name, p.Patient, p.RealHash, p.FakeHash, p.HEHash}
+		row := []string{p.Name, p.Patient, p.RealHash, p.VirtualHash, p.HEHash}
 		for _, c := range t.Columns {
 			text := ""
 			if !math.IsNaN(c.Values[i]) {
@@ -109,7 +109,7 @@ func parseTable(data []byte) (*Table, error) {
 	}
 	for line, row := range rows[1:] {
 		m := Match{Name: row[0], Patient: row[1]}
-		t.Rows = append(t.Rows, Row{Match: m, RealHash: row[2], FakeHash: row[3], HEHash: row[4]})
+		t.Rows = append(t.Rows, Row{Match: m, RealHash: row[2], VirtualHash: row[3], HEHash: row[4]})
 		for c, text := range row[len(fixedColumns):] {
 			v := math.NaN()
 			if text != "" {

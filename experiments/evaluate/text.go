@@ -133,7 +133,7 @@ func (r *Results) notes() []string {
 // Text is the results as a table for a terminal.
 func (r *Results) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nreal: %s\nvirtual: %s\n\n", r.Headline(), r.Folders.Real, r.Folders.Fake)
+	fmt.Fprintf(&b, "%s\nreal: %s\nvirtual: %s\n\n", r.Headline(), r.Folders.Real, r.Folders.Virtual)
 	var rows [][]string
 	for _, g := range r.Groups() {
 		rows = append(rows, []string{strings.ToUpper(g.Name)})
@@ -242,7 +242,7 @@ func (s section) shown() []string {
 // Markdown is the results as results.md has them.
 func (r *Results) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Evaluation\n\n%s.\n\n- real: `%s`\n- virtual: `%s`\n", r.Headline(), r.Folders.Real, r.Folders.Fake)
+	fmt.Fprintf(&b, "# Evaluation\n\n%s.\n\n- real: `%s`\n- virtual: `%s`\n", r.Headline(), r.Folders.Real, r.Folders.Virtual)
 	if r.Folders.HE != "" {
 		fmt.Fprintf(&b, "- H&E: `%s`\n", r.Folders.HE)
 	}

@@ -22,7 +22,7 @@ func Translate(ctx context.Context, p *infer.Pipeline, he, output string, o infe
 	if err != nil {
 		return nil, err
 	}
-	o.Replace = true // the folder is the evaluation's own
+	o.ReplaceOthers = true // the folder is the evaluation's own
 	summary, err := p.TranslateFiles(ctx, jobs, o)
 	if err == nil {
 		err = removeOthers(ctx, output, jobs.List, summary.Failed)

@@ -109,7 +109,7 @@ func newPanel(t *evaluate.Table, read imagefile.Options, i int, rank string) pan
 		"SSIM %s · PSNR %s dB · DAB90 real %s, virtual %s OD · positive nuclei real %s, virtual %s %%",
 		value("ssim", 3), value("psnr", 2), value("real_dab90", 3), value("virtual_dab90", 3),
 		value("real_ki67_index", 1), value("virtual_ki67_index", 1))
-	for _, s := range []struct{ label, path string }{{"H&E", p.HE}, {"virtual", p.Fake}, {"real", p.Real}} {
+	for _, s := range []struct{ label, path string }{{"H&E", p.HE}, {"virtual", p.Virtual}, {"real", p.Real}} {
 		if s.path != "" {
 			out.Pictures = append(out.Pictures, newThumb(s.label, s.path, read))
 		}

@@ -44,7 +44,7 @@ func study(
 	s.Resamples = 100
 	o := evaluate.Options{
 		Real:           filepath.Join(folder, "real"),
-		Fake:           filepath.Join(folder, "fake"),
+		Virtual:        filepath.Join(folder, "fake"),
 		HE:             filepath.Join(folder, "he"),
 		Output:         filepath.Join(folder, "out"),
 		PatientPattern: evaluate.SlidePattern,

@@ -59,7 +59,7 @@ type size struct{ batch, height, width int }
 
 // program is a network compiled for a size.
 type program struct {
-	*encoders.Encoder // pixels [N,H,W,3] → rows [N,Dim]
+	*encoders.Network // pixels [N,H,W,3] → rows [N,Dim]
 	size              size
 	params            gorgonia.Nodes
 }
@@ -240,7 +240,7 @@ func (e *Extractor) batch(ctx context.Context, images []*imagefile.Image, part [
 	for _, a := range all {
 		pixels = append(pixels, a.pixels...)
 	}
-	out, err := p.Encode(ctx, pixels)
+	out, err := p.Run(ctx, pixels)
 	if err != nil {
 		return err
 	}

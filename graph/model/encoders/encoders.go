@@ -1,9 +1,9 @@
 // Package encoders compiles the networks that turn images and text into numbers and back, for training, translation and
 // evaluation:
 //
-//	image  [N,H,W,3]  ─ VAE ─────▶ moments [N,h,w,2C]         latents [N,h,w,C] ─ Decoder ─▶ image [N,H,W,3]
-//	pixels [N,S,S,3]  ─ ViT ─────▶ states [N,tokens,width]
-//	prompt            ─ Text ────▶ states [tokens,width]
+//	image  [N,H,W,3]  ─ VAEEncoder ─▶ moments [N,h,w,2C]      latents [N,h,w,C] ─ VAEDecoder ─▶ image [N,H,W,3]
+//	pixels [N,S,S,3]  ─ ViT ────────▶ states [N,tokens,width]
+//	prompt            ─ Text ───────▶ states [tokens,width]
 //
 // Compile does the same for any other graph of one input and one output.
 package encoders
@@ -24,32 +24,32 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// Encoder is a compiled network with one input and one output. It is used by one goroutine at a time.
-type Encoder struct {
+// Network is a compiled network with one input and one output. It is used by one goroutine at a time.
+type Network struct {
 	*vm.Program
 	input *gorgonia.Node
 }
 
 // Compile compiles the network between two nodes, whose parameters have their weights.
-func Compile(in, out *gorgonia.Node, o vm.Options) (*Encoder, error) {
+func Compile(in, out *gorgonia.Node, o vm.Options) (*Network, error) {
 	p, err := vm.Compile(gorgonia.Nodes{out}, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Encoder{p, in}, nil
+	return &Network{p, in}, nil
 }
 
-// Encode returns the output for an input of the input node's shape. Values are not checked: see package finite.
-func (e *Encoder) Encode(ctx context.Context, x []float32) ([]float32, error) {
-	out, err := e.Run(ctx, vm.Feeds{}.Set(e.input, x))
+// Run returns the output for an input of the input node's shape. Values are not checked: see package finite.
+func (n *Network) Run(ctx context.Context, x []float32) ([]float32, error) {
+	out, err := n.Program.Run(ctx, vm.Feeds{}.Set(n.input, x))
 	if err != nil {
 		return nil, err
 	}
 	return slices.Clone(out[0].Float32s()), nil
 }
 
-// VAE is the autoencoder's encoder: image [N,H,W,3] in [−1,1] → moments [N,h,w,2C], see vae.Moments.
-func VAE(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
+// VAEEncoder is the autoencoder's encoder: image [N,H,W,3] in [−1,1] → moments [N,h,w,2C], see vae.Moments.
+func VAEEncoder(m *model.Model, z vae.Size, o vm.Options) (*Network, error) {
 	n, err := vae.NewEncoder(m.VAE, z)
 	if err == nil {
 		err = m.BindEncoder(n.Scope.Params())
@@ -60,9 +60,9 @@ func VAE(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
 	return Compile(n.Image, n.Moments, o)
 }
 
-// Decoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is the
+// VAEDecoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is the
 // size of the latents.
-func Decoder(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
+func VAEDecoder(m *model.Model, z vae.Size, o vm.Options) (*Network, error) {
 	n, err := vae.NewDecoder(m.VAE, z)
 	if err == nil {
 		err = m.BindDecoder(n.Scope.Params())
@@ -74,7 +74,7 @@ func Decoder(m *model.Model, z vae.Size, o vm.Options) (*Encoder, error) {
 }
 
 // ViT is the vision transformer: preprocessed pixels [N,S,S,3] → last hidden states [N,tokens,width].
-func ViT(m *model.Model, batch int, o vm.Options) (*Encoder, error) {
+func ViT(m *model.Model, batch int, o vm.Options) (*Network, error) {
 	n, err := vit.Build(m.ViT, batch)
 	if err == nil {
 		err = m.BindViT(n.Scope.Params())
@@ -105,7 +105,7 @@ func Text(ctx context.Context, m *model.Model, prompt string, o vm.Options) (sta
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close(), m.Release(n.Scope.Params())) }()
-	out, err := e.Run(ctx, vm.Feeds{n.IDs: tensor.New(tensor.WithShape(1, tokens), tensor.WithBacking(ids))})
+	out, err := e.Program.Run(ctx, vm.Feeds{n.IDs: tensor.New(tensor.WithShape(1, tokens), tensor.WithBacking(ids))})
 	if err != nil {
 		return nil, err
 	}
