@@ -18,7 +18,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-models bench-busy man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,8 +81,6 @@ fmt: $(GOFUMPT) ## format the Go files
 
 bench: build ## time the networks at full size (BENCH: flags; HISTDIST_TORCH_PYTHON: see docs/benchmarks.md)
 	bin/histdist bench $(BENCH)
-
-bench-models: bench
 
 bench-engine: build ## time the networks' layers one by one
 	bin/histdist bench --training --only unet-kernels,vae-decode-kernels,vae-encode-kernels

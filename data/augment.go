@@ -63,14 +63,3 @@ func drawAugmentation(seed int64, epoch, index, width, height, size int) Augment
 		Flip: d.below(2) == 1, Quarters: d.below(4),
 	}
 }
-
-// Signed writes what the networks take of 8-bit values: 2·(x/255) − 1 in float32, the division first.
-func Signed(dst []float32, pix []uint8) {
-	var table [256]float32
-	for x := range table {
-		table[x] = 2*(float32(x)/255) - 1
-	}
-	for i, x := range pix {
-		dst[i] = table[x]
-	}
-}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/internal/golden"
 )
 
@@ -51,9 +52,7 @@ func augmented(t *testing.T, a data.Augmentation, img *imagefile.Image) []float3
 	if err := a.Apply(pix, img); err != nil {
 		t.Fatal(err)
 	}
-	signed := make([]float32, len(pix))
-	data.Signed(signed, pix)
-	return signed
+	return vae.Signed(pix)
 }
 
 // fromCHW turns one image [3,S,S] into [S,S,3].
@@ -111,19 +110,6 @@ func TestOfficialBatch(t *testing.T) {
 				t.Errorf("%s %d differs:\n%.500s", name, i, diff)
 			}
 		}
-	}
-}
-
-func TestSigned(t *testing.T) {
-	file, _ := openGolden(t)
-	pix := make([]uint8, 256)
-	for i := range pix {
-		pix[i] = uint8(i)
-	}
-	got := make([]float32, 256)
-	data.Signed(got, pix)
-	if diff := cmp.Diff(file.Float32(t, "value_of_byte").Data, got); diff != "" {
-		t.Error(diff)
 	}
 }
 

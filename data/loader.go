@@ -63,16 +63,15 @@ type Batch struct {
 	Step, Epoch   int
 	N             int
 	Height, Width int
-	HE, IHC       []float32 // [N,H,W,3], −1 to 1
-	HEPixels      []uint8   // [N,H,W,3], the same as 8-bit RGB
+	HEPixels      []uint8 // [N,H,W,3], RGB
 	IHCPixels     []uint8
 	Indices       []int // places in the data set
 	Names         []string
 	Augmentations []Augmentation // Size 0 for whole images
 }
 
-// bytesPerPixel is the size of a pixel in a batch: two images of three values in 8 and in 32 bits.
-const bytesPerPixel = 2 * 3 * (1 + 4)
+// bytesPerPixel is the size of a pixel in a batch: two images of three values.
+const bytesPerPixel = 2 * 3
 
 // decodeBytesPerPixel bounds decoding: 16-bit RGBA, or a progressive 4:4:4 JPEG's coefficients, planes and pixels.
 const decodeBytesPerPixel = 12
@@ -203,7 +202,6 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 		b.Width, b.Height = l.pairs[0].Width, l.pairs[0].Height
 	}
 	values := 3 * b.Height * b.Width
-	b.HE, b.IHC = make([]float32, b.N*values), make([]float32, b.N*values)
 	b.HEPixels, b.IHCPixels = make([]uint8, b.N*values), make([]uint8, b.N*values)
 	b.Indices, b.Names, b.Augmentations = make([]int, b.N), make([]string, b.N), make([]Augmentation, b.N)
 
@@ -259,10 +257,9 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 	for _, side := range [2]struct {
 		source Source
 		pix    []uint8
-		signed []float32
 	}{
-		{pair.HE, b.HEPixels[at : at+values], b.HE[at : at+values]},
-		{pair.IHC, b.IHCPixels[at : at+values], b.IHC[at : at+values]},
+		{pair.HE, b.HEPixels[at : at+values]},
+		{pair.IHC, b.IHCPixels[at : at+values]},
 	} {
 		img, err := l.image(side.source, pair)
 		if err != nil {
@@ -276,7 +273,6 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 		} else if err := a.Apply(side.pix, img); err != nil {
 			return err
 		}
-		Signed(side.signed, side.pix)
 	}
 	b.Indices[i], b.Names[i], b.Augmentations[i] = index, pair.Name, a
 	return nil
