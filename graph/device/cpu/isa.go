@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/cpu"
+	"github.com/histdist/histdist/graph/device/hostinfo"
 )
 
 // kernels returns the table of an instruction set, the machine's best for "".
@@ -27,15 +27,5 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 // InstructionSets lists the instruction sets that the machine has, the best last: generic-bf16, generic, avx2, avx512,
 // avx512bf16. The first is for tests: it is avx512bf16 in plain C.
 func InstructionSets() []string {
-	sets := []string{"generic-bf16", "generic"}
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		sets = append(sets, "avx2")
-		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-			sets = append(sets, "avx512")
-			if cpu.X86.HasAVX512BF16 {
-				sets = append(sets, "avx512bf16")
-			}
-		}
-	}
-	return sets
+	return append([]string{"generic-bf16"}, hostinfo.ReadCPU().InstructionSets()...)
 }

@@ -31,18 +31,20 @@ const (
 	avx512bf16 = "AVX512BF16"
 )
 
-// Kernels names the best set of kernels that this processor can run: "avx512bf16", "avx512", "avx2", or "generic",
-// which is plain C.
-func (c CPU) Kernels() string {
-	switch {
-	case c.has(avx512f, avx512bw, avx512dq, avx512vl, avx512bf16, avx2, fma):
-		return "avx512bf16"
-	case c.has(avx512f, avx512bw, avx512dq, avx512vl, avx2, fma):
-		return "avx512"
-	case c.has(avx2, fma):
-		return "avx2"
+// InstructionSets lists the instruction sets of the kernels that this processor can run, the best last: generic, which
+// is plain C, avx2, avx512, avx512bf16.
+func (c CPU) InstructionSets() []string {
+	sets := []string{"generic"}
+	if c.has(avx2, fma) {
+		sets = append(sets, "avx2")
+		if c.has(avx512f, avx512bw, avx512dq, avx512vl) {
+			sets = append(sets, "avx512")
+			if c.has(avx512bf16) {
+				sets = append(sets, "avx512bf16")
+			}
+		}
 	}
-	return "generic"
+	return sets
 }
 
 // has says whether all of these features are present.
@@ -59,8 +61,8 @@ func (c CPU) has(names ...string) bool {
 	return true
 }
 
-// readCPU lists the features on amd64 alone: elsewhere the kernels are plain C, and there is nothing to choose.
-func readCPU() CPU {
+// ReadCPU describes the processor. It lists the features on amd64 alone: elsewhere the kernels are plain C, and there is nothing to choose.
+func ReadCPU() CPU {
 	c := CPU{Model: cpuModel(), Cores: runtime.NumCPU(), Threads: DefaultThreads()}
 	if runtime.GOARCH == "amd64" {
 		c.Features = []Feature{

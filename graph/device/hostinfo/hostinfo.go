@@ -42,14 +42,15 @@ func Read() Info {
 		OS:     runtime.GOOS,
 		Arch:   runtime.GOARCH,
 		Cgo:    builtWithCgo,
-		CPU:    readCPU(),
+		CPU:    ReadCPU(),
 		Memory: readMemory(),
 	}
 }
 
 // Devices lists every device that the program knows, the slowest first.
 func (i Info) Devices() []Device {
-	fast := Device{Name: "cpu", Built: i.Cgo, Note: "C kernels (" + i.CPU.Kernels() + ")"}
+	sets := i.CPU.InstructionSets()
+	fast := Device{Name: "cpu", Built: i.Cgo, Note: "C kernels (" + sets[len(sets)-1] + ")"}
 	if !i.Cgo {
 		fast.Note = "left out: this build was made without C (CGO_ENABLED=0, or no C compiler)"
 	}
