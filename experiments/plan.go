@@ -108,7 +108,7 @@ loader        %.2f s for the images of a step, during the training: %.1f× as fa
 the run       %s
 `, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights),
 		gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
-		gib(p.Activations), gib(p.Kernels), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
+		gib(p.Activations), gib(p.Packed), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
 		p.Epochs, p.MicroSteps,
 		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),
 		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))

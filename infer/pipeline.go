@@ -197,7 +197,7 @@ func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 	if p.programs != nil && p.programs.size == z {
 		return nil
 	}
-	// If memory allows, the new ones are compiled before the old ones are freed, as both share rearranged weights.
+	// If memory allows, the new ones are compiled before the old ones are freed, as both share packed weights.
 	s, err := p.compile(z)
 	if errors.Is(err, vm.ErrMemory) && p.programs != nil {
 		if err := p.forget(); err != nil {

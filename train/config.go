@@ -35,7 +35,7 @@ type Config struct {
 
 	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"element type of activations: float32 or bfloat16; parameters and moments are float32"`
 	Recompute bool         `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
-	LowMemory bool         `json:"low-memory" usage:"use less memory, in more time: kernels without rearranged weights"`
+	LowMemory bool         `json:"low-memory" usage:"use less memory, in more time: kernels without packed weights"`
 
 	MaxSkipped int `json:"max-skipped" want:"0 or more" usage:"steps that may be skipped because a loss or gradient is not finite"`
 

@@ -15,7 +15,7 @@ type Cost struct {
 
 	Weights, Gradients, Optimiser, Average int64 // bytes
 	Activations                            int64 // bytes of the arenas: activations, the largest gradient, workspaces
-	Kernels                                int64 // bytes of rearranged weights
+	Packed                                 int64 // bytes of packed weights
 
 	FLOP int64         // of a step, averaged over the examples
 	Step time.Duration // measured: its micro-steps, the norm and the update
@@ -23,7 +23,7 @@ type Cost struct {
 
 // Memory is the sum of what is held at once.
 func (c Cost) Memory() int64 {
-	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Kernels
+	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Packed
 }
 
 // Parameters counts the network's parameters.
@@ -67,7 +67,7 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 	for _, m := range t.micro {
 		r := m.Report().Memory
 		p.Activations += r.Arena
-		p.Kernels += r.Kernels
+		p.Packed += r.Packed
 	}
 	return p, nil
 }

@@ -102,7 +102,7 @@ func (f *Frozen) Memory() int64 {
 	bytes := int64(0)
 	add := func(p *encoders.Network) {
 		m := p.Report().Memory
-		bytes += m.Arena + m.Kernels + m.Copies
+		bytes += m.Arena + m.Packed + m.Copies
 	}
 	if f.vit != nil {
 		add(f.vit)

@@ -71,7 +71,7 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 				}
 				fmt.Fprintf(w, "%s\t%d\t%.4f\t%s\t%s\t%.2f\t%d\t%s\t%d\t%s\t%s\t%s\t\n", name, r.Batch, r.Seconds,
 					known("%.1f", r.GFLOPS), known("%.0f%%", 100*r.Share), r.Compile, r.Arena>>20,
-					known("%.0f", float64(r.Kernels>>20)), r.PeakRSS>>20,
+					known("%.0f", float64(r.Packed>>20)), r.PeakRSS>>20,
 					known("%.4f", r.Torch), known("%.2f×", r.Torch/r.Seconds), r.Algorithm)
 				return nil
 			}))

@@ -39,7 +39,7 @@ type Result struct {
 	// Share is GFLOPS over the rate of a product of large matrices; Winograd's convolutions can exceed 1.
 	Share     float64 `json:"share_of_gemm_peak"`
 	Arena     int64   `json:"arena_bytes"`
-	Kernels   int64   `json:"kernels_bytes"` // rearranged weights
+	Packed    int64   `json:"kernels_bytes"` // weights
 	PeakRSS   int64   `json:"peak_resident_bytes"`
 	Training  bool    `json:"training,omitempty"`
 	Algorithm string  `json:"algorithm,omitempty"`     // of a kernel

@@ -89,7 +89,7 @@ func (p program) time(ctx context.Context, o Options) (r Result, err error) {
 		}
 	}
 	r.Name, r.Count, r.Batch, r.Training = p.name, p.count, p.batch, p.updates || p.vary
-	r.Arena, r.Kernels, r.PeakRSS = report.Memory.Arena, report.Memory.Kernels, hostinfo.PeakResident()
+	r.Arena, r.Packed, r.PeakRSS = report.Memory.Arena, report.Memory.Packed, hostinfo.PeakResident()
 	return r, nil
 }
 

@@ -35,7 +35,7 @@ type Operand struct {
 	// Const is the value's address when its bytes stay as they are for as long as the kernel lives, so that the kernel may
 	// rearrange them once when it is compiled (see Unreader); nil otherwise.
 	Const Pointer
-	// Identity distinguishes constants, for kernels that share a rearranged copy: while a kernel lives that was compiled
+	// Identity distinguishes constants, for kernels that share packed weights: while a kernel lives that was compiled
 	// from an Identity, all operands with that Identity have the same bytes. Const doesn't do on a device outside of the
 	// process's memory: constants that no kernel reads are freed after compiling, and their addresses are used again.
 	// Identity is not to be read; nil without Const.
@@ -50,7 +50,7 @@ type Request struct {
 	Spec op.Spec
 	In   []Operand
 	Out  Operand
-	// LowMemory asks for algorithms that need no rearranged copies of the weights.
+	// LowMemory asks for algorithms that need no packed weights.
 	LowMemory bool
 	// Features is how the program stores what need not be exact. Where it is BFloat16, products of exact values with
 	// weights may be as if their factors had been rounded so.
@@ -67,7 +67,7 @@ type Kernel interface {
 	// out overlaps an input only as the operation's InPlace allows. It may return before the device has finished; see
 	// Device.Synchronize.
 	Run(out Pointer, in []Pointer, workspace Pointer) error
-	// Close frees what the kernel holds, such as rearranged weights.
+	// Close frees what the kernel holds, such as packed weights.
 	Close() error
 }
 

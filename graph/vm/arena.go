@@ -17,7 +17,7 @@ type holding struct {
 // arena places all computed values and workspaces in one arena, or in what the preludes keep, and allocates it.
 func (c *compilation) arena() error {
 	p := c.program
-	c.place()
+	c.demand()
 	items := make([]item, len(c.held))
 	for i, h := range c.held {
 		items[i] = h.item
@@ -39,8 +39,8 @@ func (c *compilation) arena() error {
 	return nil
 }
 
-// place lists what the arena must hold, and gives what preludes keep its place there.
-func (c *compilation) place() {
+// demand lists what the arena must hold, and gives what preludes keep its address in their memory.
+func (c *compilation) demand() {
 	for s, made := range c.calls() {
 		switch v := s.out; {
 		case v.root != v:
@@ -95,7 +95,7 @@ func (c *compilation) connect() {
 func (c *compilation) fits(items []item) error {
 	p := c.program
 	limit := p.options.MemoryLimit
-	held := p.memory.Kernels + p.memory.Copies
+	held := p.memory.Packed + p.memory.Copies
 	if limit == 0 {
 		if limit = p.device.Available(); limit == 0 {
 			return nil
@@ -119,8 +119,8 @@ func (c *compilation) fits(items []item) error {
 		where += fmt.Sprintf(" (segment %d)", s.segment)
 	}
 	return fmt.Errorf("%w on %s: the program takes %s (%s of values at once, most of them at %s; "+
-		"%s of kernels' copies of weights), %s may be used",
-		ErrMemory, p.device.Name(), formatBytes(need), formatBytes(p.memory.Arena), where, formatBytes(p.memory.Kernels),
+		"%s of packed weights), %s may be used",
+		ErrMemory, p.device.Name(), formatBytes(need), formatBytes(p.memory.Arena), where, formatBytes(p.memory.Packed),
 		formatBytes(limit))
 }
 

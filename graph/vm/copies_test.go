@@ -66,9 +66,9 @@ func TestCopiesThatAreNotRead(t *testing.T) {
 			}
 			c.options.Device = d
 			p := compile(t, c.outputs, c.options)
-			if got := p.Report().Memory; got.Copies != bytes || got.Kernels != local.Report().Memory.Kernels {
-				t.Errorf("%d bytes of copies and %d of rearranged weights: want %d and %d", got.Copies, got.Kernels, bytes,
-					local.Report().Memory.Kernels)
+			if got := p.Report().Memory; got.Copies != bytes || got.Packed != local.Report().Memory.Packed {
+				t.Errorf("%d bytes of copies and %d of packed weights: want %d and %d", got.Copies, got.Packed, bytes,
+					local.Report().Memory.Packed)
 			}
 			if got := p.Unread(); len(got) != len(want) {
 				t.Errorf("%v of the process's memory are not read: want all of %v", got, s.Params())
@@ -143,7 +143,7 @@ func TestCopiesComeAndGo(t *testing.T) {
 		t.Skip("the device reads its weights in place")
 	}
 	m := p.Report().Memory
-	if limit := m.Kernels + m.Arena + 64*64*4; d.most > limit {
+	if limit := m.Packed + m.Arena + 64*64*4; d.most > limit {
 		t.Errorf("%d bytes at once: want at most %d, one copy of a weight beside what is kept", d.most, limit)
 	}
 }

@@ -25,8 +25,8 @@
 // for as long as a kernel reads them.
 //
 // program.go runs a program, record.go hands a whole run to devices that can take it at once, host.go moves values to
-// and from the process, kept.go keeps what preludes computed, report.go says where time and memory go, finite.go finds
-// the first NaN, dump.go prints programs.
+// and from the process, prelude.go keeps what preludes computed, report.go says where time and memory go, finite.go
+// finds the first NaN, dump.go prints programs.
 //
 // There is no fallback from one device to another, no data-dependent control flow, and no allocation in Run except for
 // results that must be converted.

@@ -96,7 +96,7 @@ func (d *dumper) call(c *call) {
 }
 
 func (d *dumper) memory(m MemoryReport) {
-	d.printf("arena %d bytes, at least %d; kernels %d; copies %d\n", m.Arena, m.LowerBound, m.Kernels, m.Copies)
+	d.printf("arena %d bytes, at least %d; kernels %d; copies %d\n", m.Arena, m.LowerBound, m.Packed, m.Copies)
 }
 
 // specText is a Spec's name and its attributes that aren't zero.

@@ -8,7 +8,7 @@ import (
 
 // hoist finds the steps that depend on one invariant input alone, its prelude, and moves them before the others. The
 // values that the rest of the program reads of a prelude are kept for each fed value, so that a prelude runs once for
-// each and not in every Run: see kept.go.
+// each and not in every Run: see prelude.go.
 func (g *graph) hoist(inputs gorgonia.Nodes) error {
 	preludeOf := map[*value]*value{}
 	for _, n := range inputs {
@@ -22,14 +22,14 @@ func (g *graph) hoist(inputs gorgonia.Nodes) error {
 		g.invariant = append(g.invariant, v)
 		preludeOf[v] = v
 	}
-	place := map[*value]int{}
+	number := map[*value]int{}
 	for i, v := range g.invariant {
-		place[v] = i - len(g.invariant)
+		number[v] = i - len(g.invariant)
 	}
 	for _, s := range g.steps {
 		if s.prelude = s.dependsOn(preludeOf); s.prelude != nil {
 			preludeOf[s.out] = s.prelude
-			s.key.prelude = place[s.prelude]
+			s.key.prelude = number[s.prelude]
 		}
 	}
 	return nil

@@ -72,7 +72,7 @@ type value struct {
 	shape    tensor.Shape
 	kind     op.Kind
 	dtype    device.DType
-	unread   bool // a fed value that nothing has read yet; the first reader decides its kind
+	pending  bool // a fed value whose kind its first reader decides
 	source   source
 	held     gorgonia.Value // of bound values
 	producer *step          // nil for leaves

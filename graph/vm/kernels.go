@@ -134,7 +134,7 @@ func (c *compilation) compileSteps() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.place, err)
 		}
-		p.memory.Kernels += p.device.Allocated() - before
+		p.memory.Packed += p.device.Allocated() - before
 		unread := made.unread()
 		for i, v := range s.in {
 			b := c.params[v.root]

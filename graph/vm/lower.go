@@ -28,7 +28,7 @@ func (c *compilation) lower() error {
 	}
 	for _, n := range c.outputs {
 		v := g.values[n]
-		if v.unread { // an output that is an input
+		if v.pending { // an output that is an input
 			v = g.stored(v, op.Feature)
 		}
 		v.output = true
@@ -95,7 +95,7 @@ func (g *graph) add(n *gorgonia.Node) error {
 	}
 	kinds, out := s.spec.Kinds(len(in))
 	if s.isView() {
-		if s.in[0].unread {
+		if s.in[0].pending {
 			g.stored(s.in[0], kinds[0])
 		}
 		out = s.in[0].kind
@@ -151,7 +151,7 @@ func (g *graph) addLeaf(n *gorgonia.Node) error {
 		}
 		v.source, v.held = bound, c
 	case kind != op.Index:
-		v.unread, v.kind = true, op.Feature
+		v.pending, v.kind = true, op.Feature
 	}
 	g.values[n] = v
 	g.leaves = append(g.leaves, v)
@@ -160,8 +160,8 @@ func (g *graph) addLeaf(n *gorgonia.Node) error {
 
 // stored returns v as a value of kind k, through a Cast if it is stored in another element type.
 func (g *graph) stored(v *value, k op.Kind) *value {
-	if v.unread {
-		v.unread, v.kind, v.dtype = false, k, g.precision.dtype(k)
+	if v.pending {
+		v.pending, v.kind, v.dtype = false, k, g.precision.dtype(k)
 	}
 	if g.precision.dtype(k) == v.dtype {
 		return v

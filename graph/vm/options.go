@@ -54,7 +54,7 @@ type Options struct {
 	Precision Precision
 	// Recompute computes the inside of marked segments again in the backward pass instead of keeping it.
 	Recompute bool
-	// LowMemory chooses kernels that need no rearranged copies of the weights.
+	// LowMemory chooses kernels that need no packed weights.
 	LowMemory bool
 	// Vary lists parameters whose bytes change between runs, for example by another program: kernels must not rearrange
 	// them when they are compiled. Those that the program itself updates are known.

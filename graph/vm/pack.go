@@ -32,7 +32,7 @@ func pack(items []item) packing {
 	var best packing
 	for _, reversed := range []bool{false, true} {
 		for _, fit := range []fit{bestFit, firstFit, outerFit} {
-			p := place(items, reversed, fit)
+			p := layout(items, reversed, fit)
 			if best.offsets == nil || p.size < best.size {
 				best = p
 			}
@@ -186,7 +186,7 @@ func (h *heapMemory) free(x hole) {
 	h.add(x)
 }
 
-func place(items []item, reversed bool, f fit) packing {
+func layout(items []item, reversed bool, f fit) packing {
 	p := packing{offsets: make([]int64, len(items))}
 	h := newHeapMemory()
 	sweep(items, reversed, func(i int, begin bool) {

@@ -24,8 +24,8 @@ type prelude struct {
 	age   []*entry // the longest unused first
 
 	// On a device.Recorder the program works on a copy of an entry, whose address never changes.
-	place  device.Memory
-	placed *entry // whose copy it is; nil if it matches no known entry
+	stable device.Memory
+	copied *entry // whose copy it is; nil if it matches no known entry
 
 	// In this run:
 	now   *entry
@@ -57,34 +57,34 @@ func (p *Program) prepare(r *run) error {
 		if err := pre.find(p.device, h.raw()); err != nil {
 			return fmt.Errorf("%s: %w", pre.name, err)
 		}
-		if r.frame[pre.space], err = p.placeOf(pre); err != nil {
+		if r.frame[pre.space], err = p.memoryOf(pre); err != nil {
 			return fmt.Errorf("%s: %w", pre.name, err)
 		}
 	}
 	return nil
 }
 
-// placeOf is where this run finds what a prelude keeps, or puts it.
-func (p *Program) placeOf(pre *prelude) (device.Pointer, error) {
+// memoryOf is where this run finds what a prelude keeps, or puts it.
+func (p *Program) memoryOf(pre *prelude) (device.Pointer, error) {
 	d, ok := p.device.(device.Recorder)
 	if !ok || pre.bytes == 0 {
 		return pre.now.memory.Ptr, nil
 	}
-	if pre.place.Ptr == nil {
+	if pre.stable.Ptr == nil {
 		var err error
-		if pre.place, err = d.Alloc(pre.bytes); err != nil {
+		if pre.stable, err = d.Alloc(pre.bytes); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
 		}
 	}
 	if !pre.ready {
-		pre.placed = nil
-		return pre.place.Ptr, nil
+		pre.copied = nil
+		return pre.stable.Ptr, nil
 	}
-	if pre.placed != pre.now {
-		pre.placed = pre.now
-		return pre.place.Ptr, d.Copy(pre.place.Ptr, pre.now.memory.Ptr, pre.bytes)
+	if pre.copied != pre.now {
+		pre.copied = pre.now
+		return pre.stable.Ptr, d.Copy(pre.stable.Ptr, pre.now.memory.Ptr, pre.bytes)
 	}
-	return pre.place.Ptr, nil
+	return pre.stable.Ptr, nil
 }
 
 // keep copies the results of this run's preludes to their entries.
@@ -94,10 +94,10 @@ func (p *Program) keep() error {
 		if !ok || pre.ready || pre.bytes == 0 {
 			continue
 		}
-		if err := d.Copy(pre.now.memory.Ptr, pre.place.Ptr, pre.bytes); err != nil {
+		if err := d.Copy(pre.now.memory.Ptr, pre.stable.Ptr, pre.bytes); err != nil {
 			return err
 		}
-		pre.placed = pre.now
+		pre.copied = pre.now
 	}
 	return nil
 }
@@ -149,8 +149,8 @@ func (pre *prelude) find(d device.Device, input []byte) error {
 // forget frees an entry.
 func (pre *prelude) forget(d device.Device, e *entry) error {
 	delete(pre.known, e.hash)
-	if pre.placed == e {
-		pre.placed = nil
+	if pre.copied == e {
+		pre.copied = nil
 	}
 	pre.age = slices.DeleteFunc(pre.age, func(other *entry) bool { return other == e })
 	return d.Free(e.memory)
@@ -174,8 +174,8 @@ func (pre *prelude) close(d device.Device) error {
 	for len(pre.age) > 0 {
 		errs = append(errs, pre.forget(d, pre.age[0]))
 	}
-	if pre.place.Ptr != nil {
-		errs = append(errs, d.Free(pre.place))
+	if pre.stable.Ptr != nil {
+		errs = append(errs, d.Free(pre.stable))
 	}
 	return errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ type stats struct {
 type MemoryReport struct {
 	Arena      int64 // values and workspaces
 	LowerBound int64 // the largest sum of what must be held at once: no arena is smaller
-	Kernels    int64 // rearranged weights
+	Packed     int64 // weights that kernels hold rearranged or rounded
 	Copies     int64 // parameters that the device can't read in place
 }
 
@@ -119,9 +119,9 @@ func (r Report) String() string {
 	b.WriteString("\nslowest nodes\n")
 	table(&b, steps[:min(slowest, len(steps))], r.Time)
 	m := r.Memory
-	fmt.Fprintf(&b, "\narena %s (lower bound %s, %.3f×), rearranged weights %s, copied parameters %s\n",
+	fmt.Fprintf(&b, "\narena %s (lower bound %s, %.3f×), packed weights %s, copied parameters %s\n",
 		formatBytes(m.Arena), formatBytes(m.LowerBound), float64(m.Arena)/float64(max(m.LowerBound, 1)),
-		formatBytes(m.Kernels), formatBytes(m.Copies))
+		formatBytes(m.Packed), formatBytes(m.Copies))
 	return b.String()
 }
 

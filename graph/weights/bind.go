@@ -64,7 +64,7 @@ func (e *MismatchError) Error() string {
 }
 
 // memory has a tensor's float32 values for all nodes that share them. It keeps its address as long as the store is
-// open, even when its pages are released, because devices identify rearranged weights by the address of the originals.
+// open, even when its pages are released, because devices identify packed weights by the address of the originals.
 type memory struct {
 	values    []float32
 	source    *stored

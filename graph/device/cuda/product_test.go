@@ -349,9 +349,9 @@ func TestWeightsAreHeldOnce(t *testing.T) {
 		}
 	}()
 	report := p.Report()
-	if m := report.Memory; m.Kernels != layers*width*width*2 || m.Copies != 0 {
+	if m := report.Memory; m.Packed != layers*width*width*2 || m.Copies != 0 {
 		t.Errorf("kernels hold %d bytes of weights, with %d bytes of copies, want %d and 0",
-			m.Kernels, m.Copies, layers*width*width*2)
+			m.Packed, m.Copies, layers*width*width*2)
 	}
 	if _, err := p.Run(t.Context(), vm.Feeds{x: filled(x.Shape(), 100, 0, 2)}); err != nil {
 		t.Fatal(err)
