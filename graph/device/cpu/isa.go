@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/histdist/histdist/graph/device/hostinfo"
@@ -16,10 +17,8 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 	if isa == "" {
 		isa = sets[len(sets)-1]
 	}
-	for _, s := range sets {
-		if s == isa {
-			return table(isa), isa, nil
-		}
+	if slices.Contains(sets, isa) {
+		return table(isa), isa, nil
 	}
 	return nil, "", fmt.Errorf("cpu: instruction set %q: this machine has %s", isa, strings.Join(sets, ", "))
 }

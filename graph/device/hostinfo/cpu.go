@@ -2,6 +2,7 @@ package hostinfo
 
 import (
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/cpu"
 )
@@ -20,26 +21,15 @@ type Feature struct {
 	Present bool // the processor has it, and the operating system keeps its registers
 }
 
-// The features that each set of kernels needs.
-const (
-	avx2       = "AVX2"
-	fma        = "FMA"
-	avx512f    = "AVX512F"
-	avx512bw   = "AVX512BW"
-	avx512dq   = "AVX512DQ"
-	avx512vl   = "AVX512VL"
-	avx512bf16 = "AVX512BF16"
-)
-
 // InstructionSets lists the instruction sets of the kernels that this processor can run, the best last: generic, which
 // is plain C, avx2, avx512, avx512bf16.
 func (c CPU) InstructionSets() []string {
 	sets := []string{"generic"}
-	if c.has(avx2, fma) {
+	if c.has("AVX2", "FMA") {
 		sets = append(sets, "avx2")
-		if c.has(avx512f, avx512bw, avx512dq, avx512vl) {
+		if c.has("AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL") {
 			sets = append(sets, "avx512")
-			if c.has(avx512bf16) {
+			if c.has("AVX512BF16") {
 				sets = append(sets, "avx512bf16")
 			}
 		}
@@ -47,32 +37,25 @@ func (c CPU) InstructionSets() []string {
 	return sets
 }
 
-// has says whether all of these features are present.
+// has reports whether all of these features are present.
 func (c CPU) has(names ...string) bool {
-	present := make(map[string]bool, len(c.Features))
-	for _, f := range c.Features {
-		present[f.Name] = f.Present
-	}
-	for _, name := range names {
-		if !present[name] {
-			return false
-		}
-	}
-	return true
+	lacks := func(name string) bool { return !slices.Contains(c.Features, Feature{name, true}) }
+	return !slices.ContainsFunc(names, lacks)
 }
 
-// ReadCPU describes the processor. It lists the features on amd64 alone: elsewhere the kernels are plain C, and there is nothing to choose.
+// ReadCPU describes the processor. It lists features on amd64 alone: elsewhere the kernels are plain C, and there is
+// nothing to choose.
 func ReadCPU() CPU {
 	c := CPU{Model: cpuModel(), Cores: runtime.NumCPU(), Threads: DefaultThreads()}
 	if runtime.GOARCH == "amd64" {
 		c.Features = []Feature{
-			{avx2, cpu.X86.HasAVX2},
-			{fma, cpu.X86.HasFMA},
-			{avx512f, cpu.X86.HasAVX512F},
-			{avx512bw, cpu.X86.HasAVX512BW},
-			{avx512dq, cpu.X86.HasAVX512DQ},
-			{avx512vl, cpu.X86.HasAVX512VL},
-			{avx512bf16, cpu.X86.HasAVX512BF16},
+			{"AVX2", cpu.X86.HasAVX2},
+			{"FMA", cpu.X86.HasFMA},
+			{"AVX512F", cpu.X86.HasAVX512F},
+			{"AVX512BW", cpu.X86.HasAVX512BW},
+			{"AVX512DQ", cpu.X86.HasAVX512DQ},
+			{"AVX512VL", cpu.X86.HasAVX512VL},
+			{"AVX512BF16", cpu.X86.HasAVX512BF16},
 		}
 	}
 	return c
