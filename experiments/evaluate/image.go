@@ -86,7 +86,9 @@ type imageValues struct {
 // imageFile is an image file with what its measures share. Each part is computed once, when a measure needs it.
 type imageFile struct {
 	path, hash string
-	decode     func() (*imagefile.Image, error)
+	read       imagefile.Options
+	data       []byte
+	image      *imagefile.Image // nil until decode
 	dab, hed   func() (stain.Intensity, error)
 	nuclei     func() (*nuclei.Detection, error)
 	scores     func() (scores, error)
@@ -102,43 +104,35 @@ func open(path string, read imagefile.Options) (*imageFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imageFile{path: path, hash: origin.HashBytes(data), decode: sync.OnceValues(func() (*imagefile.Image, error) {
-		img, err := imagefile.Decode(data, read)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		return img, nil
-	})}, nil
+	return &imageFile{path: path, hash: origin.HashBytes(data), read: read, data: data}, nil
 }
 
-// open opens a file to be measured.
+// decode fills in the image.
+func (p *imageFile) decode() (err error) {
+	if p.image == nil {
+		if p.image, err = imagefile.Decode(p.data, p.read); err != nil {
+			return fmt.Errorf("%s: %w", p.path, err)
+		}
+	}
+	return nil
+}
+
+// open opens a file to be measured. Its parts need the image.
 func (m *measurer) open(path string) (*imageFile, error) {
 	p, err := open(path, m.settings.read())
 	if err != nil {
 		return nil, err
 	}
-	p.dab = once(p, func(img *imagefile.Image) (stain.Intensity, error) {
-		return stain.Measure(img, m.separator, stain.DAB, m.settings.PositiveDAB)
+	p.dab = sync.OnceValues(func() (stain.Intensity, error) {
+		return stain.Measure(p.image, m.separator, stain.DAB, m.settings.PositiveDAB)
 	})
-	p.hed = once(p, func(img *imagefile.Image) (stain.Intensity, error) {
-		return stain.Measure(img, m.hed, stain.DAB, m.settings.PositiveDAB)
+	p.hed = sync.OnceValues(func() (stain.Intensity, error) {
+		return stain.Measure(p.image, m.hed, stain.DAB, m.settings.PositiveDAB)
 	})
-	p.nuclei = once(p, func(img *imagefile.Image) (*nuclei.Detection, error) {
-		return nuclei.Detect(img, m.separator, nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal})
-	})
+	o := nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal}
+	p.nuclei = sync.OnceValues(func() (*nuclei.Detection, error) { return nuclei.Detect(p.image, m.separator, o) })
 	p.scores = sync.OnceValues(func() (scores, error) { return m.scores(p) })
 	return p, nil
-}
-
-// once computes a part of an image's analysis at its first call.
-func once[T any](p *imageFile, part func(*imagefile.Image) (T, error)) func() (T, error) {
-	return sync.OnceValues(func() (T, error) {
-		img, err := p.decode()
-		if err != nil {
-			return *new(T), err
-		}
-		return part(img)
-	})
 }
 
 func (m *measurer) scores(p *imageFile) (scores, error) {
@@ -175,11 +169,10 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 		}
 		return out, nil
 	}
-	img, err := p.decode()
-	if err != nil {
+	if err := p.decode(); err != nil {
 		return nil, err
 	}
-	out := &imageValues{values: unknowns(n), size: [2]int{img.Width, img.Height}}
+	out := &imageValues{values: unknowns(n), size: [2]int{p.image.Width, p.image.Height}}
 	whole := true
 	for i, measure := range imageMeasures {
 		v, err := measure.of(p)
@@ -196,7 +189,7 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	if !whole {
 		return out, nil // not cached, so that the next run reports it too
 	}
-	record = append(slices.Clone(out.values), float64(img.Width), float64(img.Height))
+	record = append(slices.Clone(out.values), float64(p.image.Width), float64(p.image.Height))
 	for _, count := range out.histogram.Counts {
 		record = append(record, float64(count)) // exact: below 2^53
 	}

@@ -76,17 +76,22 @@ func unknowns(n int) []float64 {
 	return values
 }
 
-func newMeasured(n int) *measured {
+// newMeasured adds the columns to a table.
+func newMeasured(t *Table, he bool) *measured {
 	m := &measured{sizes: map[[2]int]int{}, origins: map[Statement]int{}}
-	for s := range sources {
-		m.readable[s] = make([]bool, n)
-		for range imageMeasures {
-			m.images[s] = append(m.images[s], unknowns(n))
+	for c, candidate := range candidates {
+		for _, measure := range pairMeasures {
+			if he || candidate.source != heSet {
+				m.pairs[c] = append(m.pairs[c], t.add(candidate.prefix+measure.id))
+			}
 		}
 	}
-	for c := range m.pairs {
-		for range pairMeasures {
-			m.pairs[c] = append(m.pairs[c], unknowns(n))
+	for s := range sources {
+		m.readable[s] = make([]bool, len(t.Rows))
+		for _, measure := range imageMeasures {
+			if he || s != heSet {
+				m.images[s] = append(m.images[s], t.add(s.String()+"_"+measure.id))
+			}
 		}
 	}
 	return m
@@ -100,11 +105,10 @@ func (m *measurer) key(files map[string]string) key {
 }
 
 // run measures all pairs concurrently. half is the half of the ceiling that each pair's real image is in.
-func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured, error) {
-	out := newMeasured(len(m.rows))
+func (m *measurer) run(ctx context.Context, out *measured, workers int, half []int) error {
 	var mu sync.Mutex
 	done := 0
-	err := parallel.Each(ctx, len(m.rows), workers, func(i int) error {
+	return parallel.Each(ctx, len(m.rows), workers, func(i int) error {
 		p, err := m.pair(&m.rows[i])
 		if err != nil {
 			return err
@@ -115,7 +119,6 @@ func (m *measurer) run(ctx context.Context, workers int, half []int) (*measured,
 		done++
 		return m.progress(done)
 	})
-	return out, err
 }
 
 // pairResult are one pair's measures; unreadable files have none.

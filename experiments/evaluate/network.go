@@ -261,7 +261,8 @@ func decodeAhead(ctx context.Context, images []wanted, read imagefile.Options) <
 				err = fmt.Errorf("%s: the file has changed during the evaluation", p.path)
 			}
 			if d.err = err; err == nil {
-				d.image, d.err = file.decode()
+				d.err = file.decode()
+				d.image = file.image
 			}
 			select {
 			case ahead <- d:

@@ -33,31 +33,22 @@ var pairMeasures = [...]pairMeasure{
 // fromReal ends the name of a measure; a test of two tables leaves it out.
 const fromReal = " of virtual from real"
 
-// ofImages measures images in the official script's order: generated, real.
+// ofImages measures decoded images in the official script's order: generated, real.
 func ofImages(f func(generated, real *imagefile.Image) (float64, error)) func(real, other *imageFile) (float64, error) {
-	return func(real, other *imageFile) (float64, error) {
-		x, y, err := both(real.decode, other.decode)
-		if err != nil {
-			return 0, err
-		}
-		return f(y, x)
-	}
+	return func(real, other *imageFile) (float64, error) { return f(other.image, real.image) }
 }
 
 // dice is the overlap of the nuclei of two images.
 func dice(real, other *imageFile) (float64, error) {
-	x, y, err := both(real.nuclei, other.nuclei)
+	x, err := real.nuclei()
+	if err != nil {
+		return 0, err
+	}
+	y, err := other.nuclei()
 	if err != nil {
 		return 0, err
 	}
 	return nuclei.Dice(x, y)
-}
-
-func both[T any](f, g func() (T, error)) (x, y T, err error) {
-	if x, err = f(); err == nil {
-		y, err = g()
-	}
-	return x, y, err
 }
 
 // compare measures a pair. A measure that can't be computed is NaN and a problem; an empty histogram is one already.
@@ -83,8 +74,10 @@ func (m *measurer) compare(where string, real, other *imageFile) ([]float64, err
 		}
 		return values, nil
 	}
-	x, y, err := both(real.decode, other.decode)
-	if err == nil && (x.Width != y.Width || x.Height != y.Height) {
+	if err = real.decode(); err == nil {
+		err = other.decode()
+	}
+	if x, y := real.image, other.image; err == nil && (x.Width != y.Width || x.Height != y.Height) {
 		err = fmt.Errorf("%s has %d×%d pixels, %s has %d×%d: want one size",
 			real.path, x.Width, x.Height, other.path, y.Width, y.Height)
 	}

@@ -203,29 +203,8 @@ func (e *evaluation) measure(ctx context.Context) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	if e.m, err = m.run(ctx, workers, e.half); err != nil {
-		return err
-	}
-	add := func(id string, values []float64) {
-		e.table.Columns = append(e.table.Columns, Column{id, values})
-	}
-	for c, candidate := range candidates {
-		if candidate.source == heSet && e.o.HE == "" {
-			continue
-		}
-		for k, measure := range pairMeasures {
-			add(candidate.prefix+measure.id, e.m.pairs[c][k])
-		}
-	}
-	for s := range sources {
-		if s == heSet && e.o.HE == "" {
-			continue
-		}
-		for k, measure := range imageMeasures {
-			add(s.String()+"_"+measure.id, e.m.images[s][k])
-		}
-	}
-	return nil
+	e.m = newMeasured(e.table, e.o.HE != "")
+	return m.run(ctx, e.m, workers, e.half)
 }
 
 // usable lists the rows with readable images of the real and another set.

@@ -140,13 +140,8 @@ func (s *summary) measures(group string) {
 		added := s.add(Metric{ID: m.id, Group: group, Name: m.name, Unit: m.unit, Better: m.better, Decimals: m.decimals},
 			s.mean(values), s.mean(s.table.Values("floor_"+m.id)), "no pair could be compared")
 		if math.IsInf(float64(added.Value), 1) {
-			equal := 0
-			for _, v := range values {
-				if math.IsInf(v, 1) {
-					equal++
-				}
-			}
-			added.Note = fmt.Sprintf("infinite where both images are equal: %d of %d pairs", equal, added.N)
+			equal := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return !math.IsInf(v, 1) })
+			added.Note = fmt.Sprintf("infinite where both images are equal: %d of %d pairs", len(equal), added.N)
 		}
 	}
 }

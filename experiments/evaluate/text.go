@@ -242,9 +242,10 @@ func (s section) shown() []string {
 // Markdown is the results as results.md has them.
 func (r *Results) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Evaluation\n\n%s.\n\n- real: `%s`\n- virtual: `%s`\n", r.Headline(), r.Folders.Real, r.Folders.Virtual)
-	if r.Folders.HE != "" {
-		fmt.Fprintf(&b, "- H&E: `%s`\n", r.Folders.HE)
+	f := r.Folders
+	fmt.Fprintf(&b, "# Evaluation\n\n%s.\n\n- real: `%s`\n- virtual: `%s`\n", r.Headline(), f.Real, f.Virtual)
+	if f.HE != "" {
+		fmt.Fprintf(&b, "- H&E: `%s`\n", f.HE)
 	}
 	fmt.Fprintf(&b, "- made by %s, %s\n", r.Software, r.Created.Format("2006-01-02 15:04 UTC"))
 	b.WriteString("\n")

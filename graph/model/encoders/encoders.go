@@ -60,8 +60,8 @@ func VAEEncoder(m *model.Model, z vae.Size, o vm.Options) (*Network, error) {
 	return Compile(n.Image, n.Moments, o)
 }
 
-// VAEDecoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is the
-// size of the latents.
+// VAEDecoder is the autoencoder's decoder: latents [N,h,w,C] ÷ scaling_factor → image [N,H,W,3] in about [−1,1]. z is
+// the size of the latents.
 func VAEDecoder(m *model.Model, z vae.Size, o vm.Options) (*Network, error) {
 	n, err := vae.NewDecoder(m.VAE, z)
 	if err == nil {
