@@ -10,6 +10,8 @@
 //	            Schedule.MinSNRWeight(t, γ) → the weight of its loss
 //	inference   Schedule.Timesteps(n), Schedule.InverseTimesteps(n) → t of each step
 //	            DDIM, Inversion: latents, network's output → latents of the next step
+//	            Solver.Translation(n), Solver.Inversion(n) → a sampler and its steps, by name: DDIM, or one of order 2,
+//	            DPMSolver, DPMSolverInverse, SASolver, which keep a History of their run
 //	            Eta.At(i, n) → how much noise a step adds     Standardise(latents) → mean 0 and deviation 1 per channel
 //
 // Latents are [N,H,W,C]; all functions but Standardise take any layout. Numbers follow diffusers 0.32 in float32,
@@ -23,6 +25,10 @@
 //	step.go          what the samplers share: prediction types, the move from one noise level to another
 //	ddim.go          DDIM
 //	inversion.go     Inversion: DDIM the other way, with noise
+//	solver.go        Solver: samplers by name, and the steps of a run
+//	multistep.go     what the solvers of order 2 share: History, a step at order 1 and its correction
+//	dpmsolver.go     DPMSolver and DPMSolverInverse: DPM-Solver++(2M)
+//	sasolver.go      SASolver
 //	standardise.go   standardisation per channel, and when it is done
 //	eta.go           η as a function of progress
 package schedule

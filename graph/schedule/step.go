@@ -2,9 +2,9 @@ package schedule
 
 import "fmt"
 
-// Sampler takes latents x one step along the diffusion, in place, given the network's output for them: DDIM or
-// Inversion. It returns an error and leaves x unchanged if x and output differ in length or the schedule has no such
-// step.
+// Sampler takes latents x one step along the diffusion, in place, given the network's output for them: DDIM, Inversion,
+// DPMSolver, DPMSolverInverse or SASolver. It returns an error and leaves x unchanged if x and output differ in length
+// or the schedule has no such step.
 type Sampler func(s *Schedule, x, output []float32, step Step) error
 
 // Step is one step of a run.
@@ -20,6 +20,11 @@ type Step struct {
 	// Standardise is the shape [N,H,W,C] of latents whose channels are standardised before the noise is added; zeros: none
 	// are.
 	Standardise [4]int
+
+	// Index counts the steps of the run from 0, Next is the time step whose noise level the step goes to, negative
+	// before the first, and History is that of the run. Only multistep solvers look at them.
+	Index, Next int
+	History     *History
 }
 
 // check returns an error if a step is invalid.
