@@ -10,10 +10,10 @@ import (
 // SASolverScheduler.step of diffusers. The steps are those of SolverSA.Translation. The predictor is of order 1 in the
 // first step and in the last.
 //
-// The paper's τ, which scales the noise of the differential equation, follows from eta:
-// τ² = −log(1 − η²·(1 − e⁻²ʰ)) / 2h for a step of length h in λ. With it a step at order 1 is DDIM's with the same eta.
-// τ is η for short steps, and for all where η is 0 or 1. Simply τ = η would, from zero terminal SNR, where h is infinite,
-// replace all noise at any η > 0, and with it the result of an inversion.
+// The paper's τ, which scales the noise of the differential equation, follows from eta: τ² = −log(1 − η²·(1 − e⁻²ʰ))
+// / 2h for a step of length h in λ. With it a step at order 1 is DDIM's with the same eta. τ is η for short steps,
+// and for all where η is 0 or 1. Simply τ = η would, from zero terminal SNR, where h is infinite, replace all noise
+// at any η > 0, and with it the result of an inversion.
 func SASolver(s *Schedule, x, output []float32, step Step) error {
 	j, err := s.jump(x, output, step)
 	if err != nil {

@@ -35,12 +35,12 @@ func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 		}
 		return DDIM, plan(timesteps[:n], nil), nil
 	case SolverDPM, SolverSA:
-		levels, err := s.solverLevels(n)
+		timesteps, err := s.solverTimesteps(n)
 		if err != nil {
 			return nil, nil, err
 		}
-		slices.Reverse(levels)
-		steps := plan(levels, append(slices.Clone(levels[1:]), -1))
+		slices.Reverse(timesteps)
+		steps := plan(timesteps, append(slices.Clone(timesteps[1:]), -1))
 		if v == SolverSA {
 			return SASolver, steps, nil
 		}
@@ -49,8 +49,8 @@ func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 	return nil, nil, fmt.Errorf("solver %q has no translation", v)
 }
 
-// Inversion returns the sampler and the n steps of a run from sample to noise, without noise and history. DPM-Solver's
-// begin at time step 0 and are those of its translation otherwise, reversed.
+// Inversion returns the sampler and the n steps of a run from sample to noise, without noise and history. DPM-Solver
+// goes from time step 0 to where its translation with n steps begins.
 func (v Solver) Inversion(s *Schedule, n int) (Sampler, []Step, error) {
 	switch v {
 	case SolverDDIM:
@@ -60,16 +60,34 @@ func (v Solver) Inversion(s *Schedule, n int) (Sampler, []Step, error) {
 		}
 		return Inversion, plan(timesteps[:n], nil), nil
 	case SolverDPM:
-		levels, err := s.solverLevels(n)
+		timesteps, err := s.solverTimesteps(n)
 		if err != nil {
 			return nil, nil, err
 		}
-		return DPMSolverInverse, plan(append([]int{0}, levels[:n-1]...), levels), nil
+		last := timesteps[n-1]
+		if n > last {
+			return nil, nil, fmt.Errorf("time steps of an inversion: %d steps, want 1 to %d", n, last)
+		}
+		timesteps = quadratic(n, last)
+		return DPMSolverInverse, plan(timesteps[:n], timesteps[1:]), nil
 	}
 	return nil, nil, fmt.Errorf("solver %q has no inversion", v)
 }
 
-// plan are the steps of a run: from each time step to the next one, if the sampler asks.
+// quadratic returns n+1 time steps from 0 to last ≥ n: last·(i/n)², as in appendix D.2 of Song et al. (2021), but no
+// two alike. Steps are short near the sample, where λ changes fastest, and even in √t, thus nearly so in √(1−ᾱ). With
+// even time steps, the first one alone spoils an inversion. On the demonstration's model, the error of 10 steps is
+// 0.35 with DDIM, 0.15 with DPM-Solver on even time steps and 0.04 on these, that of 20 steps 0.23, 0.09 and 0.01
+// (RMS difference from DPM-Solver with 500 steps, whose RMS is 0.85).
+func quadratic(n, last int) []int {
+	t := make([]int, n+1)
+	for i := range t {
+		t[i] = max(i, (2*last*i*i+n*n)/(2*n*n))
+	}
+	return t
+}
+
+// plan returns the steps of a run: from each time step to next, if the sampler looks at it.
 func plan(timesteps, next []int) []Step {
 	steps := make([]Step, len(timesteps))
 	for i, t := range timesteps {
@@ -81,10 +99,10 @@ func plan(timesteps, next []int) []Step {
 	return steps
 }
 
-// solverLevels are the time steps of a translation by DPMSolver or SASolver, rising: set_timesteps of diffusers'
+// solverTimesteps returns the time steps of a translation by DPMSolver or SASolver, rising: set_timesteps of diffusers'
 // DPMSolverMultistepScheduler and SASolverScheduler. Those of leading and linspace spacing are n of n+1, for the last
 // step goes to the first noise level; those of trailing spacing are DDIM's, without a surplus −1.
-func (s *Schedule) solverLevels(n int) ([]int, error) {
+func (s *Schedule) solverTimesteps(n int) ([]int, error) {
 	train, parts := s.Config.NumTrainTimesteps, n+1
 	if s.Config.TimestepSpacing == Trailing {
 		parts = n

@@ -16,8 +16,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// runSolver takes latents through the steps of a run and returns the latents after each. eta has a value for each step or
-// is nil; noise(i) is for step i.
+// runSolver takes latents through the steps of a run and returns the latents after each. eta has a value for each
+// step or is nil; noise(i) is for step i.
 func runSolver(t testing.TB, sampler schedule.Sampler, s *schedule.Schedule, steps []schedule.Step,
 	network func(x []float32, timestep int) []float32, x []float32, eta []float64,
 	noise func(i int) []float32,
@@ -48,7 +48,7 @@ func TestSolvers(t *testing.T) {
 		Config                  json.RawMessage
 		Timesteps               []int
 		Eta                     []float64
-		Last                    *int
+		Last                    int // where an inversion ends
 	}
 	f.MetadataJSON(t, "cases", &cases)
 	var tolerances map[string]comparison
@@ -73,21 +73,15 @@ func TestSolvers(t *testing.T) {
 			var sampler schedule.Sampler
 			var steps []schedule.Step
 			var err error
-			switch {
-			case c.Sampler == "sa":
+			switch c.Sampler {
+			case "sa":
 				sampler, steps, err = schedule.SolverSA.Translation(s, n)
-			case c.Sampler == "dpm":
+			case "dpm":
 				sampler, steps, err = schedule.SolverDPM.Translation(s, n)
-			case c.Last != nil:
-				sampler, steps, err = schedule.SolverDPM.Inversion(s, n)
-			default: // time steps of DPMSolverMultistepInverseScheduler's own, which ends at the last one
+			default:
 				sampler = schedule.DPMSolverInverse
-				for i, timestep := range c.Timesteps {
-					next := config.NumTrainTimesteps - 1
-					if i < n-1 {
-						next = c.Timesteps[i+1]
-					}
-					steps = append(steps, schedule.Step{Timestep: timestep, Next: next, Index: i, Steps: n})
+				for i, next := range append(slices.Clone(c.Timesteps[1:]), c.Last) {
+					steps = append(steps, schedule.Step{Timestep: c.Timesteps[i], Next: next, Index: i, Steps: n})
 				}
 			}
 			if err != nil {
@@ -141,6 +135,54 @@ func TestSolverTimesteps(t *testing.T) {
 	}
 }
 
+// An inversion's time steps rise from 0 to where the translation begins, without a pause.
+func TestInversionTimesteps(t *testing.T) {
+	for _, p := range []schedule.PredictionType{schedule.VPrediction, schedule.Epsilon} {
+		c := zeroTerminal(t)
+		if p == schedule.Epsilon {
+			c.PredictionType, c.TimestepSpacing, c.RescaleBetasZeroSNR = p, schedule.Leading, false
+		}
+		s := newSchedule(t, c)
+		for n := 1; n < 900; n++ {
+			_, down, err := schedule.SolverDPM.Translation(s, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, up, err := schedule.SolverDPM.Inversion(s, n)
+			if n > down[0].Timestep {
+				if err == nil {
+					t.Errorf("%s, %d steps to time step %d: no error", p, n, down[0].Timestep)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := 0
+			for _, step := range up {
+				if step.Timestep != at || step.Next <= at {
+					t.Fatalf("%s, %d steps: from %d to %d after %d", p, n, step.Timestep, step.Next, at)
+				}
+				at = step.Next
+			}
+			if len(up) != n || at != down[0].Timestep {
+				t.Errorf("%s, %d steps: %d, to %d; the translation begins at %d", p, n, len(up), at, down[0].Timestep)
+			}
+		}
+	}
+	_, steps, err := schedule.SolverDPM.Inversion(newSchedule(t, zeroTerminal(t)), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, step := range steps {
+		got = append(got, step.Timestep)
+	}
+	if want := []int{0, 40, 160, 360, 639}; !slices.Equal(got, want) {
+		t.Errorf("time steps %v, want %v", got, want)
+	}
+}
+
 // smooth is a schedule whose levels are cos φ, sin φ with φ rising evenly from 0.3 to last: its steps are short at both
 // ends, so that few of them show an order of convergence.
 func smooth(t *testing.T, p schedule.PredictionType, last float64) *schedule.Schedule {
@@ -185,6 +227,20 @@ func (g gaussian) at(s *schedule.Schedule, timestep int) (mean, deviation float6
 
 type plan func(s *schedule.Schedule, n int) (schedule.Sampler, []schedule.Step, error)
 
+// reversed is DPMSolverInverse on the translation's time steps.
+func reversed(s *schedule.Schedule, n int) (schedule.Sampler, []schedule.Step, error) {
+	_, down, err := schedule.SolverDPM.Translation(s, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	steps, at := make([]schedule.Step, n), 0
+	for i := range steps {
+		steps[i] = schedule.Step{Timestep: at, Next: down[n-1-i].Timestep, Index: i, Steps: n}
+		at = steps[i].Next
+	}
+	return schedule.DPMSolverInverse, steps, nil
+}
+
 // miss is the error of a run of n steps without noise: how far it ends from the solution of the probability flow.
 func (g gaussian) miss(t *testing.T, s *schedule.Schedule, plan plan, n int) float64 {
 	t.Helper()
@@ -216,7 +272,7 @@ func TestConvergence(t *testing.T) {
 		{"DPM-Solver", schedule.SolverDPM.Translation, 2},
 		{"SA-Solver", schedule.SolverSA.Translation, 2},
 		{"DDIM inversion", schedule.SolverDDIM.Inversion, 1},
-		{"DPM-Solver inversion", schedule.SolverDPM.Inversion, 2},
+		{"DPM-Solver inversion", reversed, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			last := math.NaN()
@@ -233,8 +289,8 @@ func TestConvergence(t *testing.T) {
 	}
 }
 
-// In a few steps of HistDiST's schedule, from and to pure noise, the solvers' errors are at most half of DDIM's, and the
-// translations' smaller than with diffusers' 2⁻²⁴ as the last ᾱ.
+// In a few steps of HistDiST's schedule, from and to pure noise, the solvers' errors are at most half of DDIM's, and
+// the translations' smaller than with diffusers' 2⁻²⁴ as the last ᾱ.
 func TestZeroTerminalSNR(t *testing.T) {
 	s, tiny := newSchedule(t, zeroTerminal(t)), newSchedule(t, zeroTerminal(t))
 	tiny.AlphasCumprod[len(tiny.AlphasCumprod)-1] = 1.0 / (1 << 24)
@@ -248,11 +304,20 @@ func TestZeroTerminalSNR(t *testing.T) {
 				t.Errorf("%s, %d steps: error %.3f, with 2⁻²⁴ %.3f, DDIM %.3f", v, n, e, other, down)
 			}
 		}
-		e := g.miss(t, s, schedule.SolverDPM.Inversion, n)
-		t.Logf("inversion, %d steps: error %.3f, DDIM %.3f", n, e, up)
-		if e > up/2 {
+		if e := g.miss(t, s, schedule.SolverDPM.Inversion, n); e > up/2 {
 			t.Errorf("inversion, %d steps: error %.3f, DDIM %.3f", n, e, up)
 		}
+	}
+	// With the inversion's own time steps, the error falls with the square of their number from few steps on.
+	g, last := gaussian{mean: 0.7, deviation: 0.5}, math.NaN()
+	for _, n := range []int{5, 10, 20} {
+		e, even := g.miss(t, s, schedule.SolverDPM.Inversion, n), g.miss(t, s, reversed, n)
+		order := math.Log2(last / e)
+		t.Logf("inversion, %d steps: error %.4f, order %.2f; on even time steps %.4f", n, e, order, even)
+		if order < 1.75 || e > even/3 {
+			t.Errorf("inversion, %d steps: error %.4f, order %.2f; on even time steps %.4f", n, e, order, even)
+		}
+		last = e
 	}
 }
 
@@ -433,6 +498,9 @@ func TestSolverRunLengths(t *testing.T) {
 			"DPM": schedule.SolverDPM.Translation, "SA": schedule.SolverSA.Translation, "inverse": schedule.SolverDPM.Inversion,
 		} {
 			for _, n := range []int{1, 2, 3, 30, 61, 999, 1000} {
+				if n == 1000 && name == "inverse" {
+					continue // of 1000 time steps, the first is where it begins
+				}
 				sampler, steps, err := plan(s, n)
 				if err != nil {
 					t.Fatal(err)

@@ -9,7 +9,7 @@ type Sampler func(s *Schedule, x, output []float32, step Step) error
 
 // Step is one step of a run.
 type Step struct {
-	Timestep int // the network's input: one of Timesteps or InverseTimesteps
+	Timestep int // the network's input
 	Steps    int // the steps of the whole run
 
 	// Eta, 0 to 1, scales the noise of the step. Noise are normal numbers, as many as latents; with Eta 0 they are not
