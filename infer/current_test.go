@@ -2,9 +2,10 @@ package infer_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // outcome is what a run did with the jobs of a folder.
@@ -222,8 +225,12 @@ func TestEverySettingIsPartOfTheOrigin(t *testing.T) {
 		return s
 	}
 	s := infer.DefaultSettings()
-	s.Without = "tokens"
-	if got, want := len(keys(s)), reflect.TypeOf(s).NumField(); got != want {
+	if got, want := slices.Sorted(maps.Keys(keys(s))), strings.Fields(
+		"eta eta-inversion normalize prediction-type prompt-inversion seed steps-inversion steps-translation"); !slices.Equal(got, want) {
+		t.Errorf("outputs of before there were solvers are not current: %v", got)
+	}
+	s.Without, s.Solver, s.SolverInversion = "tokens", schedule.SolverSA, schedule.SolverDPM
+	if got, want := len(keys(s)), len(option.Fields(s)); got != want {
 		t.Errorf("%d of %d fields of Settings are stated: %v", got, want, keys(s))
 	}
 	for key := range keys(s) {

@@ -33,11 +33,11 @@ type e2eCase struct {
 }
 
 func (c e2eCase) settings() infer.Settings {
-	return infer.Settings{
-		StepsInversion: c.StepsInversion, StepsTranslation: c.StepsTranslation, EtaInversion: c.EtaInversion,
-		EtaTranslation: c.EtaTranslation,
-		Normalize:      c.Normalize, PromptInversion: c.PromptInversion, Prediction: c.PredictionType, Seed: c.Seed,
-	}
+	s := infer.DefaultSettings()
+	s.StepsInversion, s.StepsTranslation = c.StepsInversion, c.StepsTranslation
+	s.EtaInversion, s.EtaTranslation = c.EtaInversion, c.EtaTranslation
+	s.Normalize, s.PromptInversion, s.Prediction, s.Seed = c.Normalize, c.PromptInversion, c.PredictionType, c.Seed
+	return s
 }
 
 func readCases(t *testing.T) map[string]e2eCase {

@@ -23,10 +23,8 @@ type translation struct {
 
 // loop is the inversion or the translation: a loop over the noise levels.
 type loop struct {
-	phase     Phase
-	sampler   schedule.Sampler
-	timesteps []int
-	steps     int
+	phase Phase
+	trajectory
 	eta       schedule.Eta
 	each      bool // standardise in each step
 	network   *denoiser
@@ -55,7 +53,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 		clear(condition)
 	}
 	latents := slices.Clone(start)
-	up, down, err := timesteps(t.schedule.Config, s)
+	inversion, translation, err := s.trajectories(t.schedule)
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +62,8 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 			return nil, err
 		}
 	} else if err := t.iterate(ctx, latents, loop{
-		phase: Inversion, sampler: schedule.Inversion, timesteps: up, steps: s.StepsInversion, eta: s.EtaInversion,
-		each: s.Normalize == schedule.NormalizeSteps, network: p.inversion,
-		context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
+		phase: Inversion, trajectory: inversion, eta: s.EtaInversion, each: s.Normalize == schedule.NormalizeSteps,
+		network: p.inversion, context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
 	}); err != nil {
 		return nil, err
 	}
@@ -77,7 +74,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}
 	standardised := slices.Clone(latents)
 	if err := t.iterate(ctx, latents, loop{
-		phase: Translation, sampler: schedule.DDIM, timesteps: down, steps: s.StepsTranslation, eta: s.EtaTranslation,
+		phase: Translation, trajectory: translation, eta: s.EtaTranslation,
 		network: p.translation, context: states, condition: condition,
 	}); err != nil {
 		return nil, err
@@ -169,18 +166,19 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 	noise := make([]float32, len(latents))
 	timesteps := make([]float32, len(t.Images))
 	feeds := vm.Feeds{}.Set(l.network.Sample, sample).Set(l.network.Timesteps, timesteps).Set(l.network.Context, l.context)
-	for i := range l.steps {
-		if err := t.Observe.Report(Step{nil, l.phase, i, l.steps, latents, p.latentShape()}); err != nil {
+	n, history := len(l.steps), schedule.History{}
+	for i, step := range l.steps {
+		if err := t.Observe.Report(Step{nil, l.phase, i, n, latents, p.latentShape()}); err != nil {
 			return err
 		}
-		step := schedule.Step{Timestep: l.timesteps[i], Steps: l.steps, Noise: noise}
+		step.Noise, step.History = noise, &history
 		var err error
-		if step.Eta, err = l.eta.At(i, l.steps); err != nil {
+		if step.Eta, err = l.eta.At(i, n); err != nil {
 			return fmt.Errorf("%s: %w", l.phase, err)
 		}
 		concatChannels(sample, latents, l.condition, p.latentC)
 		for j := range timesteps {
-			timesteps[j] = float32(l.timesteps[i])
+			timesteps[j] = float32(step.Timestep)
 		}
 		// The noise is drawn while the device works: 0.3 ms, where a GPU takes 5.
 		drawn := make(chan error, 1)
@@ -209,10 +207,10 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 			err = t.finite("latents", latents, finite.Squares)
 		}
 		if err != nil {
-			return fmt.Errorf("%s step %d (timestep %d): %s: %w", l.phase, i, l.timesteps[i], unetNet, err)
+			return fmt.Errorf("%s step %d (timestep %d): %s: %w", l.phase, i, step.Timestep, unetNet, err)
 		}
 	}
-	return t.Observe.Report(Step{nil, l.phase, l.steps, l.steps, latents, p.latentShape()})
+	return t.Observe.Report(Step{nil, l.phase, n, n, latents, p.latentShape()})
 }
 
 // concatChannels writes a and b [N,h,w,c] next to each other in the channels: dst [N,h,w,2c].

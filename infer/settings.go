@@ -13,12 +13,8 @@ import (
 
 // Settings say how images are translated. All of them change the output, which records them as JSON.
 type Settings struct {
-	StepsInversion   int `json:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
-	StepsTranslation int `json:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	schedule.Sampling
 
-	EtaInversion    schedule.Eta            `json:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
-	EtaTranslation  schedule.Eta            `json:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
-	Normalize       schedule.Normalize      `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
 	PromptInversion string                  `json:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
 	Prediction      schedule.PredictionType `json:"prediction-type" want:"v_prediction, epsilon or empty" usage:"what the model predicts: v_prediction or epsilon (default: as its folder says)"`
 	Seed            int64                   `json:"seed" usage:"seed of each image's noise: the same seed gives the same image"`
@@ -26,12 +22,14 @@ type Settings struct {
 }
 
 // DefaultSettings returns the paper's.
-func DefaultSettings() Settings {
-	return Settings{
-		StepsInversion: 100, StepsTranslation: 100,
-		EtaInversion: schedule.EtaZero(), EtaTranslation: schedule.EtaCosineMin20(),
-		Normalize: schedule.NormalizeInversion,
+func DefaultSettings() Settings { return Settings{Sampling: schedule.Paper()} }
+
+// Calls is the number of U-Net calls for each image.
+func (s Settings) Calls() int {
+	if s.Without.has(withoutInversion) {
+		return s.StepsTranslation
 	}
+	return s.Sampling.Calls()
 }
 
 // resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
@@ -45,7 +43,11 @@ func (p *Pipeline) resolve(s Settings) (_ Settings, notes []string, err error) {
 	if err != nil {
 		return s, nil, fmt.Errorf("scheduler_config.json: %w", err)
 	}
-	if _, _, err := timesteps(c, s); err != nil {
+	noise, err := schedule.New(c)
+	if err != nil {
+		return s, nil, err
+	}
+	if _, _, err := s.trajectories(noise); err != nil {
 		return s, nil, err
 	}
 	notes = slices.Concat(p.model.Notes, p.model.Scheduler.Notes(s.Prediction))
@@ -59,25 +61,28 @@ func (p *Pipeline) resolve(s Settings) (_ Settings, notes []string, err error) {
 	return s, notes, nil
 }
 
-// timesteps returns the rising timesteps of the inversion and the falling ones of the translation.
-func timesteps(c schedule.Config, s Settings) (up, down []int, err error) {
-	noise, err := schedule.New(c)
-	if err != nil {
-		return nil, nil, err
+// trajectory is one of the two ways through the noise levels.
+type trajectory struct {
+	sampler schedule.Sampler
+	steps   []schedule.Step
+}
+
+// trajectories returns the inversion and the translation.
+func (s Settings) trajectories(noise *schedule.Schedule) (inversion, translation trajectory, err error) {
+	if inversion.sampler, inversion.steps, err = s.SolverInversion.Inversion(noise, s.StepsInversion); err != nil {
+		return trajectory{}, trajectory{}, fmt.Errorf("inversion: %w", err)
 	}
-	if up, err = noise.InverseTimesteps(s.StepsInversion); err != nil {
-		return nil, nil, fmt.Errorf("inversion: %w", err)
+	if translation.sampler, translation.steps, err = s.Solver.Translation(noise, s.StepsTranslation); err != nil {
+		return trajectory{}, trajectory{}, fmt.Errorf("translation: %w", err)
 	}
-	if down, err = noise.Timesteps(s.StepsTranslation); err != nil {
-		return nil, nil, fmt.Errorf("translation: %w", err)
-	}
-	for _, t := range []int{up[len(up)-1], down[0]} {
-		if t >= c.NumTrainTimesteps {
-			return nil, nil, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+
-				"beyond the %d of training: want fewer steps", c.StepsOffset, t, c.NumTrainTimesteps)
+	c := noise.Config
+	for _, step := range slices.Concat(inversion.steps, translation.steps) {
+		if step.Timestep >= c.NumTrainTimesteps {
+			return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+
+				"beyond the %d of training: want fewer steps", c.StepsOffset, step.Timestep, c.NumTrainTimesteps)
 		}
 	}
-	return up, down, nil
+	return inversion, translation, nil
 }
 
 // Validate reports everything that is wrong with the settings, as option.KeyErrors.

@@ -26,6 +26,7 @@
 //	ddim.go          DDIM
 //	inversion.go     Inversion: DDIM the other way, with noise
 //	solver.go        Solver: samplers by name, and the steps of a run
+//	sampling.go      Sampling: solvers, steps, η and standardisation of a run, by default the paper's
 //	multistep.go     what the solvers of order 2 share: History, a step at order 1 and its correction
 //	dpmsolver.go     DPMSolver and DPMSolverInverse: DPM-Solver++(2M)
 //	sasolver.go      SASolver

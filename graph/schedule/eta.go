@@ -81,6 +81,9 @@ func (e Eta) String() string {
 
 func (e Eta) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
+// none reports whether η is 0 throughout.
+func (e Eta) none() bool { return e.at == nil || e.at(0) == 0 && e.at(1) == 0 }
+
 // At is η of step i = 0, 1, … of a run of n steps: the function at x = i/(n−1), limited to [0,1]. A run of one step has
 // no x, as in HistDiST, and is an error.
 func (e Eta) At(i, n int) (float64, error) {

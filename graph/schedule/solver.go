@@ -25,6 +25,9 @@ func (v *Solver) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// IsZero reports whether this is DDIM, which JSON leaves out: outputs of before there were other solvers are current.
+func (v Solver) IsZero() bool { return v == SolverDDIM }
+
 // Translation returns the sampler and the n steps of a run from noise to sample, without noise and history.
 func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 	switch v {

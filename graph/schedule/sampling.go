@@ -1,0 +1,47 @@
+package schedule
+
+import (
+	"errors"
+
+	"github.com/histdist/histdist/internal/option"
+)
+
+// Sampling says how a model is sampled: everything about a run but its noise and what it is given.
+type Sampling struct {
+	StepsInversion   int       `json:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
+	StepsTranslation int       `json:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	SolverInversion  Solver    `json:"solver-inversion,omitzero" want:"ddim or dpm" usage:"how the inversion steps: ddim (the paper's) or dpm (DPM-Solver++, for few steps)"`
+	Solver           Solver    `json:"solver,omitzero" want:"ddim, dpm or sa" usage:"how the translation steps: ddim (the paper's), dpm (DPM-Solver++, without noise) or sa (SA-Solver, for few steps)"`
+	EtaInversion     Eta       `json:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
+	EtaTranslation   Eta       `json:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
+	Normalize        Normalize `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
+}
+
+// Paper returns the paper's sampling: 200 calls of the U-Net.
+func Paper() Sampling {
+	return Sampling{
+		StepsInversion: 100, StepsTranslation: 100, SolverInversion: SolverDDIM, Solver: SolverDDIM,
+		EtaInversion: EtaZero(), EtaTranslation: EtaCosineMin20(), Normalize: NormalizeInversion,
+	}
+}
+
+// Calls is the number of U-Net calls for each image.
+func (s Sampling) Calls() int { return s.StepsInversion + s.StepsTranslation }
+
+// Validate reports everything that is wrong with the sampling, as option.KeyErrors.
+func (s Sampling) Validate() error {
+	errs := []error{option.Check(s)}
+	if s.SolverInversion == SolverDPM {
+		if !s.EtaInversion.none() {
+			errs = append(errs, option.Wrong("eta-inversion", "%s: solver-inversion dpm adds no noise: want zero", s.EtaInversion))
+		}
+		if s.Normalize == NormalizeSteps {
+			errs = append(errs, option.Wrong("normalize",
+				"%s: solver-inversion dpm can't standardise in each step: want inversion or none", s.Normalize))
+		}
+	}
+	if s.Solver == SolverDPM && !s.EtaTranslation.none() {
+		errs = append(errs, option.Wrong("eta", "%s: solver dpm adds no noise: want zero", s.EtaTranslation))
+	}
+	return errors.Join(errs...)
+}
