@@ -1,6 +1,6 @@
 // Package configs fills structs of options from files, the environment and flags, and knows where each value came from:
 //
-//	--set > --steps-inversion > HISTDIST_TRANSLATE_STEPS_INVERSION > translate.steps-inversion in the file > default
+//	--set > --steps-inversion > HISTDIST_TRANSLATE_STEPS_INVERSION > steps-inversion in the file > preset > default
 //
 // It knows none of the structs: they live with the packages that use the options, and their tags (see package option)
 // name the keys. An unknown key is an error with its line and the keys that might be meant.

@@ -102,6 +102,19 @@ func Load(config any, s Sources) ([]Value, error) {
 	return values, errors.Join(errs...)
 }
 
+// Fill gives the options of a section that have their defaults the values of a struct with the same keys, and names its
+// origin. values are those of Load.
+func Fill(values []Value, section string, from any, origin string) {
+	for _, f := range option.Fields(from) {
+		for i, v := range values {
+			if v.Key == section+"."+f.Key && v.Origin == Default {
+				v.Var.Set(f.Var)
+				values[i].Value, values[i].Origin = plain(f), origin
+			}
+		}
+	}
+}
+
 // plain is an option's value as YAML has it.
 func plain(o option.Field) any {
 	if m, ok := o.Var.Interface().(encoding.TextMarshaler); ok {

@@ -1,14 +1,17 @@
 package configs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 )
 
@@ -99,8 +102,31 @@ func TestEveryKeyCanBeSet(t *testing.T) {
 	if diff := cmp.Diff([]any{"constant:0.3", "steps", "epsilon", true, 50}, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(values) != 11 {
+	if len(values) != 13 {
 		t.Errorf("%d values are told, want all", len(values))
+	}
+}
+
+// Fill stands below everything that was given, even where that is the default.
+func TestFill(t *testing.T) {
+	_, values, err := load(t, write(t, "translate:\n  steps-inversion: 100\n"), "--eta", "linear")
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs.Fill(values, "translate", schedule.Sampling{
+		StepsInversion: 5, StepsTranslation: 15, Solver: schedule.SolverSA, EtaTranslation: schedule.EtaZero(),
+	}, "preset quick")
+	var got []string
+	for _, v := range values {
+		switch v.Key {
+		case "translate.steps-inversion", "translate.steps-translation", "translate.solver", "translate.eta", "translate.seed":
+			name, _, _ := strings.Cut(v.Origin, "/")
+			got = append(got, fmt.Sprint(v.Value, " ", name))
+		}
+	}
+	want := []string{"100 ", "15 preset quick", "sa preset quick", "linear --eta", "0 default"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

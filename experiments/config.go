@@ -5,6 +5,7 @@ import (
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
@@ -54,12 +55,13 @@ type DataConfig struct {
 
 // ValidationConfig says what is measured every train.validate-every steps.
 type ValidationConfig struct {
-	AtStart          bool  `key:"at-start" usage:"also validate before the first step of a new run"`
-	Pairs            int   `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
-	Translations     int   `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
-	StepsInversion   int   `key:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
-	StepsTranslation int   `key:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
-	Seed             int64 `key:"seed" usage:"seed of the noise"`
+	AtStart          bool   `key:"at-start" usage:"also validate before the first step of a new run"`
+	Pairs            int    `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
+	Translations     int    `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
+	Preset           string `key:"preset" want:"paper, balanced, fast or empty" usage:"how they are translated, in place of the numbers of steps: paper, balanced or fast (a distilled base's)"`
+	StepsInversion   int    `key:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
+	StepsTranslation int    `key:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	Seed             int64  `key:"seed" usage:"seed of the noise"`
 }
 
 // RunConfig says where a run computes and writes.
@@ -109,13 +111,20 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Sampler is how the pairs of a validation are translated: the paper's settings except for the steps.
-func (c Config) Sampler() infer.Settings {
+// Sampler is how the pairs of a validation are translated: by a preset of the model with this purpose, or by the
+// paper's settings except for the steps.
+func (c Config) Sampler(p model.Purpose) (infer.Settings, error) {
 	s := infer.DefaultSettings()
 	v := c.Validation
 	s.StepsInversion, s.StepsTranslation, s.Seed = v.StepsInversion, v.StepsTranslation, v.Seed
 	s.PromptInversion, s.Prediction = c.Model.Prompt, c.Train.Prediction
-	return s
+	var err error
+	if c.Validation.Preset != "" {
+		if s.Sampling, err = p.Preset(c.Validation.Preset); err != nil {
+			err = option.Wrong("validation.preset", "%w", err)
+		}
+	}
+	return s, err
 }
 
 // read says how images are read.

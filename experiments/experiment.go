@@ -13,6 +13,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
@@ -41,7 +42,8 @@ type Experiment struct {
 
 	device   catalog.Set
 	model    *model.Model
-	frozen   *train.Frozen // nil for an autoencoder
+	sampler  infer.Settings // of the validation
+	frozen   *train.Frozen  // nil for an autoencoder
 	trainer  *train.Trainer
 	source   *batches
 	examples train.Examples
@@ -65,6 +67,9 @@ func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment,
 	}
 	unet, err := e.openModel(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if e.sampler, err = c.Sampler(e.model.Purpose); err != nil {
 		return nil, err
 	}
 	return e, e.openTrainer(ctx, unet)

@@ -208,7 +208,11 @@ func TestValidationTranslatesAsTheExportDoes(t *testing.T) {
 		copy(he.Pix[y*64*3:(y+1)*64*3], panel.Pix[y*panel.Width*3:])
 	}
 	c, _ := load(t, run)
-	results, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{he}, Settings: c.Sampler()})
+	sampler, err := c.Sampler(m.Purpose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{he}, Settings: sampler})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,15 +75,18 @@ func (e *Experiment) describeValidation() string {
 	}
 	n := len(e.Pairs.Validation)
 	return fmt.Sprintf("%s: loss of %s, %s",
-		when, plural(min(c.Validation.Pairs, n), "pair"), shownAs(c, min(c.Validation.Translations, n)))
+		when, plural(min(c.Validation.Pairs, n), "pair"), e.shownAs(min(c.Validation.Translations, n)))
 }
 
-func shownAs(c Config, n int) string {
-	if c.Train.Objective == train.Autoencoder {
+func (e *Experiment) shownAs(n int) string {
+	if e.Config.Train.Objective == train.Autoencoder {
 		return "reconstructions of " + plural(n, "pair")
 	}
-	v := c.Validation
-	return fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), v.StepsInversion, v.StepsTranslation)
+	text := fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), e.sampler.StepsInversion, e.sampler.StepsTranslation)
+	if p := e.Config.Validation.Preset; p != "" {
+		text += ", preset " + p
+	}
+	return text
 }
 
 func plural(n int, what string) string {

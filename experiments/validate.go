@@ -96,7 +96,7 @@ func (e *Experiment) translate(
 	mean := likeness{pairs: len(pairs)}
 	for _, b := range pairs {
 		he, ihc := picture(b.HEPixels, b), picture(b.IHCPixels, b)
-		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: e.Config.Sampler()})
+		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: e.sampler})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Names[0], err)
 		}

@@ -18,8 +18,9 @@ import (
 // FileOptions say how files are translated.
 type FileOptions struct {
 	Settings  Settings
-	Batch     int  // images of one size that are translated together; 1 or more
-	Overwrite bool // also outputs that are there, whatever they are
+	Preset    string // the name of the preset that the settings began with, for Start; "" if none
+	Batch     int    // images of one size that are translated together; 1 or more
+	Overwrite bool   // also outputs that are there, whatever they are
 	// ReplaceOthers replaces outputs of another model or other settings. Otherwise they are errors: both may be wanted.
 	ReplaceOthers bool
 	Panel         bool              // write NAME-panel.png next to each output
@@ -41,7 +42,11 @@ const DefaultDescription = "virtual stain, research use only"
 type Note = progress.Note
 
 // Start is the event of a run that begins.
-type Start struct{ Jobs int }
+type Start struct {
+	Jobs   int
+	Preset string // FileOptions.Preset
+	Calls  int    // of the U-Net, for each job
+}
 
 // Done is the event of a job that ended.
 type Done struct {
@@ -135,7 +140,7 @@ func (r *run) begin(jobs *Jobs) error {
 			return err
 		}
 	}
-	return r.o.Observe.Report(Start{len(jobs.List)})
+	return r.o.Observe.Report(Start{len(jobs.List), r.o.Preset, r.o.Settings.Calls()})
 }
 
 // all does all jobs.

@@ -32,7 +32,9 @@ comes from: a file, the environment or the defaults. --explain adds what each op
 				_, values, err = experiments.Load(experiment, set, note(cmd))
 			} else {
 				c := defaultTranslate()
-				values, err = load(cmd, &c, file, nil)
+				if values, err = load(cmd, &c, file, nil); err == nil {
+					err = c.Translate.usePreset(values)
+				}
 			}
 			comments := configs.Origins
 			if explain {

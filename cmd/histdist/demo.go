@@ -15,7 +15,7 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	var out, device string
+	var out, device, preset string
 	var threads int
 	c := &cobra.Command{
 		Use:   "demo",
@@ -30,7 +30,7 @@ trained on such tissue only, and shows the result next to the true stain. Needs 
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
-			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Observe: observer(cmd.ErrOrStderr())})
+			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Preset: preset, Observe: observer(cmd.ErrOrStderr())})
 			if err != nil {
 				return err
 			}
@@ -54,9 +54,13 @@ It took %.1f s. The model is small and knows only synthetic tissue. With a model
 	c.Flags().StringVar(&out, "output", "demo", "folder to write")
 	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each available core")
+	c.Flags().StringVar(&preset, "preset", "", demoPreset)
 	c.AddCommand(demoMeasureCommand())
 	return c
 }
+
+// demoPreset is the help for --preset.
+const demoPreset = "paper, balanced or fast (default: the paper's with fewer steps)"
 
 func demoMeasureCommand() *cobra.Command {
 	var out, device string
@@ -91,6 +95,8 @@ func demoMeasureCommand() *cobra.Command {
 	f.StringVar(&device, "device", "auto", catalog.Usage())
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of a different patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "how many of them to also translate without parts of the method")
+	f.StringVar(&o.Preset, "preset", "", demoPreset)
 	f.IntVar(&o.Steps, "steps", demo.Steps, "steps of the inversion and of the translation, each")
+	c.MarkFlagsMutuallyExclusive("preset", "steps")
 	return c
 }

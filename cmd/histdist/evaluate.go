@@ -10,7 +10,6 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
@@ -55,6 +54,12 @@ Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wro
 		}
 		if err := configs.Locate(option.In("evaluate", c.Evaluate.Validate()), values); err != nil {
 			return err
+		}
+		if c.Evaluate.Model != "" {
+			c.Translate.Model, c.Translate.Preset = c.Evaluate.Model, cmp.Or(c.Evaluate.Preset, c.Translate.Preset)
+			if err := c.Translate.usePreset(values); err != nil {
+				return err
+			}
 		}
 		c.Translate.settle(values)
 		return runEvaluate(cmd, c, given(values, "evaluate.mpp"))
@@ -105,10 +110,7 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 	if e.Model == "" {
 		return nil
 	}
-	if e.Model, err = demo.Find(e.Model); err != nil {
-		return err
-	}
-	if e.Model, err = model.Find(e.Model); err != nil {
+	if e.Model, err = findModel(e.Model); err != nil {
 		return err
 	}
 	p, err := model.ReadPurpose(e.Model)
@@ -135,7 +137,7 @@ func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []ev
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	return evaluate.Translate(cmd.Context(), p, c.Evaluate.HE, c.Evaluate.virtual(), infer.FileOptions{
-		Settings: t.Settings, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch, Program: "histdist " + version,
+		Settings: t.Settings, Preset: t.Preset, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch, Program: "histdist " + version,
 		Observe: observer(cmd.ErrOrStderr()),
 	})
 }

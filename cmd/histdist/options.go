@@ -11,8 +11,10 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
@@ -31,6 +33,7 @@ type translateOptions struct {
 	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
 	Output  string `key:"output" usage:"image to write for one input image, else a folder"`
 
+	Preset string `key:"preset" want:"paper, balanced or fast" usage:"values of the sampler's options where they are not given: paper (the defaults), balanced (a tenth of the time, any model) or fast (a distilled model's)"`
 	infer.Settings
 
 	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
@@ -52,7 +55,7 @@ type translateOptions struct {
 
 func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
-		Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
+		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
 	}}
 }
 
@@ -68,6 +71,39 @@ func (o *translateOptions) settle(values []configs.Value) {
 	if given(values, "translate.prompt-inversion") {
 		o.PromptInversion = cmp.Or(o.PromptInversion, " ")
 	}
+}
+
+// usePreset fills in what the preset says, and nobody else, of the options of a translation with the model, which is
+// named as on a command line.
+func (o *translateOptions) usePreset(values []configs.Value) error {
+	if o.Preset == model.PresetPaper {
+		return nil // the defaults
+	}
+	var p model.Purpose
+	if o.Model != "" {
+		folder, err := findModel(o.Model)
+		if err != nil {
+			return err
+		}
+		if p, err = model.ReadPurpose(folder); err != nil {
+			return err
+		}
+	}
+	s, err := p.Preset(o.Preset)
+	if err != nil {
+		return err
+	}
+	configs.Fill(values, "translate", s, "preset "+o.Preset)
+	return nil
+}
+
+// findModel returns the folder of a model.
+func findModel(name string) (string, error) {
+	folder, err := demo.Find(name)
+	if err != nil {
+		return "", err
+	}
+	return model.Find(folder)
 }
 
 // Validate reports everything that is wrong with the options.
@@ -95,6 +131,7 @@ type evaluateOptions struct {
 	Output  string `key:"output" usage:"folder for the results and what a later run can reuse"`
 
 	Model   string `key:"model" usage:"instead of --virtual: translate the images of --he with this model first, as the section translate says"`
+	Preset  string `key:"preset" want:"paper, balanced, fast or empty" usage:"preset of --model: paper, balanced or fast (default: the section translate's)"`
 	Variant string `key:"variant" usage:"which weights of --model to read if its folder has several, such as fp16"`
 	Train   string `key:"train" usage:"what the model was trained with, a data set, a folder or a list (.csv): warns of shared slides"`
 

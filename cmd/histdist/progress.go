@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,7 @@ type bars struct {
 func (b *bars) observe(event any) error {
 	switch e := event.(type) {
 	case infer.Start:
+		fmt.Fprintf(b.w, "images: %d, preset: %s, U-Net calls for each: %d\n", e.Jobs, cmp.Or(e.Preset, "none"), e.Calls)
 		b.progress = mpb.New(mpb.WithOutput(b.w), mpb.WithWidth(64))
 		b.images = b.progress.AddBar(int64(e.Jobs),
 			mpb.PrependDecorators(decor.Name("images "), decor.CountersNoUnit("%d/%d")),
@@ -117,7 +119,7 @@ func (l *lines) observe(event any) error {
 	switch e := event.(type) {
 	case infer.Start:
 		l.total, l.begin = e.Jobs, time.Now()
-		l.log.Info("translate", "images", e.Jobs)
+		l.log.Info("translate", "images", e.Jobs, "preset", cmp.Or(e.Preset, "none"), "unet-calls", e.Calls)
 	case infer.Step:
 		if e.Index == 0 {
 			l.log.Info(string(e.Phase), "image", e.Jobs[0].Input, "steps", e.Count)

@@ -47,16 +47,25 @@ const piece = 8
 // Steps is the number of steps that the small model needs, each way.
 const Steps = 50
 
-// settings returns the paper's, except for the steps.
-func settings(steps int) infer.Settings {
+// settings returns those of a preset of the model, or the paper's except for the steps.
+func settings(folder, preset string, steps int) (infer.Settings, error) {
 	s := infer.DefaultSettings()
-	s.StepsInversion, s.StepsTranslation = steps, steps
-	return s
+	if preset == "" {
+		s.StepsInversion, s.StepsTranslation = steps, steps
+		return s, nil
+	}
+	p, err := model.ReadPurpose(folder)
+	if err != nil {
+		return s, err
+	}
+	s.Sampling, err = p.Preset(preset)
+	return s, err
 }
 
 // Options say how a demonstration runs.
 type Options struct {
 	Device  device.Device
+	Preset  string            // see model.Purpose.Preset; "": the paper's but for the steps
 	Steps   int               // 0: Steps
 	Observe progress.Observer // see infer.FileOptions
 }
@@ -96,6 +105,10 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
 		return r, err
 	}
+	sampler, err := settings(r.Model, o.Preset, cmp.Or(o.Steps, Steps))
+	if err != nil {
+		return r, err
+	}
 	p, err := infer.Open(r.Model, model.Options{}, infer.Options{Device: o.Device})
 	if err != nil {
 		return r, err
@@ -103,7 +116,7 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	job := infer.Job{Input: r.HE, Output: r.Virtual, Reference: r.True}
 	summary, err := p.TranslateFiles(ctx, &infer.Jobs{List: []infer.Job{job}}, infer.FileOptions{
-		Settings: settings(cmp.Or(o.Steps, Steps)), Batch: 1, Panel: true, Overwrite: true, Observe: o.Observe,
+		Settings: sampler, Preset: o.Preset, Batch: 1, Panel: true, Overwrite: true, Observe: o.Observe,
 		Description: "virtual stain of synthetic tissue, a demonstration",
 	})
 	if err != nil {

@@ -37,9 +37,10 @@ type Row struct {
 
 // MeasureOptions say what is measured.
 type MeasureOptions struct {
-	Pieces   int // pieces of tissue, of as many patients
-	Ablation int // how many of them to also translate without parts of the method
-	Steps    int // of inversion and translation each
+	Pieces   int    // pieces of tissue, of as many patients
+	Ablation int    // how many of them to also translate without parts of the method
+	Preset   string // see model.Purpose.Preset; "": the paper's except for the steps
+	Steps    int    // of inversion and translation each
 	Device   device.Device
 	Software string
 	Observe  progress.Observer // see infer.FileOptions
@@ -109,15 +110,21 @@ type measurement struct {
 
 // translated measures the model, possibly without a part of the method, on a folder of H&E.
 func (m *measurement) translated(ctx context.Context, name string, without infer.Without, he string) (Row, error) {
-	s := settings(m.Steps)
+	s, err := settings(m.model, m.Preset, m.Steps)
+	if err != nil {
+		return Row{Name: name}, err
+	}
 	s.Without = without
 	out := filepath.Join(m.folder, strings.Join([]string{"virtual", filepath.Base(he), string(without)}, "-"))
+	if m.Preset != "" {
+		out += "-" + m.Preset
+	}
 	p, err := infer.Open(m.model, model.Options{Prediction: s.Prediction}, infer.Options{Device: m.Device})
 	if err != nil {
 		return Row{Name: name}, err
 	}
 	problems, err := evaluate.Translate(ctx, p, he, out, infer.FileOptions{
-		Settings: s, Batch: 1, Program: m.Software, Observe: m.Observe,
+		Settings: s, Preset: m.Preset, Batch: 1, Program: m.Software, Observe: m.Observe,
 	})
 	if err := errors.Join(err, p.Close()); err != nil {
 		return Row{Name: name}, err

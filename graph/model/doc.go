@@ -9,7 +9,7 @@
 //	network.go      one network's folder: config.json and weights
 //	model.go        a pipeline's folder
 //	examine.go      the check of a pipeline's folder; inspect.go: what it and the weights show
-//	purpose.go      histdist.json: what a model was trained for
+//	purpose.go      histdist.json: what a model was trained for; preset.go: how it may be sampled
 //	convert.go      another folder with other types, shards or format
 //	widen.go        a U-Net with more input channels
 //	create.go       a new model, untrained; initialise.go: how its weights are drawn

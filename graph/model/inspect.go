@@ -87,6 +87,9 @@ func Inspect(name string, o Options) (Report, error) {
 		r.Networks[i].checkFinite()
 	}
 	r.Notes = append(r.Notes, m.Scheduler.Notes(o.Prediction)...)
+	for name, s := range m.Purpose.Presets.all() {
+		r.Notes = append(r.Notes, fmt.Sprintf("preset %s of %s: %s", name, PurposeFile, s.Describe()))
+	}
 	return *r, m.Close()
 }
 

@@ -24,6 +24,8 @@ type Purpose struct {
 	Marker string  `json:"marker,omitempty"` // that the model stains for, such as ER
 	MPP    float64 `json:"mpp,omitempty"`    // micrometres per pixel of the images that it was trained with
 	Prompt string  `json:"prompt,omitempty"` // that describes the H&E to the text encoder
+
+	Presets Presets `json:"presets,omitzero"`
 }
 
 // ReadPurpose reads a model's histdist.json; without one the Purpose is zero. Unknown keys are errors.
@@ -40,7 +42,7 @@ func ReadPurpose(dir string) (Purpose, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
-		return Purpose{}, fmt.Errorf("%s: %w: want the keys marker, mpp and prompt", path, err)
+		return Purpose{}, fmt.Errorf("%s: %w: want the keys marker, mpp, prompt and presets", path, err)
 	}
 	return p, p.validate(path)
 }
@@ -48,6 +50,9 @@ func ReadPurpose(dir string) (Purpose, error) {
 func (p Purpose) validate(path string) error {
 	if p.MPP < 0 || math.IsInf(p.MPP, 1) {
 		return fmt.Errorf("%s: mpp: %g: want micrometres per pixel, such as 0.5", path, p.MPP)
+	}
+	if err := p.Presets.validate(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/histdist/histdist/internal/option"
 )
@@ -23,6 +24,21 @@ func Paper() Sampling {
 		StepsInversion: 100, StepsTranslation: 100, SolverInversion: SolverDDIM, Solver: SolverDDIM,
 		EtaInversion: EtaZero(), EtaTranslation: EtaCosineMin20(), Normalize: NormalizeInversion,
 	}
+}
+
+// Balanced returns a sampling for any model, a tenth of the paper's calls: the one of the ladder in docs/fast.md that
+// loses least.
+func Balanced() Sampling {
+	s := Paper()
+	s.StepsInversion, s.SolverInversion = 10, SolverDPM
+	s.StepsTranslation, s.Solver = 10, SolverSA
+	return s
+}
+
+// Describe says in a line what the sampling costs and is.
+func (s Sampling) Describe() string {
+	return fmt.Sprintf("%d U-Net calls for each image: inversion %d × %s, eta %s; translation %d × %s, eta %s",
+		s.Calls(), s.StepsInversion, s.SolverInversion, s.EtaInversion, s.StepsTranslation, s.Solver, s.EtaTranslation)
 }
 
 // Calls is the number of U-Net calls for each image.
