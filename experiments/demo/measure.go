@@ -33,6 +33,12 @@ type Row struct {
 	Positive evaluate.Number `json:"positive"` // Pearson's r of the DAB-positive area over the pieces
 	Nuclei   evaluate.Number `json:"nuclei"`   // Pearson's r of the fraction of positive nuclei with the truth
 	Dice     evaluate.Number `json:"dice"`     // of the nuclear masks of H&E and virtual stain
+
+	JSD       evaluate.Number `json:"dab_jsd"`        // divergence of the DAB histograms, mean over the pieces
+	Pooled    evaluate.Number `json:"dab_jsd_pooled"` // and of all pixels
+	Excess    evaluate.Number `json:"nuclei_bias"`    // nuclei more than in the true stain, 1/mm²
+	Sharpness evaluate.Number `json:"sharpness"`      // variance of the Laplacian, divided by the true stain's
+	FinePower evaluate.Number `json:"fine_power"`     // power above half of Nyquist's frequency, likewise
 }
 
 // MeasureOptions say what is measured.
@@ -152,7 +158,9 @@ func (m *measurement) evaluated(ctx context.Context, name, virtual string) (Row,
 		return r, errors.New(results.Problems[0].String())
 	}
 	for id, to := range map[string]*evaluate.Number{
-		"ssim": &r.SSIM, "psnr": &r.PSNR, "positive_area_pearson": &r.Positive,
+		"ssim": &r.SSIM, "psnr": &r.PSNR, "positive_area_pearson": &r.Positive, "dab_jsd": &r.JSD,
+		"dab_jsd_pooled": &r.Pooled, "nuclei_bias": &r.Excess, "sharpness_ratio": &r.Sharpness,
+		"fine_power_ratio": &r.FinePower,
 	} {
 		metric := results.Metric(id)
 		if metric == nil {
@@ -282,10 +290,12 @@ func stem(path string) string {
 // WriteTable prints rows.
 func WriteTable(w io.Writer, rows []Row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\tSSIM\tPSNR dB\tpositive area, r\tpositive nuclei, r\tDice with H&E")
+	fmt.Fprintln(t, "\tSSIM\tPSNR dB\tpositive area, r\tpositive nuclei, r\tDice with H&E\tDAB JSD\tpooled"+
+		"\texcess nuclei/mm²\tsharpness\tfine power")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.SSIM.Text(3), r.PSNR.Text(2), r.Positive.Text(3),
-			r.Nuclei.Text(3), r.Dice.Text(3))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.SSIM.Text(3), r.PSNR.Text(2),
+			r.Positive.Text(3), r.Nuclei.Text(3), r.Dice.Text(3), r.JSD.Text(3), r.Pooled.Text(3), r.Excess.Text(0),
+			r.Sharpness.Text(2), r.FinePower.Text(2))
 	}
 	return t.Flush()
 }

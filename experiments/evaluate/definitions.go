@@ -7,6 +7,8 @@ import "strings"
 var definitions = []struct{ id, text string }{
 	{"ssim", "Mean structural similarity of each pair: scikit-image's, 7×7 windows, the three colour channels averaged."},
 	{"psnr", "Peak signal-to-noise ratio of each pair over all pixels and channels, peak 255."},
+	{"sharpness", "Variance of the Laplacian of the luma, the ratio of sums over all images: blur below 1, noise above."},
+	{"fine_power", "Variance of the luma in details below 4 pixels: the spectrum above half of Nyquist's frequency."},
 	{"fid", "Fréchet distance of the features of pytorch-fid's Inception v3 (2048): depends on the number of images."},
 	{"kid_full", "Unbiased kernel distance (cubic polynomial) of torchvision's Inception v3 features; may be below 0."},
 	{"kid", "Kernel distance as for KID over all images, averaged over random subsets."},

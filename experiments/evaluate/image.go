@@ -10,6 +10,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 )
@@ -73,6 +74,14 @@ var imageMeasures = [...]imageMeasure{
 	{
 		"allred", groupNuclei, "Allred score (0–8)", "", 2, bias | absolute, "nuclei",
 		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.allred, err },
+	},
+	{
+		"sharpness", groupSharpness, "Sharpness (variance of the Laplacian)", "", 1, ratio, "sharpness",
+		func(p *imageFile) (float64, error) { return metrics.Sharpness(p.image) },
+	},
+	{
+		"fine_power", groupSharpness, "Power above half of Nyquist's frequency", "", 2, ratio, "fine power",
+		func(p *imageFile) (float64, error) { return metrics.FinePower(p.image) },
 	},
 }
 

@@ -16,7 +16,7 @@ import (
 
 // measuresVersion is part of the keys of measures. It changes when a measure changes, so that cached values are not
 // reused.
-const measuresVersion = "1"
+const measuresVersion = "2"
 
 // source is a set of images.
 type source int

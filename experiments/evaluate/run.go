@@ -239,6 +239,7 @@ func (e *evaluation) summarise(ctx context.Context) error {
 		rows[c] = e.usable(candidate.source)
 	}
 	s.measures(groupPixels)
+	s.measures(groupSharpness)
 	for _, use := range uses {
 		i := slices.IndexFunc(e.o.Networks, func(n Network) bool { return n.Kind == use.kind })
 		if i < 0 {

@@ -122,6 +122,7 @@ func (s *summary) add(m Metric, value, floor estimate, why string) *Metric {
 // The groups of metrics.
 const (
 	groupPixels       = "Likeness of pixels"
+	groupSharpness    = "Sharpness"
 	groupDistribution = "Likeness of distributions"
 	groupPerceptual   = "Perceptual hash"
 	groupRetrieval    = "Molecular retrieval"
