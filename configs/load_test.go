@@ -119,7 +119,8 @@ func TestFill(t *testing.T) {
 	var got []string
 	for _, v := range values {
 		switch v.Key {
-		case "translate.steps-inversion", "translate.steps-translation", "translate.solver", "translate.eta", "translate.seed":
+		case "translate.steps-inversion", "translate.steps-translation", "translate.solver", "translate.eta",
+			"translate.seed":
 			name, _, _ := strings.Cut(v.Origin, "/")
 			got = append(got, fmt.Sprint(v.Value, " ", name))
 		}

@@ -82,7 +82,8 @@ func (e *Experiment) shownAs(n int) string {
 	if e.Config.Train.Objective == train.Autoencoder {
 		return "reconstructions of " + plural(n, "pair")
 	}
-	text := fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), e.sampler.StepsInversion, e.sampler.StepsTranslation)
+	s := e.sampler
+	text := fmt.Sprintf("%s of %d + %d steps", plural(n, "translation"), s.StepsInversion, s.StepsTranslation)
 	if p := e.Config.Validation.Preset; p != "" {
 		text += ", preset " + p
 	}

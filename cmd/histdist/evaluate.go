@@ -137,7 +137,8 @@ func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []ev
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	return evaluate.Translate(cmd.Context(), p, c.Evaluate.HE, c.Evaluate.virtual(), infer.FileOptions{
-		Settings: t.Settings, Preset: t.Preset, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch, Program: "histdist " + version,
+		Settings: t.Settings, Preset: t.Preset, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch,
+		Program: "histdist " + version,
 		Observe: observer(cmd.ErrOrStderr()),
 	})
 }

@@ -22,7 +22,7 @@ func modelCommand() *cobra.Command {
 		Short: "inspect, convert, widen and create model folders",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(inspectCommand(), convertCommand(), widenCommand(), createCommand())
+	c.AddCommand(inspectCommand(), convertCommand(), widenCommand(), createCommand(), tuneCommand())
 	return c
 }
 

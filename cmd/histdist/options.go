@@ -55,7 +55,8 @@ type translateOptions struct {
 
 func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
-		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png", Quality: 95,
+		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1,
+		Format: "png", Quality: 95,
 	}}
 }
 

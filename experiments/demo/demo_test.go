@@ -3,6 +3,7 @@ package demo_test
 import (
 	"bytes"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // The model in the binary is whole, and small.
@@ -116,5 +119,30 @@ func TestMeasure(t *testing.T) {
 	var table strings.Builder
 	if err := demo.WriteTable(&table, rows); err != nil || strings.Count(table.String(), "\n") != 8 {
 		t.Errorf("%v:\n%s", err, &table)
+	}
+}
+
+// The preset that needs no training works with the model, whose stain it changes; the one that needs some says so.
+func TestPresets(t *testing.T) {
+	folder := t.TempDir()
+	o := demo.Options{Device: networktest.Open(t, "auto"), Preset: model.PresetFast}
+	if _, err := demo.Run(t.Context(), folder, o); err == nil || !strings.Contains(err.Error(), "balanced") {
+		t.Errorf("fast: %v", err)
+	}
+	calls := 0
+	o.Preset = model.PresetBalanced
+	o.Observe = progress.On(func(e infer.Start) error {
+		calls = e.Calls
+		return nil
+	})
+	r, err := demo.Run(t.Context(), folder, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls != 20 {
+		t.Errorf("%d calls of the U-Net, want 20", calls)
+	}
+	if math.Abs(r.VirtualBrown-r.TrueBrown) > 0.2 {
+		t.Errorf("%.3f of the stain is brown, and %.3f of the true one", r.VirtualBrown, r.TrueBrown)
 	}
 }

@@ -60,7 +60,7 @@ var imageMeasures = [...]imageMeasure{
 		func(p *imageFile) (float64, error) { v, err := p.dab(); return v.IntegratedPositive, err },
 	},
 	{
-		"nuclei", groupNuclei, "Nuclei", "1/mm²", 0, bias | pearson, "nuclei",
+		"nuclei", groupNuclei, "Nuclei", "1/mm²", 0, bias | absolute | pearson, "nuclei",
 		func(p *imageFile) (float64, error) { v, err := p.scores(); return v.perMM2, err },
 	},
 	{

@@ -10,8 +10,8 @@ import (
 )
 
 // Sharpness is the variance of the Laplacian of an image in squared grey levels, 0 for one without edges: Pertuz, Puig
-// and Garcia, Pattern Recognition 46(5), 2013, LAP4, with the kernel 0 1 0 / 1 −4 1 / 0 1 0 on the luma of ITU-R BT.601,
-// without the pixels at the edge. Noise counts as sharpness. Images below 3×3 pixels are errors.
+// and Garcia, Pattern Recognition 46(5), 2013, LAP4, with the kernel 0 1 0 / 1 −4 1 / 0 1 0 on the luma of ITU-R
+// BT.601, without the pixels at the edge. Noise counts as sharpness. Images below 3×3 pixels are errors.
 func Sharpness(img *imagefile.Image) (float64, error) {
 	if err := img.Check(); err != nil {
 		return 0, fmt.Errorf("metrics: sharpness: %w", err)
@@ -33,9 +33,9 @@ func Sharpness(img *imagefile.Image) (float64, error) {
 	return max(0, squares/n-(sum/n)*(sum/n)), nil
 }
 
-// FinePower is the part of an image's variance at spatial frequencies above half of Nyquist's, 0.25 cycles per pixel in
-// any direction, in squared grey levels: details of less than 4 pixels. It is the power spectrum of the luma under a Hann
-// window, scaled so that a grating of amplitude A has A²/2.
+// FinePower is the part of an image's variance at spatial frequencies above half of Nyquist's, 0.25 cycles per pixel
+// in any direction, in squared grey levels: details of less than 4 pixels. It is the power spectrum of the luma under a
+// Hann window, scaled so that a grating of amplitude A has A²/2.
 func FinePower(img *imagefile.Image) (float64, error) {
 	if err := img.Check(); err != nil {
 		return 0, fmt.Errorf("metrics: fine power: %w", err)

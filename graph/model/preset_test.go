@@ -20,13 +20,15 @@ func TestPresets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`{"marker": "ER", "presets": {"fast": {"steps-inversion": 2, "steps-translation": 2, "solver-inversion": "dpm"}}}`)
+	write(`{"marker": "ER", "presets": {
+		"fast": {"steps-inversion": 2, "steps-translation": 2, "solver-inversion": "dpm"}}}`)
 	p, err := model.ReadPurpose(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fast := schedule.Paper()
 	fast.StepsInversion, fast.StepsTranslation, fast.SolverInversion = 2, 2, schedule.SolverDPM
+	eta := cmp.Comparer(func(a, b schedule.Eta) bool { return a.String() == b.String() })
 	for range 2 {
 		for name, want := range map[string]schedule.Sampling{
 			model.PresetPaper: schedule.Paper(), model.PresetBalanced: schedule.Balanced(), model.PresetFast: fast,
@@ -35,7 +37,7 @@ func TestPresets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b schedule.Eta) bool { return a.String() == b.String() })); diff != "" {
+			if diff := cmp.Diff(want, got, eta); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
@@ -46,7 +48,9 @@ func TestPresets(t *testing.T) {
 			t.Fatalf("%+v, %v", p, err)
 		}
 	}
-	for name, want := range map[string]string{"fast": "balanced takes 20 U-Net calls", "slow": "want paper, balanced or fast"} {
+	for name, want := range map[string]string{
+		"fast": "balanced takes 20 U-Net calls", "slow": "want paper, balanced or fast",
+	} {
 		if _, err := (model.Purpose{}).Preset(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -63,5 +67,45 @@ func TestPresets(t *testing.T) {
 		if _, err := model.ReadPurpose(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// A preset is kept in a folder of the user's, with all else that its file says, and not in a cache.
+func TestKeepBalanced(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, model.PurposeFile)
+	if err := os.WriteFile(file, []byte(`{"marker": "PR", "mpp": 0.25}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.CanKeep(dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	s := schedule.Balanced()
+	s.StepsTranslation = 7
+	if err := model.KeepBalanced(dir, model.Preset(s)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := model.ReadPurpose(dir)
+	own := p.Presets.Balanced
+	if err != nil || p.Marker != "PR" || p.MPP != 0.25 || p.Presets.Fast != nil || own == nil || own.StepsTranslation != 7 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("files %v, %v", left, err)
+	}
+
+	if err := model.CanKeep("owner/name", dir); err == nil {
+		t.Error("a name in a cache is accepted")
+	}
+	linked := t.TempDir()
+	if err := os.Symlink(file, filepath.Join(linked, model.PurposeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.CanKeep(linked, linked); err == nil {
+		t.Error("a folder of links is accepted")
+	}
+	if err := model.CanKeep(filepath.Join(dir, "none"), filepath.Join(dir, "none")); err == nil {
+		t.Error("a folder that isn't there is accepted")
 	}
 }

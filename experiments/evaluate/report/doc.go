@@ -3,6 +3,7 @@
 //
 //	report.go    Write: results and table ──▶ files
 //	figures.go   scatters, distributions, Bland and Altman's plot, with gonum/plot
+//	curves.go    measures against the cost of a sampler, in panels
 //	style.go     colours, fonts and canvases of figures;  ticks.go their axes' ticks
 //	panels.go    H&E, virtual and real side by side: the worst, median and best pairs
 //	scale.go     the small scale next to each number: value, interval, floor, ceiling, chance

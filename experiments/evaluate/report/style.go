@@ -77,24 +77,27 @@ type figure struct {
 	png     []byte
 }
 
-// render draws a plot as SVG and as PNG, three pixels a point.
+// render draws a plot.
 func render(name, caption string, p *plot.Plot) (*figure, error) {
-	f := &figure{name: name, caption: caption}
-	svg := vgsvg.New(width, height)
-	p.Draw(inner(draw.New(svg)))
-	var b bytes.Buffer
-	if _, err := svg.WriteTo(&b); err != nil {
+	svg, png, err := paint(width, height, p.Draw)
+	if err != nil {
 		return nil, fmt.Errorf("figure %s: %w", name, err)
 	}
-	f.svg = bytes.Clone(b.Bytes())
+	return &figure{name, caption, svg, png}, nil
+}
+
+// paint draws onto an SVG and onto a PNG, three pixels a point.
+func paint(width, height vg.Length, onto func(draw.Canvas)) (svg, png []byte, err error) {
+	var vector, pixels bytes.Buffer
+	c := vgsvg.New(width, height)
+	onto(inner(draw.New(c)))
+	if _, err := c.WriteTo(&vector); err != nil {
+		return nil, nil, err
+	}
 	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(216))
-	p.Draw(inner(draw.New(img)))
-	b.Reset()
-	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(&b); err != nil {
-		return nil, fmt.Errorf("figure %s: %w", name, err)
-	}
-	f.png = b.Bytes()
-	return f, nil
+	onto(inner(draw.New(img)))
+	_, err = (vgimg.PngCanvas{Canvas: img}).WriteTo(&pixels)
+	return vector.Bytes(), pixels.Bytes(), err
 }
 
 // inner is a canvas without its edge, on which labels of the last ticks would be cut.
