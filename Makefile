@@ -98,8 +98,8 @@ man: build ## write manual pages into man/
 demo: build ## translate synthetic tissue with the model in the binary
 	bin/histdist demo
 
-demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen
-	bin/histdist demo measure
+demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (DEMO: flags, such as --preset balanced)
+	bin/histdist demo measure $(DEMO)
 
 clean: ## remove what was built
 	rm -rf bin man demo demo-eval

@@ -23,6 +23,9 @@ func EtaZero() Eta { return Eta{} }
 // EtaCosineMin20 rises from 0.2 to 1 along half a cosine: 0.6 − 0.4·cos πx.
 func EtaCosineMin20() Eta { return cosine("cosine_min_20", 0.6, 0.4) }
 
+// EtaCosineMin30 rises from 0.3 to 1 along half a cosine: 0.65 − 0.35·cos πx.
+func EtaCosineMin30() Eta { return cosine("cosine_min_30", 0.65, 0.35) }
+
 func cosine(name string, middle, amplitude float64) Eta {
 	return Eta{name, func(x float64) float64 { return middle - float64(amplitude*math.Cos(math.Pi*x)) }}
 }
@@ -64,7 +67,7 @@ func (e *Eta) UnmarshalText(text []byte) error {
 		*e = EtaCosineMin20()
 		return nil
 	case name == "cosine_min_30":
-		*e = cosine(name, 0.65, 0.35)
+		*e = EtaCosineMin30()
 		return nil
 	}
 	return fmt.Errorf("eta %q: want zero, linear, cosine_min_10, cosine_min_20, cosine_min_30, constant or constant:VALUE",
