@@ -87,7 +87,8 @@ func TestKeepBalanced(t *testing.T) {
 	}
 	p, err := model.ReadPurpose(dir)
 	own := p.Presets.Balanced
-	if err != nil || p.Marker != "PR" || p.MPP != 0.25 || p.Presets.Fast != nil || own == nil || own.StepsTranslation != 7 {
+	if err != nil || p.Marker != "PR" || p.MPP != 0.25 || p.Presets.Fast != nil || own == nil ||
+		own.StepsTranslation != 7 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
