@@ -118,7 +118,7 @@ func (l *lines) general(event any) error {
 func (l *lines) observe(event any) error {
 	switch e := event.(type) {
 	case infer.Start:
-		l.total, l.begin = e.Jobs, time.Now()
+		l.total, l.done, l.begin = e.Jobs, 0, time.Now()
 		l.log.Info("translate", "images", e.Jobs, "preset", cmp.Or(e.Preset, "none"), "unet-calls", e.Calls)
 	case infer.Step:
 		if e.Index == 0 {
