@@ -34,7 +34,7 @@ with another model or other settings, that needs --overwrite. Images and folders
 others.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
-HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a tenth of the time.
+HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
 
 Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command line.`,
 		Args: cobra.NoArgs,
