@@ -9,6 +9,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/data/walk"
 )
 
 // ErrSkipped is the error of a job whose output is current.
@@ -102,7 +103,7 @@ func (r *run) due(path string, want origin.Origin) (why string, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case err != nil:
-		return "", err
+		return "", walk.Plain(err)
 	case r.o.Overwrite:
 		return "", nil
 	case imagefile.KindOf(path) == imagefile.NotOurs:

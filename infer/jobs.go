@@ -103,7 +103,7 @@ func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool,
 		found, err = walk.Pattern(ctx, o.Input, walk.Options{Outputs: walk.PassAll})
 	}
 	if err != nil {
-		return nil, false, nil, err
+		return nil, false, nil, fmt.Errorf("input: %w", walk.Plain(err))
 	}
 	jobs = &Jobs{Own: len(found.Passed)}
 	for _, u := range found.Unreadable {
@@ -137,7 +137,7 @@ func (o JobOptions) references(ctx context.Context, single bool) (func(stem stri
 	}
 	info, err := os.Stat(o.Reference)
 	if err != nil {
-		return nil, fmt.Errorf("reference: %w", err)
+		return nil, fmt.Errorf("reference: %w", walk.Plain(err))
 	}
 	if !info.IsDir() {
 		if !single {

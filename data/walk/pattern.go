@@ -33,13 +33,13 @@ func Pattern(ctx context.Context, pattern string, o Options) (*Listing, error) {
 		return &Listing{Root: root}, nil
 	}
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	elements := strings.Split(norm.NFC.String(filepath.ToSlash(rest)), "/")
 	w := newWalker(ctx, root, o)
 	start, err := w.start(info)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	return w.finish(w.match(start, elements))
 }

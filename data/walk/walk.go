@@ -82,18 +82,18 @@ func newWalker(ctx context.Context, root string, o Options) *walker {
 func (w *walker) images() (*Listing, error) {
 	info, err := os.Stat(w.l.Root)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is a file: want a folder of images", w.l.Root)
 	}
 	entries, err := w.readDir(w.l.Root)
 	if err != nil && len(entries) == 0 {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	start, realErr := w.start(info)
 	if realErr != nil {
-		return nil, plain(realErr)
+		return nil, Plain(realErr)
 	}
 	return w.finish(w.enter(start, entries, err))
 }
@@ -233,7 +233,8 @@ func (w *walker) unreadable(path string, err error) {
 	w.l.Unreadable = append(w.l.Unreadable, Unreadable{path, err})
 }
 
-func plain(err error) error {
+// Plain returns the error of a file system as users read it: the path, then what is wrong, without the name of a call.
+func Plain(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		return fmt.Errorf("%s: %w", of.Path, of.Err)
