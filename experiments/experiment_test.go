@@ -231,7 +231,7 @@ func panelsOf(t *testing.T, run string, step int) []string {
 	return panels
 }
 
-// rowsBegin tells whether the rows of a picture begin with those of another.
+// rowsBegin reports whether the rows of an image begin with those of another.
 func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 	n := len(pix) / rows
 	for y := range rows {
@@ -242,7 +242,7 @@ func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 	return true
 }
 
-// An autoencoder's run: validation by its loss and by what it gives back, an export with latents of the scale that
+// An autoencoder's run: validation by its loss and by its reconstructions, an export with latents of the scale that
 // diffusion wants.
 func TestAutoencoder(t *testing.T) {
 	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
@@ -298,7 +298,7 @@ func TestBaseIsMadeFit(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The model in the binary needs nothing beside it.
+	// The model in the binary needs nothing next to it.
 	e = open(t, t.TempDir(), "model.base=demo", "model.phikon=", "train.steps=2")
 	if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
 		t.Fatal(err)

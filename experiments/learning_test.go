@@ -27,7 +27,7 @@ func TestValidationLossFalls(t *testing.T) {
 	const seeds = 3
 	var falls []float64
 	for seed := range seeds {
-		// The first step has the learning rate 0: the loss behind it is that of the beginning.
+		// The first step has the learning rate 0: the loss after it is that of the start.
 		first, last := validationLoss(t, tissue, seed, 1), validationLoss(t, tissue, seed, 300)
 		falls = append(falls, first-last)
 		t.Logf("seed %d: validation loss %.4f → %.4f", seed, first, last)
@@ -42,7 +42,7 @@ func TestValidationLossFalls(t *testing.T) {
 	}
 }
 
-// validationLoss is that behind the last of so many steps.
+// validationLoss is the one after the last of so many steps.
 func validationLoss(t *testing.T, tissue string, seed, steps int) (loss float64) {
 	e := open(t, filepath.Join(t.TempDir(), "run"), "data.dir="+tissue, "data.crop=64", "data.batch=4", "train.lr=1e-3",
 		"train.lr-warmup=10",

@@ -33,7 +33,7 @@ func images(t *testing.T, folder string) []string {
 	return list
 }
 
-// The command translates a folder behind a link, says what it passes over, lists what it can't read, and makes anew
+// The command translates a folder that is a link, says what it passes over, lists what it can't read, and makes anew
 // what has changed.
 func TestTranslateFolder(t *testing.T) {
 	he, _ := tissue(t, "2")

@@ -41,7 +41,7 @@ in its histdist.json. With --real the stains are also compared with the true one
   histdist translate --model models/er --preset balanced --input slides --output slides-er
 
 The output folder gets tune.json, curves.svg and curves.png, and keeps the stains. An interrupted run continues when it
-is started again. It takes about 4 times as long as the paper's sampler does on the images.`,
+is started again. It takes about three times as long as the paper's sampler does on the images.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if o.HE == "" {

@@ -25,7 +25,7 @@ type Truth struct {
 type Nucleus struct {
 	X     float64 `json:"x"`
 	Y     float64 `json:"y"`
-	IHCX  float64 `json:"ihc_x"` // where it lies in the IHC picture, perhaps outside
+	IHCX  float64 `json:"ihc_x"` // where it lies in the IHC image, perhaps outside
 	IHCY  float64 `json:"ihc_y"`
 	Angle float64 `json:"angle"` // of the major axis against x, radians, turning from x to y
 	Morphology

@@ -77,7 +77,7 @@ func TestOutputsEqualDiffusers(t *testing.T) {
 				outputs, quantities := gorgonia.Nodes{c.Output}, []string{"output"}
 				for _, n := range f.Names() {
 					tap, ok := strings.CutPrefix(n, name+"/tap/")
-					if !ok || tap == "conv_norm_out" { // is behind its SiLU in our graph
+					if !ok || tap == "conv_norm_out" { // comes after its SiLU in our graph
 						continue
 					}
 					marked := c.Scope.Marked(tap)

@@ -63,7 +63,7 @@ func (h half) check(t *testing.T, d device.Device, f *golden.File, folder, image
 	networktest.Bind(t, h.scope.Params(), folder, weights.Mapping{Rename: vae.Rename, Ignore: h.leftover})
 	for _, name := range f.Names() {
 		tap, ok := strings.CutPrefix(name, image+"/tap/")
-		if ok && !strings.HasSuffix(tap, "conv_norm_out") { // is behind its SiLU in our graph
+		if ok && !strings.HasSuffix(tap, "conv_norm_out") { // comes after its SiLU in our graph
 			if n := h.scope.Marked(tap); n != nil {
 				h.outputs, h.names = append(h.outputs, n), append(h.names, "tap/"+tap)
 			}

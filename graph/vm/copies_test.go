@@ -161,7 +161,7 @@ func (w *watched) Alloc(bytes int64) (device.Memory, error) {
 	return m, err
 }
 
-// Compile notes what is there behind it.
+// Compile notes what is there after it.
 func (w *watched) Compile(r device.Request) (device.Kernel, error) {
 	k, err := w.Device.Compile(r)
 	w.most = max(w.most, w.Allocated())

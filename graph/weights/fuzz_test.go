@@ -168,7 +168,7 @@ func FuzzPickle(f *testing.F) {
 	})
 }
 
-// An index names nothing but files beside it.
+// An index names nothing but files next to it.
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte(`{"metadata": {"total_size": 4},
 		"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}`))

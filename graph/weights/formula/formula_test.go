@@ -49,7 +49,7 @@ func TestFirstValues(t *testing.T) {
 	}
 }
 
-// Inputs of the full-size networks are formula tensors with a = √3, written beside the outputs.
+// Inputs of the full-size networks are formula tensors with a = √3, written next to the outputs.
 func TestInputs(t *testing.T) {
 	f := read(t)
 	g := golden.Open(t, "full_size.safetensors")

@@ -153,7 +153,7 @@ void put(void* p, int type, size_t i, float v) {
 void multiply(const Desc& p, const Layout& a, const Layout& b, const Layout& d, float alpha, float beta, const char* pa, const char* pb, const char* pc,
               char* pd) {
   size_t m = d.rows, n = d.cols, k = p.transa ? a.rows : a.cols;
-  std::vector<float> fa(k * m), sum(m); // op(A), its columns one behind the other
+  std::vector<float> fa(k * m), sum(m); // op(A), its columns one after the other
   for (int32_t z = 0; z < d.batch; z++) {
     size_t za = (size_t)z * (size_t)a.stride, zb = (size_t)z * (size_t)b.stride, zd = (size_t)z * (size_t)d.stride;
     for (size_t l = 0; l < k; l++)
