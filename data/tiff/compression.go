@@ -40,7 +40,7 @@ func (p *Page) readCompression() error {
 	code := p.number(tagCompression, 1)
 	predictor := p.number(tagPredictor, 1)
 	if name, ok := compressionNames[code]; ok {
-		return unsupported("%s compression", name)
+		return &UnsupportedError{What: name + " compression", OpenSlide: code == 33003 || code == 33005}
 	}
 	switch p.compression = compression(min(code, 0xFFFF)); p.compression {
 	case uncompressed, packBitsCompression:

@@ -4,7 +4,7 @@
 //
 // Open reads only the directories and lists the pages. Check reports, in a user's words, why a page can't be decoded,
 // as far as that is known without its compressed data, so a check of headers accepts what decoding accepts. ReadRegion
-// decodes. A File may be used by several goroutines.
+// decodes. Levels (pyramid.go) finds the smaller versions of a slide. A File may be used by several goroutines.
 //
 // A pixel's way:
 //

@@ -140,3 +140,16 @@ func (p *Page) EmptyTiles() (int, error) {
 	}
 	return s.empty / p.planes(), nil
 }
+
+// Absent reports whether the file leaves out a tile: the scanner stored nothing there. It is decoded as white.
+func (p *Page) Absent(column, row int) (bool, error) {
+	s, err := p.layout()
+	if err != nil {
+		return false, err
+	}
+	columns, rows := p.Tiles()
+	if column < 0 || column >= columns || row < 0 || row >= rows {
+		return false, fmt.Errorf("tiff: there is no tile in column %d, row %d of %d×%d tiles", column, row, columns, rows)
+	}
+	return s.spans[row*columns+column].length == 0, nil
+}

@@ -35,15 +35,21 @@ const (
 const maxSamples = 64
 
 // UnsupportedError says what a page needs that this package does not have.
-type UnsupportedError struct{ What string }
+type UnsupportedError struct {
+	What      string
+	OpenSlide bool // OpenSlide reads it in slides
+}
 
 func (e *UnsupportedError) Error() string {
-	return "TIFF with " + e.What +
-		" is not supported; save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
+	text := "TIFF with " + e.What + " is not supported; "
+	if e.OpenSlide {
+		text += "OpenSlide reads it in slides; or "
+	}
+	return text + "save it as 8-bit RGB, uncompressed or with LZW, Deflate or JPEG compression"
 }
 
 func unsupported(format string, values ...any) error {
-	return &UnsupportedError{fmt.Sprintf(format, values...)}
+	return &UnsupportedError{What: fmt.Sprintf(format, values...)}
 }
 
 // Page is one image of a file. Its directory has the other tags, such as TagImageDescription.
@@ -139,6 +145,12 @@ func (p *Page) Tile(column, row int) image.Rectangle {
 	x, y := column*p.tileWidth, row*p.tileHeight
 	return image.Rect(x, y, min(x+p.tileWidth, p.Width), min(y+p.tileHeight, p.Height))
 }
+
+// Tiled reports whether the page has tiles, not strips.
+func (p *Page) Tiled() bool { return p.tiled }
+
+// TileSize returns the width and height in pixels of a tile or strip.
+func (p *Page) TileSize() (width, height int) { return p.tileWidth, p.tileHeight }
 
 // Check reports why the page can't be decoded: an UnsupportedError, or that the file is damaged or cut off. It reads
 // where the strips or tiles lie, and the header of the first where it is JPEG, but no pixels.

@@ -204,6 +204,10 @@ func TestRefused(t *testing.T) {
 	if err := (&tiff.UnsupportedError{What: "WebP compression"}).Error(); err != text {
 		t.Errorf("the whole message is %q, want %q", err, text)
 	}
+	aperio := mainPage(t, fixtures(t, ".refused.tif")["jpeg2000-aperio"])
+	if err := aperio.Check(); err == nil || !strings.Contains(err.Error(), "OpenSlide reads it") {
+		t.Errorf("the message %v does not name OpenSlide", err)
+	}
 }
 
 // The image of full resolution is chosen, and it is said which that is.
@@ -268,6 +272,42 @@ func TestSparseTiles(t *testing.T) {
 	page := open(t, fixtures(t, ".tif")["left-out--sparse-tiles"]).Pages[0]
 	if n, err := page.EmptyTiles(); n != 1 || err != nil {
 		t.Errorf("%d empty tiles, %v, want 1", n, err)
+	}
+	var absent []image.Point
+	columns, rows := page.Tiles()
+	for i := range columns * rows {
+		if gone, err := page.Absent(i%columns, i/columns); err != nil {
+			t.Error(err)
+		} else if gone {
+			absent = append(absent, image.Pt(i%columns, i/columns))
+		}
+	}
+	if diff := cmp.Diff([]image.Point{{1, 1}}, absent); diff != "" {
+		t.Errorf("absent tiles (-want +got):\n%s", diff)
+	}
+	if _, err := page.Absent(columns, 0); err == nil {
+		t.Error("a tile beyond the image is neither there nor absent")
+	}
+}
+
+// Levels are the same whether pages or sub-images hold them; what is not a smaller version in tiles is none.
+func TestLevels(t *testing.T) {
+	files := fixtures(t, ".tif")
+	both := [][2]int{{37, 29}, {19, 15}}
+	for name, want := range map[string][][2]int{
+		"pyramid-pages": both, "pyramid-subifds": both, "thumbnail-first": both[:1], "pages": both[:1], "mask-first": both[:1],
+	} {
+		levels, err := open(t, files["rgb--"+name]).Levels()
+		if err != nil {
+			t.Error(err)
+		}
+		var got [][2]int
+		for _, p := range levels {
+			got = append(got, [2]int{p.Width, p.Height})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

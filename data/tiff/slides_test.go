@@ -36,6 +36,10 @@ func TestSlides(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			levels, err := slide.Levels()
+			if err != nil || levels[0] != slide.Pages[0] {
+				t.Errorf("levels %v, %v: want the first page first", levels, err)
+			}
 			for _, page := range slide.Pages {
 				if err := page.Check(); err != nil {
 					t.Fatalf("page %d: %v", page.Index, err)
