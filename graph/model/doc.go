@@ -14,6 +14,6 @@
 //	widen.go        a U-Net with more input channels
 //	create.go       a new model, untrained; initialise.go: how its weights are drawn
 //	rescale.go      an autoencoder whose latents have another scale
-//	fingerprint.go  a hash of all that a model's images depend on
+//	fingerprint.go  a hash of all that a model's images depend on; digests.go: the weights' part, kept between runs
 //	folder.go       copying and editing files of a folder
 package model

@@ -11,13 +11,18 @@ import (
 )
 
 // Fingerprint is a hash of everything that a model's images depend on, 16 hexadecimal digits: weights, configurations,
-// noise schedule, tokenizer and image preprocessing. It reads all weights.
-func (m *Model) Fingerprint() (string, error) {
+// noise schedule, tokenizer and image preprocessing. It is of the files as they were opened. It reads all weights, unless
+// the user's cache has the digests of files that have not changed since: see digestCache.
+func (m *Model) Fingerprint() (string, error) { return m.fingerprint(userDigests()) }
+
+func (m *Model) fingerprint(c digestCache) (string, error) {
 	h := sha256.New()
 	for _, s := range m.stores() {
-		if err := s.Digest(h); err != nil {
+		text, err := c.digest(s)
+		if err != nil {
 			return "", err
 		}
+		h.Write(text)
 	}
 	settings, err := m.settingsFiles()
 	if err != nil {

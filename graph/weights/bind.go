@@ -5,12 +5,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/internal/finite"
 	"github.com/histdist/histdist/internal/parallel"
 )
 
@@ -70,7 +72,8 @@ type memory struct {
 	source    *stored
 	converted *device.Memory // nil: values are the file's mapped bytes
 	filled    bool
-	checked   bool // all values are finite: see finite.Squares
+	damaged   atomic.Bool // found when it was filled
+	checked   bool        // all values are finite: see finite.Squares
 	nodes     map[*gorgonia.Node]bool
 }
 
@@ -104,6 +107,9 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 		}
 	}
 	parallel.For(len(jobs), func(i int) { jobs[i]() })
+	for _, p := range converted {
+		p.checked = !p.damaged.Load()
+	}
 	if err := s.checkPlaces(places); err != nil {
 		return err
 	}
@@ -209,15 +215,26 @@ func (s *Store) place(t *stored, kernel bool) (*memory, error) {
 	return p, nil
 }
 
-// fill returns the jobs that convert the tensor, to be run in any order.
+// fill returns the jobs that convert the tensor and see whether its values are finite, to be run in any order.
 func (p *memory) fill() []func() {
 	t := p.source
+	p.damaged.Store(false)
 	n, step := len(p.values), grain
-	part := func(data []byte, i, end int) { decode(p.values[i:end], data[i*int(t.dtype.Size()):], t.dtype) }
+	convert := func(data []byte, i, end int) bool {
+		decode(p.values[i:end], data[i*int(t.dtype.Size()):], t.dtype)
+		return finite.Index(p.values[i:end], finite.Squares) < 0
+	}
 	if p == t.asKernel {
 		c := kernelOf(t.shape)
 		n, step = c.O, c.step()
-		part = func(data []byte, o, end int) { c.toGraph(p.values, data, t.dtype, o, end) }
+		convert = func(data []byte, o, end int) bool {
+			return c.toGraph(p.values, data, t.dtype, o, end, finite.Squares)
+		}
+	}
+	part := func(data []byte, i, end int) {
+		if !convert(data, i, end) {
+			p.damaged.Store(true)
+		}
 	}
 	if t.strides != nil { // is made dense once, not for every part
 		return []func(){func() { part(t.dense(), 0, n) }}

@@ -34,6 +34,7 @@
 //	mmap.go         files in memory
 //	bind.go         binding tensors to parameters, and releasing them
 //	layout.go       convolution weights between the two orders; convert.go: types of numbers
+//	digest.go       what identifies contents and files
 //	finite.go       damaged weights; prefix.go: prefixes of names
 //	tensor.go       tensors to be saved; save.go: saving them, in shards
 //	pipeline.go     model_index.json; hub.go: Hugging Face's cache

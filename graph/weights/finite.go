@@ -43,7 +43,7 @@ func checkFinite(name string, values []float32, limit int) error {
 	return nil
 }
 
-// checkPlaces checks the values that are bound for the first time.
+// checkPlaces checks the values that are bound for the first time, unless it was done when they were converted.
 func (s *Store) checkPlaces(places []*memory) error {
 	e := &DamagedError{Path: s.path}
 	for _, p := range places {

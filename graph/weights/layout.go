@@ -1,6 +1,10 @@
 package weights
 
-import "github.com/nlpodyssey/safetensors"
+import (
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/histdist/histdist/internal/finite"
+)
 
 // Convolution weights are [O,I,KH,KW] in files and [KH,KW,I,O] in the graph. Seen as matrices that is [O, I·K] → [K·I,
 // O], a transposition whose tiles go through a buffer in the first-level cache, so that both sides are read and written
@@ -36,8 +40,10 @@ func (c kernel) tile(j0, j1 int, visit func(m, at int)) {
 }
 
 // toGraph writes the output channels from o0 to o1 of src [O,I,KH,KW], of any floating-point type, into dst
-// [KH,KW,I,O].
-func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1 int) {
+// [KH,KW,I,O], and reports whether all are below a limit of package finite: looking at them on the way saves reading
+// them again.
+func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1, limit int) (ok bool) {
+	ok = true
 	var buffer [tileO * pitch]float32
 	size, row := int(t.Size()), c.I*c.K
 	for ; o0 < o1; o0 += tileO {
@@ -45,7 +51,9 @@ func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1 i
 		for j0 := 0; j0 < row; j0 += tileJ {
 			j1 := min(j0+tileJ, row)
 			for o := range n {
-				decode(buffer[o*pitch:][:j1-j0], src[((o0+o)*row+j0)*size:], t)
+				part := buffer[o*pitch:][:j1-j0]
+				decode(part, src[((o0+o)*row+j0)*size:], t)
+				ok = finite.Index(part, limit) < 0 && ok
 			}
 			c.tile(j0, j1, func(m, at int) {
 				out := dst[at+o0:][:n]
@@ -55,6 +63,7 @@ func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1 i
 			})
 		}
 	}
+	return ok
 }
 
 // toFile writes the output channels from o0 to o1 of src [KH,KW,I,O] into dst, the bytes of [O,I,KH,KW], and returns

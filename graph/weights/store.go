@@ -1,10 +1,8 @@
 package weights
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +14,6 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device/hostmem"
-	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Store holds the named tensors of one network's files. It is safe for concurrent use.
@@ -159,32 +156,6 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 	values := make([]float32, elements(t.shape))
 	decode(values, t.dense(), t.dtype)
 	return values, slices.Clone(t.shape), nil
-}
-
-// Digest writes what identifies the store's contents to w, usually a hash: the name, type, shape and SHA-256 of each
-// tensor. All bytes are read, by all processors: samples would not distinguish a checkpoint from one in which a few
-// rows of an embedding were trained.
-func (s *Store) Digest(w io.Writer) error {
-	const chunk = 16 << 20
-	names := slices.Sorted(maps.Keys(s.tensors))
-	sums := make([][][sha256.Size]byte, len(names)) // of the chunks of each tensor
-	var jobs []func()
-	for i, name := range names {
-		data := s.tensors[name].dense()
-		sums[i] = make([][sha256.Size]byte, (len(data)+chunk-1)/chunk)
-		for k := range sums[i] {
-			part := data[k*chunk : min((k+1)*chunk, len(data))]
-			jobs = append(jobs, func() { sums[i][k] = sha256.Sum256(part) })
-		}
-	}
-	parallel.For(len(jobs), func(i int) { jobs[i]() })
-	for i, name := range names {
-		t := s.tensors[name]
-		if _, err := fmt.Fprintf(w, "%s %s %v %x\n", name, t.dtype, t.shape, sums[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close frees all memory. Values that the store bound must not be read after that: close programs compiled from them

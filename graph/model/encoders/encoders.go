@@ -100,6 +100,7 @@ func Text(ctx context.Context, m *model.Model, prompt string, o vm.Options) (sta
 	if err != nil {
 		return nil, err
 	}
+	o.LowMemory = true // it runs once: packing its weights would take longer
 	e, err := Compile(n.IDs, n.LastHiddenState, o)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,84 @@
+package weights
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/histdist/histdist/internal/parallel"
+)
+
+// Digest writes what identifies the store's contents to w, usually a hash: the name, type, shape and SHA-256 of each
+// tensor. All bytes are read, by all processors: samples would not distinguish a checkpoint from one in which a few
+// rows of an embedding were trained.
+func (s *Store) Digest(w io.Writer) error {
+	const chunk = 16 << 20
+	names := slices.Sorted(maps.Keys(s.tensors))
+	sums := make([][][sha256.Size]byte, len(names)) // of the chunks of each tensor
+	var jobs []func()
+	for i, name := range names {
+		data := s.tensors[name].dense()
+		sums[i] = make([][sha256.Size]byte, (len(data)+chunk-1)/chunk)
+		for k := range sums[i] {
+			part := data[k*chunk : min((k+1)*chunk, len(data))]
+			jobs = append(jobs, func() { sums[i][k] = sha256.Sum256(part) })
+		}
+	}
+	parallel.For(len(jobs), func(i int) { jobs[i]() })
+	for i, name := range names {
+		t := s.tensors[name]
+		if _, err := fmt.Fprintf(w, "%s %s %v %x\n", name, t.dtype, t.shape, sums[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Identity tells whether the files are the same as at another time, without reading them: path, device, inode, size,
+// and the times of the last change of content and of anything, which no program can set. changed is the latest of these
+// times.
+func (s *Store) Identity() (id string, changed time.Time, err error) {
+	var b strings.Builder
+	add := func(path string, stat unix.Stat_t) {
+		m, c := time.Unix(stat.Mtim.Unix()), time.Unix(stat.Ctim.Unix())
+		fmt.Fprintf(&b, "%q %d %d %d %d %d\n", path, stat.Dev, stat.Ino, stat.Size, m.UnixNano(), c.UnixNano())
+		for _, t := range []time.Time{m, c} {
+			if t.After(changed) {
+				changed = t
+			}
+		}
+	}
+	path, err := filepath.Abs(s.path)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil { // of an index, which names the files
+		return "", time.Time{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	add(path, stat)
+	for _, f := range s.files {
+		if err := unix.Fstat(int(f.file.Fd()), &stat); err != nil {
+			return "", time.Time{}, &os.PathError{Op: "stat", Path: f.path, Err: err}
+		}
+		add(filepath.Base(f.path), stat)
+	}
+	return b.String(), changed, nil
+}
+
+// Bytes is the size of the files.
+func (s *Store) Bytes() int64 {
+	var n int64
+	for _, f := range s.files {
+		n += int64(len(f.bytes))
+	}
+	return n
+}
