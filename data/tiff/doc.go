@@ -1,6 +1,6 @@
 // Package tiff reads TIFF and BigTIFF files: whole images of ordinary size, and the tiles, regions and levels of
 // slides. It gives 8-bit grey, RGB or either with alpha; what a pixel means beyond that (colour profiles, compositing,
-// orientation) is its caller's. It writes plain RGB.
+// orientation) is its caller's. It writes plain RGB, and slides as pyramids in OME-TIFF.
 //
 // Open reads only the directories and lists the pages. Check reports, in a user's words, why a page can't be decoded,
 // as far as that is known without its compressed data, so a check of headers accepts what decoding accepts. ReadRegion
@@ -14,6 +14,7 @@
 //	        jpeg.go; ycbcr.go where chroma is subsampled ──────────────────────────────────────────▶ samples
 //	     ── color.go ──▶ [height,width,channels] in the caller's memory (region.go)
 //	pixels ── write.go, fields.go ──▶ bytes of a file
+//	tiles ── slide.go: encode.go (JPEG or Deflate), reduce.go (the smaller levels), ome.go ──▶ a slide
 //
 // Strips and tiles are decoded row by row, except with JPEG and Zstandard, which decode them whole. Memory is bounded
 // by what the file can hold: no row or segment is allocated that the bytes of the file could not fill at its

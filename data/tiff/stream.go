@@ -3,10 +3,10 @@ package tiff
 import (
 	"bufio"
 	"bytes"
-	"compress/zlib"
 	"io"
 	"math/bits"
 
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/image/ccitt"
 )

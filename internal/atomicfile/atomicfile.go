@@ -15,33 +15,58 @@ import (
 )
 
 // Write writes or replaces a file in one step. Errors name the path.
-func Write(path string, data []byte) (err error) {
-	folder, name := filepath.Dir(path), filepath.Base(path)
-	temporary := filepath.Join(folder, hidden(name)+"."+strconv.FormatUint(rand.Uint64(), 36)+".tmp")
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+func Write(path string, data []byte) error {
+	f, err := Create(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()            // a second time at worst
-			_ = os.Remove(temporary) // the first error is the one to tell
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
 		return err
 	}
-	if err := Sync(f); err != nil {
+	defer f.Discard()
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return f.Commit()
+}
+
+// File is a file under its hidden name until Commit gives it its own.
+type File struct {
+	*os.File
+	path string
+}
+
+// Create begins a file that Commit puts at path, where it may replace another.
+func Create(path string) (*File, error) {
+	name := hidden(filepath.Base(path)) + "." + strconv.FormatUint(rand.Uint64(), 36) + ".tmp"
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &File{f, path}, nil
+}
+
+// Commit makes the file durable and puts it at its path. If it fails, the hidden file is removed.
+func (f *File) Commit() (err error) {
+	defer func() {
+		if err != nil {
+			f.Discard()
+			err = fmt.Errorf("%s: %w", f.path, err)
+		}
+	}()
+	if err := Sync(f.File); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := os.Rename(f.Name(), f.path); err != nil {
 		return err
 	}
-	return SyncFolder(folder)
+	return SyncFolder(filepath.Dir(f.path))
+}
+
+// Discard closes and removes the file. After Commit it does nothing.
+func (f *File) Discard() {
+	_ = f.Close()           // a second time at worst
+	_ = os.Remove(f.Name()) // the first error is the one to tell
 }
 
 // hidden begins a temporary name: a dot and as much of the name as leaves room, since file systems allow 255 bytes or

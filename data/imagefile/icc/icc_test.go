@@ -1,6 +1,7 @@
 package icc_test
 
 import (
+	"bytes"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -87,4 +88,22 @@ func FuzzProfile(f *testing.F) {
 			transform.Convert(make([]uint8, 3*len(device)/p.Channels), device)
 		}
 	})
+}
+
+// SRGB changes nothing, by its curves and matrix and not only by its name.
+func TestSRGB(t *testing.T) {
+	raw := icc.SRGB()
+	for _, name := range []string{"sRGB IEC61966-2.1", "xRGB IEC61966-2.1"} {
+		other := bytes.Replace(raw, []byte("\x00s\x00R\x00G\x00B"), []byte("\x00"+name[:1]+"\x00R\x00G\x00B"), 1)
+		p, err := icc.Parse(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Name != name || p.Channels != 3 {
+			t.Errorf("%q with %d channels, want %q with 3", p.Name, p.Channels, name)
+		}
+		if transform, err := p.Transform(); err != nil || transform != nil {
+			t.Errorf("%q: transform %v, error %v, want none", name, transform, err)
+		}
+	}
 }

@@ -77,21 +77,3 @@ var annexK = [4]struct{ counts, symbols string }{
 			"\xf9\xfa",
 	},
 }
-
-type codeTable struct {
-	code   [256]uint32
-	length [256]int
-}
-
-func newCodeTable(counts, symbols string) (t codeTable) {
-	code, k := uint32(0), 0
-	for n := range 16 {
-		for range counts[n] {
-			t.code[symbols[k]], t.length[symbols[k]] = code, n+1
-			code++
-			k++
-		}
-		code <<= 1
-	}
-	return t
-}

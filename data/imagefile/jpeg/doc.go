@@ -7,15 +7,17 @@
 //
 // Decode takes baseline, extended and progressive Huffman files of 8 bits with one, three or four components, and
 // refuses arithmetic coding, 12 bits, lossless and hierarchical files. Damaged data is an error, where libjpeg warns
-// and fills up. Encode writes baseline 4:4:4 and 4:2:0 with the tables of the standard's annex K.
+// and fills up. Encode writes baseline 4:4:4 and 4:2:0 with the tables of the standard's annex K, and Encoder the
+// segments of a TIFF file, which share them.
 //
 //	bytes ── decode.go: segments (marker.go, segment.go) ──▶ frame, tables
 //	scan  ── Huffman (bits.go, huffman.go) ──▶ coefficients (baseline.go, progressive.go)
 //	      ── dequantised, inverse DCT (idct.go) ──▶ one plane a component, at its own resolution
 //	      ── interpolated (upsample.go), to RGB (color.go) ──▶ [H,W,3]
 //
-// encode.go, annexk.go, fdct.go and downsample.go are the way back. Sources: ITU-T T.81, and for the arithmetic
-// libjpeg-turbo's jidctint.c, jdsample.c, jdcolor.c, jdphuff.c, jfdctint.c, jcsample.c, jccolor.c and jcdctmgr.c.
+// encode.go, annexk.go, band.go (colours), fdct.go and entropy.go are the way back. Sources: ITU-T T.81, and for the
+// arithmetic libjpeg-turbo's jidctint.c, jdsample.c, jdcolor.c, jdphuff.c, jfdctint.c, jcsample.c, jccolor.c and
+// jcdctmgr.c.
 //
 // One thing is not reproduced: the block smoothing of progressive files that end before their last refinement
 // (Header.Incomplete).

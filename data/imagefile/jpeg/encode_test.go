@@ -3,6 +3,7 @@ package jpeg_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,5 +76,46 @@ func TestEncodeRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A segment and its tables are what Encode puts into one file.
+func TestSegmentsShareTables(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pix := make([]uint8, 3*50*41)
+	for i := range pix {
+		pix[i] = uint8(r.IntN(256))
+	}
+	for _, subsampling := range []jpeg.Subsampling{0, jpeg.Subsampling444} {
+		whole, err := jpeg.Encode(pix, 50, 41, jpeg.EncodeOptions{Quality: 85, Subsampling: subsampling})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := jpeg.Decode(whole, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := jpeg.NewEncoder(85, subsampling)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := jpeg.ReadTables(e.Tables())
+		if err != nil {
+			t.Fatal(err)
+		}
+		segment, err := e.AppendSegment([]byte("before"), pix, 50, 41)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := jpeg.DecodeSegment(bytes.TrimPrefix(segment, []byte("before")), tables, jpeg.FromYCbCr, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Pix, want.Pix) {
+			t.Error("the segment has other pixels than the file")
+		}
+		if _, err := e.AppendSegment(nil, pix, 50, 40); err == nil {
+			t.Error("a segment of another size was written")
+		}
 	}
 }
