@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/device/hostinfo"
@@ -21,8 +22,8 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "show what this machine and this build can run",
 		Long: `Shows what this machine and this build can run: the version of Go, whether the C kernels are built in, the
-processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache, and, from a
-measurement of a second, how long an image takes. Add its output when you report a problem.`,
+processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache, which OpenSlide
+reads slides, and, from a measurement of a second, how long an image takes. Add its output when you report a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -38,6 +39,13 @@ measurement of a second, how long an image takes. Add its output when you report
 				phikon = err.Error()
 			}
 			fmt.Fprintf(out, "%-14s %s\n", "phikon", phikon)
+			slides := ""
+			if library, err := openslide.Load(); err != nil {
+				slides = err.Error()
+			} else {
+				slides = library.Version + ", " + library.Path
+			}
+			fmt.Fprintf(out, "%-14s %s\n", "openslide", slides)
 			if quick {
 				return nil
 			}

@@ -98,7 +98,7 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 			img.note("the progressive JPEG leaves out its last refinements")
 		}
 	case TIFF:
-		pix, transparent, err := decodeTIFF(m.page, convert != nil && m.ink)
+		pix, transparent, err := ReadPage(m.page, image.Rect(0, 0, m.width, m.height), convert != nil && m.ink)
 		if err != nil {
 			return nil, err
 		}

@@ -44,21 +44,21 @@ func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
 	return m, nil
 }
 
-// decodeTIFF decodes a page to RGB [H,W,3], or to the inks of CMYK [H,W,4], on white where it is not opaque, and counts
-// the pixels that are not.
-func decodeTIFF(page *tiff.Page, inks bool) (pix []uint8, transparent int, err error) {
+// ReadPage decodes a rectangle in a page to RGB [h,w,3], or to the inks of CMYK [h,w,4], on white where it is not
+// opaque, and counts the pixels that are not.
+func ReadPage(page *tiff.Page, r image.Rectangle, inks bool) (pix []uint8, transparent int, err error) {
 	colours, white := 3, uint8(255)
 	if inks {
 		page, colours, white = page.Inks(), 4, 0
 	}
 	channels := page.Channels()
-	raw := make([]uint8, page.Width*page.Height*channels)
-	err = page.ReadRegion(raw, image.Rect(0, 0, page.Width, page.Height))
+	raw := make([]uint8, r.Dx()*r.Dy()*channels)
+	err = page.ReadRegion(raw, r)
 	if err != nil || channels == colours && page.Alpha == tiff.NoAlpha {
 		return raw, 0, err
 	}
 	grey := channels < 3
-	pix = make([]uint8, 0, colours*page.Width*page.Height)
+	pix = make([]uint8, 0, colours*r.Dx()*r.Dy())
 	for ; len(raw) > 0; raw = raw[channels:] {
 		alpha := uint8(255)
 		if page.Alpha != tiff.NoAlpha {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -64,6 +65,60 @@ func TestResizeMatchesPillow(t *testing.T) {
 				fixture.Pillow,
 			)
 		}
+	}
+}
+
+// TestResizePartMatchesPillow compares with the images that testdata/gen_box.py made.
+func TestResizePartMatchesPillow(t *testing.T) {
+	data, err := os.ReadFile("testdata/gen_box.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fixture struct {
+		Pillow string
+		Cases  []struct {
+			From, To [2]int
+			Box      [4]float64
+			Channels int
+			Filter   pillow.Filter
+			SHA256   string
+		}
+	}
+	if err := json.Unmarshal(data, &fixture); err != nil {
+		t.Fatal(err)
+	}
+	if len(fixture.Cases) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, c := range fixture.Cases {
+		box := pillow.Part{X0: c.Box[0], Y0: c.Box[1], X1: c.Box[2], Y1: c.Box[3]}
+		got, err := pillow.ResizePart(noise(c.From[0], c.From[1], c.Channels), box, c.To[1], c.To[0], c.Filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(got.Pix)
+		if hex.EncodeToString(sum[:]) != c.SHA256 {
+			t.Errorf("%v of %v→%v, %d channels, %v: not Pillow %s's", c.Box, c.From, c.To, c.Channels, c.Filter, fixture.Pillow)
+		}
+	}
+}
+
+func TestResizePartRefuses(t *testing.T) {
+	src := noise(10, 10, 3)
+	for _, box := range []pillow.Part{
+		{X0: -1, X1: 5, Y1: 5},
+		{X1: 11, Y1: 5},
+		{X0: 5, X1: 5, Y1: 5},
+		{Y0: 7, X1: 5, Y1: 6},
+		{X0: math.NaN(), X1: 5, Y1: 5},
+		{X1: 5, Y1: math.Inf(1)},
+	} {
+		if _, err := pillow.ResizePart(src, box, 3, 3, pillow.Bicubic); !errors.Is(err, pillow.ErrImage) {
+			t.Errorf("%v: %v, want ErrImage", box, err)
+		}
+	}
+	if _, err := pillow.ResizePart(src, pillow.Part{X1: 5, Y1: 5}, 3, 3, pillow.Nearest); !errors.Is(err, pillow.ErrImage) {
+		t.Errorf("nearest: %v, want ErrImage", err)
 	}
 }
 

@@ -19,9 +19,9 @@ func (w *weights) taps(i int) (int, []uint64) {
 	return w.first[i], w.fixed[i*w.stride:][:w.count[i]]
 }
 
-// newWeights is Pillow's precompute_coeffs and normalize_coeffs_8bpc for the whole of an axis.
-func newWeights(in, out int, k kernel) *weights {
-	scale := float64(in) / float64(out)
+// newWeights is Pillow's precompute_coeffs and normalize_coeffs_8bpc for the part of an axis from one place to another.
+func newWeights(in int, from, to float64, out int, k kernel) *weights {
+	scale := (to - from) / float64(out)
 	widen := max(scale, 1)
 	support := k.support * widen
 	inverse := 1 / widen
@@ -29,7 +29,7 @@ func newWeights(in, out int, k kernel) *weights {
 	w := &weights{first: make([]int, out), count: make([]int, out), fixed: make([]uint64, out*stride), stride: stride}
 	row := make([]float64, stride)
 	for i := range out {
-		center := float64((float64(i) + 0.5) * scale)
+		center := from + float64((float64(i)+0.5)*scale)
 		first := max(int(center-support+0.5), 0)
 		end := min(int(center+support+0.5), in)
 		row = row[:end-first]
