@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/slide-*.ome.tiff anew; scripts/read_tiff.py checks them")
@@ -344,5 +345,60 @@ func TestSlideErrors(t *testing.T) {
 	}
 	if _, err := tiff.CreateSlide(filepath.Join(t.TempDir(), "none", "a.tiff"), good); err == nil {
 		t.Error("a slide is begun in a folder that doesn't exist")
+	}
+}
+
+// tissue is a large image with about the detail of a stained tissue; its pixels are of no file.
+func tissue(width, height int) []uint8 {
+	r := rand.New(rand.NewPCG(1, 2))
+	pix := make([]uint8, 3*width*height)
+	for i := range pix {
+		x, y := i/3%width, i/3/width
+		pix[i] = uint8(150 + 60*(x/16+y/16)%90 + r.IntN(12) - i%3*20)
+	}
+	return pix
+}
+
+const benchWidth, benchHeight = 4096, 2048
+
+// BenchmarkWriteSlide writes all levels; Mpx are those of the first.
+func BenchmarkWriteSlide(b *testing.B) {
+	pix := tissue(benchWidth, benchHeight)
+	for name, quality := range map[string]int{"JPEG": 90, "Deflate": 0} {
+		b.Run(name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "slide.ome.tiff")
+			o := tiff.SlideOptions{Width: benchWidth, Height: benchHeight, Quality: quality}
+			for b.Loop() {
+				writeSlide(b, path, pix, o, ascending(benchWidth/512*benchHeight/512))
+			}
+			b.ReportMetric(float64(b.N)*benchWidth*benchHeight/1e6/b.Elapsed().Seconds(), "Mpx/s")
+		})
+	}
+}
+
+// BenchmarkReadSlide reads the first level tile by tile on all processors.
+func BenchmarkReadSlide(b *testing.B) {
+	pix := tissue(benchWidth, benchHeight)
+	for name, quality := range map[string]int{"JPEG": 90, "Deflate": 0} {
+		b.Run(name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "slide.ome.tiff")
+			o := tiff.SlideOptions{Width: benchWidth, Height: benchHeight, Quality: quality}
+			n := benchWidth / 512 * benchHeight / 512
+			writeSlide(b, path, pix, o, ascending(n))
+			data, err := os.ReadFile(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			page := open(b, data).Pages[0]
+			for b.Loop() {
+				parallel.For(n, func(i int) {
+					tile := page.Tile(i%(benchWidth/512), i/(benchWidth/512))
+					if err := page.ReadRegion(make([]uint8, 3*512*512), tile); err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			b.ReportMetric(float64(b.N)*benchWidth*benchHeight/1e6/b.Elapsed().Seconds(), "Mpx/s")
+		})
 	}
 }

@@ -48,10 +48,14 @@ func BenchmarkDecode(b *testing.B) {
 
 func BenchmarkEncode(b *testing.B) {
 	pix, _ := tile(b)
-	for b.Loop() {
-		if _, err := jpeg.Encode(pix, 1024, 1024, jpeg.EncodeOptions{Quality: 90}); err != nil {
-			b.Fatal(err)
-		}
+	for name, subsampling := range map[string]jpeg.Subsampling{"4:2:0": 0, "4:4:4": jpeg.Subsampling444} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := jpeg.Encode(pix, 1024, 1024, jpeg.EncodeOptions{Quality: 90, Subsampling: subsampling}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
+		})
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
 }

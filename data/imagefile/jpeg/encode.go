@@ -35,7 +35,8 @@ func Encode(pix []uint8, width, height int, o EncodeOptions) ([]byte, error) {
 		return nil, fmt.Errorf("jpeg: %d bytes of Exif; at most %d fit", len(o.Exif), MaxExif)
 	}
 	out := append(make([]byte, 0, len(pix)/8+len(o.Exif)+1024), 0xFF, markerSOI)
-	out = appendMarker(out, markerAPP0, []byte("JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")) // version 1.1, square pixels
+	const jfif = "JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00" // version 1.1, square pixels
+	out = appendMarker(out, markerAPP0, []byte(jfif))
 	if o.Exif != nil {
 		out = appendMarker(out, markerAPP1, []byte("Exif\x00\x00"), o.Exif)
 	}
@@ -61,8 +62,9 @@ func NewEncoder(quality int, subsampling Subsampling) (*Encoder, error) {
 	if subsampling == Subsampling444 {
 		e.factor = 1
 	}
+	zeros := zeroPlaces()
 	for i := range e.tables {
-		e.tables[i] = newBlockTables(i, quality)
+		e.tables[i] = newBlockTables(i, quality, zeros)
 	}
 	return e, nil
 }
@@ -101,7 +103,7 @@ func appendMarker(out []byte, marker byte, parts ...[]byte) []byte {
 
 func (e *Encoder) appendQuant(out []byte) []byte {
 	for i, t := range e.tables {
-		out = appendMarker(out, markerDQT, []byte{byte(i)}, t.quant[:])
+		out = appendMarker(out, markerDQT, []byte{byte(i)}, t.table[:])
 	}
 	return out
 }
@@ -123,31 +125,36 @@ func appendCodes(out []byte) []byte {
 // appendScan appends the scan and the end of the image.
 func (e *Encoder) appendScan(out, pix []uint8, width, height int) []byte {
 	out = appendMarker(out, markerSOS, []byte{3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0})
-	b := newBand(e.factor, width, height)
-	w := bitWriter{out: out}
-	var block [64]int32
+	p := &patch{factor: e.factor}
+	chroma := [2][]uint64{p.full[1][:], p.full[2][:]}
+	if e.factor == 2 {
+		chroma = [2][]uint64{p.chroma[0][:], p.chroma[1][:]}
+	}
+	var w bitWriter
+	var b block
 	var dc [3]int32
-	blocksX, blocksY := ceilDiv(width, 8), ceilDiv(height, 8) // of luma
-	for row := range ceilDiv(height, 8*e.factor) {
-		b.load(pix, row)
-		for unit := range b.units {
-			for y := range e.factor {
-				for x := range e.factor {
-					column := unit*e.factor + x
-					// Blocks that only fill up a unit repeat the DC before them, as libjpeg's jccoefct.c has it.
-					if column >= blocksX || row*e.factor+y >= blocksY {
-						w.empty(e.tables[0])
-						continue
+	side := 8 * e.factor // of a unit
+	for y0 := 0; y0 < height; y0 += side {
+		for x0 := 0; x0 < width; x0 += patchWidth {
+			p.load(pix, width, height, x0, y0)
+			for x := 0; x < min(patchWidth, width-x0); x += side {
+				for dy := 0; dy < side; dy += 8 {
+					for dx := 0; dx < side; dx += 8 {
+						// Blocks that only fill up a unit repeat the DC before them, as libjpeg's jccoefct.c has it.
+						if x0+x+dx >= width || y0+dy >= height {
+							w.empty(e.tables[0])
+							continue
+						}
+						b.forward(p.full[0][dy/2*patchWidth+x+dx:], patchWidth)
+						dc[0] = w.block(&b, e.tables[0], dc[0])
 					}
-					forward(&block, b.full[0][8*y*b.stride+8*column:], b.stride)
-					dc[0] = w.block(&block, e.tables[0], dc[0])
 				}
-			}
-			for i, plane := range b.chroma {
-				forward(&block, plane[8*unit:], b.stride/e.factor)
-				dc[1+i] = w.block(&block, e.tables[1], dc[1+i])
+				for i, samples := range chroma {
+					b.forward(samples[x/e.factor:], patchWidth)
+					dc[1+i] = w.block(&b, e.tables[1], dc[1+i])
+				}
 			}
 		}
 	}
-	return append(w.finish(), 0xFF, markerEOI)
+	return append(w.finish(out), 0xFF, markerEOI)
 }
