@@ -32,10 +32,10 @@ type SlideOptions struct {
 	Description   Description
 }
 
-// SlideWriter writes a slide in sRGB as a pyramid in OME-TIFF, while its tiles arrive. Each level is half as large as the one
-// before, rounded up, and its pixels are the mean of 2×2; the last is at most 1024 pixels wide and high. The levels are
-// listed twice, as sub-images of the first page, where Bio-Formats and QuPath look for them, and as pages, where
-// OpenSlide does; both lists name the same tiles.
+// SlideWriter writes a slide in sRGB as a pyramid in OME-TIFF, while its tiles arrive. Each level is half as large as
+// the one before, rounded up, and its pixels are the mean of 2×2; the last is at most 1024 pixels wide and high. The
+// levels are listed twice, as sub-images of the first page, where Bio-Formats and QuPath look for them, and as pages,
+// where OpenSlide does; both lists name the same tiles.
 //
 // Tiles of one colour are stored once a file. The same calls in the same order make the same bytes on every machine.
 // One goroutine at a time may use a SlideWriter; it encodes on all processors.

@@ -16,8 +16,8 @@
 //	      ── interpolated (upsample.go), to RGB (color.go) ──▶ [H,W,3]
 //
 // encode.go, annexk.go, patch.go (colours), fdct.go, quantise.go and entropy.go are the way back. Sources: ITU-T T.81,
-// and for the arithmetic libjpeg-turbo's jidctint.c, jdsample.c, jdcolor.c, jdphuff.c, jfdctint.c, jcsample.c, jccolor.c
-// and jcdctmgr.c.
+// and for the arithmetic libjpeg-turbo's jidctint.c, jdsample.c, jdcolor.c, jdphuff.c, jfdctint.c, jcsample.c,
+// jccolor.c and jcdctmgr.c.
 //
 // One thing is not reproduced: the block smoothing of progressive files that end before their last refinement
 // (Header.Incomplete).

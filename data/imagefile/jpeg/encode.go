@@ -131,7 +131,6 @@ func (e *Encoder) appendScan(out, pix []uint8, width, height int) []byte {
 		chroma = [2][]uint64{p.chroma[0][:], p.chroma[1][:]}
 	}
 	var w bitWriter
-	var b block
 	var dc [3]int32
 	side := 8 * e.factor // of a unit
 	for y0 := 0; y0 < height; y0 += side {
@@ -145,13 +144,11 @@ func (e *Encoder) appendScan(out, pix []uint8, width, height int) []byte {
 							w.empty(e.tables[0])
 							continue
 						}
-						b.forward(p.full[0][dy/2*patchWidth+x+dx:], patchWidth)
-						dc[0] = w.block(&b, e.tables[0], dc[0])
+						dc[0] = w.block(p.full[0][dy/2*patchWidth+x+dx:], e.tables[0], dc[0])
 					}
 				}
 				for i, samples := range chroma {
-					b.forward(samples[x/e.factor:], patchWidth)
-					dc[1+i] = w.block(&b, e.tables[1], dc[1+i])
+					dc[1+i] = w.block(samples[x/e.factor:], e.tables[1], dc[1+i])
 				}
 			}
 		}

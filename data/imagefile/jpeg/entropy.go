@@ -42,6 +42,8 @@ type bitWriter struct {
 	at    int    // how many of bytes are written
 	acc   uint64 // the last n bits
 	n     uint   // less than 8 between two calls of bits
+
+	coefficients block
 }
 
 // maxBlock is more than the bytes of a block: 64 values of at most 27 bits with their codes.
@@ -53,11 +55,12 @@ func (w *bitWriter) reserve() {
 	}
 }
 
-// block quantises and codes the coefficients of forward (T.81, F.1.2) and returns the DC value; previous is that of the
-// block before.
-func (w *bitWriter) block(b *block, t *blockTables, previous int32) int32 {
+// block transforms, quantises and codes a block (T.81, F.1.2), given as for forward, and returns its DC value; previous
+// is that of the block before.
+func (w *bitWriter) block(samples []uint64, t *blockTables, previous int32) int32 {
 	w.reserve()
-	rest := t.nonzero(b) &^ 1
+	b := &w.coefficients
+	rest := t.forward(b, samples, patchWidth) &^ 1
 	dc := t.value(b, 0)
 	w.put(&t.dc, 0, dc-previous)
 	at := 0

@@ -14,10 +14,11 @@ type block [4][8]uint64
 // coefficients but those of row 0.
 const rowBias = 1 << (30 - (constBits - passBits))
 
-// forward is the DCT of libjpeg's jfdctint.c of 8×8 samples, given as pairs of one row and the next, which begin at
-// samples and have stride pairs a row. The results are coefficients × 8 with 15 bits of fraction that are still to be
-// rounded; those of the samples less 128.
-func (b *block) forward(samples []uint64, stride int) {
+// forward is the DCT of libjpeg's jfdctint.c of 8×8 samples less 128. The samples are pairs of one row and the next,
+// which begin at samples and have stride pairs a row. The results are in b, coefficients × 8 with 15 bits of fraction
+// and their bias; see quantiser. Returned is which of them will not be 0, bit k for place k in the file: most are 0,
+// and looking at each in the file's order would mean a mispredicted branch for each that is not.
+func (q *quantiser) forward(b *block, samples []uint64, stride int) (nonzero uint64) {
 	const shift, half = constBits - passBits, both * (1<<(constBits-passBits-1) + 1<<30)
 	const mask = both * (1<<(31-shift) - 1)
 	for j := range 4 {
@@ -50,32 +51,42 @@ func (b *block) forward(samples []uint64, stride int) {
 		b[2][2*j], b[2][2*j+1] = o4&low|o5<<32, o4>>32|o5&^low
 		b[3][2*j], b[3][2*j+1] = o6&low|o7<<32, o6>>32|o7&^low
 	}
-	bias := uint64(both*8*rowBias + 8*8*128<<passBits) // and the samples' 128, which only the first coefficient has
+	dcBias := uint64(both*8*rowBias + 8*8*128<<passBits) // and the samples' 128, which only the first coefficient has
+	var zeros uint64
 	for c := range b {
-		p := &b[c]
+		p, bias, span := &b[c], &q.bias[c], &q.span[c]
 		s0, d7 := p[0]+p[7], p[0]-p[7]
 		s1, d6 := p[1]+p[6], p[1]-p[6]
 		s2, d5 := p[2]+p[5], p[2]-p[5]
 		s3, d4 := p[3]+p[4], p[3]-p[4]
 		t0, t3 := s0+s3, s0-s3
 		t1, t2 := s1+s2, s1-s2
-		p[0] = (t0 + t1 - bias) << constBits
-		p[4] = (t0 - t1) << constBits
-		bias = both * 8 * rowBias
+		o0 := (t0+t1-dcBias)<<constBits + bias[0]
+		o4 := (t0-t1)<<constBits + bias[4]
+		dcBias = both * 8 * rowBias
 		z1 := (t2 + t3) * fix0_541196100
-		p[2] = z1 + t3*fix0_765366865
-		p[6] = z1 - t2*fix1_847759065
+		o2 := z1 + t3*fix0_765366865 + bias[2]
+		o6 := z1 - t2*fix1_847759065 + bias[6]
+		p[0], p[4], p[2], p[6] = o0, o4, o2, o6
+		found := zero(o0, span[0]) | zero(o4, span[4])>>4 | zero(o2, span[2])>>2 | zero(o6, span[6])>>6
 		z3, z4 := d4+d6, d5+d7
 		z5 := (z3 + z4) * fix1_175875602
 		z3 = z5 - z3*fix1_961570560
 		z4 = z5 - z4*fix0_390180644
 		z1 = (d4 + d7) * fix0_899976223
-		p[1] = d7*fix1_501321110 - z1 + z4
-		p[7] = d4*fix0_298631336 - z1 + z3
+		o1 := d7*fix1_501321110 - z1 + z4 + bias[1]
+		o7 := d4*fix0_298631336 - z1 + z3 + bias[7]
 		z1 = (d5 + d6) * fix2_562915447
-		p[3] = d6*fix3_072711026 - z1 + z3
-		p[5] = d5*fix2_053119869 - z1 + z4
+		o3 := d6*fix3_072711026 - z1 + z3 + bias[3]
+		o5 := d5*fix2_053119869 - z1 + z4 + bias[5]
+		p[1], p[7], p[3], p[5] = o1, o7, o3, o5
+		found |= zero(o1, span[1])>>1 | zero(o7, span[7])>>7 | zero(o3, span[3])>>3 | zero(o5, span[5])>>5
+		zeros |= q.zeros[2*c][found>>23&255] | q.zeros[2*c+1][found>>55&255]
 	}
+	return ^zeros
 }
+
+// zero has bit 30 of a half where its coefficient, with its bias, becomes 0.
+func zero(biased, span uint64) uint64 { return biased &^ (biased - span) & (both << 30) }
 
 const low = 1<<32 - 1 // the lower half

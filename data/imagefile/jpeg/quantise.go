@@ -9,16 +9,16 @@ type quantiser struct {
 	// bias is added to a pair of coefficients, to round them and to make those that become 0 numbers from 2³⁰ on, less
 	// than 2³⁰ + span.
 	bias, span block
-	// place[k] is where coefficient k, in the file's order, is in a block: 2·word, and 1 more for the upper half. The
-	// block minus its bias is the coefficient × 8.
-	places [64]place
+	places     [64]place // of the coefficients in the file's order
 	// zeros has, for a column and which of its rows have a bit (bit 7 for row 0), the bits of their places in the file.
 	zeros *[8][256]uint64
 }
 
+// place is where a coefficient is in a block, and how it is quantised.
 type place struct {
-	at, shift        uint8
-	bias             uint32
+	at               uint8  // 8 · pair of columns + row
+	shift            uint8  // 32 in the upper half
+	bias             uint32 // less what rounds
 	half, reciprocal uint32 // (magnitude + half) · reciprocal / 2³² is the value
 }
 
@@ -48,23 +48,6 @@ func zeroPlaces() *[8][256]uint64 {
 		}
 	}
 	return &zeros
-}
-
-// nonzero adds the bias to a block and returns which coefficients will not be 0, bit k for place k in the file. Most
-// are 0, and looking at each in the file's order would mean a mispredicted branch for each that is not.
-func (q *quantiser) nonzero(b *block) uint64 {
-	var zeros uint64
-	for c := range b {
-		p, bias, span := &b[c], &q.bias[c], &q.span[c]
-		var found uint64
-		for row := 7; row >= 0; row-- {
-			v := p[row] + bias[row]
-			p[row] = v
-			found = found>>1 | v&^(v-span[row])&(both<<30)
-		}
-		zeros |= q.zeros[2*c][found>>23&255] | q.zeros[2*c+1][found>>55&255]
-	}
-	return ^zeros
 }
 
 // value is the quantised coefficient at place k of a block that has its bias.
