@@ -59,8 +59,8 @@ type ValidationConfig struct {
 	Pairs            int    `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
 	Translations     int    `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
 	Preset           string `key:"preset" want:"paper, balanced, fast or empty" usage:"how they are translated, in place of the numbers of steps: paper, balanced or fast (a distilled base's)"`
-	StepsInversion   int    `key:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
-	StepsTranslation int    `key:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	StepsInversion   int    `key:"steps-inversion" want:"0 to 1000" usage:"steps from the H&E to noise; 0: the translation begins with random noise"`
+	StepsTranslation int    `key:"steps-translation" want:"1 to 1000" usage:"steps from noise to the IHC stain"`
 	Seed             int64  `key:"seed" usage:"seed of the noise"`
 }
 
@@ -120,9 +120,11 @@ func (c Config) Sampler(p model.Purpose) (infer.Settings, error) {
 	s.PromptInversion, s.Prediction = c.Model.Prompt, c.Train.Prediction
 	var err error
 	if c.Validation.Preset != "" {
-		if s.Sampling, err = p.Preset(c.Validation.Preset); err != nil {
-			err = option.Wrong("validation.preset", "%w", err)
+		preset, wrong := p.Preset(c.Validation.Preset)
+		if wrong != nil {
+			err = option.Wrong("validation.preset", "%w", wrong)
 		}
+		s.Sampling = preset.Sampling // the U-Net is the trained one
 	}
 	return s, err
 }

@@ -13,7 +13,7 @@ import (
 // A validation translates with its own numbers of steps, or as a preset of the base says.
 func TestSampler(t *testing.T) {
 	c := experiments.Default()
-	own := model.Preset(schedule.Balanced())
+	own := model.Preset{Sampling: schedule.Balanced()}
 	own.StepsTranslation = 3
 	for _, test := range []struct {
 		preset    string

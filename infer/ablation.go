@@ -10,7 +10,7 @@ import (
 //
 //	tokens         zeros instead of the vision transformer's tokens
 //	concatenation  zeros instead of the H&E's latents, next to the noisy ones
-//	inversion      a translation that begins with noise
+//	inversion      a translation that begins with noise, as with 0 steps of inversion
 type Without string
 
 const (

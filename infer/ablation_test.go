@@ -27,6 +27,15 @@ func TestAblations(t *testing.T) {
 		t.Error("two images, of which nothing is used, give two results")
 	}
 	whole := latents("", a)
+	random := quick()
+	random.StepsInversion = 0
+	r, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{a}, Settings: random})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(r[0].Latents, latents("inversion", a)) {
+		t.Error("0 steps of inversion and none differ")
+	}
 	for _, part := range []infer.Without{"tokens", "concatenation", "inversion"} {
 		if slices.Equal(latents(part, a), whole) {
 			t.Errorf("without %s the result is the same", part)

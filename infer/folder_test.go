@@ -260,7 +260,7 @@ func TestBadRequests(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	one := pattern(16, 16, 3)
 	once := quick()
-	once.StepsInversion = 1
+	once.StepsTranslation = 0
 	sample := quick()
 	sample.Prediction = "sample"
 	tests := map[string]struct {
@@ -276,7 +276,7 @@ func TestBadRequests(t *testing.T) {
 			Images:   []*imagefile.Image{{Width: 4, Height: 4, Pix: make([]uint8, 5)}},
 			Settings: quick(),
 		}, "three for each pixel"},
-		"one step":     {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "2 to 1000"},
+		"no step":      {infer.Request{Images: []*imagefile.Image{one}, Settings: once}, "1 to 1000"},
 		"no such type": {infer.Request{Images: []*imagefile.Image{one}, Settings: sample}, "prediction-type"},
 		"flat latents": {
 			infer.Request{Images: []*imagefile.Image{pattern(8, 8, 3)}, Settings: quick()},

@@ -121,7 +121,7 @@ type Request struct {
 	Settings Settings
 	Observe  Observer // receives each Step
 	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for
-	// each step with η > 0 of the inversion, then of the translation. nil is a generator for each image, with
+	// each step with η > 0 of the inversion, or what replaces its result, then of the translation. nil is a generator for each image, with
 	// Settings.Seed.
 	Noise []Noise
 }
@@ -152,7 +152,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if p.damaged != nil {
 		return nil, p.damaged
 	}
-	if err := p.prepare(len(r.Images), r.Images[0]); err != nil {
+	if err := p.prepare(len(r.Images), r.Images[0], r.Settings.inverts()); err != nil {
 		err = fmt.Errorf("translate: %w", err)
 		if errors.Is(err, ErrNotFinite) { // the weights: don't read them again for the next image
 			p.damaged = err
@@ -190,23 +190,23 @@ func (r Request) check() error {
 	return r.Settings.Validate()
 }
 
-// prepare compiles the networks for a size, unless it is the last one's.
-func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
+// prepare compiles the networks for a size and for an inversion or none, unless the last ones will do.
+func (p *Pipeline) prepare(batch int, m *imagefile.Image, inverts bool) error {
 	f := p.model.VAE.Factor()
 	z := size{batch, padded(m.Height, f), padded(m.Width, f)}
-	if p.programs != nil && p.programs.size == z {
+	if s := p.programs; s != nil && s.size == z && (s.inversion != nil || !inverts) {
 		return nil
 	}
 	// If memory allows, the new ones are compiled before the old ones are freed, as both share packed weights.
-	s, err := p.compile(z)
+	s, err := p.compile(z, inverts)
 	if errors.Is(err, vm.ErrMemory) && p.programs != nil {
 		if err := p.forget(); err != nil {
 			return err
 		}
-		s, err = p.compile(z)
+		s, err = p.compile(z, inverts)
 	}
 	if err != nil {
-		return p.tooLarge(err, z)
+		return p.tooLarge(err, z, inverts)
 	}
 	err = p.forget()
 	p.programs = s
@@ -214,13 +214,13 @@ func (p *Pipeline) prepare(batch int, m *imagefile.Image) error {
 }
 
 // tooLarge adds to an error of memory the size of image that would fit.
-func (p *Pipeline) tooLarge(err error, z size) error {
+func (p *Pipeline) tooLarge(err error, z size, inverts bool) error {
 	if !errors.Is(err, vm.ErrMemory) {
 		return err
 	}
 	f := p.model.VAE.Factor()
 	for side := int(math.Sqrt(float64(z.height*z.width))) / 2 / f * f; side >= 8*f; side = side / 2 / f * f {
-		s, smaller := p.compile(size{1, side, side})
+		s, smaller := p.compile(size{1, side, side}, inverts)
 		if smaller != nil {
 			continue
 		}

@@ -31,8 +31,9 @@ type denoiser struct {
 	*unet.Network
 }
 
-// compile compiles all networks for a size, so that an image that does not fit in memory is refused at once.
-func (p *Pipeline) compile(z size) (_ *programs, err error) {
+// compile compiles all networks for a size, so that an image that does not fit in memory is refused at once. Without
+// inversion its U-Net is left out.
+func (p *Pipeline) compile(z size, inverts bool) (_ *programs, err error) {
 	f := p.model.VAE.Factor()
 	s := &programs{size: z, latentH: z.height / f, latentW: z.width / f, latentC: p.model.VAE.LatentChannels}
 	defer func() {
@@ -48,8 +49,10 @@ func (p *Pipeline) compile(z size) (_ *programs, err error) {
 	if s.vit, err = encoders.ViT(p.model, z.batch, p.vm); err != nil {
 		return nil, fmt.Errorf("%s: %w", vitNet, err)
 	}
-	if s.inversion, err = p.denoiser(latents, p.model.Text.MaxPositionEmbeddings); err != nil {
-		return nil, fmt.Errorf("%s: %w", unetNet, err)
+	if inverts {
+		if s.inversion, err = p.denoiser(latents, p.model.Text.MaxPositionEmbeddings); err != nil {
+			return nil, fmt.Errorf("%s: %w", unetNet, err)
+		}
 	}
 	if s.translation, err = p.denoiser(latents, p.model.ViT.Tokens()); err != nil {
 		return nil, fmt.Errorf("%s: %w", unetNet, err)

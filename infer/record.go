@@ -26,6 +26,9 @@ func (r *recorder) save(path string) error {
 	var tensors []weights.Tensor
 	for _, phase := range []Phase{Inversion, Translation} {
 		values := r.states[phase]
+		if len(values) == 0 {
+			continue // without inversion
+		}
 		shape := []int{0, r.shape[3], r.shape[1], r.shape[2]}
 		shape[0] = len(values) / (shape[1] * shape[2] * shape[3])
 		tensors = append(tensors, weights.NewTensor(string(phase), shape, slices.Clip(values)))

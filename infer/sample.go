@@ -25,8 +25,8 @@ type translation struct {
 type loop struct {
 	phase Phase
 	trajectory
-	eta       schedule.Eta
-	each      bool // standardise in each step
+	eta       func(i, n int) (float64, error) // of step i of n
+	each      bool                            // standardise in each step
 	network   *denoiser
 	context   []float32 // [N,tokens,C]
 	condition []float32 // [N,h,w,C], concatenated to the latents
@@ -34,9 +34,12 @@ type loop struct {
 
 func (t *translation) run(ctx context.Context) ([]Result, error) {
 	p, s := t.programs, t.Settings
-	text, err := t.pipeline.textStates(ctx, s.PromptInversion)
-	if err != nil {
-		return nil, err
+	var text []float32
+	if s.inverts() {
+		var err error
+		if text, err = t.pipeline.textStates(ctx, s.PromptInversion); err != nil {
+			return nil, err
+		}
 	}
 	start, condition, err := t.encode(ctx)
 	if err != nil {
@@ -57,12 +60,12 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Without.has(withoutInversion) {
+	if !s.inverts() {
 		if err := t.draw(latents); err != nil {
 			return nil, err
 		}
 	} else if err := t.iterate(ctx, latents, loop{
-		phase: Inversion, trajectory: inversion, eta: s.EtaInversion, each: s.Normalize == schedule.NormalizeSteps,
+		phase: Inversion, trajectory: inversion, eta: s.EtaInversion.At, each: s.Normalize == schedule.NormalizeSteps,
 		network: p.inversion, context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
 	}); err != nil {
 		return nil, err
@@ -74,7 +77,8 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}
 	standardised := slices.Clone(latents)
 	if err := t.iterate(ctx, latents, loop{
-		phase: Translation, trajectory: translation, eta: s.EtaTranslation,
+		phase: Translation, trajectory: translation,
+		eta:     func(i, n int) (float64, error) { return s.Solver.Eta(s.EtaTranslation, i, n) },
 		network: p.translation, context: states, condition: condition,
 	}); err != nil {
 		return nil, err
@@ -173,7 +177,7 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 		}
 		step.Noise, step.History = noise, &history
 		var err error
-		if step.Eta, err = l.eta.At(i, n); err != nil {
+		if step.Eta, err = l.eta(i, n); err != nil {
 			return fmt.Errorf("%s: %w", l.phase, err)
 		}
 		concatChannels(sample, latents, l.condition, p.latentC)

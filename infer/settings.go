@@ -26,11 +26,14 @@ func DefaultSettings() Settings { return Settings{Sampling: schedule.Paper()} }
 
 // Calls is the number of U-Net calls for each image.
 func (s Settings) Calls() int {
-	if s.Without.has(withoutInversion) {
+	if !s.inverts() {
 		return s.StepsTranslation
 	}
 	return s.Sampling.Calls()
 }
+
+// inverts reports whether the translation begins with the inverted H&E and not with random noise.
+func (s Settings) inverts() bool { return s.StepsInversion > 0 && !s.Without.has(withoutInversion) }
 
 // resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
 // notes say what of the folder is overridden, and what else a user should know about it. Settings that can't work with
@@ -67,15 +70,22 @@ type trajectory struct {
 	steps   []schedule.Step
 }
 
-// trajectories returns the inversion and the translation.
+// trajectories returns the inversion, which has no steps where there is none, and the translation.
 func (s Settings) trajectories(noise *schedule.Schedule) (inversion, translation trajectory, err error) {
-	if inversion.sampler, inversion.steps, err = s.SolverInversion.Inversion(noise, s.StepsInversion); err != nil {
-		return trajectory{}, trajectory{}, fmt.Errorf("inversion: %w", err)
+	if s.inverts() {
+		inversion.sampler, inversion.steps, err = s.SolverInversion.Inversion(noise, s.StepsInversion)
+		if err != nil {
+			return trajectory{}, trajectory{}, fmt.Errorf("inversion: %w", err)
+		}
 	}
 	if translation.sampler, translation.steps, err = s.Solver.Translation(noise, s.StepsTranslation); err != nil {
 		return trajectory{}, trajectory{}, fmt.Errorf("translation: %w", err)
 	}
 	c := noise.Config
+	if single := len(inversion.steps) == 1 || len(translation.steps) == 1; single && c.TimestepSpacing != schedule.Trailing {
+		return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: timestep_spacing %s has no single step between "+
+			"noise and image, only %s: want 2 or more steps", c.TimestepSpacing, schedule.Trailing)
+	}
 	for _, step := range slices.Concat(inversion.steps, translation.steps) {
 		if step.Timestep >= c.NumTrainTimesteps {
 			return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+

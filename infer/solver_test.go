@@ -56,6 +56,44 @@ func TestSolversTreatImagesAlone(t *testing.T) {
 	}
 }
 
+// One step, from the inversion's noise or from random noise, is a run like any other.
+func TestFewestSteps(t *testing.T) {
+	p := newPipeline(t, networktest.Open(t, "auto"))
+	m := pattern(16, 16, 3)
+	for _, solver := range []schedule.Solver{
+		schedule.SolverDDIM, schedule.SolverDPM, schedule.SolverSA, schedule.SolverConsistency,
+	} {
+		for inversion := range 2 {
+			s := quick()
+			s.StepsInversion, s.StepsTranslation, s.Solver = inversion, 1, solver
+			s.EtaTranslation = schedule.EtaZero()
+			phases := map[infer.Phase]int{}
+			r, err := p.Translate(t.Context(), infer.Request{
+				Images: []*imagefile.Image{m}, Settings: s,
+				Observe: func(event any) error {
+					if e := event.(infer.Step); e.Index < e.Count {
+						phases[e.Phase]++
+					}
+					return nil
+				},
+			})
+			if err != nil {
+				t.Fatalf("%d + 1 steps of %s: %v", inversion, solver, err)
+			}
+			want := map[infer.Phase]int{infer.Encoding: 1, infer.Translation: 1, infer.Decoding: 1}
+			if inversion > 0 {
+				want[infer.Inversion] = inversion
+			}
+			if diff := cmp.Diff(want, phases); diff != "" || s.Calls() != inversion+1 {
+				t.Errorf("%d + 1 steps of %s: %d calls, steps %s", inversion, solver, s.Calls(), diff)
+			}
+			if slices.Equal(r[0].Latents, r[0].Standardised) {
+				t.Errorf("%d + 1 steps of %s: nothing is done", inversion, solver)
+			}
+		}
+	}
+}
+
 // Combinations of solvers, noise and standardisation that don't exist are refused, each with the key to change.
 func TestSolversThatTakeNoNoise(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -29,6 +29,7 @@ type translateFile struct {
 type translateOptions struct {
 	Model   string `key:"model" usage:"folder or Hugging Face id of the marker's model"`
 	Variant string `key:"variant" usage:"which weights to read if a model's folder has several, such as fp16"`
+	UNet    string `key:"unet" usage:"folder inside the model's with another U-Net, such as unet-fast (default: unet, or the preset's)"`
 	Phikon  string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
 	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
 	Output  string `key:"output" usage:"image to write for one input image, else a folder"`

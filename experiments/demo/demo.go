@@ -47,19 +47,20 @@ const piece = 8
 // Steps is the number of steps that the small model needs, each way.
 const Steps = 50
 
-// settings returns those of a preset of the model, or the paper's except for the steps.
-func settings(folder, preset string, steps int) (infer.Settings, error) {
+// settings returns those of a preset of the model and its U-Net's folder, or the paper's except for the steps.
+func settings(folder, preset string, steps int) (_ infer.Settings, unet string, _ error) {
 	s := infer.DefaultSettings()
 	if preset == "" {
 		s.StepsInversion, s.StepsTranslation = steps, steps
-		return s, nil
+		return s, "", nil
 	}
 	p, err := model.ReadPurpose(folder)
 	if err != nil {
-		return s, err
+		return s, "", err
 	}
-	s.Sampling, err = p.Preset(preset)
-	return s, err
+	own, err := p.Preset(preset)
+	s.Sampling = own.Sampling
+	return s, own.UNet, err
 }
 
 // Options say how a demonstration runs.
@@ -105,11 +106,11 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
 		return r, err
 	}
-	sampler, err := settings(r.Model, o.Preset, cmp.Or(o.Steps, Steps))
+	sampler, unet, err := settings(r.Model, o.Preset, cmp.Or(o.Steps, Steps))
 	if err != nil {
 		return r, err
 	}
-	p, err := infer.Open(r.Model, model.Options{}, infer.Options{Device: o.Device})
+	p, err := infer.Open(r.Model, model.Options{UNet: unet}, infer.Options{Device: o.Device})
 	if err != nil {
 		return r, err
 	}

@@ -116,7 +116,7 @@ type measurement struct {
 
 // translated measures the model, possibly without a part of the method, on a folder of H&E.
 func (m *measurement) translated(ctx context.Context, name string, without infer.Without, he string) (Row, error) {
-	s, err := settings(m.model, m.Preset, m.Steps)
+	s, unet, err := settings(m.model, m.Preset, m.Steps)
 	if err != nil {
 		return Row{Name: name}, err
 	}
@@ -125,7 +125,7 @@ func (m *measurement) translated(ctx context.Context, name string, without infer
 	if m.Preset != "" {
 		out += "-" + m.Preset
 	}
-	p, err := infer.Open(m.model, model.Options{Prediction: s.Prediction}, infer.Options{Device: m.Device})
+	p, err := infer.Open(m.model, model.Options{UNet: unet, Prediction: s.Prediction}, infer.Options{Device: m.Device})
 	if err != nil {
 		return Row{Name: name}, err
 	}

@@ -157,7 +157,7 @@ type tuning struct {
 // they are farther from the paper's than those of another seed.
 func (t *tuning) measure(ctx context.Context, r rung) (Row, error) {
 	row := Row{
-		Family: r.family, Name: r.name, Sampling: model.Preset(r.Sampling), Calls: r.Calls(),
+		Family: r.family, Name: r.name, Sampling: model.Preset{Sampling: r.Sampling}, Calls: r.Calls(),
 		Seconds: evaluate.Number(math.NaN()),
 	}
 	stains := filepath.Join(t.Output, stainsFolder, r.name)

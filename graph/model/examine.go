@@ -1,10 +1,12 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/histdist/histdist/graph/clip"
 	"github.com/histdist/histdist/graph/schedule"
@@ -17,18 +19,26 @@ import (
 // examine opens all parts of a pipeline's folder and reports what is wrong with each, by headers and configurations:
 // the check that Open and Inspect share. The model, which is to be closed, has what could be opened.
 func examine(dir string, o Options) (*Model, *Report) {
-	m, r := &Model{Dir: dir}, &Report{Path: dir, Networks: []NetworkReport{}}
+	folder := cmp.Or(o.UNet, defaultUNet)
+	m, r := &Model{Dir: dir, UNetDir: filepath.Join(dir, folder)}, &Report{Path: dir, Networks: []NetworkReport{}}
 	p, err := weights.ReadPipeline(dir)
 	r.Class = p.Class
 	if !errors.Is(err, fs.ErrNotExist) { // translation needs none
 		r.problem(err)
 	}
 	var configs [4]error // of unet, vae, text_encoder, vision transformer
-	m.UNet, configs[0] = unet.ReadConfig(filepath.Join(dir, "unet", "config.json"))
+	var purposeErr error
+	m.Purpose, purposeErr = ReadPurpose(dir)
+	if configs[0] = m.Purpose.checkFolder(dir, o.UNet); configs[0] == nil {
+		m.UNet, configs[0] = unet.ReadConfig(filepath.Join(m.UNetDir, "config.json"))
+	}
+	if folder != defaultUNet {
+		r.Notes = append(r.Notes, "U-Net "+folder)
+	}
 	m.VAE, configs[1] = vae.ReadConfig(filepath.Join(dir, "vae", "config.json"))
 	m.Text, configs[2] = clip.ReadConfig(filepath.Join(dir, "text_encoder", "config.json"))
 	v := variants{wanted: o.Variant}
-	m.unet = r.network("unet", filepath.Join(dir, "unet"), unetClass, configs[0], &v)
+	m.unet = r.network(folder, m.UNetDir, unetClass, configs[0], &v)
 	m.vae = r.network("vae", filepath.Join(dir, "vae"), vaeClass, configs[1], &v)
 	m.text = r.network("text_encoder", filepath.Join(dir, "text_encoder"), textClass, configs[2], &v)
 	m.openViT(r, o.Phikon, &configs[3], &v)
@@ -41,10 +51,27 @@ func examine(dir string, o Options) (*Model, *Report) {
 		_, err = m.Scheduler.For(o.Prediction)
 	}
 	r.other("scheduler", p.Components["scheduler"].Class, err)
-	m.Purpose, err = ReadPurpose(dir)
-	r.problem(err)
+	r.problem(purposeErr)
 	r.problem(m.fit(o, configs, r))
 	return m, r
+}
+
+// checkFolder returns an error if a folder of a U-Net, "" for the usual one, is not in the model's.
+func (p Purpose) checkFolder(dir, name string) error {
+	if name == "" || name == defaultUNet {
+		return nil
+	}
+	if err := checkUNet(name); err != nil {
+		return err
+	}
+	if isFolder(filepath.Join(dir, name)) {
+		return nil
+	}
+	folders, keys := p.Presets.unets()
+	if i := slices.Index(folders, name); i >= 0 {
+		return fmt.Errorf("%s: %s: there is no folder %s in %s", PurposeFile, keys[i], name, dir)
+	}
+	return fmt.Errorf("unet: there is no folder %s in %s", name, dir)
 }
 
 // openViT finds and opens the vision transformer. A folder without one is complete, but can't translate.

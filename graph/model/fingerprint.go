@@ -44,7 +44,7 @@ func (m *Model) fingerprint(c digestCache) (string, error) {
 // settingsFiles are a model's files without weights, in a fixed order.
 func (m *Model) settingsFiles() ([]string, error) {
 	files := []string{
-		filepath.Join(m.Dir, "unet", "config.json"), filepath.Join(m.Dir, "vae", "config.json"),
+		filepath.Join(m.UNetDir, "config.json"), filepath.Join(m.Dir, "vae", "config.json"),
 		filepath.Join(m.Dir, "text_encoder", "config.json"), filepath.Join(m.Dir, "scheduler", "scheduler_config.json"),
 		filepath.Join(m.PhikonDir, "config.json"), filepath.Join(m.PhikonDir, "preprocessor_config.json"),
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/weights"
 )
@@ -83,6 +84,7 @@ func Inspect(name string, o Options) (Report, error) {
 			r.Problems = append(r.Problems, "model_index.json has no "+name)
 		}
 	}
+	others := m.examineOthers(o, r)
 	for i := range r.Networks {
 		r.Networks[i].checkFinite()
 	}
@@ -90,7 +92,38 @@ func Inspect(name string, o Options) (Report, error) {
 	for name, s := range m.Purpose.Presets.all() {
 		r.Notes = append(r.Notes, fmt.Sprintf("preset %s of %s: %s", name, PurposeFile, s.Describe()))
 	}
-	return *r, m.Close()
+	closed := []error{m.Close()}
+	for _, s := range others {
+		closed = append(closed, s.Close())
+	}
+	return *r, errors.Join(closed...)
+}
+
+// examineOthers reports the U-Nets that the presets name instead of the one that was opened, and returns their weights.
+func (m *Model) examineOthers(o Options, r *Report) (open []*weights.Store) {
+	folders, _ := m.Purpose.Presets.unets()
+	for _, name := range folders {
+		if name == o.UNet {
+			continue
+		}
+		dir := filepath.Join(m.Dir, name)
+		var c unet.Config
+		err := m.Purpose.checkFolder(m.Dir, name)
+		if err == nil {
+			c, err = unet.ReadConfig(filepath.Join(dir, "config.json"))
+		}
+		if s := r.network(name, dir, unetClass, err, &variants{wanted: o.Variant}); s != nil {
+			open = append(open, s)
+		}
+		was := m.UNet
+		if err == nil && was.OutChannels > 0 && (c.InChannels != was.InChannels || c.OutChannels != was.OutChannels ||
+			c.CrossAttentionDim != was.CrossAttentionDim) {
+			r.problem(fmt.Errorf("%s: in_channels, out_channels and cross_attention_dim are %d, %d and %d, but the other "+
+				"U-Net's %d, %d and %d", name, c.InChannels, c.OutChannels, c.CrossAttentionDim, was.InChannels,
+				was.OutChannels, was.CrossAttentionDim))
+		}
+	}
+	return open
 }
 
 // inspectFolder checks one network's folder.

@@ -19,10 +19,15 @@ import (
 // DefaultPhikon is the vision transformer of models whose folder has none.
 const DefaultPhikon = "owkin/phikon"
 
+// defaultUNet is the folder of the U-Net, unless a preset has another.
+const defaultUNet = "unet"
+
 // Options say how a model is opened.
 type Options struct {
 	// Phikon is a folder or a name as on huggingface.co. "" means the folder phikon inside the model's, or DefaultPhikon.
 	Phikon string
+	// UNet is the folder of the U-Net inside the model's, as Preset.UNet. "" means unet.
+	UNet string
 	// TextUNet also accepts a text-to-image U-Net, which has no input for a condition: see Widen.
 	TextUNet bool
 	// Variant picks weights such as fp16 in the networks that have them; see weights.Options.
@@ -34,6 +39,7 @@ type Options struct {
 // Model is an opened pipeline with its vision transformer.
 type Model struct {
 	Dir, PhikonDir string
+	UNetDir        string // a folder of Dir
 
 	UNet         unet.Config
 	VAE          vae.Config

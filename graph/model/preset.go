@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/option"
@@ -29,11 +30,17 @@ type Presets struct {
 }
 
 // Preset is a sampling in a model's folder. Keys that it leaves out are the paper's.
-type Preset schedule.Sampling
+type Preset struct {
+	schedule.Sampling
+
+	// UNet is the folder of the U-Net inside the model's, such as unet-fast with a distilled one; "" means unet.
+	UNet string `json:"unet,omitempty"`
+}
 
 // UnmarshalJSON refuses unknown keys.
 func (p *Preset) UnmarshalJSON(text []byte) error {
-	s := schedule.Paper()
+	type plain Preset // without this method
+	s := plain{Sampling: schedule.Paper()}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
@@ -43,23 +50,42 @@ func (p *Preset) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Validate reports everything that is wrong with the preset, as option.KeyErrors.
+func (p Preset) Validate() error { return errors.Join(p.Sampling.Validate(), checkUNet(p.UNet)) }
+
+// checkUNet returns an error unless a folder's name is one inside the model's folder, or "".
+func checkUNet(name string) error {
+	if name == "" || filepath.IsLocal(name) && filepath.Base(name) == name && name != "." {
+		return nil
+	}
+	return option.Wrong("unet", "%q: want the name of a folder inside the model's, such as unet-fast", name)
+}
+
+// Describe says in a line what the preset costs and is.
+func (p Preset) Describe() string {
+	if p.UNet == "" {
+		return p.Sampling.Describe()
+	}
+	return p.Sampling.Describe() + "; U-Net " + p.UNet
+}
+
 // Preset returns a preset by its name: PresetPaper, PresetBalanced or PresetFast.
-func (p Purpose) Preset(name string) (schedule.Sampling, error) {
+func (p Purpose) Preset(name string) (Preset, error) {
 	switch {
 	case name == PresetPaper:
-		return schedule.Paper(), nil
+		return Preset{Sampling: schedule.Paper()}, nil
 	case name == PresetBalanced && p.Presets.Balanced != nil:
-		return schedule.Sampling(*p.Presets.Balanced), nil
+		return *p.Presets.Balanced, nil
 	case name == PresetBalanced:
-		return schedule.Balanced(), nil
+		return Preset{Sampling: schedule.Balanced()}, nil
 	case name == PresetFast && p.Presets.Fast != nil:
-		return schedule.Sampling(*p.Presets.Fast), nil
+		return *p.Presets.Fast, nil
 	case name == PresetFast:
-		return schedule.Sampling{}, fmt.Errorf("preset fast: the model has none, for it is not distilled: balanced takes %d "+
+		return Preset{}, fmt.Errorf("preset fast: the model has none, for it is not distilled: balanced takes %d "+
 			"U-Net calls and works with any model; a distilled model names its preset in %s",
 			schedule.Balanced().Calls(), PurposeFile)
 	}
-	return schedule.Sampling{}, fmt.Errorf("preset %q: want %s, %s or %s", name, PresetPaper, PresetBalanced, PresetFast)
+	return Preset{}, fmt.Errorf("preset %q: want %s, %s or %s", name, PresetPaper, PresetBalanced, PresetFast)
 }
 
 // CanKeep reports why a preset can't be kept in a model's folder: it is found by a name in a cache, which is not the
@@ -100,13 +126,23 @@ func (p Presets) validate() error {
 }
 
 // all are the presets that there are, by name.
-func (p Presets) all() iter.Seq2[string, schedule.Sampling] {
-	return func(yield func(string, schedule.Sampling) bool) {
-		if p.Balanced != nil && !yield(PresetBalanced, schedule.Sampling(*p.Balanced)) {
+func (p Presets) all() iter.Seq2[string, Preset] {
+	return func(yield func(string, Preset) bool) {
+		if p.Balanced != nil && !yield(PresetBalanced, *p.Balanced) {
 			return
 		}
 		if p.Fast != nil {
-			yield(PresetFast, schedule.Sampling(*p.Fast))
+			yield(PresetFast, *p.Fast)
 		}
 	}
+}
+
+// unets are the folders of U-Nets that presets name, each once, with the first key of histdist.json that does.
+func (p Presets) unets() (folders, keys []string) {
+	for name, s := range p.all() {
+		if s.UNet != "" && s.UNet != defaultUNet && !slices.Contains(folders, s.UNet) {
+			folders, keys = append(folders, s.UNet), append(keys, "presets."+name+".unet")
+		}
+	}
+	return folders, keys
 }

@@ -11,7 +11,7 @@
 //	inference   Schedule.Timesteps(n), Schedule.InverseTimesteps(n) → t of each step
 //	            DDIM, Inversion: latents, network's output → latents of the next step
 //	            Solver.Translation(n), Solver.Inversion(n) → a sampler and its steps, by name: DDIM, or one of order 2,
-//	            DPMSolver, DPMSolverInverse, SASolver, which keep a History of their run
+//	            DPMSolver, DPMSolverInverse, SASolver, which keep a History of their run, or Consistency
 //	            Eta.At(i, n) → how much noise a step adds     Standardise(latents) → mean 0 and deviation 1 per channel
 //
 // Latents are [N,H,W,C]; all functions but Standardise take any layout. Numbers follow diffusers 0.32 in float32,
@@ -30,6 +30,7 @@
 //	multistep.go     what the solvers of order 2 share: History, a step at order 1 and its correction
 //	dpmsolver.go     DPMSolver and DPMSolverInverse: DPM-Solver++(2M)
 //	sasolver.go      SASolver
+//	consistency.go   Consistency, for distilled networks
 //	standardise.go   standardisation per channel, and when it is done
 //	eta.go           η as a function of progress
 package schedule

@@ -59,15 +59,22 @@ func TestParseEta(t *testing.T) {
 	}
 }
 
-// A run of one step has no i/(steps−1): the reference divides by zero.
+// The only step of a run of one is where longer runs begin; the reference divides by zero.
 func TestEtaOfOneStep(t *testing.T) {
-	linear, err := parseEta("linear")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, eta := range []schedule.Eta{{}, linear} {
-		if _, err := eta.At(0, 1); err == nil {
-			t.Errorf("%v: no error", eta)
+	for _, name := range []string{"zero", "linear", "constant:0.4", "cosine_min_20"} {
+		eta, err := parseEta(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := eta.At(0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := eta.At(0, 7); err != nil || got != want {
+			t.Errorf("%s: %v, want %v (%v)", name, got, want, err)
+		}
+		if _, err := eta.At(0, 0); err == nil {
+			t.Errorf("%s: a run without steps has an eta", name)
 		}
 	}
 }

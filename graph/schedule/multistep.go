@@ -7,6 +7,9 @@ import (
 	"slices"
 )
 
+// errStandardise is the error of a step of a solver that standardises nothing.
+var errStandardise = errors.New("only DDIM's steps can standardise the latents")
+
 // History is what a multistep solver (DPMSolver, DPMSolverInverse, SASolver) keeps of a run's last step. The zero value
 // is ready for use. The first step of a run, Index 0, clears it: a run can be started again at any time, and nothing
 // passes from one run to the next. A History serves one run at a time.
@@ -52,7 +55,7 @@ func (s *Schedule) jump(x, output []float32, step Step) (jump, error) {
 	case h == nil:
 		return jump{}, errors.New("no history, which a multistep solver needs")
 	case step.Standardise != [4]int{}:
-		return jump{}, errors.New("a multistep solver can't standardise between steps: its history is of other latents")
+		return jump{}, errStandardise
 	case step.Index < 0 || step.Index >= step.Steps:
 		return jump{}, fmt.Errorf("step %d of a run of %d", step.Index, step.Steps)
 	case step.Index > 0 && h.steps != step.Index:

@@ -9,10 +9,10 @@ import (
 
 // Sampling says how a model is sampled: everything about a run but its noise and what it is given.
 type Sampling struct {
-	StepsInversion   int       `json:"steps-inversion" want:"2 to 1000" usage:"steps from the H&E to noise"`
-	StepsTranslation int       `json:"steps-translation" want:"2 to 1000" usage:"steps from noise to the IHC stain"`
+	StepsInversion   int       `json:"steps-inversion" want:"0 to 1000" usage:"steps from the H&E to noise; 0: the translation begins with random noise"`
+	StepsTranslation int       `json:"steps-translation" want:"1 to 1000" usage:"steps from noise to the IHC stain"`
 	SolverInversion  Solver    `json:"solver-inversion,omitzero" want:"ddim or dpm" usage:"how the inversion steps: ddim (the paper's) or dpm (DPM-Solver++, for few steps)"`
-	Solver           Solver    `json:"solver,omitzero" want:"ddim, dpm or sa" usage:"how the translation steps: ddim (the paper's), dpm (DPM-Solver++, without noise) or sa (SA-Solver, for few steps)"`
+	Solver           Solver    `json:"solver,omitzero" want:"ddim, dpm, sa or consistency" usage:"how the translation steps: ddim (the paper's), dpm (DPM-Solver++, without noise), sa (SA-Solver, for few steps) or consistency (for distilled models; all noise is new, whatever eta)"`
 	EtaInversion     Eta       `json:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
 	EtaTranslation   Eta       `json:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
 	Normalize        Normalize `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`
@@ -38,8 +38,23 @@ func Balanced() Sampling {
 
 // Describe says in a line what the sampling costs and is.
 func (s Sampling) Describe() string {
-	return fmt.Sprintf("%d U-Net calls for each image: inversion %d × %s, eta %s; translation %d × %s, eta %s",
-		s.Calls(), s.StepsInversion, s.SolverInversion, s.EtaInversion, s.StepsTranslation, s.Solver, s.EtaTranslation)
+	inversion := fmt.Sprintf("inversion %d × %s, eta %s", s.StepsInversion, s.SolverInversion, s.EtaInversion)
+	if s.StepsInversion == 0 {
+		inversion = "no inversion"
+	}
+	translation := fmt.Sprintf("translation %d × %s", s.StepsTranslation, s.Solver)
+	if s.Solver != SolverConsistency {
+		translation += fmt.Sprintf(", eta %s", s.EtaTranslation)
+	}
+	return fmt.Sprintf("%s for each image: %s; %s", calls(s.Calls()), inversion, translation)
+}
+
+// calls counts U-Net calls.
+func calls(n int) string {
+	if n == 1 {
+		return "1 U-Net call"
+	}
+	return fmt.Sprintf("%d U-Net calls", n)
 }
 
 // Calls is the number of U-Net calls for each image.

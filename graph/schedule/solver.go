@@ -8,16 +8,18 @@ import (
 // Solver is a way to go through the noise levels, by name.
 type Solver string
 
-// The solvers: DDIM, the paper's; DPM-Solver++(2M), without noise; SA-Solver, with noise, for translations only.
+// The solvers: DDIM, the paper's; DPM-Solver++(2M), without noise; SA-Solver, with noise, for translations only;
+// consistency sampling, for translations by distilled models.
 const (
-	SolverDDIM Solver = "ddim"
-	SolverDPM  Solver = "dpm"
-	SolverSA   Solver = "sa"
+	SolverDDIM        Solver = "ddim"
+	SolverDPM         Solver = "dpm"
+	SolverSA          Solver = "sa"
+	SolverConsistency Solver = "consistency"
 )
 
-// UnmarshalText takes one of the three names.
+// UnmarshalText takes one of the names.
 func (v *Solver) UnmarshalText(text []byte) error {
-	names := []Solver{SolverDDIM, SolverDPM, SolverSA}
+	names := []Solver{SolverDDIM, SolverDPM, SolverSA, SolverConsistency}
 	if !slices.Contains(names, Solver(text)) {
 		return fmt.Errorf("solver %q: want one of %v", text, names)
 	}
@@ -28,6 +30,18 @@ func (v *Solver) UnmarshalText(text []byte) error {
 // IsZero reports whether this is DDIM, which JSON leaves out: outputs of before there were other solvers are current.
 func (v Solver) IsZero() bool { return v == SolverDDIM }
 
+// Eta is η of step i of a translation of n steps for which e is chosen. In consistency sampling all noise is new in each
+// step but the last, which has none.
+func (v Solver) Eta(e Eta, i, n int) (float64, error) {
+	if v != SolverConsistency {
+		return e.At(i, n)
+	}
+	if i == n-1 {
+		return 0, nil
+	}
+	return 1, nil
+}
+
 // Translation returns the sampler and the n steps of a run from noise to sample, without noise and history.
 func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 	switch v {
@@ -37,17 +51,14 @@ func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 			return nil, nil, err
 		}
 		return DDIM, plan(timesteps[:n], nil), nil
-	case SolverDPM, SolverSA:
+	case SolverDPM, SolverSA, SolverConsistency:
 		timesteps, err := s.solverTimesteps(n)
 		if err != nil {
 			return nil, nil, err
 		}
 		slices.Reverse(timesteps)
 		steps := plan(timesteps, append(slices.Clone(timesteps[1:]), -1))
-		if v == SolverSA {
-			return SASolver, steps, nil
-		}
-		return DPMSolver, steps, nil
+		return map[Solver]Sampler{SolverDPM: DPMSolver, SolverSA: SASolver, SolverConsistency: Consistency}[v], steps, nil
 	}
 	return nil, nil, fmt.Errorf("solver %q has no translation", v)
 }
@@ -102,7 +113,7 @@ func plan(timesteps, next []int) []Step {
 	return steps
 }
 
-// solverTimesteps returns the time steps of a translation by DPMSolver or SASolver, rising: set_timesteps of diffusers'
+// solverTimesteps returns the time steps of a translation by another solver than DDIM, rising: set_timesteps of diffusers'
 // DPMSolverMultistepScheduler and SASolverScheduler. Those of leading and linspace spacing are n of n+1, for the last
 // step goes to the first noise level; those of trailing spacing are DDIM's, without a surplus −1.
 func (s *Schedule) solverTimesteps(n int) ([]int, error) {

@@ -40,7 +40,8 @@ func runSolver(t testing.TB, sampler schedule.Sampler, s *schedule.Schedule, ste
 }
 
 // diffusers' own runs: of DPMSolverMultistepScheduler, of DPMSolverMultistepInverseScheduler with its time steps and
-// with the translation's, reversed, and of SASolverScheduler for several τ.
+// with the translation's, reversed, of SASolverScheduler for several τ, of LCMScheduler with another's time steps, and
+// of DDIMScheduler with one step.
 func TestSolvers(t *testing.T) {
 	f := golden.Open(t, "solvers.safetensors")
 	var cases []struct {
@@ -74,6 +75,10 @@ func TestSolvers(t *testing.T) {
 			var steps []schedule.Step
 			var err error
 			switch c.Sampler {
+			case "ddim":
+				sampler, steps, err = schedule.SolverDDIM.Translation(s, n)
+			case "consistency":
+				sampler, steps, err = schedule.SolverConsistency.Translation(s, n)
 			case "sa":
 				sampler, steps, err = schedule.SolverSA.Translation(s, n)
 			case "dpm":
@@ -551,5 +556,77 @@ func TestSolverNames(t *testing.T) {
 	_, steps, err := schedule.SolverDDIM.Inversion(s, 10)
 	if err != nil || steps[0].Timestep != 99 || steps[9].Timestep != 999 {
 		t.Errorf("DDIM's inversion: %v, %v", steps, err)
+	}
+}
+
+// From pure noise to ᾱ = 1 in one step is the network's x₀ at the last time step, whichever solver takes it.
+func TestOneStepIsTheNetworksSample(t *testing.T) {
+	s := base(t, json.RawMessage(`{"prediction_type": "v_prediction", "timestep_spacing": "trailing",
+		"rescale_betas_zero_snr": true, "set_alpha_to_one": true, "clip_sample": false}`))
+	x := []float32{0.3, -1.2, 0.7, 2}
+	output := []float32{-0.5, 0.25, 1.5, -0.125}
+	want := make([]float32, len(x))
+	if err := s.Original(want, x, output, 999); err != nil {
+		t.Fatal(err)
+	}
+	for _, solver := range []schedule.Solver{
+		schedule.SolverDDIM, schedule.SolverDPM, schedule.SolverSA, schedule.SolverConsistency,
+	} {
+		sampler, steps, err := solver.Translation(s, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(steps) != 1 || steps[0].Timestep != 999 {
+			t.Errorf("%s: steps %+v, want one at 999", solver, steps)
+		}
+		network := func([]float32, int) []float32 { return output }
+		if got := runSolver(t, sampler, s, steps, network, x, nil, nil)[0]; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", solver, got, want)
+		}
+	}
+}
+
+// Nothing of the latents is left after a step of consistency sampling but the network's x₀: with one that always
+// knows it, latents between steps are x₀ with noise of that level, and the last ones x₀.
+func TestConsistencyForgets(t *testing.T) {
+	s := base(t, json.RawMessage(`{"prediction_type": "sample", "timestep_spacing": "trailing", "clip_sample": false}`))
+	sampler, steps, err := schedule.SolverConsistency.Translation(s, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	original, noise := []float32{0.5, -2}, []float32{1, -0.25}
+	eta := make([]float64, 4)
+	for i := range eta {
+		if eta[i], err = schedule.SolverConsistency.Eta(schedule.EtaZero(), i, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]float64{1, 1, 1, 0}, eta); diff != "" {
+		t.Errorf("eta: %s", diff)
+	}
+	network := func([]float32, int) []float32 { return original }
+	got := runSolver(t, sampler, s, steps, network, []float32{9, 9}, eta, func(int) []float32 { return noise })
+	for i, step := range steps[:3] {
+		want := make([]float32, 2)
+		if err := s.AddNoise(want, original, noise, []int{step.Next}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got[i], want) {
+			t.Errorf("after step %d: %v, want %v", i, got[i], want)
+		}
+	}
+	if !slices.Equal(got[3], original) {
+		t.Errorf("at the end: %v, want %v", got[3], original)
+	}
+	for name, step := range map[string]schedule.Step{
+		"no noise":         {Timestep: 999, Next: 749, Steps: 4},
+		"standardised":     {Timestep: 999, Next: -1, Steps: 4, Standardise: [4]int{1, 1, 2, 1}},
+		"no such timestep": {Timestep: 1000, Next: -1, Steps: 4},
+		"no next":          {Timestep: 999, Next: 1000, Steps: 4, Eta: 1, Noise: noise},
+	} {
+		x := []float32{9, 9}
+		if err := sampler(s, x, original, step); err == nil || x[0] != 9 {
+			t.Errorf("%s: error %v, latents %v", name, err, x)
+		}
 	}
 }

@@ -3,7 +3,7 @@ package schedule
 import "fmt"
 
 // Sampler takes latents x one step along the diffusion, in place, given the network's output for them: DDIM, Inversion,
-// DPMSolver, DPMSolverInverse or SASolver. It returns an error and leaves x unchanged if x and output differ in length
+// DPMSolver, DPMSolverInverse, SASolver or Consistency. It returns an error and leaves x unchanged if x and output differ in length
 // or the schedule has no such step.
 type Sampler func(s *Schedule, x, output []float32, step Step) error
 
@@ -22,7 +22,7 @@ type Step struct {
 	Standardise [4]int
 
 	// Index counts the steps of the run from 0, Next is the time step whose noise level the step goes to, negative
-	// before the first, and History is that of the run. Only multistep solvers look at them.
+	// before the first, and History is that of the run. DDIM and Inversion don't look at them.
 	Index, Next int
 	History     *History
 }

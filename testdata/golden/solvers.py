@@ -2,10 +2,11 @@
 
 DPMSolverMultistepScheduler (dpmsolver++, order 2, midpoint, euler_at_final), DPMSolverMultistepInverseScheduler (the
 same, without lower_order_final) and SASolverScheduler (data prediction, orders 2 and 2) of diffusers 0.32.1, with a
-formula in the network's place. torch 2.15.0, numpy 2.4.6.
+formula in the network's place. LCMScheduler, at the time steps of DPMSolverMultistepScheduler instead of its own and with
+timestep_scaling so large that c_skip is 0 and c_out 1: consistency sampling. DDIMScheduler with a single step. torch 2.15.0, numpy 2.4.6.
 
-Zero terminal SNR: DPMSolverMultistepScheduler sets the last alphas_cumprod, 0, to 2**-24. The other two have no
-rescale_betas_zero_snr: they get the rescaled betas and the same last value.
+Zero terminal SNR: DPMSolverMultistepScheduler sets the last alphas_cumprod, 0, to 2**-24. The others get the rescaled
+betas and the same last value.
 
 The tolerance of a quantity is 4 times the largest difference of float32 from the same run in float64.
 """
@@ -21,7 +22,13 @@ import diffusers
 import numpy as np
 import safetensors.torch
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepInverseScheduler, DPMSolverMultistepScheduler, SASolverScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepInverseScheduler,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+    SASolverScheduler,
+)
 
 STEPS = (2, 5, 10, 20)
 SHAPE = (1, 2, 3, 2)
@@ -50,6 +57,10 @@ def make(cls, config):
         own = cls(**{**c, "trained_betas": None}, rescale_betas_zero_snr=zero)
     elif cls is DPMSolverMultistepInverseScheduler:
         c["lower_order_final"] = False
+    elif cls is LCMScheduler:
+        c |= dict(set_alpha_to_one=one, clip_sample=False, timestep_scaling=1e12)
+    elif cls is DDIMScheduler:
+        c |= dict(set_alpha_to_one=one, clip_sample=False)
     s = cls(**c)
     if zero:
         s.alphas_cumprod[-1] = 2**-24
@@ -83,6 +94,43 @@ def run(s, x, noise):
     return torch.stack(xs)
 
 
+def consistency(config, n):
+    """build(dtype) of LCMScheduler at the time steps of DPMSolverMultistepScheduler."""
+
+    def build(dtype):
+        s, other = make(LCMScheduler, config), make(DPMSolverMultistepScheduler, config)
+        other.set_timesteps(n)
+        s.set_timesteps(timesteps=other.timesteps.tolist(), original_inference_steps=1000)
+        s.alphas_cumprod = s.alphas_cumprod.to(dtype)
+        return s
+
+    return build
+
+
+def run_consistency(s, x, noise):
+    xs = []
+    for i, t in enumerate(s.timesteps):
+        with mock.patch(
+            "diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *a, **k: noise[i].to(x.dtype)
+        ):
+            x = s.step(wave(x, t), t, x).prev_sample
+        xs.append(x)
+    return torch.stack(xs)
+
+
+def single(config):
+    """build(dtype) of DDIMScheduler with one step."""
+
+    def build(dtype):
+        s = make(DDIMScheduler, config)
+        s.set_timesteps(1)
+        s.alphas_cumprod = s.alphas_cumprod.to(dtype)
+        s.final_alpha_cumprod = s.final_alpha_cumprod.to(dtype)
+        return s
+
+    return build
+
+
 def cosine(i, n):
     return 0.6 - 0.4 * math.cos(math.pi * i / (n - 1))
 
@@ -110,7 +158,7 @@ def main():
         s = make(SASolverScheduler, dict(rescale_betas_zero_snr=zero))
         T[f"alphas_cumprod/{name}"] = s.alphas_cumprod
 
-    def add(name, sampler, config, build, eta=None):
+    def add(name, sampler, config, build, eta=None, run=run):
         """build(dtype) is the scheduler; its time steps and where the last step goes to are written down."""
         s, twin = build(torch.float32), build(torch.float64)
         T[name] = run(s, x, noise)
@@ -138,6 +186,8 @@ def main():
                     return s
                 return f
 
+            eta = [1.0] * (n - 1) + [0.0]
+            add(f"consistency/{config}/n{n}", "consistency", config, consistency(c, n), eta, run_consistency)
             add(f"dpm/{config}/n{n}", "dpm", config, build(DPMSolverMultistepScheduler))
             if config != "zero_snr_to_one":
                 add(f"inverse/{config}/n{n}", "inverse", config, build(DPMSolverMultistepInverseScheduler))
@@ -154,6 +204,15 @@ def main():
                     tau = dict(zip(s.timesteps.tolist(), tau))
                     f = build(SASolverScheduler, tau_func=lambda t, tau=tau: tau[int(t)])
                     add(f"sa/{config}/{kind}/n{n}", "sa", config, f, eta)
+
+    for config, c in CONFIGS.items():
+        if c["timestep_spacing"] == "trailing":
+            for eta in (0.0, 0.2):
+                once = lambda s, x, noise, eta=eta: s.step(
+                    wave(x, s.timesteps[0]), s.timesteps[0], x, eta=eta, variance_noise=noise[0].to(x.dtype)
+                ).prev_sample[None]
+                add(f"ddim/{config}/eta{eta}/n1", "ddim", config, single(c), [eta], once)
+            add(f"consistency/{config}/n1", "consistency", config, consistency(c, 1), [0.0], run_consistency)
 
     for spacing in ("leading", "trailing", "linspace"):
         for offset in (0, 1):
