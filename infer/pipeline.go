@@ -121,8 +121,8 @@ type Request struct {
 	Settings Settings
 	Observe  Observer // receives each Step
 	// Noise draws each image's noise in the order of the official implementation: the posterior's sample, then one for
-	// each step with η > 0 of the inversion, or what replaces its result, then of the translation. nil is a generator for each image, with
-	// Settings.Seed.
+	// each step with η > 0 of the inversion, or what replaces its result, then of the translation. nil is a generator
+	// for each image, with Settings.Seed.
 	Noise []Noise
 }
 

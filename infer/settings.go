@@ -82,9 +82,10 @@ func (s Settings) trajectories(noise *schedule.Schedule) (inversion, translation
 		return trajectory{}, trajectory{}, fmt.Errorf("translation: %w", err)
 	}
 	c := noise.Config
-	if single := len(inversion.steps) == 1 || len(translation.steps) == 1; single && c.TimestepSpacing != schedule.Trailing {
-		return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: timestep_spacing %s has no single step between "+
-			"noise and image, only %s: want 2 or more steps", c.TimestepSpacing, schedule.Trailing)
+	single := len(inversion.steps) == 1 || len(translation.steps) == 1
+	if single && c.TimestepSpacing != schedule.Trailing {
+		return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: timestep_spacing %s has no single step "+
+			"between noise and image: want 2 or more steps", c.TimestepSpacing)
 	}
 	for _, step := range slices.Concat(inversion.steps, translation.steps) {
 		if step.Timestep >= c.NumTrainTimesteps {

@@ -83,7 +83,8 @@ func (o ConvertOptions) components(p weights.Pipeline) []string {
 	}
 	if purpose, err := ReadPurpose(p.Dir); err == nil { // a file that can't be read is copied, and found when it is used
 		folders, _ := purpose.Presets.unets()
-		list = append(list, slices.DeleteFunc(folders, func(c string) bool { return !isFolder(filepath.Join(p.Dir, c)) })...)
+		missing := func(c string) bool { return !isFolder(filepath.Join(p.Dir, c)) }
+		list = append(list, slices.DeleteFunc(folders, missing)...)
 	}
 	for c := range o.Replace {
 		list = append(list, c)

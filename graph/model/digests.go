@@ -13,8 +13,9 @@ import (
 )
 
 // digestCache keeps digests of weights between runs: hashing 4.3 GB takes 2 s on two cores. A digest holds for as long
-// as the files have the same weights.Store.Identity. As with git's index, files that changed shortly before could change
-// again within the resolution of their times, so nothing is kept of them. What can't be read or written is computed.
+// as the files have the same weights.Store.Identity. As with git's index, files that changed shortly before could
+// change again within the resolution of their times, so nothing is kept of them. What can't be read or written is
+// computed.
 type digestCache struct {
 	folder string // "" keeps nothing
 	least  int64  // the bytes of weights from which a digest is kept

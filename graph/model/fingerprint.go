@@ -11,8 +11,8 @@ import (
 )
 
 // Fingerprint is a hash of everything that a model's images depend on, 16 hexadecimal digits: weights, configurations,
-// noise schedule, tokenizer and image preprocessing. It is of the files as they were opened. It reads all weights, unless
-// the user's cache has the digests of files that have not changed since: see digestCache.
+// noise schedule, tokenizer and image preprocessing. It is of the files as they were opened. It reads all weights,
+// unless the user's cache has the digests of files that have not changed since: see digestCache.
 func (m *Model) Fingerprint() (string, error) { return m.fingerprint(userDigests()) }
 
 func (m *Model) fingerprint(c digestCache) (string, error) {

@@ -87,8 +87,8 @@ func (e Eta) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 // none reports whether η is 0 throughout.
 func (e Eta) none() bool { return e.at == nil || e.at(0) == 0 && e.at(1) == 0 }
 
-// At is η of step i = 0, 1, … of a run of n steps: the function at x = i/(n−1), limited to [0,1]. The only step of a run
-// of one is at x = 0, as linspace has it; HistDiST has no such run.
+// At is η of step i = 0, 1, … of a run of n steps: the function at x = i/(n−1), limited to [0,1]. The only step of a
+// run of one is at x = 0, as linspace has it; HistDiST has no such run.
 func (e Eta) At(i, n int) (float64, error) {
 	if n < 1 {
 		return 0, fmt.Errorf("eta of a run of %d steps: want 1 or more", n)

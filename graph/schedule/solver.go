@@ -30,8 +30,8 @@ func (v *Solver) UnmarshalText(text []byte) error {
 // IsZero reports whether this is DDIM, which JSON leaves out: outputs of before there were other solvers are current.
 func (v Solver) IsZero() bool { return v == SolverDDIM }
 
-// Eta is η of step i of a translation of n steps for which e is chosen. In consistency sampling all noise is new in each
-// step but the last, which has none.
+// Eta is η of step i of a translation of n steps for which e is chosen. In consistency sampling all noise is new in
+// each step but the last, which has none.
 func (v Solver) Eta(e Eta, i, n int) (float64, error) {
 	if v != SolverConsistency {
 		return e.At(i, n)
@@ -58,7 +58,8 @@ func (v Solver) Translation(s *Schedule, n int) (Sampler, []Step, error) {
 		}
 		slices.Reverse(timesteps)
 		steps := plan(timesteps, append(slices.Clone(timesteps[1:]), -1))
-		return map[Solver]Sampler{SolverDPM: DPMSolver, SolverSA: SASolver, SolverConsistency: Consistency}[v], steps, nil
+		sampler := map[Solver]Sampler{SolverDPM: DPMSolver, SolverSA: SASolver, SolverConsistency: Consistency}[v]
+		return sampler, steps, nil
 	}
 	return nil, nil, fmt.Errorf("solver %q has no translation", v)
 }

@@ -2,8 +2,9 @@
 
 DPMSolverMultistepScheduler (dpmsolver++, order 2, midpoint, euler_at_final), DPMSolverMultistepInverseScheduler (the
 same, without lower_order_final) and SASolverScheduler (data prediction, orders 2 and 2) of diffusers 0.32.1, with a
-formula in the network's place. LCMScheduler, at the time steps of DPMSolverMultistepScheduler instead of its own and with
-timestep_scaling so large that c_skip is 0 and c_out 1: consistency sampling. DDIMScheduler with a single step. torch 2.15.0, numpy 2.4.6.
+formula in the network's place. LCMScheduler, at the time steps of DPMSolverMultistepScheduler instead of its own and
+with timestep_scaling so large that c_skip is 0 and c_out 1: consistency sampling. DDIMScheduler with a single step.
+torch 2.15.0, numpy 2.4.6.
 
 Zero terminal SNR: DPMSolverMultistepScheduler sets the last alphas_cumprod, 0, to 2**-24. The others get the rescaled
 betas and the same last value.
