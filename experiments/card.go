@@ -34,12 +34,17 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("---\nlicense: %s\ntags: [virtual-staining, histopathology, histdist]\n---\n", cmp.Or(licence, "other"))
 	marker := cmp.Or(o.Purpose.Marker, "an IHC stain")
-	if d.Config.Objective == train.Autoencoder {
+	switch d.Config.Objective {
+	case train.Autoencoder:
 		p("# Autoencoder of H&E and %s\n", marker)
 		p("The autoencoder of this folder was trained; its other networks are those of the base.\n")
-	} else {
+	default:
 		p("# H&E to %s\n", marker)
 		p("Translates H&E-stained tissue to a virtual stain of %s, with HistDiST's sampler.\n", marker)
+	}
+	if d.Config.Objective == train.Consistency {
+		p("The U-Net in `%s` was distilled from the base's, which is in `unet`, for the preset `fast`: %s.\n",
+			train.FastUNet, plural(d.Config.DistillSegments, "step"))
 	}
 	p("**For research only: not for diagnosis.** This card was made by `histdist export` from the run's own records.\n")
 
@@ -54,8 +59,11 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	row("images", "%s", imagesOf(c))
 	row("batch", "%d pairs, %d micro-steps a step", c.Data.Batch, d.Config.Accumulate)
 	row("learning rate", "%g, %s, %d steps of warm-up", d.Config.Base, d.Config.Schedule, d.Config.Warmup)
-	if d.Config.Objective == train.Diffusion {
+	switch d.Config.Objective {
+	case train.Diffusion:
 		row("predicts", "%s, min-SNR γ %g", d.Config.Prediction, d.Config.SNRGamma)
+	case train.Consistency:
+		row("distilled", "over %d noise levels in %s", d.Config.DistillLevels, plural(d.Config.DistillSegments, "segment"))
 	}
 	row("precision, seed", "%s, %d", d.Config.Precision, d.Config.Seed)
 	row("base", "`%s`, licence %s", base, cmp.Or(licence, "not stated in its folder: see there"))

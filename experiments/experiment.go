@@ -89,7 +89,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	if err != nil {
 		return fmt.Errorf("train.prediction-type: %w", err)
 	}
-	if c.Objective == train.Diffusion {
+	if c.Objective != train.Autoencoder {
 		e.Notes = append(e.Notes, e.model.Scheduler.Notes(c.Prediction)...)
 	}
 	s, err := schedule.New(noise)

@@ -20,6 +20,7 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/progress"
@@ -28,7 +29,7 @@ import (
 
 func TestBuiltInExperimentsAreValid(t *testing.T) {
 	names := experiments.Names()
-	for _, name := range []string{"base", "bci", "demo", "er", "her2", "ki67", "pr"} {
+	for _, name := range []string{"base", "bci", "demo", "distill", "er", "her2", "ki67", "pr"} {
 		if !slices.Contains(names, name) {
 			t.Errorf("no experiment %s", name)
 		}
@@ -240,6 +241,59 @@ func rowsBegin(m *imagefile.Image, pix []uint8, rows int) bool {
 		}
 	}
 	return true
+}
+
+// A distillation's run: validation of the student's loss, an export with the teacher's U-Net and the student's.
+func TestDistillation(t *testing.T) {
+	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
+	losses := map[string]float64{}
+	e := open(t, run, "train.objective=consistency", "train.snr-gamma=0", "train.distill-levels=4",
+		"train.distill-segments=2", "train.validate-every=6", "validation.at-start=false")
+	_, err := e.Run(t.Context(), experiments.Launch{Observe: progress.On(func(s train.Scores) error {
+		for _, x := range s.Values {
+			losses[x.Name] = x.Value
+		}
+		return nil
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(losses["validation/loss"] > 0 && losses["validation/loss_ema"] > 0) {
+		t.Errorf("losses %v", losses)
+	}
+	o := experiments.ExportOptions{Checkpoint: run, ExportOptions: train.ExportOptions{EMA: true}}
+	if err := experiments.Export(t.Context(), out, o); err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(out, model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for folder, from := range map[string]string{
+		"unet": golden.Path(t, "tiny/unet"), "unet-fast": filepath.Join(run, "checkpoint-6", "unet_ema"),
+	} {
+		if diff := cmp.Diff(tensors(t, from), tensors(t, filepath.Join(out, folder))); diff != "" {
+			t.Errorf("%s is not that of %s", folder, from)
+		}
+	}
+}
+
+// tensors reads the weights of a folder.
+func tensors(t *testing.T, folder string) map[string][]float32 {
+	t.Helper()
+	s, err := weights.Open(folder, weights.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	values := map[string][]float32{}
+	for _, info := range s.Tensors() {
+		if values[info.Name], _, err = s.Float32(info.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return values
 }
 
 // An autoencoder's run: validation by its loss and by its reconstructions, an export with latents of the scale that

@@ -49,7 +49,7 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		return err
 	}
 	defer e.model.Close()
-	if c.Train.Objective == train.Autoencoder {
+	if c.Train.Objective == train.Autoencoder && !c.Train.DecoderOnly { // whose latents are the base's
 		if err := e.openPairs(ctx); err != nil {
 			return err
 		}

@@ -19,8 +19,11 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 		images += ", augmented"
 	}
 	network := fmt.Sprintf("U-Net of %d parameters, %s", e.trainer.Parameters(), c.Train.Prediction)
-	if c.Train.Objective == train.Autoencoder {
+	switch c.Train.Objective {
+	case train.Autoencoder:
 		network = fmt.Sprintf("autoencoder of %d parameters", e.trainer.Parameters())
+	case train.Consistency:
+		network += fmt.Sprintf(", distilled from the base's for %s", plural(c.Train.DistillSegments, "step"))
 	}
 	if c.Train.EMA {
 		network += ", with its moving average"

@@ -40,10 +40,7 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 		return p, err
 	}
 	g := rng.NewTorch(c.Seed)
-	tasks := []train.Task{train.Generation, train.Translation}
-	if c.Objective == train.Autoencoder {
-		tasks = tasks[:1]
-	}
+	tasks := c.Objective.Tasks()
 	var examples []train.Example
 	var draws []train.Draws
 	for _, task := range tasks {
@@ -108,7 +105,7 @@ loader        %.2f s for the images of a step, during the training: %.1f× as fa
 the run       %s
 `, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights),
 		gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
-		gib(p.Activations), gib(p.Packed), gib(p.Networks), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
+		gib(p.Activations), gib(p.Packed), gib(p.Networks+p.Guides), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
 		p.Epochs, p.MicroSteps,
 		float64(p.FLOP)/1e12, p.Step.Seconds(), float64(p.FLOP)/1e12/p.Step.Seconds(), p.Encode.Seconds(),
 		load.Seconds(), step.Seconds()/load.Seconds(), gib(p.LoadBytes), total.Round(time.Second))

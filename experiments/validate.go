@@ -72,7 +72,7 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 			list = append(list, x)
 			continue
 		}
-		for _, task := range []train.Task{train.Generation, train.Translation} {
+		for _, task := range e.Config.Train.Objective.Tasks() {
 			x, err := e.frozen.Encode(ctx, pairsOf(b), task, g)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", b.Names[0], err)

@@ -21,15 +21,19 @@ import (
 //	image ─ encoder ─ moments ─┬─ mean + std·noise ─ decoder ─ mean squared error ─┐
 //	                           └─ divergence from the standard normal distribution ┴─ loss
 //
+// With Config.TextureWeight the loss also has the texture's distance: see texture.go. With Config.DecoderOnly the
+// encoder stays as it is, so that diffusion models of its latents remain valid.
+//
 // The squared error of values from −1 to 1 is what PSNR measures. As in Rombach et al. 2022 (appendix G) the divergence
 // is summed over an image's latents and the error over its values; the weight, 1e-6 there, only keeps latents from
 // growing without end.
 type autoencoder struct {
-	weight  float64 // of the divergence
+	config  Config
 	network vae.Config
+	texture *texture // nil without its weight
 }
 
-func newAutoencoder(c Config, folder string) (*autoencoder, error) {
+func newAutoencoder(t *Trainer, folder string) (*autoencoder, error) {
 	n, err := vae.ReadConfig(filepath.Join(folder, configFile))
 	if err != nil {
 		return nil, err
@@ -38,7 +42,27 @@ func newAutoencoder(c Config, folder string) (*autoencoder, error) {
 		return nil, fmt.Errorf("%s: in_channels is %d and out_channels %d: want equal numbers",
 			folder, n.InChannels, n.OutChannels)
 	}
-	return &autoencoder{weight: c.KLWeight, network: n}, nil
+	a := &autoencoder{config: t.config, network: n}
+	if t.config.TextureWeight > 0 {
+		a.texture = newTexture(t.guideOptions)
+	}
+	return a, nil
+}
+
+// programs are those that the texture's distance needs.
+func (a *autoencoder) programs() []*vm.Program {
+	if a.texture == nil {
+		return nil
+	}
+	return a.texture.programs()
+}
+
+func (a *autoencoder) close() error {
+	var errs []error
+	for _, p := range a.programs() {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (a *autoencoder) params() (gorgonia.Nodes, error) {
@@ -79,18 +103,28 @@ func (a *autoencoder) lossGraph(z size, share float64) (*lossGraph, error) {
 	noise := s.Input("noise", z.batch, z.height/k, z.width/k, a.network.LatentChannels)
 	decoded := vae.Decode(s, vae.Sample(s, moments, noise), a.network)
 	reconstruction, divergence := op.MSE{}.Apply(s, decoded, image, weights), op.KLDivergence{}.Apply(s, moments)
-	weight := a.weight * share / float64(z.height*z.width*a.network.InChannels)
+	weight := a.config.KLWeight * share / float64(z.height*z.width*a.network.InChannels)
 	loss := reconstruction
 	if weight > 0 {
 		loss = op.Add{}.Apply(s, reconstruction, op.Scale{Factor: weight}.Apply(s, divergence))
 	}
 	l := &lossGraph{scope: s, values: gorgonia.Nodes{loss, reconstruction, divergence}}
+	var term textureTerm
+	if a.texture != nil {
+		term = a.texture.term(s, decoded, weights, z)
+		l.values[0] = op.Add{}.Apply(s, loss, op.Scale{Factor: a.config.TextureWeight}.Apply(s, term.distance))
+		l.values = append(l.values, term.distance)
+	}
 	shares := make([]float32, z.batch)
 	for i := range shares {
 		shares[i] = float32(share)
 	}
-	l.feed = func(e Example, d Draws) (vm.Feeds, error) {
-		return vm.Feeds{}.Set(image, e.Images).Set(noise, d.Noise).Set(weights, shares), nil
+	l.feed = func(ctx context.Context, e Example, d Draws) (vm.Feeds, error) {
+		f := vm.Feeds{}.Set(image, e.Images).Set(noise, d.Noise).Set(weights, shares)
+		if a.texture == nil {
+			return f, nil
+		}
+		return f, term.feed(ctx, f, e.Images)
 	}
 	return l, s.Err()
 }
@@ -144,9 +178,16 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []fl
 
 func (a *autoencoder) title(Task) string { return string(Autoencoder) }
 
-// losses names the mean squared error and the divergence in nats per image.
+func (a *autoencoder) trains(name string) bool { return !a.config.DecoderOnly || vae.IsDecoder(name) }
+
+// losses names the mean squared error, the divergence in nats per image, and the texture's distance if it counts.
 func (a *autoencoder) losses(_ Task, values []float64) map[string]float64 {
-	return map[string]float64{"reconstruction": values[1], "divergence": values[2]}
+	n := float64(a.config.Accumulate) // errors are shared among the micro-steps of a step
+	l := map[string]float64{"reconstruction": n * values[1], "divergence": values[2]}
+	if a.texture != nil {
+		l["texture"] = n * values[3]
+	}
+	return l
 }
 
 // Images makes an autoencoder's examples of batches: a micro-step of N pairs learns from N H&E and N IHC images.

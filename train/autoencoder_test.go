@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,10 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 
@@ -151,13 +154,54 @@ func TestAutoencoderLoss(t *testing.T) {
 	})
 }
 
+// TestDecoderOnly: the encoder keeps its bits, the average's too, while the loss with its texture falls.
+func TestDecoderOnly(t *testing.T) {
+	base, dir := untrained(t), t.TempDir()
+	c := autoencoderRun()
+	c.MaxSteps, c.DecoderOnly, c.TextureWeight = 40, true, 2
+	var textures []float64
+	o := train.RunOptions{Folder: dir, Observe: progress.On(func(m train.Metrics) error {
+		textures = append(textures, m.Losses["texture"])
+		return nil
+	})}
+	result, err := runAutoencoder(t.Context(), c, base, 1, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, last := textures[0], textures[len(textures)-1]; !(last < first/2) {
+		t.Errorf("texture %g, then %g", first, last)
+	}
+	want, err := weights.Open(filepath.Join(base, "vae"), weights.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	for _, folder := range []string{"vae", "vae_ema"} {
+		got, err := weights.Open(filepath.Join(result.Checkpoint, folder), weights.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Close()
+		for _, info := range want.Tensors() {
+			a, _, err := want.Float32(info.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _, err := got.Float32(info.Name)
+			if err != nil || slices.Equal(a, b) == vae.IsDecoder(info.Name) {
+				t.Errorf("%s: %s: changed: %t, %v", folder, info.Name, !slices.Equal(a, b), err)
+			}
+		}
+	}
+}
+
 // TestAutoencoderGradients compares the change of the loss along the gradient with the gradient's length.
 func TestAutoencoderGradients(t *testing.T) {
 	networktest.EachDevice(t, func(t *testing.T, d device.Device) {
 		c := autoencoderRun()
 		// Plain descent: AdamW with beta2 = 0 and a large epsilon steps by lr/epsilon times the gradient.
 		const stepSize = 1e-3
-		c.EMA, c.Accumulate, c.KLWeight, c.MaxGradNorm = false, 1, 1e-2, 0
+		c.EMA, c.Accumulate, c.KLWeight, c.MaxGradNorm, c.TextureWeight = false, 1, 1e-2, 0, 1e-3
 		c.AdamW = train.AdamW{Beta1: 0, Beta2: 0, Epsilon: 0.999, WeightDecay: 0}
 		c.LearningRate = train.LearningRate{Schedule: train.Constant, Base: stepSize}
 		trainer, err := train.New(c, train.Options{Device: d, VAE: filepath.Join(untrained(t), "vae")})

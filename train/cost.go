@@ -16,6 +16,7 @@ type Cost struct {
 	Weights, Gradients, Optimiser, Average int64 // bytes
 	Activations                            int64 // bytes of the arenas: activations, the largest gradient, workspaces
 	Packed                                 int64 // bytes of packed weights
+	Guides                                 int64 // bytes of the further networks that make targets
 
 	FLOP int64         // of a step, averaged over the examples
 	Step time.Duration // measured: its micro-steps, the norm and the update
@@ -23,7 +24,7 @@ type Cost struct {
 
 // Memory is the sum of what is held at once.
 func (c Cost) Memory() int64 {
-	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Packed
+	return c.Weights + c.Gradients + c.Optimiser + c.Average + c.Activations + c.Packed + c.Guides
 }
 
 // Parameters counts the network's parameters.
@@ -68,6 +69,12 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 		r := m.Report().Memory
 		p.Activations += r.Arena
 		p.Packed += r.Packed
+	}
+	if g, ok := t.objective.(guiding); ok {
+		for _, each := range g.programs() {
+			r := each.Report().Memory
+			p.Guides += r.Arena + r.Packed + r.Copies
+		}
 	}
 	return p, nil
 }

@@ -13,7 +13,7 @@
 //	                          Run: events, metrics; checkpoint-STEP/ ◀────┘          Export: a diffusers folder
 //
 // An autoencoder's examples are the images themselves (Images), and its network is encoder, sample and decoder in one
-// graph. An objective holds what differs between the two.
+// graph. An objective holds what differs between networks.
 //
 // A run that is stopped at any moment, by a signal, a power cut or a full disk, resumes from its last checkpoint and
 // ends with the bytes of an uninterrupted run, on the same device with the same number of threads. Elsewhere it is
@@ -23,6 +23,8 @@
 //	lr.go           learning-rate schedules
 //	objective.go    what differs between networks under training
 //	diffusion.go    the objective of the U-Net; autoencoder.go: of the autoencoder
+//	consistency.go  the objective of a U-Net for few steps, whose targets a teacher makes
+//	texture.go      how far images are from others in their local texture
 //	task.go         which of the two tasks a micro-step learns
 //	noise.go        what a micro-step draws, the U-Net's input and its target
 //	trainer.go      Trainer: a network under training and its programs

@@ -31,9 +31,12 @@ type ExportOptions struct {
 	Purpose model.Purpose // histdist.json; none if zero
 }
 
+// FastUNet is the folder of a distilled U-Net in a model's folder, next to its teacher's.
+const FastUNet = "unet-fast"
+
 // Export writes a pipeline's folder in diffusers' layout: the networks of the folder base, one of them replaced by the
 // checkpoint's, all in one type and under the names that diffusers looks for. A U-Net comes with the noise schedule it
-// was trained for. dst must not exist; it appears when it is complete.
+// was trained for; a distilled one is added, in FastUNet. dst must not exist; it appears when it is complete.
 func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOptions) (err error) {
 	defer func() {
 		if err != nil {
@@ -48,9 +51,12 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		return fmt.Errorf("latent statistics are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
 	}
 	part := c.Config.Objective.folder()
+	if c.Config.Objective == Consistency {
+		part = FastUNet
+	}
 	convert := model.ConvertOptions{
 		DType: o.DType, MaxShardBytes: o.MaxShardBytes, Variant: o.Variant, Replace: map[string]string{part: network},
-		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon"},
+		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon", part},
 	}
 	if _, err := os.Stat(filepath.Join(base, "phikon")); o.Phikon != "" && errors.Is(err, fs.ErrNotExist) {
 		convert.Replace["phikon"] = o.Phikon
@@ -65,7 +71,7 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 				return err
 			}
 		}
-		if c.Config.Objective == Diffusion {
+		if c.Config.Objective != Autoencoder {
 			if err := exportScheduler(dir, c.Config.Prediction); err != nil {
 				return err
 			}

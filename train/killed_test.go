@@ -24,6 +24,7 @@ const (
 	childNetwork = "HISTDIST_TRAIN_TEST_NETWORK"
 	childLimit   = "HISTDIST_TRAIN_TEST_LIMIT"
 	childDeath   = "HISTDIST_TRAIN_TEST_DEATH"
+	childDistil  = "HISTDIST_TRAIN_TEST_DISTIL"
 )
 
 // TestChild is a run in a process of its own, for the tests that kill it or take its disk away.
@@ -33,6 +34,9 @@ func TestChild(t *testing.T) {
 		t.Skip("started by other tests")
 	}
 	c := tinyRun()
+	if os.Getenv(childDistil) != "" {
+		c = consistencyRun()
+	}
 	o := train.RunOptions{Folder: folder, Resume: train.Resume{Allowed: true}, Observe: func(event any) (err error) {
 		switch e := event.(type) {
 		case train.Metrics:
@@ -96,25 +100,33 @@ func (d death) observe(event any) error {
 
 // TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
 func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
+	killed(t, tinyRun(), []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}})
+}
+
+// TestKilledDistillationsEndWithTheSameBytes does the same with a distillation, to whose targets the state belongs.
+func TestKilledDistillationsEndWithTheSameBytes(t *testing.T) {
+	killed(t, consistencyRun(), []death{{Step: 1}, {Saved: 4}, {Step: 7}, {Step: 33}}, childDistil+"=1")
+}
+
+func killed(t *testing.T, c train.Config, deaths []death, env ...string) {
 	net, whole, broken := network(t), t.TempDir(), t.TempDir()
-	if _, err := runTiny(t.Context(), tinyRun(), net, train.RunOptions{Folder: whole}); err != nil {
+	if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: whole}); err != nil {
 		t.Fatal(err)
 	}
-	deaths := []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}}
 	for _, d := range deaths {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := child(t, broken, net, childDeath+"="+string(text))
+		cmd := child(t, broken, net, append(env, childDeath+"="+string(text))...)
 		if out, err := cmd.CombinedOutput(); cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
 			t.Fatalf("%+v: not killed: %v\n%s", d, err, out)
 		}
 	}
-	if out, err := child(t, broken, net).CombinedOutput(); err != nil {
+	if out, err := child(t, broken, net, env...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	last := fmt.Sprintf("checkpoint-%d", tinyRun().MaxSteps)
+	last := fmt.Sprintf("checkpoint-%d", c.MaxSteps)
 	same(t, filepath.Join(broken, last), filepath.Join(whole, last))
 }
 

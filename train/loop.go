@@ -123,6 +123,9 @@ func (r *run) step(ctx context.Context) (Metrics, error) {
 		}
 		r.drawAhead(ctx, r.config.Accumulate-len(group)-len(next), m.Epoch)
 		all, err := r.trainer.accumulateAll(ctx, next)
+		if errors.Is(err, ErrNotFinite) { // a target
+			err = r.notFiniteError(append(group, next...), err)
+		}
 		if err != nil {
 			return m, err
 		}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,10 +20,22 @@ type Objective string
 // The objectives.
 const (
 	Diffusion   Objective = "diffusion"   // the U-Net: both tasks, see diffusion.go
+	Consistency Objective = "consistency" // the U-Net's translation in few steps: see consistency.go
 	Autoencoder Objective = "autoencoder" // the autoencoder between images and latents: see autoencoder.go
 )
 
-// folder is the network's name in a model's folder.
+// Tasks are what the micro-steps of an objective learn.
+func (o Objective) Tasks() []Task {
+	switch o {
+	case Consistency:
+		return []Task{Translation}
+	case Autoencoder:
+		return []Task{Generation} // which means nothing to it
+	}
+	return []Task{Generation, Translation}
+}
+
+// folder is the network's name in a checkpoint.
 func (o Objective) folder() string {
 	if o == Autoencoder {
 		return "vae"
@@ -39,12 +52,21 @@ type objective interface {
 	size(e Example, d Draws) (size, error)
 	// lossGraph makes the graph of network and loss for a size. The loss is multiplied by share.
 	lossGraph(s size, share float64) (*lossGraph, error)
+	// trains reports whether a parameter is trained. The others stay as they are.
+	trains(name string) bool
 	// draw draws a micro-step's random numbers.
 	draw(g *rng.Torch, e Example) (Draws, error)
 	// title names what a micro-step learns in errors.
 	title(t Task) string
 	// losses names the graph's values for metrics; the first is the loss.
 	losses(t Task, values []float64) map[string]float64
+}
+
+// guiding is an objective whose targets come from further programs.
+type guiding interface {
+	// programs are those, as far as they are compiled.
+	programs() []*vm.Program
+	close() error
 }
 
 // size is what a graph is built for. Tokens is 0 where there is no context.
@@ -54,11 +76,12 @@ type size struct{ batch, height, width, tokens int }
 type lossGraph struct {
 	scope  *op.Scope
 	values gorgonia.Nodes // scalars: the loss, multiplied by share, then its parts to report
-	feed   func(e Example, d Draws) (vm.Feeds, error)
+	feed   func(ctx context.Context, e Example, d Draws) (vm.Feeds, error)
 }
 
-// newObjective reads the network's configuration, and returns its text, too.
-func newObjective(c Config, o Options) (_ objective, configJSON []byte, err error) {
+// newObjective reads the configuration of a trainer's network, and returns its text, too.
+func newObjective(t *Trainer) (_ objective, configJSON []byte, err error) {
+	c, o := t.config, t.options
 	network := o.network(c.Objective)
 	if network == "" {
 		return nil, nil, fmt.Errorf("no folder of a network for the objective %s", c.Objective)
@@ -70,8 +93,14 @@ func newObjective(c Config, o Options) (_ objective, configJSON []byte, err erro
 	case Diffusion:
 		d, err := newDiffusion(c, network, o.Schedule)
 		return d, configJSON, err
+	case Consistency:
+		d, err := newConsistency(t)
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, configJSON, nil
 	case Autoencoder:
-		a, err := newAutoencoder(c, network)
+		a, err := newAutoencoder(t, network)
 		return a, configJSON, err
 	}
 	return nil, nil, errors.New("no objective") // Config.Validate has seen it

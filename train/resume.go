@@ -115,7 +115,7 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &checkpoint{}
+	c := &checkpoint{Config: Default()} // keys that an earlier version didn't know mean what it did
 	if err := json.Unmarshal(text, c); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", filepath.Join(path, stateFile), err)
 	}
@@ -160,8 +160,8 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 			from = t.config.Objective.folder()
 		}
 		for _, each := range t.trainers() {
-			if s.slot == Averages && each != t {
-				continue // the first device keeps them
+			if s.slot == Averages && !each.config.EMA {
+				continue
 			}
 			if err := each.state.load(filepath.Join(path, from), "", s.slot); err != nil {
 				return nil, nil, err

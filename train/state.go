@@ -31,6 +31,7 @@ type array struct {
 	name  string
 	shape tensor.Shape
 	slots map[Slot]*device.Value
+	fixed bool // it is not trained, and its gradients and moments are zeros
 }
 
 // state is the memory of a run on the device, shared by all its programs.
@@ -134,10 +135,18 @@ func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 	return list, nil
 }
 
+// trained are the parameters that training changes.
+func (s *state) trained() []*array {
+	return slices.DeleteFunc(slices.Clone(s.arrays), func(a *array) bool { return a.fixed })
+}
+
 // bind gives nodes, in the parameters' order, the memory of a slot.
-func (s *state) bind(nodes gorgonia.Nodes, slot Slot) error {
+func (s *state) bind(nodes gorgonia.Nodes, slot Slot) error { return bind(nodes, s.arrays, slot) }
+
+// bind gives each node the memory of an array's slot.
+func bind(nodes gorgonia.Nodes, arrays []*array, slot Slot) error {
 	for i, n := range nodes {
-		a := s.arrays[i]
+		a := arrays[i]
 		if !slices.Equal(n.Shape(), a.shape) {
 			return fmt.Errorf("%s has shape %v, %s has %v", n.Name(), []int(n.Shape()), a.name, []int(a.shape))
 		}

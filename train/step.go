@@ -33,7 +33,13 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, params := l.scope, l.scope.Params()
+	s := l.scope
+	var params gorgonia.Nodes
+	for i, p := range s.Params() {
+		if !t.state.arrays[i].fixed {
+			params = append(params, p)
+		}
+	}
 	grads, err := graph.Gradients(l.values[0], params...)
 	if err != nil {
 		return nil, err
@@ -48,7 +54,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
-	if err := t.state.bind(sums, Gradients); err != nil {
+	if err := bind(sums, t.state.trained(), Gradients); err != nil {
 		return nil, err
 	}
 	if m.Program, err = t.compile(s, m.outputs, false); err != nil {
@@ -77,7 +83,9 @@ func (t *Trainer) build(z size, share float64, slot Slot) (*lossGraph, error) {
 func (t *Trainer) Draw(g *rng.Torch, e Example) (Draws, error) { return t.objective.draw(g, e) }
 
 // prepare returns the program for an example, and its feeds.
-func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, error)) (*microStep, vm.Feeds, error) {
+func (t *Trainer) prepare(
+	ctx context.Context, e Example, d Draws, program func(size) (*microStep, error),
+) (*microStep, vm.Feeds, error) {
 	z, err := t.objective.size(e, d)
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +94,7 @@ func (t *Trainer) prepare(e Example, d Draws, program func(size) (*microStep, er
 	if err != nil {
 		return nil, nil, err
 	}
-	feeds, err := m.loss.feed(e, d)
+	feeds, err := m.loss.feed(ctx, e, d)
 	return m, feeds, err
 }
 
@@ -102,7 +110,7 @@ func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss floa
 
 // accumulate is Accumulate, returning all values of the loss graph.
 func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64, error) {
-	m, feeds, err := t.prepare(e, d, t.stepFor)
+	m, feeds, err := t.prepare(ctx, e, d, t.stepFor)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
@@ -124,7 +132,7 @@ func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64
 // Trace runs an example again, checking every value, and returns an error that names the first that is not finite and
 // its inputs; nil if all are. It overwrites the gradients since the last Update.
 func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
-	m, feeds, err := t.prepare(e, d, t.stepFor)
+	m, feeds, err := t.prepare(ctx, e, d, t.stepFor)
 	if err != nil {
 		return err
 	}

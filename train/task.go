@@ -30,6 +30,9 @@ func (p Position) next(epoch int) Position {
 
 // taskAt chooses a micro-step's task. If tasks alternate, each epoch begins with a generation.
 func (c Config) taskAt(p Position, g *rng.Torch) Task {
+	if tasks := c.Objective.Tasks(); len(tasks) == 1 {
+		return tasks[0]
+	}
 	if c.AlternateTasks {
 		return Task(p.Index % 2)
 	}

@@ -82,7 +82,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 			err = errors.Join(fmt.Errorf("training: %w", err), t.Close())
 		}
 	}()
-	if t.objective, t.configJSON, err = newObjective(c, o); err != nil {
+	if t.objective, t.configJSON, err = newObjective(t); err != nil {
 		return nil, err
 	}
 	params, err := t.objective.params()
@@ -91,6 +91,9 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	}
 	if t.state, err = newState(o.Device, params, c.EMA); err != nil {
 		return nil, err
+	}
+	for _, a := range t.state.arrays {
+		a.fixed = !t.objective.trains(a.name)
 	}
 	if err = t.state.load(o.network(c.Objective), o.Variant, Parameters); err != nil {
 		return nil, err
@@ -124,6 +127,9 @@ func (t *Trainer) Close() error {
 	if t.update != nil {
 		errs = append(errs, t.update.Close())
 	}
+	if g, ok := t.objective.(guiding); ok {
+		errs = append(errs, g.close())
+	}
 	if t.state != nil {
 		errs = append(errs, t.state.close())
 	}
@@ -147,6 +153,14 @@ func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool)
 		Device: t.options.Device, Precision: t.config.Precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
 		MemoryLimit: t.limit(), Vary: s.Params(), CheckFinite: checkFinite, Profile: t.options.Profile,
 	})
+}
+
+// guideOptions say how programs are compiled that only make targets.
+func (t *Trainer) guideOptions() vm.Options {
+	return vm.Options{
+		Device: t.options.Device, Precision: t.config.Precision, LowMemory: t.config.LowMemory, MemoryLimit: t.limit(),
+		Profile: t.options.Profile,
+	}
 }
 
 // Save writes a slot of the state as weights: see weights.Save.

@@ -30,14 +30,15 @@ func (t *Trainer) compileUpdate() error {
 		u.weight = s.Input("weight", 1)
 		slots = append(slots, Averages)
 	}
+	trained := t.state.trained()
 	for _, slot := range slots {
-		for _, a := range t.state.arrays {
+		for _, a := range trained {
 			leaves[slot] = append(leaves[slot], s.Sub(string(slot)).Input(a.name, a.shape...))
 		}
 		if err := s.Err(); err != nil {
 			return err
 		}
-		if err := t.state.bind(leaves[slot], slot); err != nil {
+		if err := bind(leaves[slot], trained, slot); err != nil {
 			return err
 		}
 	}
@@ -54,11 +55,11 @@ func (t *Trainer) compileUpdate() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	if err := errors.Join(t.state.bind(adamw.ExpAvg, ExpAvg), t.state.bind(adamw.ExpAvgSq, ExpAvgSq)); err != nil {
+	err := errors.Join(bind(adamw.ExpAvg, trained, ExpAvg), bind(adamw.ExpAvgSq, trained, ExpAvgSq))
+	if err != nil {
 		return err
 	}
 	o := vm.Options{Device: t.options.Device, Vary: sums, MemoryLimit: t.limit(), Profile: t.options.Profile}
-	var err error
 	if t.norm, err = vm.Compile(gorgonia.Nodes{norm}, o); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ type evaluation struct {
 
 // Loss is the loss of an example under the parameters or their moving average. It changes nothing.
 func (t *Trainer) Loss(ctx context.Context, e Example, d Draws, slot Slot) (float64, error) {
-	m, feeds, err := t.prepare(e, d, func(z size) (*microStep, error) { return t.forward(evaluation{z, slot}) })
+	m, feeds, err := t.prepare(ctx, e, d, func(z size) (*microStep, error) { return t.forward(evaluation{z, slot}) })
 	if err != nil {
 		return 0, err
 	}
