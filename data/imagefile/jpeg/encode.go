@@ -62,7 +62,7 @@ func NewEncoder(quality int, subsampling Subsampling) (*Encoder, error) {
 	if subsampling == Subsampling444 {
 		e.factor = 1
 	}
-	zeros := zeroPlaces()
+	zeros := newZeroTables()
 	for i := range e.tables {
 		e.tables[i] = newBlockTables(i, quality, zeros)
 	}
@@ -125,7 +125,7 @@ func appendCodes(out []byte) []byte {
 // appendScan appends the scan and the end of the image.
 func (e *Encoder) appendScan(out, pix []uint8, width, height int) []byte {
 	out = appendMarker(out, markerSOS, []byte{3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0})
-	p := &patch{factor: e.factor}
+	p := &patch{factor: e.factor, vector: hasVectors()}
 	chroma := [2][]uint64{p.full[1][:], p.full[2][:]}
 	if e.factor == 2 {
 		chroma = [2][]uint64{p.chroma[0][:], p.chroma[1][:]}

@@ -12,7 +12,7 @@ type blockTables struct {
 	dc, ac codeTable
 }
 
-func newBlockTables(index, quality int, zeros *[8][256]uint64) *blockTables {
+func newBlockTables(index, quality int, zeros *zeroTables) *blockTables {
 	return &blockTables{
 		quantiser: newQuantiser(scaledTable(index, quality), zeros),
 		dc:        newCodeTable(annexK[2*index].counts, annexK[2*index].symbols),
@@ -60,7 +60,7 @@ func (w *bitWriter) reserve() {
 func (w *bitWriter) block(samples []uint64, t *blockTables, previous int32) int32 {
 	w.reserve()
 	b := &w.coefficients
-	rest := t.forward(b, samples, patchWidth) &^ 1
+	rest := t.transform(b, samples, patchWidth) &^ 1
 	dc := t.value(b, 0)
 	w.put(&t.dc, 0, dc-previous)
 	at := 0

@@ -7,8 +7,8 @@ package jpeg
 // both is the pair of a number with itself.
 const both = 1<<32 | 1
 
-// A block's pairs are those of the columns 0 and 1, row by row, then of 2 and 3, and so on.
-type block [4][8]uint64
+// A block's pairs are those of columns 0 and 1, 2 and 3, 4 and 5, 6 and 7, row by row.
+type block [8][4]uint64
 
 // rowBias is added to all numbers between the two passes, to keep them positive. The second pass cancels it in all
 // coefficients but those of row 0.
@@ -46,42 +46,42 @@ func (q *quantiser) forward(b *block, samples []uint64, stride int) (nonzero uin
 		o3 := (d6*fix3_072711026 - z1 + z3) >> shift & mask
 		o5 := (d5*fix2_053119869 - z1 + z4) >> shift & mask
 
-		b[0][2*j], b[0][2*j+1] = o0&low|o1<<32, o0>>32|o1&^low
-		b[1][2*j], b[1][2*j+1] = o2&low|o3<<32, o2>>32|o3&^low
-		b[2][2*j], b[2][2*j+1] = o4&low|o5<<32, o4>>32|o5&^low
-		b[3][2*j], b[3][2*j+1] = o6&low|o7<<32, o6>>32|o7&^low
+		b[2*j][0], b[2*j+1][0] = o0&low|o1<<32, o0>>32|o1&^low
+		b[2*j][1], b[2*j+1][1] = o2&low|o3<<32, o2>>32|o3&^low
+		b[2*j][2], b[2*j+1][2] = o4&low|o5<<32, o4>>32|o5&^low
+		b[2*j][3], b[2*j+1][3] = o6&low|o7<<32, o6>>32|o7&^low
 	}
 	dcBias := uint64(both*8*rowBias + 8*8*128<<passBits) // and the samples' 128, which only the first coefficient has
 	var zeros uint64
-	for c := range b {
-		p, bias, span := &b[c], &q.bias[c], &q.span[c]
-		s0, d7 := p[0]+p[7], p[0]-p[7]
-		s1, d6 := p[1]+p[6], p[1]-p[6]
-		s2, d5 := p[2]+p[5], p[2]-p[5]
-		s3, d4 := p[3]+p[4], p[3]-p[4]
+	for c := range 4 {
+		bias, span := &q.bias, &q.span
+		s0, d7 := b[0][c]+b[7][c], b[0][c]-b[7][c]
+		s1, d6 := b[1][c]+b[6][c], b[1][c]-b[6][c]
+		s2, d5 := b[2][c]+b[5][c], b[2][c]-b[5][c]
+		s3, d4 := b[3][c]+b[4][c], b[3][c]-b[4][c]
 		t0, t3 := s0+s3, s0-s3
 		t1, t2 := s1+s2, s1-s2
-		o0 := (t0+t1-dcBias)<<constBits + bias[0]
-		o4 := (t0-t1)<<constBits + bias[4]
+		o0 := (t0+t1-dcBias)<<constBits + bias[0][c]
+		o4 := (t0-t1)<<constBits + bias[4][c]
 		dcBias = both * 8 * rowBias
 		z1 := (t2 + t3) * fix0_541196100
-		o2 := z1 + t3*fix0_765366865 + bias[2]
-		o6 := z1 - t2*fix1_847759065 + bias[6]
-		p[0], p[4], p[2], p[6] = o0, o4, o2, o6
-		found := zero(o0, span[0]) | zero(o4, span[4])>>4 | zero(o2, span[2])>>2 | zero(o6, span[6])>>6
+		o2 := z1 + t3*fix0_765366865 + bias[2][c]
+		o6 := z1 - t2*fix1_847759065 + bias[6][c]
+		b[0][c], b[4][c], b[2][c], b[6][c] = o0, o4, o2, o6
+		found := zero(o0, span[0][c]) | zero(o4, span[4][c])>>4 | zero(o2, span[2][c])>>2 | zero(o6, span[6][c])>>6
 		z3, z4 := d4+d6, d5+d7
 		z5 := (z3 + z4) * fix1_175875602
 		z3 = z5 - z3*fix1_961570560
 		z4 = z5 - z4*fix0_390180644
 		z1 = (d4 + d7) * fix0_899976223
-		o1 := d7*fix1_501321110 - z1 + z4 + bias[1]
-		o7 := d4*fix0_298631336 - z1 + z3 + bias[7]
+		o1 := d7*fix1_501321110 - z1 + z4 + bias[1][c]
+		o7 := d4*fix0_298631336 - z1 + z3 + bias[7][c]
 		z1 = (d5 + d6) * fix2_562915447
-		o3 := d6*fix3_072711026 - z1 + z3 + bias[3]
-		o5 := d5*fix2_053119869 - z1 + z4 + bias[5]
-		p[1], p[7], p[3], p[5] = o1, o7, o3, o5
-		found |= zero(o1, span[1])>>1 | zero(o7, span[7])>>7 | zero(o3, span[3])>>3 | zero(o5, span[5])>>5
-		zeros |= q.zeros[2*c][found>>23&255] | q.zeros[2*c+1][found>>55&255]
+		o3 := d6*fix3_072711026 - z1 + z3 + bias[3][c]
+		o5 := d5*fix2_053119869 - z1 + z4 + bias[5][c]
+		b[1][c], b[7][c], b[3][c], b[5][c] = o1, o7, o3, o5
+		found |= zero(o1, span[1][c])>>1 | zero(o7, span[7][c])>>7 | zero(o3, span[3][c])>>3 | zero(o5, span[5][c])>>5
+		zeros |= q.zeros.columns[2*c][found>>23&255] | q.zeros.columns[2*c+1][found>>55&255]
 	}
 	return ^zeros
 }

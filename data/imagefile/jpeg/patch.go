@@ -6,6 +6,7 @@ const patchWidth = 64
 // patch holds the samples of a part of a row of units, as pairs of a row and the next: [rows/2,patchWidth], with 8
 // rows, or 16 where 2×2 pixels share a chroma sample.
 type patch struct {
+	vector bool                      // the processor has the instructions of convertVectors
 	factor int                       // pixels that share a chroma sample, in x and y: 1 or 2
 	full   [3][8 * patchWidth]uint64 // luma and chroma of all pixels
 	chroma [2][4 * patchWidth]uint64 // of 2×2 pixels, with factor 2
@@ -19,7 +20,11 @@ func (p *patch) load(pix []uint8, width, height, x0, y0 int) {
 	for j := range 4 * p.factor {
 		y := y0 + 2*j
 		luma, cb, cr := p.full[0][j*patchWidth:], p.full[1][j*patchWidth:], p.full[2][j*patchWidth:]
-		convert(luma[:n], cb[:n], cr[:n], rgb(y), rgb(y+1))
+		upper, lower, done := rgb(y), rgb(y+1), 0
+		if p.vector {
+			done = convertVectors(luma[:n], cb[:n], cr[:n], upper, lower)
+		}
+		convert(luma[done:n], cb[done:n], cr[done:n], upper[3*done:], lower[3*done:])
 		for x := n; x < patchWidth; x++ {
 			luma[x], cb[x], cr[x] = luma[n-1], cb[n-1], cr[n-1]
 		}

@@ -1,0 +1,374 @@
+// The forward DCT of fdct.go and the colours of patch.go, eight numbers an instruction. See there for what they compute.
+
+#include "textflag.h"
+
+DATA fix0_541<>+0(SB)/8, $0x115100001151
+DATA fix0_541<>+8(SB)/8, $0x115100001151
+DATA fix0_541<>+16(SB)/8, $0x115100001151
+DATA fix0_541<>+24(SB)/8, $0x115100001151
+GLOBL fix0_541<>(SB), RODATA|NOPTR, $32
+DATA fix0_765<>+0(SB)/8, $0x187e0000187e
+DATA fix0_765<>+8(SB)/8, $0x187e0000187e
+DATA fix0_765<>+16(SB)/8, $0x187e0000187e
+DATA fix0_765<>+24(SB)/8, $0x187e0000187e
+GLOBL fix0_765<>(SB), RODATA|NOPTR, $32
+DATA fix1_847<>+0(SB)/8, $0x3b2100003b21
+DATA fix1_847<>+8(SB)/8, $0x3b2100003b21
+DATA fix1_847<>+16(SB)/8, $0x3b2100003b21
+DATA fix1_847<>+24(SB)/8, $0x3b2100003b21
+GLOBL fix1_847<>(SB), RODATA|NOPTR, $32
+DATA fix1_175<>+0(SB)/8, $0x25a1000025a1
+DATA fix1_175<>+8(SB)/8, $0x25a1000025a1
+DATA fix1_175<>+16(SB)/8, $0x25a1000025a1
+DATA fix1_175<>+24(SB)/8, $0x25a1000025a1
+GLOBL fix1_175<>(SB), RODATA|NOPTR, $32
+DATA fix1_961<>+0(SB)/8, $0x3ec500003ec5
+DATA fix1_961<>+8(SB)/8, $0x3ec500003ec5
+DATA fix1_961<>+16(SB)/8, $0x3ec500003ec5
+DATA fix1_961<>+24(SB)/8, $0x3ec500003ec5
+GLOBL fix1_961<>(SB), RODATA|NOPTR, $32
+DATA fix0_390<>+0(SB)/8, $0xc7c00000c7c
+DATA fix0_390<>+8(SB)/8, $0xc7c00000c7c
+DATA fix0_390<>+16(SB)/8, $0xc7c00000c7c
+DATA fix0_390<>+24(SB)/8, $0xc7c00000c7c
+GLOBL fix0_390<>(SB), RODATA|NOPTR, $32
+DATA fix0_899<>+0(SB)/8, $0x1ccd00001ccd
+DATA fix0_899<>+8(SB)/8, $0x1ccd00001ccd
+DATA fix0_899<>+16(SB)/8, $0x1ccd00001ccd
+DATA fix0_899<>+24(SB)/8, $0x1ccd00001ccd
+GLOBL fix0_899<>(SB), RODATA|NOPTR, $32
+DATA fix1_501<>+0(SB)/8, $0x300b0000300b
+DATA fix1_501<>+8(SB)/8, $0x300b0000300b
+DATA fix1_501<>+16(SB)/8, $0x300b0000300b
+DATA fix1_501<>+24(SB)/8, $0x300b0000300b
+GLOBL fix1_501<>(SB), RODATA|NOPTR, $32
+DATA fix0_298<>+0(SB)/8, $0x98e0000098e
+DATA fix0_298<>+8(SB)/8, $0x98e0000098e
+DATA fix0_298<>+16(SB)/8, $0x98e0000098e
+DATA fix0_298<>+24(SB)/8, $0x98e0000098e
+GLOBL fix0_298<>(SB), RODATA|NOPTR, $32
+DATA fix2_562<>+0(SB)/8, $0x520300005203
+DATA fix2_562<>+8(SB)/8, $0x520300005203
+DATA fix2_562<>+16(SB)/8, $0x520300005203
+DATA fix2_562<>+24(SB)/8, $0x520300005203
+GLOBL fix2_562<>(SB), RODATA|NOPTR, $32
+DATA fix3_072<>+0(SB)/8, $0x625400006254
+DATA fix3_072<>+8(SB)/8, $0x625400006254
+DATA fix3_072<>+16(SB)/8, $0x625400006254
+DATA fix3_072<>+24(SB)/8, $0x625400006254
+GLOBL fix3_072<>(SB), RODATA|NOPTR, $32
+DATA fix2_053<>+0(SB)/8, $0x41b3000041b3
+DATA fix2_053<>+8(SB)/8, $0x41b3000041b3
+DATA fix2_053<>+16(SB)/8, $0x41b3000041b3
+DATA fix2_053<>+24(SB)/8, $0x41b3000041b3
+GLOBL fix2_053<>(SB), RODATA|NOPTR, $32
+DATA half1<>+0(SB)/8, $0x40000000400
+DATA half1<>+8(SB)/8, $0x40000000400
+DATA half1<>+16(SB)/8, $0x40000000400
+DATA half1<>+24(SB)/8, $0x40000000400
+GLOBL half1<>(SB), RODATA|NOPTR, $32
+DATA dc<>+0(SB)/8, $32768 // 8·8·128·4, in the first coefficient alone
+DATA dc<>+8(SB)/8, $0
+DATA dc<>+16(SB)/8, $0
+DATA dc<>+24(SB)/8, $0
+GLOBL dc<>(SB), RODATA|NOPTR, $32
+
+// BUTTERFLIES makes outputs 0 to 7 in Y0 Y7 Y2 Y6 Y8 Y5 Y9 Y4 of the sums of the inputs 0+7, 1+6, 2+5, 3+4 in Y8 to Y11
+// and of their differences in Y7 to Y4. 0 and 4 are not multiplied, the others × 2¹³.
+#define BUTTERFLIES \
+	VPADDD  Y11, Y8, Y12; \
+	VPSUBD  Y11, Y8, Y13; \
+	VPADDD  Y10, Y9, Y14; \
+	VPSUBD  Y10, Y9, Y15; \
+	VPADDD  Y14, Y12, Y0; \
+	VPSUBD  Y14, Y12, Y8; \
+	VPADDD  Y13, Y15, Y1; \
+	VPMULLD fix0_541<>(SB), Y1, Y1; \
+	VPMULLD fix0_765<>(SB), Y13, Y2; \
+	VPADDD  Y1, Y2, Y2; \
+	VPMULLD fix1_847<>(SB), Y15, Y9; \
+	VPSUBD  Y9, Y1, Y9; \
+	VPADDD  Y6, Y4, Y1; \
+	VPADDD  Y7, Y5, Y3; \
+	VPADDD  Y3, Y1, Y10; \
+	VPMULLD fix1_175<>(SB), Y10, Y10; \
+	VPMULLD fix1_961<>(SB), Y1, Y1; \
+	VPSUBD  Y1, Y10, Y1; \
+	VPMULLD fix0_390<>(SB), Y3, Y3; \
+	VPSUBD  Y3, Y10, Y3; \
+	VPADDD  Y7, Y4, Y11; \
+	VPMULLD fix0_899<>(SB), Y11, Y11; \
+	VPMULLD fix0_298<>(SB), Y4, Y4; \
+	VPSUBD  Y11, Y4, Y4; \
+	VPADDD  Y1, Y4, Y4; \
+	VPMULLD fix1_501<>(SB), Y7, Y7; \
+	VPSUBD  Y11, Y7, Y7; \
+	VPADDD  Y3, Y7, Y7; \
+	VPADDD  Y6, Y5, Y11; \
+	VPMULLD fix2_562<>(SB), Y11, Y11; \
+	VPMULLD fix2_053<>(SB), Y5, Y5; \
+	VPSUBD  Y11, Y5, Y5; \
+	VPADDD  Y3, Y5, Y5; \
+	VPMULLD fix3_072<>(SB), Y6, Y6; \
+	VPSUBD  Y11, Y6, Y6; \
+	VPADDD  Y1, Y6, Y6
+
+// ZEROS stores a row of coefficients with their bias and adds to DX which become 0.
+#define ZEROS(row, y) \
+	VPADDD    row*32(BX), y, y; \
+	VMOVDQU   y, row*32(DI); \
+	VPSUBD    row*32(CX), y, Y10; \
+	VPANDN    y, Y10, Y10; \
+	VPSLLD    $1, Y10, Y10; \
+	VMOVMSKPS Y10, AX; \
+	SHLQ      $(8*row), AX; \
+	ORQ       AX, DX
+
+// func forwardAVX2(b *block, samples *uint64, stride int, bias, span *block) (zeros uint64)
+TEXT ·forwardAVX2(SB), NOSPLIT, $0-48
+	MOVQ b+0(FP), DI
+	MOVQ samples+8(FP), SI
+	MOVQ stride+16(FP), R8
+	MOVQ bias+24(FP), BX
+	MOVQ span+32(FP), CX
+	SHLQ $3, R8
+	LEAQ (SI)(R8*1), R9
+	LEAQ (SI)(R8*2), R10
+	LEAQ (R9)(R8*2), R11
+
+	// Columns 0 to 3 in Y0 to Y3 and 4 to 7 in Y4 to Y7, eight rows each.
+	VMOVDQU     (SI), Y8
+	VMOVDQU     (R9), Y9
+	VMOVDQU     (R10), Y10
+	VMOVDQU     (R11), Y11
+	VPUNPCKLQDQ Y9, Y8, Y12
+	VPUNPCKHQDQ Y9, Y8, Y13
+	VPUNPCKLQDQ Y11, Y10, Y14
+	VPUNPCKHQDQ Y11, Y10, Y15
+	VPERM2I128  $0x20, Y14, Y12, Y0
+	VPERM2I128  $0x20, Y15, Y13, Y1
+	VPERM2I128  $0x31, Y14, Y12, Y2
+	VPERM2I128  $0x31, Y15, Y13, Y3
+	VMOVDQU     32(SI), Y8
+	VMOVDQU     32(R9), Y9
+	VMOVDQU     32(R10), Y10
+	VMOVDQU     32(R11), Y11
+	VPUNPCKLQDQ Y9, Y8, Y12
+	VPUNPCKHQDQ Y9, Y8, Y13
+	VPUNPCKLQDQ Y11, Y10, Y14
+	VPUNPCKHQDQ Y11, Y10, Y15
+	VPERM2I128  $0x20, Y14, Y12, Y4
+	VPERM2I128  $0x20, Y15, Y13, Y5
+	VPERM2I128  $0x31, Y14, Y12, Y6
+	VPERM2I128  $0x31, Y15, Y13, Y7
+
+	VPADDD Y7, Y0, Y8
+	VPSUBD Y7, Y0, Y7
+	VPADDD Y6, Y1, Y9
+	VPSUBD Y6, Y1, Y6
+	VPADDD Y5, Y2, Y10
+	VPSUBD Y5, Y2, Y5
+	VPADDD Y4, Y3, Y11
+	VPSUBD Y4, Y3, Y4
+	BUTTERFLIES
+	VPSLLD $2, Y0, Y0
+	VPSLLD $2, Y8, Y8
+	VPADDD half1<>(SB), Y7, Y7
+	VPSRAD $11, Y7, Y7
+	VPADDD half1<>(SB), Y2, Y2
+	VPSRAD $11, Y2, Y2
+	VPADDD half1<>(SB), Y6, Y6
+	VPSRAD $11, Y6, Y6
+	VPADDD half1<>(SB), Y5, Y5
+	VPSRAD $11, Y5, Y5
+	VPADDD half1<>(SB), Y9, Y9
+	VPSRAD $11, Y9, Y9
+	VPADDD half1<>(SB), Y4, Y4
+	VPSRAD $11, Y4, Y4
+
+	// Rows 0 to 7 in Y10 Y1 Y13 Y3 Y11 Y12 Y14 Y15.
+	VPUNPCKLDQ  Y7, Y0, Y10
+	VPUNPCKHDQ  Y7, Y0, Y11
+	VPUNPCKLDQ  Y6, Y2, Y12
+	VPUNPCKHDQ  Y6, Y2, Y13
+	VPUNPCKLDQ  Y5, Y8, Y14
+	VPUNPCKHDQ  Y5, Y8, Y15
+	VPUNPCKLDQ  Y4, Y9, Y1
+	VPUNPCKHDQ  Y4, Y9, Y3
+	VPUNPCKLQDQ Y12, Y10, Y0
+	VPUNPCKHQDQ Y12, Y10, Y2
+	VPUNPCKLQDQ Y13, Y11, Y4
+	VPUNPCKHQDQ Y13, Y11, Y5
+	VPUNPCKLQDQ Y1, Y14, Y6
+	VPUNPCKHQDQ Y1, Y14, Y7
+	VPUNPCKLQDQ Y3, Y15, Y8
+	VPUNPCKHQDQ Y3, Y15, Y9
+	VPERM2I128  $0x20, Y6, Y0, Y10
+	VPERM2I128  $0x31, Y6, Y0, Y11
+	VPERM2I128  $0x20, Y7, Y2, Y1
+	VPERM2I128  $0x31, Y7, Y2, Y12
+	VPERM2I128  $0x20, Y8, Y4, Y13
+	VPERM2I128  $0x31, Y8, Y4, Y14
+	VPERM2I128  $0x20, Y9, Y5, Y3
+	VPERM2I128  $0x31, Y9, Y5, Y15
+
+	VPSUBD Y15, Y10, Y7
+	VPADDD Y15, Y10, Y8
+	VPSUBD Y14, Y1, Y6
+	VPADDD Y14, Y1, Y9
+	VPSUBD Y12, Y13, Y5
+	VPADDD Y12, Y13, Y10
+	VPSUBD Y11, Y3, Y4
+	VPADDD Y11, Y3, Y11
+	BUTTERFLIES
+	VPSUBD dc<>(SB), Y0, Y0
+	VPSLLD $13, Y0, Y0
+	VPSLLD $13, Y8, Y8
+
+	XORQ DX, DX
+	ZEROS(0, Y0)
+	ZEROS(1, Y7)
+	ZEROS(2, Y2)
+	ZEROS(3, Y6)
+	ZEROS(4, Y8)
+	ZEROS(5, Y5)
+	ZEROS(6, Y9)
+	ZEROS(7, Y4)
+	MOVQ DX, zeros+40(FP)
+	VZEROUPPER
+	RET
+
+DATA red_y<>+0(SB)/8, $0x4c8b00004c8b
+DATA red_y<>+8(SB)/8, $0x4c8b00004c8b
+DATA red_y<>+16(SB)/8, $0x4c8b00004c8b
+DATA red_y<>+24(SB)/8, $0x4c8b00004c8b
+GLOBL red_y<>(SB), RODATA|NOPTR, $32
+DATA green_y<>+0(SB)/8, $0x964600009646
+DATA green_y<>+8(SB)/8, $0x964600009646
+DATA green_y<>+16(SB)/8, $0x964600009646
+DATA green_y<>+24(SB)/8, $0x964600009646
+GLOBL green_y<>(SB), RODATA|NOPTR, $32
+DATA blue_y<>+0(SB)/8, $0x1d2f00001d2f
+DATA blue_y<>+8(SB)/8, $0x1d2f00001d2f
+DATA blue_y<>+16(SB)/8, $0x1d2f00001d2f
+DATA blue_y<>+24(SB)/8, $0x1d2f00001d2f
+GLOBL blue_y<>(SB), RODATA|NOPTR, $32
+DATA red_cb<>+0(SB)/8, $0x2b3300002b33
+DATA red_cb<>+8(SB)/8, $0x2b3300002b33
+DATA red_cb<>+16(SB)/8, $0x2b3300002b33
+DATA red_cb<>+24(SB)/8, $0x2b3300002b33
+GLOBL red_cb<>(SB), RODATA|NOPTR, $32
+DATA green_cb<>+0(SB)/8, $0x54cd000054cd
+DATA green_cb<>+8(SB)/8, $0x54cd000054cd
+DATA green_cb<>+16(SB)/8, $0x54cd000054cd
+DATA green_cb<>+24(SB)/8, $0x54cd000054cd
+GLOBL green_cb<>(SB), RODATA|NOPTR, $32
+DATA green_cr<>+0(SB)/8, $0x6b2f00006b2f
+DATA green_cr<>+8(SB)/8, $0x6b2f00006b2f
+DATA green_cr<>+16(SB)/8, $0x6b2f00006b2f
+DATA green_cr<>+24(SB)/8, $0x6b2f00006b2f
+GLOBL green_cr<>(SB), RODATA|NOPTR, $32
+DATA blue_cr<>+0(SB)/8, $0x14d1000014d1
+DATA blue_cr<>+8(SB)/8, $0x14d1000014d1
+DATA blue_cr<>+16(SB)/8, $0x14d1000014d1
+DATA blue_cr<>+24(SB)/8, $0x14d1000014d1
+GLOBL blue_cr<>(SB), RODATA|NOPTR, $32
+DATA half16<>+0(SB)/8, $0x800000008000
+DATA half16<>+8(SB)/8, $0x800000008000
+DATA half16<>+16(SB)/8, $0x800000008000
+DATA half16<>+24(SB)/8, $0x800000008000
+GLOBL half16<>(SB), RODATA|NOPTR, $32
+DATA centre<>+0(SB)/8, $0x807fff00807fff
+DATA centre<>+8(SB)/8, $0x807fff00807fff
+DATA centre<>+16(SB)/8, $0x807fff00807fff
+DATA centre<>+24(SB)/8, $0x807fff00807fff
+GLOBL centre<>(SB), RODATA|NOPTR, $32
+DATA red_upper<>+0(SB)/8, $0x8080808080808000
+DATA red_upper<>+8(SB)/8, $0x8080808080808003
+DATA red_upper<>+16(SB)/8, $0x8080808080808006
+DATA red_upper<>+24(SB)/8, $0x8080808080808009
+GLOBL red_upper<>(SB), RODATA|NOPTR, $32
+DATA red_lower<>+0(SB)/8, $0x8080800080808080
+DATA red_lower<>+8(SB)/8, $0x8080800380808080
+DATA red_lower<>+16(SB)/8, $0x8080800680808080
+DATA red_lower<>+24(SB)/8, $0x8080800980808080
+GLOBL red_lower<>(SB), RODATA|NOPTR, $32
+DATA green_upper<>+0(SB)/8, $0x8080808080808001
+DATA green_upper<>+8(SB)/8, $0x8080808080808004
+DATA green_upper<>+16(SB)/8, $0x8080808080808007
+DATA green_upper<>+24(SB)/8, $0x808080808080800a
+GLOBL green_upper<>(SB), RODATA|NOPTR, $32
+DATA green_lower<>+0(SB)/8, $0x8080800180808080
+DATA green_lower<>+8(SB)/8, $0x8080800480808080
+DATA green_lower<>+16(SB)/8, $0x8080800780808080
+DATA green_lower<>+24(SB)/8, $0x8080800a80808080
+GLOBL green_lower<>(SB), RODATA|NOPTR, $32
+DATA blue_upper<>+0(SB)/8, $0x8080808080808002
+DATA blue_upper<>+8(SB)/8, $0x8080808080808005
+DATA blue_upper<>+16(SB)/8, $0x8080808080808008
+DATA blue_upper<>+24(SB)/8, $0x808080808080800b
+GLOBL blue_upper<>(SB), RODATA|NOPTR, $32
+DATA blue_lower<>+0(SB)/8, $0x8080800280808080
+DATA blue_lower<>+8(SB)/8, $0x8080800580808080
+DATA blue_lower<>+16(SB)/8, $0x8080800880808080
+DATA blue_lower<>+24(SB)/8, $0x8080800b80808080
+GLOBL blue_lower<>(SB), RODATA|NOPTR, $32
+
+// func convertAVX2(luma, cb, cr *uint64, upper, lower *uint8, groups int)
+TEXT ·convertAVX2(SB), NOSPLIT, $0-48
+	MOVQ luma+0(FP), DI
+	MOVQ cb+8(FP), R8
+	MOVQ cr+16(FP), R9
+	MOVQ upper+24(FP), SI
+	MOVQ lower+32(FP), BX
+	MOVQ groups+40(FP), CX
+	XORQ AX, AX
+
+four:
+	// Four pixels of each row: red, green and blue of a pixel and the one below in the halves of a word.
+	VBROADCASTI128 (SI), Y0
+	VBROADCASTI128 (BX), Y1
+	VPSHUFB        red_upper<>(SB), Y0, Y2
+	VPSHUFB        red_lower<>(SB), Y1, Y3
+	VPOR           Y3, Y2, Y2
+	VPSHUFB        green_upper<>(SB), Y0, Y4
+	VPSHUFB        green_lower<>(SB), Y1, Y3
+	VPOR           Y3, Y4, Y4
+	VPSHUFB        blue_upper<>(SB), Y0, Y5
+	VPSHUFB        blue_lower<>(SB), Y1, Y3
+	VPOR           Y3, Y5, Y5
+
+	VPMULLD red_y<>(SB), Y2, Y6
+	VPMULLD green_y<>(SB), Y4, Y7
+	VPMULLD blue_y<>(SB), Y5, Y8
+	VPADDD  half16<>(SB), Y6, Y6
+	VPADDD  Y8, Y7, Y7
+	VPADDD  Y7, Y6, Y6
+	VPSRLD  $16, Y6, Y6
+	VMOVDQU Y6, (DI)(AX*1)
+
+	VPMULLD red_cb<>(SB), Y2, Y7
+	VPMULLD green_cb<>(SB), Y4, Y8
+	VPSLLD  $15, Y5, Y6
+	VPADDD  centre<>(SB), Y6, Y6
+	VPADDD  Y8, Y7, Y7
+	VPSUBD  Y7, Y6, Y6
+	VPSRLD  $16, Y6, Y6
+	VMOVDQU Y6, (R8)(AX*1)
+
+	VPMULLD green_cr<>(SB), Y4, Y7
+	VPMULLD blue_cr<>(SB), Y5, Y8
+	VPSLLD  $15, Y2, Y6
+	VPADDD  centre<>(SB), Y6, Y6
+	VPADDD  Y8, Y7, Y7
+	VPSUBD  Y7, Y6, Y6
+	VPSRLD  $16, Y6, Y6
+	VMOVDQU Y6, (R9)(AX*1)
+
+	ADDQ $12, SI
+	ADDQ $12, BX
+	ADDQ $32, AX
+	DECQ CX
+	JNZ  four
+	VZEROUPPER
+	RET
