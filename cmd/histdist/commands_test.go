@@ -12,7 +12,9 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/internal/golden"
 )
 
@@ -83,6 +85,7 @@ func workplace(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("HF_HOME", "huggingface")
 	t.Setenv("TORCH_HOME", "torch")
+	t.Setenv(openslide.Variable, openslide.Off)
 	c := synth.Default()
 	c.Pairs, c.ValPairs, c.PatientPairs, c.Size = 1, 3, 1, 64
 	write := func(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }
@@ -94,6 +97,7 @@ func workplace(t *testing.T) {
 		os.Mkdir("empty", 0o755), os.Mkdir("strangers", 0o755), os.Mkdir("run", 0o755),
 		imagefile.Write("he.png", imagefile.New(16, 16), imagefile.WriteOptions{}),
 		imagefile.Write("strangers/x.png", imagefile.New(64, 64), imagefile.WriteOptions{}),
+		writeSlide("slide.ome.tiff"),
 		write("empty.png", ""), write("wrong.pth", "no weights"), write("pairs.csv", "he,ihc\n"),
 		write("old.yaml", "evaluate:\n  fake: he\n"), write("run/latest", "checkpoint-5"), write("run/experiment.yaml",
 			"extends: er\n"),
@@ -102,4 +106,29 @@ func workplace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// writeSlide makes a slide with one tile of tissue.
+func writeSlide(path string) error {
+	w, err := tiff.CreateSlide(path, tiff.SlideOptions{
+		Width: 1500, Height: 600, MPP: [2]float64{0.5, 0.5}, Quality: 90,
+		Description: tiff.Description{Image: "a slide", Channel: "H&E", Magnification: 20},
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Discard()
+	columns, rows := w.Tiles()
+	for row := range rows {
+		for column := range columns {
+			colour := [3]uint8{240, 238, 241}
+			if row == 0 && column == 1 {
+				colour = [3]uint8{220, 140, 190}
+			}
+			if err := w.FillTile(column, row, colour); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,14 +26,17 @@ func dataCommand() *cobra.Command {
 }
 
 func synthCommand() *cobra.Command {
-	c := synth.Default()
-	var out, marker string
+	c, slides := synth.Default(), synth.DefaultSlide()
+	var out, marker, size string
 	command := &cobra.Command{
 		Use:   "synth --output FOLDER",
-		Short: "make pairs of synthetic tissue, H&E and IHC, with ground truth",
+		Short: "make pairs of synthetic tissue, or a slide, H&E and IHC, with ground truth",
 		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the IHC stain of the same
 tissue in trainB and valB, and the type of every nucleus. For trying and testing without a download; none of it
-is real tissue. The same seed gives the same files. An interrupted run continues when it is started again.`,
+is real tissue. The same seed gives the same files. An interrupted run continues when it is started again.
+
+With --slide it makes a whole slide instead: islands of tissue on glass as pyramids, he.ome.tiff and, of the same
+section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geojson.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
@@ -40,13 +44,27 @@ is real tissue. The same seed gives the same files. An interrupted run continues
 			}
 			c.Marker = synth.Marker(marker)
 			last := time.Now()
-			return synth.Write(cmd.Context(), out, c, progress.On(func(s progress.Stage) error {
+			observe := progress.On(func(s progress.Stage) error {
 				if time.Since(last) > 2*time.Second || s.Done == s.Total {
 					last = time.Now()
-					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d pairs\n", s.Done, s.Total)
+					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d %s\n", s.Done, s.Total, s.Name)
 				}
 				return nil
-			}))
+			})
+			if size == "" {
+				return synth.Write(cmd.Context(), out, c, observe)
+			}
+			if err := slideSize(size, &slides); err != nil {
+				return err
+			}
+			slides.Marker, slides.Seed, slides.Workers = c.Marker, c.Seed, c.Workers
+			if cmd.Flags().Changed("mpp") {
+				slides.MPP = c.MPP
+			}
+			if cmd.Flags().Changed("quality") {
+				slides.Quality = c.Quality
+			}
+			return synth.WriteSlide(cmd.Context(), out, slides, observe)
 		},
 	}
 	f := command.Flags()
@@ -54,15 +72,30 @@ is real tissue. The same seed gives the same files. An interrupted run continues
 	f.IntVar(&c.Pairs, "pairs", c.Pairs, "pairs for training")
 	f.IntVar(&c.ValPairs, "val-pairs", c.ValPairs, "pairs for validation, of other patients")
 	f.IntVar(&c.PatientPairs, "patient-pairs", c.PatientPairs, "pairs of one patient")
-	f.IntVar(&c.Size, "size", c.Size, "side of an image in pixels, 64 to 2048")
-	f.Float64Var(&c.MPP, "mpp", c.MPP, "micrometres per pixel")
+	f.IntVar(&c.Size, "size", c.Size, "side of a pair's images in pixels, 64 to 2048")
+	f.Float64Var(&c.MPP, "mpp", c.MPP, "micrometres per pixel (of a slide 0.5 unless given)")
 	f.StringVar(&marker, "marker", string(c.Marker), "er, pr, ki67 or her2")
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "another seed gives other patients")
 	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration,
 		"largest displacement of the IHC against the H&E, in pixels")
-	f.IntVar(&c.Quality, "quality", c.Quality, "of the JPEG files, 1 to 100")
-	f.IntVar(&c.Workers, "workers", c.Workers, "pairs made at a time; 0 is one for each processor")
+	f.IntVar(&c.Quality, "quality", c.Quality, "of JPEG, 1 to 100 (of a slide 90 unless given; there 0 is lossless)")
+	f.IntVar(&c.Workers, "workers", c.Workers, "pairs or parts of a slide made at a time; 0 is one for each processor")
+	f.StringVar(&size, "slide", "", "make a slide of so many pixels, such as 4096x4096, instead of pairs")
+	f.IntVar(&slides.Islands, "islands", slides.Islands, "pieces of tissue on the slide")
+	f.Float64Var(&slides.Tissue, "tissue-share", slides.Tissue, "how much of the slide is tissue, about: 0.0001 to 0.6")
 	return command
+}
+
+// slideSize reads a size such as 4096x4096.
+func slideSize(text string, c *synth.SlideConfig) error {
+	width, height, ok := strings.Cut(strings.ReplaceAll(strings.ToLower(text), "×", "x"), "x")
+	var errs [2]error
+	c.Width, errs[0] = strconv.Atoi(width)
+	c.Height, errs[1] = strconv.Atoi(height)
+	if !ok || errs[0] != nil || errs[1] != nil {
+		return fmt.Errorf("--slide is %q, want WIDTHxHEIGHT in pixels, such as 4096x4096", text)
+	}
+	return nil
 }
 
 // setOptions say where a data set is and what to do with images that can't be read.

@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/internal/golden"
 )
 
-// tissue makes a small validation set and returns its folders of H&E and IHC images.
-func tissue(t *testing.T, pairs string) (he, ihc string) {
+// tissueFolder makes a small validation set and returns its folders of H&E and IHC images.
+func tissueFolder(t *testing.T, pairs string) (he, ihc string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "set")
 	var stdout, stderr strings.Builder
@@ -27,7 +27,7 @@ func tissue(t *testing.T, pairs string) (he, ihc string) {
 
 // With a model the command translates first, evaluates, and translates nothing again.
 func TestEvaluateModel(t *testing.T) {
-	he, ihc := tissue(t, "3")
+	he, ihc := tissueFolder(t, "3")
 	phikon := golden.Path(t, "tiny-phikon")
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
@@ -88,7 +88,7 @@ func TestEvaluateModel(t *testing.T) {
 
 // Markdown and the table go to standard output alone.
 func TestEvaluatePrints(t *testing.T) {
-	he, ihc := tissue(t, "3")
+	he, ihc := tissueFolder(t, "3")
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
 	out := filepath.Join(t.TempDir(), "out")

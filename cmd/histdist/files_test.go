@@ -36,7 +36,7 @@ func images(t *testing.T, folder string) []string {
 // The command translates a folder that is a link, says what it passes over, lists what it can't read, and makes anew
 // what has changed.
 func TestTranslateFolder(t *testing.T) {
-	he, _ := tissue(t, "2")
+	he, _ := tissueFolder(t, "2")
 	link := filepath.Join(t.TempDir(), "slides")
 	if err := os.Symlink(he, link); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestTranslateFolder(t *testing.T) {
 
 // An evaluation with a model translates again what has changed: the scores are those of the images that are there.
 func TestEvaluateModelAfterAChange(t *testing.T) {
-	he, ihc := tissue(t, "3")
+	he, ihc := tissueFolder(t, "3")
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
 	t.Setenv("HISTDIST_TRANSLATE_PHIKON", golden.Path(t, "tiny-phikon"))

@@ -3,6 +3,7 @@ package slide
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,8 @@ func Open(path string, o Options) (*Slide, error) {
 
 func open(path string, o Options) (*Slide, error) {
 	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no such file: %w", fs.ErrNotExist)
 	case err != nil:
 		return nil, err
 	case info.IsDir():

@@ -62,30 +62,46 @@ func (n *nucleus) radiusTowards(dx, dy float64) float64 {
 }
 
 type population struct {
-	t      *tissue
-	r      *rand.Rand
-	nuclei []nucleus
-	index  buckets
+	t            *tissue
+	r            *rand.Rand
+	x0, y0, side float64 // where there are cells, in µm
+	nuclei       []nucleus
+	index        buckets
+	density      *density // nil: drawn for the place
 }
 
+// density is how many cells there are.
+type density struct {
+	crowd  float64 // how far nuclei of the tumour keep apart
+	stroma float64 // how likely a place in the stroma has one
+}
+
+func drawCrowd(r *rand.Rand) float64          { return between(r, 0.88, 1.06) }
+func drawStromalDensity(r *rand.Rand) float64 { return between(r, 0.012, 0.04) }
+
 func populate(t *tissue, r *rand.Rand) []nucleus {
-	p := &population{t: t, r: r, index: newBuckets(t.field)}
+	p := &population{t: t, r: r, x0: -margin, y0: -margin, side: t.field + 2*margin}
+	p.index = newBuckets(p.x0, p.y0, p.side)
+	p.all()
+	return p.nuclei
+}
+
+// all puts cells of every kind where they belong.
+func (p *population) all() {
 	p.benign()
 	p.tumour()
 	p.vessels()
 	p.fat()
 	p.inflammation()
 	p.stroma()
-	return p.nuclei
 }
 
 // scatter visits places about pitch µm apart in random order.
 func (p *population) scatter(pitch float64, visit func(x, y float64)) {
-	side := p.t.field + 2*margin
-	n := int(math.Ceil(side / pitch))
+	n := int(math.Ceil(p.side / pitch))
 	for _, k := range p.r.Perm(n * n) {
-		x := -margin + (float64(k%n)+p.r.Float64())*pitch
-		y := -margin + (float64(k/n)+p.r.Float64())*pitch
+		x := p.x0 + (float64(k%n)+p.r.Float64())*pitch
+		y := p.y0 + (float64(k/n)+p.r.Float64())*pitch
 		visit(x, y)
 	}
 }
@@ -148,7 +164,12 @@ func (p *population) benign() {
 // tumour fills nests and lines tubules. How vesicular nuclei are varies from clone to clone and from cell to cell.
 func (p *population) tumour() {
 	r, t := p.r, p.t
-	crowd := between(r, 0.88, 1.06)
+	var crowd float64
+	if p.density != nil {
+		crowd = p.density.crowd
+	} else {
+		crowd = drawCrowd(r)
+	}
 	p.scatter(2.2, func(x, y float64) {
 		d := t.body.at(x, y)
 		if d < 2.4 || t.benign.at(x, y) > 0.5 || t.lumen.at(x, y) > -3.4 {
@@ -274,7 +295,12 @@ func (p *population) inflammation() {
 
 func (p *population) stroma() {
 	r, t := p.r, p.t
-	level := between(r, 0.012, 0.04)
+	var level float64
+	if p.density != nil {
+		level = p.density.stroma
+	} else {
+		level = drawStromalDensity(r)
+	}
 	p.scatter(3.4, func(x, y float64) {
 		cellular := level * math.Exp(1.1*t.noise.rough(x-9, y+5, 60)) * (1 + 0.6*t.loose.at(x, y))
 		if r.Float64() > cellular || !t.free(x, y, 1.6) {

@@ -6,7 +6,7 @@ import "math"
 type canvas struct {
 	side     int
 	res      float64 // µm per pixel
-	origin   float64 // µm of the first pixel's corner, in x and y
+	x0, y0   float64 // µm of the first pixel's corner
 	heH, heE []float32
 	ihH, ihD []float32
 }
@@ -24,27 +24,52 @@ type painter struct {
 	cracks raster // the same, finer
 }
 
-// paint renders side × side pixels of res µm, of which border lie outside the image on each side.
-func paint(t *tissue, nuclei []nucleus, marker Marker, side, border int, res float64) *canvas {
-	c := &canvas{side: side, res: res, origin: -float64(border) * res}
+// newCanvas has side × side pixels of res µm from (x0, y0) on.
+func newCanvas(x0, y0 float64, side int, res float64) *canvas {
+	c := &canvas{side: side, res: res, x0: x0, y0: y0}
 	for _, plane := range []*[]float32{&c.heH, &c.heE, &c.ihH, &c.ihD} {
 		*plane = make([]float32, side*side)
 	}
-	p := &painter{canvas: c, t: t, nuclei: nuclei, marker: marker, index: newBuckets(t.field)}
-	for i := range nuclei {
-		if n := &nuclei[i]; n.Kind == Tumour || n.Kind == Benign {
+	return c
+}
+
+// paint renders side × side pixels of res µm, of which border lie outside the image on each side.
+func paint(t *tissue, nuclei []nucleus, marker Marker, side, border int, res float64) *canvas {
+	c := newCanvas(-float64(border)*res, -float64(border)*res, side, res)
+	p := &painter{canvas: c, t: t, nuclei: nuclei, marker: marker, index: newBuckets(-margin, -margin, t.field+2*margin)}
+	drawn := func(cell, length, grain float64) raster {
+		return fibres(newRaster(t.field, 2-c.x0, cell), &t.along, t.noise, length, grain)
+	}
+	for i, g := range grains(res) {
+		*p.strands(i) = drawn(g.cell, g.length, g.width)
+	}
+	p.all()
+	return c
+}
+
+// grain is what fibres look like: the cell of their grid, the length of a strand and its width, in µm.
+type grain struct{ cell, length, width float64 }
+
+// grains are those of bundle, fine, slits and cracks.
+func grains(res float64) [4]grain {
+	return [4]grain{{1.2, 34, 3}, {max(res, 0.6), 13, 0.8}, {1.2, 60, 5.5}, {0.8, 30, 2}}
+}
+
+func (p *painter) strands(i int) *raster {
+	return [4]*raster{&p.bundle, &p.fine, &p.slits, &p.cracks}[i]
+}
+
+// all paints the ground, then the nuclei in their order.
+func (p *painter) all() {
+	for i := range p.nuclei {
+		if n := &p.nuclei[i]; n.Kind == Tumour || n.Kind == Benign {
 			p.index.insert(i, n.x, n.y)
 		}
 	}
-	p.bundle = fibres(newRaster(t.field, 2-c.origin, 1.2), &t.along, t.noise, 34, 3)
-	p.fine = fibres(newRaster(t.field, 2-c.origin, max(res, 0.6)), &t.along, t.noise, 13, 0.8)
-	p.slits = fibres(newRaster(t.field, 2-c.origin, 1.2), &t.along, t.noise, 60, 5.5)
-	p.cracks = fibres(newRaster(t.field, 2-c.origin, 0.8), &t.along, t.noise, 30, 2)
 	p.ground()
-	for i := range nuclei {
-		p.nucleus(&nuclei[i])
+	for i := range p.nuclei {
+		p.nucleus(&p.nuclei[i])
 	}
-	return c
 }
 
 type dyes struct{ heH, heE, ihH, ihD float64 }
@@ -61,7 +86,7 @@ func (p *painter) ground() {
 	t, f := p.t, p.t.noise
 	for j := range p.side {
 		for i := range p.side {
-			x, y := p.origin+(float64(i)+0.5)*p.res, p.origin+(float64(j)+0.5)*p.res
+			x, y := p.x0+(float64(i)+0.5)*p.res, p.y0+(float64(j)+0.5)*p.res
 			body := t.body.at(x, y)
 			var d dyes
 			if body < 4 {
@@ -241,13 +266,13 @@ func (n *nucleus) cellDistance(x, y float64) float64 {
 
 func (p *painter) nucleus(n *nucleus) {
 	reach := 1.35*max(n.A, n.B) + 2
-	lo := func(v float64) int { return max(0, int((v-reach-p.origin)/p.res)) }
-	hi := func(v float64) int { return min(p.side-1, int((v+reach-p.origin)/p.res)+1) }
+	lo := func(v, from float64) int { return max(0, int((v-reach-from)/p.res)) }
+	hi := func(v, from float64) int { return min(p.side-1, int((v+reach-from)/p.res)+1) }
 	sin, cos := math.Sincos(n.angle)
 	spots := n.nucleoli()
-	for j := lo(n.y); j <= hi(n.y); j++ {
-		for i := lo(n.x); i <= hi(n.x); i++ {
-			x, y := p.origin+(float64(i)+0.5)*p.res-n.x, p.origin+(float64(j)+0.5)*p.res-n.y
+	for j := lo(n.y, p.y0); j <= hi(n.y, p.y0); j++ {
+		for i := lo(n.x, p.x0); i <= hi(n.x, p.x0); i++ {
+			x, y := p.x0+(float64(i)+0.5)*p.res-n.x, p.y0+(float64(j)+0.5)*p.res-n.y
 			u, v := x*cos+y*sin, y*cos-x*sin
 			if math.Abs(v) > 2.2*n.B+2 { // most of the square around a spindle
 				continue

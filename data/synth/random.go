@@ -18,11 +18,21 @@ const (
 	forRegistration
 	forHESensor
 	forIHCSensor
+	forIslands
+	forLobules
+	forVessels
+	forFat
+	forCells
 )
 
 // random is the generator of one purpose for one pair or patient, independent of all others.
 func random(seed uint64, index int, p purpose) *rand.Rand {
 	return rand.New(rand.NewPCG(scramble(seed), scramble(uint64(index)<<8|uint64(p))))
+}
+
+// randomAt is the generator of one purpose for a square of a slide.
+func randomAt(seed uint64, column, row int, p purpose) *rand.Rand {
+	return rand.New(rand.NewPCG(scramble(seed^scramble(uint64(p))), scramble(uint64(uint32(column))<<32|uint64(uint32(row)))))
 }
 
 // scramble is SplitMix64's finaliser: PCG streams of neighbouring seeds are otherwise alike.

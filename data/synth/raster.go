@@ -11,8 +11,13 @@ type raster struct {
 
 // newRaster covers [-margin, field+margin]² µm.
 func newRaster(field, margin, cell float64) raster {
-	n := int(math.Ceil((field+2*margin)/cell)) + 2
-	return raster{w: n, h: n, x0: -margin, y0: -margin, cell: cell, v: make([]float32, n*n)}
+	return newRasterAt(-margin, -margin, field+2*margin, cell)
+}
+
+// newRasterAt covers side × side µm from (x0, y0) on.
+func newRasterAt(x0, y0, side, cell float64) raster {
+	n := int(math.Ceil(side/cell)) + 2
+	return raster{w: n, h: n, x0: x0, y0: y0, cell: cell, v: make([]float32, n*n)}
 }
 
 func (r raster) like() raster {

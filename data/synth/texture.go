@@ -7,7 +7,8 @@ import (
 
 // noise is a smooth random field of mean 0 and deviation 1, repeating: the grain of everything that isn't a shape.
 type noise struct {
-	v []float32 // [noiseSide, noiseSide]
+	v      []float32 // [noiseSide, noiseSide]
+	offset float64   // a multiple of noiseSide that makes all places positive
 }
 
 const (
@@ -39,14 +40,14 @@ func newNoise(r *rand.Rand) *noise {
 		pass(i, n)
 	}
 	standardise(v)
-	return &noise{v}
+	return &noise{v, 64 * noiseSide}
 }
 
 // at is the field at (x, y), with structures of about one wavelength, all in µm.
 func (f *noise) at(x, y, wavelength float64) float64 {
 	s := noisePeriod / wavelength
 	// The offset makes the conversion to int round down.
-	x, y = x*s+64*noiseSide, y*s+64*noiseSide
+	x, y = x*s+f.offset, y*s+f.offset
 	ix, iy := int(x), int(y)
 	fx, fy := float32(x-float64(ix)), float32(y-float64(iy))
 	const mask = noiseSide - 1
@@ -60,7 +61,7 @@ func (f *noise) at(x, y, wavelength float64) float64 {
 func (f *noise) nearest(x, y, wavelength float64) float64 {
 	s := noisePeriod / wavelength
 	const mask = noiseSide - 1
-	return float64(f.v[int(y*s+64*noiseSide)&mask*noiseSide+int(x*s+64*noiseSide)&mask])
+	return float64(f.v[int(y*s+f.offset)&mask*noiseSide+int(x*s+f.offset)&mask])
 }
 
 // turned is at in a frame turned by about 37°, shifted: an independent field for most purposes.
@@ -90,6 +91,13 @@ func standardise(v []float32) {
 // convolution; Cabral and Leedom, SIGGRAPH 1993), with mean 0 and deviation 1. length and grain, the width of a strand,
 // are in µm.
 func fibres(r raster, dir *directions, f *noise, length, grain float64) raster {
+	out := strands(r, dir, f, length, grain)
+	standardise(out.v)
+	return out
+}
+
+// strands are fibres of whatever mean and deviation.
+func strands(r raster, dir *directions, f *noise, length, grain float64) raster {
 	out := r.like()
 	step := max(grain*0.7, r.cell)
 	steps := int(length / 2 / step)
@@ -119,6 +127,5 @@ func fibres(r raster, dir *directions, f *noise, length, grain float64) raster {
 			out.v[j*out.w+i] = float32(sum)
 		}
 	}
-	standardise(out.v)
 	return out
 }

@@ -112,7 +112,11 @@ func clear(s blob, others []blob, gap float64) bool {
 
 // lobule is a cluster of benign acini around a small duct, somewhere in the image.
 func (t *tissue) lobule(r *rand.Rand) (glands, holes []blob) {
-	cx, cy := between(r, 0, t.field), between(r, 0, t.field)
+	return lobuleAt(r, between(r, 0, t.field), between(r, 0, t.field))
+}
+
+// lobuleAt is a lobule around a place, within 140 µm.
+func lobuleAt(r *rand.Rand, cx, cy float64) (glands, holes []blob) {
 	count := 3 + r.IntN(9)
 	for range 60 {
 		if len(glands) == count {

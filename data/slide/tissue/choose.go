@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/histdist/histdist/data/slide"
 )
@@ -32,7 +33,11 @@ func Choose(ctx context.Context, s *slide.Slide, option string) (*Mask, error) {
 		return All(s), nil
 	default:
 		var areas []Area
-		if areas, err = ReadGeoJSON(option); err != nil {
+		areas, err = ReadGeoJSON(option)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%q is neither auto nor all, and there is no such file: %w", option, fs.ErrNotExist)
+		case err != nil:
 			return nil, err
 		}
 		if m, err = Fill(ctx, s, areas); err != nil {
