@@ -20,8 +20,8 @@ func (w *SlideWriter) encode(out []byte, pix []uint8) ([]byte, error) {
 	d, _ := w.deflate.Get().(*deflater)
 	if d == nil {
 		d = &deflater{rows: make([]uint8, tileBytes)}
-		// On H&E level 1 is 4 times as fast as level 6, and its files are as small. klauspost's are 16 % larger at the
-		// same speed.
+		// On H&E level 1 is at least 3 times as fast as level 6, and its files are as small. klauspost's level 1 is about
+		// twice as fast, but its files are 16 % larger; its level 5 is no faster and its files are 7 % larger.
 		var err error
 		if d.writer, err = zlib.NewWriterLevel(&d.out, zlib.BestSpeed); err != nil {
 			return nil, err
