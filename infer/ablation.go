@@ -39,3 +39,6 @@ func (w Without) parts() []string {
 }
 
 func (w Without) has(part string) bool { return slices.Contains(w.parts(), part) }
+
+// Concatenation reports whether the H&E's latents are left out.
+func (w Without) Concatenation() bool { return w.has(withoutConcatenation) }

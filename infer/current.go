@@ -27,6 +27,7 @@ type loaded struct {
 	Job
 	origin origin.Origin    // of the output
 	image  *imagefile.Image // nil if only the panel is out of date
+	large  bool             // the image was translated by FileOptions.Large
 	why    string           // an existing output is made anew; "" if there is none
 	err    error            // ErrSkipped, or what is wrong with the job
 }

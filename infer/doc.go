@@ -11,6 +11,7 @@
 //	settings.go  options of a translation, with the paper's defaults
 //	pipeline.go  Pipeline: a model on a device
 //	programs.go  the compiled networks for one size of images
+//	windows.go   Windows: the same networks, for package mosaic's sampler of larger images
 //	sample.go    the loops: inversion and translation
 //	finite.go    outputs that are not finite
 //	ablation.go  parts of the method that can be left out

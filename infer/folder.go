@@ -12,6 +12,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/progress"
 )
 
@@ -32,6 +33,8 @@ type FileOptions struct {
 	// Latents is a .safetensors file for the only job's latents before each step and after the last: inversion and
 	// translation, each [steps+1,C,h,w] as in PyTorch. "" is none.
 	Latents string
+	// Large translates an image that doesn't fit into memory at once; nil: such an image fails.
+	Large   func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error)
 	Observe Observer
 }
 
@@ -242,13 +245,24 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		return ended
 	}
 	var bad *NotFiniteError
-	if errors.As(err, &bad) && len(batch) > 1 { // one bad image must not fail the others
+	memory := errors.Is(err, vm.ErrMemory)
+	if (errors.As(err, &bad) || memory) && len(batch) > 1 { // one bad or large image must not fail the others
 		for i := range batch {
 			if err := r.translate(ctx, batch[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
+	}
+	if memory && r.o.Large != nil {
+		var m *imagefile.Image
+		if m, err = r.o.Large(ctx, request.Images[0]); err == nil {
+			results = []Result{{Image: m}}
+			batch[0].large = true
+		}
+		if ended := ctx.Err(); ended != nil && err != nil {
+			return ended
+		}
 	}
 	for i, l := range batch {
 		failed := err
@@ -309,8 +323,12 @@ func (r *run) statements(kind imagefile.Kind, l loaded, from origin.Origin) ([]i
 		{Key: imagefile.KeyKind, Value: string(kind)},
 		{Key: KeySource, Value: filepath.Base(l.Input)},
 	}
-	if len(r.notes) > 0 {
-		list = append(list, imagefile.Pair{Key: keyNotes, Value: strings.Join(r.notes, "; ")})
+	notes := r.notes
+	if l.large {
+		notes = append(slices.Clip(notes), "translated in windows, because it did not fit into memory at once")
+	}
+	if len(notes) > 0 {
+		list = append(list, imagefile.Pair{Key: keyNotes, Value: strings.Join(notes, "; ")})
 	}
 	of, err := from.Statements()
 	return append(list, of...), err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -253,6 +254,42 @@ func TestTooLargeIsRefusedBeforeItStarts(t *testing.T) {
 	}
 	if started {
 		t.Error("the translation began")
+	}
+}
+
+// An image that there is no memory for is left to Large, alone, and its output says so; without Large it fails.
+func TestLarge(t *testing.T) {
+	p := infer.New(openModel(t), infer.Options{Device: networktest.Open(t, "auto"), MemoryLimit: 16 << 20})
+	defer p.Close()
+	folder := t.TempDir()
+	for _, name := range []string{"a.png", "b.png"} {
+		writeImage(t, filepath.Join(folder, name), pattern(1024, 512, 3))
+	}
+	jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{Input: folder, Output: folder + "-out", Ending: ".png"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := infer.FileOptions{Settings: quick(), Batch: 2, Program: "test"}
+	summary, err := p.TranslateFiles(t.Context(), jobs, o)
+	if err != nil || len(summary.Failed) != 2 {
+		t.Errorf("without Large: %+v, %v", summary, err)
+	}
+	calls := 0
+	o.Large = func(_ context.Context, m *imagefile.Image) (*imagefile.Image, error) {
+		calls++
+		return pattern(m.Width, m.Height, 7), nil
+	}
+	summary, err = p.TranslateFiles(t.Context(), jobs, o)
+	if err != nil || summary.Done != 2 || calls != 2 {
+		t.Fatalf("%+v, %v after %d calls", summary, err, calls)
+	}
+	m, err := imagefile.Read(jobs.List[1].Output, imagefile.Options{})
+	if err != nil || !slices.Equal(m.Pix, pattern(1024, 512, 7).Pix) {
+		t.Errorf("another image, %v", err)
+	}
+	statements, err := imagefile.ReadProvenance(jobs.List[0].Output)
+	if err != nil || !strings.Contains(fmt.Sprint(statements), "translated in windows") {
+		t.Errorf("statements %v, %v", statements, err)
 	}
 }
 

@@ -152,7 +152,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if p.damaged != nil {
 		return nil, p.damaged
 	}
-	if err := p.prepare(len(r.Images), r.Images[0], r.Settings.inverts()); err != nil {
+	if err := p.prepare(len(r.Images), r.Images[0].Height, r.Images[0].Width, r.Settings.inverts()); err != nil {
 		err = fmt.Errorf("translate: %w", err)
 		if errors.Is(err, ErrNotFinite) { // the weights: don't read them again for the next image
 			p.damaged = err
@@ -191,9 +191,9 @@ func (r Request) check() error {
 }
 
 // prepare compiles the networks for a size and for an inversion or none, unless the last ones will do.
-func (p *Pipeline) prepare(batch int, m *imagefile.Image, inverts bool) error {
+func (p *Pipeline) prepare(batch, height, width int, inverts bool) error {
 	f := p.model.VAE.Factor()
-	z := size{batch, padded(m.Height, f), padded(m.Width, f)}
+	z := size{batch, padded(height, f), padded(width, f)}
 	if s := p.programs; s != nil && s.size == z && (s.inversion != nil || !inverts) {
 		return nil
 	}

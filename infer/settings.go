@@ -35,6 +35,14 @@ func (s Settings) Calls() int {
 // inverts reports whether the translation begins with the inverted H&E and not with random noise.
 func (s Settings) inverts() bool { return s.StepsInversion > 0 && !s.Without.has(withoutInversion) }
 
+// Inversions is the number of U-Net calls of the inversion, 0 where there is none.
+func (s Settings) Inversions() int {
+	if !s.inverts() {
+		return 0
+	}
+	return s.StepsInversion
+}
+
 // resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
 // notes say what of the folder is overridden, and what else a user should know about it. Settings that can't work with
 // this model are an error.

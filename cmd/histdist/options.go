@@ -17,6 +17,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -37,6 +38,10 @@ type translateOptions struct {
 	Preset string `key:"preset" want:"paper, balanced or fast" usage:"values of the sampler's options where they are not given: paper (the defaults), balanced (a tenth of the U-Net calls, any model) or fast (a distilled model's)"`
 	infer.Settings
 
+	mosaic.FileSettings
+	Mosaic
+	DryRun bool `key:"dry-run" usage:"print what a slide's translation will take and stop"`
+
 	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
 	Device    string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
 	Threads   int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
@@ -54,10 +59,14 @@ type translateOptions struct {
 	JSON        bool   `key:"json" usage:"print a summary as JSON"`
 }
 
+// Mosaic are the settings of images larger than a window.
+type Mosaic = mosaic.Settings
+
 func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
-		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1,
-		Format: "png", Quality: 95,
+		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), FileSettings: mosaic.DefaultFileSettings(),
+		Mosaic: mosaic.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png",
+		Quality: 95,
 	}}
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/progress"
 )
 
@@ -90,6 +91,7 @@ type lines struct {
 	begin       time.Time
 	stage       string
 	last        time.Time // of a line on the stage
+	before      int64     // U-Net calls that earlier runs made
 }
 
 // general writes what has lines on a terminal, too.
@@ -107,12 +109,37 @@ func (l *lines) general(event any) error {
 			break
 		}
 		fmt.Fprintf(l.w, "%s: %d of %d\n", e.Name, e.Done, e.Total)
+	case mosaic.Progress:
+		l.mosaic(e)
 	case infer.Summary:
 		for _, reason := range slices.Sorted(maps.Keys(e.Remade)) {
 			fmt.Fprintf(l.w, "translated again: %d (%s)\n", e.Remade[reason], reason)
 		}
 	}
 	return nil
+}
+
+// mosaic writes how far a slide is, every few seconds and when a region is finished.
+func (l *lines) mosaic(e mosaic.Progress) {
+	if e.Rows != nil {
+		return
+	}
+	now := time.Now()
+	if l.begin.IsZero() { // what earlier runs did took no time now
+		l.begin, l.before = now, e.Calls
+	}
+	finished := e.Regions != l.done
+	if !finished && now.Sub(l.last) < 5*time.Second {
+		return
+	}
+	l.done, l.last = e.Regions, now
+	left := "unknown"
+	if made := e.Calls - l.before; made > 0 {
+		each := float64(now.Sub(l.begin)) / float64(made)
+		left = time.Duration(each * float64(e.Plan.Calls-e.Calls)).Round(time.Second).String()
+	}
+	fmt.Fprintf(l.w, "U-Net calls: %d of %d, regions: %d of %d, left: %s\n",
+		e.Calls, e.Plan.Calls, e.Regions, e.Plan.Regions, left)
 }
 
 func (l *lines) observe(event any) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -26,12 +28,17 @@ func translateCommand() *cobra.Command {
 
   histdist translate --model models/er --input slide.png --output slide-er.png
   histdist translate --model models/er --input slides --output slides-er --panel
+  histdist translate --model models/er --input slide.svs --output slide-er.ome.tiff
 
 A folder is searched with its sub-folders and symbolic links; outputs keep the names. Hidden files, and stains and
 panels made by this program, are ignored. Existing outputs are skipped, so an interrupted run continues when it is
 started again. An output is replaced if its image has changed or another version of the program made it; if it was made
 with another model or other settings, that needs --overwrite. Images and folders that can't be read don't stop the
 others.
+
+A whole slide is translated region by region in bounded memory, without seams, and written as an OME-TIFF of its size;
+--dry-run says what that takes. An interrupted run goes on when it is started again with the same options. An image that
+doesn't fit into memory is translated in the same way.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
 HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
@@ -60,14 +67,16 @@ Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command 
 
 // translate runs the command with its options.
 func translate(cmd *cobra.Command, c translateOptions) (err error) {
-	jobs, err := infer.FindJobs(cmd.Context(), infer.JobOptions{
-		Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
-	})
-	if err != nil {
-		return err
-	}
-	if c.SaveLatents != "" && len(jobs.List) != 1 {
-		return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
+	var jobs *infer.Jobs
+	if !c.isSlide() {
+		if jobs, err = infer.FindJobs(cmd.Context(), infer.JobOptions{
+			Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
+		}); err != nil {
+			return err
+		}
+		if c.SaveLatents != "" && len(jobs.List) != 1 {
+			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
+		}
 	}
 	folder, err := demo.Find(c.Model)
 	if err != nil {
@@ -84,9 +93,15 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	if c.isSlide() {
+		return translateSlide(cmd, c, p)
+	}
 	summary, err := p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
 		Settings: c.Settings, Preset: c.Preset, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite,
 		Panel: c.Panel, Quality: c.Quality, Latents: c.SaveLatents, Program: "histdist " + version,
+		Large: func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error) {
+			return mosaic.Image(ctx, p, m, c.Settings, c.Mosaic)
+		},
 		Observe: observer(cmd.ErrOrStderr()),
 	})
 	if c.JSON {

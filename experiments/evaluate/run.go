@@ -106,6 +106,7 @@ type evaluation struct {
 	table   *Table
 	half    []int
 	m       *measured
+	stains  *stain.Separator
 
 	mu sync.Mutex // of results.Problems
 }
@@ -179,6 +180,7 @@ func (e *evaluation) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.stains = separator
 	hed, err := stain.HED()
 	if err != nil {
 		return err
@@ -287,6 +289,11 @@ func (e *evaluation) summarise(ctx context.Context) error {
 		return err
 	}
 	s.stains()
+	if e.o.Settings.Seams > 0 {
+		if err := e.seams(ctx, s); err != nil {
+			return err
+		}
+	}
 	e.results.Metrics, e.results.NotComputed = s.metrics, append(e.results.NotComputed, s.skipped...)
 	return ctx.Err()
 }

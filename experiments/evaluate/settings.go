@@ -30,6 +30,8 @@ type Settings struct {
 	NucleiSignal nuclei.Signal `json:"nuclei_signal" key:"nuclei-signal" want:"red or haematoxylin" usage:"what nuclei stand out in: red (nuclear markers) or haematoxylin (membrane markers, such as HER2)"`
 	PHVThreshold float64       `json:"phv_threshold" key:"phv-threshold" want:"above 0" usage:"difference of a channel's means from which it counts"`
 
+	Seams int `json:"seams,omitempty" key:"seams" want:"0 or more" usage:"side in pixels of the tiles that virtual images were made of, to measure their seams; 0: they are not measured"`
+
 	// Subsets, resamples and flips are bounded by the memory and time that a computer has.
 	KIDSubsets    int `json:"kid_subsets" key:"kid-subsets" want:"1 to 1000000" usage:"number of subsets that KID is averaged over"`
 	KIDSubsetSize int `json:"kid_subset_size" key:"kid-subset-size" want:"3 or more" usage:"images of a subset, at most as many as there are"`

@@ -128,6 +128,7 @@ const (
 	groupRetrieval    = "Molecular retrieval"
 	groupStain        = "Stain"
 	groupNuclei       = "Nuclei"
+	groupSeams        = "Seams"
 )
 
 // measures adds a group's measures of images and of pairs.

@@ -6,6 +6,8 @@
 //	Torch    torch.Generator("cpu"): noise, time steps, new weights
 //	NumPy    numpy.random.RandomState: the subsets of the kernel inception distance
 //
+// Field is not theirs: normal numbers that are a function of a place, for images that are larger than memory.
+//
 // Torch saves and restores its state in the layout of torch.get_rng_state. A generator is not safe for concurrent use,
 // and not fit for cryptography.
 //
@@ -19,4 +21,5 @@
 //	cephes.go    the logarithm, sine and cosine of the normals
 //	state.go     Torch: its saved state
 //	numpy.go     NumPy
+//	field.go     Field
 package rng

@@ -1,0 +1,242 @@
+package mosaic
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/internal/atomicfile"
+)
+
+// store keeps finished parts of a run by their names, in files or in memory. A part is there as a whole or not at all.
+type store interface {
+	has(name string) (bool, error)
+	put(name string, write func(w io.Writer) error) error
+	get(name string) (io.ReadCloser, error)
+}
+
+// memory is a store of a run that can't be continued.
+type memory map[string][]byte
+
+func (m memory) has(name string) (bool, error) { return m[name] != nil, nil }
+
+func (m memory) put(name string, write func(w io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	m[name] = b.Bytes()
+	return nil
+}
+
+func (m memory) get(name string) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(m[name])), nil
+}
+
+// folder is a store in a folder. Each file ends with the SHA-256 of what comes before.
+type folder struct {
+	path    string
+	checked map[string]bool // in this run
+}
+
+// planFile is the name of the file in a folder that says what its parts belong to.
+const planFile = "plan.json"
+
+// ErrChanged is wrapped by the error of a run whose folder has parts of one with other settings.
+var ErrChanged = errors.New("begun with other settings")
+
+// openFolder makes a folder for a run, or continues the one that is there if it has the same origin.
+func openFolder(path string, o origin.Origin) (*folder, error) {
+	text, err := os.ReadFile(filepath.Join(path, planFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // H&E
+		if err := e.Encode(o); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(path, 0o777); err != nil {
+			return nil, err
+		}
+		if err := atomicfile.Write(filepath.Join(path, planFile), b.Bytes()); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	default:
+		var earlier origin.Origin
+		if err := json.Unmarshal(text, &earlier); err != nil {
+			return nil, fmt.Errorf("%s: %w: remove the folder to begin anew", filepath.Join(path, planFile), err)
+		}
+		if changes := o.Since(earlier); len(changes) > 0 {
+			return nil, fmt.Errorf("%s: %w: %s: use the same again, or remove the folder to begin anew",
+				path, ErrChanged, origin.Text(changes))
+		}
+	}
+	f := &folder{path, map[string]bool{}}
+	return f, f.sweep()
+}
+
+// sweep removes what an interrupted run left half written.
+func (f *folder) sweep() error {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), unfinished) {
+			if err := os.Remove(filepath.Join(f.path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const unfinished = ".unfinished"
+
+// has reports whether a part is there and undamaged. A damaged one is removed.
+func (f *folder) has(name string) (bool, error) {
+	if f.checked[name] {
+		return true, nil
+	}
+	path := filepath.Join(f.path, name)
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	sum, h := make([]byte, sha256.Size), sha256.New()
+	if info.Size() >= sha256.Size {
+		if _, err := io.CopyN(h, file, info.Size()-sha256.Size); err != nil {
+			return false, fmt.Errorf("%s: %w", path, err)
+		}
+		if _, err := io.ReadFull(file, sum); err != nil {
+			return false, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if !bytes.Equal(sum, h.Sum(nil)) {
+		return false, os.Remove(path)
+	}
+	f.checked[name] = true
+	return true, nil
+}
+
+// put writes a part under another name, syncs and renames it.
+func (f *folder) put(name string, write func(w io.Writer) error) (err error) {
+	path := filepath.Join(f.path, name)
+	file, err := os.Create(path + unfinished)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close() // a second time at worst
+			_ = os.Remove(path + unfinished)
+		}
+	}()
+	w := &summed{file, sha256.New()}
+	if err := write(w); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if _, err := file.Write(w.sum.Sum(nil)); err != nil {
+		return err
+	}
+	if err := atomicfile.Sync(file); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(path+unfinished, path); err != nil {
+		return err
+	}
+	f.checked[name] = true
+	return atomicfile.SyncFolder(f.path)
+}
+
+// get opens a part, without its sum.
+func (f *folder) get(name string) (io.ReadCloser, error) {
+	file, err := os.Open(filepath.Join(f.path, name))
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &part{io.LimitReader(file, info.Size()-sha256.Size), file}, nil
+}
+
+// part is an open part.
+type part struct {
+	io.Reader
+	io.Closer
+}
+
+// summed passes bytes on and sums them.
+type summed struct {
+	w   io.Writer
+	sum hash.Hash
+}
+
+func (s *summed) Write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
+	s.sum.Write(b[:n])
+	return n, err
+}
+
+// putFloats keeps values in little endian.
+func putFloats(s store, name string, values []float32) error {
+	return s.put(name, func(w io.Writer) error {
+		const block = 1 << 14
+		b := make([]byte, 0, 4*block)
+		for i, v := range values {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+			if len(b) == cap(b) || i == len(values)-1 {
+				if _, err := w.Write(b); err != nil {
+					return err
+				}
+				b = b[:0]
+			}
+		}
+		return nil
+	})
+}
+
+// getFloats reads n values.
+func getFloats(s store, name string, n int) (_ []float32, err error) {
+	r, err := s.get(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	b := make([]byte, 4*n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return values, nil
+}
