@@ -330,10 +330,7 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 	}
 	small := newThumbnail(in, mask, beside(o.Output, "-thumbnail.png"))
 	r.Observe = progress.All(o.Observe, progress.On(small.observe))
-	sink, err := o.sink(p, in, r.Origin)
-	if err != nil {
-		return Plan{}, err
-	}
+	sink := &late{begin: func() (*slideSink, error) { return o.sink(p, in, r.Origin) }}
 	defer sink.discard()
 	if plan, err = Translate(ctx, p, r, sink); err != nil {
 		return plan, err
@@ -342,6 +339,30 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 		return plan, err
 	}
 	return plan, os.RemoveAll(r.Folder)
+}
+
+// late is a Sink that begins its file with the first rows: a run that is killed before leaves none.
+type late struct {
+	begin func() (*slideSink, error)
+	sink  *slideSink
+}
+
+// Write begins the file, if need be, and writes rows.
+func (l *late) Write(ctx context.Context, rows []uint8) (err error) {
+	if l.sink == nil {
+		if l.sink, err = l.begin(); err != nil {
+			return err
+		}
+	}
+	return l.sink.Write(ctx, rows)
+}
+
+func (l *late) close() error { return l.sink.close() }
+
+func (l *late) discard() {
+	if l.sink != nil {
+		l.sink.discard()
+	}
 }
 
 // slideSink writes an output.
