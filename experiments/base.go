@@ -14,7 +14,6 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/atomicfile"
-	"github.com/histdist/histdist/train"
 )
 
 // Folders that a run makes in its folder.
@@ -32,7 +31,7 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
 	if e.model, err = model.Open(base, model.Options{
-		Phikon: c.Phikon, TextUNet: true, Variant: c.Variant, Prediction: e.Config.Train.Prediction,
+		UNet: c.UNet, Phikon: c.Phikon, TextUNet: true, Variant: c.Variant, Prediction: e.Config.Train.Prediction,
 	}); errors.Is(err, schedule.ErrZeroSNR) {
 		return "", fmt.Errorf("train.prediction-type %s over this model.base: %w", e.Config.Train.Prediction, err)
 	} else if err != nil {
@@ -43,12 +42,12 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	if e.base, err = e.model.Fingerprint(); err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
-	unet = filepath.Join(e.model.Dir, "unet")
+	unet = filepath.Join(e.model.Dir, cmp.Or(c.UNet, "unet"))
 	channels := 2 * e.model.VAE.LatentChannels
 	if e.model.UNet.InChannels == channels {
 		return unet, nil
 	}
-	if e.Config.Train.Objective == train.Consistency {
+	if e.Config.Train.Objective.Distils() {
 		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to distil it")
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)

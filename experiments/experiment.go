@@ -98,7 +98,8 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	}
 	e.trainer, err = train.New(c, train.Options{
 		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet,
-		VAE: filepath.Join(e.model.Dir, "vae"), Variant: e.Config.Model.Variant, Schedule: s,
+		Teacher: filepath.Join(e.model.Dir, "unet"), VAE: filepath.Join(e.model.Dir, "vae"),
+		Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {
 		return err
@@ -110,6 +111,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	e.frozen, err = train.NewFrozen(ctx, e.model, train.FrozenOptions{
 		Options: vm.Options{Device: e.device.Device, Precision: c.Precision, LowMemory: c.LowMemory},
 		Prompt:  e.Config.Model.Prompt, CacheBytes: int64(e.Config.Data.Cache) << 20,
+		Images: c.Objective == train.EndToEnd,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
@@ -270,12 +271,52 @@ func TestDistillation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
+	fast, err := m.Purpose.Preset(model.PresetFast)
+	if err != nil || fast.UNet != "unet-fast" || fast.Calls() != 2 || fast.StepsInversion != 0 {
+		t.Errorf("preset %+v, %v", fast, err)
+	}
 	for folder, from := range map[string]string{
 		"unet": golden.Path(t, "tiny/unet"), "unet-fast": filepath.Join(run, "checkpoint-6", "unet_ema"),
 	} {
 		if diff := cmp.Diff(tensors(t, from), tensors(t, filepath.Join(out, folder))); diff != "" {
 			t.Errorf("%s is not that of %s", folder, from)
 		}
+	}
+}
+
+// A U-Net that is trained end to end goes on from a distilled one, and takes its place.
+func TestEndToEnd(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	run := func(run, out string, set ...string) {
+		t.Helper()
+		if _, err := open(t, run, set...).Run(t.Context(), experiments.Launch{}); err != nil {
+			t.Fatal(err)
+		}
+		o := experiments.ExportOptions{Checkpoint: run, ExportOptions: train.ExportOptions{EMA: true}}
+		if err := experiments.Export(t.Context(), out, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	models := []string{filepath.Join(t.TempDir(), "model"), filepath.Join(t.TempDir(), "model")}
+	run(first, models[0], "train.objective=consistency", "train.snr-gamma=0", "train.distill-levels=4",
+		"train.distill-segments=1", "train.distill-hops=4", "train.steps=2")
+	run(second, models[1], "train.objective=end-to-end", "train.texture-weight=1", "train.steps=2", "model.unet=unet-fast",
+		"model.base="+models[0])
+	m, err := model.Open(models[1], model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	fast, err := m.Purpose.Preset(model.PresetFast)
+	if err != nil || fast.UNet != "unet-fast" || fast.Calls() != 1 {
+		t.Errorf("preset %+v, %v", fast, err)
+	}
+	if cmp.Diff(tensors(t, filepath.Join(models[0], "unet")), tensors(t, filepath.Join(models[1], "unet"))) != "" {
+		t.Error("the teacher changed")
+	}
+	before, after := tensors(t, filepath.Join(models[0], "unet-fast")), tensors(t, filepath.Join(models[1], "unet-fast"))
+	if cmp.Diff(before, after) == "" {
+		t.Error("the U-Net for one step did not change")
 	}
 }
 
@@ -294,6 +335,27 @@ func tensors(t *testing.T, folder string) map[string][]float32 {
 		}
 	}
 	return values
+}
+
+// A decoder is trained alone with its texture, for which the smallest graph of an autoencoder of factor 4 has too few
+// pixels.
+func TestDecoderOnly(t *testing.T) {
+	run, out := t.TempDir(), filepath.Join(t.TempDir(), "model")
+	e := open(t, run, "train.objective=autoencoder", "train.decoder-only=true", "train.texture-weight=1", "train.steps=1",
+		"model.base=demo", "model.phikon=")
+	if _, err := e.Run(t.Context(), experiments.Launch{}); err != nil {
+		t.Fatal(err)
+	}
+	o := experiments.ExportOptions{Checkpoint: run, ExportOptions: train.ExportOptions{EMA: true}}
+	if err := experiments.Export(t.Context(), out, o); err != nil {
+		t.Fatal(err)
+	}
+	base, made := tensors(t, filepath.Join(run, "base", "vae")), tensors(t, filepath.Join(out, "vae"))
+	for name, want := range base {
+		if !vae.IsDecoder(name) && !slices.Equal(made[name], want) {
+			t.Errorf("%s changed", name)
+		}
+	}
 }
 
 // An autoencoder's run: validation by its loss and by its reconstructions, an export with latents of the scale that

@@ -30,7 +30,7 @@ type ExportOptions struct {
 const latentPairs = 64
 
 // Export writes the model of a checkpoint, with the run's vision transformer, as a folder that `histdist translate` and
-// diffusers load. An autoencoder gets the scale of its latents. dst must not exist.
+// diffusers load. An autoencoder gets the scale of its latents, a distilled model the preset fast. dst must not exist.
 func Export(ctx context.Context, dst string, o ExportOptions) error {
 	checkpoint, err := findCheckpoint(o.Checkpoint)
 	if err != nil {
@@ -42,6 +42,7 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	}
 	c.Run.Output = filepath.Dir(checkpoint) // the run may have moved
 	e := &Experiment{Config: c}
+	e.Config.Model.UNet = "" // the base's own
 	if o.Base != "" {
 		e.Config.Model.Base = o.Base
 	}
@@ -64,6 +65,13 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	o.Purpose = model.Purpose{
 		Marker: cmp.Or(e.Config.Model.Marker, e.model.Purpose.Marker), MPP: cmp.Or(e.Config.Model.MPP, e.model.Purpose.MPP),
 		Prompt: e.Config.Model.Prompt,
+	}
+	switch {
+	case c.Train.Objective.Distils():
+		o.Purpose.Presets = e.model.Purpose.Presets
+		o.Purpose.Presets.Fast = &model.Preset{Sampling: c.Train.FastSampling(), UNet: train.FastUNet}
+	case c.Train.DecoderOnly: // all U-Nets are the base's
+		o.Purpose.Presets = e.model.Purpose.Presets
 	}
 	if o.Card, err = e.card(checkpoint, o); err != nil {
 		return err

@@ -22,6 +22,8 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 	switch c.Train.Objective {
 	case train.Autoencoder:
 		network = fmt.Sprintf("autoencoder of %d parameters", e.trainer.Parameters())
+	case train.EndToEnd:
+		network += ", trained end to end for 1 step"
 	case train.Consistency:
 		network += fmt.Sprintf(", distilled from the base's for %s", plural(c.Train.DistillSegments, "step"))
 	}

@@ -192,6 +192,7 @@ func (e *Experiment) inputs() map[string]string {
 		"data.corrupt": string(c.Corrupt),
 		"model.prompt": e.Config.Model.Prompt,
 		"model.base":   e.base,
+		"model.unet":   e.Config.Model.UNet,
 	}
 }
 

@@ -66,7 +66,9 @@ func (a *autoencoder) close() error {
 }
 
 func (a *autoencoder) params() (gorgonia.Nodes, error) {
-	l, err := a.lossGraph(size{batch: 1, height: a.network.Factor(), width: a.network.Factor()}, 1)
+	plain := *a
+	plain.texture = nil // its filters need more pixels
+	l, err := plain.lossGraph(size{batch: 1, height: a.network.Factor(), width: a.network.Factor()}, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +84,8 @@ func (a *autoencoder) size(e Example, d Draws) (size, error) {
 		return size{}, fmt.Errorf("images %v: want [N,H,W,%d], H and W multiples of %d", e.Shape, a.network.InChannels, k)
 	case len(e.Images) != n*h*w*c:
 		return size{}, fmt.Errorf("%d values of images: want %d for %v", len(e.Images), n*h*w*c, e.Shape)
+	case a.texture != nil && min(h, w) < textureLeast:
+		return size{}, fmt.Errorf("images %v: texture-weight wants %d pixels or more", e.Shape, textureLeast)
 	case len(d.Noise) != latents:
 		return size{}, fmt.Errorf("%d draws: want %d for images %v", len(d.Noise), latents, e.Shape)
 	}
@@ -163,7 +167,7 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []fl
 	if err := t.state.bind(s.Params(), slot); err != nil {
 		return nil, err
 	}
-	p, err := t.compile(s, gorgonia.Nodes{decoded}, false)
+	p, err := t.compile(s.Params(), gorgonia.Nodes{decoded}, false)
 	if err != nil {
 		return nil, err
 	}

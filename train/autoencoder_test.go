@@ -390,7 +390,9 @@ func TestInterruptedAutoencoderEndsWithTheSameBytes(t *testing.T) {
 }
 
 func TestImagesThatDoNotFit(t *testing.T) {
-	trainer, err := train.New(autoencoderRun(),
+	c := autoencoderRun()
+	c.TextureWeight = 1
+	trainer, err := train.New(c,
 		train.Options{Device: networktest.Open(t, "ref"), VAE: golden.Path(t, "tiny/vae")})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ import (
 // jumps are DDIM's steps, η 0, between the borders. The target comes from the student itself, without gradient, as in
 // Heek et al., or from its moving average, as in Song et al. (Config.DistillAverage).
 //
-// Student and teacher start with the same weights and get the same condition and context. All levels weigh the same in
-// the squared error of velocities, in which no level is without signal: at pure noise the velocity is the sample.
+// Student and teacher start with the same weights, if nothing else is asked for, and get the same condition and
+// context. All levels weigh the same in the squared error of velocities, in which no level is without signal: at pure
+// noise the velocity is the sample.
 type consistency struct {
 	*diffusion
 	grid    *schedule.Grid
@@ -76,11 +78,11 @@ func newConsistency(t *Trainer) (*consistency, error) {
 	if err != nil {
 		return nil, err
 	}
-	variant := o.Variant
-	if !weights.HasVariant(o.UNet, variant) {
+	folder, variant := cmp.Or(o.Teacher, o.UNet), o.Variant
+	if !weights.HasVariant(folder, variant) {
 		variant = ""
 	}
-	store, err := weights.Open(o.UNet, weights.Options{Variant: variant})
+	store, err := weights.Open(folder, weights.Options{Variant: variant})
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,22 @@ func (f *consistency) close() error {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(append(errs, f.teacher.Close())...)
+}
+
+// FastSampling is how the U-Net of a distillation is sampled: from noise, without inversion, by a step of DDIM without
+// noise for each segment, or, where it takes every level to the sample, by 4 steps of multistep consistency sampling.
+// One that is trained end to end makes the sample at once.
+func (c Config) FastSampling() schedule.Sampling {
+	s := schedule.Paper()
+	s.StepsInversion, s.StepsTranslation = 0, c.DistillSegments
+	s.EtaTranslation, s.Normalize = schedule.EtaZero(), schedule.NormalizeNone
+	switch {
+	case c.Objective == EndToEnd:
+		s.Solver, s.StepsTranslation = schedule.SolverConsistency, 1
+	case c.DistillSegments == 1 && !c.direct():
+		s.Solver, s.StepsTranslation = schedule.SolverConsistency, 4
+	}
+	return s
 }
 
 // programs are those of the teacher and of the student without gradient.
@@ -191,7 +209,9 @@ func (f *consistency) times(levels []int) []float32 {
 
 // run returns the output of a guide, which is compiled when it is needed first. The output is valid
 // until the next run.
-func (f *consistency) run(ctx context.Context, by guide, z size, sample, timesteps, states []float32) ([]float32, error) {
+func (f *consistency) run(
+	ctx context.Context, by guide, z size, sample, timesteps, states []float32,
+) ([]float32, error) {
 	d, ok := f.guides[guided{by, z}]
 	if !ok {
 		var err error

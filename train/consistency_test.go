@@ -127,8 +127,8 @@ func learn(t *testing.T, d device.Device, c train.Config, folder string) *train.
 	return trainer
 }
 
-// TestDistilledTakesFewSteps: after 300 steps of distillation, the distance from what the teacher makes of the same noise
-// in 24 steps has fallen by a sixth, with one step and with four.
+// TestDistilledTakesFewSteps: after 300 steps of distillation, the distance from what the teacher makes of the same
+// noise in 24 steps has fallen by a sixth, with one step and with four.
 func TestDistilledTakesFewSteps(t *testing.T) {
 	f := few{device: networktest.Open(t, networktest.Names()[0])}
 	c := tinyRun()
@@ -175,8 +175,8 @@ func consistencyRun() train.Config {
 	return c
 }
 
-// TestConsistencyTargetEqualsPyTorch: targets and losses by the formulas of Heek et al., which distillation.py has, with
-// diffusers' U-Net as teacher and student.
+// TestConsistencyTargetEqualsPyTorch: targets and losses by the formulas of Heek et al., which distillation.py has,
+// with diffusers' U-Net as teacher and student.
 func TestConsistencyTargetEqualsPyTorch(t *testing.T) {
 	file := golden.Open(t, "distillation.safetensors")
 	var cases []struct {
@@ -235,8 +235,8 @@ func TestConsistencyTargetEqualsPyTorch(t *testing.T) {
 	})
 }
 
-// TestDirectDistillation: with the teacher's steps through a whole segment, examples are drawn where segments begin, and
-// the target is where the teacher arrives, whatever the student.
+// TestDirectDistillation: with the teacher's steps through a whole segment, examples are drawn where segments begin,
+// and the target is where the teacher arrives, whatever the student.
 func TestDirectDistillation(t *testing.T) {
 	d := networktest.Open(t, "ref")
 	c := consistencyRun()
@@ -281,13 +281,13 @@ func TestDistillationIsChecked(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*train.Config){
-		"prediction-type: epsilon: objective consistency wants v_prediction": func(c *train.Config) { c.Prediction = schedule.Epsilon },
-		"snr-gamma: 5: objective consistency wants 0":                        func(c *train.Config) { c.SNRGamma = 5 },
-		"distill-average: true: want false without ema":                      func(c *train.Config) { c.EMA = false },
-		"distill-levels: 12: want a multiple of distill-segments, 5":         func(c *train.Config) { c.DistillSegments = 5 },
-		"distill-hops: 0: want 1 to 1000":                                    func(c *train.Config) { c.DistillHops = 0 },
-		"texture-weight: 1: objective consistency makes no images":           func(c *train.Config) { c.TextureWeight = 1 },
-		"decoder-only: true: objective consistency trains no decoder":        func(c *train.Config) { c.DecoderOnly = true },
+		"prediction-type: epsilon: objective consistency wants v":     func(c *train.Config) { c.Prediction = schedule.Epsilon },
+		"snr-gamma: 5: objective consistency wants 0":                 func(c *train.Config) { c.SNRGamma = 5 },
+		"distill-average: true: want false without ema":               func(c *train.Config) { c.EMA = false },
+		"distill-levels: 12: want a multiple of distill-segments, 5":  func(c *train.Config) { c.DistillSegments = 5 },
+		"distill-hops: 0: want 1 to 1000":                             func(c *train.Config) { c.DistillHops = 0 },
+		"texture-weight: 1: objective consistency makes no images":    func(c *train.Config) { c.TextureWeight = 1 },
+		"decoder-only: true: objective consistency trains no decoder": func(c *train.Config) { c.DecoderOnly = true },
 	} {
 		c := consistencyRun()
 		change(&c)
@@ -297,8 +297,8 @@ func TestDistillationIsChecked(t *testing.T) {
 	}
 }
 
-// TestDistillationOfNaN: an example that is not finite is skipped, or ends the run with the name of the network where it
-// showed.
+// TestDistillationOfNaN: an example that is not finite is skipped, or ends the run with the name of the network where
+// it showed.
 func TestDistillationOfNaN(t *testing.T) {
 	c := consistencyRun()
 	c.MaxSteps = 8

@@ -51,12 +51,17 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		return fmt.Errorf("latent statistics are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
 	}
 	part := c.Config.Objective.folder()
-	if c.Config.Objective == Consistency {
+	if c.Config.Objective.Distils() {
 		part = FastUNet
 	}
 	convert := model.ConvertOptions{
 		DType: o.DType, MaxShardBytes: o.MaxShardBytes, Variant: o.Variant, Replace: map[string]string{part: network},
 		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon", part},
+	}
+	for _, preset := range []*model.Preset{o.Purpose.Presets.Balanced, o.Purpose.Presets.Fast} {
+		if preset != nil && preset.UNet != "" {
+			convert.Components = append(convert.Components, preset.UNet)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(base, "phikon")); o.Phikon != "" && errors.Is(err, fs.ErrNotExist) {
 		convert.Replace["phikon"] = o.Phikon

@@ -50,6 +50,7 @@ type BatchSource interface {
 type FrozenOptions struct {
 	vm.Options        // how they are compiled
 	Prompt     string // of the H&E; "H&E" in the paper
+	Images     bool   // examples of translations also have the IHC images
 	// CacheBytes limits a cache of results by image. It helps if images recur unchanged, without random crops and flips.
 	CacheBytes int64
 }
@@ -150,6 +151,9 @@ func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torc
 		return e, err
 	}
 	scale := float32(f.model.VAE.ScalingFactor)
+	if f.options.Images && task == Translation {
+		e.Images = vae.Signed(p.IHC)
+	}
 	for i := range p.N {
 		moments, err := f.moments(ctx, target[i*size:(i+1)*size], p.Height, p.Width)
 		if err != nil {

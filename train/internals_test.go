@@ -26,7 +26,9 @@ func (t *Trainer) Target(ctx context.Context, e Example, d Draws) ([]float32, er
 }
 
 // TextureDistance is the distance of images [N,H,W,3] from true ones, and its gradient.
-func TextureDistance(ctx context.Context, o vm.Options, shape [4]int, made, truth []float32) ([]float32, []float32, error) {
+func TextureDistance(
+	ctx context.Context, o vm.Options, shape [4]int, made, truth []float32,
+) (distance, dx []float32, err error) {
 	x := newTexture(func() vm.Options { return o })
 	s := op.NewScope("test")
 	image, weights := s.Param("image", shape[:]...), s.Input("weights", shape[0])
@@ -58,7 +60,7 @@ func TextureDistance(ctx context.Context, o vm.Options, shape [4]int, made, trut
 	if err != nil {
 		return nil, nil, err
 	}
-	distance, dx := append([]float32(nil), out[0].Float32s()...), append([]float32(nil), out[1].Float32s()...)
+	distance, dx = append([]float32(nil), out[0].Float32s()...), append([]float32(nil), out[1].Float32s()...)
 	for _, p := range x.programs() {
 		err = p.Close()
 	}

@@ -100,7 +100,8 @@ func (d death) observe(event any) error {
 
 // TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
 func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
-	killed(t, tinyRun(), []death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}})
+	killed(t, tinyRun(),
+		[]death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}})
 }
 
 // TestKilledDistillationsEndWithTheSameBytes does the same with a distillation, to whose targets the state belongs.

@@ -7,7 +7,8 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 )
 
-// Example is what a micro-step learns from: a U-Net from latents, an autoencoder from images.
+// Example is what a micro-step learns from: a U-Net from latents, an autoencoder from images, a U-Net that is trained
+// end to end from both, where Shape is that of the latents.
 type Example struct {
 	Shape     [4]int    // of the latents or images: N, H, W, C
 	Latents   []float32 // [N,H,W,C], the target, multiplied by the autoencoder's scaling_factor

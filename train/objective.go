@@ -21,19 +21,23 @@ type Objective string
 const (
 	Diffusion   Objective = "diffusion"   // the U-Net: both tasks, see diffusion.go
 	Consistency Objective = "consistency" // the U-Net's translation in few steps: see consistency.go
+	EndToEnd    Objective = "end-to-end"  // the U-Net's translation in one step, by its image: see endtoend.go
 	Autoencoder Objective = "autoencoder" // the autoencoder between images and latents: see autoencoder.go
 )
 
 // Tasks are what the micro-steps of an objective learn.
 func (o Objective) Tasks() []Task {
 	switch o {
-	case Consistency:
+	case Consistency, EndToEnd:
 		return []Task{Translation}
 	case Autoencoder:
 		return []Task{Generation} // which means nothing to it
 	}
 	return []Task{Generation, Translation}
 }
+
+// Distils reports whether the objective makes a U-Net for few steps, which is added to a model.
+func (o Objective) Distils() bool { return o == Consistency || o == EndToEnd }
 
 // folder is the network's name in a checkpoint.
 func (o Objective) folder() string {
@@ -62,6 +66,14 @@ type objective interface {
 	losses(t Task, values []float64) map[string]float64
 }
 
+// params are the parameters of the network under training.
+func (l *lossGraph) params() gorgonia.Nodes {
+	if l.network != nil {
+		return l.network
+	}
+	return l.scope.Params()
+}
+
 // guiding is an objective whose targets come from further programs.
 type guiding interface {
 	// programs are those, as far as they are compiled.
@@ -74,9 +86,10 @@ type size struct{ batch, height, width, tokens int }
 
 // lossGraph is the graph of a micro-step's forward pass.
 type lossGraph struct {
-	scope  *op.Scope
-	values gorgonia.Nodes // scalars: the loss, multiplied by share, then its parts to report
-	feed   func(ctx context.Context, e Example, d Draws) (vm.Feeds, error)
+	scope   *op.Scope
+	network gorgonia.Nodes // parameters of the network under training; nil if the scope has no others
+	values  gorgonia.Nodes // scalars: the loss, multiplied by share, then its parts to report
+	feed    func(ctx context.Context, e Example, d Draws) (vm.Feeds, error)
 }
 
 // newObjective reads the configuration of a trainer's network, and returns its text, too.
@@ -99,6 +112,12 @@ func newObjective(t *Trainer) (_ objective, configJSON []byte, err error) {
 			return nil, nil, err
 		}
 		return d, configJSON, nil
+	case EndToEnd:
+		e, err := newEndToEnd(t)
+		if err != nil {
+			return nil, nil, err
+		}
+		return e, configJSON, nil
 	case Autoencoder:
 		a, err := newAutoencoder(t, network)
 		return a, configJSON, err

@@ -35,7 +35,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	}
 	s := l.scope
 	var params gorgonia.Nodes
-	for i, p := range s.Params() {
+	for i, p := range l.params() {
 		if !t.state.arrays[i].fixed {
 			params = append(params, p)
 		}
@@ -57,7 +57,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if err := bind(sums, t.state.trained(), Gradients); err != nil {
 		return nil, err
 	}
-	if m.Program, err = t.compile(s, m.outputs, false); err != nil {
+	if m.Program, err = t.compile(l.params(), m.outputs, false); err != nil {
 		return nil, err
 	}
 	for _, s := range m.Report().Steps {
@@ -76,7 +76,7 @@ func (t *Trainer) build(z size, share float64, slot Slot) (*lossGraph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, t.state.bind(l.scope.Params(), slot)
+	return l, t.state.bind(l.params(), slot)
 }
 
 // Draw draws the random numbers of an example's micro-step.
@@ -137,7 +137,7 @@ func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 		return err
 	}
 	feeds.Set(m.keep, []float32{0})
-	p, err := t.compile(m.loss.scope, m.outputs, true)
+	p, err := t.compile(m.loss.params(), m.outputs, true)
 	if err != nil {
 		return err
 	}

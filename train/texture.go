@@ -25,6 +25,7 @@ import (
 
 const (
 	textureWindow = 16   // pixels at full size; windows overlap by half
+	textureLeast  = 8    // pixels of an image in each direction
 	textureFloor  = 1e-4 // ε, the energy of an error of 1.3 grey levels of 255
 )
 
@@ -80,7 +81,7 @@ func constant(s *op.Scope, name string, values []float32, shape ...int) *gorgoni
 	return n
 }
 
-// textureEnergies are an image's energies by scale: image [N,H,W,3] → [N,h,w,24]. H and W are at least 8.
+// textureEnergies are an image's energies by scale: image [N,H,W,3] → [N,h,w,24]. H and W are at least textureLeast.
 func textureEnergies(s *op.Scope, image *gorgonia.Node) gorgonia.Nodes {
 	const channels = 24
 	s = s.Sub("texture")
@@ -124,8 +125,8 @@ type textureTerm struct {
 	feed     func(ctx context.Context, f vm.Feeds, image []float32) error
 }
 
-// term adds the distance of an image [N,H,W,3] to a graph; weights [N] are those of the samples. feed adds what it needs
-// of the true images [N,H,W,3].
+// term adds the distance of an image [N,H,W,3] to a graph; weights [N] are those of the samples. feed adds what it
+// needs of the true images [N,H,W,3].
 func (x *texture) term(s *op.Scope, image, weights *gorgonia.Node, z size) textureTerm {
 	energies := textureEnergies(s, image)
 	var t textureTerm

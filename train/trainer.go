@@ -7,7 +7,6 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
@@ -19,8 +18,11 @@ type Options struct {
 	// Peers are further devices that share the work with Device; Group has all, Device first. They stay the caller's.
 	Peers []device.Device
 	Group device.Group
-	// UNet or VAE, by the objective, is the folder of the network to begin with, in diffusers' layout.
+	// UNet or VAE, by the objective, is the folder of the network to begin with, in diffusers' layout. The objective
+	// EndToEnd needs both.
 	UNet, VAE string
+	// Teacher is the folder of the U-Net that a distillation learns from; "" means UNet.
+	Teacher string
 	// Variant of the weights to begin with, if the folder has it; see weights.Options.
 	Variant string
 	// Schedule is the noise of a U-Net's time steps, built by schedule.New from the model's configuration adapted with
@@ -148,10 +150,10 @@ func (t *Trainer) limit() int64 {
 	return max(1, t.ceiling-t.options.Device.Allocated())
 }
 
-func (t *Trainer) compile(s *op.Scope, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
+func (t *Trainer) compile(vary, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
 	return vm.Compile(outputs, vm.Options{
 		Device: t.options.Device, Precision: t.config.Precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
-		MemoryLimit: t.limit(), Vary: s.Params(), CheckFinite: checkFinite, Profile: t.options.Profile,
+		MemoryLimit: t.limit(), Vary: vary, CheckFinite: checkFinite, Profile: t.options.Profile,
 	})
 }
 

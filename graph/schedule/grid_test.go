@@ -23,7 +23,9 @@ func vSchedule(t testing.TB, toOne bool) *schedule.Schedule {
 // A grid's segments begin at the time steps of a run with as many steps as segments.
 func TestGridBorders(t *testing.T) {
 	s := vSchedule(t, false)
-	for _, test := range []struct{ levels, segments int }{{48, 1}, {48, 2}, {48, 3}, {48, 4}, {50, 2}, {61, 1}, {1000, 8}} {
+	for _, test := range []struct{ levels, segments int }{
+		{48, 1}, {48, 2}, {48, 3}, {48, 4}, {50, 2}, {61, 1}, {1000, 8},
+	} {
 		g, err := s.Grid(test.levels, test.segments)
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +100,8 @@ func TestGridRefuses(t *testing.T) {
 	}
 	c := s.Config
 	c.TimestepSpacing = schedule.Leading
-	if _, err := newSchedule(t, c).Grid(10, 1); err == nil || !strings.Contains(err.Error(), "want v_prediction and trailing") {
+	_, err = newSchedule(t, c).Grid(10, 1)
+	if err == nil || !strings.Contains(err.Error(), "want v_prediction and trailing") {
 		t.Error(err)
 	}
 }

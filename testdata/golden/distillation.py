@@ -1,6 +1,6 @@
 """What distillation and the texture's distance are made of -> distillation.safetensors:  python distillation.py [OUT]
 
-consistency: the target of multistep consistency distillation, Heek et al. (2024), section 3 and algorithm 1, with the
+consistency: the target of multistep consistency distillation, Heek et al. (2024), with the
 U-Net of tiny/ as teacher and as average: x0 and noise of v-prediction, DDIM down one level, DDIM to the end of the
 segment, and inverse DDIM for the x0 that leads there at once. Level 0 is the sample. Levels n are the time steps
 round(1000 n/levels) - 1.
