@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -54,13 +55,10 @@ It took %.1f s. The model is small and knows only synthetic tissue. With a model
 	c.Flags().StringVar(&out, "output", "demo", "folder to write")
 	c.Flags().StringVar(&device, "device", "auto", catalog.Usage())
 	c.Flags().IntVar(&threads, "threads", 0, "processor threads; 0 is one for each available core")
-	c.Flags().StringVar(&preset, "preset", "", demoPreset)
+	c.Flags().StringVar(&preset, "preset", model.PresetFast, "paper, balanced or fast")
 	c.AddCommand(demoMeasureCommand())
 	return c
 }
-
-// demoPreset is the help for --preset.
-const demoPreset = "paper, balanced or fast (default: the paper's with fewer steps)"
 
 func demoMeasureCommand() *cobra.Command {
 	var out, device string
@@ -95,7 +93,7 @@ func demoMeasureCommand() *cobra.Command {
 	f.StringVar(&device, "device", "auto", catalog.Usage())
 	f.IntVar(&o.Pieces, "pieces", 200, "pieces of tissue, each of a different patient")
 	f.IntVar(&o.Ablation, "ablation", 50, "how many of them to also translate without parts of the method")
-	f.StringVar(&o.Preset, "preset", "", demoPreset)
+	f.StringVar(&o.Preset, "preset", "", "paper, balanced or fast (default: the paper's with fewer steps)")
 	f.IntVar(&o.Steps, "steps", demo.Steps, "steps of the inversion and of the translation, each")
 	c.MarkFlagsMutuallyExclusive("preset", "steps")
 	return c
