@@ -67,8 +67,9 @@ func (p *Pipeline) Windows(ctx context.Context, s Settings, batch, height, width
 	g, vit := p.programs, p.model.ViT
 	return &Windows{
 		Settings: s, Notes: notes, Schedule: noise,
-		Inversion: Trajectory{inversion.sampler, inversion.steps}, Translation: Trajectory{translation.sampler, translation.steps},
-		Batch: batch, Height: g.size.height, Width: g.size.width,
+		Inversion:   Trajectory{inversion.sampler, inversion.steps},
+		Translation: Trajectory{translation.sampler, translation.steps},
+		Batch:       batch, Height: g.size.height, Width: g.size.width,
 		LatentHeight: g.latentH, LatentWidth: g.latentW, Channels: g.latentC, Scale: p.model.VAE.ScalingFactor,
 		TokenValues: vit.Tokens() * vit.HiddenSize,
 		pipeline:    p, programs: g, text: slices.Repeat(text, batch),
@@ -131,7 +132,9 @@ func (w *Windows) Tokens(ctx context.Context, images []*imagefile.Image) ([]floa
 
 // Denoise returns the U-Net's output for up to Batch windows at a timestep: latents and condition [n,h,w,Channels] and
 // tokens [n,TokenValues] → [n,h,w,Channels]. With tokens nil it is the network of the inversion, which has no condition.
-func (w *Windows) Denoise(ctx context.Context, timestep, n int, latents, condition, tokens []float32) ([]float32, error) {
+func (w *Windows) Denoise(
+	ctx context.Context, timestep, n int, latents, condition, tokens []float32,
+) ([]float32, error) {
 	network, states := w.programs.translation, tokens
 	if tokens == nil {
 		network, condition = w.programs.inversion, make([]float32, len(latents))
@@ -144,7 +147,8 @@ func (w *Windows) Denoise(ctx context.Context, timestep, n int, latents, conditi
 		states = w.fill(states, n)
 	}
 	timesteps := slices.Repeat([]float32{float32(timestep)}, w.Batch)
-	feeds := vm.Feeds{}.Set(network.Sample, w.fill(sample, n)).Set(network.Timesteps, timesteps).Set(network.Context, states)
+	feeds := vm.Feeds{}.Set(network.Sample, w.fill(sample, n)).Set(network.Timesteps, timesteps)
+	feeds.Set(network.Context, states)
 	values, err := network.Run(ctx, feeds)
 	var out []float32
 	if err == nil {

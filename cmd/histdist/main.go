@@ -78,8 +78,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(
-		translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), slideCommand(), modelCommand(), demoCommand(),
-		benchCommand(), configCommand(), doctorCommand(), manCommand(),
+		translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), slideCommand(),
+		modelCommand(), demoCommand(), benchCommand(), configCommand(), doctorCommand(), manCommand(),
 	)
 	completeFlags(root)
 	root.SetGlobalNormalizationFunc(current(stderr))

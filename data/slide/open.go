@@ -42,8 +42,8 @@ var extensions = map[string]string{
 // alone reads. Slides may have other names, such as .tif.
 func Named(path string) bool {
 	name := strings.ToLower(filepath.Base(path))
-	return extensions[filepath.Ext(name)] != "" ||
-		slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, func(s string) bool { return strings.HasSuffix(name, s) })
+	ends := func(with string) bool { return strings.HasSuffix(name, with) }
+	return extensions[filepath.Ext(name)] != "" || slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, ends)
 }
 
 // Open opens a slide. Besides the errors of New, ErrFormat says that the file is no slide, and openslide.ErrMissing that

@@ -32,7 +32,8 @@ func random(seed uint64, index int, p purpose) *rand.Rand {
 
 // randomAt is the generator of one purpose for a square of a slide.
 func randomAt(seed uint64, column, row int, p purpose) *rand.Rand {
-	return rand.New(rand.NewPCG(scramble(seed^scramble(uint64(p))), scramble(uint64(uint32(column))<<32|uint64(uint32(row)))))
+	place := uint64(uint32(column))<<32 | uint64(uint32(row))
+	return rand.New(rand.NewPCG(scramble(seed^scramble(uint64(p))), scramble(place)))
 }
 
 // scramble is SplitMix64's finaliser: PCG streams of neighbouring seeds are otherwise alike.

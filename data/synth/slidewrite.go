@@ -120,7 +120,7 @@ func writeSlide(ctx context.Context, dir string, c SlideConfig, observe progress
 				return nil
 			})
 			for i := 0; i < n && err == nil; i++ {
-				err = out.write(c, c.part(first+i, row), parts[i], he, ihc)
+				err = out.write(c.part(first+i, row), parts[i], he, ihc)
 			}
 			if err != nil {
 				return err
@@ -186,7 +186,7 @@ func (f *slideFiles) close() error {
 }
 
 // write cuts a part into tiles.
-func (f *slideFiles) write(c SlideConfig, r image.Rectangle, p part, he, ihc [3]uint8) error {
+func (f *slideFiles) write(r image.Rectangle, p part, he, ihc [3]uint8) error {
 	for y := r.Min.Y; y < r.Max.Y; y += tiff.SlideTile {
 		for x := r.Min.X; x < r.Max.X; x += tiff.SlideTile {
 			column, row := x/tiff.SlideTile, y/tiff.SlideTile

@@ -155,11 +155,11 @@ func (w *world) window(x0, y0, side float64) *tissue {
 		}
 		body.v[i] = max(body.v[i], v)
 	}
-	t.body, t.benign = body.signedDistance().within(worldReach), benign
+	t.body, t.benign = body.signedDistance().within(), benign
 	lumen := grid.like()
 	lumen.fill(func(x, y float64) float64 { return t.union(holes, x, y) })
-	t.lumen = lumen.signedDistance().within(worldReach)
-	t.fat = w.adipose(t, grid).within(worldReach)
+	t.lumen = lumen.signedDistance().within()
+	t.fat = w.adipose(t, grid).within()
 	w.vessels(t, grid)
 
 	t.loose, t.lymph = grid.like(), grid.like()
@@ -175,10 +175,10 @@ func (w *world) window(x0, y0, side float64) *tissue {
 	return t
 }
 
-// within cuts a raster's values off at ±limit.
-func (r raster) within(limit float32) raster {
+// within cuts a raster's values off at ±worldReach.
+func (r raster) within() raster {
 	for i, v := range r.v {
-		r.v[i] = max(-limit, min(limit, v))
+		r.v[i] = max(-worldReach, min(worldReach, v))
 	}
 	return r
 }
@@ -257,8 +257,8 @@ func (w *world) vessels(t *tissue, grid raster) {
 	clear := func(x, y float64) float64 { return -2 - t.body.at(x, y) } // not in nests and glands
 	vessel.fill(func(x, y float64) float64 { return min(t.union(inner, x, y), clear(x, y)) })
 	wall.fill(func(x, y float64) float64 { return min(t.union(outer, x, y), clear(x, y)) })
-	t.vessel = vessel.signedDistance().within(worldReach)
-	t.wall = wall.signedDistance().within(worldReach)
+	t.vessel = vessel.signedDistance().within()
+	t.wall = wall.signedDistance().within()
 }
 
 // measureStrands finds how strands vary, in a window like others.
@@ -285,8 +285,8 @@ func bucketsAround(x0, y0, side float64) buckets {
 
 const cellSquare = 24.0 // µm: wider than what keeps nuclei apart reaches (population.add looks 20 µm far)
 
-// cells puts nuclei into a window and around it. Squares of the plane get theirs in four rounds, each square after those
-// of its neighbours that belong to earlier rounds, so that what a square holds depends on three squares around it.
+// cells puts nuclei into a window and around it. Squares of the plane get theirs in four rounds, each square after
+// those of its neighbours that belong to earlier rounds, so that what a square holds depends on three squares around it.
 func (w *world) cells(t *tissue, x0, y0, side float64, marker Marker) []nucleus {
 	const around = 20.0 // as far as a nucleus and its cell reach into the window
 	p := &population{t: t, side: cellSquare, density: &w.density}

@@ -114,7 +114,7 @@ func (d *Description) ome(width, height int, mpp [2]float64) (string, error) {
 	if len(d.Provenance) > 0 {
 		annotation := omeMap{ID: "Annotation:0", Namespace: provenanceNamespace}
 		for _, e := range d.Provenance {
-			annotation.Entries = append(annotation.Entries, omePair{e.Key, e.Value})
+			annotation.Entries = append(annotation.Entries, omePair(e))
 		}
 		root.Annotations = &omeAnnotations{annotation}
 		image.Annotation = &omeReference{"Annotation:0"}

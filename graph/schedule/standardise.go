@@ -51,8 +51,8 @@ type Moments struct {
 	Deviation []float64 `json:"deviation"` // unbiased: over n−1 pixels
 }
 
-// MomentsOf returns the moments of latents x [pixels,channels], over the pixels that use marks; nil marks all. A channel
-// that is constant or not finite is an error.
+// MomentsOf returns the moments of latents x [pixels,channels], over the pixels that use marks; nil marks all. A
+// channel that is constant or not finite is an error.
 func MomentsOf(x []float32, channels int, use []bool) (Moments, error) {
 	pixels := len(x) / channels
 	m := Moments{make([]float64, channels), make([]float64, channels)}

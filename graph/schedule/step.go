@@ -3,8 +3,8 @@ package schedule
 import "fmt"
 
 // Sampler takes latents x one step along the diffusion, in place, given the network's output for them: DDIM, Inversion,
-// DPMSolver, DPMSolverInverse, SASolver or Consistency. It returns an error and leaves x unchanged if x and output differ in length
-// or the schedule has no such step.
+// DPMSolver, DPMSolverInverse, SASolver or Consistency. It returns an error and leaves x unchanged if x and output
+// differ in length or the schedule has no such step.
 type Sampler func(s *Schedule, x, output []float32, step Step) error
 
 // Step is one step of a run.

@@ -30,7 +30,8 @@ func newAxis(length, window, overlap int) axis {
 	return a
 }
 
-// shifted returns the axis with its windows moved by less than a stride: by is taken modulo it. The ends are still covered.
+// shifted returns the axis with its windows moved by less than a stride: by is taken modulo it. The ends stay
+// covered.
 func (a axis) shifted(by int) axis {
 	if len(a.starts) < 2 {
 		return a

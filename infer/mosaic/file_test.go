@@ -90,7 +90,8 @@ func TestTranslateFile(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if got, want := strings.Join(names, " "), "er-thumbnail.png er-tissue.geojson er-tissue.png er.ome.tiff he.ome.tiff"; got != want {
+	const want = "er-thumbnail.png er-tissue.geojson er-tissue.png er.ome.tiff he.ome.tiff"
+	if got := strings.Join(names, " "); got != want {
 		t.Errorf("files %s, want %s", got, want)
 	}
 	o.Overwrite = false

@@ -16,7 +16,8 @@ const (
 )
 
 // Usage describes the option.
-const Usage = "what is tissue: auto (found by its colour), all (the whole slide), or a GeoJSON file of areas, as QuPath exports them"
+const Usage = "what is tissue: auto (found by its colour), all (the whole slide), or a GeoJSON file of areas, " +
+	"as QuPath exports them"
 
 // ErrNone says that there is no tissue.
 var ErrNone = errors.New("no tissue found")

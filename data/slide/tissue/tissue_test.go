@@ -165,13 +165,19 @@ func TestParseGeoJSON(t *testing.T) {
 	}{
 		{"a geometry", `{"type":"Polygon","coordinates":[` + ring + `]}`, []tissue.Area{{"", square}}},
 		{"a feature with a hole", named, []tissue.Area{{"Tumor", hole}}},
-		{"a collection", `{"type":"FeatureCollection","features":[` + named + "," + named + `]}`,
-			[]tissue.Area{{"Tumor", hole}, {"Tumor", hole}}},
+		{
+			"a collection", `{"type":"FeatureCollection","features":[` + named + "," + named + `]}`,
+			[]tissue.Area{{"Tumor", hole}, {"Tumor", hole}},
+		},
 		{"a list", "\uFEFF [" + named + "]", []tissue.Area{{"Tumor", hole}}},
-		{"several polygons", `{"type":"MultiPolygon","coordinates":[[` + ring + `],[` + ring + `]]}`,
-			[]tissue.Area{{"", square}, {"", square}}},
-		{"a derived class", strings.Replace(named, `"name":"Tumor"`, `"names":["Tumor","Positive"]`, 1),
-			[]tissue.Area{{"Tumor: Positive", hole}}},
+		{
+			"several polygons", `{"type":"MultiPolygon","coordinates":[[` + ring + `],[` + ring + `]]}`,
+			[]tissue.Area{{"", square}, {"", square}},
+		},
+		{
+			"a derived class", strings.Replace(named, `"name":"Tumor"`, `"names":["Tumor","Positive"]`, 1),
+			[]tissue.Area{{"Tumor: Positive", hole}},
+		},
 		{"a collection of geometries, in three dimensions", `{"type":"GeometryCollection","geometries":[
 			{"type":"Polygon","coordinates":[[[0,0,1],[10,0,1],[10,10,1],[0,10,1]]]}]}`, []tissue.Area{{"", square}}},
 	} {
@@ -255,7 +261,8 @@ func TestChooseSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1]]]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tissue.Choose(t.Context(), s, path); !errors.Is(err, tissue.ErrNone) || !strings.Contains(err.Error(), path) {
+	_, err := tissue.Choose(t.Context(), s, path)
+	if !errors.Is(err, tissue.ErrNone) || !strings.Contains(err.Error(), path) {
 		t.Errorf("a tiny area: %v, want ErrNone with the file", err)
 	}
 	if _, err := tissue.Choose(t.Context(), s, "autp"); !errors.Is(err, os.ErrNotExist) {

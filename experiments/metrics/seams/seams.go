@@ -45,8 +45,8 @@ const (
 )
 
 // Measure returns the jumps of an image at borders. Lines of comparison are at least 16 pixels from any border and from
-// the edges, and a multiple of 8 from the nearest border: a decoder's pixels are alike where they have the same place in
-// a latent's square, and borders lie between latents. Without such lines, or without borders, it is an error.
+// the edges, and a multiple of 8 from the nearest border: a decoder's pixels are alike where they have the same place
+// in a latent's square, and borders lie between latents. Without such lines, or without borders, it is an error.
 func Measure(img *imagefile.Image, b Borders, s *stain.Separator) (Jumps, error) {
 	if err := img.Check(); err != nil {
 		return Jumps{}, fmt.Errorf("seams: %w", err)
