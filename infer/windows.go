@@ -112,8 +112,8 @@ func (w *Windows) Encode(ctx context.Context, images []*imagefile.Image) ([]floa
 	return w.checked(encoderNet, "moments", out, len(images), finite.Squares, err)
 }
 
-// Tokens returns the vision transformer's hidden states of up to Batch images: [n,TokenValues]; zeros where the settings
-// leave them out.
+// Tokens returns the vision transformer's hidden states of up to Batch images: [n,TokenValues]; zeros where the
+// settings leave them out.
 func (w *Windows) Tokens(ctx context.Context, images []*imagefile.Image) ([]float32, error) {
 	if w.Settings.Without.has(withoutTokens) {
 		return make([]float32, len(images)*w.TokenValues), nil
@@ -131,7 +131,8 @@ func (w *Windows) Tokens(ctx context.Context, images []*imagefile.Image) ([]floa
 }
 
 // Denoise returns the U-Net's output for up to Batch windows at a timestep: latents and condition [n,h,w,Channels] and
-// tokens [n,TokenValues] → [n,h,w,Channels]. With tokens nil it is the network of the inversion, which has no condition.
+// tokens [n,TokenValues] → [n,h,w,Channels]. With tokens nil it is the network of the inversion, which has no
+// condition.
 func (w *Windows) Denoise(
 	ctx context.Context, timestep, n int, latents, condition, tokens []float32,
 ) ([]float32, error) {

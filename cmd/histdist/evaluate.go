@@ -130,7 +130,9 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
 	t := c.Translate
 	p, err := infer.Open(c.Evaluate.Model,
-		model.Options{UNet: t.UNet, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Prediction: t.Prediction},
+		model.Options{
+			UNet: t.UNet, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Prediction: t.Prediction,
+		},
 		infer.Options{Device: d, Precision: t.precision(), LowMemory: t.LowMemory})
 	if err != nil {
 		return nil, err

@@ -40,7 +40,8 @@ func TestPresetWithItsOwnUNet(t *testing.T) {
 		t.Fatalf("%d: %s", code, said)
 	}
 	made, err := origin.Read("out.png")
-	if err != nil || string(made.Settings["solver"]) != `"consistency"` || string(made.Settings["steps-inversion"]) != "0" {
+	solver, steps := string(made.Settings["solver"]), string(made.Settings["steps-inversion"])
+	if err != nil || solver != `"consistency"` || steps != "0" {
 		t.Errorf("origin %s, %v", made.Settings, err)
 	}
 	code, said = translate("paper")

@@ -87,7 +87,8 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 		return fmt.Errorf("--device: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	p, err := infer.Open(folder, model.Options{UNet: c.UNet, Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction},
+	p, err := infer.Open(folder,
+		model.Options{UNet: c.UNet, Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction},
 		infer.Options{Device: d, Precision: c.precision(), LowMemory: c.LowMemory})
 	if err != nil {
 		return err

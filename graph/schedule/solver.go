@@ -115,8 +115,8 @@ func plan(timesteps, next []int) []Step {
 }
 
 // solverTimesteps returns the time steps of a translation by another solver than DDIM, rising: set_timesteps of
-// diffusers' DPMSolverMultistepScheduler and SASolverScheduler. Those of leading and linspace spacing are n of n+1, for the last
-// step goes to the first noise level; those of trailing spacing are DDIM's, without a surplus −1.
+// diffusers' DPMSolverMultistepScheduler and SASolverScheduler. Those of leading and linspace spacing are n of n+1, for
+// the last step goes to the first noise level; those of trailing spacing are DDIM's, without a surplus −1.
 func (s *Schedule) solverTimesteps(n int) ([]int, error) {
 	train, parts := s.Config.NumTrainTimesteps, n+1
 	if s.Config.TimestepSpacing == Trailing {

@@ -37,8 +37,8 @@ func Resize(src Image, width, height int, filter Filter) (Image, error) {
 
 // ResizePart resizes what is in the part, like Pillow's src.resize((width, height), filter, box): where the filter
 // reaches beyond the part it sees src, so parts of an image that are resized on their own fit together. The part must
-// lie in src and not be empty. Nearest has no parts. Pillow computes with the box in single precision, this in double, and
-// with a part that is not all of src always horizontally first: the order must not depend on how an image is cut.
+// lie in src and not be empty. Nearest has no parts. Pillow computes with the box in single precision, this in double,
+// and with a part that is not all of src always horizontally first: the order must not depend on how an image is cut.
 func ResizePart(src Image, part Part, width, height int, filter Filter) (Image, error) {
 	if err := src.check(); err != nil {
 		return Image{}, fmt.Errorf("pillow: resize: %w", err)
