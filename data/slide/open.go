@@ -43,7 +43,8 @@ var extensions = map[string]string{
 func Named(path string) bool {
 	name := strings.ToLower(filepath.Base(path))
 	ends := func(with string) bool { return strings.HasSuffix(name, with) }
-	return extensions[filepath.Ext(name)] != "" || slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, ends)
+	return extensions[filepath.Ext(name)] != "" ||
+		slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, ends)
 }
 
 // Open opens a slide. Besides the errors of New, ErrFormat says that the file is no slide, and openslide.ErrMissing that

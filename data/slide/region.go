@@ -57,7 +57,7 @@ func (s *Slide) sampling(p area) sampling {
 
 // read makes an image of the size of full, white but for the w×h pixels from at on, which show the area from its corner
 // on.
-func (s *Slide) read(ctx context.Context, p area, w, h int, fullW, fullH int, at image.Point) (*imagefile.Image, error) {
+func (s *Slide) read(ctx context.Context, p area, w, h, fullW, fullH int, at image.Point) (*imagefile.Image, error) {
 	if fullW < 1 || fullH < 1 || fullH > maxRegion/fullW {
 		return nil, fmt.Errorf("slide: a region of %d×%d pixels; want 1 to %d", fullW, fullH, maxRegion)
 	}

@@ -286,7 +286,8 @@ func bucketsAround(x0, y0, side float64) buckets {
 const cellSquare = 24.0 // µm: wider than what keeps nuclei apart reaches (population.add looks 20 µm far)
 
 // cells puts nuclei into a window and around it. Squares of the plane get theirs in four rounds, each square after
-// those of its neighbours that belong to earlier rounds, so that what a square holds depends on three squares around it.
+// those of its neighbours that belong to earlier rounds, so that what a square holds depends on three squares around
+// it.
 func (w *world) cells(t *tissue, x0, y0, side float64, marker Marker) []nucleus {
 	const around = 20.0 // as far as a nucleus and its cell reach into the window
 	p := &population{t: t, side: cellSquare, density: &w.density}

@@ -79,8 +79,8 @@ func translate(t *testing.T, p *infer.Pipeline, r mosaic.Request) ([]uint8, mosa
 	return sink.pix, plan
 }
 
-// An image of one window is what the pipeline makes of it from the same noise, to the byte, for every solver and kind of
-// standardisation.
+// An image of one window is what the pipeline makes of it from the same noise, to the byte, for every solver and
+// kind of standardisation.
 func TestOneWindowIsThePipeline(t *testing.T) {
 	p := newPipeline(t)
 	m := pattern(45, 38) // not whole latents
@@ -214,7 +214,8 @@ func TestResumesFromAnyParts(t *testing.T) {
 			t.Errorf("other bytes with %d of %d parts", kept, len(parts))
 		}
 		if last.Calls != plan.Calls || last.Regions != plan.Regions {
-			t.Errorf("progress ends with %d of %d calls and %d of %d regions", last.Calls, plan.Calls, last.Regions, plan.Regions)
+			t.Errorf("progress ends with %d of %d calls and %d of %d regions",
+				last.Calls, plan.Calls, last.Regions, plan.Regions)
 		}
 	}
 }

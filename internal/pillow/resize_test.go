@@ -117,7 +117,8 @@ func TestResizePartRefuses(t *testing.T) {
 			t.Errorf("%v: %v, want ErrImage", box, err)
 		}
 	}
-	if _, err := pillow.ResizePart(src, pillow.Part{X1: 5, Y1: 5}, 3, 3, pillow.Nearest); !errors.Is(err, pillow.ErrImage) {
+	_, err := pillow.ResizePart(src, pillow.Part{X1: 5, Y1: 5}, 3, 3, pillow.Nearest)
+	if !errors.Is(err, pillow.ErrImage) {
 		t.Errorf("nearest: %v, want ErrImage", err)
 	}
 }

@@ -157,7 +157,8 @@ func TestParseGeoJSON(t *testing.T) {
 	square := tissue.Polygon{{{0, 0}, {10, 0}, {10, 10}, {0, 10}}}
 	hole := append(square[:1:1], []tissue.Point{{2, 2}, {4, 2}, {4, 4}})
 	const ring, inner = "[[0,0],[10,0],[10,10],[0,10],[0,0]]", "[[2,2],[4,2],[4,4],[2,2]]"
-	const named = `{"type":"Feature","id":"a","properties":{"objectType":"annotation","classification":{"name":"Tumor"}},` +
+	const named = `{"type":"Feature","id":"a",` +
+		`"properties":{"objectType":"annotation","classification":{"name":"Tumor"}},` +
 		`"geometry":{"type":"Polygon","coordinates":[` + ring + "," + inner + `]}}`
 	for _, c := range []struct {
 		name, text string
