@@ -47,8 +47,8 @@ func Named(path string) bool {
 		slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, ends)
 }
 
-// Open opens a slide. Besides the errors of New, ErrFormat says that the file is no slide, and openslide.ErrMissing that
-// OpenSlide is needed, with the packages that have it. HISTDIST_OPENSLIDE names its library, or is "off".
+// Open opens a slide. Besides the errors of New, ErrFormat says that the file is no slide, and openslide.ErrMissing
+// that OpenSlide is needed, with the packages that have it. HISTDIST_OPENSLIDE names its library, or is "off".
 func Open(path string, o Options) (*Slide, error) {
 	s, err := open(path, o)
 	if err != nil {

@@ -81,8 +81,8 @@ func (p Purpose) Preset(name string) (Preset, error) {
 	case name == PresetFast && p.Presets.Fast != nil:
 		return *p.Presets.Fast, nil
 	case name == PresetFast:
-		return Preset{}, fmt.Errorf("preset fast: the model has none, for it is not distilled: balanced takes %d "+
-			"U-Net calls and works with any model; a distilled model names its preset in %s",
+		return Preset{}, fmt.Errorf("preset fast: the model has none: balanced takes %d "+
+			"U-Net calls and works with any model; a model for fewer names its preset fast in %s",
 			schedule.Balanced().Calls(), PurposeFile)
 	}
 	return Preset{}, fmt.Errorf("preset %q: want %s, %s or %s", name, PresetPaper, PresetBalanced, PresetFast)
