@@ -266,7 +266,8 @@ func (o FileOptions) request(p *infer.Pipeline, in *input, mask Mask) (r Request
 	}
 	r.Origin.Settings, err = origin.NewSettings(o.File, o.Read, struct {
 		Precision string `json:"precision"`
-	}{p.Precision().String()})
+		Batch     int    `json:"batch"` // changes the rounding: one run has one
+	}{p.Precision().String(), max(o.Batch, 1)})
 	return r, err
 }
 

@@ -25,7 +25,7 @@ type Request struct {
 	Mask     Mask // what of it; the zero Mask is all
 	Sampling infer.Settings
 	Settings Settings
-	Batch    int // windows that the networks see together; they don't change the result
+	Batch    int // windows that the networks see together; they change the rounding alone
 	// Folder keeps finished parts, so that a run that ended early is continued; "" keeps them in memory. Origin says what
 	// they belong to: program, model, and sources. Translate adds the settings.
 	Folder  string
@@ -142,7 +142,7 @@ func (r Request) prepare(m model) (*run, error) {
 }
 
 // Translate translates an image of any size, window by window, and writes its rows to sink. The result depends on the
-// image, the mask, the settings, the model and the device alone: not on batches, on the order of work, or on
+// image, the mask, the settings, the model, the device and, by rounding, the batch: not on the order of work, or on
 // interruptions. Memory is Plan.Memory at most, whatever the size.
 func Translate(ctx context.Context, p *infer.Pipeline, r Request, sink Sink) (Plan, error) {
 	v, err := r.prepare(modelOf(p))
