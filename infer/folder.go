@@ -112,10 +112,10 @@ func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions
 		r.states = &recorder{states: map[Phase][]float32{}}
 	}
 	var err error
-	if r.o.Settings, r.notes, err = p.resolve(o.Settings); err != nil {
+	if r.o.Settings, r.notes, err = p.Resolve(o.Settings); err != nil {
 		return r.summary, err
 	}
-	if r.model, err = p.fingerprint(); err != nil {
+	if r.model, err = p.Fingerprint(); err != nil {
 		return r.summary, err
 	}
 	if err := r.begin(jobs); err != nil {

@@ -38,16 +38,20 @@ func FromValues(values []float32, width, height int) *imagefile.Image {
 	return unpad(values, width, width, height)
 }
 
-// unpad turns decoded values [≥height,stride,3] in about [−1,1] into an image and cuts the padding off:
-// round(clip(x/2 + 0.5, 0, 1)·255), halves to even.
+// unpad turns decoded values [≥height,stride,3] in about [−1,1] into an image and cuts the padding off.
 func unpad(values []float32, stride, width, height int) *imagefile.Image {
 	m := imagefile.New(width, height)
 	for y := range m.Height {
 		from, to := values[y*stride*3:], m.Pix[y*m.Width*3:]
 		for i := range m.Width * 3 {
-			x := min(max(from[i]/2+0.5, 0), 1)
-			to[i] = uint8(math.RoundToEven(float64(float32(x * 255))))
+			to[i] = Level(from[i])
 		}
 	}
 	return m
+}
+
+// Level is an 8-bit level of a decoded value, in about [−1,1]: round(clip(x/2 + 0.5, 0, 1)·255), halves to even.
+func Level(x float32) uint8 {
+	x = min(max(x/2+0.5, 0), 1)
+	return uint8(math.RoundToEven(float64(float32(x * 255))))
 }

@@ -61,8 +61,8 @@ func New(m *model.Model, o Options) *Pipeline {
 	return &Pipeline{model: m, options: o, vm: compile, texts: map[string][]float32{}}
 }
 
-// fingerprint is the model's, computed once: it reads all weights.
-func (p *Pipeline) fingerprint() (id string, err error) {
+// Fingerprint identifies the model's content. It is computed once, and reads all weights.
+func (p *Pipeline) Fingerprint() (id string, err error) {
 	if p.id == "" {
 		p.id, err = p.model.Fingerprint()
 	}
@@ -142,7 +142,7 @@ func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
 	var err error
-	if r.Settings, _, err = p.resolve(r.Settings); err != nil {
+	if r.Settings, _, err = p.Resolve(r.Settings); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)
 	}
 	noise, err := p.schedule(r.Settings)

@@ -24,7 +24,7 @@ type translation struct {
 // loop is the inversion or the translation: a loop over the noise levels.
 type loop struct {
 	phase Phase
-	trajectory
+	Trajectory
 	eta       func(i, n int) (float64, error) // of step i of n
 	each      bool                            // standardise in each step
 	network   *denoiser
@@ -65,7 +65,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 			return nil, err
 		}
 	} else if err := t.iterate(ctx, latents, loop{
-		phase: Inversion, trajectory: inversion, eta: s.EtaInversion.At, each: s.Normalize == schedule.NormalizeSteps,
+		phase: Inversion, Trajectory: inversion, eta: s.EtaInversion.At, each: s.Normalize == schedule.NormalizeSteps,
 		network: p.inversion, context: slices.Repeat(text, p.size.batch), condition: make([]float32, len(latents)),
 	}); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 	}
 	standardised := slices.Clone(latents)
 	if err := t.iterate(ctx, latents, loop{
-		phase: Translation, trajectory: translation,
+		phase: Translation, Trajectory: translation,
 		eta:     func(i, n int) (float64, error) { return s.Solver.Eta(s.EtaTranslation, i, n) },
 		network: p.translation, context: states, condition: condition,
 	}); err != nil {
@@ -126,12 +126,7 @@ func (t *translation) encode(ctx context.Context) (start, condition []float32, e
 	if err := t.draw(noise); err != nil {
 		return nil, nil, err
 	}
-	condition, _, deviation := vae.Moments(moments, p.latentC)
-	start = make([]float32, len(condition))
-	scale := float32(t.pipeline.model.VAE.ScalingFactor)
-	for i, mean := range condition {
-		start[i] = scale * (mean + float32(deviation[i]*noise[i]))
-	}
+	start, condition = vae.Latents(moments, noise, p.latentC, t.pipeline.model.VAE.ScalingFactor)
 	return start, condition, nil
 }
 
@@ -148,19 +143,37 @@ func (t *translation) draw(dst []float32) error {
 
 // encodeViT returns the vision transformer's hidden states of the images, without padding: [N,tokens,C].
 func (t *translation) encodeViT(ctx context.Context) ([]float32, error) {
-	var pixels []float32
-	for _, m := range t.Images {
-		x, err := t.pipeline.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
-		if err != nil {
-			return nil, err
-		}
-		pixels = append(pixels, x...)
+	pixels, err := t.pipeline.preprocess(t.Images)
+	if err != nil {
+		return nil, err
 	}
 	states, err := t.programs.vit.Run(ctx, pixels)
 	if err != nil {
 		return nil, err
 	}
 	return states, t.finite("hidden states", states, finite.Squares)
+}
+
+// preprocess returns the vision transformer's pixels of images: [N,S,S,3].
+func (p *Pipeline) preprocess(images []*imagefile.Image) (pixels []float32, err error) {
+	for _, m := range images {
+		x, err := p.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
+		if err != nil {
+			return nil, err
+		}
+		pixels = append(pixels, x...)
+	}
+	return pixels, nil
+}
+
+// unscaled are latents as the decoder takes them: divided by the VAE's scaling factor.
+func (p *Pipeline) unscaled(latents []float32) []float32 {
+	factor := float32(1 / p.model.VAE.ScalingFactor)
+	values := make([]float32, len(latents))
+	for i, x := range latents {
+		values[i] = factor * x
+	}
+	return values
 }
 
 // iterate runs a loop on latents [N,h,w,C], in place.
@@ -170,8 +183,8 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 	noise := make([]float32, len(latents))
 	timesteps := make([]float32, len(t.Images))
 	feeds := vm.Feeds{}.Set(l.network.Sample, sample).Set(l.network.Timesteps, timesteps).Set(l.network.Context, l.context)
-	n, history := len(l.steps), schedule.History{}
-	for i, step := range l.steps {
+	n, history := len(l.Steps), schedule.History{}
+	for i, step := range l.Steps {
 		if err := t.Observe.Report(Step{nil, l.phase, i, n, latents, p.latentShape()}); err != nil {
 			return err
 		}
@@ -205,7 +218,7 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 		}
 		err = t.finite("output", out[0].Float32s(), finite.Squares)
 		if err == nil {
-			err = l.sampler(t.schedule, latents, out[0].Float32s(), step)
+			err = l.Sampler(t.schedule, latents, out[0].Float32s(), step)
 		}
 		if err == nil {
 			err = t.finite("latents", latents, finite.Squares)
@@ -231,12 +244,7 @@ func (t *translation) decode(ctx context.Context, latents []float32) ([]*imagefi
 		return nil, err
 	}
 	p := t.programs
-	factor := float32(1 / t.pipeline.model.VAE.ScalingFactor)
-	scaled := make([]float32, len(latents))
-	for i, x := range latents {
-		scaled[i] = factor * x
-	}
-	values, err := p.decoder.Run(ctx, scaled)
+	values, err := p.decoder.Run(ctx, t.pipeline.unscaled(latents))
 	if err != nil {
 		return nil, err
 	}

@@ -43,10 +43,10 @@ func (s Settings) Inversions() int {
 	return s.StepsInversion
 }
 
-// resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
+// Resolve takes the prediction type and the prompt from the model's folder where the settings leave them open. The
 // notes say what of the folder is overridden, and what else a user should know about it. Settings that can't work with
 // this model are an error.
-func (p *Pipeline) resolve(s Settings) (_ Settings, notes []string, err error) {
+func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
 	if err := s.Validate(); err != nil {
 		return s, nil, err
 	}
@@ -72,32 +72,32 @@ func (p *Pipeline) resolve(s Settings) (_ Settings, notes []string, err error) {
 	return s, notes, nil
 }
 
-// trajectory is one of the two ways through the noise levels.
-type trajectory struct {
-	sampler schedule.Sampler
-	steps   []schedule.Step
+// Trajectory is one of the two ways through the noise levels.
+type Trajectory struct {
+	Sampler schedule.Sampler
+	Steps   []schedule.Step // without noise and history
 }
 
 // trajectories returns the inversion, which has no steps where there is none, and the translation.
-func (s Settings) trajectories(noise *schedule.Schedule) (inversion, translation trajectory, err error) {
+func (s Settings) trajectories(noise *schedule.Schedule) (inversion, translation Trajectory, err error) {
 	if s.inverts() {
-		inversion.sampler, inversion.steps, err = s.SolverInversion.Inversion(noise, s.StepsInversion)
+		inversion.Sampler, inversion.Steps, err = s.SolverInversion.Inversion(noise, s.StepsInversion)
 		if err != nil {
-			return trajectory{}, trajectory{}, fmt.Errorf("inversion: %w", err)
+			return Trajectory{}, Trajectory{}, fmt.Errorf("inversion: %w", err)
 		}
 	}
-	if translation.sampler, translation.steps, err = s.Solver.Translation(noise, s.StepsTranslation); err != nil {
-		return trajectory{}, trajectory{}, fmt.Errorf("translation: %w", err)
+	if translation.Sampler, translation.Steps, err = s.Solver.Translation(noise, s.StepsTranslation); err != nil {
+		return Trajectory{}, Trajectory{}, fmt.Errorf("translation: %w", err)
 	}
 	c := noise.Config
-	single := len(inversion.steps) == 1 || len(translation.steps) == 1
+	single := len(inversion.Steps) == 1 || len(translation.Steps) == 1
 	if single && c.TimestepSpacing != schedule.Trailing {
-		return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: timestep_spacing %s has no single step "+
+		return Trajectory{}, Trajectory{}, fmt.Errorf("scheduler_config.json: timestep_spacing %s has no single step "+
 			"between noise and image: want 2 or more steps", c.TimestepSpacing)
 	}
-	for _, step := range slices.Concat(inversion.steps, translation.steps) {
+	for _, step := range slices.Concat(inversion.Steps, translation.Steps) {
 		if step.Timestep >= c.NumTrainTimesteps {
-			return trajectory{}, trajectory{}, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+
+			return Trajectory{}, Trajectory{}, fmt.Errorf("scheduler_config.json: steps_offset %d takes time steps to %d, "+
 				"beyond the %d of training: want fewer steps", c.StepsOffset, step.Timestep, c.NumTrainTimesteps)
 		}
 	}

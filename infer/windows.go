@@ -16,7 +16,6 @@ import (
 // package mosaic. It is valid until the pipeline translates an image of another size or is closed.
 type Windows struct {
 	Settings               Settings // with what the model's folder decides
-	Notes                  []string // about the model's folder
 	Schedule               *schedule.Schedule
 	Inversion, Translation Trajectory
 
@@ -32,15 +31,9 @@ type Windows struct {
 	text     []float32 // [batch,77,768]
 }
 
-// Trajectory is one of the two ways through the noise levels.
-type Trajectory struct {
-	Sampler schedule.Sampler
-	Steps   []schedule.Step // without noise and history
-}
-
 // Windows compiles the networks, unless they are the last ones, and takes what settings leave open from the model.
 func (p *Pipeline) Windows(ctx context.Context, s Settings, batch, height, width int) (*Windows, error) {
-	s, notes, err := p.resolve(s)
+	s, _, err := p.Resolve(s)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +59,8 @@ func (p *Pipeline) Windows(ctx context.Context, s Settings, batch, height, width
 	}
 	g, vit := p.programs, p.model.ViT
 	return &Windows{
-		Settings: s, Notes: notes, Schedule: noise,
-		Inversion:   Trajectory{inversion.sampler, inversion.steps},
-		Translation: Trajectory{translation.sampler, translation.steps},
-		Batch:       batch, Height: g.size.height, Width: g.size.width,
+		Settings: s, Schedule: noise, Inversion: inversion, Translation: translation,
+		Batch: batch, Height: g.size.height, Width: g.size.width,
 		LatentHeight: g.latentH, LatentWidth: g.latentW, Channels: g.latentC, Scale: p.model.VAE.ScalingFactor,
 		TokenValues: vit.Tokens() * vit.HiddenSize,
 		pipeline:    p, programs: g, text: slices.Repeat(text, batch),
@@ -88,14 +79,8 @@ func (p *Pipeline) TokenBytes() int { return 4 * p.model.ViT.Tokens() * p.model.
 // MPP is micrometres per pixel of the images that the model was trained with, 0 if its folder doesn't say.
 func (p *Pipeline) MPP() float64 { return p.model.Purpose.MPP }
 
-// Resolve takes what settings leave open from the model. The notes say what a user should know about its folder.
-func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) { return p.resolve(s) }
-
 // Marker is what the model stains for, such as ER; "" if its folder doesn't say.
 func (p *Pipeline) Marker() string { return p.model.Purpose.Marker }
-
-// Fingerprint identifies the model's content.
-func (p *Pipeline) Fingerprint() (string, error) { return p.fingerprint() }
 
 // Precision is what the networks compute in.
 func (p *Pipeline) Precision() vm.Precision { return p.options.Precision }
@@ -118,13 +103,9 @@ func (w *Windows) Tokens(ctx context.Context, images []*imagefile.Image) ([]floa
 	if w.Settings.Without.has(withoutTokens) {
 		return make([]float32, len(images)*w.TokenValues), nil
 	}
-	var pixels []float32
-	for _, m := range images {
-		x, err := w.pipeline.model.Preprocessor.Preprocess(m.Pix, m.Width, m.Height)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", vitNet, err)
-		}
-		pixels = append(pixels, x...)
+	pixels, err := w.pipeline.preprocess(images)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", vitNet, err)
 	}
 	out, err := w.programs.vit.Run(ctx, w.fill(pixels, len(images)))
 	return w.checked(vitNet, "hidden states", out, len(images), finite.Squares, err)
@@ -160,12 +141,7 @@ func (w *Windows) Denoise(
 
 // Decode returns the images of up to Batch windows: latents [n,h,w,Channels] → [n,Height,Width,3], about [−1,1].
 func (w *Windows) Decode(ctx context.Context, n int, latents []float32) ([]float32, error) {
-	factor := float32(1 / w.Scale)
-	scaled := make([]float32, len(latents))
-	for i, x := range latents {
-		scaled[i] = factor * x
-	}
-	out, err := w.programs.decoder.Run(ctx, w.fill(scaled, n))
+	out, err := w.programs.decoder.Run(ctx, w.fill(w.pipeline.unscaled(latents), n))
 	return w.checked(decoderNet, "image", out, n, finite.Image, err)
 }
 

@@ -27,3 +27,14 @@ func Moments(moments []float32, channels int) (mean, logvar, std []float32) {
 	}
 	return mean, logvar, std
 }
+
+// Latents draws latents from the posterior of moments [N,h,w,2·channels] with standard normal noise [N,h,w,channels],
+// multiplied by scale, and returns the posterior's mean, which is not.
+func Latents(moments, noise []float32, channels int, scale float64) (latents, mean []float32) {
+	mean, _, deviation := Moments(moments, channels)
+	latents = make([]float32, len(mean))
+	for i, m := range mean {
+		latents[i] = float32(scale) * (m + float32(deviation[i]*noise[i]))
+	}
+	return latents, mean
+}

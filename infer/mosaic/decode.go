@@ -3,7 +3,9 @@ package mosaic
 import (
 	"context"
 	"fmt"
-	"math"
+	"slices"
+
+	"github.com/histdist/histdist/infer"
 )
 
 // decode paints an area of an image, a band of rows at a time: latents returns those of any area. rows are RGB
@@ -66,11 +68,7 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 			}
 			n := len(out) / len(batch)
 			for i, t := range batch {
-				c := 0
-				for l.cols.starts[c] != t.at.x {
-					c++
-				}
-				over := l.cols.weights(c, f)
+				over := l.cols.weights(slices.Index(l.cols.starts, t.at.x), f)
 				values := out[i*n : (i+1)*n]
 				for y := max(t.at.y*f, band.y); y < min(t.at.y*f+side, top+height); y++ {
 					row := y - band.y
@@ -97,12 +95,10 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 	return nil
 }
 
-// level turns a weighted sum of decoded values, in about [−1,1], into 8 bits as infer.FromValues does; white where
-// nothing was decoded.
+// level is the level of a weighted sum of decoded values; white where nothing was decoded.
 func level(sum, total float32) uint8 {
 	if total == 0 {
 		return 255
 	}
-	x := min(max(sum/total/2+0.5, 0), 1)
-	return uint8(math.RoundToEven(float64(float32(x * 255))))
+	return infer.Level(sum / total)
 }

@@ -143,12 +143,7 @@ func (s *sampler) start(ctx context.Context, c *canvas) (*state, error) {
 	if err := s.fill(noise, c, drawPosterior); err != nil {
 		return nil, err
 	}
-	mean, _, deviation := vae.Moments(moments, s.channels)
-	st.condition, st.latents = mean, noise
-	scale := float32(s.scale)
-	for i, m := range mean {
-		st.latents[i] = scale * (m + float32(deviation[i]*noise[i]))
-	}
+	st.latents, st.condition = vae.Latents(moments, noise, s.channels, s.scale)
 	return st, nil
 }
 
