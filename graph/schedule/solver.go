@@ -3,6 +3,8 @@ package schedule
 import (
 	"fmt"
 	"slices"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Solver is a way to go through the noise levels, by name.
@@ -19,12 +21,7 @@ const (
 
 // UnmarshalText takes one of the names.
 func (v *Solver) UnmarshalText(text []byte) error {
-	names := []Solver{SolverDDIM, SolverDPM, SolverSA, SolverConsistency}
-	if !slices.Contains(names, Solver(text)) {
-		return fmt.Errorf("solver %q: want one of %v", text, names)
-	}
-	*v = Solver(text)
-	return nil
+	return option.OneOf(v, text, "solver", SolverDDIM, SolverDPM, SolverSA, SolverConsistency)
 }
 
 // IsZero reports whether this is DDIM, which JSON leaves out: outputs of before there were other solvers are current.

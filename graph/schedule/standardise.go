@@ -3,7 +3,8 @@ package schedule
 import (
 	"fmt"
 	"math"
-	"slices"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Normalize says when the latents of an inversion are standardised.
@@ -16,13 +17,9 @@ const (
 	NormalizeSteps     Normalize = "steps"
 )
 
+// UnmarshalText takes one of the names.
 func (n *Normalize) UnmarshalText(text []byte) error {
-	names := []Normalize{NormalizeNone, NormalizeInversion, NormalizeSteps}
-	if !slices.Contains(names, Normalize(text)) {
-		return fmt.Errorf("normalization %q: want one of %v", text, names)
-	}
-	*n = Normalize(text)
-	return nil
+	return option.OneOf(n, text, "normalization", NormalizeNone, NormalizeInversion, NormalizeSteps)
 }
 
 // Standardise brings every channel of every sample of x, [N,H,W,C], to mean 0 and standard deviation 1 over its pixels,

@@ -42,8 +42,8 @@ func (s *Store) Digest(w io.Writer) error {
 	return nil
 }
 
-// Identity tells whether the files are the same as at another time, without reading them: path, device, inode, size,
-// and the times of the last change of content and of anything, which no program can set. changed is the latest of these
+// Identity identifies the content of the files without reading them: path, device, inode, size, and the times of the
+// last change of content and of anything, which no program can set. changed is the latest of these
 // times.
 func (s *Store) Identity() (id string, changed time.Time, err error) {
 	var b strings.Builder

@@ -36,12 +36,7 @@ const (
 
 // UnmarshalText takes one of the two names.
 func (g *Geometry) UnmarshalText(text []byte) error {
-	switch Geometry(text) {
-	case GeometrySlide, GeometryModel:
-		*g = Geometry(text)
-		return nil
-	}
-	return fmt.Errorf("geometry %q: want slide or model", text)
+	return option.OneOf(g, text, "geometry", GeometrySlide, GeometryModel)
 }
 
 // FileSettings say what of a slide is translated and how the stain is written. All of them change the result.
@@ -96,25 +91,31 @@ type FileOptions struct {
 	Observe       progress.Observer
 }
 
+// stem is the path of a slide to write without .ome.tif or .ome.tiff, in which it ends.
+func stem(path string) (_ string, ok bool) {
+	name := strings.ToLower(path)
+	for _, ending := range []string{".ome.tif", ".ome.tiff"} {
+		if strings.HasSuffix(name, ending) {
+			return path[:len(path)-len(ending)], true
+		}
+	}
+	return path, false
+}
+
 // IsOutput reports whether a path is that of a slide to write: its name ends in .ome.tif or .ome.tiff.
 func IsOutput(path string) bool {
-	name := strings.ToLower(path)
-	return strings.HasSuffix(name, ".ome.tif") || strings.HasSuffix(name, ".ome.tiff")
+	_, ok := stem(path)
+	return ok
 }
 
 // PartsFolder is where finished parts of an output are kept until it is whole.
 func PartsFolder(output string) string { return output + ".parts" }
 
-// beside is the name of a file next to an output: a thumbnail of the stain, which fills up during the run, and the
+// nextTo is the name of a file next to an output: a thumbnail of the stain, which fills up during the run, and the
 // tissue as an image and for QuPath.
-func beside(output, ending string) string {
-	name := strings.ToLower(output)
-	for _, own := range []string{".ome.tif", ".ome.tiff"} {
-		if strings.HasSuffix(name, own) {
-			return output[:len(output)-len(own)] + ending
-		}
-	}
-	return output + ending
+func nextTo(output, ending string) string {
+	s, _ := stem(output)
+	return s + ending
 }
 
 // input is an opened file.
@@ -323,13 +324,13 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 	}
 	if found != nil {
 		if err := errors.Join(
-			imagefile.Write(beside(o.Output, "-tissue.png"), found.Image(), imagefile.WriteOptions{}),
-			found.WriteGeoJSON(beside(o.Output, "-tissue.geojson")),
+			imagefile.Write(nextTo(o.Output, "-tissue.png"), found.Image(), imagefile.WriteOptions{}),
+			found.WriteGeoJSON(nextTo(o.Output, "-tissue.geojson")),
 		); err != nil {
 			return Plan{}, err
 		}
 	}
-	small := newThumbnail(in, mask, beside(o.Output, "-thumbnail.png"))
+	small := newThumbnail(in, mask, nextTo(o.Output, "-thumbnail.png"))
 	r.Observe = progress.All(o.Observe, progress.On(small.observe))
 	sink := &late{begin: func() (*slideSink, error) { return o.sink(p, in, r.Origin) }}
 	defer sink.discard()

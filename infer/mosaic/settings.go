@@ -1,11 +1,6 @@
 package mosaic
 
-import (
-	"fmt"
-	"slices"
-
-	"github.com/histdist/histdist/internal/option"
-)
+import "github.com/histdist/histdist/internal/option"
 
 // Statistics says over what the latents of the inversion are standardised.
 type Statistics string
@@ -18,12 +13,7 @@ const (
 
 // UnmarshalText takes one of the two names.
 func (s *Statistics) UnmarshalText(text []byte) error {
-	names := []Statistics{StatisticsSlide, StatisticsTile}
-	if !slices.Contains(names, Statistics(text)) {
-		return fmt.Errorf("statistics %q: want one of %v", text, names)
-	}
-	*s = Statistics(text)
-	return nil
+	return option.OneOf(s, text, "statistics", StatisticsSlide, StatisticsTile)
 }
 
 // Outside is what replaces pixels that are not translated.
@@ -38,12 +28,7 @@ const (
 
 // UnmarshalText takes one of the three names.
 func (o *Outside) UnmarshalText(text []byte) error {
-	names := []Outside{OutsideWhite, OutsideGrey, OutsideHE}
-	if !slices.Contains(names, Outside(text)) {
-		return fmt.Errorf("outside %q: want one of %v", text, names)
-	}
-	*o = Outside(text)
-	return nil
+	return option.OneOf(o, text, "outside", OutsideWhite, OutsideGrey, OutsideHE)
 }
 
 // Settings say how an image is divided and put together. All of them change the result.

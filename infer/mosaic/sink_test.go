@@ -46,7 +46,7 @@ func TestResizedProperty(t *testing.T) {
 	})
 }
 
-// Strips give back what was put into them, whatever the portions.
+// Strips return what was put into them, whatever the portions.
 func TestStripsProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		width, height := rapid.IntRange(1, 20).Draw(t, "width"), rapid.IntRange(1, 200).Draw(t, "height")

@@ -13,7 +13,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/internal/atomicfile"
@@ -85,27 +84,8 @@ func openFolder(path string, o origin.Origin) (*folder, error) {
 				path, ErrChanged, origin.Text(changes))
 		}
 	}
-	f := &folder{path, map[string]bool{}}
-	return f, f.sweep()
+	return &folder{path, map[string]bool{}}, atomicfile.Sweep(path)
 }
-
-// sweep removes what an interrupted run left half written.
-func (f *folder) sweep() error {
-	entries, err := os.ReadDir(f.path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), unfinished) {
-			if err := os.Remove(filepath.Join(f.path, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-const unfinished = ".unfinished"
 
 // has reports whether a part is there and undamaged. A damaged one is removed.
 func (f *folder) has(name string) (bool, error) {
@@ -141,37 +121,26 @@ func (f *folder) has(name string) (bool, error) {
 	return true, nil
 }
 
-// put writes a part under another name, syncs and renames it.
-func (f *folder) put(name string, write func(w io.Writer) error) (err error) {
+// put writes a part.
+func (f *folder) put(name string, write func(w io.Writer) error) error {
 	path := filepath.Join(f.path, name)
-	file, err := os.Create(path + unfinished)
+	file, err := atomicfile.Create(path)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = file.Close() // a second time at worst
-			_ = os.Remove(path + unfinished)
-		}
-	}()
+	defer file.Discard()
 	w := &summed{file, sha256.New()}
 	if err := write(w); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if _, err := file.Write(w.sum.Sum(nil)); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := atomicfile.Sync(file); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(path+unfinished, path); err != nil {
+	if err := file.Commit(); err != nil {
 		return err
 	}
 	f.checked[name] = true
-	return atomicfile.SyncFolder(f.path)
+	return nil
 }
 
 // get opens a part, without its sum.

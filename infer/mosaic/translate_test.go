@@ -203,7 +203,7 @@ func TestResumesFromAnyParts(t *testing.T) {
 			case what == "changed":
 				content[random.IntN(len(content))] ^= 1
 			case what == "unfinished":
-				to, content = to+".unfinished", content[:len(content)/2]
+				to, content = filepath.Join(folder, "."+name+".1.tmp"), content[:len(content)/2]
 			}
 			if err := os.WriteFile(to, content, 0o666); err != nil {
 				t.Fatal(err)

@@ -35,7 +35,7 @@ type File struct {
 
 // Create begins a file that Commit puts at path, where it may replace another.
 func Create(path string) (*File, error) {
-	name := hidden(filepath.Base(path)) + "." + strconv.FormatUint(rand.Uint64(), 36) + ".tmp"
+	name := hidden(filepath.Base(path)) + "." + strconv.FormatUint(rand.Uint64(), 36) + temporary
 	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -67,6 +67,26 @@ func (f *File) Commit() (err error) {
 func (f *File) Discard() {
 	_ = f.Close()           // a second time at worst
 	_ = os.Remove(f.Name()) // the first error is the one to tell
+}
+
+// temporary ends the name of a file that Create began.
+const temporary = ".tmp"
+
+// Sweep removes the files of a folder that programs which were killed began to Create. No other program may be writing
+// there.
+func Sweep(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), temporary) {
+			if err := os.Remove(filepath.Join(folder, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // hidden begins a temporary name: a dot and as much of the name as leaves room, since file systems allow 255 bytes or

@@ -84,3 +84,24 @@ func TestLongNames(t *testing.T) {
 		}
 	}
 }
+
+// What a killed program leaves is removed, and nothing else.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"kept", "kept.tmp", ".kept"} {
+		if err := atomicfile.Write(filepath.Join(dir, name), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := atomicfile.Create(filepath.Join(dir, "begun"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil { // as the end of a program does
+		t.Fatal(err)
+	}
+	if err := atomicfile.Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, ".kept", "kept", "kept.tmp")
+}

@@ -209,6 +209,15 @@ func (f Field) valid() bool {
 	return true
 }
 
+// OneOf sets an option to a text that is one of its names. what the option is called begins the error.
+func OneOf[T ~string](to *T, text []byte, what string, names ...T) error {
+	if !slices.Contains(names, T(text)) {
+		return fmt.Errorf("%s %q: want one of %v", what, text, names)
+	}
+	*to = T(text)
+	return nil
+}
+
 // number reads a bound, which a tag holds: what isn't one is a bound that no value keeps to.
 func number(text string) float64 {
 	x, err := strconv.ParseFloat(text, 64)
