@@ -50,20 +50,7 @@ func newAutoencoder(t *Trainer, folder string) (*autoencoder, error) {
 }
 
 // programs are those that the texture's distance needs.
-func (a *autoencoder) programs() []*vm.Program {
-	if a.texture == nil {
-		return nil
-	}
-	return a.texture.programs()
-}
-
-func (a *autoencoder) close() error {
-	var errs []error
-	for _, p := range a.programs() {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(errs...)
-}
+func (a *autoencoder) programs() []*vm.Program { return a.texture.programs() }
 
 func (a *autoencoder) params() (gorgonia.Nodes, error) {
 	plain := *a

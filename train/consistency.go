@@ -3,7 +3,6 @@ package train
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -78,24 +77,14 @@ func newConsistency(t *Trainer) (*consistency, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, variant := cmp.Or(o.Teacher, o.UNet), o.Variant
-	if !weights.HasVariant(folder, variant) {
-		variant = ""
-	}
-	store, err := weights.Open(folder, weights.Options{Variant: variant})
+	store, err := openWeights(cmp.Or(o.Teacher, o.UNet), o.Variant)
 	if err != nil {
 		return nil, err
 	}
 	return &consistency{diffusion: d, grid: g, trainer: t, teacher: store, guides: map[guided]*denoiser{}}, nil
 }
 
-func (f *consistency) close() error {
-	var errs []error
-	for _, p := range f.programs() {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(append(errs, f.teacher.Close())...)
-}
+func (f *consistency) close() error { return f.teacher.Close() }
 
 // FastSampling is how the U-Net of a distillation is sampled: from noise, without inversion, by a step of DDIM without
 // noise for each segment, or, where it takes every level to the sample, by 4 steps of multistep consistency sampling.

@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -50,11 +49,7 @@ func newEndToEnd(t *Trainer) (_ *endToEnd, err error) {
 		return nil, fmt.Errorf("%s: %d latent channels and %d of the image: want %d and 3",
 			o.VAE, f.decoder.LatentChannels, f.decoder.OutChannels, d.network.OutChannels)
 	}
-	variant := o.Variant
-	if !weights.HasVariant(o.VAE, variant) {
-		variant = ""
-	}
-	if f.store, err = weights.Open(o.VAE, weights.Options{Variant: variant}); err != nil {
+	if f.store, err = openWeights(o.VAE, o.Variant); err != nil {
 		return nil, err
 	}
 	if t.config.TextureWeight > 0 {
@@ -63,20 +58,9 @@ func newEndToEnd(t *Trainer) (_ *endToEnd, err error) {
 	return f, nil
 }
 
-func (f *endToEnd) programs() []*vm.Program {
-	if f.texture == nil {
-		return nil
-	}
-	return f.texture.programs()
-}
+func (f *endToEnd) programs() []*vm.Program { return f.texture.programs() }
 
-func (f *endToEnd) close() error {
-	var errs []error
-	for _, p := range f.programs() {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(append(errs, f.store.Close())...)
-}
+func (f *endToEnd) close() error { return f.store.Close() }
 
 func (f *endToEnd) size(e Example, d Draws) (size, error) {
 	z, err := f.diffusion.size(e, d)

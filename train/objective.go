@@ -76,10 +76,12 @@ func (l *lossGraph) params() gorgonia.Nodes {
 
 // guiding is an objective whose targets come from further programs.
 type guiding interface {
-	// programs are those, as far as they are compiled.
+	// programs are those, as far as they are compiled. The trainer closes them.
 	programs() []*vm.Program
-	close() error
 }
+
+// holding is an objective that holds weights, until close.
+type holding interface{ close() error }
 
 // size is what a graph is built for. Tokens is 0 where there is no context.
 type size struct{ batch, height, width, tokens int }

@@ -79,12 +79,17 @@ func (s *state) close() error {
 	return errors.Join(errs...)
 }
 
-// load fills a slot from a file or folder of weights under the parameters' names, in the variant if there is one.
-func (s *state) load(path, variant string, slot Slot) (err error) {
+// openWeights opens a file or folder of weights, in the variant if there is one.
+func openWeights(path, variant string) (*weights.Store, error) {
 	if !weights.HasVariant(path, variant) {
 		variant = ""
 	}
-	store, err := weights.Open(path, weights.Options{Variant: variant})
+	return weights.Open(path, weights.Options{Variant: variant})
+}
+
+// load fills a slot from a file or folder of weights under the parameters' names, in the variant if there is one.
+func (s *state) load(path, variant string, slot Slot) (err error) {
+	store, err := openWeights(path, variant)
 	if err != nil {
 		return err
 	}

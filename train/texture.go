@@ -188,7 +188,11 @@ func (x *texture) truth(z size) (*truth, error) {
 	return x.truths[z], nil
 }
 
+// programs are those of true images; none without the term.
 func (x *texture) programs() []*vm.Program {
+	if x == nil {
+		return nil
+	}
 	var list []*vm.Program
 	for _, p := range x.truths {
 		list = append(list, p.Program)

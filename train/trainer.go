@@ -130,7 +130,12 @@ func (t *Trainer) Close() error {
 		errs = append(errs, t.update.Close())
 	}
 	if g, ok := t.objective.(guiding); ok {
-		errs = append(errs, g.close())
+		for _, p := range g.programs() {
+			errs = append(errs, p.Close())
+		}
+	}
+	if h, ok := t.objective.(holding); ok {
+		errs = append(errs, h.close())
 	}
 	if t.state != nil {
 		errs = append(errs, t.state.close())

@@ -228,11 +228,10 @@ func (t *tissue) adipose(r *rand.Rand, grid raster, ox, oy float64) raster {
 		return out
 	}
 	level := between(r, 0.1, 1.1)
-	type cell struct{ x, y, r float64 }
-	var cells []cell
+	var cells []fatCell
 	lo, hi := -margin, t.field+margin
 	for range int(60 * (hi - lo) * (hi - lo) / tileArea) {
-		c := cell{between(r, lo, hi), between(r, lo, hi), between(r, 20, 36)}
+		c := fatCell{between(r, lo, hi), between(r, lo, hi), between(r, 20, 36)}
 		if t.noise.at(c.x-ox, c.y+2*oy, 300) < level || t.body.at(c.x, c.y) > -c.r-4 {
 			continue
 		}
@@ -249,22 +248,40 @@ func (t *tissue) adipose(r *rand.Rand, grid raster, ox, oy float64) raster {
 	}
 	out.fill(func(x, y float64) float64 {
 		wx, wy := x+2*t.noise.at(x, y, 30), y+2*t.noise.turned(x, y, 30)
-		first, second := far, far
+		near := nearest{far, far}
 		for _, c := range cells {
-			if math.Abs(wx-c.x) > 90 || math.Abs(wy-c.y) > 90 {
-				continue
-			}
-			d := math.Hypot(wx-c.x, wy-c.y) - c.r
-			if d < first {
-				first, second = d, first
-			} else if d < second {
-				second = d
-			}
+			near.add(c, wx, wy)
 		}
-		// A smooth minimum rounds the corners.
-		return smoothMin(smoothMin((second-first)/2-0.7, 7-first, 5), 2-t.body.at(x, y), 4)
+		return near.depth(t.body.at(x, y))
 	})
 	return out
+}
+
+// fatCell is a fat cell: its middle and radius in µm.
+type fatCell struct{ x, y, r float64 }
+
+// fatReach is how far from its middle a cell counts, in µm.
+const fatReach = 90.0
+
+// nearest are the distances from a place to the edges of the two nearest cells.
+type nearest struct{ first, second float64 }
+
+func (n *nearest) add(c fatCell, x, y float64) {
+	if math.Abs(x-c.x) > fatReach || math.Abs(y-c.y) > fatReach {
+		return
+	}
+	d := math.Hypot(x-c.x, y-c.y) - c.r
+	if d < n.first {
+		n.first, n.second = d, n.first
+	} else if d < n.second {
+		n.second = d
+	}
+}
+
+// depth is how deep in fat the place is, below 0 outside, where body is its depth in epithelium. A smooth minimum
+// rounds the corners.
+func (n nearest) depth(body float64) float64 {
+	return smoothMin(smoothMin((n.second-n.first)/2-0.7, 7-n.first, 5), 2-body, 4)
 }
 
 // smoothMin is the lesser of two numbers, rounded where they are within k of each other.

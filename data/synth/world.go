@@ -185,18 +185,16 @@ func (r raster) within() raster {
 
 // adipose is a lobe of fat cells, one for each square: see tissue.adipose.
 func (w *world) adipose(t *tissue, grid raster) raster {
-	type cell struct{ x, y, r float64 }
-	const reach = 90.0
 	left, top, extent := grid.x0, grid.y0, float64(grid.w)*grid.cell
-	var cells []cell
+	var cells []fatCell
 	columns := int(extent/fatSquare) + 8
-	index := make([][]cell, columns*columns)
+	index := make([][]fatCell, columns*columns)
 	at := func(x, y float64) (i, j int) {
 		return max(0, min(columns-1, int((x-left)/fatSquare)+3)), max(0, min(columns-1, int((y-top)/fatSquare)+3))
 	}
-	squares(left, top, extent, fatSquare, reach, func(column, row int) {
+	squares(left, top, extent, fatSquare, fatReach, func(column, row int) {
 		r := randomAt(w.seed, column, row, forFat)
-		c := cell{
+		c := fatCell{
 			(float64(column) + between(r, 0.2, 0.8)) * fatSquare, (float64(row) + between(r, 0.2, 0.8)) * fatSquare,
 			between(r, 20, 30),
 		}
@@ -216,24 +214,16 @@ func (w *world) adipose(t *tissue, grid raster) raster {
 	f := w.noise
 	out.fill(func(x, y float64) float64 {
 		wx, wy := x+2*f.at(x, y, 30), y+2*f.turned(x, y, 30)
-		first, second := far, far
+		near := nearest{far, far}
 		ci, cj := at(wx, wy)
 		for j := max(0, cj-2); j <= min(columns-1, cj+2); j++ {
 			for i := max(0, ci-2); i <= min(columns-1, ci+2); i++ {
 				for _, c := range index[j*columns+i] {
-					if math.Abs(wx-c.x) > reach || math.Abs(wy-c.y) > reach {
-						continue
-					}
-					d := math.Hypot(wx-c.x, wy-c.y) - c.r
-					if d < first {
-						first, second = d, first
-					} else if d < second {
-						second = d
-					}
+					near.add(c, wx, wy)
 				}
 			}
 		}
-		return smoothMin(smoothMin((second-first)/2-0.7, 7-first, 5), 2-t.body.at(x, y), 4)
+		return near.depth(t.body.at(x, y))
 	})
 	return out
 }
