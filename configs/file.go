@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/histdist/histdist/internal/option"
 )
 
 // extendsKey names, at the top of a file, the file that it adds to.
@@ -173,6 +175,12 @@ func (f file) values(k *keys) (map[string]written, error) {
 				wrong("%w", k.unknown(name))
 			case known && value.Kind == yaml.ScalarNode && !null && strings.HasPrefix(value.ShortTag(), "!!"):
 				values[name] = written{value.Value, value.ShortTag(), place}
+			case known && o.IsList() && value.Kind == yaml.SequenceNode:
+				if text, ok := joined(value); ok {
+					values[name] = written{text, "", place}
+				} else {
+					wrong("%s: want a list of texts", name)
+				}
 			case known && o.Kind() == "true or false":
 				wrong("%s: want true or false", name)
 			case known:
@@ -186,4 +194,19 @@ func (f file) values(k *keys) (map[string]written, error) {
 	}
 	walk(f.root, "")
 	return values, errors.Join(errs...)
+}
+
+// joined is the text of a list of texts.
+func joined(list *yaml.Node) (string, bool) {
+	var parts []string
+	for _, n := range list.Content {
+		if n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+			return "", false
+		}
+		parts = append(parts, n.Value)
+	}
+	return option.Join(parts...), true
 }

@@ -20,7 +20,7 @@ func AddFlags(set *pflag.FlagSet, config any, section string, except ...string) 
 		if !ok || slices.Contains(except, name) {
 			continue
 		}
-		f := set.VarPF(&flag{o, text(o)}, name, "", o.Usage)
+		f := set.VarPF(&flag{option: o, text: text(o)}, name, "", o.Usage)
 		if o.Var.Kind() == reflect.Bool {
 			f.NoOptDefVal = "true"
 		}
@@ -33,17 +33,21 @@ func AddFlags(set *pflag.FlagSet, config any, section string, except ...string) 
 type flag struct {
 	option option.Field
 	text   string
+	given  bool
 }
 
 // String is the text.
 func (f *flag) String() string { return f.text }
 
-// Set accepts what a file may hold. The struct keeps its value: Load sets it.
+// Set accepts what a file may hold; a list grows with each call. The struct keeps its value: Load sets it.
 func (f *flag) Set(text string) error {
+	if f.given && f.option.IsList() {
+		text = option.Join(f.text, text)
+	}
 	if err := decode(reflect.New(f.option.Var.Type()).Elem(), written{text: text}); err != nil {
 		return err
 	}
-	f.text = text
+	f.text, f.given = text, true
 	return nil
 }
 

@@ -78,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(
-		translateCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), slideCommand(),
+		translateCommand(), serveCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), slideCommand(),
 		modelCommand(), demoCommand(), benchCommand(), configCommand(), doctorCommand(), manCommand(),
 	)
 	completeFlags(root)

@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/infer/server"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -71,8 +72,10 @@ func defaultTranslate() translateFile {
 }
 
 // precision returns the precision, whose name was checked.
-func (o *translateOptions) precision() (p vm.Precision) {
-	_ = p.UnmarshalText([]byte(o.Precision))
+func (o *translateOptions) precision() vm.Precision { return precisionOf(o.Precision) }
+
+func precisionOf(name string) (p vm.Precision) {
+	_ = p.UnmarshalText([]byte(name))
 	return p
 }
 
@@ -205,6 +208,34 @@ func (o evaluateOptions) Validate() error {
 	wrong(o.JSON && o.Markdown, errors.New("--json and --markdown: give one of them"))
 	return errors.Join(append(errs, option.Check(o))...)
 }
+
+// serveFile is a configuration file of serve.
+type serveFile struct {
+	Serve serveOptions `key:"serve"`
+}
+
+// serveOptions are the section serve.
+type serveOptions struct {
+	Models option.List `key:"model" usage:"folder or Hugging Face id of a marker's model; may be given several times (default: the demonstration's, in the binary)"`
+	server.Settings
+
+	Device    string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …, or a list of them: one job runs on each"`
+	Threads   int    `key:"threads" want:"0 or more" usage:"processor threads of a translation; 0 is one for each available core"`
+	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
+	LowMemory bool   `key:"low-memory" usage:"use less memory, in more time"`
+
+	LogFormat   string `key:"log-format" want:"text or json" usage:"how the log is written: text or json"`
+	LogRequests bool   `key:"log-requests" usage:"log all requests, also those that only read and succeed"`
+}
+
+func defaultServe() serveFile {
+	return serveFile{serveOptions{
+		Settings: server.DefaultSettings(), Device: "auto", Precision: "float32", LogFormat: "text",
+	}}
+}
+
+// Validate reports everything that is wrong with the options.
+func (o serveOptions) Validate() error { return option.Check(o) }
 
 // missing is the error of a flag that is needed.
 func missing(flag string) error { return fmt.Errorf("--%s is missing", flag) }

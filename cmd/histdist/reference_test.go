@@ -25,10 +25,11 @@ func TestConfigurationReference(t *testing.T) {
 ` + "A value comes from the first of these that has one: `--set`, a flag, an environment variable, a YAML file, the " +
 		"default.\n`histdist train --set KEY=VALUE` sets any key of an experiment.\n" +
 		"`histdist config print` prints the values and where they come from, and with `--explain` what they mean.\n")
-	translate, evaluate, experiment := defaultTranslate(), defaultEvaluate(), experiments.Default()
+	translate, serve, evaluate, experiment := defaultTranslate(), defaultServe(), defaultEvaluate(), experiments.Default()
 	b.WriteString("\n## Commands\n\nThe file is given by `--config`.\n")
 	own := func(key string) string { return "--" + path.Ext(key)[1:] }
 	reference(&b, configs.Defaults(&translate), own)
+	reference(&b, configs.Defaults(&serve), own)
 	reference(&b, configs.Defaults(&evaluate)[len(configs.Defaults(&translate)):], own)
 	b.WriteString("\n## Experiments\n\n" +
 		"The file is the argument of `histdist train`. With `extends: OTHER` it adds to another.\n")

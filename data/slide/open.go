@@ -117,7 +117,7 @@ func openReader(path string, o Options) (Reader, error) {
 		}
 		return nil, fmt.Errorf("%w that OpenSlide %s or histdist reads", ErrFormat, library.Version)
 	}
-	reader, err := openTIFF(path)
+	reader, err := openTIFF(path, o.CacheBytes)
 	if err == nil {
 		return reader, nil
 	}

@@ -17,6 +17,9 @@ type Options struct {
 	AnyMPP  bool          // a slide whose µm per pixel are not known is opened nevertheless: At fails then
 	ICC     imagefile.ICC // what becomes of colour profiles
 	Library Library       // whether OpenSlide is used
+
+	// CacheBytes is the memory for decoded tiles that are kept, where histdist reads the file; 0: 128 MB.
+	CacheBytes int
 }
 
 // Slide is an opened slide.

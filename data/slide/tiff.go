@@ -1,6 +1,7 @@
 package slide
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,14 +49,17 @@ var otherVendors = []struct {
 	}},
 }
 
+// defaultCache is the memory for decoded tiles in bytes.
+const defaultCache = 128 << 20
+
 // openTIFF opens a TIFF file as a slide.
-func openTIFF(path string) (Reader, error) {
+func openTIFF(path string, cache int) (Reader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	s := &tiffSlide{file: file, associated: map[string]*tiff.Page{}}
-	s.tiles.limit = 128 << 20
+	s.tiles.limit = cmp.Or(cache, defaultCache)
 	if err := s.describe(); err != nil {
 		_ = file.Close() // only read
 		return nil, err
