@@ -1,4 +1,12 @@
-// Package web has the page's files, in the binary.
+// Package web has the page of `histdist serve`: TypeScript sources in src, and dist, which `make web` builds of them
+// with npm and which is committed, so that building the program needs Go alone.
+//
+// The page is one HTML file, a script, a style sheet and an icon. It asks the server under api/v1, relative to its own
+// address, for everything else, has no inline script or style and no eval, and so satisfies
+//
+//	default-src 'self'; img-src 'self' data: blob:; style-src 'self'
+//
+// e2e has the tests in a browser (`make web-test`).
 package web
 
 import (
@@ -9,11 +17,11 @@ import (
 //go:embed dist
 var dist embed.FS
 
-// Files are the page's: index.html, and what it needs in assets.
+// Files returns the page: index.html, its files under assets, and LICENSES.txt with the licences of what is bundled.
 func Files() fs.FS {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // the name is valid
+		panic(err) // only for an invalid name
 	}
 	return files
 }
