@@ -18,7 +18,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,15 @@ demo: build ## translate synthetic tissue with the model in the binary
 
 demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (DEMO: flags, such as --preset balanced)
 	bin/histdist demo measure $(DEMO)
+
+web: ## build the page of `histdist serve` (infer/server/web/dist, which is committed) with npm
+	@scripts/web.sh build
+
+web-check: ## check the types of the page's TypeScript
+	@scripts/web.sh check
+
+web-test: build ## test the page in Chromium (CHROMIUM: the browser; skipped where it or npm is missing)
+	@scripts/web.sh test
 
 clean: ## remove what was built
 	rm -rf bin man demo demo-eval

@@ -52,7 +52,7 @@ for (const name of [...packages].sort()) {
   const { version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   const file = (await readdir(folder)).find((f) => /^licen[cs]e/i.test(f));
   if (!file) throw new Error(`${name} has no licence file, which dist/LICENSES.txt needs`);
-  const text = (await readFile(join(folder, file), 'utf8')).trim();
+  const text = (await readFile(join(folder, file), 'utf8')).trim().replaceAll('\r\n', '\n');
   licenses += `\n${'-'.repeat(80)}\n${name} ${version} (${license})\n\n${text}\n`;
 }
 await writeFile('dist/LICENSES.txt', licenses);
