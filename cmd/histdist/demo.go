@@ -20,9 +20,10 @@ func demoCommand() *cobra.Command {
 	var threads int
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "translate a piece of synthetic tissue with the built-in model",
+		Short: "translate a piece and a slide of synthetic tissue with the built-in model",
 		Long: `Makes a piece of synthetic H&E-stained tissue, translates it to ER with the small built-in model, which was
-trained on such tissue only, and shows the result next to the true stain. Needs no files and downloads nothing.`,
+trained on such tissue only, and shows the result next to the true stain. Then the same with a small whole slide, whose
+virtual stain opens next to it in QuPath. Needs no files and downloads nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
@@ -31,24 +32,38 @@ trained on such tissue only, and shows the result next to the true stain. Needs 
 				return fmt.Errorf("--device: %w", err)
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
-			r, err := demo.Run(cmd.Context(), out, demo.Options{Device: d, Preset: preset, Observe: observer(cmd.ErrOrStderr())})
+			o := demo.Options{
+				Device: d, Preset: preset, Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
+			}
+			r, err := demo.Run(cmd.Context(), out, o)
+			if err != nil {
+				return err
+			}
+			s, err := demo.RunSlide(cmd.Context(), out, o)
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), `
-%-28s look at this one: H&E, virtual stain, true stain
-%-28s synthetic tissue in H&E
-%-28s the model's ER stain of it: %.1f %% is brown
-%-28s the true ER stain: %.1f %%
-%-28s the type of each nucleus
-%-28s the model, for histdist translate --model
+%-32s look at this one: H&E, virtual stain, true stain
+%-32s synthetic tissue in H&E
+%-32s the model's ER stain of it: %.1f %% is brown
+%-32s the true ER stain: %.1f %%
+%-32s the type of each nucleus
+%-32s the model, for histdist translate --model
+
+%-32s a slide of such tissue, %d×%d pixels
+%-32s its virtual ER stain: open both in QuPath, next to each other
+%-32s its true ER stain, likewise
+%-32s what each nucleus is: drag it onto a slide in QuPath
+%-32s the virtual stain, small
 
 It took %.1f s. The model is small and knows only synthetic tissue. With a model and images of your own:
 
   histdist translate --model FOLDER --input IMAGES --output STAINS --panel
+  histdist translate --model FOLDER --input slide.svs --output slide-er.ome.tiff
   histdist train er --set data.dir=MIST/ER
 `, r.Panel, r.HE, r.Virtual, 100*r.VirtualBrown, r.True, 100*r.TrueBrown, r.Nuclei, r.Model,
-				time.Since(begin).Seconds())
+				s.HE, s.Plan.Width, s.Plan.Height, s.Virtual, s.True, s.Nuclei, s.Thumbnail, time.Since(begin).Seconds())
 			return err
 		},
 	}

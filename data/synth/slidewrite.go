@@ -25,12 +25,15 @@ import (
 
 // The files of WriteSlide.
 const (
-	SlideHE      = "he.ome.tiff"
-	SlideIHC     = "ihc.ome.tiff"
-	SlideIslands = "islands.geojson"
-	SlideNuclei  = "nuclei.geojson"
-	slideFile    = "slide.json"
+	SlideHE       = "he.ome.tiff"
+	SlideIHC      = "ihc.ome.tiff"
+	SlideIslands  = "islands.geojson"
+	SlideNuclei   = "nuclei.geojson"
+	SlideSettings = "slide.json"
 )
+
+// ErrOtherSlide is wrapped by the error of a folder with a slide of other settings.
+var ErrOtherSlide = errors.New("other settings")
 
 // slideGeneration is the version of the slides' tissue model.
 const slideGeneration = 1
@@ -69,12 +72,12 @@ func WriteSlide(ctx context.Context, dir string, c SlideConfig, observe progress
 	if err := writeSlide(ctx, dir, c, observe); err != nil {
 		return fmt.Errorf("synth: %w", err)
 	}
-	return writeJSON(filepath.Join(dir, slideFile), want)
+	return writeJSON(filepath.Join(dir, SlideSettings), want)
 }
 
 // slideThere reports whether the folder has the slide; it is an error that it has another one.
 func slideThere(dir string, want slideSettings) (bool, error) {
-	path := filepath.Join(dir, slideFile)
+	path := filepath.Join(dir, SlideSettings)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -87,7 +90,12 @@ func slideThere(dir string, want slideSettings) (bool, error) {
 		return false, err
 	}
 	if !bytes.Equal(bytes.TrimSpace(text), wanted) {
-		return false, fmt.Errorf("%s has other settings; choose another folder", path)
+		return false, fmt.Errorf("%s has %w; choose another folder", path, ErrOtherSlide)
+	}
+	for _, name := range []string{SlideHE, SlideIHC, SlideIslands, SlideNuclei} {
+		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
 	}
 	return true, nil
 }

@@ -47,6 +47,16 @@ const piece = 8
 // Steps is the number of steps that the small model needs, each way.
 const Steps = 50
 
+// open opens the model in a folder, and returns the sampler's settings.
+func (o Options) open(folder string) (*infer.Pipeline, infer.Settings, error) {
+	sampling, unet, err := settings(folder, o.Preset, cmp.Or(o.Steps, Steps))
+	if err != nil {
+		return nil, sampling, err
+	}
+	p, err := infer.Open(folder, model.Options{UNet: unet}, infer.Options{Device: o.Device})
+	return p, sampling, err
+}
+
 // settings returns those of a preset of the model and its U-Net's folder, or the paper's except for the steps.
 func settings(folder, preset string, steps int) (_ infer.Settings, unet string, _ error) {
 	s := infer.DefaultSettings()
@@ -68,6 +78,7 @@ type Options struct {
 	Device  device.Device
 	Preset  string            // see model.Purpose.Preset; "": the paper's but for the steps
 	Steps   int               // 0: Steps
+	Program string            // with its version, for the provenance of a slide
 	Observe progress.Observer // see infer.FileOptions
 }
 
@@ -106,11 +117,7 @@ func Run(ctx context.Context, folder string, o Options) (_ Result, err error) {
 		atomicfile.Write(r.Nuclei, append(truth, '\n'))); err != nil {
 		return r, err
 	}
-	sampler, unet, err := settings(r.Model, o.Preset, cmp.Or(o.Steps, Steps))
-	if err != nil {
-		return r, err
-	}
-	p, err := infer.Open(r.Model, model.Options{UNet: unet}, infer.Options{Device: o.Device})
+	p, sampler, err := o.open(r.Model)
 	if err != nil {
 		return r, err
 	}

@@ -1,0 +1,152 @@
+package mosaic_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/progress"
+)
+
+const (
+	childFolder = "HISTDIST_MOSAIC_TEST_FOLDER"
+	childDeath  = "HISTDIST_MOSAIC_TEST_DEATH"
+)
+
+// killable translates the slide he.ome.tiff in a folder with the demonstration's model: four windows a region, the
+// statistics of a first pass.
+func killable(t *testing.T, folder string, observe progress.Observer) {
+	t.Helper()
+	path := filepath.Join(folder, "model")
+	if err := demo.Extract(path); err != nil {
+		t.Fatal(err)
+	}
+	p, err := infer.Open(path, model.Options{}, infer.Options{Device: networktest.Open(t, "auto")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := mosaic.FileOptions{
+		Input: filepath.Join(folder, "he.ome.tiff"), Output: filepath.Join(folder, "er.ome.tiff"),
+		Sampling: infer.DefaultSettings(), Settings: mosaic.DefaultSettings(), File: mosaic.DefaultFileSettings(),
+		Quality: 90, Program: "test", Observe: observe,
+	}
+	o.Sampling.StepsInversion, o.Sampling.StepsTranslation = 1, 2
+	o.Settings.Window, o.Settings.Region, o.File.Tissue = 64, 112, "all"
+	_, err = mosaic.TranslateFile(t.Context(), p, o)
+	if err := errors.Join(err, p.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestChild is a run in a process of its own, for TestKilled: it kills itself after a number of events.
+func TestChild(t *testing.T) {
+	folder := os.Getenv(childFolder)
+	if folder == "" {
+		t.Skip("started by TestKilled")
+	}
+	death, err := strconv.Atoi(os.Getenv(childDeath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := 0
+	killable(t, folder, progress.On(func(mosaic.Progress) error {
+		if events++; events == death {
+			go func() { _ = self.Kill() }() // wherever the run is then
+		}
+		return nil
+	}))
+}
+
+// A run whose process is killed at any moment, again and again, goes on and ends with the same bytes, and leaves the
+// same files, as one that is not.
+func TestKilled(t *testing.T) {
+	he := pattern(208, 160)
+	whole, broken := t.TempDir(), t.TempDir()
+	for _, folder := range []string{whole, broken} {
+		writeSlide(t, filepath.Join(folder, "he.ome.tiff"), he, 0.47)
+	}
+	events, calls := 0, int64(0)
+	killable(t, whole, progress.On(func(e mosaic.Progress) error {
+		events, calls = events+1, e.Plan.Calls
+		if e.Plan.Regions < 4 || e.Plan.Sampled == 0 {
+			t.Fatalf("%+v: the test needs more regions", e.Plan)
+		}
+		return nil
+	}))
+	run := func(death int) (killed bool) {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
+		cmd.Env = append(os.Environ(), childFolder+"="+broken, childDeath+"="+strconv.Itoa(death))
+		out, err := cmd.CombinedOutput()
+		if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return err != nil
+	}
+	const kills = 6
+	random, killed := rand.New(rand.NewPCG(3, 4)), 0
+	for runs := 0; killed < kills; runs++ {
+		if runs > 3*kills {
+			t.Fatalf("killed only %d of %d times", killed, runs)
+		}
+		output := filepath.Join(broken, "er.ome.tiff")
+		if run(1 + random.IntN(events*2/3)) {
+			killed++
+			if _, err := os.Stat(output); err == nil {
+				t.Fatal("an output of a run that was killed")
+			}
+			continue
+		}
+		sameFiles(t, whole, broken) // little was left to do
+		if err := os.Remove(output); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if run(0) {
+		t.Fatal("killed without a death")
+	}
+	t.Logf("killed %d times, %d events, %d calls", killed, events, calls)
+	sameFiles(t, whole, broken)
+}
+
+// sameFiles compares two folders.
+func sameFiles(t *testing.T, a, b string) {
+	t.Helper()
+	entries, err := os.ReadDir(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := os.ReadDir(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(others) {
+		t.Errorf("%d and %d files", len(entries), len(others))
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		one, err := os.ReadFile(filepath.Join(a, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := os.ReadFile(filepath.Join(b, e.Name()))
+		if err != nil || !bytes.Equal(one, two) {
+			t.Errorf("%s differs: %v", e.Name(), err)
+		}
+	}
+}
