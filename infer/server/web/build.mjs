@@ -18,7 +18,11 @@ async function hashOfSources() {
   }
   const lines = [];
   for (const name of names.sort()) {
-    lines.push(`${createHash('sha256').update(await readFile(name)).digest('hex')}  ${name}\n`);
+    lines.push(
+      `${createHash('sha256')
+        .update(await readFile(name))
+        .digest('hex')}  ${name}\n`,
+    );
   }
   return lines.join('');
 }
@@ -46,7 +50,8 @@ for (const input of Object.keys(result.metafile.inputs)) {
   const match = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
   if (match) packages.add(match[1]);
 }
-let licenses = 'The page of histdist serve is part of HistDiST for Go (Apache License 2.0). It contains these packages:\n';
+let licenses =
+  'The page of histdist serve is part of HistDiST for Go (Apache License 2.0). It contains these packages:\n';
 for (const name of [...packages].sort()) {
   const folder = join('node_modules', name);
   const { version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));

@@ -21,11 +21,13 @@ export async function shiftOf(page: Page, address: [string, string]): Promise<Sh
       context.drawImage(bitmap, 0, 0);
       const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
       const raw = new Float64Array(bitmap.width * bitmap.height);
-      for (let i = 0; i < raw.length; i++) raw[i] = 765 - (data[4 * i] ?? 0) - (data[4 * i + 1] ?? 0) - (data[4 * i + 2] ?? 0);
+      for (let i = 0; i < raw.length; i++)
+        raw[i] = 765 - (data[4 * i] ?? 0) - (data[4 * i + 1] ?? 0) - (data[4 * i + 2] ?? 0);
       return { width: bitmap.width, height: bitmap.height, values: raw };
     };
     const [a, b] = [await dark(first), await dark(second)];
-    if (a.width !== b.width || a.height !== b.height) throw new Error(`${a.width}×${a.height} and ${b.width}×${b.height}`);
+    if (a.width !== b.width || a.height !== b.height)
+      throw new Error(`${a.width}×${a.height} and ${b.width}×${b.height}`);
     const most = 6;
     let best = { x: 0, y: 0, likeness: -2 };
     for (let dy = -most; dy <= most; dy++) {

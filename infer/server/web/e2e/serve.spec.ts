@@ -3,8 +3,8 @@
 import { type Locator, type Page, expect, test as base } from '@playwright/test';
 import axe from 'axe-core';
 import { readFile } from 'node:fs/promises';
-import { shiftOf } from './pixels.ts';
-import { Server, TOKEN } from './server.ts';
+import { shiftOf } from './pixels';
+import { Server, TOKEN } from './server';
 
 interface Job {
   id: string;
@@ -16,11 +16,14 @@ interface Job {
 // allowed matches errors that a test causes on purpose.
 const test = base.extend<{ allowed: RegExp | undefined }, { server: Server }>({
   allowed: [undefined, { option: true }],
-  server: [async ({}, use) => {
-    const server = await Server.start();
-    await use(server);
-    await server.remove();
-  }, { scope: 'worker' }],
+  server: [
+    async ({}, use) => {
+      const server = await Server.start();
+      await use(server);
+      await server.remove();
+    },
+    { scope: 'worker' },
+  ],
   page: async ({ page, allowed }, use) => {
     const errors: string[] = [];
     page.on('console', (message) => {
@@ -28,7 +31,10 @@ const test = base.extend<{ allowed: RegExp | undefined }, { server: Server }>({
     });
     page.on('pageerror', (error) => errors.push(String(error)));
     await use(page);
-    expect(errors.filter((text) => !allowed?.test(text)), 'errors in the console').toEqual([]);
+    expect(
+      errors.filter((text) => !allowed?.test(text)),
+      'errors in the console',
+    ).toEqual([]);
   },
 });
 
@@ -99,7 +105,9 @@ test('from the slide to the stain and its download', async ({ page, server }) =>
   await expect(page.locator('.figures')).toContainText('DAB-positive area');
   await expect(page.locator('.figures')).toContainText('H-score');
   await expect(page.locator('#stain-hint')).toBeHidden();
-  await expect.poll(() => colours(page.locator('#pane-stain .canvas')), { message: 'the stain appears' }).not.toBe(empty);
+  await expect
+    .poll(() => colours(page.locator('#pane-stain .canvas')), { message: 'the stain appears' })
+    .not.toBe(empty);
   expect(await serious(page)).toEqual([]);
 
   // The curtain, with pointer and keys.
@@ -121,17 +129,24 @@ test('from the slide to the stain and its download', async ({ page, server }) =>
 
   // The download has the slide's size, and what is dark in it is where the H&E is dark.
   const job = await state(page, server);
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'OME-TIFF' }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'OME-TIFF' }).click(),
+  ]);
   expect(download.suggestedFilename()).toMatch(/\.ome\.tiff$/);
   const file = await readFile(await download.path());
-  const upload = await page.request.post(`${server.address}api/v1/uploads`, { data: file, headers: { 'Content-Type': 'application/octet-stream' } });
+  const upload = await page.request.post(`${server.address}api/v1/uploads`, {
+    data: file,
+    headers: { 'Content-Type': 'application/octet-stream' },
+  });
   expect(upload.status(), await upload.text()).toBe(201);
   const uploaded = (await upload.json()) as { id: string; width: number; height: number; mpp: [number, number] };
   expect([uploaded.width, uploaded.height]).toEqual([768, 640]);
   expect(uploaded.mpp[0]).toBeCloseTo(0.5, 3);
   const slide = new URLSearchParams(new URL(page.url()).hash.slice(1)).get('slide') ?? '';
   const { x, y, width, height } = job.region;
-  const part = (id: string): string => `${server.address}api/v1/iiif/${id}/${x},${y},${width},${height}/max/0/default.jpg`;
+  const part = (id: string): string =>
+    `${server.address}api/v1/iiif/${id}/${x},${y},${width},${height}/max/0/default.jpg`;
   const shift = await shiftOf(page, [part(slide), part(uploaded.id)]);
   expect(shift, 'the stain lies on the H&E').toMatchObject({ x: 0, y: 0 });
   expect(shift.likeness).toBeGreaterThan(0.3);
@@ -151,23 +166,27 @@ test('from the slide to the stain and its download', async ({ page, server }) =>
 
 test('both viewers show the same place', async ({ page, server }) => {
   await open(page, server);
-  const places = (): Promise<(string | null)[]> => page.locator('.shapes > g:first-child').evaluateAll((groups) => groups.map((g) => g.getAttribute('transform')));
+  const places = (): Promise<(string | null)[]> =>
+    page.locator('.shapes > g:first-child').evaluateAll((groups) => groups.map((g) => g.getAttribute('transform')));
   const before = await places();
   for (const pane of ['#pane-he', '#pane-stain']) {
     const box = await boxOf(page.locator(pane));
     await page.mouse.move(box.x + box.width / 3, box.y + box.height / 2);
     await page.mouse.wheel(0, -300);
-    await expect.poll(async () => {
-      const [he, stain] = await places();
-      return he !== before[0] && he === stain;
-    }).toBe(true);
+    await expect
+      .poll(async () => {
+        const [he, stain] = await places();
+        return he !== before[0] && he === stain;
+      })
+      .toBe(true);
   }
 });
 
 test('regions: polygon, export, import, removal; lengths; tissue', async ({ page, server }) => {
   await open(page, server);
   const box = await boxOf(page.locator('#pane-he'));
-  const click = (x: number, y: number): Promise<void> => page.mouse.click(box.x + x * box.width, box.y + y * box.height);
+  const click = (x: number, y: number): Promise<void> =>
+    page.mouse.click(box.x + x * box.width, box.y + y * box.height);
   await page.getByRole('button', { name: 'Draw a polygon' }).click();
   await click(0.3, 0.35);
   await click(0.7, 0.4);
@@ -175,18 +194,32 @@ test('regions: polygon, export, import, removal; lengths; tissue', async ({ page
   await page.keyboard.press('Enter');
   await expect(page.locator('#regions li')).toHaveCount(1);
 
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export' }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Export' }).click(),
+  ]);
   const exported = await readFile(await download.path());
-  const { features } = JSON.parse(exported.toString()) as { features: { geometry: { type: string; coordinates: number[][][] } }[] };
+  const { features } = JSON.parse(exported.toString()) as {
+    features: { geometry: { type: string; coordinates: number[][][] } }[];
+  };
   expect(features[0]?.geometry.type).toBe('Polygon');
   expect(features[0]?.geometry.coordinates[0]).toHaveLength(4);
 
-  await page.locator('#region-import').setInputFiles({ name: 'again.geojson', mimeType: 'application/geo+json', buffer: exported });
+  await page
+    .locator('#region-import')
+    .setInputFiles({ name: 'again.geojson', mimeType: 'application/geo+json', buffer: exported });
   await expect(page.locator('#regions li')).toHaveCount(2);
-  await page.locator('#region-import').setInputFiles({ name: 'line.geojson', mimeType: 'application/geo+json', buffer: Buffer.from('{"type":"LineString","coordinates":[[1,1],[5,5]]}') });
+  await page.locator('#region-import').setInputFiles({
+    name: 'line.geojson',
+    mimeType: 'application/geo+json',
+    buffer: Buffer.from('{"type":"LineString","coordinates":[[1,1],[5,5]]}'),
+  });
   await expect(page.locator('.message.error')).toContainText('There are no areas in this file; it has LineString.');
   await page.getByRole('button', { name: 'Dismiss' }).click();
-  await page.getByRole('button', { name: /^Remove/ }).first().click();
+  await page
+    .getByRole('button', { name: /^Remove/ })
+    .first()
+    .click();
   await expect(page.locator('#regions li')).toHaveCount(1);
 
   // A length that is known: the slide's width fills the pane after "0", less a margin.
@@ -251,7 +284,12 @@ test.describe('with a token', () => {
 });
 
 test('a tablet: panels open over the viewer, targets are large', async ({ browser, server }) => {
-  const context = await browser.newContext({ viewport: { width: 820, height: 1180 }, hasTouch: true, isMobile: true, colorScheme: 'dark' });
+  const context = await browser.newContext({
+    viewport: { width: 820, height: 1180 },
+    hasTouch: true,
+    isMobile: true,
+    colorScheme: 'dark',
+  });
   const page = await context.newPage();
   await page.goto(server.address);
   await expect(page.locator('#notice')).toBeInViewport();
@@ -259,11 +297,16 @@ test('a tablet: panels open over the viewer, targets are large', async ({ browse
   await page.getByRole('button', { name: /breast\.ome\.tiff/ }).tap();
   await expect(page.locator('#scalebar')).toBeVisible();
   await page.getByRole('button', { name: 'Translation', exact: true }).tap();
-  const small = await page.locator('button:visible, .button:visible, select:visible, summary:visible').evaluateAll((elements) =>
-    elements.filter((element) => {
-      const { width, height } = element.getBoundingClientRect();
-      return width > 1 && height < 43.5;
-    }).map((element) => element.outerHTML));
+  const small = await page
+    .locator('button:visible, .button:visible, select:visible, summary:visible')
+    .evaluateAll((elements) =>
+      elements
+        .filter((element) => {
+          const { width, height } = element.getBoundingClientRect();
+          return width > 1 && height < 43.5;
+        })
+        .map((element) => element.outerHTML),
+    );
   expect(small, 'targets below 44 px').toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth)).toBe(true);
   expect(await serious(page)).toEqual([]);

@@ -31,7 +31,18 @@ export class Server {
     const slides = join(folder, 'slides');
     await mkdir(slides);
     if (!options.empty) {
-      await run(program, ['data', 'synth', '--slide', '768x640', '--seed', '5', '--tissue-share', '0.6', '--output', join(folder, 'synth')]);
+      await run(program, [
+        'data',
+        'synth',
+        '--slide',
+        '768x640',
+        '--seed',
+        '5',
+        '--tissue-share',
+        '0.6',
+        '--output',
+        join(folder, 'synth'),
+      ]);
       await run('cp', [join(folder, 'synth', 'he.ome.tiff'), join(slides, 'breast.ome.tiff')]);
     }
     const more: string[] = [];
@@ -46,11 +57,25 @@ export class Server {
 
   async run(): Promise<void> {
     const { folder, port } = this;
-    const started = spawn(program, [
-      'serve', '--model', 'demo', '--slides', join(folder, 'slides'), '--state', join(folder, 'state'), '--address', `127.0.0.1:${port}`, ...this.options,
-    ], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(
+      program,
+      [
+        'serve',
+        '--model',
+        'demo',
+        '--slides',
+        join(folder, 'slides'),
+        '--state',
+        join(folder, 'state'),
+        '--address',
+        `127.0.0.1:${port}`,
+        ...this.options,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
     this.#process = started;
-    for (const stream of [started.stdout, started.stderr]) stream.on('data', (text: Buffer) => (this.#log += text.toString()));
+    for (const stream of [started.stdout, started.stderr])
+      stream.on('data', (text: Buffer) => (this.#log += text.toString()));
     for (let i = 0; i < 600; i++) {
       if (started.exitCode !== null) break;
       try {

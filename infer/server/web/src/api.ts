@@ -65,6 +65,7 @@ export interface Job {
   placement?: Rectangle | null;
   thumbnail_placement?: Rectangle | null;
   state: State;
+  cancelling?: boolean;
   created: string;
   started?: string | null;
   ended?: string | null;
@@ -77,9 +78,9 @@ export interface Job {
 }
 
 export interface Measurements {
-  dab_positive_share?: number | null;
+  dab_positive_share?: number | null; // 0 to 1, as positive_share_nuclei
   h_score?: number | null;
-  ki67_index?: number | null;
+  ki67_index?: number | null; // percent
   positive_share_nuclei?: number | null;
   nuclei?: number | null;
   area_mm2?: number | null;
@@ -138,12 +139,18 @@ export class Unreachable extends Error {
 
 function meaning(status: number): string {
   switch (status) {
-    case 401: return 'the server asks for a token';
-    case 403: return 'the server refuses this';
-    case 404: return 'this is no longer on the server';
-    case 413: return 'this file is larger than the server takes';
-    case 503: return 'the server is busy; try again later';
-    default: return `the server answered ${status}`;
+    case 401:
+      return 'the server asks for a token';
+    case 403:
+      return 'the server refuses this';
+    case 404:
+      return 'this is no longer on the server';
+    case 413:
+      return 'this file is larger than the server takes';
+    case 503:
+      return 'the server is busy; try again later';
+    default:
+      return `the server answered ${status}`;
   }
 }
 

@@ -66,6 +66,9 @@ export class Curtain {
     this.#divider.style.left = `${percent}%`;
     this.stain.style.clipPath = this.#on ? `inset(0 0 0 ${percent}%)` : '';
     this.#divider.setAttribute('aria-valuenow', String(Math.round(percent)));
-    this.#divider.setAttribute('aria-valuetext', `${Math.round(percent)} % H&E, ${100 - Math.round(percent)} % virtual stain`);
+    this.#divider.setAttribute(
+      'aria-valuetext',
+      `${Math.round(percent)} % H&E, ${100 - Math.round(percent)} % virtual stain`,
+    );
   }
 }

@@ -50,7 +50,8 @@ function features(value: unknown): Record<string, unknown>[] {
 function areasOf(feature: Record<string, unknown>, other: Set<string>): Area[] {
   const properties = (feature.properties ?? {}) as Record<string, unknown>;
   const classification = properties.classification as { name?: unknown } | undefined;
-  const name = [properties.name, classification?.name].find((v) => typeof v === 'string' && v !== '') as string | undefined;
+  const name = [properties.name, classification?.name].find((v) => typeof v === 'string' && v !== '') as
+    string | undefined;
   const areas: Area[] = [];
   const visit = (geometry: Geometry | null | undefined): void => {
     if (!geometry) return;

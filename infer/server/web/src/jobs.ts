@@ -44,7 +44,8 @@ export class Jobs {
       this.#update();
     } finally {
       clearTimeout(this.#timer);
-      if (this.#jobs.some((job) => !ended(job))) this.#timer = setTimeout(() => void this.refresh().catch(() => undefined), PAUSE);
+      if (this.#jobs.some((job) => !ended(job)))
+        this.#timer = setTimeout(() => void this.refresh().catch(() => undefined), PAUSE);
     }
   }
 
@@ -89,7 +90,10 @@ export class Jobs {
       } catch (error) {
         if (signal.aborted) return;
         // A connection that breaks while events arrive is a TypeError.
-        const again = error instanceof Unreachable || error instanceof TypeError || (error instanceof Problem && error.status >= 500);
+        const again =
+          error instanceof Unreachable ||
+          error instanceof TypeError ||
+          (error instanceof Problem && error.status >= 500);
         if (!again) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
@@ -110,11 +114,14 @@ export class Jobs {
   }
 
   #item(job: Job): HTMLLIElement {
-    const button = make('button', { type: 'button', 'data-job': job.id, 'aria-current': String(job.id === this.#watched) },
+    const button = make(
+      'button',
+      { type: 'button', 'data-job': job.id, 'aria-current': String(job.id === this.#watched) },
       make('b', {}, title(job)),
       make('span', { class: `state ${job.state}` }, stateOf(job)),
       make('small', {}, this.slideName(job.slide)),
-      make('small', {}, format.moment(job.created)));
+      make('small', {}, format.moment(job.created)),
+    );
     if (job.state === 'running') button.append(bar(job, `Progress of ${title(job)}`));
     button.addEventListener('click', () => this.chosen(job));
     return make('li', {}, button);

@@ -5,6 +5,7 @@
 //	overlay.ts     shapes over them                    region.ts   regions; geojson.ts reads and writes them
 //	curtain.ts     the curtain                         jobs.ts     list of jobs, the one that is watched
 //	tools.ts       what the pointer does               results.ts  progress and results of one job
+//	stain.ts       the stain of the chosen job
 //	measure.ts     lengths; scalebar.ts, overview.ts   provenance.ts, download.ts, address.ts, shortcuts.ts, …
 import { type Seen, readAddress, writeAddress } from './address';
 import { Api, type Job, Problem, type Rectangle, type Slide, ended, randomKey } from './api';
@@ -25,10 +26,11 @@ import { JobPanel } from './results';
 import { ScaleBar } from './scalebar';
 import { Shortcuts } from './shortcuts';
 import { Slides } from './slides';
+import { Stain, corners, deepZoom } from './stain';
 import { startTheme } from './theme';
 import { askToken } from './token';
 import { Tools } from './tools';
-import { type Image, type SlideSize, Viewers } from './viewer';
+import { Viewers } from './viewer';
 
 type Mode = 'side' | 'curtain';
 
@@ -36,22 +38,27 @@ class Page {
   #slide: Slide | undefined;
   #job: Job | undefined;
   #mode: Mode = 'side';
-  #stainOf = ''; // the job whose result is shown
-  #filled = ''; // the job and progress whose thumbnail is shown
-  #filling = false;
   #tissue = false;
+  #asked = false; // why a tile could not be had
   #addressTimer: ReturnType<typeof setTimeout> | undefined;
 
   readonly #stage = byId('stage', HTMLElement);
   readonly #start = byId('start', HTMLButtonElement);
-  readonly #connection = new Connection(() => this.#api.request('health'), () => this.#back());
+  readonly #connection = new Connection(
+    () => this.#api.request('health'),
+    () => this.#back(),
+  );
   readonly #api: Api = new Api({
     askToken,
     reached: (answer) => this.#connection.reached(answer),
     tokenChanged: () => this.#viewers.setHeaders(this.#api.headers()),
   });
-  readonly #viewers = new Viewers(canvas('pane-he'), canvas('pane-stain'), this.#api.headers(), () => this.#moved());
+  readonly #viewers = new Viewers(canvas('pane-he'), canvas('pane-stain'), this.#api.headers(), {
+    moved: () => this.#moved(),
+    failed: () => this.#tileFailed(),
+  });
   readonly #overlay = new Overlay(this.#viewers);
+  readonly #stain = new Stain(this.#api, this.#viewers, this.#overlay);
   readonly #curtain = new Curtain(this.#stage, byId('pane-stain', HTMLElement));
   readonly #scalebar = new ScaleBar();
   readonly #overview = new Overview(this.#viewers);
@@ -61,13 +68,27 @@ class Page {
     else if (narrow()) this.#slidesPanel.show(false);
   });
   readonly #models = new Models(this.#api, () => this.#updateStart());
-  readonly #regions = new Regions(this.#viewers, this.#overlay, () => this.#um2(), () => this.#slide?.name ?? 'slide');
+  readonly #regions = new Regions(
+    this.#viewers,
+    this.#overlay,
+    () => this.#um2(),
+    () => this.#slide?.name ?? 'slide',
+  );
   readonly #measurements = new Measurements(this.#overlay, () => this.#mpp());
   readonly #tools = new Tools(this.#stage, this.#viewers, this.#overlay, this.#regions, this.#measurements);
-  readonly #jobs = new Jobs(this.#api, (job) => void this.openJob(job).catch(fail), (job) => this.#news(job), this.#slideName);
-  readonly #panel = new JobPanel(this.#api, (job) => void this.#remove(job).catch(fail), this.#slideName);
-  readonly #slidesPanel: Panel = new Panel('slides-panel', 'toggle-slides', () => this.#onePanel(this.#workPanel, this.#slidesPanel));
-  readonly #workPanel: Panel = new Panel('work-panel', 'toggle-work', () => this.#onePanel(this.#slidesPanel, this.#workPanel));
+  readonly #jobs = new Jobs(
+    this.#api,
+    (job) => void this.openJob(job).catch(fail),
+    (job) => this.#news(job),
+    this.#slideName,
+  );
+  readonly #panel = new JobPanel(this.#api, (job) => this.#remove(job), this.#slideName);
+  readonly #slidesPanel: Panel = new Panel('slides-panel', 'toggle-slides', () =>
+    this.#onePanel(this.#workPanel, this.#slidesPanel),
+  );
+  readonly #workPanel: Panel = new Panel('work-panel', 'toggle-work', () =>
+    this.#onePanel(this.#slidesPanel, this.#workPanel),
+  );
 
   async run(): Promise<void> {
     startTheme();
@@ -91,6 +112,15 @@ class Page {
     this.#updateStart();
   }
 
+  // #tileFailed finds out why: viewers ask for tiles themselves, and don't know about tokens and restarts.
+  #tileFailed(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    setTimeout(() => (this.#asked = false), 5000);
+    const slide = this.#slide;
+    void this.#api.request(slide ? `slides/${slide.id}` : 'version').catch(fail);
+  }
+
   // #restore shows what an address says.
   async #restore(seen: Seen): Promise<void> {
     if (seen.mode) this.#setMode(seen.mode === 'curtain' ? 'curtain' : 'side');
@@ -100,7 +130,11 @@ class Page {
       try {
         slide = await this.#slides.get(seen.slide);
       } catch (error) {
-        fail(error instanceof Problem && error.status === 404 ? new Error('The slide of this address is no longer on the server.') : error);
+        fail(
+          error instanceof Problem && error.status === 404
+            ? new Error('The slide of this address is no longer on the server.')
+            : error,
+        );
       }
     } else if (first.length === 1) slide = first[0]; // nothing to choose
     if (!slide) return;
@@ -127,19 +161,10 @@ class Page {
     return mpp ? mpp[0] * mpp[1] : undefined;
   }
 
-  #image(id: string, size: SlideSize): Image {
-    return {
-      width: size.width,
-      height: size.height,
-      tile: (level, x, y) => this.#api.address(`images/${id}_files/${level}/${x}_${y}.jpg`),
-    };
-  }
-
   async openSlide(slide: Slide, seen: Seen = {}): Promise<void> {
     if (slide.error) return;
     this.#slide = slide;
     this.#job = undefined;
-    this.#stainOf = this.#filled = '';
     this.#jobs.watch(undefined);
     this.#panel.show(undefined);
     this.#slides.markOpen(slide.id);
@@ -148,22 +173,27 @@ class Page {
     this.#tools.choose('move');
     this.#measurements.clear();
     this.#overlay.set('tissue', []);
-    this.#overlay.set('translated', []);
     if (narrow()) this.#slidesPanel.show(false);
-    await this.#viewers.open(slide, this.#image(slide.id, slide), seen.place);
+    this.#stain.show(undefined, slide);
+    await this.#viewers.open(slide, deepZoom(this.#api, slide.id, slide), seen.place);
     if (this.#slide !== slide) return;
     byId('welcome', HTMLElement).hidden = true;
     this.#regions.open(slide.id);
-    void this.#slides.thumbnail(slide).then((thumbnail) => {
-      if (this.#slide === slide) this.#overview.open(slide, thumbnail);
-    }, () => undefined);
+    void this.#slides.thumbnail(slide).then(
+      (thumbnail) => {
+        if (this.#slide === slide) this.#overview.open(slide, thumbnail);
+      },
+      () => undefined,
+    );
     this.#showMpp(slide);
     if (this.#tissue) void this.#showTissue(true).catch(fail);
     // The stain that was made last of this slide is what one wants to see again.
     const of = this.#jobs.all.filter((job) => job.slide === slide.id);
-    const job = (seen.job && of.find((j) => j.id === seen.job)) || of.find((j) => !ended(j)) || of.find((j) => j.state === 'done');
+    const job =
+      (seen.job && of.find((j) => j.id === seen.job)) ||
+      of.find((j) => !ended(j)) ||
+      of.find((j) => j.state === 'done');
     if (job) await this.openJob(job);
-    this.#hint();
     this.#updateStart();
     this.#moved();
   }
@@ -172,10 +202,6 @@ class Page {
     if (job.slide !== this.#slide?.id) {
       await this.openSlide(await this.#slides.get(job.slide), { job: job.id });
       return;
-    }
-    if (this.#job?.id !== job.id) {
-      this.#viewers.clearStain();
-      this.#stainOf = this.#filled = '';
     }
     this.#job = job;
     this.#jobs.watch(job.id);
@@ -190,11 +216,7 @@ class Page {
     const before = this.#job.state;
     this.#job = job;
     this.#panel.show(job);
-    this.#hint();
-    byId('stain-label', HTMLElement).textContent = job.marker ? `Virtual ${job.marker}` : 'Virtual stain';
-    this.#overlay.set('translated', job.region ? [{ rings: [corners(job.region)], closed: true, style: 'translated', halo: true }] : []);
-    if (job.state === 'done') void this.#showResult(job).catch(fail);
-    else if (job.state === 'running') void this.#fill(job).catch(() => undefined);
+    if (this.#slide) this.#stain.show(job, this.#slide);
     if (before !== job.state) {
       if (ended(job)) announce(job.state === 'done' ? 'The virtual stain is finished.' : `The job ${job.state}.`);
       void this.#jobs.refresh().catch(() => undefined);
@@ -205,57 +227,6 @@ class Page {
     return { x: 0, y: 0, width: this.#slide?.width ?? 1, height: this.#slide?.height ?? 1 };
   }
 
-  // #fill shows how far the stain is.
-  async #fill(job: Job): Promise<void> {
-    const address = job.results?.thumbnail;
-    const state = `${job.id} ${job.progress?.calls ?? 0}`;
-    if (!address || this.#filling || state === this.#filled) return;
-    this.#filling = true;
-    try {
-      const blob = await this.#api.blob(address);
-      if (this.#job?.id !== job.id || this.#stainOf === job.id) return;
-      this.#filled = state;
-      this.#viewers.fill(URL.createObjectURL(blob), job.thumbnail_placement ?? job.region ?? job.placement ?? this.#whole());
-      this.#hint();
-    } finally {
-      this.#filling = false;
-    }
-  }
-
-  async #showResult(job: Job): Promise<void> {
-    const id = job.results?.image;
-    if (!id || this.#stainOf === job.id) return;
-    this.#stainOf = job.id;
-    try {
-      const size = await this.#sizeOf(id);
-      if (this.#job?.id !== job.id) return;
-      await this.#viewers.showStain(this.#image(id, size), job.placement ?? this.#whole(), job.region);
-    } catch (error) {
-      if (this.#stainOf === job.id) this.#stainOf = '';
-      throw error;
-    }
-    this.#hint();
-  }
-
-  async #sizeOf(image: string): Promise<SlideSize> {
-    const response = await this.#api.request(`images/${image}.dzi`);
-    const document = new DOMParser().parseFromString(await response.text(), 'application/xml');
-    const size = document.getElementsByTagName('Size')[0];
-    const [width, height] = [Number(size?.getAttribute('Width')), Number(size?.getAttribute('Height'))];
-    if (!width || !height) throw new Error('The server’s description of the result has no size.');
-    return { width, height };
-  }
-
-  // #hint says what to do where there is no stain yet.
-  #hint(): void {
-    const job = this.#job;
-    let text = '';
-    if (!job || (job.state !== 'done' && ended(job))) text = 'No virtual stain of this slide yet. Choose a marker and an area, and start it.';
-    else if (job.state === 'queued') text = 'This stain waits for its turn.';
-    else if (job.state === 'running' && this.#filled === '') text = 'The stain appears here while it is made.';
-    byId('stain-hint', HTMLElement).textContent = text;
-  }
-
   async #startJob(): Promise<void> {
     const model = this.#models.chosen;
     const slide = this.#slide;
@@ -264,16 +235,19 @@ class Page {
     try {
       const name = byId('name', HTMLInputElement).value.trim();
       const preset = this.#models.preset;
-      const job = await this.#api.startJob({
-        slide: slide.id,
-        model: model.id,
-        ...(preset ? { preset } : {}),
-        seed: Math.max(0, Math.floor(Number(byId('seed', HTMLInputElement).value) || 0)),
-        tissue: byId('tissue-choice', HTMLSelectElement).value,
-        outside: byId('outside', HTMLSelectElement).value,
-        ...(name ? { name } : {}),
-        ...this.#regions.request(),
-      }, randomKey());
+      const job = await this.#api.startJob(
+        {
+          slide: slide.id,
+          model: model.id,
+          ...(preset ? { preset } : {}),
+          seed: Math.max(0, Math.floor(Number(byId('seed', HTMLInputElement).value) || 0)),
+          tissue: byId('tissue-choice', HTMLSelectElement).value,
+          outside: byId('outside', HTMLSelectElement).value,
+          ...(name ? { name } : {}),
+          ...this.#regions.request(),
+        },
+        randomKey(),
+      );
       byId('name', HTMLInputElement).value = '';
       this.#jobs.put(job);
       announce('Started.');
@@ -281,7 +255,13 @@ class Page {
       await this.#jobs.refresh();
     } catch (error) {
       if (error instanceof Problem && error.status === 503 && error.retryAfter > 0) {
-        throw new Error(`${error.message} It may have room again in ${format.timeLeft(error.retryAfter).replace(/^about /, '').replace(' left', '')}.`, { cause: error });
+        throw new Error(
+          `${error.message} It may have room again in ${format
+            .timeLeft(error.retryAfter)
+            .replace(/^about /, '')
+            .replace(' left', '')}.`,
+          { cause: error },
+        );
       }
       throw error;
     } finally {
@@ -299,17 +279,10 @@ class Page {
       this.#jobs.remove(job.id);
       if (this.#job?.id === job.id) {
         this.#job = undefined;
-        this.#stainOf = this.#filled = '';
         this.#jobs.watch(undefined);
         this.#panel.show(undefined);
-        this.#viewers.clearStain();
-        this.#overlay.set('translated', []);
-        byId('stain-label', HTMLElement).textContent = 'Virtual stain';
-        this.#hint();
+        if (this.#slide) this.#stain.show(undefined, this.#slide);
       }
-    } else if (this.#job?.id === job.id) {
-      this.#viewers.clearStain();
-      this.#filled = '';
     }
     await this.#jobs.refresh();
     const now = this.#jobs.find(job.id);
@@ -324,7 +297,9 @@ class Page {
     else if (!this.#models.chosen) text = 'There is no model to translate with.';
     else if (!slide.mpp) text = 'The slide’s file does not say how large a pixel is, so it can’t be translated.';
     this.#start.disabled = text !== '';
-    this.#start.textContent = this.#models.chosen ? `Make the virtual ${this.#models.chosen.marker || 'stain'}` : 'Make the virtual stain';
+    this.#start.textContent = this.#models.chosen
+      ? `Make the virtual ${this.#models.chosen.marker || 'stain'}`
+      : 'Make the virtual stain';
     byId('start-hint', HTMLElement).textContent = text;
   }
 
@@ -343,7 +318,9 @@ class Page {
       if (this.#slide !== slide || !this.#tissue) return;
       const none = /"features"\s*:\s*(\[\s*\]|null)/.test(text) || /"coordinates"\s*:\s*\[\s*\]/.test(text);
       const areas = none ? [] : readAreas(text, slide);
-      this.#overlay.set('tissue', [{ rings: areas.flatMap((area) => area.rings), closed: true, style: 'tissue' }]);
+      // What is no tissue is shaded: the tissue keeps its colours.
+      const rings = [corners(this.#whole()), ...areas.flatMap((area) => area.rings)];
+      this.#overlay.set('tissue', [{ rings, closed: true, style: 'tissue' }]);
       announce(areas.length > 0 ? 'The outline of the tissue is shown.' : 'No tissue was found.');
     } catch (error) {
       this.#tissue = false;
@@ -409,9 +386,18 @@ class Page {
 
   #welcomeChoose(): void {
     if (this.#slides.all.length === 0) {
-      this.#welcome('No slides yet', 'Put slides into the folder that ', make('code', {}, 'histdist serve --slides'), ' names, or upload one with the button at the top left.');
+      this.#welcome(
+        'No slides yet',
+        'Put slides into the folder that ',
+        make('code', {}, 'histdist serve --slides'),
+        ' names, or upload one with the button at the top left.',
+      );
     } else {
-      this.#welcome('Choose a slide', 'The list is at the left. Then choose a marker at the right, draw a region or take the whole slide, and watch the virtual stain appear next to the H&E.');
+      this.#welcome(
+        'Choose a slide',
+        'The list is at the left. Then choose a marker at the right, ' +
+          'draw a region or take the whole slide, and watch the virtual stain appear next to the H&E.',
+      );
     }
   }
 
@@ -443,20 +429,40 @@ class Page {
 
   #keys(): void {
     const step = 0.2;
-    const key = (keys: string[], does: string, run: (event: KeyboardEvent) => boolean | void, more: { shown?: string[]; stage?: boolean } = {}) =>
-      ({ keys, does, run, ...more });
+    const key = (
+      keys: string[],
+      does: string,
+      run: (event: KeyboardEvent) => boolean | void,
+      more: { shown?: string[]; stage?: boolean } = {},
+    ) => ({ keys, does, run, ...more });
     new Shortcuts(this.#stage, [
-      key(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'], 'Move', (event) => {
-        const [x, y] = ({ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] } as Record<string, [number, number]>)[event.key] ?? [0, 0];
-        this.#viewers.move(x, y);
-      }, { shown: ['←', '→', '↑', '↓'], stage: true }),
+      key(
+        ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'],
+        'Move',
+        (event) => {
+          const [x, y] = (
+            { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] } as Record<
+              string,
+              [number, number]
+            >
+          )[event.key] ?? [0, 0];
+          this.#viewers.move(x, y);
+        },
+        { shown: ['←', '→', '↑', '↓'], stage: true },
+      ),
       key(['+', '='], 'Zoom in', () => this.#viewers.zoom(1.5), { shown: ['+'] }),
       key(['-', '_'], 'Zoom out', () => this.#viewers.zoom(1 / 1.5), { shown: ['−'] }),
       key(['0'], 'Show the whole slide', () => this.#viewers.fit()),
-      key(['1'], 'One pixel of the slide is one of the screen', () => this.#viewers.zoomTo(1 / window.devicePixelRatio)),
+      key(['1'], 'One pixel of the slide is one of the screen', () =>
+        this.#viewers.zoomTo(1 / window.devicePixelRatio),
+      ),
       key(['s'], 'Side by side', () => this.#setMode('side')),
       key(['c'], 'Curtain', () => this.#setMode('curtain')),
-      key([',', '.'], 'Move the curtain', (event) => this.#curtain.on && this.#curtain.move(this.#curtain.part + (event.key === '.' ? 0.05 : -0.05))),
+      key(
+        [',', '.'],
+        'Move the curtain',
+        (event) => this.#curtain.on && this.#curtain.move(this.#curtain.part + (event.key === '.' ? 0.05 : -0.05)),
+      ),
       key(['t'], 'Outline of the tissue', () => void this.#showTissue(!this.#tissue).catch(fail)),
       key(['v'], 'Tool: move', () => this.#tools.choose('move')),
       key(['r'], 'Tool: rectangle', () => this.#tools.choose('rectangle')),
@@ -464,9 +470,15 @@ class Page {
       key(['m'], 'Tool: measure', () => this.#tools.choose('measure')),
       key(['a'], 'Add the visible area as a region', () => this.#regions.addVisible()),
       key(['Enter'], 'Close the polygon', () => this.#tools.finish(), { stage: true }),
-      key(['Backspace', 'Delete'], 'Take back a corner or a length; remove the chosen region', () =>
-        this.#tools.back() || (this.#tools.tool === 'measure' && this.#measurements.removeLast()) || this.#regions.removeChosen(),
-      { shown: ['Del'], stage: true }),
+      key(
+        ['Backspace', 'Delete'],
+        'Take back a corner or a length; remove the chosen region',
+        () =>
+          this.#tools.back() ||
+          (this.#tools.tool === 'measure' && this.#measurements.removeLast()) ||
+          this.#regions.removeChosen(),
+        { shown: ['Del'], stage: true },
+      ),
       key(['Escape'], 'Leave out what is being drawn; leave the tool', () => this.#tools.escape(), { shown: ['Esc'] }),
       key(['g'], 'Start the virtual stain', () => this.#start.click()),
       key(['[', ']'], 'Slide before, after', (event) => {
@@ -484,10 +496,6 @@ function canvas(pane: string): HTMLElement {
   const element = byId(pane, HTMLElement).querySelector<HTMLElement>('.canvas');
   if (!element) throw new Error(`#${pane} has no canvas`);
   return element;
-}
-
-function corners({ x, y, width, height }: Rectangle): { x: number; y: number }[] {
-  return [{ x, y }, { x: x + width, y }, { x: x + width, y: y + height }, { x, y: y + height }];
 }
 
 void new Page().run();

@@ -10,7 +10,10 @@ export class Measurements {
   readonly #clear = byId('clear-measurements', HTMLButtonElement);
 
   // mpp is how many micrometres a pixel is wide and high.
-  constructor(private readonly overlay: Overlay, private readonly mpp: () => [number, number] | undefined) {
+  constructor(
+    private readonly overlay: Overlay,
+    private readonly mpp: () => [number, number] | undefined,
+  ) {
     this.#clear.addEventListener('click', () => this.clear());
   }
 
@@ -42,7 +45,10 @@ export class Measurements {
   }
 
   #update(): void {
-    this.overlay.set('measure', this.#lines.map(([a, b]) => this.shape(a, b)));
+    this.overlay.set(
+      'measure',
+      this.#lines.map(([a, b]) => this.shape(a, b)),
+    );
     this.#clear.hidden = this.#lines.length === 0;
   }
 }

@@ -8,19 +8,28 @@ export class Models {
   readonly #select = byId('model', HTMLSelectElement);
   readonly #presets = byId('presets', HTMLFieldSetElement);
 
-  constructor(private readonly api: Api, private readonly changed: () => void) {
+  constructor(
+    private readonly api: Api,
+    private readonly changed: () => void,
+  ) {
     this.#select.addEventListener('change', () => this.#showPresets());
   }
 
   async refresh(): Promise<void> {
     this.#models = await this.api.list<Model>('models', 'models');
     const chosen = this.#select.value;
-    this.#select.replaceChildren(...this.#models.map((model) => make('option', { value: model.id }, this.title(model))));
+    this.#select.replaceChildren(
+      ...this.#models.map((model) => make('option', { value: model.id }, this.title(model))),
+    );
     if (this.find(chosen)) this.#select.value = chosen;
     const none = byId('no-models', HTMLElement);
     none.hidden = this.#models.length > 0;
     if (this.#models.length === 0) {
-      none.replaceChildren('This server has no model. Start it with ', make('code', {}, 'histdist serve --model FOLDER'), ', once for each marker.');
+      none.replaceChildren(
+        'This server has no model. Start it with ',
+        make('code', {}, 'histdist serve --model FOLDER'),
+        ', once for each marker.',
+      );
     }
     this.#showPresets();
   }
@@ -54,8 +63,15 @@ export class Models {
       const input = make('input', { type: 'radio', name: 'preset', value: preset.name });
       input.checked = preset.name === wanted;
       const calls = preset.calls ? `${format.count(preset.calls, 'step')}` : '';
-      this.#presets.append(make('label', { class: 'choice', title: preset.settings ?? '' }, input,
-        make('span', {}, preset.name.charAt(0).toUpperCase() + preset.name.slice(1)), make('span', { class: 'aside' }, calls)));
+      this.#presets.append(
+        make(
+          'label',
+          { class: 'choice', title: preset.settings ?? '' },
+          input,
+          make('span', {}, preset.name.charAt(0).toUpperCase() + preset.name.slice(1)),
+          make('span', { class: 'aside' }, calls),
+        ),
+      );
     }
     this.#presets.hidden = presets.length === 0;
     this.changed();

@@ -62,7 +62,10 @@ export class Overlay {
       for (const shapes of this.#shapes.values()) {
         for (const { label } of shapes) {
           if (!label) continue;
-          const text = makeSVG('text', { x: String(x + label.at.x * scale + 8), y: String(y + label.at.y * scale - 8) });
+          const text = makeSVG('text', {
+            x: String(x + label.at.x * scale + 8),
+            y: String(y + label.at.y * scale - 8),
+          });
           text.textContent = label.text;
           labels.push(text);
         }

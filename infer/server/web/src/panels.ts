@@ -5,7 +5,11 @@ export class Panel {
   readonly #panel: HTMLElement;
   readonly #button: HTMLButtonElement;
 
-  constructor(panel: string, button: string, private readonly changed: () => void) {
+  constructor(
+    panel: string,
+    button: string,
+    private readonly changed: () => void,
+  ) {
     this.#panel = byId(panel, HTMLElement);
     this.#button = byId(button, HTMLButtonElement);
     this.#button.addEventListener('click', () => this.toggle());

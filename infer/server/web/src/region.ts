@@ -33,7 +33,11 @@ export class Regions {
     const file = byId('region-import', HTMLInputElement);
     file.addEventListener('change', () => {
       const [chosen] = file.files ?? [];
-      if (chosen) void chosen.text().then((text) => this.importText(text)).catch(fail);
+      if (chosen)
+        void chosen
+          .text()
+          .then((text) => this.importText(text))
+          .catch(fail);
       file.value = '';
     });
     this.#update();
@@ -65,7 +69,12 @@ export class Regions {
     const [left, right] = [within(Math.min(a.x, b.x), slide.width), within(Math.max(a.x, b.x), slide.width)];
     const [top, bottom] = [within(Math.min(a.y, b.y), slide.height), within(Math.max(a.y, b.y), slide.height)];
     if (right - left < 8 || bottom - top < 8) return; // a slip of the hand
-    const corners = [{ x: left, y: top }, { x: right, y: top }, { x: right, y: bottom }, { x: left, y: bottom }];
+    const corners = [
+      { x: left, y: top },
+      { x: right, y: top },
+      { x: right, y: bottom },
+      { x: left, y: bottom },
+    ];
     this.#add('Rectangle', [corners], true);
   }
 
@@ -120,7 +129,10 @@ export class Regions {
 
   #export(): void {
     const text = JSON.stringify(collection(this.#regions), null, 1);
-    save(new Blob([text], { type: 'application/geo+json' }), `${this.slideName().replace(/\.[^.]*$/, '')}-regions.geojson`);
+    save(
+      new Blob([text], { type: 'application/geo+json' }),
+      `${this.slideName().replace(/\.[^.]*$/, '')}-regions.geojson`,
+    );
   }
 
   // request is the part of a job's request that says where: one rectangle, or areas; nothing for the whole slide.
@@ -144,26 +156,40 @@ export class Regions {
   }
 
   #update(): void {
-    this.overlay.set('region', this.#regions.map((region) => ({
-      rings: region.rings,
-      closed: true,
-      halo: true,
-      style: region === this.#chosen ? 'region chosen' : 'region',
-    })));
-    this.#list.replaceChildren(...this.#regions.map((region) => {
-      const show = make('button', { type: 'button', title: 'Show' }, region.name, make('small', {}, this.#sizeOf(region)));
-      press(show, region === this.#chosen);
-      show.addEventListener('click', () => {
-        this.#chosen = region;
-        this.#update();
-        this.viewers.showRectangle(bounds(region));
-      });
-      const remove = make('button', { type: 'button', class: 'icon', 'aria-label': `Remove ${region.name}`, title: 'Remove (Del)' }, icon('remove'));
-      remove.addEventListener('click', () => this.#remove(region));
-      const item = make('li');
-      append(item, show, remove);
-      return item;
-    }));
+    this.overlay.set(
+      'region',
+      this.#regions.map((region) => ({
+        rings: region.rings,
+        closed: true,
+        halo: true,
+        style: region === this.#chosen ? 'region chosen' : 'region',
+      })),
+    );
+    this.#list.replaceChildren(
+      ...this.#regions.map((region) => {
+        const show = make(
+          'button',
+          { type: 'button', title: 'Show' },
+          region.name,
+          make('small', {}, this.#sizeOf(region)),
+        );
+        press(show, region === this.#chosen);
+        show.addEventListener('click', () => {
+          this.#chosen = region;
+          this.#update();
+          this.viewers.showRectangle(bounds(region));
+        });
+        const remove = make(
+          'button',
+          { type: 'button', class: 'icon', 'aria-label': `Remove ${region.name}`, title: 'Remove (Del)' },
+          icon('remove'),
+        );
+        remove.addEventListener('click', () => this.#remove(region));
+        const item = make('li');
+        append(item, show, remove);
+        return item;
+      }),
+    );
     byId('regions-empty', HTMLElement).hidden = !this.empty;
     byId('regions-total', HTMLElement).textContent = this.empty ? '' : this.#sizeOf(...this.#regions);
     byId('region-export', HTMLButtonElement).disabled = this.empty;

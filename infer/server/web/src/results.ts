@@ -15,7 +15,7 @@ export class JobPanel {
 
   constructor(
     private readonly api: Api,
-    private readonly remove: (job: Job) => void, // cancels or deletes
+    private readonly remove: (job: Job) => Promise<void>, // cancels or deletes
     private readonly slideName: (id: string) => string,
   ) {}
 
@@ -37,7 +37,8 @@ export class JobPanel {
     } else if (job.state === 'done') {
       body.push(...this.#results(job), this.#facts(job), this.#removal(job, 'Delete with its results'));
     } else {
-      if (job.state === 'failed') body.push(make('p', { class: 'failure', role: 'alert' }, sentence(job.error || 'the translation failed')));
+      if (job.state === 'failed')
+        body.push(make('p', { class: 'failure', role: 'alert' }, sentence(job.error || 'the translation failed')));
       else body.push(make('p', { class: 'empty' }, 'This job was cancelled.'));
       body.push(this.#facts(job), this.#removal(job, 'Remove from the list'));
     }
@@ -49,8 +50,16 @@ export class JobPanel {
   #progress(job: Job): void {
     const box = this.#body.querySelector('.going');
     if (!box) return;
+    const cancel = this.#body.querySelector<HTMLButtonElement>('.danger');
+    if (job.cancelling && cancel) {
+      cancel.disabled = true;
+      cancel.textContent = 'Cancelling…';
+    }
     if (job.state === 'queued') {
-      const before = job.position && job.position > 1 ? `${format.count(job.position - 1, 'job')} before this one.` : 'It starts as soon as the device is free.';
+      const before =
+        job.position && job.position > 1
+          ? `${format.count(job.position - 1, 'job')} before this one.`
+          : 'It starts as soon as the device is free.';
       box.replaceChildren(make('p', {}, make('span', {}, 'Waiting'), make('span', {}, before)));
       return;
     }
@@ -72,12 +81,16 @@ export class JobPanel {
         measured.catch(() => this.#measured.delete(job.id));
         this.#measured.set(job.id, measured);
       }
-      measured.then((m) => figures.replaceChildren(...figuresOf(m)), (error: unknown) => {
-        figures.replaceChildren();
-        fail(error);
-      });
+      measured.then(
+        (m) => figures.replaceChildren(...figuresOf(m)),
+        (error: unknown) => {
+          figures.replaceChildren();
+          fail(error);
+        },
+      );
     }
-    const name = `${this.slideName(job.slide).replace(/(\.ome)?\.[^.]*$/, '') || 'slide'}-${(job.marker || 'stain').toLowerCase()}`;
+    const slide = this.slideName(job.slide).replace(/(\.ome)?\.[^.]*$/, '') || 'slide';
+    const name = `${slide}-${(job.marker || 'stain').toLowerCase()}`;
     const downloads = make('div', { class: 'downloads', role: 'group', 'aria-label': 'Downloads' });
     if (results.ome_tiff) downloads.append(downloadLink(this.api, results.ome_tiff, `${name}.ome.tiff`, 'OME-TIFF'));
     if (results.png) downloads.append(downloadLink(this.api, results.png, `${name}.png`, 'PNG'));
@@ -85,7 +98,10 @@ export class JobPanel {
     if (results.provenance) {
       const address = results.provenance;
       const button = make('button', { type: 'button' }, 'Provenance');
-      button.addEventListener('click', () => void showProvenance(this.api, address, `${name}-provenance.json`).catch(fail));
+      button.addEventListener(
+        'click',
+        () => void showProvenance(this.api, address, `${name}-provenance.json`).catch(fail),
+      );
       downloads.append(button);
     }
     if (downloads.childElementCount > 0) nodes.push(downloads);
@@ -121,7 +137,10 @@ export class JobPanel {
         return;
       }
       button.disabled = true;
-      this.remove(job);
+      this.remove(job).catch((error: unknown) => {
+        button.disabled = false;
+        fail(error);
+      });
     });
     return button;
   }
@@ -135,7 +154,7 @@ function figuresOf(m: Measurements): Node[] {
   const is = (value: number | null | undefined): value is number => typeof value === 'number';
   if (is(m.dab_positive_share)) add('DAB-positive area', format.share(m.dab_positive_share), '%');
   if (is(m.h_score)) add('H-score', format.whole(m.h_score), '/ 300');
-  if (is(m.ki67_index)) add('Ki67 index', format.share(m.ki67_index), '%');
+  if (is(m.ki67_index)) add('Ki67 index', format.share(m.ki67_index / 100), '%');
   if (is(m.positive_share_nuclei)) add('Positive nuclei', format.share(m.positive_share_nuclei), '%');
   if (is(m.nuclei)) add('Nuclei', format.whole(m.nuclei), '');
   if (is(m.area_mm2)) add('Area', format.area(m.area_mm2 * 1e6).replace(' mm²', ''), 'mm²');

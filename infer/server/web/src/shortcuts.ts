@@ -16,7 +16,10 @@ export class Shortcuts {
   readonly #dialog = byId('shortcuts-dialog', HTMLDialogElement);
   readonly #on = byId('shortcuts-on', HTMLInputElement);
 
-  constructor(private readonly stage: HTMLElement, private readonly shortcuts: Shortcut[]) {
+  constructor(
+    private readonly stage: HTMLElement,
+    private readonly shortcuts: Shortcut[],
+  ) {
     this.#on.checked = localStorage.getItem(STORED) !== 'off';
     this.#on.addEventListener('change', () => {
       if (this.#on.checked) localStorage.removeItem(STORED);
@@ -24,7 +27,10 @@ export class Shortcuts {
     });
     const list = byId('shortcuts', HTMLElement);
     for (const { keys, shown, does } of shortcuts) {
-      list.append(make('dt', {}, ...(shown ?? keys).map((key) => make('kbd', {}, key.length === 1 ? key.toUpperCase() : key))), make('dd', {}, does));
+      list.append(
+        make('dt', {}, ...(shown ?? keys).map((key) => make('kbd', {}, key.length === 1 ? key.toUpperCase() : key))),
+        make('dd', {}, does),
+      );
     }
     byId('help', HTMLButtonElement).addEventListener('click', () => this.show());
     document.addEventListener('keydown', (event) => this.#pressed(event));

@@ -14,7 +14,10 @@ export class Slides {
   readonly #thumbnails = new Map<string, Promise<string>>();
   readonly #box = byId('slides', HTMLElement);
 
-  constructor(private readonly api: Api, private readonly chosen: (slide: Slide) => void) {
+  constructor(
+    private readonly api: Api,
+    private readonly chosen: (slide: Slide) => void,
+  ) {
     const file = byId('upload', HTMLInputElement);
     file.addEventListener('change', () => {
       const [upload] = file.files ?? [];
@@ -111,17 +114,27 @@ export class Slides {
 
   #update(): void {
     if (this.#slides.length === 0) {
-      this.#box.replaceChildren(make('p', { class: 'empty' },
-        'There are no slides. Put some into the folder that ', make('code', {}, 'histdist serve --slides'),
-        ' names, and they appear here; or upload one.'));
+      this.#box.replaceChildren(
+        make(
+          'p',
+          { class: 'empty' },
+          'There are no slides. Put some into the folder that ',
+          make('code', {}, 'histdist serve --slides'),
+          ' names, and they appear here; or upload one.',
+        ),
+      );
       return;
     }
     const focused = (document.activeElement as HTMLElement | null)?.dataset.id;
     const list = make('div', { class: 'slides', role: 'list' });
     for (const slide of this.#slides) {
       const frame = make('span', { class: 'frame' });
-      const button = make('button', { type: 'button', class: 'slide', 'data-id': slide.id }, frame,
-        make('span', {}, make('b', {}, slide.name), ...this.#lines(slide).map((line) => make('small', {}, line))));
+      const button = make(
+        'button',
+        { type: 'button', class: 'slide', 'data-id': slide.id },
+        frame,
+        make('span', {}, make('b', {}, slide.name), ...this.#lines(slide).map((line) => make('small', {}, line))),
+      );
       button.disabled = slide.error !== undefined && slide.error !== '';
       button.addEventListener('click', () => this.chosen(slide));
       if (!button.disabled) void this.#frame(slide, frame);
@@ -136,7 +149,8 @@ export class Slides {
     if (slide.error) return [sentence(slide.error)];
     const mpp = slide.mpp?.[0];
     const lines = [`${format.whole(slide.width)} × ${format.whole(slide.height)} px`];
-    if (mpp) lines.unshift(`${format.length(slide.width * mpp)} × ${format.length(slide.height * (slide.mpp?.[1] ?? mpp))}`);
+    if (mpp)
+      lines.unshift(`${format.length(slide.width * mpp)} × ${format.length(slide.height * (slide.mpp?.[1] ?? mpp))}`);
     return lines;
   }
 

@@ -31,8 +31,8 @@ function source(image: Image): OpenSeadragon.TileSource {
   } as OpenSeadragon.TileSourceOptions);
 }
 
-// OpenSeadragon adds an inline style sheet for touch screens, which the page's policy refuses with an error in the console,
-// unless it finds one that is already there. This one is found, but it is no style sheet.
+// OpenSeadragon adds an inline style sheet for touch screens, which the page's policy refuses with an error in the
+// console, unless it finds one that is already there. This one is found, but it is no style sheet.
 function withoutInlineStyle(): void {
   const mark = document.createElementNS('urn:histdist', 'style');
   mark.setAttribute('data-openseadragon-mobile-css', 'true');
@@ -71,7 +71,11 @@ export class Pane {
     } as OpenSeadragon.Options);
     // Keys are the page's (shortcuts.ts), the same wherever the focus is.
     this.viewer.addHandler('canvas-key', (event) => {
-      const key = event as { preventDefaultAction: boolean; preventVerticalPan: boolean; preventHorizontalPan: boolean };
+      const key = event as {
+        preventDefaultAction: boolean;
+        preventVerticalPan: boolean;
+        preventHorizontalPan: boolean;
+      };
       key.preventDefaultAction = key.preventVerticalPan = key.preventHorizontalPan = true;
     });
     const canvas = this.viewer.canvas as HTMLElement;
@@ -83,7 +87,12 @@ export class Pane {
     return this.viewer.world.getItemCount() > 0;
   }
 
-  add(image: Image, on: Rectangle, slideWidth: number, options: { opacity?: number }): Promise<OpenSeadragon.TiledImage> {
+  add(
+    image: Image,
+    on: Rectangle,
+    slideWidth: number,
+    options: { opacity?: number },
+  ): Promise<OpenSeadragon.TiledImage> {
     return new Promise((resolve, reject) => {
       this.viewer.addTiledImage({
         tileSource: source(image),
@@ -113,8 +122,13 @@ export class Viewers {
   #resultOf = 0;
   #filling: HTMLImageElement | undefined;
 
-  // changed is called whenever another place may be seen.
-  constructor(he: HTMLElement, stain: HTMLElement, headers: Record<string, string>, private readonly changed: () => void) {
+  // listener.moved is called whenever another place may be seen, failed when a tile can't be had.
+  constructor(
+    he: HTMLElement,
+    stain: HTMLElement,
+    headers: Record<string, string>,
+    private readonly listener: { moved(): void; failed(): void },
+  ) {
     withoutInlineStyle();
     this.he = new Pane(he, 'H&E', headers);
     this.stain = new Pane(stain, 'Virtual stain', headers);
@@ -124,15 +138,19 @@ export class Viewers {
       const lead = (): void => {
         this.#leader = pane;
       };
-      for (const type of ['pointerdown', 'wheel'] as const) pane.element.addEventListener(type, lead, { capture: true, passive: true });
+      for (const type of ['pointerdown', 'wheel'] as const)
+        pane.element.addEventListener(type, lead, { capture: true, passive: true });
       pane.viewer.addHandler('viewport-change', () => {
         if (pane === this.#leader) this.#follow();
-        this.changed();
+        this.listener.moved();
       });
-      pane.viewer.addHandler('resize', () => setTimeout(() => {
-        this.#follow();
-        this.changed();
-      }));
+      pane.viewer.addHandler('tile-load-failed', () => this.listener.failed());
+      pane.viewer.addHandler('resize', () =>
+        setTimeout(() => {
+          this.#follow();
+          this.listener.moved();
+        }),
+      );
     }
   }
 
@@ -180,7 +198,12 @@ export class Viewers {
     const center = from.getCenter(true);
     const old = to.getCenter(true);
     const near = 1e-9;
-    if (Math.abs(zoom / to.getZoom(true) - 1) < near && Math.abs(old.x - center.x) < near && Math.abs(old.y - center.y) < near) return;
+    if (
+      Math.abs(zoom / to.getZoom(true) - 1) < near &&
+      Math.abs(old.x - center.x) < near &&
+      Math.abs(old.y - center.y) < near
+    )
+      return;
     to.zoomTo(zoom, undefined, true);
     to.panTo(center, true);
   }
@@ -303,7 +326,14 @@ export class Viewers {
     this.#result = item;
     if (clip) {
       const scale = image.width / on.width;
-      item.setClip(new OpenSeadragon.Rect((clip.x - on.x) * scale, (clip.y - on.y) * scale, clip.width * scale, clip.height * scale));
+      item.setClip(
+        new OpenSeadragon.Rect(
+          (clip.x - on.x) * scale,
+          (clip.y - on.y) * scale,
+          clip.width * scale,
+          clip.height * scale,
+        ),
+      );
     }
     const loaded = (): void => {
       if (of === this.#resultOf) this.#clearFilling();
