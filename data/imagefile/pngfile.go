@@ -237,6 +237,12 @@ func fromLatin1(b []byte) string {
 func withTexts(file []byte, pairs []Pair) ([]byte, error) {
 	const headerEnd = len(pngSignature) + 12 + 13
 	out := append(make([]byte, 0, len(file)+1024), file[:headerEnd]...)
+	out, err := appendTexts(out, pairs)
+	return append(out, file[headerEnd:]...), err
+}
+
+// appendTexts appends chunks with texts.
+func appendTexts(out []byte, pairs []Pair) ([]byte, error) {
 	for _, p := range pairs {
 		if err := checkKeyword(p.Key); err != nil {
 			return nil, err
@@ -250,7 +256,7 @@ func withTexts(file []byte, pairs []Pair) ([]byte, error) {
 			out = appendChunk(out, "iTXt", []byte(p.Key+"\x00\x00\x00\x00\x00"+p.Value))
 		}
 	}
-	return append(out, file[headerEnd:]...), nil
+	return out, nil
 }
 
 // checkKeyword applies the standard's rules, with ASCII instead of Latin-1.

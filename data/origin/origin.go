@@ -4,9 +4,11 @@ package origin
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -186,7 +188,10 @@ func union[V any](a, b map[string]V) []string {
 }
 
 // Hash returns the SHA-256 of a file's content in hexadecimal.
-func Hash(path string) (string, error) {
+func Hash(path string) (string, error) { return HashContext(context.Background(), path) }
+
+// HashContext is Hash that ends with an error when ctx does: a slide is read for a while.
+func HashContext(ctx context.Context, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
@@ -200,8 +205,16 @@ func Hash(path string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", context.Cause(ctx)
+		}
+		const part = 16 << 20
+		if _, err := io.CopyN(h, f, part); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

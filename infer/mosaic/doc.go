@@ -16,6 +16,7 @@
 //	axis.go       windows along one axis, and their weights
 //	plan.go       a slide's windows and regions
 //	mask.go       what is translated
+//	area.go       the same, of a file
 //	source.go     where pixels come from and go to
 //	sample.go     the sampler of one region
 //	decode.go     latents → pixels

@@ -80,15 +80,18 @@ func (p Part) rect() (r image.Rectangle, err error) {
 // FileOptions say how a file is translated.
 type FileOptions struct {
 	Input, Output string // a slide or an image; an OME-TIFF
-	Sampling      infer.Settings
-	Settings      Settings
-	File          FileSettings
-	Read          imagefile.Options
-	Batch         int
-	Quality       int // of JPEG; 0 is lossless
-	Overwrite     bool
-	Program       string // with its version
-	Observe       progress.Observer
+	// Slide opens the input as a slide, whatever its name; nil: the name says whether it is one. File.MPP and Read have
+	// no say in it then.
+	Slide     func() (*slide.Slide, error)
+	Sampling  infer.Settings
+	Settings  Settings
+	File      FileSettings
+	Read      imagefile.Options
+	Batch     int
+	Quality   int // of JPEG; 0 is lossless
+	Overwrite bool
+	Program   string // with its version
+	Observe   progress.Observer
 }
 
 // stem is the path of a slide to write without .ome.tif or .ome.tiff, in which it ends.
@@ -144,7 +147,8 @@ const defaultMPP = 0.5
 
 // open opens a slide at the model's resolution, or another image as it is.
 func (o FileOptions) open(p *infer.Pipeline) (*input, error) {
-	if !slide.Named(o.Input) {
+	opened := o.Slide
+	if opened == nil && !slide.Named(o.Input) {
 		m, err := imagefile.Read(o.Input, o.Read)
 		if err != nil {
 			return nil, err
@@ -154,7 +158,12 @@ func (o FileOptions) open(p *infer.Pipeline) (*input, error) {
 			scale: [2]float64{1, 1}, close: func() error { return nil },
 		}, nil
 	}
-	s, err := slide.Open(o.Input, slide.Options{MPP: o.File.MPP, ICC: o.Read.ICC})
+	if opened == nil {
+		opened = func() (*slide.Slide, error) {
+			return slide.Open(o.Input, slide.Options{MPP: o.File.MPP, ICC: o.Read.ICC})
+		}
+	}
+	s, err := opened()
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +253,7 @@ func (m Mask) within(r image.Rectangle, scale [2]float64, width, height int) Mas
 }
 
 // request is the translation of an opened input.
-func (o FileOptions) request(p *infer.Pipeline, in *input, mask Mask) (r Request, err error) {
+func (o FileOptions) request(ctx context.Context, p *infer.Pipeline, in *input, mask Mask) (r Request, err error) {
 	r = Request{
 		Source: in, Mask: mask, Sampling: o.Sampling, Settings: o.Settings, Batch: o.Batch, Folder: PartsFolder(o.Output),
 		Observe: o.Observe, Origin: origin.Origin{Program: o.Program},
@@ -252,20 +261,22 @@ func (o FileOptions) request(p *infer.Pipeline, in *input, mask Mask) (r Request
 	if r.Origin.Model, err = p.Fingerprint(); err != nil {
 		return r, err
 	}
-	hash, err := origin.Hash(o.Input)
+	hash, err := origin.HashContext(ctx, o.Input)
 	if err != nil {
 		return r, err
 	}
 	r.Origin.Sources = map[string]string{"source": hash}
-	for role, path := range map[string]string{"tissue": o.File.Tissue, "annotations": o.File.Areas} {
-		if path == "" || path == tissue.Auto || path == tissue.Everything {
+	file := o.File // files of areas count by their content: their folder is nobody's business
+	for role, path := range map[string]*string{"tissue": &file.Tissue, "annotations": &file.Areas} {
+		if *path == "" || *path == tissue.Auto || *path == tissue.Everything {
 			continue
 		}
-		if r.Origin.Sources[role], err = origin.Hash(path); err != nil {
+		if r.Origin.Sources[role], err = origin.HashContext(ctx, *path); err != nil {
 			return r, err
 		}
+		*path = filepath.Base(*path)
 	}
-	r.Origin.Settings, err = origin.NewSettings(o.File, o.Read, struct {
+	r.Origin.Settings, err = origin.NewSettings(file, o.Read, struct {
 		Precision string `json:"precision"`
 		Batch     int    `json:"batch"` // changes the rounding: one run has one
 	}{p.Precision().String(), max(o.Batch, 1)})
@@ -315,7 +326,7 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 	if err != nil {
 		return Plan{}, err
 	}
-	r, err := o.request(p, in, mask)
+	r, err := o.request(ctx, p, in, mask)
 	if err != nil {
 		return Plan{}, err
 	}

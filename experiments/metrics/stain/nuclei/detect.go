@@ -62,6 +62,11 @@ const (
 	peakDepth, peakPart = 0.012, 0.15
 )
 
+// Reach is how far around a nucleus, in µm, pixels have a say in whether it is found: four deviations of the wide
+// average, and the diameter of the largest nucleus. Parts of an image that overlap by twice as much show every nucleus
+// as the whole does.
+const Reach = 4*surround + 23
+
 // Detect finds nuclei: pixels denser by Contrast than a wide average around them, with holes filled, split by a
 // watershed between the peaks of a difference of Gaussians, and of the right size. The separator measures them and
 // provides the signal if that is haematoxylin. Of two overlapping nuclei the darker one gets a little too much.

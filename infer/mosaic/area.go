@@ -1,0 +1,61 @@
+package mosaic
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"image"
+	"math"
+
+	"github.com/histdist/histdist/data/slide/tissue"
+	"github.com/histdist/histdist/infer"
+)
+
+// Area is what of a file is translated.
+type Area struct {
+	Mask
+	Width, Height int             // of the image at the model's resolution, which the mask's pixels are of
+	File          image.Rectangle // the file's own pixels
+	Scale         [2]float64      // of those, for each of the mask's, in x and y
+	MPP           float64         // µm per pixel of the mask's; 0 if it is unknown
+}
+
+// AreaOf returns what of a file is translated, without doing it.
+func AreaOf(ctx context.Context, p *infer.Pipeline, o FileOptions) (a Area, err error) {
+	in, err := o.open(p)
+	if err != nil {
+		return Area{}, err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	m, _, err := o.mask(ctx, in)
+	if err != nil {
+		return Area{}, err
+	}
+	a = Area{Mask: m, File: image.Rect(0, 0, in.width, in.height), Scale: in.scale}
+	a.Width, a.Height = in.Size()
+	if a.MPP = o.File.MPP; in.slide != nil {
+		a.MPP = cmp.Or(p.MPP(), defaultMPP)
+	}
+	return a, m.check(a.Width, a.Height)
+}
+
+// Polygons returns the area's outlines in pixels of the file.
+func (a Area) Polygons() []tissue.Polygon {
+	cells := tissue.Mask{
+		Width: a.Mask.Width, Height: a.Mask.Height, SlideWidth: a.Mask.Width, SlideHeight: a.Mask.Height, In: a.Cells,
+	}
+	polygons := cells.Polygons()
+	for _, p := range polygons {
+		for _, ring := range p {
+			for i, at := range ring {
+				ring[i] = tissue.Point{a.edge(at[0], 0, a.File.Dx()), a.edge(at[1], 1, a.File.Dy())}
+			}
+		}
+	}
+	return polygons
+}
+
+// edge is where the cell of a number begins: in pixels of the file, to the hundredth, and not beyond it.
+func (a Area) edge(cell float64, axis, end int) float64 {
+	return min(math.Round(cell*float64(a.Cell)*a.Scale[axis]*100)/100, float64(end))
+}
