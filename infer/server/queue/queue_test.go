@@ -312,41 +312,53 @@ func TestContinued(t *testing.T) {
 
 // Errors, panics and the limit of time end a job, not the queue.
 func TestFailures(t *testing.T) {
-	var mu sync.Mutex
-	var troubles []error
-	q := open(t, queue.Options{Limits: queue.Limits{Time: time.Nanosecond}, Trouble: func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		troubles = append(troubles, err)
-	}})
-	work(q, func(ctx context.Context, j queue.Job, _ func(queue.Progress)) error {
-		if err := os.MkdirAll(q.Folder(j.ID), 0o700); err != nil {
-			return err
-		}
-		switch string(j.Request) {
-		case string(request("panic")):
-			panic("a bug")
-		case string(request("slow")):
-			<-ctx.Done()
-			return context.Cause(ctx)
-		case string(request("wrong")):
-			return errors.New("no tissue found")
-		}
-		return nil
-	})
-	for what, want := range map[string]string{
-		"panic": "an error in this program", "slow": "the job took too long: more than 1ns", "wrong": "no tissue found", "": "",
+	for what, test := range map[string]struct {
+		limit   time.Duration
+		want    string
+		trouble string
+	}{
+		"panic": {0, "an error in this program: its log says more", "a bug"},
+		"slow":  {time.Nanosecond, "the job took too long: more than 1ns", ""},
+		"wrong": {0, "no tissue found", ""},
+		"right": {0, "", ""},
+		"quick": {time.Hour, "", ""},
 	} {
-		j := until(t, q, add(t, q, "ann", what).ID, ended)
-		if (j.State == queue.Failed) != (want != "") || !strings.Contains(j.Error, want) {
-			t.Errorf("%s: %s, %q, want %q", what, j.State, j.Error, want)
-		}
-	}
-	closed(t, q)
-	mu.Lock()
-	defer mu.Unlock()
-	if len(troubles) != 1 || !strings.Contains(troubles[0].Error(), "a bug") {
-		t.Errorf("troubles: %v", troubles)
+		t.Run(what, func(t *testing.T) {
+			troubles := make(chan error, 9)
+			q := open(t, queue.Options{
+				Limits: queue.Limits{Time: test.limit}, Trouble: func(err error) { troubles <- err },
+			})
+			work(q, func(ctx context.Context, j queue.Job, _ func(queue.Progress)) error {
+				if err := os.MkdirAll(q.Folder(j.ID), 0o700); err != nil {
+					return err
+				}
+				switch what {
+				case "panic":
+					panic("a bug")
+				case "slow":
+					<-ctx.Done()
+					return fmt.Errorf("stopped: %w", context.Cause(ctx))
+				case "wrong":
+					return errors.New("no tissue found")
+				}
+				return nil
+			})
+			for range 2 { // the worker goes on
+				j := until(t, q, add(t, q, "ann", what).ID, ended)
+				if (j.State == queue.Failed) != (test.want != "") || j.Error != test.want {
+					t.Errorf("%s, %q, want %q", j.State, j.Error, test.want)
+				}
+				if test.trouble != "" {
+					if err := <-troubles; !strings.Contains(err.Error(), test.trouble) {
+						t.Error(err)
+					}
+				}
+			}
+			closed(t, q)
+			if len(troubles) > 0 {
+				t.Error(<-troubles)
+			}
+		})
 	}
 }
 
