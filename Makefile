@@ -104,7 +104,7 @@ demo-eval: build ## measure the model in the binary on 200 pieces of tissue that
 web: ## build the page of `histdist serve` (infer/server/web/dist, which is committed) with npm
 	@scripts/web.sh build
 
-web-check: ## check the types of the page's TypeScript
+web-check: ## check the page's built files, types and format
 	@scripts/web.sh check
 
 web-test: build ## test the page in Chromium (CHROMIUM: the browser; skipped where it or npm is missing)

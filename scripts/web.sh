@@ -2,8 +2,8 @@
 # The page of `histdist serve` (infer/server/web), for `make web`, `web-check` and `web-test`:
 #
 #	scripts/web.sh build    builds infer/server/web/dist, which is committed
-#	scripts/web.sh check    checks the types of its TypeScript
-#	scripts/web.sh test     tests it in Chromium with bin/histdist
+#	scripts/web.sh check    checks that dist is current, the types of its TypeScript, and the format
+#	scripts/web.sh test     checks it, and tests it in Chromium with bin/histdist
 #
 # npm installs what infer/server/web/package-lock.json pins, once. `test` is left out, and says so, where there is no npm,
 # no registry or no Chromium; WEB_TEST_REQUIRED=1 makes that a failure. As root on a machine with apt it installs Chromium.
@@ -58,6 +58,7 @@ test)
 		export DEBIAN_FRONTEND=noninteractive
 		{ apt-get update -q && apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || say "apt-get failed"
 	fi
+	npm --prefix $page run --silent check
 	CHROMIUM=$(chromium) || skip "Chromium is missing (Debian: apt-get install chromium)"
 	export CHROMIUM
 	npm --prefix $page run --silent test

@@ -1,7 +1,8 @@
 // Builds dist/ from src/: `make web`. dist/ is committed, so that `go build` needs no npm; dist/sources.sha256 names the
 // sources that it was made of, and a Go test compares it with those that are there.
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -27,11 +28,13 @@ async function hashOfSources() {
   return lines.join('');
 }
 
-await rm('dist', { recursive: true, force: true });
-await mkdir('dist/assets', { recursive: true });
+const check = process.argv.includes('--check'); // whether dist is what would be built
+const out = check ? await mkdtemp(join(tmpdir(), 'histdist-page-')) : 'dist';
+if (!check) await rm(out, { recursive: true, force: true });
+await mkdir(join(out, 'assets'), { recursive: true });
 const result = await build({
   entryPoints: { page: 'src/main.ts', style: 'src/style/page.css' },
-  outdir: 'dist/assets',
+  outdir: join(out, 'assets'),
   bundle: true,
   minify: true,
   format: 'esm',
@@ -39,10 +42,10 @@ const result = await build({
   charset: 'utf8',
   legalComments: 'none', // whole licences are in LICENSES.txt
   metafile: true,
-  logLevel: 'info',
+  logLevel: check ? 'warning' : 'info',
 });
-await cp('src/index.html', 'dist/index.html');
-await cp('src/icon.svg', 'dist/assets/icon.svg');
+await cp('src/index.html', join(out, 'index.html'));
+await cp('src/icon.svg', join(out, 'assets/icon.svg'));
 
 // The licence of every package that the bundle has code of.
 const packages = new Set();
@@ -60,5 +63,26 @@ for (const name of [...packages].sort()) {
   const text = (await readFile(join(folder, file), 'utf8')).trim().replaceAll('\r\n', '\n');
   licenses += `\n${'-'.repeat(80)}\n${name} ${version} (${license})\n\n${text}\n`;
 }
-await writeFile('dist/LICENSES.txt', licenses);
-await writeFile('dist/sources.sha256', await hashOfSources());
+await writeFile(join(out, 'LICENSES.txt'), licenses);
+await writeFile(join(out, 'sources.sha256'), await hashOfSources());
+
+if (check) {
+  const files = [
+    'assets/icon.svg',
+    'assets/page.js',
+    'assets/style.css',
+    'index.html',
+    'LICENSES.txt',
+    'sources.sha256',
+  ];
+  const stale = [];
+  for (const file of files) {
+    const committed = await readFile(join('dist', file)).catch(() => undefined);
+    if (!committed?.equals(await readFile(join(out, file)))) stale.push(file);
+  }
+  await rm(out, { recursive: true });
+  if (stale.length > 0) {
+    console.error(`dist is not what is built of the sources (${stale.join(', ')}): run \`make web\` and commit it`);
+    process.exit(1);
+  }
+}
