@@ -81,7 +81,7 @@ export class Slides {
   }
 
   thumbnail(slide: Slide): Promise<string> {
-    const size = slide.width >= slide.height ? '264,' : ',264';
+    const size = Math.max(slide.width, slide.height) > 264 ? '!264,264' : 'max';
     const path = `iiif/${slide.id}/full/${size}/0/default.jpg`;
     let address = this.#thumbnails.get(slide.id);
     if (!address) {
