@@ -48,6 +48,9 @@ func (r *run) load(j Job) loaded {
 	switch {
 	case l.err == nil:
 		l.image, l.err = imagefile.Read(j.Input, r.o.Read)
+		if errors.Is(l.err, imagefile.ErrTooLarge) {
+			l.err = fmt.Errorf("%w: with an output that ends in .ome.tiff it is translated in parts", l.err)
+		}
 	case errors.Is(l.err, ErrSkipped) && r.o.Panel:
 		l.why, l.err = r.panelDue(l)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/progress"
 )
@@ -27,7 +28,8 @@ func dataCommand() *cobra.Command {
 
 func synthCommand() *cobra.Command {
 	c, slides := synth.Default(), synth.DefaultSlide()
-	var out, marker, size string
+	var out, marker, size, compression string
+	var pixels mosaic.Compression
 	command := &cobra.Command{
 		Use:   "synth --output FOLDER",
 		Short: "make pairs of synthetic tissue, or a slide, H&E and IHC, with ground truth",
@@ -44,13 +46,16 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 			}
 			c.Marker = synth.Marker(marker)
 			last := time.Now()
-			observe := progress.On(func(s progress.Stage) error {
+			observe := progress.All(progress.On(func(s progress.Stage) error {
 				if time.Since(last) > 2*time.Second || s.Done == s.Total {
 					last = time.Now()
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d %s\n", s.Done, s.Total, s.Name)
 				}
 				return nil
-			})
+			}), progress.On(func(n progress.Note) error {
+				note(cmd)(string(n))
+				return nil
+			}))
 			if size == "" {
 				return synth.Write(cmd.Context(), out, c, observe)
 			}
@@ -63,6 +68,15 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 			}
 			if cmd.Flags().Changed("quality") {
 				slides.Quality = c.Quality
+			}
+			if slides.Quality < 1 {
+				return fmt.Errorf("--quality %d: want 1 to 100; --compression deflate is lossless", slides.Quality)
+			}
+			if err := pixels.UnmarshalText([]byte(compression)); err != nil {
+				return fmt.Errorf("--%w", err)
+			}
+			if pixels == mosaic.CompressionDeflate {
+				slides.Quality = 0
 			}
 			return synth.WriteSlide(cmd.Context(), out, slides, observe)
 		},
@@ -78,7 +92,9 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "another seed gives other patients")
 	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration,
 		"largest displacement of the IHC against the H&E, in pixels")
-	f.IntVar(&c.Quality, "quality", c.Quality, "of JPEG, 1 to 100 (of a slide 90 unless given; there 0 is lossless)")
+	f.IntVar(&c.Quality, "quality", c.Quality, "of JPEG, 1 to 100 (of a slide 90 unless given)")
+	f.StringVar(&compression, "compression", string(mosaic.CompressionJPEG),
+		"of a slide: jpeg, or deflate, which is lossless")
 	f.IntVar(&c.Workers, "workers", c.Workers, "pairs or parts of a slide made at a time; 0 is one for each processor")
 	f.StringVar(&size, "slide", "", "make a slide of so many pixels, such as 4096x4096, instead of pairs")
 	f.IntVar(&slides.Islands, "islands", slides.Islands, "pieces of tissue on the slide")

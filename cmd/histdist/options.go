@@ -41,7 +41,8 @@ type translateOptions struct {
 
 	mosaic.FileSettings
 	Mosaic
-	DryRun bool `key:"dry-run" usage:"print what a slide's translation will take and stop"`
+	DryRun  bool `key:"dry-run" usage:"print what a slide's translation will take, and how long on each device, and stop"`
+	Preview bool `key:"preview" usage:"first write a quick stain of low resolution, NAME-preview.ome.tiff next to a slide's output"`
 
 	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
 	Device    string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …"`
@@ -52,7 +53,7 @@ type translateOptions struct {
 	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
 
 	Format      string `key:"format" want:"png, jpg or tif" usage:"format of outputs in a folder: png, jpg or tif"`
-	Quality     int    `key:"quality" want:"1 to 100" usage:"quality of JPEG outputs"`
+	Quality     int    `key:"quality" want:"0 to 100" usage:"quality of JPEG outputs, 1 to 100; 0 is 95, for slides 90"`
 	Panel       bool   `key:"panel" usage:"also write NAME-panel.png: input, result and true stain side by side"`
 	Reference   string `key:"reference" usage:"true stain for the panel: an image, or a folder with images of the inputs' names"`
 	SaveLatents string `key:"save-latents" usage:"write the latents of every step of one image to this .safetensors file"`
@@ -67,9 +68,11 @@ func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
 		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), FileSettings: mosaic.DefaultFileSettings(),
 		Mosaic: mosaic.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png",
-		Quality: 95,
 	}}
 }
+
+// imageQuality is the default quality of JPEG images; mosaic.DefaultQuality is that of slides.
+const imageQuality = 95
 
 // precision returns the precision, whose name was checked.
 func (o *translateOptions) precision() vm.Precision { return precisionOf(o.Precision) }
@@ -126,6 +129,11 @@ func (o translateOptions) Validate() error {
 	for _, k := range []struct{ name, value string }{{"model", o.Model}, {"input", o.Input}, {"output", o.Output}} {
 		if k.value == "" {
 			errs = append(errs, missing(k.name))
+		}
+	}
+	for name, on := range map[string]bool{"dry-run": o.DryRun, "preview": o.Preview} {
+		if on && o.Output != "" && !o.isSlide() {
+			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
 		}
 	}
 	return errors.Join(append(errs, option.Check(o))...)

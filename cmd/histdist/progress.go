@@ -92,6 +92,7 @@ type lines struct {
 	stage       string
 	last        time.Time // of a line on the stage
 	before      int64     // U-Net calls that earlier runs made
+	preview     bool      // the calls are those of a preview
 }
 
 // general writes what has lines on a terminal, too.
@@ -109,6 +110,8 @@ func (l *lines) general(event any) error {
 			break
 		}
 		fmt.Fprintf(l.w, "%s: %d of %d\n", e.Name, e.Done, e.Total)
+	case mosaic.Plan:
+		fmt.Fprintln(l.w, e)
 	case mosaic.Progress:
 		l.mosaic(e)
 	case infer.Summary:
@@ -125,8 +128,8 @@ func (l *lines) mosaic(e mosaic.Progress) {
 		return
 	}
 	now := time.Now()
-	if l.begin.IsZero() { // what earlier runs did took no time now
-		l.begin, l.before = now, e.Calls
+	if l.begin.IsZero() || e.Preview != l.preview { // what earlier runs did took no time now
+		l.begin, l.before, l.done, l.preview = now, e.Calls, 0, e.Preview
 	}
 	finished := e.Regions != l.done
 	if !finished && now.Sub(l.last) < 5*time.Second {
@@ -138,8 +141,12 @@ func (l *lines) mosaic(e mosaic.Progress) {
 		each := float64(now.Sub(l.begin)) / float64(made)
 		left = time.Duration(each * float64(e.Plan.Calls-e.Calls)).Round(time.Second).String()
 	}
-	fmt.Fprintf(l.w, "U-Net calls: %d of %d, regions: %d of %d, left: %s\n",
-		e.Calls, e.Plan.Calls, e.Regions, e.Plan.Regions, left)
+	what := ""
+	if e.Preview {
+		what = "preview: "
+	}
+	fmt.Fprintf(l.w, "%sU-Net calls: %d of %d, regions: %d of %d, left: %s\n",
+		what, e.Calls, e.Plan.Calls, e.Regions, e.Plan.Regions, left)
 }
 
 func (l *lines) observe(event any) error {

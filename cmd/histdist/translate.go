@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
@@ -37,8 +39,8 @@ with another model or other settings, that needs --overwrite. Images and folders
 others.
 
 A whole slide is translated region by region in bounded memory, without seams, and written as an OME-TIFF of its size;
---dry-run says what that takes. An interrupted run goes on when it is started again with the same options. An image that
-doesn't fit into memory is translated in the same way.
+--dry-run says what that takes, and --preview makes a smaller one first. An interrupted run goes on when it is started
+again with the same options. An image that doesn't fit into memory is translated in the same way.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
 HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
@@ -78,18 +80,7 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 		}
 	}
-	folder, err := demo.Find(c.Model)
-	if err != nil {
-		return err
-	}
-	d, err := catalog.Open(c.Device, c.Threads)
-	if err != nil {
-		return fmt.Errorf("--device: %w", err)
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	p, err := infer.Open(folder,
-		model.Options{UNet: c.UNet, Phikon: c.Phikon, Variant: c.Variant, Prediction: c.Prediction},
-		infer.Options{Device: d, Precision: c.precision(), LowMemory: c.LowMemory})
+	p, err := c.open(c.Device)
 	if err != nil {
 		return err
 	}
@@ -99,9 +90,9 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	}
 	summary, err := p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
 		Settings: c.Settings, Preset: c.Preset, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite,
-		Panel: c.Panel, Quality: c.Quality, Latents: c.SaveLatents, Program: "histdist " + version,
+		Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents, Program: "histdist " + version,
 		Large: func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error) {
-			return mosaic.Image(ctx, p, m, c.Settings, c.Mosaic)
+			return mosaic.Image(ctx, p.Pipeline, m, c.Settings, c.Mosaic)
 		},
 		Observe: observer(cmd.ErrOrStderr()),
 	})
@@ -116,3 +107,31 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	}
 	return summary.Err()
 }
+
+// opened is a model on a device.
+type opened struct {
+	*infer.Pipeline
+	device device.Device
+}
+
+// open opens the model on a device.
+func (o translateOptions) open(name string) (opened, error) {
+	folder, err := demo.Find(o.Model)
+	if err != nil {
+		return opened{}, err
+	}
+	d, err := catalog.Open(name, o.Threads)
+	if err != nil {
+		return opened{}, fmt.Errorf("--device: %w", err)
+	}
+	p, err := infer.Open(folder,
+		model.Options{UNet: o.UNet, Phikon: o.Phikon, Variant: o.Variant, Prediction: o.Prediction},
+		infer.Options{Device: d, Precision: o.precision(), LowMemory: o.LowMemory})
+	if err != nil {
+		return opened{}, errors.Join(err, d.Close())
+	}
+	return opened{p, d}, nil
+}
+
+// Close closes both.
+func (o opened) Close() error { return errors.Join(o.Pipeline.Close(), o.device.Close()) }

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
-	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/infer/mosaic"
 )
 
@@ -16,26 +18,68 @@ import (
 func (o translateOptions) isSlide() bool { return slide.Named(o.Input) || mosaic.IsOutput(o.Output) }
 
 // translateSlide translates one slide, or an image to a slide.
-func translateSlide(cmd *cobra.Command, c translateOptions, p *infer.Pipeline) error {
+func translateSlide(cmd *cobra.Command, c translateOptions, p opened) error {
 	o := mosaic.FileOptions{
 		Input: c.Input, Output: c.Output, Sampling: c.Settings, Settings: c.Mosaic, File: c.FileSettings,
-		Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Quality: c.Quality, Overwrite: c.Overwrite,
+		Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Quality: c.Quality, Preview: c.Preview, Overwrite: c.Overwrite,
 		Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
 	}
-	plan, err := mosaic.PlanFile(cmd.Context(), p, o)
+	if c.DryRun {
+		return dryRun(cmd, c, p, o)
+	}
+	_, err := mosaic.TranslateFile(cmd.Context(), p.Pipeline, o)
+	return err
+}
+
+// dryRun prints what a slide takes, on each device.
+func dryRun(cmd *cobra.Command, c translateOptions, p opened, o mosaic.FileOptions) error {
+	plan, err := mosaic.PlanFile(cmd.Context(), p.Pipeline, o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), plan)
-	if c.DryRun {
-		took, err := mosaic.Measure(cmd.Context(), p, o)
-		if err != nil {
+	out := cmd.OutOrStdout()
+	fmt.Fprintln(out, plan)
+	own := p.device.Name()
+	names := catalog.Found()
+	if !slices.Contains(names, own) {
+		names = append(names, own)
+	}
+	for _, name := range names {
+		speed, err := measure(cmd, c, p, o, name)
+		if err != nil && cmd.Context().Err() != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "time on %s: %s, measured with %s for each call\n", c.Device,
-			(took * time.Duration(plan.Calls)).Round(time.Minute), took.Round(time.Millisecond))
-		return nil
+		if err != nil {
+			fmt.Fprintf(out, "time on %s: unknown: %v\n", name, err)
+			continue
+		}
+		fmt.Fprintf(out, "time on %s: %s, measured: %s for a U-Net call, %s to encode a window, %s to decode one\n", name,
+			rounded(speed.Time(plan)), rounded(speed.Call), rounded(speed.Encode), rounded(speed.Decode))
 	}
-	_, err = mosaic.TranslateFile(cmd.Context(), p, o)
-	return err
+	return nil
+}
+
+// measure times the networks on a device.
+func measure(cmd *cobra.Command, c translateOptions, p opened, o mosaic.FileOptions, name string,
+) (s mosaic.Speed, err error) {
+	if name != p.device.Name() {
+		if p, err = c.open(name); err != nil {
+			return s, err
+		}
+		defer func() { err = errors.Join(err, p.Close()) }()
+	}
+	return mosaic.Measure(cmd.Context(), p.Pipeline, o)
+}
+
+// rounded leaves of a time what is worth reading.
+func rounded(d time.Duration) time.Duration {
+	switch {
+	case d > time.Hour:
+		return d.Round(time.Minute)
+	case d > 10*time.Second:
+		return d.Round(time.Second)
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
 }

@@ -19,6 +19,8 @@
 //	     ── read.go (decoder) ── rgb.go (8 bits, alpha) ── package icc ── orientation.go ──▶ Image
 //	Image ── write.go: png, jpeg, tiff, with provenance.go ──▶ a temporary file, renamed
 //
+// Images of any size are decoded some rows at a time by ReadRows (rows.go, pngreader.go), to the same pixels.
+//
 // image.go has the Image, icc.go the choice of profiles, kind.go the images that this program made.
 //
 // There is no cgo here, hence no libvips: JPEG 2000, WebP and slide formats are refused by name.

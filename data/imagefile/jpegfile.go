@@ -23,7 +23,10 @@ func jpegMetadata(file io.ReaderAt, size int64) (metadata, error) {
 		if err != nil {
 			return metadata{}, err
 		}
-		m := metadata{width: header.Width, height: header.Height, grey: header.Components == 1, ink: header.Components == 4}
+		m := metadata{
+			width: header.Width, height: header.Height, grey: header.Components == 1, ink: header.Components == 4,
+			oneScan: header.Rows,
+		}
 		if header.ICC != nil {
 			m.icc = func() ([]byte, error) { return header.ICC, nil }
 		}

@@ -12,7 +12,8 @@ type Kind string
 const (
 	NotOurs      Kind = "" // another program's, or synthetic tissue, which is input
 	VirtualStain Kind = "virtual stain"
-	Panel        Kind = "panel" // several images side by side
+	Panel        Kind = "panel"   // several images side by side
+	Preview      Kind = "preview" // a virtual stain of low resolution, of a slide
 )
 
 // KeyKind is the key of an image's Kind.

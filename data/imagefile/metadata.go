@@ -61,6 +61,8 @@ type metadata struct {
 	orientation   int // 1 to 8
 	grey          bool
 	ink           bool       // CMYK
+	interlaced    bool       // PNG
+	oneScan       bool       // JPEG
 	page          *tiff.Page // of a TIFF file
 	notes         []string   // what is chosen or left out before anything is decoded
 

@@ -92,7 +92,7 @@ func pngMetadata(file io.ReaderAt, size int64) (metadata, error) {
 			return m, err
 		case c.kind == "IHDR":
 			m.width, m.height = int(binary.BigEndian.Uint32(data)), int(binary.BigEndian.Uint32(data[4:]))
-			m.grey = data[9]&2 == 0
+			m.grey, m.interlaced = data[9]&2 == 0, data[12] != 0
 		case c.kind == "iCCP" && !intact:
 			m.icc = func() ([]byte, error) { return nil, errors.New("png: the colour profile is damaged") }
 		case c.kind == "iCCP":

@@ -26,8 +26,9 @@ var knownTags = [2]struct {
 	id  tiff.Tag
 }{{KeyDescription, tiff.TagImageDescription}, {KeySoftware, tiff.TagSoftware}}
 
-// ReadProvenance returns the statements in a file, in the order in which Write wrote them: the texts of a PNG file, or
-// ImageDescription, Software and UserComment of a JPEG or TIFF file.
+// ReadProvenance returns the statements in a file, in the order in which Write wrote them: the texts of a PNG file,
+// ImageDescription, Software and UserComment of a JPEG or TIFF file, or the provenance of a slide that package tiff
+// wrote.
 func ReadProvenance(path string) ([]Pair, error) {
 	var pairs []Pair
 	err := open(path, func(file io.ReaderAt, size int64) error {
@@ -61,6 +62,13 @@ func provenance(d *tiff.Directory) ([]Pair, error) {
 				pairs = []Pair{{"UserComment", text}}
 			}
 		}
+	}
+	description, err := d.Text(tiff.TagImageDescription)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range tiff.ReadProvenance(description) {
+		pairs = append(pairs, Pair(e))
 	}
 	for _, known := range knownTags {
 		text, err := d.Text(known.id)

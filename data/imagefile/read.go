@@ -70,18 +70,10 @@ func (o Options) check(m metadata) error {
 
 func decode(data []byte, m metadata, o Options) (*Image, error) {
 	// The profile first: a file that is refused for it need not be decoded.
-	var profile *icc.Profile
-	var convert *icc.Transform
-	if m.icc != nil && o.ICC == ApplyICC {
-		raw, err := m.icc()
-		if err == nil {
-			profile, convert, err = transform(raw, m)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w; convert the image to sRGB or ignore its profile: --icc ignore, in YAML icc: ignore", err)
-		}
+	profile, convert, err := o.profile(m)
+	if err != nil {
+		return nil, err
 	}
-
 	img := &Image{Width: m.width, Height: m.height, Notes: m.notes}
 	switch m.format {
 	case JPEG:
@@ -125,6 +117,21 @@ func decode(data []byte, m metadata, o Options) (*Image, error) {
 		img.note(fmt.Sprintf("turned upright by the Exif orientation %d", m.orientation))
 	}
 	return img, nil
+}
+
+// profile is the colour profile to apply and what it does; nil where nothing is to be done.
+func (o Options) profile(m metadata) (profile *icc.Profile, convert *icc.Transform, err error) {
+	if m.icc == nil || o.ICC != ApplyICC {
+		return nil, nil, nil
+	}
+	raw, err := m.icc()
+	if err == nil {
+		profile, convert, err = transform(raw, m)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w; convert the image to sRGB or ignore its profile: --icc ignore, in YAML icc: ignore", err)
+	}
+	return profile, convert, err
 }
 
 // transform is the way from an image's colours to sRGB; nil where the profile changes next to nothing.

@@ -47,18 +47,29 @@ func tiffMetadata(file io.ReaderAt, size int64) (metadata, error) {
 // ReadPage decodes a rectangle in a page to RGB [h,w,3], or to the inks of CMYK [h,w,4], on white where it is not
 // opaque, and counts the pixels that are not.
 func ReadPage(page *tiff.Page, r image.Rectangle, inks bool) (pix []uint8, transparent int, err error) {
-	colours, white := 3, uint8(255)
 	if inks {
-		page, colours, white = page.Inks(), 4, 0
+		page = page.Inks()
 	}
-	channels := page.Channels()
-	raw := make([]uint8, r.Dx()*r.Dy()*channels)
-	err = page.ReadRegion(raw, r)
-	if err != nil || channels == colours && page.Alpha == tiff.NoAlpha {
+	raw := make([]uint8, r.Dx()*r.Dy()*page.Channels())
+	if err := page.ReadRegion(raw, r); err != nil {
 		return raw, 0, err
 	}
+	pix, transparent = onWhite(page, raw, inks)
+	return pix, transparent, nil
+}
+
+// onWhite makes RGB, or inks, of a page's decoded values.
+func onWhite(page *tiff.Page, raw []uint8, inks bool) (pix []uint8, transparent int) {
+	colours, white := 3, uint8(255)
+	if inks {
+		colours, white = 4, 0
+	}
+	channels := page.Channels()
+	if channels == colours && page.Alpha == tiff.NoAlpha {
+		return raw, 0
+	}
 	grey := channels < 3
-	pix = make([]uint8, 0, colours*r.Dx()*r.Dy())
+	pix = make([]uint8, 0, len(raw)/channels*colours)
 	for ; len(raw) > 0; raw = raw[channels:] {
 		alpha := uint8(255)
 		if page.Alpha != tiff.NoAlpha {
@@ -74,5 +85,5 @@ func ReadPage(page *tiff.Page, r image.Rectangle, inks bool) (pix []uint8, trans
 			pix = append(pix, composite(raw[i], alpha, white, page.Alpha == tiff.Associated))
 		}
 	}
-	return pix, transparent, nil
+	return pix, transparent
 }

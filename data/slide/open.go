@@ -27,7 +27,7 @@ const (
 // ErrFormat says that a file is no slide that can be read.
 var ErrFormat = errors.New("not a slide")
 
-// formatError says that only OpenSlide reads a format.
+// formatError says that only OpenSlide reads a format, or one of its kinds.
 type formatError struct{ format string }
 
 func (e *formatError) Error() string { return e.format + " is read by OpenSlide alone" }
@@ -45,6 +45,40 @@ func Named(path string) bool {
 	ends := func(with string) bool { return strings.HasSuffix(name, with) }
 	return extensions[filepath.Ext(name)] != "" ||
 		slices.ContainsFunc([]string{".svs", ".ome.tif", ".ome.tiff"}, ends)
+}
+
+// Is reports whether a file is a slide and not an image of another kind: by its name, or because it is of a scanner's
+// format, or a TIFF file with tiles, smaller levels, or the description of Aperio's software or of OME. Whether it can
+// be read, Open says.
+func Is(path string) (bool, error) {
+	if Named(path) {
+		return true, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if library, err := openslide.Load(); err == nil {
+		if vendor := library.Vendor(path); vendor != "" && vendor != plainVendor {
+			return true, nil
+		}
+	}
+	if isDICOM, err := beginsAsDICOM(path); err != nil || isDICOM {
+		return isDICOM, err
+	}
+	if isTIFF, err := beginsAsTIFF(path); err != nil || !isTIFF {
+		return false, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	file, err := tiff.Open(f, info.Size())
+	if err != nil {
+		return false, nil // whoever reads it says what is wrong
+	}
+	return slideInTIFF(file), nil
 }
 
 // Open opens a slide. Besides the errors of New, ErrFormat says that the file is no slide, and openslide.ErrMissing
@@ -84,6 +118,9 @@ func open(path string, o Options) (*Slide, error) {
 	return s, nil
 }
 
+// plainVendor is what OpenSlide calls TIFF with tiles of no scanner in particular.
+const plainVendor = "generic-tiff"
+
 func openReader(path string, o Options) (Reader, error) {
 	var library *openslide.Library
 	missing := fmt.Errorf("%w: it was not asked for", openslide.ErrMissing)
@@ -97,8 +134,14 @@ func openReader(path string, o Options) (Reader, error) {
 	if library != nil {
 		vendor = library.Vendor(path)
 	}
-	const plain = "generic-tiff"
-	if vendor != "" && vendor != plain {
+	isDICOM, err := beginsAsDICOM(path)
+	if err != nil {
+		return nil, err
+	}
+	if isDICOM {
+		return openAnyDICOM(library, path, vendor, missing, o)
+	}
+	if vendor != "" && vendor != plainVendor {
 		return openLibrary(library, path, vendor)
 	}
 	isTIFF, err := beginsAsTIFF(path)
@@ -125,11 +168,34 @@ func openReader(path string, o Options) (Reader, error) {
 	var format *formatError
 	needed := errors.As(err, &format) || errors.As(err, &unsupported)
 	switch {
-	case needed && library != nil && vendor == plain:
+	case needed && library != nil && vendor == plainVendor:
 		if reader, err := openLibrary(library, path, vendor); err == nil {
 			return reader, nil
 		}
 	case needed && library == nil && (unsupported == nil || unsupported.OpenSlide):
+		return nil, fmt.Errorf("%w; %w", err, missing)
+	}
+	return nil, err
+}
+
+// openAnyDICOM opens a DICOM file with OpenSlide, which puts the files of a slide's levels together, or, where that is
+// missing or too strict, alone.
+func openAnyDICOM(library *openslide.Library, path, vendor string, missing error, o Options) (Reader, error) {
+	var refused error
+	if vendor != "" {
+		var reader Reader
+		if reader, refused = openLibrary(library, path, vendor); refused == nil {
+			return reader, nil
+		}
+	}
+	reader, err := openDICOM(path, o.CacheBytes)
+	var format *formatError
+	switch {
+	case err == nil:
+		return reader, nil
+	case refused != nil:
+		return nil, fmt.Errorf("%w; %w", refused, err)
+	case errors.As(err, &format) && library == nil:
 		return nil, fmt.Errorf("%w; %w", err, missing)
 	}
 	return nil, err

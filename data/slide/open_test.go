@@ -229,3 +229,29 @@ func TestOpenSlideRefuses(t *testing.T) {
 		t.Errorf("%v, want an error that names the file", err)
 	}
 }
+
+// A slide is told from other images by its content.
+func TestIs(t *testing.T) {
+	t.Setenv(openslide.Variable, openslide.Off)
+	testdata := func(name string) string { return filepath.Join("..", "tiff", "testdata", name) }
+	for path, want := range map[string]bool{
+		write(t, "x.tif", aperio):                                  true,
+		write(t, "x.tif", ome):                                     true,
+		write(t, "x.tif", `<DataObject ObjectType="DPUfsImport">`): true,
+		write(t, "x.tif", "a note"):                                false,
+		testdata("rgb--pyramid-pages.tif"):                         true,
+		testdata("rgb--pyramid-subifds.tif"):                       true,
+		testdata("rgb--raw-strips.tif"):                            false,
+		testdata("rgb--pages.tif"):                                 false,
+		testdata("left-out--sparse-tiles.tif"):                     true,
+		"x.svs":                                                    true,
+		filepath.Join("..", "imagefile", "testdata", "bits.png"):   false,
+	} {
+		if got, err := slide.Is(path); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", path, got, err, want)
+		}
+	}
+	if _, err := slide.Is(filepath.Join(t.TempDir(), "none.tif")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}

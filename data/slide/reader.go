@@ -32,6 +32,7 @@ type Info struct {
 	Properties    []Property // everything else, by name
 	ICC           []byte     // colour profile of the levels; nil without one
 	Associated    []string   // names of other images, such as label and macro
+	Notes         []string   // what a user may want to know of how it is read
 }
 
 // Level is a version of the slide.

@@ -43,7 +43,10 @@ func New(reader Reader, o Options) (*Slide, error) {
 	if err := checkLevels(info.Levels); err != nil {
 		return nil, err
 	}
-	s := &Slide{Width: info.Levels[0].Width, Height: info.Levels[0].Height, MPP: info.MPP, info: info, reader: reader}
+	s := &Slide{
+		Width: info.Levels[0].Width, Height: info.Levels[0].Height, MPP: info.MPP, Notes: info.Notes,
+		info: info, reader: reader,
+	}
 	if o.MPP != 0 {
 		if !believable(o.MPP) {
 			return nil, fmt.Errorf("%g µm per pixel; slides have %g to %g", o.MPP, minMPP, float64(maxMPP))

@@ -49,8 +49,20 @@ var otherVendors = []struct {
 	}},
 }
 
-// defaultCache is the memory for decoded tiles in bytes.
-const defaultCache = 128 << 20
+// slideInTIFF reports whether a file is more than an image: see Is.
+func slideInTIFF(f *tiff.File) bool {
+	description, err := f.Pages[0].Text(tiff.TagImageDescription)
+	if err != nil {
+		return false
+	}
+	for _, v := range otherVendors {
+		if v.is(f.Pages[0], description) {
+			return true
+		}
+	}
+	levels, err := f.Levels()
+	return isAperio(description) || isOME(description) || err == nil && (len(levels) > 1 || levels[0].Tiled())
+}
 
 // openTIFF opens a TIFF file as a slide.
 func openTIFF(path string, cache int) (Reader, error) {
@@ -59,7 +71,7 @@ func openTIFF(path string, cache int) (Reader, error) {
 		return nil, err
 	}
 	s := &tiffSlide{file: file, associated: map[string]*tiff.Page{}}
-	s.tiles.limit = cmp.Or(cache, defaultCache)
+	s.tiles.limit = cmp.Or(cache, tileCacheBytes)
 	if err := s.describe(); err != nil {
 		_ = file.Close() // only read
 		return nil, err
@@ -213,27 +225,13 @@ func (s *tiffSlide) Read(ctx context.Context, pix []uint8, level int, r image.Re
 		copy(pix, read)
 		return err
 	}
-	for row := r.Min.Y / height; row*height < r.Max.Y; row++ {
-		for column := r.Min.X / width; column*width < r.Max.X; column++ {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			at := page.Tile(column, row)
-			tile, err := s.tiles.get(tileKey{level, column, row}, 3*at.Dx()*at.Dy(), func() ([]uint8, error) {
-				tile, _, err := imagefile.ReadPage(page, at, false)
-				return tile, err
-			})
-			if err != nil {
-				return err
-			}
-			part := at.Intersect(r)
-			for y := part.Min.Y; y < part.Max.Y; y++ {
-				line := tile[((y-at.Min.Y)*at.Dx()+part.Min.X-at.Min.X)*3:][:3*part.Dx()]
-				copy(pix[((y-r.Min.Y)*r.Dx()+part.Min.X-r.Min.X)*3:], line)
-			}
+	return s.tiles.copy(ctx, pix, level, r, width, height, func(column, row int) (image.Rectangle, readTile) {
+		at := page.Tile(column, row)
+		return at, func() ([]uint8, error) {
+			tile, _, err := imagefile.ReadPage(page, at, false)
+			return tile, err
 		}
-	}
-	return nil
+	})
 }
 
 func (s *tiffSlide) Associated(_ context.Context, name string) (*imagefile.Image, error) {

@@ -54,7 +54,8 @@ type slideSettings struct {
 //	dir/slide.json        the settings
 //
 // Files appear whole or not at all. A second call with the same settings does nothing; a folder of other settings is
-// refused. Memory doesn't depend on the size of the slide. observe receives a progress.Stage for each row of parts.
+// refused. Memory doesn't depend on the size of the slide. observe receives a progress.Stage for each row of parts, and
+// a progress.Note if there is no room for all of the islands.
 func WriteSlide(ctx context.Context, dir string, c SlideConfig, observe progress.Observer) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -111,6 +112,11 @@ type slideFiles struct {
 
 func writeSlide(ctx context.Context, dir string, c SlideConfig, observe progress.Observer) error {
 	w := newWorld(c)
+	if text := w.short(c); text != "" {
+		if err := observe.Report(progress.Note(text)); err != nil {
+			return err
+		}
+	}
 	out, err := createSlide(dir, c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package synth
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -64,7 +65,8 @@ func newWorld(c SlideConfig) *world {
 	return w
 }
 
-// placeIslands shares the area of tissue among islands that keep apart, as far as there is room.
+// placeIslands shares the area of tissue among islands that keep apart. Where there is no room there are fewer, or
+// smaller ones: short says so.
 func (w *world) placeIslands(c SlideConfig) {
 	r := random(c.Seed, 0, forIslands)
 	area := c.Tissue * w.width * w.height / float64(c.Islands)
@@ -80,6 +82,20 @@ func (w *world) placeIslands(c SlideConfig) {
 			w.islands = append(w.islands, s)
 		}
 	}
+}
+
+// short says what of the islands that were asked for there was no room for; "" if there are all.
+func (w *world) short(c SlideConfig) string {
+	area := 0.0
+	for _, s := range w.islands {
+		area += math.Pi * s.a * s.b
+	}
+	share, n := area/(w.width*w.height), len(w.islands)
+	if n == c.Islands && share > 0.95*c.Tissue {
+		return ""
+	}
+	return fmt.Sprintf("the slide has room for %d of %d islands of that size: %.3g of it are tissue, not %.3g",
+		n, c.Islands, share, c.Tissue)
 }
 
 // inside is positive in islands: about the distance to the edge in µm, which is ragged.

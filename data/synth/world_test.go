@@ -3,15 +3,18 @@ package synth
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"image"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/slide"
 	mask "github.com/histdist/histdist/data/slide/tissue"
+	"github.com/histdist/histdist/internal/progress"
 )
 
 // Windows of a slide fit together: what two of them share has the same pixels and the same nuclei.
@@ -171,6 +174,30 @@ func TestSlideConfigIsChecked(t *testing.T) {
 		change(&c)
 		if err := WriteSlide(t.Context(), filepath.Join(t.TempDir(), "x"), c, nil); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Where there is no room for the islands that were asked for, that is said; where there is, nothing.
+func TestRoomForIslands(t *testing.T) {
+	for name, c := range map[string]struct {
+		islands int
+		share   float64
+		want    string
+	}{"room": {2, 0.1, ""}, "no room": {300, 0.6, " of 300 islands"}, "too narrow": {1, 0.6, "1 of 1 islands"}} {
+		config := DefaultSlide()
+		config.Width, config.Height, config.Islands, config.Tissue = 900, 256, c.islands, c.share
+		var said []string
+		stop := errors.New("stop")
+		err := WriteSlide(t.Context(), filepath.Join(t.TempDir(), "slide"), config, func(event any) error {
+			if n, ok := event.(progress.Note); ok {
+				said = append(said, string(n))
+			}
+			return stop // with the note or the first row
+		})
+		if all := strings.Join(said, "; "); !errors.Is(err, stop) || (c.want == "") != (all == "") ||
+			!strings.Contains(all, c.want) {
+			t.Errorf("%s: %v, %q, want %q", name, err, all, c.want)
 		}
 	}
 }

@@ -126,6 +126,33 @@ func (d *Description) ome(width, height int, mpp [2]float64) (string, error) {
 	return xml.Header[:len(xml.Header)-1] + plainEscapes().Replace(string(text)), nil
 }
 
+// ReadProvenance returns the entries of Description.Provenance from a page's description in OME-XML; nil where it isn't
+// that of a slide that was written here.
+func ReadProvenance(description string) []Entry {
+	if !strings.Contains(description, provenanceNamespace) {
+		return nil
+	}
+	var root struct {
+		Maps []struct {
+			Namespace string    `xml:"Namespace,attr"`
+			Entries   []omePair `xml:"Value>M"`
+		} `xml:"StructuredAnnotations>MapAnnotation"`
+	}
+	if xml.Unmarshal([]byte(description), &root) != nil {
+		return nil
+	}
+	var entries []Entry
+	for _, m := range root.Maps {
+		if m.Namespace != provenanceNamespace {
+			continue
+		}
+		for _, e := range m.Entries {
+			entries = append(entries, Entry(e))
+		}
+	}
+	return entries
+}
+
 // plainEscapes replaces references to characters by their number, which Bio-Formats damages.
 func plainEscapes() *strings.Replacer {
 	return strings.NewReplacer("&#34;", "&quot;", "&#39;", "&apos;", "&#x9;", "\t", "&#xA;", "\n", "&#xD;", "\r")

@@ -37,6 +37,64 @@ func (p *Page) ReadRegion(pix []uint8, r image.Rectangle) error {
 	return nil
 }
 
+// Rows decodes the page from top to bottom, each strip or tile once: emit gets some rows [n,Width,Channels] at a time,
+// which are valid during the call. Besides them it needs the memory of a row of tiles, or of a strip where that is JPEG
+// or Zstandard; see Streams.
+func (p *Page) Rows(emit func(pix []uint8) error) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	_, rows := p.Tiles()
+	row := p.Width * p.Channels()
+	if p.tiled {
+		for i := range rows {
+			r := image.Rect(0, i*p.tileHeight, p.Width, min((i+1)*p.tileHeight, p.Height))
+			pix := make([]uint8, row*r.Dy())
+			if err := p.ReadRegion(pix, r); err != nil {
+				return err
+			}
+			if err := emit(pix); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	d, err := p.newDecoder()
+	if err != nil {
+		return err
+	}
+	band := make([]uint8, 0, row*max(1, rowsBytes/row))
+	for i := range rows {
+		strip := p.Tile(0, i)
+		sources, err := d.sources(i, strip, 0)
+		if err != nil {
+			return err
+		}
+		for y := range strip.Dy() {
+			at := len(band)
+			band = band[:at+row]
+			if err := d.row(band[at:], sources, i, strip, 0); err != nil {
+				return err
+			}
+			if len(band) == cap(band) || i == rows-1 && y == strip.Dy()-1 {
+				if err := emit(band); err != nil {
+					return err
+				}
+				band = band[:0]
+			}
+		}
+	}
+	return nil
+}
+
+// rowsBytes is how much of a page Rows gives at a time, about.
+const rowsBytes = 4 << 20
+
+// Streams reports whether Rows needs memory for some rows of a strip only, however many it has.
+func (p *Page) Streams() bool {
+	return p.compression != jpegCompression && p.compression != zstdCompression && p.compression != oldZstd
+}
+
 type decoder struct {
 	*Page
 	all     *layout
@@ -80,15 +138,30 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 		return nil
 	}
 
+	sources, err := d.sources(index, tile, part.Min.Y-tile.Min.Y)
+	if err != nil {
+		return err
+	}
+	left := (part.Min.X - tile.Min.X) * d.Samples
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		if err := d.row(line(y), sources, index, tile, left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sources gives the rows of all planes of a strip or tile after skip rows; nil for planes that are not wanted.
+func (d *decoder) sources(index int, tile image.Rectangle, skip int) ([]nextRow, error) {
 	planes := d.planes()
 	sources := make([]nextRow, planes)
 	for i := range sources {
 		if !d.wanted(i) {
 			continue
 		}
-		next, err := d.open(i, index, tile, part.Min.Y-tile.Min.Y)
+		next, err := d.open(i, index, tile, skip)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sources[i] = next
 	}
@@ -98,27 +171,30 @@ func (d *decoder) segment(pix []uint8, r image.Rectangle, column, row int) error
 			d.plane = make([]uint8, d.tileWidth)
 		}
 	}
-	left := (part.Min.X - tile.Min.X) * d.Samples
-	for y := part.Min.Y; y < part.Max.Y; y++ {
-		for i, next := range sources {
-			if next == nil {
-				continue
-			}
-			into := d.samples
-			if planes > 1 {
-				into = d.plane
-			}
-			if err := next(into); err != nil {
-				return d.segmentError(i*d.all.plane+index, err)
-			}
-			if planes > 1 {
-				for x, v := range into[:tile.Dx()] {
-					d.samples[x*planes+i] = v
-				}
+	return sources, nil
+}
+
+// row decodes the next row of a strip or tile into out, from its sample left on.
+func (d *decoder) row(out []uint8, sources []nextRow, index int, tile image.Rectangle, left int) error {
+	planes := len(sources)
+	for i, next := range sources {
+		if next == nil {
+			continue
+		}
+		into := d.samples
+		if planes > 1 {
+			into = d.plane
+		}
+		if err := next(into); err != nil {
+			return d.segmentError(i*d.all.plane+index, err)
+		}
+		if planes > 1 {
+			for x, v := range into[:tile.Dx()] {
+				d.samples[x*planes+i] = v
 			}
 		}
-		d.convert(line(y), d.samples[left:])
 	}
+	d.convert(out, d.samples[left:])
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package mosaic
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"image"
@@ -27,15 +26,16 @@ func AreaOf(ctx context.Context, p *infer.Pipeline, o FileOptions) (a Area, err 
 		return Area{}, err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	m, _, err := o.mask(ctx, in)
+	found, err := o.tissue(ctx, in)
 	if err != nil {
 		return Area{}, err
 	}
-	a = Area{Mask: m, File: image.Rect(0, 0, in.width, in.height), Scale: in.scale}
-	a.Width, a.Height = in.Size()
-	if a.MPP = o.File.MPP; in.slide != nil {
-		a.MPP = cmp.Or(p.MPP(), defaultMPP)
+	m, err := o.mask(in, found)
+	if err != nil {
+		return Area{}, err
 	}
+	a = Area{Mask: m, File: in.slide.Bounds(), Scale: in.scale, MPP: in.mpp}
+	a.Width, a.Height = in.Size()
 	return a, m.check(a.Width, a.Height)
 }
 

@@ -15,12 +15,17 @@
 //	settings.go   options that change the result
 //	axis.go       windows along one axis, and their weights
 //	plan.go       a slide's windows and regions
+//	cost.go       what a run takes: Plan; overlaps that are affordable
 //	mask.go       what is translated
 //	area.go       the same, of a file
 //	source.go     where pixels come from and go to
 //	sample.go     the sampler of one region
 //	decode.go     latents → pixels
 //	translate.go  the whole run: Translate
+//	file.go       slides and images to OME-TIFF: TranslateFile, PlanFile
+//	input.go      how they are opened; output.go how they are written
+//	preview.go    a smaller stain before the work
+//	measure.go    how fast a device is
 //	store.go      finished parts
 //	strips.go     their pixels
 package mosaic

@@ -48,7 +48,7 @@ func fileOptions(t *testing.T) mosaic.FileOptions {
 
 func readSlide(t *testing.T, path string) (*slide.Slide, *imagefile.Image) {
 	t.Helper()
-	s, err := slide.Open(path, slide.Options{Library: slide.NoLibrary})
+	s, err := slide.Open(path, slide.Options{Library: slide.NoLibrary, AnyMPP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestStoppedFileIsTheSame(t *testing.T) {
 func TestPartOfASlide(t *testing.T) {
 	p := newPipeline(t)
 	o := fileOptions(t)
-	o.File.Part = "0,0,64,32"
+	o.File.Part, o.File.Compression = "0,0,64,32", mosaic.CompressionDeflate
 	plan, err := mosaic.TranslateFile(t.Context(), p, o)
 	if err != nil {
 		t.Fatal(err)

@@ -10,40 +10,51 @@ import (
 type layout struct {
 	width, height int // of the image in pixels
 	factor        int // pixels for each latent
+	side          int // of a window, where the image is as large
 	mask          Mask
 	rows, cols    axis
 	regionRows    []span
 	regionCols    []span
 	down, across  axis   // the regions: hand-overs between them
 	needed        []bool // of [rows,cols]: windows that touch the mask
+	alone         int    // needed windows of a grid without overlaps
 }
 
 // newLayout divides an image into windows of window pixels and regions of at most region pixels.
 func newLayout(width, height, factor, window int, s Settings, mask Mask) layout {
-	l := layout{width: width, height: height, factor: factor, mask: mask}
-	side := max(window/factor, 1)
-	overlap := int(s.Overlap * float64(side))
-	if s.Independent {
+	l := layout{width: width, height: height, factor: factor, side: max(window/factor, 1), mask: mask}
+	l.divide(Settings{Independent: true}, 0)
+	l.alone = l.windows()
+	overlap := int(s.Overlap * float64(l.side))
+	switch {
+	case s.Independent:
 		overlap = 0
+	case s.Overlap <= usualOverlap:
+		overlap = l.affordable(s, overlap)
 	}
-	up := func(n int) int { return (n + factor - 1) / factor }
-	l.rows, l.cols = newAxis(up(height), side, overlap), newAxis(up(width), side, overlap)
-	if by := int(s.Shift * float64(side-overlap)); by > 0 {
+	l.divide(s, overlap)
+	return l
+}
+
+// divide places windows that overlap by so many latents or a little more, and groups them into regions.
+func (l *layout) divide(s Settings, overlap int) {
+	up := func(n int) int { return (n + l.factor - 1) / l.factor }
+	l.rows, l.cols = newAxis(up(l.height), l.side, overlap), newAxis(up(l.width), l.side, overlap)
+	if by := int(s.Shift * float64(l.side-overlap)); by > 0 {
 		l.rows, l.cols = l.rows.shifted(by), l.cols.shifted(by)
 	}
 	if s.Independent {
 		l.rows, l.cols = l.rows.sharp(), l.cols.sharp()
 	}
-	l.regions(s, side, side-overlap)
+	l.regions(s, l.side-overlap)
 	l.mark()
-	return l
 }
 
 // regions groups windows into regions of at most s.Region pixels that share a row or column of windows.
-func (l *layout) regions(s Settings, side, stride int) {
+func (l *layout) regions(s Settings, stride int) {
 	n := 1 << 30
 	if s.Region > 0 {
-		n = max((s.Region/l.factor-side)/stride+1, 2)
+		n = max((s.Region/l.factor-l.side)/stride+1, 2)
 	}
 	l.regionRows, l.regionCols = l.rows.grouped(n), l.cols.grouped(n)
 	l.down, l.across = l.rows.around(l.regionRows), l.cols.around(l.regionCols)
@@ -69,10 +80,27 @@ func (l *layout) pixels(r, c int) Rect {
 func (l *layout) need(r, c int) bool { return l.needed[r*len(l.cols.starts)+c] }
 
 // windows is how many are needed.
-func (l *layout) windows() (n int) {
-	for _, v := range l.needed {
-		if v {
-			n++
+func (l *layout) windows() int {
+	return l.count(span{0, len(l.rows.starts)}, span{0, len(l.cols.starts)})
+}
+
+// count is how many needed windows there are in spans of rows and columns.
+func (l *layout) count(rows, cols span) (n int) {
+	for r := rows.first; r < rows.end; r++ {
+		for c := cols.first; c < cols.end; c++ {
+			if l.need(r, c) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// computed is how many windows all regions have: those that regions share count for each.
+func (l *layout) computed() (n int) {
+	for _, rows := range l.regionRows {
+		for _, cols := range l.regionCols {
+			n += l.count(rows, cols)
 		}
 	}
 	return n
@@ -151,7 +179,7 @@ func (l *layout) masked(a area, covered []bool) []bool {
 func (l *layout) list() (regions []region) {
 	for i, rows := range l.regionRows {
 		for j, cols := range l.regionCols {
-			if len(l.tiles(rows, cols, 0, 0)) == 0 {
+			if l.count(rows, cols) == 0 {
 				continue
 			}
 			g := region{name: fmt.Sprintf("r%03dc%03d", i, j), row: i, col: j, rows: rows, cols: cols}
@@ -167,13 +195,19 @@ func (l *layout) list() (regions []region) {
 	return regions
 }
 
-// halo is what is read of the latents to paint a region's core: all of the windows that meet it.
+// painting are the windows that meet a region's core: it is painted with all of them.
+func (l *layout) painting(g region) (rows, cols span) {
+	rows.first, rows.end = l.rows.within(g.core.y, g.core.y+g.core.h)
+	cols.first, cols.end = l.cols.within(g.core.x, g.core.x+g.core.w)
+	return rows, cols
+}
+
+// halo is what is read of the latents to paint a region's core.
 func (l *layout) halo(g region) area {
-	top, bottom := l.rows.within(g.core.y, g.core.y+g.core.h)
-	left, right := l.cols.within(g.core.x, g.core.x+g.core.w)
-	a := area{y: l.rows.starts[top], x: l.cols.starts[left]}
-	a.h = l.rows.starts[bottom-1] + l.rows.window - a.y
-	a.w = l.cols.starts[right-1] + l.cols.window - a.x
+	rows, cols := l.painting(g)
+	a := area{y: l.rows.starts[rows.first], x: l.cols.starts[cols.first]}
+	a.h = l.rows.starts[rows.end-1] + l.rows.window - a.y
+	a.w = l.cols.starts[cols.end-1] + l.cols.window - a.x
 	return a
 }
 
@@ -191,5 +225,5 @@ func (l *layout) coreOf(g region) Rect {
 
 // calls are those of the U-Net for a region.
 func (l *layout) calls(s infer.Settings, g region) int64 {
-	return int64(len(l.tiles(g.rows, g.cols, 0, 0))) * int64(s.Calls())
+	return int64(l.count(g.rows, g.cols)) * int64(s.Calls())
 }

@@ -13,8 +13,8 @@ import (
 
 // standIn are networks in which no pixel depends on its neighbours: nothing of them can tell where windows end.
 type standIn struct {
-	h, w  int // of a window in latents
-	calls int
+	h, w                    int // of a window in latents
+	calls, encoded, decoded int // windows
 }
 
 const (
@@ -23,6 +23,7 @@ const (
 )
 
 func (s *standIn) Encode(_ context.Context, images []*imagefile.Image) (moments []float32, err error) {
+	s.encoded += len(images)
 	for _, m := range images {
 		h, w := (m.Height+standInFactor-1)/standInFactor, (m.Width+standInFactor-1)/standInFactor
 		for y := range h {
@@ -53,6 +54,7 @@ func (s *standIn) Denoise(_ context.Context, timestep, n int, latents, condition
 }
 
 func (s *standIn) Decode(_ context.Context, n int, latents []float32) ([]float32, error) {
+	s.decoded += n
 	var values []float32
 	for i := range n {
 		window := latents[i*s.h*s.w*4:]
@@ -130,8 +132,9 @@ func TestNothingButNetworksMakesSeamsProperty(t *testing.T) {
 		}
 		r.Batch = rapid.IntRange(1, 3).Draw(t, "batch")
 		got, plan, n := throughStandIn(t, r)
-		if plan.Calls != int64(n.calls) {
-			t.Errorf("%d calls were planned, %d made", plan.Calls, n.calls)
+		if plan.Calls != int64(n.calls) || plan.Encodes != int64(n.encoded) || plan.Decodes != int64(n.decoded) {
+			t.Errorf("%d calls were planned, %d made, %d windows to encode, %d encoded, %d to decode, %d decoded",
+				plan.Calls, n.calls, plan.Encodes, n.encoded, plan.Decodes, n.decoded)
 		}
 		whole := r
 		whole.Settings = DefaultSettings()

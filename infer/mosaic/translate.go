@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/histdist/histdist/data/origin"
@@ -22,7 +21,8 @@ import (
 // Request is an image to translate.
 type Request struct {
 	Source   Source
-	Mask     Mask // what of it; the zero Mask is all
+	Mask     Mask       // what of it; the zero Mask is all
+	MPP      [2]float64 // micrometres of a pixel in x and y, for the plan; 0 if they are unknown
 	Sampling infer.Settings
 	Settings Settings
 	Batch    int // windows that the networks see together; they change the rounding alone
@@ -36,46 +36,12 @@ type Request struct {
 // Progress is the event that work has been done.
 type Progress struct {
 	Plan    Plan
+	Preview bool  // the work is that on a preview; Plan is that of the preview, too
 	Calls   int64 // of the U-Net, of Plan.Calls, those of earlier runs included
 	Regions int   // finished, of Plan.Regions
 	// Rows are the next rows of a region that is being painted, RGB [n,Area.Width,3] of Area; nil between.
 	Area Rect
 	Rows []uint8
-}
-
-// Plan says what a run will take.
-type Plan struct {
-	Width, Height int     // of the image in pixels
-	Tissue        int64   // pixels to translate
-	Windows       int     // different ones
-	Regions       int     // with tissue
-	Calls         int64   // of the U-Net, for one window each
-	Overlap       float64 // windows' pixels for each pixel of windows that would not overlap
-	Sampled       int     // windows of the first pass, for the statistics
-	Memory        int64   // bytes, beyond the networks
-	Disk          int64   // bytes, in the folder
-}
-
-// String says it in lines for a user.
-func (p Plan) String() string {
-	share := 100 * float64(p.Tissue) / (float64(p.Width) * float64(p.Height))
-	text := fmt.Sprintf("image: %d×%d pixels, of which %.1f %% are translated\n", p.Width, p.Height, share)
-	text += fmt.Sprintf("windows: %d in %d regions; overlaps make %.2f times the work of tiles without\n",
-		p.Windows, p.Regions, p.Overlap)
-	text += fmt.Sprintf("U-Net calls: %d\n", p.Calls)
-	if p.Sampled > 0 {
-		text += fmt.Sprintf("statistics: of %d windows, in a first pass\n", p.Sampled)
-	}
-	return text + fmt.Sprintf("memory: %s beyond the networks; disk: up to %s until the output is whole",
-		size(p.Memory), size(p.Disk))
-}
-
-// size writes bytes as a user reads them.
-func size(bytes int64) string {
-	if bytes < 1e9 {
-		return fmt.Sprintf("%.0f MB", math.Ceil(float64(bytes)/1e6))
-	}
-	return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
 }
 
 // run is a call of Translate.
@@ -145,16 +111,44 @@ func (r Request) prepare(m model) (*run, error) {
 // image, the mask, the settings, the model, the device and, by rounding, the batch: not on the order of work, or on
 // interruptions. Memory is Plan.Memory at most, whatever the size.
 func Translate(ctx context.Context, p *infer.Pipeline, r Request, sink Sink) (Plan, error) {
-	v, err := r.prepare(modelOf(p))
+	v, err := begin(ctx, p, r)
 	if err != nil {
 		return Plan{}, err
 	}
-	l := &v.layout
-	w, err := p.Windows(ctx, r.Sampling, v.Batch, l.rows.window*l.factor, l.cols.window*l.factor)
+	return v.plan, v.finish(ctx, p, sink)
+}
+
+// begin accepts a request, or refuses it: for its settings, for want of memory, or for those of the parts that are
+// there. A run that is refused has written nothing.
+func begin(ctx context.Context, p *infer.Pipeline, r Request) (*run, error) {
+	v, err := r.prepare(modelOf(p))
 	if err != nil {
-		return v.plan, err
+		return nil, err
 	}
-	return v.plan, v.translateWith(ctx, &sampler{
+	w, err := v.windows(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	v.Sampling = w.Settings
+	if v.store, err = v.open(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// windows are the networks for the run's windows.
+func (v *run) windows(ctx context.Context, p *infer.Pipeline) (*infer.Windows, error) {
+	l := &v.layout
+	return p.Windows(ctx, v.Sampling, v.Batch, l.rows.window*l.factor, l.cols.window*l.factor)
+}
+
+// finish does the work of a run that was begun.
+func (v *run) finish(ctx context.Context, p *infer.Pipeline, sink Sink) error {
+	w, err := v.windows(ctx, p)
+	if err != nil {
+		return err
+	}
+	return v.translateWith(ctx, &sampler{
 		networks: w, settings: w.Settings, schedule: w.Schedule, inversion: w.Inversion, translation: w.Translation,
 		channels: w.Channels, scale: w.Scale, tokens: w.TokenValues,
 	}, sink)
@@ -169,8 +163,10 @@ func (v *run) translateWith(ctx context.Context, s *sampler, sink Sink) (err err
 		return v.report(Rect{}, nil)
 	}
 	v.sampler, v.Sampling = s, s.settings
-	if v.store, err = v.open(); err != nil {
-		return err
+	if v.store == nil {
+		if v.store, err = v.open(); err != nil {
+			return err
+		}
 	}
 	return v.all(ctx, sink)
 }
@@ -180,19 +176,24 @@ func (v *run) open() (store, error) {
 	if v.Folder == "" {
 		return memory{}, nil
 	}
-	settings, err := origin.NewSettings(v.Sampling, v.Settings)
+	o, err := v.origin()
 	if err != nil {
 		return nil, err
 	}
-	o := v.Origin
-	extra := o.Settings
-	o.Settings = settings
-	maps.Copy(o.Settings, extra)
 	return openFolder(v.Folder, o)
 }
 
+// origin is everything that the result depends on: that of the request, and its settings.
+func (r Request) origin() (o origin.Origin, err error) {
+	o = r.Origin
+	if o.Settings, err = origin.NewSettings(r.Sampling, r.Settings); err == nil {
+		maps.Copy(o.Settings, r.Origin.Settings)
+	}
+	return o, err
+}
+
 func (v *run) report(a Rect, rows []uint8) error {
-	return v.Observe.Report(Progress{v.plan, v.calls, v.finished, a, rows})
+	return v.Observe.Report(Progress{Plan: v.plan, Calls: v.calls, Regions: v.finished, Area: a, Rows: rows})
 }
 
 // all does the whole work. Parts that are there are not done again.
@@ -557,41 +558,3 @@ func (v *run) recall(g region) (recalled, error) {
 
 // recallRegions is how many regions are kept for painting: a region and its neighbours.
 const recallRegions = 9
-
-// How many windows statistics are taken over. With 16 instead of all 25 of an image, the positive area differed by 4 %.
-const (
-	leastSampled = 64
-	mostSampled  = 256
-)
-
-// plan is what a run takes.
-func (l *layout) plan(r Request, regions []region, tokenBytes int) Plan {
-	p := Plan{
-		Width: l.width, Height: l.height, Tissue: r.Mask.area(l.width, l.height), Windows: l.windows(), Regions: len(regions),
-	}
-	computed := 0
-	var largest, tokens int
-	for _, g := range regions {
-		n := len(l.tiles(g.rows, g.cols, 0, 0))
-		computed += n
-		largest, tokens = max(largest, g.area.h*g.area.w), max(tokens, n)
-		p.Calls += l.calls(r.Sampling, g)
-	}
-	if l.slideWide(r) && len(regions) > 1 {
-		p.Sampled = min(max(p.Windows/20, leastSampled), mostSampled, p.Windows)
-		largest, tokens = max(largest, p.Sampled*l.rows.window*l.cols.window), max(tokens, p.Sampled)
-		p.Calls += int64(p.Sampled * r.Sampling.Inversions())
-	}
-	alone := newLayout(l.width, l.height, l.factor, l.cols.window*l.factor, Settings{Independent: true}, r.Mask)
-	p.Overlap = float64(computed) / float64(alone.windows())
-	// Of a canvas: latents, condition, output, noise and two of the solver's history, four channels each, and weights.
-	p.Memory = int64(largest)*(6*4*4+8) + int64(tokens)*int64(tokenBytes) + 10*16*int64(largest)
-	p.Memory += int64(l.width) * 3 * stripRows
-	p.Disk = p.Tissue*3/2 + int64(math.Ceil(float64(largest)*16))*int64(len(regions))
-	return p
-}
-
-// slideWide reports whether latents are standardised with statistics over the whole image.
-func (l *layout) slideWide(r Request) bool {
-	return r.Settings.Statistics == StatisticsSlide && r.Sampling.Normalize != schedule.NormalizeNone
-}

@@ -58,17 +58,28 @@ func (d *decoder) colorSpace() colorSpace {
 }
 
 // rgb makes the image [H,W,3] from the planes.
-func (d *decoder) rgb() []uint8 {
+func (d *decoder) rgb() []uint8 { return d.painted(3, d.rgbRows()) }
+
+// painted makes an image with so many values a pixel of its rows.
+func (d *decoder) painted(channels int, row func(out []uint8, y int)) []uint8 {
 	f := d.frame
-	pix := make([]uint8, 3*f.width*f.height)
+	pix := make([]uint8, channels*f.width*f.height)
+	for y := range f.height {
+		row(pix[channels*f.width*y:][:channels*f.width], y)
+	}
+	return pix
+}
+
+// rgbRows makes rows of the image, [W,3].
+func (d *decoder) rgbRows() func(out []uint8, y int) {
+	f := d.frame
 	up := f.upsamplers()
 	space, table := d.colorSpace(), newChroma()
 	var rows [4][]uint8
-	for y := range f.height {
+	return func(out []uint8, y int) {
 		for i := range up {
 			rows[i] = up[i].row(y)[:f.width]
 		}
-		out := pix[3*f.width*y:][:3*f.width]
 		switch space {
 		case grey:
 			for x, v := range rows[0] {
@@ -95,36 +106,38 @@ func (d *decoder) rgb() []uint8 {
 			}
 		}
 	}
-	return pix
 }
 
 // inks returns the image [H,W,4] of four components, taken for inverted as all CMYK files are: see multiply.
 func (d *decoder) inks() []uint8 {
-	f := d.frame
-	if len(f.components) != 4 {
+	if len(d.frame.components) != 4 {
 		return d.rgb()
 	}
-	pix := make([]uint8, 4*f.width*f.height)
+	return d.painted(4, d.inkRows())
+}
+
+// inkRows makes rows of inks, [W,4].
+func (d *decoder) inkRows() func(out []uint8, y int) {
+	f := d.frame
 	up := f.upsamplers()
 	space, table := d.colorSpace(), newChroma()
 	rgb := make([]uint8, 3*f.width)
-	for y := range f.height {
-		var rows [4][]uint8
+	var rows [4][]uint8
+	return func(out []uint8, y int) {
 		for i := range up {
 			rows[i] = up[i].row(y)[:f.width]
 		}
 		table.row(rgb, rows[0], rows[1], rows[2])
 		for x := range f.width {
-			out := pix[4*(f.width*y+x):][:4]
+			p := out[4*x : 4*x+4]
 			for i := range 3 {
-				if out[i] = 255 - rows[i][x]; space == ycck {
-					out[i] = rgb[3*x+i]
+				if p[i] = 255 - rows[i][x]; space == ycck {
+					p[i] = rgb[3*x+i]
 				}
 			}
-			out[3] = 255 - rows[3][x]
+			p[3] = 255 - rows[3][x]
 		}
 	}
-	return pix
 }
 
 // stored interleaves the planes as they are: [H,W,components].

@@ -32,6 +32,7 @@ type decoder struct {
 	quantSet        [4]bool
 	dc, ac          [4]huffman
 	scan            scan
+	rowOfUnits      func(y int) error // is called when a row of a scan is decoded; nil: no
 }
 
 type frame struct {
@@ -52,7 +53,8 @@ type component struct {
 	quantSet  bool
 	precision [64]int8 // lowest bit that scans have given of each coefficient, in the file's order; -1: none yet
 
-	plane        []uint8     // [rows,stride]
+	plane        []uint8 // [rows,stride], or of DecodeRows some rows from base on
+	base         int
 	coefficients [][64]int16 // of a progressive frame, block by block, in the file's order
 }
 
@@ -120,12 +122,8 @@ func (d *decoder) allocate(maxPixels int) error {
 	if f.width*f.height > maxPixels {
 		return fmt.Errorf("jpeg: %d×%d pixels; the limit is %d", f.width, f.height, maxPixels)
 	}
-	blocks := 0
-	for i := range f.components {
-		blocks += ceilDiv(f.components[i].width, 8) * ceilDiv(f.components[i].height, 8)
-	}
-	if len(d.data)-d.pos < blocks/8 { // each block has one bit for its DC coefficient at least
-		return ErrTruncated
+	if err := d.checkLength(); err != nil {
+		return err
 	}
 	for i := range f.components {
 		c := &f.components[i]
@@ -133,6 +131,18 @@ func (d *decoder) allocate(maxPixels int) error {
 		if f.progressive {
 			c.coefficients = make([][64]int16, c.stride*c.rows/64)
 		}
+	}
+	return nil
+}
+
+// checkLength refuses a file that is too short for its blocks.
+func (d *decoder) checkLength() error {
+	f, blocks := d.frame, 0
+	for i := range f.components {
+		blocks += ceilDiv(f.components[i].width, 8) * ceilDiv(f.components[i].height, 8)
+	}
+	if len(d.data)-d.pos < blocks/8 { // each block has one bit for its DC coefficient at least
+		return ErrTruncated
 	}
 	return nil
 }
@@ -186,6 +196,11 @@ func (d *decoder) decodeScan() error {
 		if b.overrun() {
 			return ErrTruncated
 		}
+		if d.rowOfUnits != nil {
+			if err := d.rowOfUnits(y); err != nil {
+				return err
+			}
+		}
 	}
 	d.pos = b.pos
 	return nil
@@ -209,7 +224,7 @@ func (d *decoder) decodeBlock(c *scanComponent, b *bitReader, x, y int) error {
 	if err != nil {
 		return err
 	}
-	inverse(&block, last, c.plane[y*8*c.stride+x*8:], c.stride)
+	inverse(&block, last, c.plane[(y*8-c.base)*c.stride+x*8:], c.stride)
 	return nil
 }
 

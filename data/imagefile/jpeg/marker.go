@@ -41,6 +41,8 @@ type Header struct {
 	Exif          []byte // the TIFF structure after "Exif\0\0"; nil without one
 	ICC           []byte // the colour profile, put together from its segments; nil without one
 
+	Rows bool // the file can be decoded by DecodeRows: one scan has all of it
+
 	// Incomplete is set by Decode for a progressive file whose scans leave out bits of coefficients. libjpeg smooths the
 	// blocks of such a file; this package does not.
 	Incomplete bool
@@ -105,6 +107,7 @@ func (d *decoder) segments(decode bool) error {
 			if d.header.ICC == nil {
 				d.header.ICC = joinICC(d.iccChunks)
 			}
+			d.header.Rows = !d.frame.progressive && len(segment) > 0 && int(segment[0]) == len(d.frame.components)
 			if decode {
 				return d.scanHeader(segment)
 			}

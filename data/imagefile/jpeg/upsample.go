@@ -55,7 +55,7 @@ func (u *upsampler) neighbour(y int) []uint8 {
 	return u.samples(min(y/2+1, u.height-1))
 }
 
-func (u *upsampler) samples(y int) []uint8 { return u.plane[y*u.stride:][:u.width] }
+func (u *upsampler) samples(y int) []uint8 { return u.plane[(y-u.base)*u.stride:][:u.width] }
 
 // both doubles in x and y: near is the nearer row of samples.
 func (u *upsampler) both(near, far []uint8) {

@@ -15,6 +15,9 @@ import (
 // Names lists the processor devices of this build, the fastest first. Builds for GPUs also have "cuda:0", "cuda:1", ….
 func Names() []string { return append(fast(), "ref") }
 
+// Found lists the devices that are worth using here: the GPUs that this build finds, and its fastest processor device.
+func Found() []string { return append(foundGPUs(), Names()[0]) }
+
 // Usage lists the devices of this build, for a flag.
 func Usage() string { return "auto, " + strings.Join(append(Names(), gpus()...), ", ") }
 

@@ -3,6 +3,8 @@
 package catalog
 
 import (
+	"fmt"
+
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/cuda"
 )
@@ -26,6 +28,17 @@ func GPULibraries() []string {
 }
 
 func gpus() []string { return []string{"cuda:0, cuda:1, …"} }
+
+func foundGPUs() (names []string) {
+	i, err := cuda.Read()
+	if err != nil {
+		return nil // GPUs says why
+	}
+	for n := range i.GPUs {
+		names = append(names, fmt.Sprintf("cuda:%d", n))
+	}
+	return names
+}
 
 func openCUDA(ordinal int) (device.Device, error) {
 	d, err := cuda.New(ordinal)

@@ -16,6 +16,8 @@ func GPULibraries() []string { return nil }
 
 func gpus() []string { return nil }
 
+func foundGPUs() []string { return nil }
+
 func openCUDA(ordinal int) (device.Device, error) {
 	return nil, fmt.Errorf("device cuda:%d: this build has none for GPUs: make gpu builds one", ordinal)
 }
