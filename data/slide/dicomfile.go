@@ -232,8 +232,8 @@ func (f *dicomFile) value(e element) error {
 func wantedDICOM(tag uint32) bool {
 	switch tag {
 	case tagTransferSyntax, tagImageType, tagSOPClass, tagManufacturer, tagModelName, tagSamples, tagPhotometric,
-		tagPlanar, tagFrames, tagFrameRows, tagFrameColumns, tagPixelSpacing, tagBitsAllocated, tagICCProfile, tagMatrixColumns,
-		tagMatrixRows, tagObjectivePower, tagOrganization:
+		tagPlanar, tagFrames, tagFrameRows, tagFrameColumns, tagPixelSpacing, tagBitsAllocated, tagICCProfile,
+		tagMatrixColumns, tagMatrixRows, tagObjectivePower, tagOrganization:
 		return true
 	}
 	return false
