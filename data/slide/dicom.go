@@ -102,8 +102,10 @@ func (s *dicomSlide) describe() error {
 		name string
 		tag  uint32
 	}{
-		{"dicom.ImageType", tagImageType}, {"dicom.Manufacturer", tagManufacturer},
-		{"dicom.ManufacturerModelName", tagModelName}, {"dicom.PhotometricInterpretation", tagPhotometric},
+		{"dicom.ImageType", tagImageType},
+		{"dicom.Manufacturer", tagManufacturer},
+		{"dicom.ManufacturerModelName", tagModelName},
+		{"dicom.PhotometricInterpretation", tagPhotometric},
 	} {
 		if text := d.text(p.tag); text != "" {
 			s.info.Properties = append(s.info.Properties, Property{p.name, text})
