@@ -14,8 +14,8 @@ func (s *Server) imageRoutes() []route {
 	return []route{
 		{pattern: "GET /api/v1/images/{file}", path: "/api/v1/images/{image}.dzi", handle: s.dzi},
 		{
-			pattern: "GET /api/v1/images/{folder}/{level}/{file}", path: "/api/v1/images/{image}_files/{level}/{column}_{row}.jpg",
-			handle: s.tile,
+			pattern: "GET /api/v1/images/{folder}/{level}/{file}",
+			path:    "/api/v1/images/{image}_files/{level}/{column}_{row}.jpg", handle: s.tile,
 		},
 	}
 }

@@ -19,9 +19,12 @@ func (s *Server) pageRoutes() []route {
 		{pattern: "GET /{$}", open: true, hidden: true, handle: func(w http.ResponseWriter, r *http.Request) error {
 			return sendPage(w, r, "index.html")
 		}},
-		{pattern: "GET /assets/{file...}", open: true, hidden: true, handle: func(w http.ResponseWriter, r *http.Request) error {
-			return sendPage(w, r, path.Join("assets", r.PathValue("file")))
-		}},
+		{
+			pattern: "GET /assets/{file...}", open: true, hidden: true,
+			handle: func(w http.ResponseWriter, r *http.Request) error {
+				return sendPage(w, r, path.Join("assets", r.PathValue("file")))
+			},
+		},
 	}
 }
 

@@ -18,7 +18,6 @@ type route struct {
 	hidden bool   // not in the document: files of the page
 	open   bool   // needs no token
 	body   int64  // bytes that the body may have; 0: as maxBody
-	stream bool   // the answer is sent while it is made: an event stream
 }
 
 // maxBody limits the bodies of routes without a limit of their own.

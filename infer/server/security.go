@@ -44,8 +44,8 @@ func readTokens(path string) ([]account, error) {
 		case len(fields) != 2: // the message doesn't quote the line: it has a secret
 			return nil, fmt.Errorf("--token-file: line %d: want a name and a token", number)
 		case len(fields[1]) < leastToken:
-			return nil, fmt.Errorf("--token-file: line %d: the token has %d characters: want %d or more, such as `openssl rand -hex 24` prints",
-				number, len(fields[1]), leastToken)
+			return nil, fmt.Errorf("--token-file: line %d: the token has %d characters: want %d or more, such as "+
+				"`openssl rand -hex 24` prints", number, len(fields[1]), leastToken)
 		case slices.ContainsFunc(all, func(a account) bool { return a.name == fields[0] }):
 			return nil, fmt.Errorf("--token-file: line %d: the name %q is there twice", number, fields[0])
 		}

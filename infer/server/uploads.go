@@ -206,7 +206,8 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	full := busy(time.Hour, "there is no room for this: results and uploads may take %d bytes together", s.settings.MaxDisk)
+	full := busy(time.Hour, "there is no room for this: results and uploads may take %d bytes together",
+		s.settings.MaxDisk)
 	if used+max(1, r.ContentLength) > s.settings.MaxDisk {
 		return full
 	}

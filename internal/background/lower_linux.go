@@ -8,5 +8,5 @@ const niceness = 19
 
 // lower makes the calling thread, and those that it starts, give way to all others. A process may always do so.
 func lower() {
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // 0 is the thread on Linux; without it the work is only less polite
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // 0 is the thread; if it fails, the work is only less polite
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/histdist/histdist/data/slide/tissue"
 )
 
+// Limits of regions in pixels: 4096 × 4096, 50 MB as RGB, and JPEG's of the sides.
 const (
-	// MaxPixels limits a region's pixels: 4096 × 4096, 50 MB as RGB.
 	MaxPixels = 1 << 24
-	MaxSide   = 65535 // of a region in pixels: JPEG's limit
+	MaxSide   = 65535
+)
 
+const (
 	largePixels = 1 << 20 // regions with more are made one at a time
 
 	// maxTime limits the making of a region: one at a low resolution of a slide without levels reads all of it.
