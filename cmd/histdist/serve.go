@@ -65,6 +65,13 @@ func serve(cmd *cobra.Command, c serveOptions) (err error) {
 	if len(c.Models) == 0 {
 		c.Models = option.List{"demo"}
 	}
+	if len(c.Slides) == 0 {
+		folder, err := demo.CachedSlide(cmd.Context())
+		if err != nil {
+			return err
+		}
+		o.Slides = option.List{folder}
+	}
 	for _, name := range c.Models {
 		folder, err := demo.Find(name)
 		if err != nil {
@@ -98,7 +105,9 @@ func serve(cmd *cobra.Command, c serveOptions) (err error) {
 func (o serveOptions) devices() []models.Device {
 	var all []models.Device
 	for name := range strings.SplitSeq(o.Device, ",") {
-		name = strings.TrimSpace(name)
+		if name = strings.TrimSpace(name); name == "auto" {
+			name = catalog.Names()[0]
+		}
 		all = append(all, models.Device{Name: name, Open: func() (device.Device, error) {
 			d, err := catalog.Open(name, o.Threads)
 			if err != nil {

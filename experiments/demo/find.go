@@ -46,18 +46,26 @@ func Find(model string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	folder := "demo-" + hex.EncodeToString(sum.Sum(nil)[:6])
+	folder, err := cached("demo-"+hex.EncodeToString(sum.Sum(nil)[:6]), Extract)
+	if err != nil {
+		return "", fmt.Errorf("the model demo can't be extracted from the program: %w", err)
+	}
+	return folder, nil
+}
+
+// cached is a folder of the user's cache that fill has filled. Where there is no home, or a read-only one, it is among
+// the temporary files.
+func cached(name string, fill func(folder string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err == nil {
-		path := filepath.Join(cache, "histdist", folder)
-		if err = Extract(path); err == nil {
+		path := filepath.Join(cache, "histdist", name)
+		if err = fill(path); err == nil {
 			return path, nil
 		}
 	}
-	// No home, or a read-only one.
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("histdist-%d", os.Getuid()), folder)
-	if other := Extract(path); other != nil {
-		return "", fmt.Errorf("the model demo can't be extracted from the program: %w; %w", err, other)
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("histdist-%d", os.Getuid()), name)
+	if other := fill(path); other != nil {
+		return "", fmt.Errorf("%w; %w", err, other)
 	}
 	return path, nil
 }

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -32,6 +33,18 @@ func Slide(ctx context.Context, folder string) (SlideFiles, error) {
 		}
 	}
 	return files, err
+}
+
+// CachedSlide returns a folder of the user's cache with the files of Slide, which it makes if they are not there.
+func CachedSlide(ctx context.Context) (string, error) {
+	folder, err := cached("demo-slide", func(folder string) error {
+		_, err := Slide(ctx, folder)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("the demonstration's slide can't be made: %w", err)
+	}
+	return folder, nil
 }
 
 // slideQuality is that of the JPEG in both slides.
