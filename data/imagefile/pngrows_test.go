@@ -80,7 +80,8 @@ func TestWritePNGErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if err := imagefile.WritePNG(full{failed}, 4, 1, nil, func() ([]uint8, error) { return row, nil }); !errors.Is(err, failed) {
+	err := imagefile.WritePNG(full{failed}, 4, 1, nil, func() ([]uint8, error) { return row, nil })
+	if !errors.Is(err, failed) {
 		t.Errorf("a full disk: %v", err)
 	}
 }

@@ -33,7 +33,8 @@ func TestAreaOf(t *testing.T) {
 		if diff := cmp.Diff([]tissue.Polygon{{want}}, a.Polygons()); diff != "" {
 			t.Errorf("%q: %s", part, diff)
 		}
-		if a.Width != 54 || a.Height != 46 || a.File != image.Rect(0, 0, 108, 92) || a.MPP != 0.5 || a.Scale != [2]float64{2, 2} {
+		if a.Width != 54 || a.Height != 46 || a.File != image.Rect(0, 0, 108, 92) || a.MPP != 0.5 ||
+			a.Scale != [2]float64{2, 2} {
 			t.Errorf("%+v", a)
 		}
 	}

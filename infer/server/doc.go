@@ -13,6 +13,11 @@
 //	iiif.go       IIIF Image API 3
 //	uploads.go    images and slides that clients send
 //	jobs.go       translations; package queue keeps and runs them
+//	translate.go  what a worker does: package mosaic translates
+//	preview.go    small images that fill up
+//	events.go     jobs, as streams of events
+//	results.go    files of stains
+//	measurements.go  how strong they are
 //	page.go       the page; package web has its files
 //
 // No name of a slide, path or patient is in a log, a metric or a URL: slides have opaque identifiers.

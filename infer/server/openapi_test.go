@@ -64,7 +64,9 @@ func TestDocumentHasAllRoutes(t *testing.T) {
 var answers = map[string]any{
 	"Problem": Problem{}, "Health": health{}, "Counts": counts{}, "Version": versions{}, "Model": models.Model{},
 	"Preset": models.Preset{}, "Slide": slideAnswer{}, "Level": levelAnswer{}, "IIIFInfo": iiifInfo{},
-	"IIIFSize": iiifSize{}, "IIIFTile": iiifTile{},
+	"IIIFSize": iiifSize{}, "IIIFTile": iiifTile{}, "Box": box{}, "JobRequest": jobRequest{}, "Job": jobAnswer{},
+	"Progress": progressAnswer{}, "Plan": jobPlan{}, "Results": resultsAnswer{}, "Provenance": provenanceAnswer{},
+	"Measurements": measured{},
 }
 
 // Answers have the fields of their schemas; those that may be left out are not required.

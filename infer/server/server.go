@@ -29,6 +29,8 @@ type Options struct {
 	Version string          // of the program
 	Commit  string          // "" if it is unknown
 	Log     *slog.Logger
+
+	foreground bool // workers run at the usual priority: in tests nobody waits for anything else
 }
 
 // Server answers requests. It is closed by Close.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/infer/server/models"
 )
 
@@ -74,12 +76,15 @@ func writeSlide(t testing.TB, path string, width, height int) {
 	}
 }
 
+func openDevice() (device.Device, error) { return catalog.Open("auto", 1) }
+
 // start opens a server with the slides of a folder and a log that the test can read.
 func start(t testing.TB, folder string, change func(*Options)) (*Server, *bytes.Buffer) {
 	t.Helper()
 	t.Setenv(openslide.Variable, openslide.Off)
 	log := &bytes.Buffer{}
-	o := Options{Settings: DefaultSettings(), Version: "1.2", Devices: []models.Device{{Name: "none"}}}
+	o := Options{Settings: DefaultSettings(), Version: "1.2", foreground: true}
+	o.Devices = []models.Device{{Name: "auto", Open: openDevice}}
 	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.State = filepath.Join(t.TempDir(), "state")
 	if folder != "" {
@@ -155,7 +160,7 @@ func theSlide(t testing.TB, s *Server, headers ...string) slideAnswer {
 func TestService(t *testing.T) {
 	s, _ := start(t, "", nil)
 	answer, text := get(t, s, "/api/v1/health")
-	if h := decoded[health](t, answer, text); h.Status != "ok" || len(h.Devices) != 1 || h.Devices[0] != "none" {
+	if h := decoded[health](t, answer, text); h.Status != "ok" || len(h.Devices) != 1 || h.Devices[0] != "auto" {
 		t.Errorf("health: %s", text)
 	}
 	answer, text = get(t, s, "/api/v1/version")

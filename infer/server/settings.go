@@ -29,7 +29,8 @@ type Settings struct {
 	MaxDisk         int64           `key:"max-disk" want:"1 or more" usage:"bytes that results and uploads may take"`
 	MaxUploadBytes  int64           `key:"max-upload-bytes" want:"1 or more" usage:"size of an upload"`
 	MaxUploadPixels int64           `key:"max-upload-pixels" want:"1 or more" usage:"pixels of an upload's full resolution"`
-	MaxQueue        int             `key:"max-queue" want:"1 or more" usage:"jobs that may wait"`
+	MaxQueue        int             `key:"max-queue" want:"1 or more" usage:"jobs that each user may have waiting"`
+	MaxJobCalls     int64           `key:"max-job-calls" want:"1 or more" usage:"U-Net calls that a job may take: windows times steps"`
 	MaxJobTime      option.Duration `key:"max-job-time" usage:"time after which a job is ended"`
 	CacheBytes      int64           `key:"cache-bytes" want:"16777216 or more" usage:"memory for tiles: half for those that were sent, half for parts of open slides"`
 }
@@ -38,7 +39,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Address: "127.0.0.1:8080", Keep: option.Duration(7 * 24 * time.Hour), MaxDisk: 100e9, MaxUploadBytes: 2 << 30,
-		MaxUploadPixels: 20e9, MaxQueue: 100, MaxJobTime: option.Duration(24 * time.Hour), CacheBytes: 512 << 20,
+		MaxUploadPixels: 20e9, MaxQueue: 100, MaxJobCalls: 1e6, MaxJobTime: option.Duration(24 * time.Hour), CacheBytes: 512 << 20,
 	}
 }
 

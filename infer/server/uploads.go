@@ -174,26 +174,31 @@ func (s *Server) uploadRoutes() []route {
 	}
 }
 
-// used is the disk space that results and uploads take, in bytes.
-func (s *Server) used() (bytes int64, err error) {
-	for _, name := range []string{"uploads", "results"} {
-		err = filepath.WalkDir(filepath.Join(s.state, name), func(_ string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil || e.IsDir() {
-				return err
-			}
-			if info, err := e.Info(); err == nil { // else it has just gone
-				bytes += info.Size()
-			}
+// uploadBytes is the disk space that uploads take.
+func (s *Server) uploadBytes() (bytes int64, err error) {
+	err = filepath.WalkDir(s.uploads.folder, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
-		})
-		if err != nil {
-			return bytes, err
 		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		if info, err := e.Info(); err == nil { // else it has just gone
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes, err
+}
+
+// used is the disk space that results and uploads take, in bytes, with what jobs that wait will need.
+func (s *Server) used(ctx context.Context) (bytes int64, err error) {
+	jobs, err := s.jobs.queue.Stats(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return bytes, nil
+	bytes, err = s.uploadBytes()
+	return bytes + jobs.Disk, err
 }
 
 // receive takes an image or a slide.
@@ -202,7 +207,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 	if err != nil {
 		return err
 	}
-	used, err := s.used()
+	used, err := s.used(r.Context())
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,19 @@ func defaultPreset(p model.Purpose) string {
 	return model.PresetBalanced
 }
 
+// Plan opens a model with a preset's U-Net for plans alone: it has no device. The caller closes it.
+func (m *Models) Plan(id, preset string) (*infer.Pipeline, error) {
+	o, err := m.Find(id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := o.Preset(preset)
+	if err != nil {
+		return nil, err
+	}
+	return infer.Open(o.folder, model.Options{UNet: p.Preset.UNet}, infer.Options{})
+}
+
 // List returns the models in the order of their sources.
 func (m *Models) List() []Model {
 	m.lock.Lock()

@@ -85,8 +85,8 @@ func (q *Queue) sweeper(ctx context.Context) {
 	}
 }
 
-// Sweep deletes the jobs that ended longer than Keep ago, with their files. The queue calls it every minute, and when it
-// is opened.
+// Sweep deletes the jobs that ended longer than Keep ago, with their files. The queue calls it every minute, and when
+// it is opened.
 func (q *Queue) Sweep(ctx context.Context) error {
 	var expired []string
 	err := q.store.update(ctx, func(tx *sql.Tx) (err error) {

@@ -22,7 +22,8 @@ func Order(jobs []Waiting, turns map[string]int64) (ids []string) {
 	return ids
 }
 
-// LimitPages lets the database grow by so many pages at most, as a full disk does; a negative number lets it grow again.
+// LimitPages lets the database grow by so many pages at most, as a full disk does; with a negative number it may grow
+// again.
 func (q *Queue) LimitPages(t *testing.T, more int64) {
 	t.Helper()
 	var pages, got int64
@@ -33,7 +34,8 @@ func (q *Queue) LimitPages(t *testing.T, more int64) {
 	if more < 0 {
 		more = 1 << 20
 	}
-	if err := q.store.writer.QueryRowContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages+more)).Scan(&got); err != nil {
+	limit := fmt.Sprintf("PRAGMA max_page_count = %d", pages+more)
+	if err := q.store.writer.QueryRowContext(ctx, limit).Scan(&got); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -41,7 +43,8 @@ func (q *Queue) LimitPages(t *testing.T, more int64) {
 // Version sets the version of the schema that the database says it has.
 func (q *Queue) Version(t *testing.T, version int) {
 	t.Helper()
-	if _, err := q.store.writer.ExecContext(context.Background(), fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
+	set := fmt.Sprintf("PRAGMA user_version = %d", version)
+	if _, err := q.store.writer.ExecContext(context.Background(), set); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -56,9 +56,9 @@ type Progress struct {
 	Left    time.Duration `json:"-"` // until the end, at the speed so far; 0 while it is unknown. The queue fills it in
 }
 
-// Run does a job, one at a time for each Run of a queue. Its results are whole if it returns nil. It is called again for
-// a job that was interrupted, with the folder as it was left, and goes on from there; if the results are whole it returns
-// nil at once. It returns soon after ctx has ended. The error of a job that failed is shown to its user.
+// Run does a job, one at a time for each worker. Its results are whole if it returns nil. It is called again for a job
+// that was interrupted, with the folder as it was left, and goes on from there; if the results are whole it returns nil
+// at once. It returns soon after ctx has ended. The error of a job that failed is shown to its user.
 type Run func(ctx context.Context, job Job, report func(Progress)) error
 
 // New is a job to be added.

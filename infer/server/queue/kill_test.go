@@ -52,8 +52,8 @@ func product(request json.RawMessage, part int) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// child is a process with a queue. It says what happens on its standard output, a line for each event, and takes jobs on
-// its standard input: lines of a user and a key.
+// child is a process with a queue. It says what happens on its standard output, a line for each event, and takes jobs
+// on its standard input: lines of a user and a key.
 func child(folder string) error {
 	var mu sync.Mutex
 	say := func(format string, args ...any) {

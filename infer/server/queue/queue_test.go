@@ -267,8 +267,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// Jobs that ran when a queue was closed go on in the next, before others, with their files and progress; one that was to
-// be cancelled doesn't.
+// Jobs that ran when a queue was closed go on in the next, before others, with their files and progress.
 func TestContinued(t *testing.T) {
 	o := queue.Options{Folder: t.TempDir()}
 	q := open(t, o)
@@ -497,7 +496,8 @@ func TestFullDisk(t *testing.T) {
 	})
 	<-began
 	q.LimitPages(t, 0)
-	_, _, err := q.Add(t.Context(), queue.New{User: "ann", Request: json.RawMessage(`"` + strings.Repeat("b", 1<<16) + `"`)})
+	long := json.RawMessage(`"` + strings.Repeat("b", 1<<16) + `"`)
+	_, _, err := q.Add(t.Context(), queue.New{User: "ann", Request: long})
 	if !errors.Is(err, queue.ErrStorage) {
 		t.Errorf("adding: %v", err)
 	}

@@ -42,8 +42,8 @@ const defaultTile = 2048
 // Source reads a rectangle of an image.
 type Source func(ctx context.Context, r image.Rectangle) (*imagefile.Image, error)
 
-// Part measures the part of an image that is in a rectangle and for which counts is true; nil counts everything. read is
-// asked for nothing outside the rectangle, and for no tile in which nothing counts.
+// Part measures the part of an image that is in a rectangle and for which counts is true; nil counts everything. read
+// is asked for nothing outside the rectangle, and for no tile in which nothing counts.
 func Part(ctx context.Context, r image.Rectangle, read Source, counts func(x, y int) bool, o Options) (Tally, error) {
 	if o.PositiveDAB == 0 {
 		o.PositiveDAB = stain.PositiveDAB

@@ -125,13 +125,15 @@ func TestMask(t *testing.T) {
 			}
 		}
 		a, b := parts[0], parts[1]
-		if a.Pixels+b.Pixels != whole.Pixels || a.Positive+b.Positive != whole.Positive || a.Total()+b.Total() != whole.Total() {
+		if a.Pixels+b.Pixels != whole.Pixels || a.Positive+b.Positive != whole.Positive ||
+			a.Total()+b.Total() != whole.Total() {
 			t.Errorf("%+v and %+v are not %+v", a, b, whole)
 		}
 	}
 }
 
-// Where nothing counts, nothing is read and there are no scores; errors of reading, and the end of a context, are errors.
+// Where nothing counts, nothing is read and there are no scores; errors of reading, and the end of a context, are
+// errors.
 func TestNothing(t *testing.T) {
 	broken := errors.New("broken")
 	read := func(context.Context, image.Rectangle) (*imagefile.Image, error) { return nil, broken }
@@ -143,15 +145,16 @@ func TestNothing(t *testing.T) {
 	if _, some, err := got.Scores(); some || err != nil {
 		t.Errorf("scores %t, %v", some, err)
 	}
-	if _, err := tally.Part(t.Context(), image.Rect(0, 0, 9, 9), read, nil, tally.Options{MPP: 0.5}); !errors.Is(err, broken) {
+	small := image.Rect(0, 0, 9, 9)
+	if _, err := tally.Part(t.Context(), small, read, nil, tally.Options{MPP: 0.5}); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
-	if _, err := tally.Part(t.Context(), image.Rect(0, 0, 9, 9), read, nil, tally.Options{}); err == nil {
+	if _, err := tally.Part(t.Context(), small, read, nil, tally.Options{}); err == nil {
 		t.Error("pixels of no size: no error")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := tally.Part(ctx, image.Rect(0, 0, 9, 9), read, nil, tally.Options{MPP: 0.5}); !errors.Is(err, context.Canceled) {
+	if _, err := tally.Part(ctx, small, read, nil, tally.Options{MPP: 0.5}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
