@@ -82,7 +82,7 @@ func (w *worker) translate(
 	s := w.server
 	folder := s.jobs.queue.Folder(job.ID)
 	in := func(name string) string { return filepath.Join(folder, name) }
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(folder, 0o700), atomicfile.Sweep(folder)); err != nil { // what a kill left
 		return err
 	}
 	areas := ""

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/infer/server/queue"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -175,11 +176,10 @@ func TestUploadsAreChecked(t *testing.T) {
 // Results and uploads together keep to their limit.
 func TestUploadsKeepToTheDisk(t *testing.T) {
 	data := encoded(t, 100, 100, imagefile.PNG)
-	s, _ := start(t, "", func(o *Options) { o.MaxDisk = int64(len(data)) + 100 })
-	if err := os.Mkdir(filepath.Join(s.state, "results"), 0o700); err != nil {
+	s, _ := start(t, "", func(o *Options) { o.MaxDisk, o.Devices = int64(len(data))+100, nil })
+	if _, _, err := s.jobs.queue.Add(t.Context(), queue.New{User: localUser, Disk: 101, Request: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(s.state, "results", "x"), make([]byte, 200))
 	for _, body := range []io.Reader{bytes.NewReader(data), unsized{bytes.NewReader(data)}} {
 		answer, text := ask(t, s, http.MethodPost, "/api/v1/uploads", body)
 		if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
