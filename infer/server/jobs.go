@@ -193,7 +193,7 @@ func (s *Server) jobRoutes() []route {
 		{pattern: "GET /api/v1/jobs", handle: s.listJobs},
 		{pattern: "GET " + one, handle: s.oneJob},
 		{pattern: "DELETE " + one, handle: s.deleteJob},
-		{pattern: "GET " + one + "/events", handle: s.jobEvents, stream: true},
+		{pattern: "GET " + one + "/events", handle: s.jobEvents},
 		{pattern: "GET " + one + "/" + stainFile, handle: s.stain},
 		{pattern: "GET " + one + "/" + pngFile, handle: s.stainPNG},
 		{pattern: "GET " + one + "/" + areaFile, handle: s.stainArea},

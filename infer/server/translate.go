@@ -33,9 +33,6 @@ const (
 	measurementsFile = "measurements.json"
 )
 
-// stainJPEG is the quality of stains: that of histdist translate.
-const stainJPEG = 95
-
 // worker translates on a device. One goroutine uses it.
 type worker struct {
 	server *Server
@@ -136,7 +133,7 @@ func (s *Server) translation(
 	}
 	o = mosaic.FileOptions{
 		Input: path, Output: output, Slide: one.OpenFresh, Sampling: preset.Sampling(c.Request.Seed),
-		Settings: mosaic.DefaultSettings(), File: mosaic.DefaultFileSettings(), Batch: 1, Quality: stainJPEG,
+		Settings: mosaic.DefaultSettings(), File: mosaic.DefaultFileSettings(), Batch: 1, Quality: mosaic.DefaultQuality,
 		Program: s.options.program(),
 	}
 	o.Settings.Outside = c.Request.Outside
