@@ -13,6 +13,7 @@ import (
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/progress"
 )
@@ -22,6 +23,7 @@ func benchCommand() *cobra.Command {
 	var device, precision, newModel string
 	var threads int
 	var asJSON, profile, dump bool
+	var pull pullFlag
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "time the networks at full size on this machine",
@@ -44,6 +46,9 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 				return fmt.Errorf("--precision: %w", err)
 			}
 			if o.Model, err = demo.Find(o.Model); err != nil {
+				return err
+			}
+			if err := pull.missing(cmd, o.Model, model.Options{Variant: o.Variant}); err != nil {
 				return err
 			}
 			if o.Device, err = catalog.Open(device, threads); err != nil {
@@ -88,6 +93,7 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 	f.StringSliceVar(&o.Only, "only", nil, strings.Join(bench.Names(), ", ")+"; the last three need --model")
 	f.IntVar(&o.Batch, "batch", 1, "images at once")
 	f.StringVar(&o.Model, "model", "", "model's folder: time translation and training with it")
+	pull.add(c)
 	f.StringVar(&o.Variant, "variant", "", variantUsage)
 	f.StringVar(&newModel, "new-model", "", "folder to write a full-size model of random weights to, for --model")
 	f.IntVar(&o.Steps, "steps", 100, "with --model: steps of the inversion and of the translation, each")

@@ -47,6 +47,8 @@ Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wro
 	}
 	flags := configs.AddFlags(command.Flags(), &c, "evaluate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
+	var pull pullFlag
+	pull.add(command)
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
 		values, err := load(cmd, &c, file, flags)
 		if err != nil {
@@ -57,6 +59,10 @@ Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wro
 		}
 		if c.Evaluate.Model != "" {
 			c.Translate.Model, c.Translate.Preset = c.Evaluate.Model, cmp.Or(c.Evaluate.Preset, c.Translate.Preset)
+			c.Translate.Variant = cmp.Or(c.Evaluate.Variant, c.Translate.Variant)
+			if err := pull.missing(cmd, c.Translate.Model, c.Translate.model()); err != nil {
+				return err
+			}
 			if err := c.Translate.usePreset(values); err != nil {
 				return err
 			}
@@ -129,10 +135,7 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 // translateFirst makes the virtual images with a model.
 func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
 	t := c.Translate
-	p, err := infer.Open(c.Evaluate.Model,
-		model.Options{
-			UNet: t.UNet, Phikon: t.Phikon, Variant: cmp.Or(c.Evaluate.Variant, t.Variant), Prediction: t.Prediction,
-		},
+	p, err := infer.Open(c.Evaluate.Model, t.model(),
 		infer.Options{Device: d, Precision: t.precision(), LowMemory: t.LowMemory})
 	if err != nil {
 		return nil, err

@@ -19,16 +19,17 @@ import (
 func modelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "model",
-		Short: "inspect, convert, widen and create model folders",
+		Short: "download, inspect, convert, widen and create model folders",
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(inspectCommand(), convertCommand(), widenCommand(), createCommand(), tuneCommand())
+	c.AddCommand(pullCommand(), inspectCommand(), convertCommand(), widenCommand(), createCommand(), tuneCommand())
 	return c
 }
 
 func inspectCommand() *cobra.Command {
 	var asJSON bool
 	var o model.Options
+	var pull pullFlag
 	c := &cobra.Command{
 		Use:   "inspect FOLDER|MODEL",
 		Short: "show what is in a model's folder and what is missing",
@@ -41,6 +42,9 @@ Exit codes: 0 everything can be used, 1 something can't.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			folder, err := demo.Find(args[0])
 			if err != nil {
+				return err
+			}
+			if err := pull.missing(cmd, folder, o); err != nil {
 				return err
 			}
 			r, err := model.Inspect(folder, o)
@@ -63,6 +67,7 @@ Exit codes: 0 everything can be used, 1 something can't.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().StringVar(&o.Phikon, "phikon", "", "folder or id of the vision transformer, as for translate")
 	c.Flags().StringVar(&o.Variant, "variant", "", variantUsage)
+	pull.add(c)
 	return c
 }
 

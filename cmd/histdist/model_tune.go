@@ -24,6 +24,7 @@ func tuneCommand() *cobra.Command {
 	var device, dtype, weights string
 	var threads int
 	var keep, asJSON bool
+	var pull pullFlag
 	o := tune.Options{
 		Files:      infer.FileOptions{Settings: infer.DefaultSettings(), Program: "histdist " + version},
 		Evaluation: evaluate.DefaultSettings(), PatientPattern: evaluate.SlidePattern,
@@ -49,6 +50,9 @@ is started again. It takes about three times as long as the paper's sampler does
 			}
 			if err := precision.UnmarshalText([]byte(dtype)); err != nil {
 				return fmt.Errorf("--precision: %w", err)
+			}
+			if err := pull.missing(cmd, args[0], mo); err != nil {
+				return err
 			}
 			folder, err := findModel(args[0])
 			if err != nil {
@@ -103,6 +107,7 @@ is started again. It takes about three times as long as the paper's sampler does
 	f.StringVar(&weights, "weights", "", "folder with Inception's weights, for KID")
 	f.StringVar(&mo.Phikon, "phikon", "", "folder or id of the vision transformer, as for translate")
 	f.StringVar(&mo.Variant, "variant", "", variantUsage)
+	pull.add(c)
 	f.StringVar(&dtype, "precision", "float32", "float32, or bfloat16 for less memory")
 	f.StringVar(&device, "device", "auto", catalog.Usage())
 	f.IntVar(&threads, "threads", 0, "processor threads; 0 is one for each available core")

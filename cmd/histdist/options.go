@@ -82,6 +82,11 @@ func precisionOf(name string) (p vm.Precision) {
 	return p
 }
 
+// model returns how the model is opened.
+func (o *translateOptions) model() model.Options {
+	return model.Options{UNet: o.UNet, Phikon: o.Phikon, Variant: o.Variant, Prediction: o.Prediction}
+}
+
 // settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty
 // text, for the tokenizer drops it, but is not the model's default.
 func (o *translateOptions) settle(values []configs.Value) {

@@ -10,6 +10,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/train"
 )
 
@@ -23,6 +24,7 @@ func trainCommand() *cobra.Command {
 	var set []string
 	var resume, on, every string
 	var override, fallBack, dryRun bool
+	var pull pullFlag
 	command := &cobra.Command{
 		Use:   "train EXPERIMENT.yaml",
 		Short: "fine-tune a marker's model on image pairs",
@@ -61,6 +63,10 @@ docs/configuration.md and by 'histdist config print --experiment FILE --explain'
 			if err := r.Check(c.Run.Output); err != nil {
 				return advice(err)
 			}
+			base := model.Options{Phikon: c.Model.Phikon, Variant: c.Model.Variant}
+			if err := pull.missing(cmd, c.Model.Base, base); err != nil {
+				return fmt.Errorf("model.base: %w", err)
+			}
 			if dryRun {
 				err := plan(cmd, c, values, r)
 				if cmd.Context().Err() != nil && errors.Is(err, cmd.Context().Err()) {
@@ -72,6 +78,7 @@ docs/configuration.md and by 'histdist config print --experiment FILE --explain'
 		},
 	}
 	f := command.Flags()
+	pull.add(command)
 	f.StringArrayVar(&set, "set", nil, "KEY=VALUE over the file's, such as train.lr=1e-4; may be repeated")
 	f.StringVar(&on, "device", "",
 		"short for --set run.device=…: "+catalog.Usage()+"; several, such as cuda:0,cuda:1, share a step")

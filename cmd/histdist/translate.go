@@ -14,7 +14,6 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
@@ -50,9 +49,14 @@ Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command 
 	}
 	flags := configs.AddFlags(command.Flags(), &c, "translate")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
+	var pull pullFlag
+	pull.add(command)
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
 		values, err := load(cmd, &c, file, flags)
 		if err != nil {
+			return err
+		}
+		if err := pull.missing(cmd, c.Translate.Model, c.Translate.model()); err != nil {
 			return err
 		}
 		if err := c.Translate.usePreset(values); err != nil {
@@ -125,7 +129,7 @@ func (o translateOptions) open(name string) (opened, error) {
 		return opened{}, fmt.Errorf("--device: %w", err)
 	}
 	p, err := infer.Open(folder,
-		model.Options{UNet: o.UNet, Phikon: o.Phikon, Variant: o.Variant, Prediction: o.Prediction},
+		o.model(),
 		infer.Options{Device: d, Precision: o.precision(), LowMemory: o.LowMemory})
 	if err != nil {
 		return opened{}, errors.Join(err, d.Close())

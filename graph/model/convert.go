@@ -58,8 +58,15 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 		if err := copyFiles(dir, src, func(string) bool { return true }); err != nil {
 			return err
 		}
+		absent := o.absent(p)
+		if err := without(dir, absent); err != nil {
+			return err
+		}
 		v := &variants{wanted: o.Variant}
 		for _, c := range o.components(p) {
+			if slices.Contains(absent, c) {
+				continue
+			}
 			from := cmp.Or(o.Replace[c], filepath.Join(src, c))
 			if err := convertComponent(ctx, filepath.Join(dir, c), from, o, change, v); err != nil {
 				return fmt.Errorf("%s: %w", c, err)
@@ -73,6 +80,25 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 		}
 		return o.Finish(dir)
 	})
+}
+
+// absent lists a pipeline's components that are of no use here and that Pull left out.
+func (o ConvertOptions) absent(p weights.Pipeline) []string {
+	return slices.DeleteFunc(p.Names(), func(c string) bool {
+		return isPart(c) || o.Replace[c] != "" || isFolder(filepath.Join(p.Dir, c))
+	})
+}
+
+// without writes into a folder's model_index.json that its pipeline has no such components.
+func without(dir string, components []string) error {
+	if len(components) == 0 {
+		return nil
+	}
+	none := map[string]any{}
+	for _, c := range components {
+		none[c] = []any{nil, nil}
+	}
+	return editJSON(filepath.Join(dir, "model_index.json"), none)
 }
 
 // components lists a pipeline's folders that are written.

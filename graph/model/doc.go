@@ -16,4 +16,5 @@
 //	rescale.go      an autoencoder whose latents have another scale
 //	fingerprint.go  a hash of all that a model's images depend on; digests.go: the weights' part, kept between runs
 //	folder.go       copying and editing files of a folder
+//	pull.go         downloading models: hub/ knows how, this which folders
 package model

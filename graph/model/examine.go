@@ -76,12 +76,7 @@ func (p Purpose) checkFolder(dir, name string) error {
 
 // openViT finds and opens the vision transformer. A folder without one is complete, but can't translate.
 func (m *Model) openViT(r *Report, name string, configErr *error, v *variants) {
-	if name == "" {
-		name = DefaultPhikon
-		if inside := filepath.Join(m.Dir, "phikon"); isFolder(inside) {
-			name = inside
-		}
-	}
+	name = phikonOf(m.Dir, name)
 	var err error
 	if m.PhikonDir, err = Find(name); err != nil {
 		*configErr = err

@@ -41,25 +41,37 @@ func findFile(folder, variant string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	has := map[string]bool{}
-	var variants []string
-	for _, e := range entries {
-		has[e.Name()] = true
-		if m := variantOf.FindStringSubmatch(e.Name()); m != nil && !shardOf.MatchString(e.Name()) {
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	file, variants := Choose(names, variant)
+	if file == "" {
+		return "", notFound(folder, variant, variants)
+	}
+	return filepath.Join(folder, file), nil
+}
+
+// Choose returns the file with a network's weights, or the index of its shards, among the names of a folder's files:
+// safetensors before .bin. Variant "" is that without one, or the only one that there is. If there is none, the file is
+// "". variants are those that are there.
+func Choose(names []string, variant string) (file string, variants []string) {
+	for _, name := range names {
+		if m := variantOf.FindStringSubmatch(name); m != nil && !shardOf.MatchString(name) {
 			variants = append(variants, m[1]+m[2])
 		}
 	}
 	slices.Sort(variants)
 	variants = slices.Compact(variants)
 	for _, name := range candidates(variant) {
-		if has[name] {
-			return filepath.Join(folder, name), nil
+		if slices.Contains(names, name) {
+			return name, variants
 		}
 	}
 	if variant == "" && len(variants) == 1 {
-		return findFile(folder, variants[0])
+		return Choose(names, variants[0])
 	}
-	return "", notFound(folder, variant, variants)
+	return "", variants
 }
 
 // HasVariant reports whether a folder has a network's weights in a variant; "" is none.

@@ -21,20 +21,9 @@ var shardOf = regexp.MustCompile(`-\d{5}-of-\d{5}\.(safetensors|bin)$`)
 
 // openIndex adds the tensors of all shards. Tensors that the index doesn't list aren't loaded.
 func (s *Store) openIndex(path string) error {
-	info, err := os.Stat(path)
+	shards, err := readIndex(path)
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxIndex {
-		return fmt.Errorf("%s: want a file of at most %d bytes", path, maxIndex)
-	}
-	b, err := hfconfig.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	shards, err := parseIndex(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	for _, shard := range shards {
 		if err := s.openFile(filepath.Join(filepath.Dir(path), shard.file), shard.tensors); err != nil {
@@ -42,6 +31,35 @@ func (s *Store) openIndex(path string) error {
 		}
 	}
 	return nil
+}
+
+// Shards returns the names of the files that an index lists, which are next to it.
+func Shards(index string) ([]string, error) {
+	shards, err := readIndex(index)
+	names := make([]string, len(shards))
+	for i, s := range shards {
+		names[i] = s.file
+	}
+	return names, err
+}
+
+func readIndex(path string) ([]shard, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxIndex {
+		return nil, fmt.Errorf("%s: want a file of at most %d bytes", path, maxIndex)
+	}
+	b, err := hfconfig.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	shards, err := parseIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return shards, nil
 }
 
 // shard is a file and the tensors that are to be in it.

@@ -44,7 +44,8 @@ var errHeld = errors.New("held")
 func Acquire(path string) (*Lock, error) { return acquire(path, flock) }
 
 func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	// Users of one group may share the file.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o664)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,11 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	// A program that removes its lock when it gives it up, as Python's filelock may, leaves the lock of a file that
+	// nobody else opens any more.
+	if there, err := os.Stat(path); err != nil || !same(f, there) {
+		return nil, &HeldError{}
+	}
 	// Another machine may see the same file system without locks.
 	if err := own.check(); err != nil {
 		return nil, err
@@ -83,6 +89,12 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 	}
 	_, err = f.WriteAt(text, 0)
 	return &Lock{file: f}, err
+}
+
+// same reports whether an open file is the one that a path has.
+func same(f *os.File, there os.FileInfo) bool {
+	info, err := f.Stat()
+	return err == nil && os.SameFile(info, there)
 }
 
 // Close gives the lock up.
