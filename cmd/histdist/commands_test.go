@@ -84,6 +84,7 @@ func workplace(t *testing.T) {
 	tiny, phikon := golden.Path(t, "tiny"), golden.Path(t, "tiny-phikon")
 	t.Chdir(t.TempDir())
 	t.Setenv("HF_HOME", "huggingface")
+	t.Setenv("HF_HUB_OFFLINE", "1")
 	t.Setenv("TORCH_HOME", "torch")
 	t.Setenv(openslide.Variable, openslide.Off)
 	c := synth.Default()

@@ -56,13 +56,19 @@ Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command 
 		if err != nil {
 			return err
 		}
+		check := func() error { return configs.Locate(option.In("translate", c.Translate.Validate()), values) }
+		if pull { // nothing is downloaded for options that are wrong
+			if err := check(); err != nil {
+				return err
+			}
+		}
 		if err := pull.missing(cmd, c.Translate.Model, c.Translate.model()); err != nil {
 			return err
 		}
 		if err := c.Translate.usePreset(values); err != nil {
 			return err
 		}
-		if err := configs.Locate(option.In("translate", c.Translate.Validate()), values); err != nil {
+		if err := check(); err != nil {
 			return err
 		}
 		c.Translate.settle(values)

@@ -71,7 +71,7 @@ func Inspect(name string, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if !exists(filepath.Join(dir, "model_index.json")) && !isFolder(filepath.Join(dir, "unet")) {
+	if !isPipeline(dir) {
 		return inspectFolder(dir, o)
 	}
 	m, r := examine(dir, o)

@@ -30,6 +30,18 @@ type PullOptions struct {
 // Pull downloads a model, a pipeline or one network, by its name as on huggingface.co into Hugging Face's cache, and
 // returns its folder there: see hub.Client.Pull. The name may have the revision: organisation/model@revision.
 func Pull(ctx context.Context, name string, o PullOptions) (string, error) {
+	dir, err := pull(ctx, name, o)
+	if err != nil || !isPipeline(dir) {
+		return dir, err
+	}
+	if _, err := weights.FindModel(phikonOf(dir, "")); errors.Is(err, weights.ErrNotCached) {
+		note := fmt.Sprintf("a translation also needs the vision transformer: histdist model pull %s", DefaultPhikon)
+		return dir, o.Observe.Report(progress.Note(note))
+	}
+	return dir, nil
+}
+
+func pull(ctx context.Context, name string, o PullOptions) (string, error) {
 	id, revision, err := weights.ParseModelID(name)
 	if err != nil {
 		return "", err
@@ -54,8 +66,7 @@ func PullMissing(ctx context.Context, name string, o Options, observe progress.O
 	if err != nil {
 		return err
 	}
-	// A vision transformer alone, or another network, needs nothing else.
-	if !exists(filepath.Join(dir, "model_index.json")) && !isFolder(filepath.Join(dir, defaultUNet)) {
+	if !isPipeline(dir) { // but one network
 		return nil
 	}
 	if _, err = pullUnlessHere(ctx, phikonOf(dir, o.Phikon), "", observe); err != nil {
@@ -64,10 +75,15 @@ func PullMissing(ctx context.Context, name string, o Options, observe progress.O
 	return nil
 }
 
+// isPipeline reports whether a folder has several networks.
+func isPipeline(dir string) bool {
+	return exists(filepath.Join(dir, "model_index.json")) || isFolder(filepath.Join(dir, defaultUNet))
+}
+
 func pullUnlessHere(ctx context.Context, name, variant string, observe progress.Observer) (string, error) {
 	dir, err := weights.FindModel(name)
 	if errors.Is(err, weights.ErrNotCached) {
-		return Pull(ctx, name, PullOptions{Variant: variant, Observe: observe})
+		return pull(ctx, name, PullOptions{Variant: variant, Observe: observe})
 	}
 	return dir, err
 }

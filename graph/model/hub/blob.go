@@ -151,7 +151,7 @@ func (d *download) run(ctx context.Context) error {
 
 // ranged returns a function that downloads a part, or what is left of it since its last call.
 func (d *download) ranged(ctx context.Context, i int) func() (bool, error) {
-	at, to := d.part(i)
+	at, to := d.bounds(i)
 	return func() (bool, error) {
 		began := at
 		err := d.read(ctx, fmt.Sprintf("%d-%d", at, to-1), func(answer *http.Response, body io.Reader) error {
@@ -207,7 +207,7 @@ func (d *download) read(ctx context.Context, bytes string, use func(*http.Respon
 	defer cancel()
 	answer, err := d.get(ctx, "/"+d.repo.id+"/resolve/"+d.repo.commit+"/"+escape(d.file.path), bytes)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", d.file.path, err)
 	}
 	body := watch(answer.Body, cancel)
 	defer body.Close()
@@ -258,7 +258,7 @@ func (d *download) verify(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		switch n, err := io.CopyN(h, content, partSize); {
+		switch n, err := io.CopyN(h, content, 16<<20); {
 		case errors.Is(err, io.EOF):
 			if got := hex.EncodeToString(h.Sum(nil)); got != d.file.hash {
 				return fmt.Errorf("%s: %w: what came has the hash %s, want %s: run the command again, or ask who runs the "+

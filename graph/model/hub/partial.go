@@ -10,9 +10,9 @@ import (
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
-// partSize is the size of the parts of a file that are downloaded independently, in bytes: what a killed program loses
-// of each connection. It is part of the format of incomplete files.
-const partSize = 16 << 20
+// defaultPart is the size of the parts of a file that are downloaded independently, in bytes: what a killed program
+// loses of each connection. It is part of the format of incomplete files.
+const defaultPart = 16 << 20
 
 // disk is an open file.
 type disk interface {
@@ -27,9 +27,9 @@ func openDisk(path string) (disk, error) { return os.OpenFile(path, os.O_RDWR|os
 // partial is a content that isn't complete yet. Its file has the content, with holes, and after it a byte for each
 // part, 1 if the part is there. A file of another length is begun anew, but one of the content's length is complete.
 type partial struct {
-	path string
-	size int64 // of the content
-	file disk
+	path       string
+	size, unit int64 // of the content, and of a part
+	file       disk
 
 	mu   sync.Mutex
 	done []bool
@@ -41,13 +41,13 @@ func (c *Client) openPartial(path string, size int64) (_ *partial, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &partial{path: path, size: size, file: f, done: make([]bool, (size+partSize-1)/partSize)}
+	p := &partial{path: path, size: size, unit: c.part, file: f, done: make([]bool, parts(size, c.part))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(p.explain(err), f.Close())
 		}
 	}()
-	done, err := readParts(f, path, size)
+	done, err := readParts(f, path, size, c.part)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,16 @@ func (c *Client) openPartial(path string, size int64) (_ *partial, err error) {
 	return p, nil
 }
 
+// parts is the number of parts of a content.
+func parts(size, unit int64) int { return int((size + unit - 1) / unit) }
+
 // readParts returns which parts of a content of a size are in an incomplete file; nil if it isn't one of that size.
-func readParts(f io.ReaderAt, path string, size int64) ([]bool, error) {
+func readParts(f io.ReaderAt, path string, size, unit int64) ([]bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	flags := make([]byte, (size+partSize-1)/partSize)
+	flags := make([]byte, parts(size, unit))
 	done := make([]bool, len(flags))
 	switch info.Size() {
 	case size:
@@ -92,9 +95,9 @@ func (p *partial) restart() error {
 	return p.explain(errors.Join(p.file.Truncate(0), p.file.Truncate(p.size+int64(len(p.done)))))
 }
 
-// part returns the range of a part: [from,to).
-func (p *partial) part(i int) (from, to int64) {
-	return int64(i) * partSize, min(int64(i+1)*partSize, p.size)
+// bounds returns the range of a part: [from,to).
+func (p *partial) bounds(i int) (from, to int64) {
+	return int64(i) * p.unit, min(int64(i+1)*p.unit, p.size)
 }
 
 // missing lists the parts that aren't there, and counts the bytes that are.
@@ -106,7 +109,7 @@ func (p *partial) missing() (parts []int, there int64) {
 			parts = append(parts, i)
 			continue
 		}
-		from, to := p.part(i)
+		from, to := p.bounds(i)
 		there += to - from
 	}
 	return parts, there

@@ -38,6 +38,7 @@ type Client struct {
 	observe sync.Mutex  // one event at a time
 
 	// What tests replace.
+	part    int64 // size of parts in bytes
 	wait    func(ctx context.Context, d time.Duration) error
 	open    func(path string) (disk, error)
 	free    func(folder string) (uint64, error)
@@ -67,7 +68,7 @@ func New(observe progress.Observer) (*Client, error) {
 	}
 	c := &Client{
 		Endpoint: endpoint, Token: token, Cache: cache, NoLinks: isTrue("HF_HUB_DISABLE_SYMLINKS"), Observe: observe,
-		wait: sleep, open: openDisk, free: freeSpace, symlink: os.Symlink,
+		part: defaultPart, wait: sleep, open: openDisk, free: freeSpace, symlink: os.Symlink,
 	}
 	c.http = &http.Client{Transport: newTransport(), CheckRedirect: c.redirect}
 	return c, nil
@@ -190,7 +191,7 @@ func (c *Client) fetchAll(ctx context.Context, repo *repository, files []file, t
 			if err := t.add(f.path, f.size); err != nil {
 				return err
 			}
-		case f.size <= partSize:
+		case f.size <= c.part:
 			small = append(small, f)
 		default:
 			large = append(large, f)

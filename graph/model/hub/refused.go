@@ -84,6 +84,8 @@ func (c *Client) explain(ctx context.Context, repo *repository, err error) error
 				err)
 		}
 		return fmt.Errorf("%w on %s, or private and not for your token: check the name: %w", ErrNotFound, c.Endpoint, err)
+	case e.code == "EntryNotFound":
+		return fmt.Errorf("the server lists a file that it doesn't have: %w", err)
 	case e.status == http.StatusNotFound:
 		return fmt.Errorf("%w on %s: check the name, and HF_ENDPOINT if it is set: %w", ErrNotFound, c.Endpoint, err)
 	case e.status == http.StatusProxyAuthRequired:

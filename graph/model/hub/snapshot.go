@@ -31,7 +31,7 @@ func (c *Client) prepare(repo *repository, small, large []file) error {
 	need := int64(0)
 	for _, f := range append(small, large...) {
 		if repo.contentOf(f) == "" {
-			need += f.size - allocated(repo.blob(f)+incomplete, f.size)
+			need += f.size - allocated(repo.blob(f)+incomplete, f.size, c.part)
 		}
 	}
 	free, err := c.free(repo.folder)
@@ -43,17 +43,17 @@ func (c *Client) prepare(repo *repository, small, large []file) error {
 }
 
 // allocated is the space that an incomplete file of a size takes already: that of its parts.
-func allocated(path string, size int64) int64 {
+func allocated(path string, size, unit int64) int64 {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
-	done, err := readParts(f, path, size)
+	done, err := readParts(f, path, size, unit)
 	if err != nil {
 		return 0
 	}
-	_, there := (&partial{size: size, done: done}).missing()
+	_, there := (&partial{size: size, unit: unit, done: done}).missing()
 	return there
 }
 
