@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/server"
 	"github.com/histdist/histdist/infer/server/models"
@@ -43,6 +44,8 @@ Options can also be given in a YAML file (--config), under serve:, or in the env
 	}
 	flags := configs.AddFlags(command.Flags(), &c, "serve")
 	command.Flags().StringVar(&file, "config", "", "YAML file with options")
+	var pull pullFlag
+	pull.add(command)
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
 		values, err := load(cmd, &c, file, flags)
 		if err != nil {
@@ -50,6 +53,11 @@ Options can also be given in a YAML file (--config), under serve:, or in the env
 		}
 		if err := configs.Locate(option.In("serve", c.Serve.Validate()), values); err != nil {
 			return err
+		}
+		for _, name := range c.Serve.Models {
+			if err := pull.missing(cmd, name, model.Options{}); err != nil {
+				return err
+			}
 		}
 		return serve(cmd, c.Serve)
 	}
