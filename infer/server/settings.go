@@ -39,7 +39,8 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Address: "127.0.0.1:8080", Keep: option.Duration(7 * 24 * time.Hour), MaxDisk: 100e9, MaxUploadBytes: 2 << 30,
-		MaxUploadPixels: 20e9, MaxQueue: 100, MaxJobCalls: 1e6, MaxJobTime: option.Duration(24 * time.Hour), CacheBytes: 512 << 20,
+		MaxUploadPixels: 20e9, MaxQueue: 100, MaxJobCalls: 1e6,
+		MaxJobTime: option.Duration(24 * time.Hour), CacheBytes: 512 << 20,
 	}
 }
 

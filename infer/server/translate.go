@@ -101,9 +101,9 @@ func (w *worker) translate(
 	if err != nil {
 		return err
 	}
-	switch whole, err := exists(o.Output); {
+	whole, err := exists(o.Output)
+	switch {
 	case err != nil:
-		return err
 	case whole: // by an earlier start, which has not recorded it
 		err = os.RemoveAll(mosaic.PartsFolder(o.Output))
 	default:

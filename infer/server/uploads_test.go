@@ -177,7 +177,8 @@ func TestUploadsAreChecked(t *testing.T) {
 func TestUploadsKeepToTheDisk(t *testing.T) {
 	data := encoded(t, 100, 100, imagefile.PNG)
 	s, _ := start(t, "", func(o *Options) { o.MaxDisk, o.Devices = int64(len(data))+100, nil })
-	if _, _, err := s.jobs.queue.Add(t.Context(), queue.New{User: localUser, Disk: 101, Request: []byte("{}")}); err != nil {
+	waiting := queue.New{User: localUser, Disk: 101, Request: []byte("{}")}
+	if _, _, err := s.jobs.queue.Add(t.Context(), waiting); err != nil {
 		t.Fatal(err)
 	}
 	for _, body := range []io.Reader{bytes.NewReader(data), unsized{bytes.NewReader(data)}} {

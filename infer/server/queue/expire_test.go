@@ -131,8 +131,8 @@ func TestDeaths(t *testing.T) {
 		further int // parts between deaths
 		want    string
 	}{
-		"never further":     {0, "queued queued queued failed"},
-		"further each time": {1, "queued queued queued queued queued"},
+		"never further":     {0, "queued, queued, queued, failed"},
+		"further each time": {1, "queued, queued, queued, queued, queued"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := queue.Options{Folder: t.TempDir(), Limits: queue.Limits{Deaths: 3}}
@@ -152,7 +152,7 @@ func TestDeaths(t *testing.T) {
 					break
 				}
 			}
-			if got := strings.Join(states, " "); got != test.want {
+			if got := strings.Join(states, ", "); got != test.want {
 				t.Errorf("%s, want %s", got, test.want)
 			}
 		})

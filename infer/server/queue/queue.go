@@ -133,10 +133,15 @@ func (q *Queue) recover(ctx context.Context) error {
 			query string
 			args  []any
 		}{
-			{`UPDATE jobs SET state = 'cancelled', ended = ?, shelved = ?, disk = 0 WHERE state = 'running' AND cancel`,
-				[]any{ended, shelved}},
-			{`UPDATE jobs SET state = 'failed', error = ?, ended = ?, shelved = ?, disk = 0
-				WHERE state = 'running' AND deaths >= ?`, []any{given, ended, shelved, deaths}},
+			{
+				`UPDATE jobs SET state = 'cancelled', ended = ?, shelved = ?, disk = 0 WHERE state = 'running' AND cancel`,
+				[]any{ended, shelved},
+			},
+			{
+				`UPDATE jobs SET state = 'failed', error = ?, ended = ?, shelved = ?, disk = 0
+				WHERE state = 'running' AND deaths >= ?`,
+				[]any{given, ended, shelved, deaths},
+			},
 			{`UPDATE jobs SET state = 'queued', begun = 1, deaths = deaths + 1 WHERE state = 'running'`, nil},
 		} {
 			if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
