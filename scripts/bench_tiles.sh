@@ -120,7 +120,7 @@ if [ "$TRANSLATE" = 1 ]; then
 	job=$(grep -o '"id":"[^"]*"' "$work/job" | head -n 1 | cut -d '"' -f 4)
 	until curl -sf "$url:$port/api/v1/jobs/$job" | grep -q '"state":"running"'; do sleep 0.1; done
 	sleep 5 # for the networks
-	calls() { curl -sf "$url:$port/api/v1/jobs/$job" | grep -o '"calls":[0-9]*' | head -n 1 | tr -dc 0-9; }
+	calls() { curl -sf "$url:$port/api/v1/jobs/$job" | grep -o '"progress":{"calls":[0-9]*' | tr -dc 0-9; }
 	before=$(calls)
 	sleep "$SECONDS_EACH"
 	echo "translation alone: $((${before:-0} * -1 + $(calls))) U-Net calls in $SECONDS_EACH s"
