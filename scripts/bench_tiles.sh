@@ -3,7 +3,7 @@
 #   scripts/bench_tiles.sh HISTDIST SLIDE [PYTHON]
 # Needs wrk and curl. PYTHON has openslide-python, flask and gunicorn; without one only histdist is timed.
 # CLIENTS (32) connections for SECONDS_EACH (10); TRANSLATE=1 also times while the slide is translated; REQUESTS (0)
-# tiles are asked for at last, 100000 to see whether memory grows.
+# tiles are asked for at last, 100000 to see whether memory grows. SERVE has more flags of histdist serve.
 set -eu
 if [ $# -lt 2 ]; then
 	sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
@@ -53,7 +53,7 @@ port=$((20000 + RANDOM % 20000)) url=http://127.0.0.1
 serve() {
 	local begin
 	begin=$(now)
-	"$binary" serve --slides "$work/slides" --state "$work/state" --address "127.0.0.1:$port" >/dev/null 2>"$work/log" &
+	"$binary" serve --slides "$work/slides" --state "$work/state" --address "127.0.0.1:$port" ${SERVE:-} >/dev/null 2>"$work/log" &
 	running+=($!)
 	server=$!
 	if [ "${1:-}" = cold ]; then

@@ -4,9 +4,8 @@ package background
 
 import "runtime"
 
-// Run calls f and returns when it has returned. f runs on a thread of its own, at the lowest priority that the system
-// gives to those who are willing to wait; threads that C code starts in f inherit it, goroutines don't. Where the
-// system has no priorities of threads, f runs like everything else.
+// Run calls f and returns when it has returned. f runs on a thread of its own, at a low priority; threads that C code
+// starts in f inherit it, goroutines don't. Where the system has no priorities of threads, f runs like everything else.
 func Run(f func()) {
 	done := make(chan struct{})
 	go func() {

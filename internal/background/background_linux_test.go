@@ -8,7 +8,7 @@ import (
 	"github.com/histdist/histdist/internal/background"
 )
 
-// The work has the lowest priority, and nothing else has.
+// The work has a lower priority, and nothing else has.
 func TestPriority(t *testing.T) {
 	priority := func() int {
 		p, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
@@ -28,7 +28,8 @@ func TestPriority(t *testing.T) {
 		}()
 		<-done
 	})
-	if inside != 19 || started != before || priority() != before {
-		t.Errorf("inside %d, want 19; a goroutine of it %d and afterwards %d, want %d", inside, started, priority(), before)
+	if want := min(before+10, 19); inside != want || started != before || priority() != before {
+		t.Errorf("inside %d, want %d; a goroutine of it %d and afterwards %d, want %d", inside, want, started, priority(),
+			before)
 	}
 }
