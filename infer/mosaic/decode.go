@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // decode paints an area of an image, a band of rows at a time: latents returns those of any area. rows are RGB
@@ -29,11 +30,13 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 			return nil
 		}
 		rows := make([]uint8, n*width*3)
-		for i := range n * width {
-			for k := range 3 {
-				rows[i*3+k] = level(band.values[i*3+k], band.total[i])
+		parallel.Ranges(n*width, blendPixels, func(from, to int) {
+			for i := from; i < to; i++ {
+				for k := range 3 {
+					rows[i*3+k] = level(band.values[i*3+k], band.total[i])
+				}
 			}
-		}
+		})
 		copy(band.values, band.values[n*width*3:])
 		clear(band.values[len(band.values)-n*width*3:])
 		copy(band.total, band.total[n*width:])
@@ -70,20 +73,19 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 			for i, t := range batch {
 				over := l.cols.weights(slices.Index(l.cols.starts, t.at.x), f)
 				values := out[i*n : (i+1)*n]
-				for y := max(t.at.y*f, band.y); y < min(t.at.y*f+side, top+height); y++ {
-					row := y - band.y
-					if row >= side {
-						return fmt.Errorf("row %d of a band of %d", row, side)
-					}
-					for x := max(t.at.x*f, left); x < min(t.at.x*f+len(over), left+width); x++ {
-						w := down[y-t.at.y*f] * over[x-t.at.x*f]
-						to, from := (row*width+x-left)*3, ((y-t.at.y*f)*len(over)+x-t.at.x*f)*3
-						band.total[row*width+x-left] += w
-						for k := range 3 {
-							band.values[to+k] += float32(w * values[from+k])
-						}
-					}
+				if low := min(t.at.y*f+side, top+height); low > band.y+side {
+					return fmt.Errorf("row %d of a band of %d", low-band.y-1, side)
 				}
+				x0, x1 := max(t.at.x*f, left), min(t.at.x*f+len(over), left+width)
+				y0 := max(t.at.y*f, band.y)
+				parallel.Ranges(min(t.at.y*f+side, top+height)-y0, blendPixels/side+1, func(first, end int) {
+					for y := y0 + first; y < y0+end; y++ {
+						at := (y-band.y)*width + x0 - left
+						total := band.total[at : at+x1-x0]
+						sum := band.values[3*at : 3*(at+x1-x0)]
+						add(sum, total, values[((y-t.at.y*f)*len(over)+x0-t.at.x*f)*3:], over[x0-t.at.x*f:], down[y-t.at.y*f])
+					}
+				})
 			}
 		}
 	}
@@ -93,6 +95,22 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 		}
 	}
 	return nil
+}
+
+// blendPixels is how many pixels a goroutine blends at a time.
+const blendPixels = 1 << 14
+
+// add adds a row of a window's pixels to sums: values RGB with the weight of each, which is added to total.
+func add(sum, total, values, over []float32, down float32) {
+	values, over = values[:len(sum)], over[:len(total)]
+	for x, o := range over {
+		w := down * o
+		total[x] += w
+		v, s := values[3*x:3*x+3:3*x+3], sum[3*x:3*x+3:3*x+3]
+		s[0] += float32(w * v[0])
+		s[1] += float32(w * v[1])
+		s[2] += float32(w * v[2])
+	}
 }
 
 // level is the level of a weighted sum of decoded values; white where nothing was decoded.
