@@ -70,8 +70,8 @@ func repeated(b *testing.B, path string) {
 	}
 }
 
-// BenchmarkEverythingButNetworks reads, masks, resamples, blends, encodes and writes a slide, and says how many Mpx of it
-// a second, without the time of the networks that stand in. A CPU profile has the parts.
+// BenchmarkEverythingButNetworks reads, masks, resamples, blends, encodes and writes a slide, and says how many Mpx of
+// it a second, without the time of the networks that stand in. A CPU profile has the parts.
 func BenchmarkEverythingButNetworks(b *testing.B) {
 	folder := b.TempDir()
 	he := filepath.Join(folder, "he.ome.tiff")
@@ -87,7 +87,7 @@ func BenchmarkEverythingButNetworks(b *testing.B) {
 	b.ReportMetric(networks.Seconds()/float64(b.N), "s-networks/op")
 }
 
-// throughCoarse translates a slide with networks of the sizes of Stable Diffusion's and returns the time that they took.
+// throughCoarse translates a slide with networks of the sizes of Stable Diffusion's. It returns the time that they took.
 func throughCoarse(t testing.TB, he, output string) time.Duration {
 	t.Helper()
 	s, err := slide.Open(he, slide.Options{Library: slide.NoLibrary})
