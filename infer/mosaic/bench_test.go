@@ -87,7 +87,7 @@ func BenchmarkEverythingButNetworks(b *testing.B) {
 	b.ReportMetric(networks.Seconds()/float64(b.N), "s-networks/op")
 }
 
-// throughCoarse translates a slide with networks of the sizes of Stable Diffusion's. It returns the time that they took.
+// throughCoarse translates a slide with networks of the sizes of Stable Diffusion's and returns how long these took.
 func throughCoarse(t testing.TB, he, output string) time.Duration {
 	t.Helper()
 	s, err := slide.Open(he, slide.Options{Library: slide.NoLibrary})
