@@ -18,7 +18,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test qupath-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ web-check: ## check the page's built files, types and format
 
 web-test: build ## test the page in Chromium (CHROMIUM: the browser; skipped where it or npm is missing)
 	@scripts/web.sh test
+
+qupath-check: ## run the script for QuPath against a server, with Groovy, which Maven fetches (QUPATH: flags, such as -rewrite)
+	@scripts/qupath/check.sh $(QUPATH)
 
 clean: ## remove what was built
 	rm -rf bin man demo demo-eval
