@@ -101,7 +101,7 @@ test('from the slide to the stain and its download', async ({ page, server }) =>
   await page.getByRole('radio', { name: /fast/i }).check();
   await page.getByRole('button', { name: /^Make the virtual/ }).click();
   await expect(page.locator('#job')).toBeVisible();
-  await expect(page.locator('#jobs .state')).toHaveText('Done', { timeout: 100_000 });
+  await expect(page.locator('#jobs .state')).toHaveText('Done', { timeout: 600_000 });
   await expect(page.locator('.figures')).toContainText('DAB-positive area');
   await expect(page.locator('.figures')).toContainText('H-score');
   await expect(page.locator('#stain-hint')).toBeHidden();
@@ -153,7 +153,7 @@ test('from the slide to the stain and its download', async ({ page, server }) =>
 
   // Where it came from.
   await page.getByRole('button', { name: 'Provenance' }).click();
-  await expect(page.locator('#provenance')).toContainText('fingerprint');
+  await expect(page.locator('#provenance')).toContainText('virtual stain, research use only');
   expect(await serious(page)).toEqual([]);
   await page.keyboard.press('Escape');
 

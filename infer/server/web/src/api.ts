@@ -40,6 +40,7 @@ export type State = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 export interface Progress {
   calls: number;
   of: number;
+  regions?: number; // that are finished, and so in the thumbnail
   seconds_left?: number | null;
 }
 

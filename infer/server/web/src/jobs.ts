@@ -114,22 +114,25 @@ export class Jobs {
   }
 
   #item(job: Job): HTMLLIElement {
+    const slide = this.slideName(job.slide);
+    const name = title(job, slide);
     const button = make(
       'button',
       { type: 'button', 'data-job': job.id, 'aria-current': String(job.id === this.#watched) },
-      make('b', {}, title(job)),
+      make('b', {}, name),
       make('span', { class: `state ${job.state}` }, stateOf(job)),
-      make('small', {}, this.slideName(job.slide)),
+      make('small', {}, slide),
       make('small', {}, format.moment(job.created)),
     );
-    if (job.state === 'running') button.append(bar(job, `Progress of ${title(job)}`));
+    if (job.state === 'running') button.append(bar(job, `Progress of ${name}`));
     button.addEventListener('click', () => this.chosen(job));
     return make('li', {}, button);
   }
 }
 
-export function title(job: Job): string {
-  if (job.name) return job.name;
+// title is a job's name, if it has one of its own rather than its slide's, or what it makes.
+export function title(job: Job, slideName: string): string {
+  if (job.name && job.name !== slideName) return job.name;
   return [job.marker || 'Virtual stain', job.preset].filter(Boolean).join(' · ');
 }
 

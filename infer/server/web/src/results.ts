@@ -26,7 +26,7 @@ export class JobPanel {
     const before = this.#shown ? (JSON.parse(this.#shown) as Job | null) : null;
     this.#shown = made;
     if (!job) return;
-    byId('job-heading', HTMLElement).textContent = title(job);
+    byId('job-heading', HTMLElement).textContent = title(job, this.slideName(job.slide));
     if (before?.id === job.id && before.state === job.state && job.state === 'running') {
       this.#progress(job); // the button keeps the focus
       return;

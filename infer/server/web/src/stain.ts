@@ -57,8 +57,9 @@ export class Stain {
 
   async #fill(job: Job): Promise<void> {
     const address = job.results?.thumbnail;
-    const progress = `${job.progress?.calls ?? 0}`;
-    if (!address || this.#filling || progress === this.#filled) return;
+    const { regions = 1, calls = 0 } = job.progress ?? {};
+    const progress = `${regions} ${calls}`;
+    if (!address || regions === 0 || this.#filling || progress === this.#filled) return;
     this.#filling = true;
     try {
       const blob = await this.api.blob(address);
