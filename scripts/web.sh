@@ -28,7 +28,7 @@ install() {
 	cp $page/package-lock.json $page/node_modules/.installed
 }
 
-chromium() {
+browser() {
 	local name
 	for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
 		if [ -n "$name" ] && command -v "$name"; then return; fi
@@ -53,13 +53,13 @@ check)
 	;;
 test)
 	install || skip "npm or its packages are missing (above)"
-	if ! chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	if ! browser >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		say "no Chromium: installing it"
 		export DEBIAN_FRONTEND=noninteractive
 		{ apt-get update -q && apt-get install -q -y --no-install-recommends chromium fonts-dejavu-core; } >&2 || say "apt-get failed"
 	fi
 	npm --prefix $page run --silent check
-	CHROMIUM=$(chromium) || skip "Chromium is missing (Debian: apt-get install chromium)"
+	CHROMIUM=$(browser) || skip "Chromium is missing (Debian: apt-get install chromium)"
 	export CHROMIUM
 	npm --prefix $page run --silent test
 	;;

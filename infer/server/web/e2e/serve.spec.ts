@@ -49,7 +49,10 @@ async function serious(page: Page): Promise<string[]> {
 
 async function open(page: Page, server: Server): Promise<void> {
   await page.goto(server.address);
-  await page.getByRole('button', { name: /breast\.ome\.tiff/ }).click();
+  await page
+    .locator('#slides')
+    .getByRole('button', { name: /breast/ })
+    .click();
   await expect(page.locator('#welcome')).toBeHidden();
   await expect(page.locator('#scalebar')).toBeVisible();
 }
@@ -294,7 +297,10 @@ test('a tablet: panels open over the viewer, targets are large', async ({ browse
   await page.goto(server.address);
   await expect(page.locator('#notice')).toBeInViewport();
   await page.getByRole('button', { name: 'Slides', exact: true }).tap();
-  await page.getByRole('button', { name: /breast\.ome\.tiff/ }).tap();
+  await page
+    .locator('#slides')
+    .getByRole('button', { name: /breast/ })
+    .tap();
   await expect(page.locator('#scalebar')).toBeVisible();
   await page.getByRole('button', { name: 'Translation', exact: true }).tap();
   const small = await page
