@@ -31,8 +31,8 @@ const patience = 10 * time.Minute
 // The slide of served: a piece of tissue on glass.
 const (
 	slideName   = "he.ome.tiff"
-	slideWidth  = 512
-	slideHeight = 384
+	slideWidth  = 1536
+	slideHeight = 1024
 )
 
 // served starts what histdist serve serves, on the reference device, with a slide, and a model of a few weights in the

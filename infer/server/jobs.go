@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -370,7 +372,7 @@ func (s *Server) readJob(r *http.Request) (req jobRequest, err error) {
 	case errors.As(err, &tooLarge):
 		return req, err
 	case err != nil:
-		return req, problem(http.StatusBadRequest, "the body is not a job: %v", strings.TrimPrefix(err.Error(), "json: "))
+		return req, problem(http.StatusBadRequest, "the body is not a job: %s", notJSON(err))
 	}
 	wrong := func(format string, args ...any) error {
 		return problem(http.StatusUnprocessableEntity, format, args...)
@@ -396,6 +398,23 @@ func (s *Server) readJob(r *http.Request) (req jobRequest, err error) {
 		}
 	}
 	return req, nil
+}
+
+// notJSON is what is wrong with a body, in a client's words.
+func notJSON(err error) string {
+	var other *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.As(err, &other):
+		want := map[reflect.Kind]string{
+			reflect.String: "a text", reflect.Int: "a whole number", reflect.Int64: "a whole number", reflect.Struct: "an object",
+		}[other.Type.Kind()]
+		return fmt.Sprintf("%s: want %s, not %s", cmp.Or(other.Field, "the body"), cmp.Or(want, "something else"), other.Value)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // readKey reads the header Idempotency-Key.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -472,4 +473,32 @@ func files(t testing.TB, folder string) map[string]string {
 		all[e.Name()] = string(text)
 	}
 	return all
+}
+
+// What is wrong with a body is said in a client's words; what the client has sent is not in the log.
+func TestWhatIsNotAJob(t *testing.T) {
+	var log *bytes.Buffer
+	s, _ := withJobs(t, "ER", func(o *Options) {
+		log = &bytes.Buffer{}
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
+	})
+	for body, want := range map[string]string{
+		``:                                   "it is empty",
+		`{"slide":`:                          "it ends too early",
+		`[]`:                                 "the body: want an object, not array",
+		`{"slide":5}`:                        "slide: want a text, not number",
+		`{"seed":-7e300}`:                    "seed: want a whole number, not number -7e300",
+		`{"region":{"x":"` + patient + `"}}`: "region.x: want a whole number, not string",
+		`{"` + patient + `":1}`:              `unknown field "` + patient + `"`,
+	} {
+		answer, text := post(t, s, body)
+		var p Problem
+		if err := json.Unmarshal(text, &p); err != nil || answer.StatusCode != http.StatusBadRequest ||
+			p.Detail != "the body is not a job: "+want {
+			t.Errorf("%s: %s: %s", body, answer.Status, text)
+		}
+	}
+	if text := log.String(); !strings.Contains(text, "status=400") || strings.Contains(text, patient) {
+		t.Errorf("the log is %s", text)
+	}
 }

@@ -97,7 +97,7 @@ func (s *Server) observed(w *response, r *http.Request, i *info, took time.Durat
 	if i.user != "" {
 		attributes = append(attributes, slog.String("user", i.user))
 	}
-	if i.err != nil {
+	if i.err != nil && status >= 500 { // others quote what the client has sent: names of areas, the begin of a file
 		attributes = append(attributes, slog.String("error", withoutPaths(i.err)))
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attributes...)

@@ -60,8 +60,8 @@ func (s *Server) lost(m *http.ServeMux, r *http.Request) error {
 		}
 	}
 	if len(allowed) > 0 {
-		return problem(http.StatusMethodNotAllowed, "the method is not %s here: %s", strings.Join(allowed, " or "),
-			"see /api/v1/openapi.json").with("Allow", strings.Join(allowed, ", "))
+		return problem(http.StatusMethodNotAllowed, "the method has to be %s here: see /api/v1/openapi.json",
+			strings.Join(allowed, " or ")).with("Allow", strings.Join(allowed, ", "))
 	}
 	return problem(http.StatusNotFound, "there is nothing at this path: see /api/v1/openapi.json")
 }

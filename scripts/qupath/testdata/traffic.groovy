@@ -39,22 +39,22 @@ def client = Client.newInstance(address, token)
 Map model = client.models()[0]
 assert model.marker == 'ER' && model.default_preset in model.presets*.name
 
-Map here = client.findSlide(file.fileName.toString(), 512, 384)
+Map here = client.findSlide(file.fileName.toString(), 1536, 1024)
 assert here.id
-assert client.findSlide('another.svs', 512, 384) == null
-refused(0) { client.findSlide(file.fileName.toString(), 512, 383) }
+assert client.findSlide('another.svs', 1536, 1024) == null
+refused(0) { client.findSlide(file.fileName.toString(), 1536, 1023) }
 
 Map sent = client.upload(file, 'a slide & more.ome.tiff', 0.5d)
-assert sent.width == 512 && sent.height == 384 && sent.id != here.id
+assert sent.width == 1536 && sent.height == 1024 && sent.id != here.id
 client.deleteUpload(sent.id)
 
-List<Map> geometries = [[type: 'Polygon', coordinates: [[[200, 150], [264, 150], [264, 198], [200, 198], [200, 150]]], isEllipse: true]]
+List<Map> geometries = [[type: 'Polygon', coordinates: [[[700, 500], [764, 500], [764, 548], [700, 548], [700, 500]]], isEllipse: true]]
 refused(422) { client.start(here.id, model.id, 'none such', false, geometries, 'key 1') }
 Map job = client.start(here.id, model.id, model.default_preset, false, geometries, 'key 2')
 assert client.start(here.id, model.id, model.default_preset, false, geometries, 'key 2').id == job.id
 job = client.await(job.id) { true }
 assert job.state == 'done': job
-assert job.placement == [x: 0d, y: 0d, width: 512d, height: 384d]
+assert job.placement == [x: 0d, y: 0d, width: 1536d, height: 1024d]
 assert Client.named(client.measurements(job), job.marker).keySet().every { it.startsWith('Virtual ER: ') }
 
 long bytes = 0
