@@ -87,7 +87,8 @@ func TestKilled(t *testing.T) {
 	if got := asked(s, vit); slices.Contains(got, "0-1023") || !slices.Contains(got, "1024-2047") {
 		t.Errorf("asked for %v, want all but the first part", got)
 	}
-	if content, err := os.ReadFile(filepath.Join(folder, vit)); err != nil || !bytes.Equal(content, s.Models["org/vit"][vit]) {
+	content, err := os.ReadFile(filepath.Join(folder, vit))
+	if err != nil || !bytes.Equal(content, s.Models["org/vit"][vit]) {
 		t.Errorf("other content, %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(c.Cache, "*", "blobs", "*"+hub.Incomplete)); err != nil || len(left) > 0 {

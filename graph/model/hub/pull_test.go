@@ -394,11 +394,13 @@ func TestRefusals(t *testing.T) {
 		words   []string
 	}{
 		"gated, no token": {
-			hub.Request{ID: "org/vit"}, func(s *hubtest.Server) { s.Token = "right" }, "", hub.ErrGated,
+			hub.Request{ID: "org/vit"},
+			func(s *hubtest.Server) { s.Token = "right" }, "", hub.ErrGated,
 			[]string{"accept its conditions on http://", "/org/vit", "HF_TOKEN", "settings/tokens"},
 		},
 		"gated, another's token": {
-			hub.Request{ID: "org/vit"}, func(s *hubtest.Server) { s.Token = "right" }, "wrong", hub.ErrGated,
+			hub.Request{ID: "org/vit"},
+			func(s *hubtest.Server) { s.Token = "right" }, "wrong", hub.ErrGated,
 			[]string{"your token has no access", "/org/vit", "fine-grained"},
 		},
 		"invalid token": {
@@ -730,10 +732,8 @@ func TestFullDisk(t *testing.T) {
 		return nil
 	}
 	pull(t, d, "org/sd")
-	for _, early := range ranges(4 * part) {
-		if slices.Contains(asked(s, unet), early) && early == "0-1023" {
-			t.Errorf("%s was downloaded twice", early)
-		}
+	if got := asked(s, unet); slices.Contains(got, "0-1023") { // it came alone, before the disk was full
+		t.Errorf("%v were downloaded twice", got)
 	}
 	if last.Done != last.Total || last.Received >= last.Total || last.Received == 0 || first.Total != last.Total {
 		t.Errorf("progress %+v, then %+v", first, last)

@@ -25,7 +25,8 @@ func python(t *testing.T, program string) string {
 		t.Skipf("%s names no Python with huggingface_hub", pythonVariable)
 	}
 	cmd := exec.Command(command, "-c", "from huggingface_hub import *\nimport os\n"+program)
-	set := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasSuffix(v, "=") }) // "" is a path to Python
+	// To Python an empty variable is a path.
+	set := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasSuffix(v, "=") })
 	cmd.Env = append(set, "HF_HUB_DISABLE_PROGRESS_BARS=1", "HF_HUB_DISABLE_TELEMETRY=1",
 		"HF_HUB_DISABLE_UPDATE_CHECK=1")
 	cmd.Stderr = os.Stderr
@@ -67,7 +68,9 @@ print(snapshot_download("org/sd", local_files_only=True))
 print(snapshot_download("org/vit", local_files_only=True))
 print(hf_hub_download("org/vit", "model.safetensors", local_files_only=True))
 print(try_to_load_from_cache("org/sd", "vae/config.json"))`)
-	want := sd + "\n" + vit + "\n" + filepath.Join(vit, "model.safetensors") + "\n" + filepath.Join(sd, "vae", "config.json") + "\n"
+	want := strings.Join([]string{
+		sd, vit, filepath.Join(vit, "model.safetensors"), filepath.Join(sd, "vae", "config.json"), "",
+	}, "\n")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

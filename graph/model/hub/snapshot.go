@@ -65,7 +65,7 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
 }
 
-// place makes the snapshot of files whose contents are there, and returns its folder. A new snapshot appears as a whole.
+// place makes the snapshot of files whose contents are there, and returns its folder. A new one appears as a whole.
 func (c *Client) place(repo *repository, files []file) (string, error) {
 	dst := repo.snapshot()
 	if !exists(dst) {
@@ -76,8 +76,8 @@ func (c *Client) place(repo *repository, files []file) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		defer os.RemoveAll(hidden)
-		dir := filepath.Join(hidden, repo.commit) // as deep as the snapshot, so that its links lead to the same place
+		defer func() { _ = os.RemoveAll(hidden) }() // what is left has a hidden name
+		dir := filepath.Join(hidden, repo.commit)   // as deep as the snapshot, so that its links lead to the same place
 		if err := os.Mkdir(dir, 0o777); err != nil {
 			return "", err
 		}

@@ -206,7 +206,8 @@ func (s *Server) tree(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Sscan(r.URL.Query().Get("cursor"), &from) // 0 without one
 	if end := from + s.PageSize; s.PageSize > 0 && end < len(list) {
 		// Of another server, as a mirror passes it on.
-		w.Header().Set("Link", fmt.Sprintf(`<https://huggingface.co%s?recursive=true&cursor=%d>; rel="next"`, r.URL.Path, end))
+		next := fmt.Sprintf("https://huggingface.co%s?recursive=true&cursor=%d", r.URL.Path, end)
+		w.Header().Set("Link", "<"+next+`>; rel="next"`)
 		list = list[:end]
 	}
 	reply(w, list[from:])
@@ -240,7 +241,8 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Linked-Etag", `"`+Hash(name, content)+`"`)
 	w.Header().Set("X-Linked-Size", fmt.Sprint(len(content)))
-	http.Redirect(w, r, s.CDN+"/"+r.PathValue("org")+"/"+r.PathValue("name")+"/"+name+"?signature=secret", http.StatusFound)
+	to := s.CDN + "/" + r.PathValue("org") + "/" + r.PathValue("name") + "/" + name
+	http.Redirect(w, r, to+"?signature=secret", http.StatusFound)
 }
 
 // content answers as a network that delivers large files.
