@@ -21,8 +21,8 @@ func pullCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pull MODEL",
 		Short: "download a model into Hugging Face's cache",
-		Long: `Downloads a model from huggingface.co into Hugging Face's cache, which Python's tools share, and prints its folder.
-Other commands find it there by its name.
+		Long: `Downloads a model from huggingface.co into Hugging Face's cache, which Python's tools share, and prints its
+folder. Other commands find it there by its name.
 
   histdist model pull owkin/phikon
   histdist model pull stable-diffusion-v1-5/stable-diffusion-v1-5 --variant fp16
