@@ -410,9 +410,11 @@ func notJSON(err error) string {
 		return "it ends too early"
 	case errors.As(err, &other):
 		want := map[reflect.Kind]string{
-			reflect.String: "a text", reflect.Int: "a whole number", reflect.Int64: "a whole number", reflect.Struct: "an object",
+			reflect.String: "a text", reflect.Int: "a whole number", reflect.Int64: "a whole number",
+			reflect.Struct: "an object",
 		}[other.Type.Kind()]
-		return fmt.Sprintf("%s: want %s, not %s", cmp.Or(other.Field, "the body"), cmp.Or(want, "something else"), other.Value)
+		return fmt.Sprintf("%s: want %s, not %s", cmp.Or(other.Field, "the body"), cmp.Or(want, "something else"),
+			other.Value)
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
