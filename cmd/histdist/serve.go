@@ -27,8 +27,8 @@ func serveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve [--model FOLDER] [--slides FOLDER]",
 		Short: "translate slides in the browser, from QuPath and over HTTP",
-		Long: `Serves a page on which slides are opened, regions marked and translated, and the stain is shown next to the H&E, and
-the interface that QuPath and scripts use. For research only: not for diagnosis.
+		Long: `Serves a page on which slides are opened, regions marked and translated, and the stain is shown next to the
+H&E, and the interface that QuPath and scripts use. For research only: not for diagnosis.
 
   histdist serve
   histdist serve --model models/er --model models/her2 --slides /data/slides

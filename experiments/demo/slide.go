@@ -50,10 +50,6 @@ func CachedSlide(ctx context.Context) (string, error) {
 // slideQuality is that of the JPEG in both slides.
 const slideQuality = 90
 
-// leastInversion is the number of steps of the inversion on a slide: with the one of the preset fast, tissue in windows
-// that are mostly glass, of which the model has learned nothing, turns pink or black.
-const leastInversion = 2
-
 // SlideResult are a demonstration's slide and its virtual stain.
 type SlideResult struct {
 	SlideFiles
@@ -78,7 +74,6 @@ func RunSlide(ctx context.Context, folder string, o Options) (r SlideResult, err
 		return r, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	sampling.StepsInversion = max(sampling.StepsInversion, leastInversion)
 	in := func(name string) string { return filepath.Join(folder, name) }
 	r.Virtual, r.Thumbnail = in("virtual-er.ome.tiff"), in("virtual-er-thumbnail.png")
 	r.Tissue = in("virtual-er-tissue.geojson")

@@ -199,8 +199,8 @@ func decimal(text string) (float64, bool) {
 	return v, err == nil && !math.IsInf(v, 0)
 }
 
-// iiifSizeOf reads to what size a region of width × height pixels is scaled: max, w, or ,h or w,h or pct:n or !w,h. With
-// ^ in front it may be enlarged.
+// iiifSizeOf reads to what size a region of width × height pixels is scaled: max, w, or ,h or w,h or pct:n or !w,h.
+// With ^ in front it may be enlarged.
 func iiifSizeOf(width, height int, text string) (w, h int, err error) {
 	wrong := badIIIF("size", text, "max, w, or ,h or w,h or pct:n or !w,h, with ^ in front of what enlarges")
 	form, enlarge := strings.CutPrefix(text, "^")

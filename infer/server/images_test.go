@@ -126,8 +126,15 @@ func writeAperio(t testing.TB, path string) {
 		text := place([]byte(page.text))
 		bits := place([]byte{8, 0, 8, 0, 8, 0})
 		fields := [][4]uint32{ // tag, type, count, value
-			{256, 4, 1, side}, {257, 4, 1, side}, {258, 3, 3, bits}, {259, 3, 1, 1}, {262, 3, 1, 2},
-			{270, 2, uint32(len(page.text)), text}, {273, 4, 1, pixels}, {277, 3, 1, 3}, {278, 4, 1, side},
+			{256, 4, 1, side},
+			{257, 4, 1, side},
+			{258, 3, 3, bits},
+			{259, 3, 1, 1},
+			{262, 3, 1, 2},
+			{270, 2, uint32(len(page.text)), text},
+			{273, 4, 1, pixels},
+			{277, 3, 1, 3},
+			{278, 4, 1, side},
 			{279, 4, 1, 3 * side * side},
 		}
 		order.PutUint32(file[link:], uint32(len(file)))

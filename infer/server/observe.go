@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -44,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		s.metrics.running.Dec()
 		fault := recover()
-		if fault != nil && fault != http.ErrAbortHandler {
+		if fault != nil && !aborted(fault) {
 			s.log.Error("a handler has panicked", "request", i.id, "panic", fault)
 			if answer.status == 0 {
 				asProblem(errFault).write(answer, r)
@@ -103,15 +104,22 @@ func (s *Server) observed(w *response, r *http.Request, i *info, took time.Durat
 	s.log.LogAttrs(r.Context(), level, "request", attributes...)
 }
 
-// withoutPaths is an error's text, with the paths of files left out.
+// aborted reports whether a handler's panic asks for the connection to be closed, as net/http has it.
+func aborted(fault any) bool {
+	err, ok := fault.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
+}
+
+// withoutPaths is an error's text, with the paths of files left out. It looks at each error of the tree: errors.As would
+// find the first alone.
 func withoutPaths(err error) string {
 	text := err.Error()
 	var look func(err error)
 	look = func(err error) {
-		if p, ok := err.(*fs.PathError); ok && len(p.Path) > 1 {
+		if p, ok := err.(*fs.PathError); ok && len(p.Path) > 1 { //nolint:errorlint // one error of the tree at a time
 			text = strings.ReplaceAll(text, p.Path, "…")
 		}
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // likewise
 		case interface{ Unwrap() error }:
 			look(u.Unwrap())
 		case interface{ Unwrap() []error }:

@@ -90,7 +90,9 @@ func (c *cache) get(ctx context.Context, key string, large bool, create func(con
 }
 
 // begin starts to make a thing.
-func (c *cache) begin(ctx context.Context, key string, large bool, create func(context.Context) ([]byte, error)) *making {
+func (c *cache) begin(
+	ctx context.Context, key string, large bool, create func(context.Context) ([]byte, error),
+) *making {
 	c.misses++
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	m := &making{cancel: cancel, done: make(chan struct{})}

@@ -129,15 +129,15 @@ func TestExpiry(t *testing.T) {
 func TestDeaths(t *testing.T) {
 	for name, test := range map[string]struct {
 		further int // parts between deaths
-		want    string
+		deaths  int // after which it is as it ends
+		want    queue.State
 	}{
-		"never further":     {0, "queued, queued, queued, failed"},
-		"further each time": {1, "queued, queued, queued, queued, queued"},
+		"never further":     {0, 4, queue.Failed},
+		"further each time": {1, 5, queue.Queued},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := queue.Options{Folder: t.TempDir(), Limits: queue.Limits{Deaths: 3}}
-			var states []string
-			for i := range 5 {
+			for i := range test.deaths {
 				dies(t, o.Folder, i == 0, i*test.further)
 				q := open(t, o)
 				list, err := q.List(t.Context(), "", "")
@@ -145,15 +145,16 @@ func TestDeaths(t *testing.T) {
 					t.Fatal(list, err)
 				}
 				closed(t, q)
-				if states = append(states, string(list[0].State)); list[0].State.Ended() {
-					if !strings.Contains(list[0].Error, "the server ended 4 times") {
-						t.Errorf("%q", list[0].Error)
-					}
-					break
+				got, want := list[0].State, queue.Queued
+				if i == test.deaths-1 {
+					want = test.want
 				}
-			}
-			if got := strings.Join(states, ", "); got != test.want {
-				t.Errorf("%s, want %s", got, test.want)
+				if got != want {
+					t.Errorf("%s after %d deaths, want %s", got, i+1, want)
+				}
+				if got == queue.Failed && !strings.Contains(list[0].Error, "the server ended 4 times") {
+					t.Errorf("%q", list[0].Error)
+				}
 			}
 		})
 	}

@@ -89,7 +89,7 @@ type measure struct {
 	tally     Tally
 }
 
-// tile measures a part that is looked at at once.
+// tile measures one part, which is looked at as a whole.
 func (m *measure) tile(ctx context.Context, core image.Rectangle) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
