@@ -197,5 +197,5 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	asProblem(err).write(w, r)
 }
 
-// version names the program in what it writes.
+// program names the program, with its version, in what it writes.
 func (o Options) program() string { return "histdist " + cmp.Or(o.Version, "devel") }
