@@ -178,11 +178,20 @@ func (s *Server) jobCounts() (queued, running int) {
 	return stats.Jobs[queue.Queued], stats.Jobs[queue.Running]
 }
 
-// resultImage returns the file of a finished job's stain, if the user may see it.
-func (s *Server) resultImage(_ context.Context, user, id string) (path string, ok bool) {
+// resultImage returns the file of a finished job's stain, if the user may see it and the job is known to have finished.
+func (s *Server) resultImage(user, id string) (path string, ok bool) {
 	s.jobs.lock.Lock()
 	defer s.jobs.lock.Unlock()
 	if of, some := s.jobs.finished[id]; !some || of != user {
+		return "", false
+	}
+	return filepath.Join(s.jobs.queue.Folder(id), stainFile), true
+}
+
+// newResultImage is resultImage for a job that the queue has recorded as done and not told of yet.
+func (s *Server) newResultImage(ctx context.Context, user, id string) (path string, ok bool) {
+	job, err := s.jobs.queue.Get(ctx, id)
+	if err != nil || job.State != queue.Done || job.User != user {
 		return "", false
 	}
 	return filepath.Join(s.jobs.queue.Folder(id), stainFile), true

@@ -163,12 +163,17 @@ func (s *Server) slide(ctx context.Context, user, id string) (*catalogue.Slide, 
 
 // image finds what can be shown: a slide, or the stain of a finished job.
 func (s *Server) image(ctx context.Context, user, id string) (one *catalogue.Slide, quality int, err error) {
-	if path, ok := s.resultImage(ctx, user, id); ok {
-		return s.catalogue.File(id, path, "result.ome.tiff", slide.Options{AnyMPP: true, Library: slide.NoLibrary}),
-			resultQuality, nil
+	path, ok := s.resultImage(user, id)
+	if !ok {
+		if one, err = s.slide(ctx, user, id); err == nil {
+			return one, slideQuality, nil
+		}
+		if path, ok = s.newResultImage(ctx, user, id); !ok {
+			return nil, slideQuality, err
+		}
 	}
-	one, err = s.slide(ctx, user, id)
-	return one, slideQuality, err
+	return s.catalogue.File(id, path, "result.ome.tiff", slide.Options{AnyMPP: true, Library: slide.NoLibrary}),
+		resultQuality, nil
 }
 
 // unreadable is what a client is told of an error of reading a slide.
