@@ -110,8 +110,8 @@ func aborted(fault any) bool {
 	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
-// withoutPaths is an error's text, with the paths of files left out. It looks at each error of the tree: errors.As would
-// find the first alone.
+// withoutPaths is an error's text, with the paths of files left out. It looks at each error of the tree: errors.As
+// would find the first alone.
 func withoutPaths(err error) string {
 	text := err.Error()
 	var look func(err error)
