@@ -51,8 +51,8 @@ HISTDIST_TORCH_PYTHON names a Python with torch, diffusers and transformers to c
 			if err := pull.missing(cmd, o.Model, model.Options{Variant: o.Variant}); err != nil {
 				return err
 			}
-			if o.Device, err = catalog.Open(device, threads); err != nil {
-				return fmt.Errorf("--device: %w", err)
+			if o.Device, err = openDevice(device, threads); err != nil {
+				return err
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
 			o.Torch = os.Getenv("HISTDIST_TORCH_PYTHON")

@@ -27,9 +27,9 @@ virtual stain opens next to it in QuPath. Needs no files and downloads nothing.`
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			begin := time.Now()
-			d, err := catalog.Open(device, threads)
+			d, err := openDevice(device, threads)
 			if err != nil {
-				return fmt.Errorf("--device: %w", err)
+				return err
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
 			o := demo.Options{
@@ -83,8 +83,8 @@ func demoMeasureCommand() *cobra.Command {
 		Short: "measure the quality of the built-in model on unseen tissue",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Device, err = catalog.Open(device, 0); err != nil {
-				return fmt.Errorf("--device: %w", err)
+			if o.Device, err = openDevice(device, 0); err != nil {
+				return err
 			}
 			defer func() { err = errors.Join(err, o.Device.Close()) }()
 			o.Observe = observer(cmd.ErrOrStderr())

@@ -14,7 +14,6 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
@@ -79,9 +78,9 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		return err
 	}
 	e := c.Evaluate
-	d, err := catalog.Open(e.Device, e.Threads)
+	d, err := openDevice(e.Device, e.Threads)
 	if err != nil {
-		return fmt.Errorf("--device: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	var earlier []evaluate.Problem

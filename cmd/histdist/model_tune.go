@@ -73,9 +73,9 @@ is started again. It takes about three times as long as the paper's sampler does
 			if err := o.Evaluation.Validate(); err != nil {
 				return fmt.Errorf("--%w", err)
 			}
-			d, err := catalog.Open(device, threads)
+			d, err := openDevice(device, threads)
 			if err != nil {
-				return fmt.Errorf("--device: %w", err)
+				return err
 			}
 			defer func() { err = errors.Join(err, d.Close()) }()
 			if o.Pipeline, err = infer.Open(folder, mo, infer.Options{Device: d, Precision: precision}); err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
@@ -249,6 +251,15 @@ func defaultServe() serveFile {
 
 // Validate reports everything that is wrong with the options.
 func (o serveOptions) Validate() error { return option.Check(o) }
+
+// openDevice opens the device that --device names.
+func openDevice(name string, threads int) (device.Device, error) {
+	d, err := catalog.Open(name, threads)
+	if err != nil {
+		return nil, fmt.Errorf("--device: %w", err)
+	}
+	return d, nil
+}
 
 // missing is the error of a flag that is needed.
 func missing(flag string) error { return fmt.Errorf("--%s is missing", flag) }

@@ -117,11 +117,7 @@ func (o serveOptions) devices() []models.Device {
 			name = catalog.Names()[0]
 		}
 		all = append(all, models.Device{Name: name, Open: func() (device.Device, error) {
-			d, err := catalog.Open(name, o.Threads)
-			if err != nil {
-				return nil, fmt.Errorf("--device: %w", err)
-			}
-			return d, nil
+			return openDevice(name, o.Threads)
 		}})
 	}
 	return all

@@ -13,7 +13,6 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
@@ -130,12 +129,11 @@ func (o translateOptions) open(name string) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	d, err := catalog.Open(name, o.Threads)
+	d, err := openDevice(name, o.Threads)
 	if err != nil {
-		return opened{}, fmt.Errorf("--device: %w", err)
+		return opened{}, err
 	}
-	p, err := infer.Open(folder,
-		o.model(),
+	p, err := infer.Open(folder, o.model(),
 		infer.Options{Device: d, Precision: o.precision(), LowMemory: o.LowMemory})
 	if err != nil {
 		return opened{}, errors.Join(err, d.Close())

@@ -39,6 +39,18 @@ func AreaOf(ctx context.Context, p *infer.Pipeline, o FileOptions) (a Area, err 
 	return a, m.check(a.Width, a.Height)
 }
 
+// Pixels are those of the mask that show any of a rectangle of the file's.
+func (a Area) Pixels(r image.Rectangle) image.Rectangle { return scaled(r, a.Scale, a.Width, a.Height) }
+
+// scaled are the pixels of an image that show any of a rectangle of the file's, of which scale are one of the image's.
+func scaled(r image.Rectangle, scale [2]float64, width, height int) image.Rectangle {
+	down := func(v, axis int) int { return int(float64(v) / scale[axis]) }
+	up := func(v, axis int) int { return int(math.Ceil(float64(v) / scale[axis])) }
+	// The last pixel shows what is left of the file, too, where its size is no multiple of the scale.
+	return image.Rect(min(down(r.Min.X, 0), width-1), min(down(r.Min.Y, 1), height-1),
+		min(up(r.Max.X, 0), width), min(up(r.Max.Y, 1), height))
+}
+
 // Polygons returns the area's outlines in pixels of the file.
 func (a Area) Polygons() []tissue.Polygon {
 	cells := tissue.Mask{

@@ -95,7 +95,7 @@ func throughCoarse(t testing.TB, he, output string) time.Duration {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	view, err := s.At(defaultMPP)
+	view, err := s.At(DefaultMPP)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -20,8 +19,8 @@ import (
 	"github.com/histdist/histdist/internal/progress"
 )
 
-// defaultMPP is taken for models that don't say theirs: that of MIST's images.
-const defaultMPP = 0.5
+// DefaultMPP is the µm per pixel of models that don't say theirs: that of MIST's images.
+const DefaultMPP = 0.5
 
 // wholePixels is up to how many pixels an image that is no slide is kept in memory: 201 MB, and as much while it is
 // decoded. Larger ones are unpacked into a file.
@@ -64,7 +63,7 @@ func (o FileOptions) open(p *infer.Pipeline) (*input, error) {
 		}
 	}
 	if in.glass || o.File.MPP > 0 {
-		in.mpp = cmp.Or(p.MPP(), defaultMPP)
+		in.mpp = cmp.Or(p.MPP(), DefaultMPP)
 	}
 	var s *slide.Slide
 	switch {
@@ -293,12 +292,9 @@ func cells(width, height int) Mask {
 
 // within keeps of a mask the cells that a rectangle of the file touches.
 func (m Mask) within(r image.Rectangle, scale [2]float64, width, height int) Mask {
-	part := cells(width, height)
-	x0, y0 := int(float64(r.Min.X)/scale[0]), int(float64(r.Min.Y)/scale[1])
-	x1 := min(int(math.Ceil(float64(r.Max.X)/scale[0])), width)
-	y1 := min(int(math.Ceil(float64(r.Max.Y)/scale[1])), height)
-	for y := y0 / cellSide; y*cellSide < y1; y++ {
-		for x := x0 / cellSide; x*cellSide < x1; x++ {
+	part, r := cells(width, height), scaled(r, scale, width, height)
+	for y := r.Min.Y / cellSide; y*cellSide < r.Max.Y; y++ {
+		for x := r.Min.X / cellSide; x*cellSide < r.Max.X; x++ {
 			part.Cells[y*part.Width+x] = m.At(x*cellSide, y*cellSide)
 		}
 	}

@@ -5,7 +5,7 @@
 //	        ─▶ handler ─▶ answer, or an error that problem.go writes as RFC 9457 says ─▶ log and metrics (observe.go)
 //
 //	settings.go   options
-//	limits.go     slow clients, bodies, connections
+//	limits.go     slow clients, bodies, connections, and who takes turns
 //	service.go    health, version, the document of the interface (openapi.yaml)
 //	models.go     models; package models opens them
 //	slides.go     slides; package catalogue finds, opens and cuts them

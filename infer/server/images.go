@@ -23,7 +23,7 @@ func (s *Server) imageRoutes() []route {
 // keepTime is how long a client may show an image without asking whether it has changed.
 const keepTime = "private, max-age=300"
 
-// known answers a request that has a tag's content already, and reports whether it did.
+// sendNotModified answers a request that has a tag's content already, and reports whether it did.
 func sendNotModified(w http.ResponseWriter, r *http.Request, tag string) bool {
 	h := w.Header()
 	h.Set("ETag", `"`+tag+`"`)

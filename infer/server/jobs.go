@@ -30,8 +30,8 @@ import (
 type jobs struct {
 	queue    *queue.Queue
 	workers  sync.WaitGroup
-	planning chan struct{} // has a value for each job that is being planned: that reads a slide
-	drawing  chan struct{} // likewise for PNG files
+	planning turns // of jobs that are planned: that reads a slide
+	drawing  turns // of PNG files
 
 	beat, pace time.Duration // of event streams: between signs of life, and at least between two events
 
@@ -48,7 +48,7 @@ const temporary = ".annotations-*.geojson"
 // openJobs opens the queue and starts a worker for each device.
 func (s *Server) openJobs(ctx context.Context) error {
 	j := &s.jobs
-	j.planning, j.drawing = make(chan struct{}, 2), make(chan struct{}, 1)
+	j.planning, j.drawing = make(turns, 2), make(turns, 1)
 	j.finished, j.previews = map[string]string{}, map[string]*preview{}
 	j.beat, j.pace = 15*time.Second, time.Second
 	left, err := filepath.Glob(filepath.Join(s.state, temporary))
@@ -388,11 +388,9 @@ func (s *Server) readJob(r *http.Request) (req jobRequest, err error) {
 	}
 	req.Tissue = cmp.Or(req.Tissue, tissue.Auto)
 	req.Outside = cmp.Or(req.Outside, mosaic.OutsideWhite)
-	const longest = 200
 	switch {
-	case !utf8.ValidString(req.Name) || utf8.RuneCountInString(req.Name) > longest ||
-		strings.ContainsFunc(req.Name, unicode.IsControl):
-		return req, wrong("name: want a text of at most %d characters", longest)
+	case !isName(req.Name):
+		return req, wrong(wantName, longestName)
 	case req.Tissue != tissue.Auto && req.Tissue != tissue.Everything:
 		return req, wrong("tissue: want auto or all")
 	}
@@ -407,6 +405,17 @@ func (s *Server) readJob(r *http.Request) (req jobRequest, err error) {
 		}
 	}
 	return req, nil
+}
+
+// longestName is how many characters the name of a job or an upload has at most.
+const longestName = 200
+
+const wantName = "name: want a text of at most %d characters"
+
+// isName reports whether a text can be the name of a job or an upload.
+func isName(text string) bool {
+	return utf8.ValidString(text) && utf8.RuneCountInString(text) <= longestName &&
+		!strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // notJSON is what is wrong with a body, in a client's words.
@@ -428,11 +437,11 @@ func notJSON(err error) string {
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
-// readKey reads the header Idempotency-Key.
+// readIdempotencyKey reads the header Idempotency-Key.
 func readIdempotencyKey(r *http.Request) (string, error) {
 	key := r.Header.Get("Idempotency-Key")
-	printable := func(c rune) bool { return c < ' ' || c > '~' }
-	if len(key) > 255 || strings.ContainsFunc(key, printable) {
+	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
+	if len(key) > 255 || strings.ContainsFunc(key, unprintable) {
 		return "", problem(http.StatusBadRequest, "Idempotency-Key: want at most 255 printable characters of ASCII")
 	}
 	return key, nil
@@ -613,12 +622,11 @@ func (s *Server) deleteJob(w http.ResponseWriter, r *http.Request) error {
 // plan fills in what a job takes, and returns the disk space that its files will need. What can't be translated is a
 // problem of the request.
 func (s *Server) plan(ctx context.Context, one *catalogue.Slide, model string, c *jobRecord) (disk int64, err error) {
-	select {
-	case s.jobs.planning <- struct{}{}:
-		defer func() { <-s.jobs.planning }()
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	done, err := s.jobs.planning.take(ctx)
+	if err != nil {
+		return 0, err
 	}
+	defer done()
 	p, err := s.models.Plan(model, c.Request.Preset)
 	if err != nil {
 		return 0, err

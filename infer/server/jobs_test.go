@@ -252,7 +252,7 @@ func TestJobsThatCannotBe(t *testing.T) {
 		t.Errorf("files are left: %v, %v", left, err)
 	}
 	for path, status := range map[string]int{
-		jobURL(newID()): 404, jobURL(newID()) + "/events": 404, jobURL(newID()) + "/thumbnail.png": 404,
+		jobURL(queue.NewID()): 404, jobURL(queue.NewID()) + "/events": 404, jobURL(queue.NewID()) + "/thumbnail.png": 404,
 		"/api/v1/jobs?state=x": 400, "/api/v1/jobs?state=done": 200, "/api/v1/jobs": 200,
 	} {
 		if answer, text := get(t, s, path); answer.StatusCode != status {

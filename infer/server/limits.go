@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -117,4 +118,17 @@ func (c *counted) Close() error {
 	err := c.Conn.Close()
 	c.release()
 	return err
+}
+
+// turns let so many do something at a time as the channel has room for.
+type turns chan struct{}
+
+// take waits for a turn, which done ends. It is an error that ctx ends before.
+func (t turns) take(ctx context.Context) (done func(), err error) {
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -52,7 +52,7 @@ func (s *Server) measure(ctx context.Context, path string, stain *slide.Slide, a
 	}
 	read := func(ctx context.Context, r image.Rectangle) (*imagefile.Image, error) { return view.Read(ctx, r) }
 	o := tally.Options{MPP: a.MPP, Signal: signalOf(c.Marker)}
-	t, err := tally.Part(ctx, inMask(a, c.shown()), read, a.At, o)
+	t, err := tally.Part(ctx, a.Pixels(c.shown()), read, a.At, o)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/histdist/histdist/infer/server/queue"
 )
 
 // info is what is known of a request, for the log and its handler.
@@ -36,7 +38,7 @@ func userOf(r *http.Request) string { return infoOf(r).user }
 // ServeHTTP answers a request and logs it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
-	i := &info{id: newID()}
+	i := &info{id: queue.NewID()}
 	r = r.WithContext(context.WithValue(r.Context(), infoKey{}, i))
 	answer := newResponse(w)
 	s.secure(answer.Header())

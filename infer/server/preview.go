@@ -15,11 +15,26 @@ import (
 // thumbnailSide is the longer side of a job's small image in pixels.
 const thumbnailSide = 1024
 
-// preview is a small image of a stain that is being made: transparent where nothing is yet.
-type preview struct {
+// thumbnail is how a small image shows a part of a slide.
+type thumbnail struct {
 	area mosaic.Area
 	part image.Rectangle // of the mask's pixels
 	step int             // of those, for each of its own
+}
+
+// newThumbnail is that of a part of a slide, in pixels of its full resolution.
+func newThumbnail(area mosaic.Area, shown image.Rectangle) thumbnail {
+	t := thumbnail{area: area, part: area.Pixels(shown)}
+	t.step = max(1, (max(t.part.Dx(), t.part.Dy())+thumbnailSide-1)/thumbnailSide)
+	return t
+}
+
+func (t thumbnail) width() int  { return (t.part.Dx() + t.step - 1) / t.step }
+func (t thumbnail) height() int { return (t.part.Dy() + t.step - 1) / t.step }
+
+// preview is a small image of a stain that is being made: transparent where nothing is yet.
+type preview struct {
+	thumbnail
 
 	lock   sync.Mutex
 	sums   []uint32 // [height,width,3]
@@ -29,15 +44,11 @@ type preview struct {
 
 // newPreview makes the preview of a part of a slide, in pixels of its full resolution.
 func newPreview(area mosaic.Area, shown image.Rectangle) *preview {
-	p := &preview{area: area, part: inMask(area, shown)}
-	p.step = max(1, (max(p.part.Dx(), p.part.Dy())+thumbnailSide-1)/thumbnailSide)
+	p := &preview{thumbnail: newThumbnail(area, shown)}
 	n := p.width() * p.height()
 	p.sums, p.counts = make([]uint32, 3*n), make([]uint32, n)
 	return p
 }
-
-func (p *preview) width() int  { return (p.part.Dx() + p.step - 1) / p.step }
-func (p *preview) height() int { return (p.part.Dy() + p.step - 1) / p.step }
 
 // add adds the rows that were painted.
 func (p *preview) add(e mosaic.Progress) {
@@ -102,9 +113,8 @@ func encodePNG(m image.Image) ([]byte, error) {
 func writeThumbnail(
 	ctx context.Context, path string, stain *slide.Slide, area mosaic.Area, shown image.Rectangle,
 ) error {
-	part := inMask(area, shown)
-	step := max(1, (max(part.Dx(), part.Dy())+thumbnailSide-1)/thumbnailSide)
-	width, height := (part.Dx()+step-1)/step, (part.Dy()+step-1)/step
+	t := newThumbnail(area, shown)
+	part, width, height := t.part, t.width(), t.height()
 	small, err := stain.ReadRegion(ctx, shown, width, height)
 	if err != nil {
 		return err

@@ -116,12 +116,11 @@ func (s *Server) stainPNG(w http.ResponseWriter, r *http.Request) error {
 
 // drawPNG makes the PNG file of a job unless it is there, one file at a time.
 func (s *Server) drawPNG(ctx context.Context, id string, part image.Rectangle) (err error) {
-	select {
-	case s.jobs.drawing <- struct{}{}:
-		defer func() { <-s.jobs.drawing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	done, err := s.jobs.drawing.take(ctx)
+	if err != nil {
+		return err
 	}
+	defer done()
 	folder := s.jobs.queue.Folder(id)
 	path := filepath.Join(folder, pngFile)
 	if there, err := exists(path); err != nil || there {

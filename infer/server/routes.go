@@ -35,7 +35,7 @@ func (s *Server) routes() []route {
 	return all
 }
 
-// mux answers requests by their route; what has none is answered by s.lost.
+// newMux answers requests by their route; what has none is answered by s.lost.
 func (s *Server) newMux() *http.ServeMux {
 	m := http.NewServeMux()
 	for _, one := range s.routes() {

@@ -3,10 +3,8 @@ package server
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -135,11 +133,4 @@ func (s *Server) secure(h http.Header) {
 	if s.settings.TLSCertificate != "" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-}
-
-// newID returns 128 random bits as 22 characters of base64url.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -223,14 +221,6 @@ func writeArea(path string, area mosaic.Area) error {
 		return err
 	}
 	return atomicfile.Write(path, text)
-}
-
-// inMask is a rectangle of a slide's full resolution in pixels of an area's mask: all that show any of it.
-func inMask(a mosaic.Area, r image.Rectangle) image.Rectangle {
-	down := func(v, axis int) int { return int(float64(v) / a.Scale[axis]) }
-	up := func(v, axis int) int { return int(math.Ceil(float64(v) / a.Scale[axis])) }
-	all := image.Rect(0, 0, a.Width, a.Height)
-	return image.Rect(down(r.Min.X, 0), down(r.Min.Y, 1), up(r.Max.X, 0), up(r.Max.Y, 1)).Intersect(all)
 }
 
 func exists(path string) (bool, error) {

@@ -15,13 +15,13 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/infer/server/catalogue"
+	"github.com/histdist/histdist/infer/server/queue"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -34,9 +34,6 @@ const (
 // maxImagePixels limits images that are decoded as a whole, and made into slides: 200 MB as RGB.
 const maxImagePixels = 1 << 26
 
-// assumedMPP is taken for images that don't say theirs: that of the models' images.
-const assumedMPP = 0.5
-
 // uploadNote is what is kept of an upload besides its pixels.
 type uploadNote struct {
 	Name    string    `json:"name"`
@@ -48,7 +45,7 @@ type uploadNote struct {
 // uploads are the slides that users have sent.
 type uploads struct {
 	folder string
-	busy   chan struct{} // one is looked at and decoded at a time
+	busy   turns // one is looked at and decoded at a time
 
 	lock sync.Mutex
 	byID map[string]*uploaded
@@ -62,7 +59,7 @@ type uploaded struct {
 // openUploads finds those of earlier runs, and starts to remove what has expired.
 func (s *Server) openUploads(ctx context.Context) error {
 	u := &s.uploads
-	u.folder, u.busy, u.byID = filepath.Join(s.state, "uploads"), make(chan struct{}, 1), map[string]*uploaded{}
+	u.folder, u.busy, u.byID = filepath.Join(s.state, "uploads"), make(turns, 1), map[string]*uploaded{}
 	if err := os.MkdirAll(u.folder, 0o700); err != nil {
 		return fmt.Errorf("--state: %w", err)
 	}
@@ -246,7 +243,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 	if err := atomicfile.Write(filepath.Join(folder, uploadNotes), text); err != nil {
 		return err
 	}
-	id := newID()
+	id := queue.NewID()
 	if err := os.Rename(folder, filepath.Join(s.uploads.folder, id)); err != nil {
 		return err
 	}
@@ -259,12 +256,10 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 
 // readUploadNote reads what a client says of an upload.
 func readUploadNote(r *http.Request) (n uploadNote, err error) {
-	const longest = 200 // characters
 	query := r.URL.Query()
 	n.Name = cmp.Or(query.Get("name"), "upload")
-	if !utf8.ValidString(n.Name) || utf8.RuneCountInString(n.Name) > longest ||
-		strings.ContainsFunc(n.Name, unicode.IsControl) {
-		return n, problem(http.StatusBadRequest, "name: want a text of at most %d characters", longest)
+	if !isName(n.Name) {
+		return n, problem(http.StatusBadRequest, wantName, longestName)
 	}
 	if text := query.Get("mpp"); text != "" {
 		n.MPP, err = strconv.ParseFloat(text, 64)
@@ -297,12 +292,11 @@ func save(path string, from io.Reader) (n int64, err error) {
 
 // accept checks what has arrived, by its headers, before anything is decoded. An image that is no slide is made one.
 func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
-	select {
-	case s.uploads.busy <- struct{}{}:
-		defer func() { <-s.uploads.busy }()
-	case <-ctx.Done():
-		return ctx.Err()
+	done, err := s.uploads.busy.take(ctx)
+	if err != nil {
+		return err
 	}
+	defer done()
 	width, height, err := imagefile.Size(path)
 	if err != nil {
 		return notAnImage(path, err)
@@ -334,7 +328,7 @@ func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
 	if err != nil {
 		return notAnImage(path, err)
 	}
-	return makeSlide(ctx, path, img, cmp.Or(mpp, assumedMPP))
+	return makeSlide(ctx, path, img, cmp.Or(mpp, mosaic.DefaultMPP))
 }
 
 func notAnImage(path string, err error) error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
 )
 
 // Source is a model's folder, or a name in Hugging Face's cache, and what it is called: "" is the folder's own name.
@@ -53,9 +54,6 @@ type Models struct {
 	list []Model
 }
 
-// defaultMPP is taken for models that don't say theirs, as mosaic does.
-const defaultMPP = 0.5
-
 // New opens every model once, which reads its headers, and closes it again, so that one that is incomplete is reported
 // at the start.
 func New(sources []Source) (*Models, error) {
@@ -71,7 +69,7 @@ func New(sources []Source) (*Models, error) {
 		}
 		name := cmp.Or(s.Name, filepath.Base(folder))
 		m.list = append(m.list, Model{
-			ID: m.unused(name), Name: name, Marker: purpose.Marker, MPP: cmp.Or(purpose.MPP, defaultMPP),
+			ID: m.unused(name), Name: name, Marker: purpose.Marker, MPP: cmp.Or(purpose.MPP, mosaic.DefaultMPP),
 			Presets: presets(purpose), DefaultPreset: defaultPreset(purpose), folder: folder,
 		})
 	}

@@ -191,8 +191,8 @@ func (q *Queue) changed(id string) {
 	}
 }
 
-// newID makes a random name of 22 characters.
-func newID() string {
+// NewID makes a random name of 22 characters: 128 bits in base64url.
+func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
@@ -201,7 +201,7 @@ func newID() string {
 // Add adds a job, unless the user has added it before under the same key: then it returns that job, and created is
 // false. Errors: ErrFull and ErrDisk, which pass; ErrTooLarge, ErrKey; ErrStorage.
 func (q *Queue) Add(ctx context.Context, n New) (job Job, created bool, err error) {
-	id := newID()
+	id := NewID()
 	err = q.store.update(ctx, func(tx *sql.Tx) error {
 		if n.Key != "" {
 			earlier, err := one(ctx, tx, "WHERE user = ? AND key = ?", n.User, n.Key)

@@ -151,30 +151,26 @@ const columns = `number, id, user, request, state, cancel, begun, deaths, create
 
 // rows are the jobs that a condition, and an order, choose.
 func rows(ctx context.Context, q querier, where string, args ...any) (list []row, err error) {
-	found, err := q.QueryContext(ctx, "SELECT "+columns+" FROM jobs "+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	for found.Next() {
+	err = each(ctx, q, func(found *sql.Rows) error {
 		var r row
 		var created, spent int64
 		var started, ended sql.NullInt64
 		var request, progress []byte
 		if err := found.Scan(&r.number, &r.ID, &r.User, &request, &r.State, &r.Stopping, &r.Restarted, &r.deaths,
 			&created, &started, &ended, &r.shelved, &spent, &r.Disk, &r.Error, &progress); err != nil {
-			return nil, err
+			return err
 		}
 		if err := json.Unmarshal(progress, &r.Progress); err != nil {
-			return nil, fmt.Errorf("job %s: progress: %w", r.ID, err)
+			return fmt.Errorf("job %s: progress: %w", r.ID, err)
 		}
 		r.Request = request
 		r.Created, r.Started, r.Ended = moment(created), maybe(started), maybe(ended)
 		r.Spent = time.Duration(spent) * time.Millisecond
 		r.Stopping = r.Stopping && r.State == Running
 		list = append(list, r)
-	}
-	return list, found.Err()
+		return nil
+	}, "SELECT "+columns+" FROM jobs "+where, args...)
+	return list, err
 }
 
 // one is the job that a condition chooses; ErrNotFound if there is none.
