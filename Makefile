@@ -15,7 +15,7 @@ FUZZ_IN  ?= .
 BENCH ?= --training
 
 # The tests that scripts/gpu-check.sh runs on a machine with a GPU.
-GPU_TESTS := graph/device/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
+GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test qupath-check clean
@@ -45,11 +45,11 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 # CUDA_TESTS: with -short it is what every change must pass, in about two minutes.
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
-	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/cuda/...
+	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/internal/cuda/...
 	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^Test(LostGPU|TwoGPUs)$$' ./cmd/histdist)
 
 gpu-lint: $(GOLANGCI) ## run golangci-lint on the device for NVIDIA GPUs
-	@$(GPU) $(GOLANGCI) run --build-tags gpu ./graph/device/cuda/... ./graph/device/catalog/...
+	@$(GPU) $(GOLANGCI) run --build-tags gpu ./graph/device/internal/cuda/... ./graph/device/catalog/...
 
 test: ## run the tests (HISTDIST_GOLDEN: a folder with more golden data than testdata/golden)
 	@$(CGO) $(GO) test -timeout 20m ./...
@@ -101,7 +101,7 @@ demo: build ## translate synthetic tissue with the model in the binary
 demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (DEMO: flags, such as --preset balanced)
 	bin/histdist demo measure $(DEMO)
 
-web: ## build the page of `histdist serve` (infer/server/web/dist, which is committed) with npm
+web: ## build the page of `histdist serve` (internal/server/web/dist, which is committed) with npm
 	@scripts/web.sh build
 
 web-check: ## check the page's built files, types and format

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // table is a list: rows of cells under named columns. Spreadsheets may separate them by commas, semicolons, tabs or

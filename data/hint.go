@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // ErrNoPairs is the error of a location without a single pair.

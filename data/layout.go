@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/histdist/histdist/data/walk"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Layout is how a data set lies on disk.

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/histdist/histdist/data/walk"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // namePattern selects a folder's images of one stain and finds what their names share with their partners'.

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // my-pairs.yaml opens pairs in each of the layouts that it describes, and training.md quotes it.

@@ -19,7 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/histdist/histdist/infer/server"
+	"github.com/histdist/histdist/internal/server"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the script for QuPath requests to its list, with Groovy")

@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/infer/server"
-	"github.com/histdist/histdist/infer/server/models"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/openslide"
+	"github.com/histdist/histdist/internal/server"
+	"github.com/histdist/histdist/internal/server/models"
 )
 
 // patience bounds what runs outside this process, so that a test that hangs ends.

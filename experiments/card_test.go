@@ -11,8 +11,8 @@ import (
 
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

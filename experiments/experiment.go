@@ -11,11 +11,11 @@ import (
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

@@ -16,15 +16,15 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/synth"
 	"github.com/histdist/histdist/train"
 )
 

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/synth"
 	"github.com/histdist/histdist/train"
 )
 

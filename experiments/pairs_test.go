@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/train"
 )
 

@@ -13,9 +13,9 @@ import (
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

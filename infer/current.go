@@ -9,7 +9,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // ErrSkipped is the error of a job whose output is current.

@@ -10,11 +10,11 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // e2eCase is an entry of e2e.json.

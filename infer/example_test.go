@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // translate makes the virtual stain of one image. folder is a model as diffusers saves it.

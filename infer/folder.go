@@ -12,8 +12,8 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // FileOptions say how files are translated.

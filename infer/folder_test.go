@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // quick are settings for tests of what is around the sampler.

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Job is one file to be translated.

@@ -11,10 +11,10 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // Options say what a Pipeline runs on.

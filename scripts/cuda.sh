@@ -6,7 +6,7 @@
 #   scripts/cuda.sh check    checks that ptx/gen_*.ptx match the kernels' sources and assemble for sm_80 and sm_90
 #   scripts/cuda.sh pack FOLDER FILE.tar   packs programs into FILE.tar.xz, or FILE.tar.gz without xz and Python's lzma
 #   scripts/cuda.sh fetch    fetches what the others need; exit code 3 if it can't
-#   scripts/cuda.sh kernels  makes ptx/gen_FAMILY.ptx from each FAMILY.cu in graph/device/cuda/internal/kernels
+#   scripts/cuda.sh kernels  makes ptx/gen_FAMILY.ptx from each FAMILY.cu in graph/device/internal/cuda/internal/kernels
 #
 # Headers come from a CUDA toolkit 12.x (CUDA_PATH, /usr/local/cuda) or else from NVIDIA's package on PyPI. The kernels'
 # compiler is always the pinned one from PyPI: another one makes other PTX. Environment: PYTHON (python3), CC (gcc), CXX
@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 release=12.1.105
 out=$PWD/bin/cuda
 packages=$out/packages-$release
-source=graph/device/cuda/internal
+source=graph/device/internal/cuda/internal
 kernels=$source/kernels ptx=$source/kernels/ptx fake=$source/fakegpu
 
 say() { echo "cuda: $*" >&2; }

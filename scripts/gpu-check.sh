@@ -50,7 +50,7 @@ fi
 tree=$root
 if [ ! -e go.mod ]; then
 	tree=$bin/tree
-	mkdir -p "$tree/testdata" "$tree"/graph/{device/cuda,unet,vae,clip,vit} "$tree/infer" "$tree/train"
+	mkdir -p "$tree/testdata" "$tree"/graph/{device/internal/cuda,unet,vae,clip,vit} "$tree/infer" "$tree/train"
 	touch "$tree/go.mod"
 	ln -s "$root/testdata/golden" "$tree/testdata/golden"
 fi
@@ -100,7 +100,7 @@ check() {
 
 # suite NAME PATTERN SKIP is a part of the device's tests, with NVIDIA's driver.
 # Fewer odd cases: cuDNN compiles for each of them.
-suite() { tests=1 check "$1" graph/device/cuda "$bin/cuda.test" -test.v -test.short -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
+suite() { tests=1 check "$1" graph/device/internal/cuda "$bin/cuda.test" -test.v -test.short -test.run "$2" ${3:+-test.skip "$3"} -driver=; }
 
 # beside starts a check that reports no times in parallel with others, at most one for each processor.
 beside() {
@@ -173,8 +173,8 @@ for part in $parts; do
 		;;
 	races)
 		if command -v compute-sanitizer >/dev/null; then
-			check "racecheck" graph/device/cuda compute-sanitizer --tool racecheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
-			check "memcheck" graph/device/cuda compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
+			check "racecheck" graph/device/internal/cuda compute-sanitizer --tool racecheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
+			check "memcheck" graph/device/internal/cuda compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/cuda.test" -test.run '^TestProgram$' -driver=
 		else
 			echo "races skipped compute-sanitizer is missing: it comes with a CUDA toolkit"
 		fi

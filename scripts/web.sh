@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The page of `histdist serve` (infer/server/web), for `make web`, `web-check` and `web-test`:
+# The page of `histdist serve` (internal/server/web), for `make web`, `web-check` and `web-test`:
 #
-#	scripts/web.sh build    builds infer/server/web/dist, which is committed
+#	scripts/web.sh build    builds internal/server/web/dist, which is committed
 #	scripts/web.sh check    checks that dist is current, the types of its TypeScript, and the format
 #	scripts/web.sh test     checks it, and tests it in Chromium with bin/histdist
 #
-# npm installs what infer/server/web/package-lock.json pins, once. `test` is left out, and says so, where there is no npm,
+# npm installs what internal/server/web/package-lock.json pins, once. `test` is left out, and says so, where there is no npm,
 # no registry or no Chromium; WEB_TEST_REQUIRED=1 makes that a failure. As root on a machine with apt it installs Chromium.
 # Environment: CHROMIUM (the browser), HISTDIST (the program).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-page=infer/server/web
+page=internal/server/web
 
 say() { echo "web: $*" >&2; }
 

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

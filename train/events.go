@@ -3,7 +3,7 @@ package train
 import (
 	"image"
 
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
 )
 
 // Observer receives the events of a run: those of this file, and Metrics after every optimisation step. Its error ends

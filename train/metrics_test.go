@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

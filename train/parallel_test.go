@@ -10,8 +10,8 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 	"github.com/histdist/histdist/train"
 )
 

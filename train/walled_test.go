@@ -11,10 +11,10 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/device/devicetest/walled"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/walled"
 	"github.com/histdist/histdist/train"
 )
 

@@ -14,8 +14,8 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 func benchCommand() *cobra.Command {

@@ -12,10 +12,10 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/slide/openslide"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/openslide"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // What every command prints and how it exits, in one file a command. After a change of wording, -rewrite writes the

@@ -9,10 +9,10 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // choices returns the values that a shell offers for a flag, and for a key of an experiment, by the last part of its

@@ -14,10 +14,10 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 func dataCommand() *cobra.Command {

@@ -7,13 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/hostinfo"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 func doctorCommand() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/model/hub"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
 )
 
 func pullCommand() *cobra.Command {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/model/hub/hubtest"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/hubtest"
 )
 
 // pullServer is a server with a small model and Phikon, which the environment names.

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // A model that is tuned has the preset in its folder, where translate and inspect find it.

@@ -20,8 +20,8 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/infer/server"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/server"
 )
 
 // translateFile is a configuration file of translate.

@@ -16,9 +16,9 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // observer shows the progress of a translation or an evaluation: in bars on a terminal, else in lines. Training has

@@ -16,9 +16,9 @@ import (
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/infer/server"
-	"github.com/histdist/histdist/infer/server/models"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/server"
+	"github.com/histdist/histdist/internal/server/models"
 )
 
 func serveCommand() *cobra.Command {

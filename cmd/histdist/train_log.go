@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/histdist/histdist/experiments"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/train"
 )
 

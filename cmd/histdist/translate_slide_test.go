@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 // translation runs translate with the small model and a few steps.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 	"github.com/histdist/histdist/data/tiff"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/image/bmp"
 
-	"github.com/histdist/histdist/data/imagefile/icc"
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/icc"
+	"github.com/histdist/histdist/data/internal/jpeg"
 )
 
 // Options say how images are read; the zero value is right for most. Their JSON has the options that change pixels.

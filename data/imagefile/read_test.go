@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 )
 
 // wanted reads an image of testdata with the standard library alone, composited on white.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 )
 
 // maxStripPixels limits a strip that has to be decoded as a whole.

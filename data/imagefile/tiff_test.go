@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/imagefile/icc"
+	"github.com/histdist/histdist/data/internal/icc"
 	"github.com/histdist/histdist/data/tiff"
 )
 
@@ -95,7 +95,7 @@ func TestTIFFNotes(t *testing.T) {
 
 // A CMYK file's profile converts its inks, as it does those of a JPEG file.
 func TestCMYKTIFFWithProfile(t *testing.T) {
-	profile, err := os.ReadFile("icc/testdata/cmyk-lut16.icc")
+	profile, err := os.ReadFile("../internal/icc/testdata/cmyk-lut16.icc")
 	if err != nil {
 		t.Fatal(err)
 	}

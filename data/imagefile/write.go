@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
@@ -19,9 +19,8 @@ const DefaultQuality = 75
 
 // WriteOptions say how images are written.
 type WriteOptions struct {
-	Provenance  []Pair
-	Quality     int              // of JPEG, 1 to 100; 0: DefaultQuality
-	Subsampling jpeg.Subsampling // of JPEG; 4:2:0 by default
+	Provenance []Pair
+	Quality    int // of JPEG, 1 to 100; 0: DefaultQuality
 }
 
 // FormatByName tells the format to write from a file's extension: .png, .jpg, .jpeg, .tif, .tiff.
@@ -59,7 +58,7 @@ func Encode(img *Image, format Format, o WriteOptions) ([]byte, error) {
 			return nil, err
 		}
 		return jpeg.Encode(img.Pix, img.Width, img.Height, jpeg.EncodeOptions{
-			Quality: cmp.Or(o.Quality, DefaultQuality), Subsampling: o.Subsampling, Exif: exif,
+			Quality: cmp.Or(o.Quality, DefaultQuality), Exif: exif,
 		})
 	}
 	return nil, fmt.Errorf("%s is not written; PNG, JPEG and TIFF are: %w", format, ErrFormat)

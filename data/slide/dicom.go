@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 )
 
 // dicomSlide is one level of a slide in DICOM, which is a file: frames of one size, row by row, in JPEG or

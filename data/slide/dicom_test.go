@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 	"github.com/histdist/histdist/data/slide"
-	"github.com/histdist/histdist/data/slide/openslide"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 // dicomElement is a value of a DICOM file that a test makes.

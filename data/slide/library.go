@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/slide/openslide"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 // maxAssociated limits the pixels of labels, macros and thumbnails.

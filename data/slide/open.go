@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 // Library says whether OpenSlide is used.

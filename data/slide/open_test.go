@@ -12,8 +12,8 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
-	"github.com/histdist/histdist/data/slide/openslide"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/internal/openslide"
 )
 
 const (

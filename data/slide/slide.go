@@ -8,7 +8,7 @@ import (
 	"math"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/imagefile/icc"
+	"github.com/histdist/histdist/data/internal/icc"
 )
 
 // Options say how slides are read; the zero value is right for most.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/jpeg"
 )
 
 // jpegState is what the JPEG strips or tiles of a page share.

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/histdist/histdist/data/imagefile/icc"
-	"github.com/histdist/histdist/data/imagefile/jpeg"
+	"github.com/histdist/histdist/data/internal/icc"
+	"github.com/histdist/histdist/data/internal/jpeg"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/parallel"
 )

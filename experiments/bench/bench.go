@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // What can be timed.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/histdist/histdist/experiments/bench"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 func TestNetwork(t *testing.T) {

@@ -9,13 +9,13 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
-	"github.com/histdist/histdist/graph/weights/formula"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/formula"
+	"github.com/histdist/histdist/internal/hostinfo"
 	"github.com/histdist/histdist/train"
 )
 

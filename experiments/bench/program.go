@@ -13,10 +13,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/hostinfo"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
+	"github.com/histdist/histdist/internal/hostinfo"
 )
 
 // program is a graph to be timed.

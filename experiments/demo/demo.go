@@ -15,13 +15,13 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 //go:embed model architecture

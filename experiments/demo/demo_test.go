@@ -12,9 +12,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // The model in the binary is whole, and small.

@@ -13,16 +13,16 @@ import (
 	"text/tabwriter"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // Row scores a way of making virtual stains. Numbers that do not apply are NaN.

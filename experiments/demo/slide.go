@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // SlideFiles are two slides of one section of synthetic tissue, aligned to the pixel, and its truth in GeoJSON.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/slide/tissue"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 func openSlide(t *testing.T, path string) *slide.Slide {

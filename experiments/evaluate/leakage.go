@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data"
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // seen are the images and patients that a model was trained with.

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data"
-	"github.com/histdist/histdist/data/walk"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // SlidePattern finds the slide in the name of one of MIST's patches, which ends in the place in the slide:

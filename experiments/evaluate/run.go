@@ -16,8 +16,8 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // Options say what is evaluated.

@@ -8,8 +8,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/histdist/histdist/data/walk"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Translate makes the virtual stains of the H&E images in a folder that are missing or out of date. Images that fail

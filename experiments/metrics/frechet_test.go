@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/experiments/metrics"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
 	"github.com/histdist/histdist/internal/golden"
 )
 

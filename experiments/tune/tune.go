@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/histdist/histdist/data/walk"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Options say what is measured.

@@ -12,14 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // options are those of a run on synthetic tissue with a tiny model, whose reference takes 4 + 4 steps.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/model/hub"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // isPart reports whether a folder of a pipeline has something that a model of this program consists of. Others, such as

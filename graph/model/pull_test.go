@@ -11,9 +11,9 @@ import (
 
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/model/hub"
-	"github.com/histdist/histdist/graph/model/hub/hubtest"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/hubtest"
 )
 
 // files are the contents of a folder, by their paths.

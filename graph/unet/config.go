@@ -12,23 +12,23 @@ import (
 // Config is the config.json of diffusers' UNet2DConditionModel. In the comments: the values of
 // Stable Diffusion 1.5, widened to 8 input channels.
 type Config struct {
-	InChannels          int               `json:"in_channels"`                    // 8: noisy latents and the condition
-	OutChannels         int               `json:"out_channels"`                   // 4
-	BlockOutChannels    []int             `json:"block_out_channels"`             // [320 640 1280 1280]
-	DownBlockTypes      []string          `json:"down_block_types"`               // CrossAttnDownBlock2D ×3, DownBlock2D
-	UpBlockTypes        []string          `json:"up_block_types"`                 // UpBlock2D, CrossAttnUpBlock2D ×3
-	LayersPerBlock      hfconfig.PerLevel `json:"layers_per_block"`               // 2
-	TransformerLayers   hfconfig.PerLevel `json:"transformer_layers_per_block"`   // 1
-	AttentionHeadDim    hfconfig.PerLevel `json:"attention_head_dim"`             // 8, which is the number of heads
-	NumAttentionHeads   hfconfig.PerLevel `json:"num_attention_heads"`            // null; the number of heads, if given
-	CrossAttentionDim   int               `json:"cross_attention_dim"`            // 768
-	UseLinearProjection bool              `json:"use_linear_projection"`          // false; true in Stable Diffusion 2
-	NormNumGroups       int               `json:"norm_num_groups" null:"refused"` // 32
-	NormEps             float64           `json:"norm_eps"`                       // 1e-5
-	FlipSinToCos        bool              `json:"flip_sin_to_cos"`                // true
-	FreqShift           float64           `json:"freq_shift"`                     // 0
-	SampleSize          int               `json:"sample_size"`                    // 64, the latents' side in training
-	DownsamplePadding   int               `json:"downsample_padding"`             // 1
+	InChannels          int      `json:"in_channels"`                    // 8: noisy latents and the condition
+	OutChannels         int      `json:"out_channels"`                   // 4
+	BlockOutChannels    []int    `json:"block_out_channels"`             // [320 640 1280 1280]
+	DownBlockTypes      []string `json:"down_block_types"`               // CrossAttnDownBlock2D ×3, DownBlock2D
+	UpBlockTypes        []string `json:"up_block_types"`                 // UpBlock2D, CrossAttnUpBlock2D ×3
+	LayersPerBlock      PerLevel `json:"layers_per_block"`               // 2
+	TransformerLayers   PerLevel `json:"transformer_layers_per_block"`   // 1
+	AttentionHeadDim    PerLevel `json:"attention_head_dim"`             // 8, which is the number of heads
+	NumAttentionHeads   PerLevel `json:"num_attention_heads"`            // null; the number of heads, if given
+	CrossAttentionDim   int      `json:"cross_attention_dim"`            // 768
+	UseLinearProjection bool     `json:"use_linear_projection"`          // false; true in Stable Diffusion 2
+	NormNumGroups       int      `json:"norm_num_groups" null:"refused"` // 32
+	NormEps             float64  `json:"norm_eps"`                       // 1e-5
+	FlipSinToCos        bool     `json:"flip_sin_to_cos"`                // true
+	FreqShift           float64  `json:"freq_shift"`                     // 0
+	SampleSize          int      `json:"sample_size"`                    // 64, the latents' side in training
+	DownsamplePadding   int      `json:"downsample_padding"`             // 1
 }
 
 // The block types.
@@ -76,7 +76,7 @@ func defaults() Config {
 		InChannels: 4, OutChannels: 4, BlockOutChannels: []int{320, 640, 1280, 1280},
 		DownBlockTypes: []string{crossAttnDown, crossAttnDown, crossAttnDown, plainDown},
 		UpBlockTypes:   []string{plainUp, crossAttnUp, crossAttnUp, crossAttnUp},
-		LayersPerBlock: hfconfig.PerLevel{2}, TransformerLayers: hfconfig.PerLevel{1}, AttentionHeadDim: hfconfig.PerLevel{8},
+		LayersPerBlock: PerLevel{2}, TransformerLayers: PerLevel{1}, AttentionHeadDim: PerLevel{8},
 		CrossAttentionDim: 1280, NormNumGroups: 32, NormEps: 1e-5, FlipSinToCos: true, SampleSize: 64, DownsamplePadding: 1,
 	}
 }

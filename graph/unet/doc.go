@@ -6,9 +6,10 @@
 //	                     │    └───── skips ─────────┘
 //	timesteps ─ time_proj ─ time_embedding ─ every resnet;  context ─ every transformer
 //
-//	config.go  config.json
-//	unet.go    the network
-//	widen.go   more input channels for a network that was trained with fewer
+//	config.go    config.json
+//	perlevel.go  its numbers that may differ from level to level
+//	unet.go      the network
+//	widen.go     more input channels for a network that was trained with fewer
 //
 // The package makes nodes. Values of parameters come from graph/weights, and graph/vm runs the graph.
 package unet

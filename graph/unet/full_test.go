@@ -12,7 +12,7 @@ import (
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
 	"github.com/histdist/histdist/internal/networktest"
 )
 

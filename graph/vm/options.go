@@ -17,7 +17,7 @@ type Precision uint8
 const (
 	Float32 Precision = iota
 	BFloat16
-	Float64 // everything in float64, parameters too: for checks on device/ref
+	Float64 // everything in float64, parameters too: for checks on the device ref
 )
 
 func (p Precision) String() string { return [...]string{"float32", "bfloat16", "float64"}[p] }

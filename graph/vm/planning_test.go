@@ -9,9 +9,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/hostmem"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/unet"
+	"github.com/histdist/histdist/internal/hostmem"
 )
 
 func TestPackNeverOverlaps(t *testing.T) {

@@ -11,10 +11,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/walled"
 )
 
 // resident puts numbers into a device's memory.

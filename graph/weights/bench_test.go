@@ -10,7 +10,7 @@ import (
 
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
 )
 
 // gigabyte makes parameters of a gigabyte in float32, of the U-Net's kinds and about in its proportions.

@@ -13,7 +13,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/gorgonia"
 
-	"github.com/histdist/histdist/graph/device/hostmem"
+	"github.com/histdist/histdist/internal/hostmem"
 )
 
 // Store holds the named tensors of one network's files. It is safe for concurrent use.

@@ -9,9 +9,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/slide/tissue"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // timed are networks whose time is summed.

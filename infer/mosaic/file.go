@@ -16,9 +16,9 @@ import (
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/slide/tissue"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // Geometry is the size in which a slide's stain is written.

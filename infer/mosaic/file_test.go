@@ -12,9 +12,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // writeSlide writes an image as a slide.

@@ -14,9 +14,9 @@ import (
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/slide/tissue"
 	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // DefaultMPP is the µm per pixel of models that don't say theirs: that of MIST's images.

@@ -11,8 +11,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/data/slide/tissue"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // previewReduction is how many of the model's pixels one of a preview is wide and high: it takes a sixteenth of the

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // counted counts the U-Net calls of a run, those of its preview apart.

@@ -11,11 +11,11 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // Request is an image to translate.

@@ -15,13 +15,13 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 func newPipeline(t *testing.T) *infer.Pipeline {

@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
 type config struct {
-	Width  int               `json:"width"`
-	Heads  hfconfig.PerLevel `json:"heads"`
-	Linear bool              `json:"linear"`
+	Width  int           `json:"width"`
+	Heads  unet.PerLevel `json:"heads"`
+	Linear bool          `json:"linear"`
 }
 
 func (c config) Validate() error {
@@ -29,7 +30,7 @@ func load(t *testing.T, text string) (config, error) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return hfconfig.Load(path, config{Width: 5, Heads: hfconfig.PerLevel{8}}, fixed)
+	return hfconfig.Load(path, config{Width: 5, Heads: unet.PerLevel{8}}, fixed)
 }
 
 func TestLoad(t *testing.T) {
@@ -37,10 +38,10 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config{Width: 5, Heads: hfconfig.PerLevel{1, 2, 3}}, c); diff != "" {
+	if diff := cmp.Diff(config{Width: 5, Heads: unet.PerLevel{1, 2, 3}}, c); diff != "" {
 		t.Error(diff)
 	}
-	if c.Heads.At(2) != 3 || (hfconfig.PerLevel{7}).At(2) != 7 {
+	if c.Heads.At(2) != 3 || (unet.PerLevel{7}).At(2) != 7 {
 		t.Error("a level has another number")
 	}
 }

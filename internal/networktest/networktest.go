@@ -14,10 +14,10 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/device/devicetest/walled"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/walled"
 )
 
 // EachDevice runs a subtest on each of Names.

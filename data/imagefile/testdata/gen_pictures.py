@@ -136,7 +136,7 @@ tifffile.imwrite(OUT / "pages.tif", np.stack([rgb, 255 - rgb]), photometric="rgb
 tifffile.imwrite(OUT / "bigtiff.tif", rgb, bigtiff=True, photometric="rgb", metadata=None); want("bigtiff", rgb)
 
 
-# Colour profiles: matrix and curves, made here, applied by LittleCMS with its default intent, perceptual. ../icc/testdata has tables. Version 2 gamma curves and tables, version 4 parametric curves.
+# Colour profiles: matrix and curves, made here, applied by LittleCMS with its default intent, perceptual. ../../internal/icc/testdata has tables. Version 2 gamma curves and tables, version 4 parametric curves.
 def profile(primaries, curve, space=b"RGB ", version=b"\x02\x10\0\0", name=b"test", extra={}):
     fixed = lambda *v: struct.pack(f">{len(v)}i", *[round(x * 65536) for x in v])
     tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" * 79,
@@ -197,10 +197,10 @@ want("icc-grey", grey3(np.round(255 * v).astype(np.uint8)[colors[..., 0]]))
 Image.fromarray(rgb).save(OUT / "icc.jpg", icc_profile=cases["adobe"], quality=95)
 t = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(cases["adobe"])), target, "RGB", "RGB")
 want("icc", np.asarray(ImageCms.applyTransform(Image.open(OUT / "icc.jpg"), t)))
-# Profiles of tables, as scanners and presses embed: ../icc/testdata/gen_profiles.py makes them.
+# Profiles of tables, as scanners and presses embed: ../../internal/icc/testdata/gen_profiles.py makes them.
 exact = lambda image, icc: np.asarray(ImageCms.profileToProfile(
     image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), target, outputMode="RGB", flags=ImageCms.Flags.NOOPTIMIZE))
-scanner, press, grey_scanner = [(OUT.parent / "icc" / "testdata" / f"{n}.icc").read_bytes() for n in ("lut8-black", "cmyk-lut16", "grey-lut")]
+scanner, press, grey_scanner = [(OUT.parent.parent / "internal" / "icc" / "testdata" / f"{n}.icc").read_bytes() for n in ("lut8-black", "cmyk-lut16", "grey-lut")]
 Image.fromarray(colors).save(OUT / "icc-scanner.png", icc_profile=scanner); want("icc-scanner", exact(Image.fromarray(colors), scanner))
 Image.fromarray(colors[..., 0]).save(OUT / "icc-grey-scanner.png", icc_profile=grey_scanner)
 want("icc-grey-scanner", exact(Image.fromarray(colors[..., 0]), grey_scanner))

@@ -9,7 +9,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/inception"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
 	"github.com/histdist/histdist/internal/networktest"
 )
 

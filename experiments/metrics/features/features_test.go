@@ -21,7 +21,7 @@ import (
 	"github.com/histdist/histdist/graph/vit"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/graph/weights/formula"
+	"github.com/histdist/histdist/internal/formula"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
 )

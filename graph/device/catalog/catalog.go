@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/ref"
+	"github.com/histdist/histdist/graph/device/internal/ref"
 )
 
 // Names lists the processor devices of this build, the fastest first. Builds for GPUs also have "cuda:0", "cuda:1", ….

@@ -4,7 +4,7 @@ package catalog
 
 import (
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/cpu"
+	"github.com/histdist/histdist/graph/device/internal/cpu"
 )
 
 func fast() []string { return []string{"cpu"} }

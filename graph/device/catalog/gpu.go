@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/device/cuda"
+	"github.com/histdist/histdist/graph/device/internal/cuda"
 )
 
 // GPUs says which GPUs this build can use, or why it can't: a line for `histdist doctor`.

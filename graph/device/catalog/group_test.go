@@ -8,7 +8,7 @@ import (
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/device/ref"
+	"github.com/histdist/histdist/graph/device/internal/ref"
 )
 
 // TestGroup sums over more than one piece of a buffer, on devices of different kinds.

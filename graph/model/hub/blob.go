@@ -16,9 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/lockfile"
 	"github.com/histdist/histdist/internal/parallel"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // incomplete ends the name of a content that is not complete. Hugging Face's own tools leave such names alone; they

@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/graph/model/hub"
-	"github.com/histdist/histdist/graph/model/hub/hubtest"
-	"github.com/histdist/histdist/internal/progress"
+	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/hubtest"
 )
 
 // childCache names the cache of TestChild.

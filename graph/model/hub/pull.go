@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/parallel"
-	"github.com/histdist/histdist/internal/progress"
 )
 
 // DefaultEndpoint is where models come from unless HF_ENDPOINT says otherwise.

@@ -22,8 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/graph/model/hub"
-	"github.com/histdist/histdist/graph/model/hub/hubtest"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/hubtest"
 )
 
 // part is the size of parts in tests, in bytes.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/histdist/histdist/graph/model/hub/hubtest"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/hubtest"
 )
 
 // pythonVariable names a Python that has huggingface_hub, to check that both use one cache.

@@ -1,6 +1,6 @@
 """A small vision transformer of GigaPath's kind, run by timm -> timm.json: python gigapath_kind.py > timm.json
 
-Weights and input are made by formula: graph/weights/formula says which. float64 beside float32 gives the tolerance.
+Weights and input are made by formula: internal/formula says which. float64 beside float32 gives the tolerance.
 """
 
 import json

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/metrics/stats"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // tissue makes pairs of different patients whose slides differ in staining.

@@ -11,10 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/data/synth"
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/metrics/stain/tally"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 // ihc is a stain of synthetic tissue with positive and negative nuclei.

@@ -1,0 +1,96 @@
+//go:build gpu
+
+package nccl
+
+/*
+#cgo LDFLAGS: -lcuda
+#include "nccl.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/histdist/histdist/graph/device/internal/cuda/internal/driver"
+	"github.com/histdist/histdist/graph/device/internal/cuda/internal/nvlib"
+)
+
+// Group is GPUs that sum their tensors.
+type Group struct {
+	streams   []*driver.Stream
+	library   *nvlib.Library
+	functions C.hd_nccl
+	comms     []unsafe.Pointer
+}
+
+// Join makes a group of GPUs, given by their numbers and streams, for a driver that knows CUDA version version.
+func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error) {
+	l, err := nvlib.NCCL.Open(version)
+	if err != nil {
+		return nil, fmt.Errorf("cuda: several GPUs: %w", err)
+	}
+	g := &Group{streams: streams, library: l}
+	for name, to := range map[string]*unsafe.Pointer{
+		"ncclCommInitAll":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.init_all)),
+		"ncclAllReduce":      (*unsafe.Pointer)(unsafe.Pointer(&g.functions.all_reduce)),
+		"ncclGroupStart":     (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_start)),
+		"ncclGroupEnd":       (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_end)),
+		"ncclCommDestroy":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.destroy)),
+		"ncclGetErrorString": (*unsafe.Pointer)(unsafe.Pointer(&g.functions.error_string)),
+	} {
+		if *to, err = l.Symbol(name); err != nil {
+			return nil, err
+		}
+	}
+	numbers := make([]C.int, len(ordinals))
+	for i, n := range ordinals {
+		numbers[i] = C.int(n)
+	}
+	comms := make([]unsafe.Pointer, len(ordinals))
+	if r := C.hd_nccl_init(&g.functions, &comms[0], C.int(len(comms)), &numbers[0]); r != 0 {
+		return nil, g.explain("join the GPUs", r)
+	}
+	g.comms = comms
+	return g, nil
+}
+
+// explain is an error in NCCL's words.
+func (g *Group) explain(doing string, r C.int) error {
+	return fmt.Errorf("cuda: %s: %s (%d) of %v; NCCL_DEBUG=INFO makes it say more",
+		doing, C.GoString(C.hd_nccl_error(&g.functions, r)), int(r), g.library)
+}
+
+// Sum queues sums of float32 in the GPUs' streams: sizes[t] is the size of tensor t, addresses[t·n + i] where GPU i
+// of n holds it.
+func (g *Group) Sum(addresses []unsafe.Pointer, sizes []int) error {
+	n := len(g.streams)
+	contexts, streams := make([]C.CUcontext, n), make([]C.CUstream, n)
+	for i, s := range g.streams {
+		contexts[i], streams[i] = C.CUcontext(s.Context()), C.CUstream(s.Handle())
+	}
+	counts := make([]C.size_t, len(sizes))
+	for i, size := range sizes {
+		counts[i] = C.size_t(size)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if r := C.hd_nccl_sum(&g.functions, &g.comms[0], C.int(n), &contexts[0], &streams[0], &addresses[0], &counts[0],
+		C.size_t(len(counts))); r != 0 {
+		return g.explain("sum over the GPUs", r)
+	}
+	return nil
+}
+
+func (g *Group) Close() error {
+	var errs []error
+	for _, c := range g.comms {
+		if r := C.hd_nccl_destroy(&g.functions, c); r != 0 {
+			errs = append(errs, g.explain("part the GPUs", r))
+		}
+	}
+	g.comms = nil
+	return errors.Join(errs...)
+}

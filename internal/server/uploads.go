@@ -1,0 +1,366 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/slide"
+	"github.com/histdist/histdist/data/tiff"
+	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/server/catalogue"
+	"github.com/histdist/histdist/internal/server/queue"
+)
+
+// An upload is a folder of the state, named by its identifier, with these files.
+const (
+	uploadFile  = "slide.ome.tiff" // what the name says is not what is inside: that is told by the content
+	uploadNotes = "upload.json"
+)
+
+// maxImagePixels limits images that are decoded as a whole, and made into slides: 200 MB as RGB.
+const maxImagePixels = 1 << 26
+
+// uploadNote is what is kept of an upload besides its pixels.
+type uploadNote struct {
+	Name    string    `json:"name"`
+	User    string    `json:"user"`
+	MPP     float64   `json:"mpp,omitempty"` // as the client said
+	Created time.Time `json:"created"`
+}
+
+// uploads are the slides that users have sent.
+type uploads struct {
+	folder string
+	busy   turns // one is looked at and decoded at a time
+
+	lock sync.Mutex
+	byID map[string]*uploaded
+}
+
+type uploaded struct {
+	uploadNote
+	slide *catalogue.Slide
+}
+
+// openUploads finds those of earlier runs, and starts to remove what has expired.
+func (s *Server) openUploads(ctx context.Context) error {
+	u := &s.uploads
+	u.folder, u.busy, u.byID = filepath.Join(s.state, "uploads"), make(turns, 1), map[string]*uploaded{}
+	if err := os.MkdirAll(u.folder, 0o700); err != nil {
+		return fmt.Errorf("--state: %w", err)
+	}
+	entries, err := os.ReadDir(u.folder)
+	if err != nil {
+		return fmt.Errorf("--state: %w", err)
+	}
+	for _, e := range entries {
+		if err := s.knowUpload(e.Name()); err != nil { // one that was not finished
+			if err := os.RemoveAll(filepath.Join(u.folder, e.Name())); err != nil {
+				return fmt.Errorf("--state: %w", err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s.stopUploads = cancel
+	s.tasks.Go(func() {
+		for {
+			s.expireUploads(time.Now())
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Hour):
+			}
+		}
+	})
+	return nil
+}
+
+func (s *Server) closeUploads() {
+	if s.stopUploads != nil {
+		s.stopUploads()
+	}
+	s.tasks.Wait()
+}
+
+// knowUpload takes up an upload that is complete.
+func (s *Server) knowUpload(id string) error {
+	folder := filepath.Join(s.uploads.folder, id)
+	text, err := os.ReadFile(filepath.Join(folder, uploadNotes))
+	if err != nil {
+		return err
+	}
+	var n uploadNote
+	if err := json.Unmarshal(text, &n); err != nil {
+		return err
+	}
+	one := s.catalogue.File(id, filepath.Join(folder, uploadFile), n.Name, uploadOptions(n.MPP))
+	s.uploads.lock.Lock()
+	defer s.uploads.lock.Unlock()
+	s.uploads.byID[id] = &uploaded{n, one}
+	return nil
+}
+
+// uploadOptions are how uploads are read: by this program alone. OpenSlide is written in C, which what strangers send
+// could make do what they want.
+func uploadOptions(mpp float64) slide.Options {
+	return slide.Options{AnyMPP: true, MPP: mpp, Library: slide.NoLibrary}
+}
+
+// upload returns a user's upload, nil if there is none of the identifier.
+func (s *Server) upload(user, id string) *catalogue.Slide {
+	s.uploads.lock.Lock()
+	defer s.uploads.lock.Unlock()
+	if u := s.uploads.byID[id]; u != nil && u.User == user {
+		return u.slide
+	}
+	return nil
+}
+
+// removeUpload forgets an upload and removes its files. A job that reads it keeps them open.
+func (s *Server) removeUpload(id string) error {
+	s.uploads.lock.Lock()
+	delete(s.uploads.byID, id)
+	s.uploads.lock.Unlock()
+	return os.RemoveAll(filepath.Join(s.uploads.folder, id))
+}
+
+func (s *Server) expireUploads(now time.Time) {
+	s.uploads.lock.Lock()
+	var old []string
+	for id, u := range s.uploads.byID {
+		if now.Sub(u.Created) > time.Duration(s.settings.Keep) {
+			old = append(old, id)
+		}
+	}
+	s.uploads.lock.Unlock()
+	for _, id := range old {
+		if err := s.removeUpload(id); err != nil {
+			s.log.Error("an expired upload can't be removed", "upload", id)
+		}
+	}
+}
+
+func (s *Server) uploadRoutes() []route {
+	return []route{
+		{pattern: "POST /api/v1/uploads", handle: s.receive, body: s.settings.MaxUploadBytes},
+		{pattern: "DELETE /api/v1/uploads/{slide}", handle: func(w http.ResponseWriter, r *http.Request) error {
+			id := r.PathValue("slide")
+			if s.upload(userOf(r), id) == nil {
+				return problem(http.StatusNotFound, "there is no such upload")
+			}
+			if err := s.removeUpload(id); err != nil {
+				return err
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}},
+	}
+}
+
+// uploadBytes is the disk space that uploads take.
+func (s *Server) uploadBytes() (bytes int64, err error) {
+	err = filepath.WalkDir(s.uploads.folder, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		if info, err := e.Info(); err == nil { // else it has just gone
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes, err
+}
+
+// used is the disk space that results and uploads take, in bytes, with what jobs that wait will need.
+func (s *Server) used(ctx context.Context) (bytes int64, err error) {
+	jobs, err := s.jobs.queue.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	bytes, err = s.uploadBytes()
+	return bytes + jobs.Disk, err
+}
+
+// receive takes an image or a slide.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
+	note, err := readUploadNote(r)
+	if err != nil {
+		return err
+	}
+	used, err := s.used(r.Context())
+	if err != nil {
+		return err
+	}
+	full := busy(time.Hour, "there is no room for this: results and uploads may take %d bytes together",
+		s.settings.MaxDisk)
+	if used+max(1, r.ContentLength) > s.settings.MaxDisk {
+		return full
+	}
+	folder, err := os.MkdirTemp(s.uploads.folder, ".incoming-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(folder) // or else at the next start
+		}
+	}()
+	path := filepath.Join(folder, uploadFile)
+	room := s.settings.MaxDisk - used
+	switch n, err := save(path, io.LimitReader(r.Body, room+1)); {
+	case err != nil:
+		return receiving(err)
+	case n > room:
+		return full
+	case n == 0:
+		return problem(http.StatusBadRequest, "the body is empty: want the bytes of an image or a slide")
+	}
+	if err := s.accept(r.Context(), path, note.MPP); err != nil {
+		return err
+	}
+	note.User, note.Created = userOf(r), time.Now().UTC()
+	text, err := json.Marshal(note)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(folder, uploadNotes), text); err != nil {
+		return err
+	}
+	id := queue.NewID()
+	if err := os.Rename(folder, filepath.Join(s.uploads.folder, id)); err != nil {
+		return err
+	}
+	if err := s.knowUpload(id); err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/api/v1/slides/"+id)
+	return reply(w, http.StatusCreated, s.detailed(r.Context(), s.upload(note.User, id)))
+}
+
+// readUploadNote reads what a client says of an upload.
+func readUploadNote(r *http.Request) (n uploadNote, err error) {
+	query := r.URL.Query()
+	n.Name = cmp.Or(query.Get("name"), "upload")
+	if !isName(n.Name) {
+		return n, problem(http.StatusBadRequest, wantName, longestName)
+	}
+	if text := query.Get("mpp"); text != "" {
+		n.MPP, err = strconv.ParseFloat(text, 64)
+		if err != nil || !(n.MPP >= 0.05 && n.MPP <= 10) {
+			return n, problem(http.StatusBadRequest, "mpp: want micrometres per pixel, 0.05 to 10, such as 0.25")
+		}
+	}
+	return n, nil
+}
+
+// receiving is what a client is told of an error while it sends.
+func receiving(err error) error {
+	var tooLarge *http.MaxBytesError
+	var inFile *fs.PathError
+	if errors.As(err, &tooLarge) || errors.As(err, &inFile) {
+		return err
+	}
+	return problem(http.StatusBadRequest, "the body has not arrived as a whole")
+}
+
+// save writes a body to a new file.
+func save(path string, from io.Reader) (n int64, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return io.Copy(f, from)
+}
+
+// accept checks what has arrived, by its headers, before anything is decoded. An image that is no slide is made one.
+func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
+	done, err := s.uploads.busy.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	width, height, err := imagefile.Size(path)
+	if err != nil {
+		return notAnImage(path, err)
+	}
+	if int64(width)*int64(height) > s.settings.MaxUploadPixels {
+		return problem(http.StatusRequestEntityTooLarge, "the image has %d×%d pixels; at most %d may be uploaded",
+			width, height, s.settings.MaxUploadPixels)
+	}
+	opened, slideErr := slide.Open(path, uploadOptions(mpp))
+	if slideErr == nil {
+		pixels := int64(opened.Width) * int64(opened.Height)
+		if err := opened.Close(); err != nil {
+			return err
+		}
+		if pixels > s.settings.MaxUploadPixels {
+			return problem(http.StatusRequestEntityTooLarge, "the slide has %d pixels; at most %d may be uploaded",
+				pixels, s.settings.MaxUploadPixels)
+		}
+		return nil
+	}
+	if width > maxImagePixels/height {
+		if errors.Is(slideErr, slide.ErrFormat) {
+			return problem(http.StatusRequestEntityTooLarge, "the image has %d×%d pixels; at most %d are taken of an image "+
+				"that is no slide", width, height, maxImagePixels)
+		}
+		return notAnImage(path, slideErr)
+	}
+	img, err := imagefile.Read(path, imagefile.Options{MaxPixels: maxImagePixels})
+	if err != nil {
+		return notAnImage(path, err)
+	}
+	return makeSlide(ctx, path, img, cmp.Or(mpp, mosaic.DefaultMPP))
+}
+
+func notAnImage(path string, err error) error {
+	text := strings.ReplaceAll(strings.ReplaceAll(err.Error(), path+": ", ""), path, "the upload")
+	return problem(http.StatusUnprocessableEntity, "the upload can't be read: %s", text)
+}
+
+// makeSlide writes an image as a slide without losing any of it.
+func makeSlide(ctx context.Context, path string, img *imagefile.Image, mpp float64) error {
+	w, err := tiff.CreateSlide(path, tiff.SlideOptions{
+		Width: img.Width, Height: img.Height, MPP: [2]float64{mpp, mpp},
+		Description: tiff.Description{Image: "upload", Channel: "RGB"},
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Discard()
+	columns, rows := w.Tiles()
+	for row := range rows {
+		for column := range columns {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			at := w.Tile(column, row)
+			pix := make([]uint8, 0, 3*at.Dx()*at.Dy())
+			for y := at.Min.Y; y < at.Max.Y; y++ {
+				pix = append(pix, img.Pix[3*(y*img.Width+at.Min.X):][:3*at.Dx()]...)
+			}
+			if err := w.WriteTile(column, row, pix); err != nil {
+				return err
+			}
+		}
+	}
+	return w.Close()
+}

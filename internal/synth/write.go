@@ -1,0 +1,133 @@
+package synth
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/parallel"
+)
+
+// Write makes a data set in MIST's layout:
+//
+//	dir/dataset.json                              the settings
+//	dir/TrainValAB/{trainA,trainB,valA,valB}/P001_1_0.jpg    A: H&E, B: IHC
+//	dir/truth/{train,val}/P001_1_0.json           a Truth
+//
+// Names are <patient>_<slide of the patient>_<index of the pair>. All pairs of a patient are in one split.
+//
+// Files appear whole or not at all. A second call with the same settings adds what is missing; other settings are
+// refused. observe receives a progress.Stage for each finished pair, including those of earlier calls. When ctx ends,
+// Write returns its cause and keeps complete pairs.
+func Write(ctx context.Context, dir string, c Config, observe progress.Observer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.Pairs+c.ValPairs == 0 {
+		return errors.New("synth: pairs and val pairs are both 0: nothing to make")
+	}
+	if err := claim(dir, c); err != nil {
+		return fmt.Errorf("synth: %w", err)
+	}
+	places := c.places(dir)
+	for _, p := range places {
+		for _, file := range p.files("x") {
+			if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+				return fmt.Errorf("synth: %w", err)
+			}
+		}
+	}
+
+	var lock sync.Mutex
+	done := 0
+	err := parallel.Each(ctx, len(places), cmp.Or(c.Workers, runtime.GOMAXPROCS(0)), func(i int) error {
+		if err := c.make(ctx, places[i]); err != nil {
+			return err
+		}
+		lock.Lock()
+		defer lock.Unlock()
+		done++
+		return observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
+	})
+	if done < len(places) {
+		return fmt.Errorf("synth: %w", err)
+	}
+	return nil
+}
+
+type place struct {
+	dir, split string
+	index      int
+}
+
+// places lists all pairs, those for validation from the first unused patient on.
+func (c Config) places(dir string) []place {
+	var all []place
+	for i := range c.Pairs {
+		all = append(all, place{dir, "train", i})
+	}
+	first := (c.Pairs + c.PatientPairs - 1) / c.PatientPairs * c.PatientPairs
+	for i := range c.ValPairs {
+		all = append(all, place{dir, "val", first + i})
+	}
+	return all
+}
+
+// files are the H&E image, the IHC image and the truth. The truth is written last: where it is, the pair is complete.
+func (p place) files(name string) [3]string {
+	return [3]string{
+		filepath.Join(p.dir, "TrainValAB", p.split+"A", name+".jpg"),
+		filepath.Join(p.dir, "TrainValAB", p.split+"B", name+".jpg"),
+		filepath.Join(p.dir, "truth", p.split, name+".json"),
+	}
+}
+
+func (c Config) make(ctx context.Context, p place) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	files := p.files(c.name(p.index))
+	complete := true
+	for _, file := range files {
+		_, err := os.Stat(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		complete = complete && err == nil
+	}
+	if complete {
+		return nil
+	}
+	pair, err := Generate(ctx, c, p.index)
+	if err != nil {
+		return err
+	}
+	o := imagefile.WriteOptions{
+		Quality:    c.Quality,
+		Provenance: []imagefile.Pair{{Key: imagefile.KeyDescription, Value: "synthetic tissue, made by histdist"}},
+	}
+	for i, img := range []*imagefile.Image{pair.HE, pair.IHC} {
+		if err := imagefile.Write(files[i], img, o); err != nil {
+			return err
+		}
+	}
+	return writeJSON(files[2], pair.Truth)
+}
+
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return atomicfile.Write(path, append(text, '\n'))
+}
