@@ -53,5 +53,6 @@ func unpad(values []float32, stride, width, height int) *imagefile.Image {
 // Level is an 8-bit level of a decoded value, in about [−1,1]: round(clip(x/2 + 0.5, 0, 1)·255), halves to even.
 func Level(x float32) uint8 {
 	x = min(max(x/2+0.5, 0), 1)
-	return uint8(math.RoundToEven(float64(float32(x * 255))))
+	const whole = 1 << 23 // above it, float32 has no fractions: the addition rounds, and the level is in the lowest bits
+	return uint8(math.Float32bits(float32(x*255) + whole))
 }

@@ -18,29 +18,28 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 	top, left := core.y*f, core.x*f
 	height, width := min(core.h*f, l.height-top), min(core.w*f, l.width-left)
 	side := l.rows.window * f
-	band := struct {
-		y      int       // its first row on the image
+	band := struct { // the rows that windows are added to, each at its number on the image modulo side
+		y      int       // the first
 		values []float32 // [side,width,3]
 		total  []float32 // [side,width]
 	}{top, make([]float32, side*width*3), make([]float32, side*width)}
-	flush := func(to int) error { // what is above a row is complete
+	place := func(y, x int) int { return y%side*width + x - left } // of a pixel in total
+	flush := func(to int) error {                                  // what is above a row is complete
 		to = min(to, top+height)
 		n := to - band.y
 		if n <= 0 {
 			return nil
 		}
 		rows := make([]uint8, n*width*3)
-		parallel.Ranges(n*width, blendPixels, func(from, to int) {
-			for i := from; i < to; i++ {
-				for k := range 3 {
-					rows[i*3+k] = level(band.values[i*3+k], band.total[i])
-				}
+		parallel.Ranges(n, blendPixels/width+1, func(first, end int) {
+			for y := first; y < end; y++ {
+				at := place(band.y+y, left)
+				total, sum := band.total[at:at+width], band.values[3*at:3*(at+width)]
+				levels(rows[y*3*width:(y+1)*3*width], sum, total)
+				clear(total)
+				clear(sum)
 			}
 		})
-		copy(band.values, band.values[n*width*3:])
-		clear(band.values[len(band.values)-n*width*3:])
-		copy(band.total, band.total[n*width:])
-		clear(band.total[len(band.total)-n*width:])
 		band.y = to
 		return emit(rows)
 	}
@@ -80,7 +79,7 @@ func (s *sampler) decode(ctx context.Context, l *layout, core area, latents func
 				y0 := max(t.at.y*f, band.y)
 				parallel.Ranges(min(t.at.y*f+side, top+height)-y0, blendPixels/side+1, func(first, end int) {
 					for y := y0 + first; y < y0+end; y++ {
-						at := (y-band.y)*width + x0 - left
+						at := place(y, x0)
 						total := band.total[at : at+x1-x0]
 						sum := band.values[3*at : 3*(at+x1-x0)]
 						add(sum, total, values[((y-t.at.y*f)*len(over)+x0-t.at.x*f)*3:], over[x0-t.at.x*f:], down[y-t.at.y*f])
@@ -113,10 +112,14 @@ func add(sum, total, values, over []float32, down float32) {
 	}
 }
 
-// level is the level of a weighted sum of decoded values; white where nothing was decoded.
-func level(sum, total float32) uint8 {
-	if total == 0 {
-		return 255
+// levels are those of weighted sums of decoded values, RGB; white where nothing was decoded.
+func levels(dst []uint8, sum, total []float32) {
+	for x, t := range total {
+		to, s := dst[3*x:3*x+3:3*x+3], sum[3*x:3*x+3:3*x+3]
+		if t == 0 {
+			to[0], to[1], to[2] = 255, 255, 255
+			continue
+		}
+		to[0], to[1], to[2] = infer.Level(s[0]/t), infer.Level(s[1]/t), infer.Level(s[2]/t)
 	}
-	return infer.Level(sum / total)
 }

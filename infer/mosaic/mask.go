@@ -38,6 +38,17 @@ func (m Mask) check(width, height int) error {
 // At reports whether a pixel is translated.
 func (m Mask) At(x, y int) bool { return m.Cells[y/m.Cell*m.Width+x/m.Cell] }
 
+// runs calls f for the parts [from,to) of a row of pixels that are translated.
+func (m Mask) runs(y, left, right int, f func(from, to int)) {
+	for from := left; from < right; {
+		to := min((from/m.Cell+1)*m.Cell, right)
+		if m.At(from, y) {
+			f(from, to)
+		}
+		from = to
+	}
+}
+
 // touches reports whether any pixel of a rectangle is translated.
 func (m Mask) touches(r Rect) bool {
 	for y := r.Y / m.Cell; y <= (r.Y+r.Height-1)/m.Cell && y < m.Height; y++ {

@@ -121,11 +121,12 @@ func (s *sampler) start(ctx context.Context, c *canvas) (*state, error) {
 	}
 	moments := make([]float32, c.h*c.w*2*s.channels)
 	st := &state{canvas: c, tokens: make([]float32, 0, len(c.tiles)*s.tokens)}
-	err := s.blend(ctx, c, moments, 2*s.channels, func(batch []tile, _ int) ([]float32, error) {
+	windows := windowReader{source: s.source, tiles: c.tiles}
+	err := s.blend(ctx, c, moments, 2*s.channels, func(batch []tile, first int) ([]float32, error) {
 		images := make([]*imagefile.Image, len(batch))
-		for i, t := range batch {
+		for i := range batch {
 			var err error
-			if images[i], err = s.source.Read(ctx, t.pixels); err != nil {
+			if images[i], err = windows.read(ctx, first+i); err != nil {
 				return nil, err
 			}
 		}

@@ -17,6 +17,43 @@ type Source interface {
 	Read(ctx context.Context, r Rect) (*imagefile.Image, error)
 }
 
+// windowReader reads the windows of a canvas in their order: a row of them at once, for they overlap, and a source
+// reads a large part on all processors.
+type windowReader struct {
+	source Source
+	tiles  []tile
+	at     Rect // what band shows
+	band   Memory
+}
+
+// bandPixels is how wide the part of a row is that is read at once, unless a window is wider.
+const bandPixels = 8192
+
+func (w *windowReader) read(ctx context.Context, i int) (*imagefile.Image, error) {
+	r := w.tiles[i].pixels
+	if !w.at.holds(r) {
+		band := r
+		for _, t := range w.tiles[i+1:] {
+			end := t.pixels.X + t.pixels.Width
+			if t.pixels.Y != r.Y || t.pixels.Height != r.Height || t.pixels.X < r.X || t.pixels.X > band.X+band.Width ||
+				end-band.X > bandPixels {
+				break
+			}
+			band.Width = max(band.Width, end-band.X)
+		}
+		img, err := w.source.Read(ctx, band)
+		if err != nil {
+			return nil, err
+		}
+		w.at, w.band = band, Memory{img}
+	}
+	return w.band.Read(ctx, Rect{r.X - w.at.X, r.Y - w.at.Y, r.Width, r.Height})
+}
+
+func (r Rect) holds(other Rect) bool {
+	return other.X >= r.X && other.Y >= r.Y && other.X+other.Width <= r.X+r.Width && other.Y+other.Height <= r.Y+r.Height
+}
+
 // Sink takes a stain row by row. What it makes of them appears when its owner closes it, after the last row.
 type Sink interface {
 	// Write takes the next rows: RGB [n,width,3]. They are the caller's again when it returns.

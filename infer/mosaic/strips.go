@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // stripRows is how many rows of a finished region are compressed together.
@@ -18,41 +20,41 @@ type strips struct {
 	row     int // bytes
 	pending []byte
 	encoder *zstd.Encoder
-	packed  []byte
 }
 
 func newStrips(w io.Writer, width int) (*strips, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	return &strips{w: w, row: 3 * width, encoder: e}, err
 }
 
 // add takes rows.
 func (s *strips) add(rows []byte) error {
 	s.pending = append(s.pending, rows...)
-	for len(s.pending) >= stripRows*s.row {
-		if err := s.strip(s.pending[:stripRows*s.row]); err != nil {
-			return err
-		}
-		s.pending = append(s.pending[:0], s.pending[stripRows*s.row:]...)
+	whole := len(s.pending) / (stripRows * s.row) * stripRows * s.row
+	if err := s.compress(s.pending[:whole]); err != nil {
+		return err
 	}
+	s.pending = append(s.pending[:0], s.pending[whole:]...)
 	return nil
 }
 
 // end writes what is left.
-func (s *strips) end() error {
-	if len(s.pending) > 0 {
-		if err := s.strip(s.pending); err != nil {
+func (s *strips) end() error { return errors.Join(s.compress(s.pending), s.encoder.Close()) }
+
+func (s *strips) compress(rows []byte) error {
+	side := stripRows * s.row
+	packed := make([][]byte, (len(rows)+side-1)/side)
+	parallel.Ranges(len(rows), side, func(from, to int) {
+		p := s.encoder.EncodeAll(rows[from:to], make([]byte, 4))
+		binary.LittleEndian.PutUint32(p, uint32(len(p)-4))
+		packed[from/side] = p
+	})
+	for _, p := range packed {
+		if _, err := s.w.Write(p); err != nil {
 			return err
 		}
 	}
-	return s.encoder.Close()
-}
-
-func (s *strips) strip(rows []byte) error {
-	s.packed = s.encoder.EncodeAll(rows, append(s.packed[:0], 0, 0, 0, 0))
-	binary.LittleEndian.PutUint32(s.packed, uint32(len(s.packed)-4))
-	_, err := s.w.Write(s.packed)
-	return err
+	return nil
 }
 
 // stripReader reads rows again.

@@ -16,6 +16,7 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/parallel"
 )
 
 // Request is an image to translate.
@@ -434,100 +435,17 @@ func (v *run) blended(a area) ([]float32, error) {
 	return values, nil
 }
 
-// write streams the finished regions into the sink, and what is outside the mask as the settings say.
-func (v *run) write(ctx context.Context, sink Sink) error {
-	l := &v.layout
-	width := l.width
-	band := make([]uint8, 0, stripRows*3*width)
-	for row := range l.regionRows {
-		type open struct {
-			Rect
-			*stripReader
-		}
-		var readers []open
-		closeAll := func() (err error) {
-			for _, r := range readers {
-				err = errors.Join(err, r.close())
-			}
+// write streams the finished regions into the sink, and what is outside the mask as the settings say. The next rows are
+// made while the sink takes some.
+func (v *run) write(ctx context.Context, sink Sink) (err error) {
+	r := rowReader{run: v}
+	defer func() { err = errors.Join(err, r.close()) }()
+	return parallel.Ahead(func() ([]uint8, error) { return r.next(ctx) }, func(rows []uint8) error {
+		if err := sink.Write(ctx, rows); err != nil {
 			return err
 		}
-		for _, g := range v.regions {
-			if g.row != row {
-				continue
-			}
-			r, err := v.reader(g)
-			if err != nil {
-				return errors.Join(err, closeAll())
-			}
-			readers = append(readers, open{l.coreOf(g), r})
-		}
-		from, to := l.down.core(row)
-		for y := from * l.factor; y < min(to*l.factor, l.height); {
-			n := min(stripRows, min(to*l.factor, l.height)-y)
-			band = band[:n*3*width]
-			err := v.background(ctx, band, y, n)
-			for i := 0; err == nil && i < n; i++ {
-				for _, r := range readers {
-					stain := make([]uint8, 3*r.Width)
-					if err = r.next(stain); err != nil {
-						break
-					}
-					for x := range r.Width {
-						if v.Mask.At(r.X+x, y+i) {
-							at := (i*width + r.X + x) * 3
-							copy(band[at:at+3], stain[x*3:])
-						}
-					}
-				}
-			}
-			if err == nil {
-				err = sink.Write(ctx, band)
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				return errors.Join(err, closeAll())
-			}
-			y += n
-		}
-		if err := closeAll(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// background fills rows with what is outside the mask.
-func (v *run) background(ctx context.Context, band []uint8, y, n int) error {
-	switch v.Settings.Outside {
-	case OutsideHE:
-		m, err := v.Source.Read(ctx, Rect{0, y, v.layout.width, n})
-		if err != nil {
-			return err
-		}
-		copy(band, m.Pix)
-		return nil
-	case OutsideGrey:
-		fill(band, 192)
-		return nil
-	}
-	fill(band, 255)
-	return nil
-}
-
-func fill(b []uint8, value uint8) {
-	for i := range b {
-		b[i] = value
-	}
-}
-
-func (v *run) reader(g region) (*stripReader, error) {
-	r, err := v.store.get(g.name + pixelsFile)
-	if err != nil {
-		return nil, err
-	}
-	return newStripReader(r, v.layout.coreOf(g).Width)
+		return ctx.Err()
+	})
 }
 
 // recalled are a region's latents, and which of them windows cover.

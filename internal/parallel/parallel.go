@@ -3,6 +3,8 @@ package parallel
 
 import (
 	"context"
+	"errors"
+	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -30,6 +32,40 @@ func Each(ctx context.Context, n, workers int, f func(i int) error) error {
 		}
 	})
 	return context.Cause(ctx)
+}
+
+// Ahead calls use for what next returns, in its order, while next goes on: at most two values wait. It returns the first
+// error of either, other than the io.EOF with which next ends, after both have returned.
+func Ahead[T any](next func() (T, error), use func(T) error) error {
+	values, failed := make(chan T, 1), make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		defer close(values)
+		for {
+			v, err := next()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case values <- v:
+			case <-stop:
+				failed <- io.EOF
+				return
+			}
+		}
+	}()
+	var err error
+	for v := range values {
+		if err = use(v); err != nil {
+			break
+		}
+	}
+	close(stop)
+	if made := <-failed; err == nil && !errors.Is(made, io.EOF) {
+		err = made
+	}
+	return err
 }
 
 // run calls f from the calling goroutine and up to workers−1 others.

@@ -3,6 +3,7 @@ package parallel_test
 import (
 	"context"
 	"errors"
+	"io"
 	"sync/atomic"
 	"testing"
 
@@ -62,5 +63,50 @@ func TestEachEndsWithItsContext(t *testing.T) {
 	})
 	if !errors.Is(err, stop) || calls.Load() != 5 {
 		t.Errorf("error %v after %d calls, want the context's cause after 5", err, calls.Load())
+	}
+}
+
+func TestAheadKeepsTheOrderAndTheFirstError(t *testing.T) {
+	failure := errors.New("failure")
+	for _, c := range []struct {
+		name                string
+		values, fails, stop int // next ends or fails after so many; use fails at one
+		used                int
+		err                 error
+	}{
+		{"all", 100, -1, -1, 100, nil},
+		{"none", 0, -1, -1, 0, nil},
+		{"next fails", 100, 7, -1, 7, failure},
+		{"use fails", 100, -1, 7, 8, failure},
+		{"the last use fails", 8, -1, 7, 8, failure},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			made, used := 0, 0
+			err := parallel.Ahead(func() (int, error) {
+				switch made {
+				case c.fails:
+					return 0, failure
+				case c.values:
+					return 0, io.EOF
+				}
+				made++
+				return made - 1, nil
+			}, func(v int) error {
+				if v != used {
+					t.Errorf("value %d after %d", v, used)
+				}
+				used++
+				if v == c.stop {
+					return failure
+				}
+				return nil
+			})
+			if !errors.Is(err, c.err) || used != c.used {
+				t.Errorf("error %v after %d values, want %v after %d", err, used, c.err, c.used)
+			}
+			if made > used+3 {
+				t.Errorf("%d values were made ahead", made-used)
+			}
+		})
 	}
 }

@@ -39,28 +39,33 @@ func pairRGB(pair []uint64, row0, row1 []uint8) {
 
 // sumRGB resamples two packed rows into out0, out1 [outputs,3].
 func sumRGB(out0, out1 []uint8, pair []uint64, w *weights) {
-	for x := range w.first {
+	last := len(w.first) - 1
+	for x := range last { // four bytes at a time: the next pixel overwrites the last
 		first, taps := w.taps(x)
-		r, g, b := dotRGB(pair[first:], taps)
-		o0, o1 := (*[3]uint8)(out0[3*x:]), (*[3]uint8)(out1[3*x:])
-		o0[0], o0[1], o0[2] = low(r), low(g), low(b)
-		o1[0], o1[1], o1[2] = high(r), high(g), high(b)
+		rgb := dotRGB(pair[first:], taps)
+		binary.LittleEndian.PutUint32(out0[3*x:], uint32(rgb))
+		binary.LittleEndian.PutUint32(out1[3*x:], uint32(rgb>>32))
+	}
+	first, taps := w.taps(last)
+	rgb := dotRGB(pair[first:], taps)
+	for i := range 3 {
+		out0[3*last+i], out1[3*last+i] = uint8(rgb>>(8*i)), uint8(rgb>>(8*i+32))
 	}
 }
 
-// dotRGB sums up packed pixels.
+// dotRGB sums up packed pixels and packs the result.
 //
 //go:noinline // on its own the loop keeps its values in registers: 1.1× over being part of sumRGB
-func dotRGB(in, taps []uint64) (r, g, b uint64) {
+func dotRGB(in, taps []uint64) uint64 {
 	in = in[:len(taps)]
-	r, g, b = half, half, half
+	r, g, b := uint64(begin), uint64(begin), uint64(begin)
 	for i, k := range taps {
 		v := in[i]
 		r += v & lanes * k
 		g += v >> 8 & lanes * k
 		b += v >> 16 & lanes * k
 	}
-	return r, g, b
+	return clip(r) | clip(g)<<8 | clip(b)<<16
 }
 
 // pairL packs the pixels of two rows [width] into pair [width].
@@ -75,10 +80,11 @@ func sumL(out0, out1 []uint8, pair []uint64, w *weights) {
 	for x := range w.first {
 		first, taps := w.taps(x)
 		in := pair[first:][:len(taps)]
-		sum := uint64(half)
+		sum := uint64(begin)
 		for i, k := range taps {
 			sum += in[i] * k
 		}
-		out0[x], out1[x] = low(sum), high(sum)
+		levels := clip(sum)
+		out0[x], out1[x] = uint8(levels), uint8(levels>>32)
 	}
 }

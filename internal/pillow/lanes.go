@@ -1,16 +1,22 @@
 package pillow
 
-// A uint64 carries two signed 32-bit sums, so one multiplication by a weight serves two pixel values. A negative low
-// sum has borrowed from the high one, which low and high undo. Twice the values per multiplication of plain int32.
+// A uint64 carries two 32-bit sums, so one multiplication by a weight serves two pixel values: twice the values per
+// multiplication of plain int32. Sums begin with 256 more than they stand for, which keeps them above 0, so that none
+// borrows from the other.
 
-// half starts both sums at one half, which makes the final shift round.
-const half = 1<<(precision-1) | 1<<(precision-1+32)
+const (
+	bias = 256<<precision | 1<<(precision-1) // one half, which makes the final shift round
+	// begin is what two sums begin with.
+	begin = bias | bias<<32
+	// lanes selects one byte of either half.
+	lanes = 0x000000FF_000000FF
+	ones  = 0x00000001_00000001
+)
 
-// lanes selects one byte of either half.
-const lanes = 0x000000FF_000000FF
-
-func low(sum uint64) uint8 { return clip(int32(sum)) }
-
-func high(sum uint64) uint8 { return clip(int32((sum - uint64(int64(int32(sum)))) >> 32)) }
-
-func clip(sum int32) uint8 { return uint8(min(max(sum>>precision, 0), 255)) }
+// clip returns the levels of two sums, in the lowest byte of either half.
+func clip(sums uint64) uint64 {
+	sums >>= precision
+	above := sums >> 9 & ones           // 512 and more stand for 256 and more
+	within := sums >> 8 & ones &^ above // less than 256 for less than 0
+	return sums&(within*255) | above*255
+}

@@ -20,6 +20,7 @@ func BenchmarkResize(b *testing.B) {
 		{512, 224, 3, pillow.Bilinear},
 		{1024, 256, 3, pillow.Bicubic},
 		{1024, 224, 1, pillow.Bilinear},
+		{1024, 1022, 3, pillow.Bicubic},
 	} {
 		b.Run(fmt.Sprintf("%d→%d/%v/%d", c.side, c.to, c.filter, c.channels), func(b *testing.B) {
 			src := noise(c.side, c.side, c.channels)

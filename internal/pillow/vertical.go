@@ -10,33 +10,34 @@ func vertical(src Image, w *weights) Image {
 		for y := from; y < to; y++ {
 			first, taps := w.taps(y)
 			in, out := src.Pix[first*stride:][:len(taps)*stride], dst.Pix[y*stride:][:stride]
-			whole := stride &^ 7
-			for x := 0; x < whole; x += 8 {
-				column8((*[8]uint8)(out[x:]), in[x:], stride, taps)
-			}
-			for x := whole; x < stride; x++ {
-				sum := int32(1 << (precision - 1))
-				for t, k := range taps {
-					sum += int32(in[x+t*stride]) * int32(k)
-				}
-				out[x] = clip(sum)
-			}
+			columns(out, in, taps)
 		}
 	})
 	return dst
 }
 
-// column8 sums up eight neighbouring bytes of every row of in, which lie stride apart.
-func column8(out *[8]uint8, in []uint8, stride int, taps []uint64) {
-	s0, s1, s2, s3 := uint64(half), uint64(half), uint64(half), uint64(half)
-	at := 0
-	for _, k := range taps {
-		v := binary.LittleEndian.Uint64(in[at:])
-		s0 += v & lanes * k
-		s1 += v >> 8 & lanes * k
-		s2 += v >> 16 & lanes * k
-		s3 += v >> 24 & lanes * k
-		at += stride
+// columns sums up the rows of in, as many as taps, each as long as out.
+func columns(out, in []uint8, taps []uint64) {
+	stride := len(out)
+	x := 0
+	for ; x+8 <= stride; x += 8 {
+		s0, s1, s2, s3 := uint64(begin), uint64(begin), uint64(begin), uint64(begin)
+		at := x
+		for _, k := range taps {
+			v := binary.LittleEndian.Uint64(in[at:])
+			s0 += v & lanes * k
+			s1 += v >> 8 & lanes * k
+			s2 += v >> 16 & lanes * k
+			s3 += v >> 24 & lanes * k
+			at += stride
+		}
+		binary.LittleEndian.PutUint64(out[x:], clip(s0)|clip(s1)<<8|clip(s2)<<16|clip(s3)<<24)
 	}
-	*out = [8]uint8{low(s0), low(s1), low(s2), low(s3), high(s0), high(s1), high(s2), high(s3)}
+	for ; x < stride; x++ {
+		sum := uint64(begin)
+		for t, k := range taps {
+			sum += uint64(in[x+t*stride]) * k
+		}
+		out[x] = uint8(clip(sum))
+	}
 }
