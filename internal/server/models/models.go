@@ -138,6 +138,14 @@ func (m *Models) Find(id string) (Model, error) {
 	return Model{}, fmt.Errorf("%w model %q", ErrUnknown, id)
 }
 
+// Scrub replaces the folders of models in a text, such as an error's, by the models' identifiers.
+func (m *Models) Scrub(text string) string {
+	for _, o := range m.List() {
+		text = strings.ReplaceAll(text, o.folder, "model "+o.ID)
+	}
+	return text
+}
+
 // Preset returns a preset of the model, the default one for ""; ErrUnknown if it has none of that name.
 func (m Model) Preset(name string) (Preset, error) {
 	var names []string
