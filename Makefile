@@ -7,6 +7,9 @@ GO       ?= go
 CGO      := cgo=$$(GO=$(GO) scripts/deps.sh) || exit 1; export CGO_ENABLED=$$cgo;
 GOLANGCI := bin/golangci-lint-v2.15.0
 GOFUMPT  := bin/gofumpt-v0.12.0
+GOVULNCHECK := bin/govulncheck-v1.9.0
+GORELEASER  := bin/goreleaser-v2.15.1
+CYCLONEDX   := bin/cyclonedx-gomod-v1.10.0
 
 FUZZTIME ?= 30s
 FUZZ_IN  ?= .
@@ -18,7 +21,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test qupath-check clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,8 +116,33 @@ web-test: build ## test the page in Chromium (CHROMIUM: the browser; skipped whe
 qupath-check: ## run the script for QuPath against a server, with Groovy, which Maven fetches (QUPATH: flags, such as -rewrite)
 	@scripts/qupath/check.sh $(QUPATH)
 
+notice: ## write NOTICE, the licences of what the program contains
+	@$(GO) run ./internal/notice
+
+notice-check: ## check that NOTICE is what the dependencies ask for
+	@$(GO) run ./internal/notice -check
+
+# VULNDB: another database than vuln.go.dev, such as file:///…
+vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what the program calls
+	@$(CGO) $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./...
+
+# What a release is, and how it is made: docs/releasing.md.
+RELEASE := env=$$(scripts/release.sh env) || exit 1; eval "$$env";
+
+release-snapshot: $(GORELEASER) $(CYCLONEDX) ## build everything that a release consists of into dist/
+	@$(RELEASE) $(GORELEASER) release --snapshot --clean
+
+release-check: $(GORELEASER) $(CYCLONEDX) ## build a release twice, and install and run each package in a clean root; publishes nothing
+	@scripts/release-check.sh
+
+release-images: ## make the container images of the packages in dist/, with and without NVIDIA's libraries
+	@scripts/release.sh images
+
+release: $(GORELEASER) $(CYCLONEDX) ## publish the release of the tag that is checked out, as a draft (GITHUB_TOKEN)
+	@$(RELEASE) $(GORELEASER) release --clean
+
 clean: ## remove what was built
-	rm -rf bin man demo demo-eval
+	rm -rf bin dist man demo demo-eval
 
 # Tools live in bin/ under their version, so that a new pin installs anew, and stay out of go.mod, whose versions are the
 # program's own. The first installation of golangci-lint compiles it: 3 minutes on two cores.
@@ -125,3 +153,16 @@ $(GOLANGCI):
 $(GOFUMPT):
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install mvdan.cc/gofumpt@v0.12.0
 	mv bin/gofumpt $@
+
+$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	mv bin/govulncheck $@
+
+# The first installation compiles it: 5 minutes on two cores.
+$(GORELEASER):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/goreleaser/goreleaser/v2@v2.15.1
+	mv bin/goreleaser $@
+
+$(CYCLONEDX):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+	mv bin/cyclonedx-gomod $@

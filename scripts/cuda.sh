@@ -60,7 +60,7 @@ headers() {
 driver() {
 	headers
 	local stamp
-	stamp="$include $(sha256sum "$source/driver/libcuda/trampoline.c" "$include/cuda.h" | sha256sum)"
+	stamp="${CC:-gcc} $include $(sha256sum "$source/driver/libcuda/trampoline.c" "$include/cuda.h" | sha256sum)"
 	if [ -e "$out/libcuda.a" ] && [ "$(cat "$out/libcuda.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
 	local work cc=${CC:-gcc}
 	work=$(mktemp -d)

@@ -1,87 +1,44 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/histdist/histdist/experiments/bench"
-	"github.com/histdist/histdist/graph/device/catalog"
-	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/graph/vm"
-	"github.com/histdist/histdist/graph/weights"
-	"github.com/histdist/histdist/internal/hostinfo"
-	"github.com/histdist/histdist/internal/openslide"
+	"github.com/histdist/histdist/experiments/doctor"
 )
 
 func doctorCommand() *cobra.Command {
-	var quick bool
+	var quick, asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "show what this machine and this build can run",
-		Long: `Shows what this machine and this build can run: the version of Go, whether the C kernels are built in, the
+		Long: `Shows what this machine and this build can run: the version of Go, the system, whether the C kernels are built in, the
 processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache, which OpenSlide
-reads slides, and, from a measurement of a second, how long an image takes. Add its output when you report a problem.`,
+reads slides, which variables of the environment are set, and, from a measurement of a second, how long an image takes.
+
+Add the output of "histdist doctor --json" when you report a problem. It has the names of variables and not their
+values, no paths but the system's, and no names of users, machines or models.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := cmd.OutOrStdout()
-			if _, err := fmt.Fprintf(out, "%-14s %s\n%s", "histdist", version, hostinfo.Read()); err != nil {
-				return err
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			report := doctor.Collect(version)
+			if !quick {
+				if report.Speed, err = doctor.Measure(cmd.Context()); err != nil {
+					return err
+				}
 			}
-			fmt.Fprintf(out, "%-14s %s\n", "device cuda", catalog.GPUs())
-			for _, line := range catalog.GPULibraries() {
-				fmt.Fprintf(out, "%-14s %s\n", "cuda library", line)
+			text := []byte(report.String())
+			if asJSON {
+				if text, err = report.JSON(); err != nil {
+					return err
+				}
+				text = append(text, '\n')
 			}
-			phikon, err := weights.FindModel(model.DefaultPhikon)
-			if err != nil {
-				phikon = err.Error()
-			}
-			fmt.Fprintf(out, "%-14s %s\n", "phikon", phikon)
-			slides := ""
-			if library, err := openslide.Load(); err != nil {
-				slides = err.Error()
-			} else {
-				slides = library.Version + ", " + library.Path
-			}
-			fmt.Fprintf(out, "%-14s %s\n", "openslide", slides)
-			if quick {
-				return nil
-			}
-			rate, tile, err := estimate(cmd)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(out, "%-14s %.0f GFLOP/s in products of large matrices\n", "speed", rate)
-			_, err = fmt.Fprintf(out, "%-14s about %v for an image of 512 pixels with 100 + 100 steps of a full-size model\n",
-				"translation", tile)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s", text)
 			return err
 		},
 	}
 	c.Flags().BoolVar(&quick, "quick", false, "skip the measurement")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON without private paths, for a report of a problem")
 	return c
-}
-
-// What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its
-// networks run, since Winograd's convolutions multiply less: measured, see docs/benchmarks.md.
-const (
-	tileFLOP  = 200*0.814e12 + 1.117e12 + 2.515e12
-	tileShare = 1.35
-)
-
-func estimate(cmd *cobra.Command) (rate float64, tile time.Duration, err error) {
-	d, err := catalog.Open("auto", 0)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	if rate, err = bench.Peak(cmd.Context(), d, vm.Float32); err != nil {
-		return 0, 0, err
-	}
-	share := tileShare
-	if d.Name() == "ref" {
-		share = 1
-	}
-	return rate, time.Duration(tileFLOP / (rate * share) / 1e9 * float64(time.Second)).Round(time.Second), nil
 }

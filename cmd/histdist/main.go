@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,10 +27,13 @@ const (
 	exitUsage  = 2
 )
 
-// version is set by the linker: make build takes it from git.
+// version is set by the linker: make build takes it from git. go install records it in the program.
 var version = "devel"
 
 func main() {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "devel" && strings.HasPrefix(info.Main.Version, "v") {
+		version = info.Main.Version
+	}
 	// The first Ctrl-C ends the command cleanly, a second one at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -3,7 +3,8 @@
 // chooses one.
 //
 // [Read] fills an [Info], and [Info.String] is what `histdist doctor` prints. cpu.go has the processor, threads.go its
-// threads, cgroup.go limits of the control group, host_*.go what the system says, peak.go the memory in use.
+// threads, cgroup.go limits of the control group, host_*.go and system_*.go what the
+// system says, peak.go the memory in use.
 package hostinfo
 
 import (
@@ -17,6 +18,7 @@ type Info struct {
 	Go     string // version of Go that built the program
 	OS     string // GOOS
 	Arch   string // GOARCH
+	System string // name and version of the operating system
 	Cgo    bool   // built with C
 	CPU    CPU
 	Memory Memory
@@ -41,6 +43,7 @@ func Read() Info {
 		Go:     runtime.Version(),
 		OS:     runtime.GOOS,
 		Arch:   runtime.GOARCH,
+		System: systemName(),
 		Cgo:    builtWithCgo,
 		CPU:    ReadCPU(),
 		Memory: readMemory(),
@@ -64,6 +67,7 @@ func (i Info) String() string {
 		fmt.Fprintf(&b, "%-14s %s\n", label, fmt.Sprintf(format, args...))
 	}
 	line("Go", "%s %s/%s", i.Go, i.OS, i.Arch)
+	line("system", "%s", i.System)
 	line("C (cgo)", "%s", yesNo(i.Cgo))
 	if i.CPU.Model != "" {
 		line("processor", "%s", i.CPU.Model)

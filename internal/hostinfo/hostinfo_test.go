@@ -42,7 +42,7 @@ func TestInstructionSets(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	info := hostinfo.Info{
-		Go: "go1.26.8", OS: "linux", Arch: "amd64", Cgo: true,
+		Go: "go1.26.8", OS: "linux", Arch: "amd64", System: "Debian GNU/Linux 12 (bookworm), Linux 6.1.0", Cgo: true,
 		CPU: hostinfo.CPU{
 			Model: "A processor", Cores: 8, Threads: hostinfo.Threads{Count: 4, Reason: "from GOMAXPROCS"},
 			Features: features("AVX2", "FMA"),
@@ -50,6 +50,7 @@ func TestReport(t *testing.T) {
 		Memory: hostinfo.Memory{Physical: 24 << 30, Limit: 6 << 30},
 	}
 	want := `Go             go1.26.8 linux/amd64
+system         Debian GNU/Linux 12 (bookworm), Linux 6.1.0
 C (cgo)        yes
 processor      A processor
 cores          8 usable
@@ -66,10 +67,11 @@ device cpu     yes: C kernels (avx2)
 
 	// What is unknown or missing is said, never left out or made up.
 	bare := hostinfo.Info{
-		Go: "go1.26.8", OS: "plan9", Arch: "arm",
+		Go: "go1.26.8", OS: "plan9", Arch: "arm", System: "plan9",
 		CPU: hostinfo.CPU{Cores: 1, Threads: hostinfo.Threads{Count: 1, Reason: "one for each core"}},
 	}
 	want = `Go             go1.26.8 plan9/arm
+system         plan9
 C (cgo)        no
 cores          1 usable
 threads        1, one for each core

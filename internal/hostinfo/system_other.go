@@ -1,0 +1,7 @@
+//go:build !linux && !darwin && !windows
+
+package hostinfo
+
+import "runtime"
+
+func systemName() string { return runtime.GOOS }
