@@ -21,7 +21,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
+.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,12 @@ demo: build ## translate synthetic tissue with the model in the binary
 
 demo-eval: build ## measure the model in the binary on 200 pieces of tissue that it has not seen (DEMO: flags, such as --preset balanced)
 	bin/histdist demo measure $(DEMO)
+
+# Runs the commands of its README.
+examples: ## build and run the programs in examples, another module that uses the public packages
+	@$(CGO) cd examples && $(GO) vet ./...
+	@rm -rf demo/tissue demo/run
+	@$(CGO) awk '/^```/ {code = /sh$$/; next} code' examples/README.md | bash -euo pipefail
 
 web: ## build the page of `histdist serve` (internal/server/web/dist, which is committed) with npm
 	@scripts/web.sh build

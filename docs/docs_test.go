@@ -93,8 +93,8 @@ func TestPackagesAreInArchitecture(t *testing.T) {
 
 var (
 	link = regexp.MustCompile(`\]\(([^):#]+)(#[^)]*)?\)`)
-	code = regexp.MustCompile("`((?:cmd|configs|data|docs|experiments|graph|infer|internal|scripts|testdata|train)" +
-		"/[a-z0-9_./-]+)`")
+	code = regexp.MustCompile("`((?:cmd|configs|data|docs|examples|experiments|graph|infer|internal|scripts|testdata|" +
+		"train)/[a-z0-9_./-]+)`")
 )
 
 // Files that documents link to or name exist.
