@@ -21,7 +21,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
+.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,16 @@ deps: ## check for Go and a C compiler; install the compiler where that is allow
 build: ## build bin/histdist
 	@$(CGO) $(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/histdist ./cmd/histdist
 	@echo "built bin/histdist $(VERSION)"
+
+cross: ## build for Linux, macOS and Windows on each processor, without C, and vet for them
+	@GO=$(GO) scripts/cross.sh
+
+windows: ## build bin/windows/histdist.exe with MinGW's compiler (docs/platforms.md)
+	@GO=$(GO) VERSION=$(VERSION) scripts/windows.sh build
+
+# WINDOWS_TESTS: flags of go test. PACKAGES: what to test.
+windows-test: ## run the tests that ask something of the operating system under Wine, as programs for Windows
+	@GO=$(GO) scripts/windows.sh test $(WINDOWS_TESTS)
 
 # A GPU or its driver is not needed to build; scripts/cuda.sh fetches NVIDIA's headers and compiler where they are missing.
 GPU := cgo=$$(GO=$(GO) scripts/deps.sh) && cuda=$$(scripts/cuda.sh env) || exit 1; eval "$$cuda"; export CGO_ENABLED=1;

@@ -152,7 +152,7 @@ func (f folder) save(t *Trainer, c checkpoint, source Source) (path string, err 
 	if err := writeFile(latest+".new", []byte(filepath.Base(to)+"\n")); err != nil {
 		return "", err
 	}
-	if err := os.Rename(latest+".new", latest); err != nil {
+	if err := atomicfile.Rename(latest+".new", latest); err != nil {
 		return "", err
 	}
 	return to, atomicfile.SyncFolder(string(f))
@@ -199,10 +199,10 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 // earlier step.
 func (f folder) replace(step int, hidden string) error {
 	path, old := f.path(step), f.retired(step)
-	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := atomicfile.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(hidden, path); err != nil {
+	if err := atomicfile.Rename(hidden, path); err != nil {
 		return err
 	}
 	if err := atomicfile.SyncFolder(string(f)); err != nil {
@@ -225,7 +225,7 @@ func (f folder) prune(c Config, step int) error {
 		}
 		// A half-removed checkpoint must not look like one.
 		old := f.retired(step)
-		if err := os.Rename(f.path(step), old); err != nil {
+		if err := atomicfile.Rename(f.path(step), old); err != nil {
 			return err
 		}
 		if err := os.RemoveAll(old); err != nil {

@@ -8,12 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"syscall"
+	"runtime"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/train"
@@ -50,10 +47,7 @@ func TestChild(t *testing.T) {
 	}}
 	if os.Getenv(childLimit) != "" {
 		// No file may grow beyond what is needed for all but the weights, as on a full disk, from the second checkpoint on.
-		signal.Ignore(syscall.SIGXFSZ)
-		o.Observe = progress.All(o.Observe, progress.On(func(train.Saved) error {
-			return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 4096, Max: unix.RLIM_INFINITY})
-		}))
+		o.Observe = progress.All(o.Observe, progress.On(func(train.Saved) error { return limitFiles(4096) }))
 		c.ContinueUnsaved = os.Getenv(childLimit) == "continue"
 	}
 	if text := os.Getenv(childDeath); text != "" {
@@ -95,7 +89,7 @@ func (d death) observe(event any) error {
 	default:
 		return nil
 	}
-	return unix.Kill(os.Getpid(), unix.SIGKILL)
+	return kill()
 }
 
 // TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
@@ -120,7 +114,7 @@ func killed(t *testing.T, c train.Config, deaths []death, env ...string) {
 			t.Fatal(err)
 		}
 		cmd := child(t, broken, net, append(env, childDeath+"="+string(text))...)
-		if out, err := cmd.CombinedOutput(); cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+		if out, err := cmd.CombinedOutput(); !wasKilled(cmd.ProcessState) {
 			t.Fatalf("%+v: not killed: %v\n%s", d, err, out)
 		}
 	}
@@ -238,6 +232,9 @@ func TestInterruptedRunsEndWithTheSameBytes(t *testing.T) {
 
 // TestFullDisk lets no file grow from the second checkpoint on.
 func TestFullDisk(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no limit of a process's files")
+	}
 	net := network(t)
 	for _, test := range []struct {
 		limit, want string

@@ -34,7 +34,9 @@ func main() {
 	if info, ok := debug.ReadBuildInfo(); ok && version == "devel" && strings.HasPrefix(info.Main.Version, "v") {
 		version = info.Main.Version
 	}
-	// The first Ctrl-C ends the command cleanly, a second one at once.
+	prepareConsole()
+	// The first Ctrl-C ends the command cleanly, a second one at once. On Windows Ctrl-Break does the same as Ctrl-C, and
+	// SIGTERM is that the window is closed or the user logs off.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -117,7 +117,7 @@ func (s *Store) Bind(params gorgonia.Nodes, m Mapping) error {
 		if p.source.asFile != nil && p.source.asFile.converted == nil {
 			continue // nodes have these pages and may have written to them
 		}
-		if err := dropPages(p.source.data); err != nil {
+		if err := p.source.file.drop(p.source.data); err != nil {
 			return fmt.Errorf("bind weights: %s: %w", p.source.name, err)
 		}
 	}
@@ -265,7 +265,7 @@ func (s *Store) Release(nodes gorgonia.Nodes) error {
 			continue
 		}
 		p.filled = false
-		if err := dropPages(bytesOf(p.values)); err != nil {
+		if err := dropMemory(bytesOf(p.values)); err != nil {
 			return fmt.Errorf("release %s: %w", n.Name(), err)
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/histdist/histdist/internal/parallel"
 )
 
@@ -47,31 +45,44 @@ func (s *Store) Digest(w io.Writer) error {
 // times.
 func (s *Store) Identity() (id string, changed time.Time, err error) {
 	var b strings.Builder
-	add := func(path string, stat unix.Stat_t) {
-		m, c := time.Unix(stat.Mtim.Unix()), time.Unix(stat.Ctim.Unix())
-		fmt.Fprintf(&b, "%q %d %d %d %d %d\n", path, stat.Dev, stat.Ino, stat.Size, m.UnixNano(), c.UnixNano())
-		for _, t := range []time.Time{m, c} {
+	add := func(path string, f *os.File) error {
+		i, err := identify(f)
+		if err != nil {
+			return &os.PathError{Op: "stat", Path: path, Err: err}
+		}
+		fmt.Fprintf(&b, "%q %d %d %d %d %d\n", path, i.device, i.file, i.size, i.written.UnixNano(), i.changed.UnixNano())
+		for _, t := range []time.Time{i.written, i.changed} {
 			if t.After(changed) {
 				changed = t
 			}
 		}
+		return nil
 	}
 	path, err := filepath.Abs(s.path)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil { // of an index, which names the files
-		return "", time.Time{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	f, err := os.Open(path) // of an index, which names the files
+	if err != nil {
+		return "", time.Time{}, err
 	}
-	add(path, stat)
-	for _, f := range s.files {
-		if err := unix.Fstat(int(f.file.Fd()), &stat); err != nil {
-			return "", time.Time{}, &os.PathError{Op: "stat", Path: f.path, Err: err}
+	defer f.Close()
+	if err := add(path, f); err != nil {
+		return "", time.Time{}, err
+	}
+	for _, m := range s.files {
+		if err := add(filepath.Base(m.path), m.file); err != nil {
+			return "", time.Time{}, err
 		}
-		add(filepath.Base(f.path), stat)
 	}
 	return b.String(), changed, nil
+}
+
+// identity is what a file system knows of an open file.
+type identity struct {
+	device, file     uint64
+	size             int64
+	written, changed time.Time // its content, and anything of it
 }
 
 // Bytes is the size of the files.

@@ -128,7 +128,7 @@ func hubPlace(places []place, name string) (string, error) {
 	home, homeErr := os.UserHomeDir()
 	expand := func(path string) string {
 		path = os.ExpandEnv(path)
-		if path == "~" || strings.HasPrefix(path, "~/") {
+		if path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, "~"+string(filepath.Separator)) {
 			return home + path[1:]
 		}
 		return path

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // mapped is a file in memory: private pages, so that what is written to them never reaches the file.
@@ -55,17 +53,14 @@ func (m *mapped) mapAll() error {
 	if int64(int(size)) != size {
 		return fmt.Errorf("%d bytes: more than this machine can address", size)
 	}
-	// Without a reservation of swap space: a checkpoint larger than the free memory can be mapped and read in parts.
-	m.bytes, err = unix.Mmap(int(m.file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_NORESERVE)
-	if err != nil {
+	if m.bytes, err = mapPrivate(m.file, int(size)); err != nil {
 		return fmt.Errorf("map %d bytes: %w", size, err)
 	}
 	return nil
 }
 
 func (m *mapped) close() error {
-	err := unix.Munmap(m.bytes)
+	err := unmap(m.bytes)
 	m.bytes = nil
 	return errors.Join(err, m.file.Close())
 }
@@ -73,29 +68,55 @@ func (m *mapped) close() error {
 // discard releases the pages of b, a part of the mapping, and with them all changes: b has the file's bytes again.
 // Pages that b shares with its neighbours stay, for the neighbours may have been written too.
 func (m *mapped) discard(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	inner := wholePages(b)
-	if err := dropPages(b); err != nil {
-		return fmt.Errorf("%s: %w", m.path, err)
-	}
 	begin := distance(m.bytes, b)
-	if len(inner) == 0 {
-		return m.restore(begin, begin+len(b))
+	end := begin + len(b)
+	if inner := wholePages(b); forgetful && len(inner) > 0 {
+		first := distance(m.bytes, inner)
+		if err := errors.Join(m.restore(begin, first), m.restore(first+len(inner), end)); err != nil {
+			return err
+		}
+	} else if err := m.restore(begin, end); err != nil {
+		return err
 	}
-	head := distance(b, inner)
-	return errors.Join(m.restore(begin, begin+head), m.restore(begin+head+len(inner), begin+len(b)))
+	return m.drop(b)
 }
 
 // restore reads bytes of the mapping from the file again.
 func (m *mapped) restore(begin, end int) error {
-	want := make([]byte, end-begin)
-	if _, err := m.file.ReadAt(want, int64(begin)); err != nil {
-		return fmt.Errorf("%s: %w", m.path, err)
+	const step = 1 << 20
+	buffer := make([]byte, min(step, end-begin))
+	for ; begin < end; begin += step {
+		want := buffer[:min(step, end-begin)]
+		if _, err := m.file.ReadAt(want, int64(begin)); err != nil {
+			return fmt.Errorf("%s: %w", m.path, err)
+		}
+		if have := m.bytes[begin:][:len(want)]; !bytes.Equal(have, want) { // a write would make the page a private copy
+			copy(have, want)
+		}
 	}
-	if have := m.bytes[begin:end]; !bytes.Equal(have, want) { // a write would make the page a private copy
-		copy(have, want)
+	return nil
+}
+
+// drop releases the whole pages of b, a part of the mapping, which are read from the file when they are needed again.
+func (m *mapped) drop(b []byte) error {
+	pages := wholePages(b)
+	if len(pages) == 0 {
+		return nil
+	}
+	if err := dropFile(pages); err != nil {
+		return fmt.Errorf("%s: release pages: %w", m.path, err)
+	}
+	return nil
+}
+
+// dropMemory releases the whole pages of memory that no file backs. They are zero when they are read again.
+func dropMemory(b []byte) error {
+	pages := wholePages(b)
+	if len(pages) == 0 {
+		return nil
+	}
+	if err := dropZero(pages); err != nil {
+		return fmt.Errorf("release pages: %w", err)
 	}
 	return nil
 }
@@ -103,7 +124,7 @@ func (m *mapped) restore(begin, end int) error {
 // wholePages is the part of b that consists of whole pages.
 func wholePages(b []byte) []byte {
 	page := uintptr(os.Getpagesize())
-	begin := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	begin := address(b)
 	first := (begin + page - 1) &^ (page - 1)
 	last := (begin + uintptr(len(b))) &^ (page - 1)
 	if last <= first {
@@ -112,20 +133,7 @@ func wholePages(b []byte) []byte {
 	return b[first-begin : last-begin]
 }
 
-// dropPages gives the whole pages of b back to the system. They have a file's bytes, or zeros, when they are read
-// again.
-func dropPages(b []byte) error {
-	pages := wholePages(b)
-	if len(pages) == 0 {
-		return nil
-	}
-	if err := unix.Madvise(pages, unix.MADV_DONTNEED); err != nil {
-		return fmt.Errorf("release pages: %w", err)
-	}
-	return nil
-}
-
 // distance is the number of bytes from the beginning of outer to that of inner, which is part of it.
-func distance(outer, inner []byte) int {
-	return int(uintptr(unsafe.Pointer(unsafe.SliceData(inner))) - uintptr(unsafe.Pointer(unsafe.SliceData(outer))))
-}
+func distance(outer, inner []byte) int { return int(address(inner) - address(outer)) }
+
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -212,7 +212,7 @@ func (w *writer) publish() error {
 				return err
 			}
 		}
-		if err := os.Rename(filepath.Join(w.folder, from), filepath.Join(w.folder, f.name)); err != nil {
+		if err := atomicfile.Rename(filepath.Join(w.folder, from), filepath.Join(w.folder, f.name)); err != nil {
 			return err
 		}
 	}
@@ -278,7 +278,7 @@ func (w *writer) writeIndex(rename func(string) string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(w.folder, fresh(name)), filepath.Join(w.folder, name)); err != nil {
+	if err := atomicfile.Rename(filepath.Join(w.folder, fresh(name)), filepath.Join(w.folder, name)); err != nil {
 		return err
 	}
 	return atomicfile.SyncFolder(w.folder)

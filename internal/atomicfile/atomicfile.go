@@ -57,7 +57,7 @@ func (f *File) Commit() (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), f.path); err != nil {
+	if err := Rename(f.Name(), f.path); err != nil {
 		return err
 	}
 	return SyncFolder(filepath.Dir(f.path))
@@ -125,7 +125,7 @@ func Folder(path string, fill func(dir string) error) (err error) {
 	if err := fill(dir); err != nil {
 		return err
 	}
-	if err := os.Rename(dir, path); err != nil {
+	if err := Rename(dir, path); err != nil {
 		return err
 	}
 	return SyncFolder(parent)

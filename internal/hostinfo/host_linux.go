@@ -1,6 +1,7 @@
 package hostinfo
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -28,4 +29,21 @@ func readMemory() Memory {
 		m.Physical = uint64(info.Totalram) * uint64(info.Unit)
 	}
 	return m
+}
+
+// AvailableMemory is the memory that can be had without swapping, in bytes; 0 if the system doesn't say.
+func AvailableMemory() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			var kib int64
+			if _, err := fmt.Sscanf(v, "%d kB", &kib); err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
 }

@@ -3,8 +3,8 @@
 // chooses one.
 //
 // [Read] fills an [Info], and [Info.String] is what `histdist doctor` prints. cpu.go has the processor, threads.go its
-// threads, cgroup.go limits of the control group, host_*.go and system_*.go what the
-// system says, peak.go the memory in use.
+// threads, cgroup.go limits of the control group, host_*.go and system_*.go what the system says, peak_*.go the memory
+// in use.
 package hostinfo
 
 import (

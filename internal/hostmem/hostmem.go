@@ -3,13 +3,13 @@
 package hostmem
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/internal/hostinfo"
 )
 
 // Allocator hands out memory and counts it: the part of device.Device that all devices of the process's memory share,
@@ -43,9 +43,12 @@ func (a *Allocator) Alloc(bytes int64) (device.Memory, error) {
 		shift = a.count % places * stagger
 		a.count++
 	}
-	b, err := unix.Mmap(-1, 0, int(max(bytes, 1))+shift, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	b, err := Reserve(int(max(bytes, 1)) + shift)
 	if err != nil {
 		return device.Memory{}, fmt.Errorf("allocate %d bytes: %w", bytes, err)
+	}
+	if err := Commit(b); err != nil {
+		return device.Memory{}, errors.Join(fmt.Errorf("allocate %d bytes: %w", bytes, err), Release(b))
 	}
 	if bytes >= hugePage {
 		adviseHuge(b)
@@ -68,7 +71,7 @@ func (a *Allocator) Free(m device.Memory) error {
 	}
 	delete(a.live, m.Ptr)
 	a.bytes -= m.Bytes
-	return unix.Munmap(b)
+	return Release(b)
 }
 
 func (a *Allocator) Allocated() int64 {
@@ -80,7 +83,7 @@ func (a *Allocator) Allocated() int64 {
 func (a *Allocator) HostMemory() bool { return true }
 
 // Available is what the system has without swapping.
-func (a *Allocator) Available() int64 { return available() }
+func (a *Allocator) Available() int64 { return hostinfo.AvailableMemory() }
 
 func (a *Allocator) Upload(dst device.Pointer, src []byte) error {
 	copy(device.Slice[byte](dst, len(src)), src)

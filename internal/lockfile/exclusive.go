@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // exclusive is a file that one process alone can make, with its owner in it.
@@ -92,7 +94,7 @@ func (x exclusive) takeOver(written string, text, found []byte) (err error) {
 	if err := os.WriteFile(mine, text, 0o644); err != nil {
 		return err
 	}
-	return os.Rename(mine, x.path)
+	return atomicfile.Rename(mine, x.path)
 }
 
 // check returns a *HeldError if the file is there and its owner hasn't died for sure.

@@ -1,4 +1,4 @@
-//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly || windows)
 
 package lockfile
 
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 )
+
+const locked = 0
 
 func flock(*os.File) error { return errors.ErrUnsupported }
 

@@ -1,6 +1,6 @@
-// Package lockfile keeps other processes out of what one writes, such as a training's folder. The system's lock (flock)
-// ends with its process. On file systems without it (some Lustre, NFS and FUSE mounts) an exclusively created file
-// names its owner, and is taken over if that process has died on this machine.
+// Package lockfile keeps other processes out of what one writes, such as a training's folder. The system's lock (flock,
+// on Windows LockFileEx) ends with its process. On file systems without it (some Lustre, NFS and FUSE mounts) an
+// exclusively created file names its owner, and is taken over if that process has died on this machine.
 //
 // lockfile.go has the lock, exclusive.go its substitute, owner.go who holds it and whether that still runs.
 package lockfile
@@ -58,8 +58,8 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 	switch err := flock(f); {
 	case errors.Is(err, errHeld):
 		owner := Owner{}
-		if text, err := io.ReadAll(f); err == nil {
-			owner = parseOwner(text)
+		if text, err := io.ReadAll(io.NewSectionReader(f, locked, 1<<16)); err == nil {
+			owner = parseOwner(append([]byte("{")[:locked], text...)) // an owner's text begins so
 		}
 		return nil, &HeldError{Owner: owner}
 	case unsupported(err):

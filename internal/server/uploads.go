@@ -244,7 +244,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	id := queue.NewID()
-	if err := os.Rename(folder, filepath.Join(s.uploads.folder, id)); err != nil {
+	if err := atomicfile.Rename(folder, filepath.Join(s.uploads.folder, id)); err != nil {
 		return err
 	}
 	if err := s.knowUpload(id); err != nil {

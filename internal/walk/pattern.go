@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -14,7 +15,18 @@ import (
 )
 
 // IsPattern reports whether a path has one of the characters by which a pattern fits several names.
-func IsPattern(path string) bool { return strings.ContainsAny(path, "*?[") }
+func IsPattern(path string) bool { return special(path) >= 0 }
+
+// special is where a path has the first of these characters; negative for none. Of Windows' long paths, \\?\C:\slides, the
+// beginning has another meaning.
+func special(path string) int {
+	volume := len(filepath.VolumeName(path))
+	at := strings.IndexAny(path[volume:], "*?[")
+	if at < 0 {
+		return at
+	}
+	return volume + at
+}
 
 // Pattern finds the image files that match a pattern such as slides/*.jpg or cohort/case-*: see filepath.Match. A
 // matching folder stands for its images. Extensions match in either case, hidden names only if the pattern has their
@@ -23,7 +35,7 @@ func Pattern(ctx context.Context, pattern string, o Options) (*Listing, error) {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, fmt.Errorf("pattern %q: a bracket that is not closed", pattern)
 	}
-	root := filepath.Dir(pattern[:strings.IndexAny(pattern, "*?[")] + "x")
+	root := filepath.Dir(pattern[:special(pattern)] + "x")
 	rest, err := filepath.Rel(root, pattern)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
@@ -83,9 +95,12 @@ func (w *walker) match(p place, elements []string) error {
 	return nil
 }
 
-// fits reports whether a name matches a valid element of a pattern in NFC.
+// fits reports whether a name matches a valid element of a pattern in NFC. On Windows case doesn't count.
 func fits(element, name string) bool {
 	name = norm.NFC.String(name)
+	if runtime.GOOS == "windows" {
+		element, name = strings.ToLower(element), strings.ToLower(name)
+	}
 	exactly, _ := filepath.Match(element, name)
 	likewise, _ := filepath.Match(withLowerExtension(element), withLowerExtension(name))
 	return exactly || likewise

@@ -12,9 +12,8 @@ import (
 	"sync"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/internal/hostmem"
 )
 
 // reserved is how many addresses a device has. They cost nothing until they are used.
@@ -47,12 +46,11 @@ func New(inside device.Device) (*Device, error) {
 	}
 	d := &Device{inside: inside, live: map[device.Pointer]int64{}, kept: map[int64][]device.Pointer{}}
 	var err error
-	const flags = unix.MAP_PRIVATE | unix.MAP_ANON | unix.MAP_NORESERVE
-	if d.wall, err = unix.Mmap(-1, 0, reserved, unix.PROT_NONE, flags); err != nil {
+	if d.wall, err = hostmem.Reserve(reserved); err != nil {
 		return nil, err
 	}
-	if d.memory, err = unix.Mmap(-1, 0, reserved, unix.PROT_READ|unix.PROT_WRITE, flags); err != nil {
-		return nil, errors.Join(err, unix.Munmap(d.wall))
+	if d.memory, err = hostmem.Reserve(reserved); err != nil {
+		return nil, errors.Join(err, hostmem.Release(d.wall))
 	}
 	return d, nil
 }
@@ -85,6 +83,9 @@ func (d *Device) Alloc(bytes int64) (device.Memory, error) {
 	} else {
 		if d.next+size > reserved {
 			return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: %d are used", d.Name(), bytes, d.next)
+		}
+		if err := hostmem.Commit(d.memory[d.next : d.next+size]); err != nil {
+			return device.Memory{}, fmt.Errorf("%s: allocate %d bytes: %w", d.Name(), bytes, err)
 		}
 		p = unsafe.Pointer(&d.wall[d.next])
 		d.next += size
@@ -148,7 +149,7 @@ func (d *Device) Close() error {
 	if d.bytes != 0 {
 		left = fmt.Errorf("%s: closed with %d bytes allocated", d.Name(), d.bytes)
 	}
-	return errors.Join(left, d.inside.Close(), unix.Munmap(d.wall), unix.Munmap(d.memory))
+	return errors.Join(left, d.inside.Close(), hostmem.Release(d.wall), hostmem.Release(d.memory))
 }
 
 func (d *Device) Compile(r device.Request) (device.Kernel, error) {

@@ -143,7 +143,7 @@ func (p *partial) commit(path string) error {
 	if err := p.file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(p.path, path)
+	return atomicfile.Rename(p.path, path)
 }
 
 // explain says what to do about a full disk.

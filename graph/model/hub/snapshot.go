@@ -84,7 +84,7 @@ func (c *Client) place(repo *repository, files []file) (string, error) {
 		if err := c.fill(repo, dir, files); err != nil {
 			return "", err
 		}
-		if err := os.Rename(dir, dst); err != nil && !exists(dst) { // another process may have been faster
+		if err := atomicfile.Rename(dir, dst); err != nil && !exists(dst) { // another process may have been faster
 			return "", err
 		}
 	}

@@ -30,9 +30,9 @@ func compileAttention(d *Device, r device.Request) *kernel {
 
 func attention(spec op.Attention, r device.Request) C.hd_attention {
 	q, k := r.In[0].Shape, r.In[1].Shape
-	c := C.long(q[2])
+	c := C.hd_n(q[2])
 	return C.hd_attention{
-		batch: C.long(q[0]), heads: C.long(spec.Heads), lq: C.long(q[1]), lk: C.long(k[1]), d: c / C.long(spec.Heads),
+		batch: C.hd_n(q[0]), heads: C.hd_n(spec.Heads), lq: C.hd_n(q[1]), lk: C.hd_n(k[1]), d: c / C.hd_n(spec.Heads),
 		ld:    c,
 		scale: C.float(1 / math.Sqrt(float64(q[2]/spec.Heads))), causal: flag(spec.Causal),
 		_type: dtype(r.Out.DType),

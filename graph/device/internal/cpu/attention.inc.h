@@ -28,16 +28,16 @@ enum {
 // For functions with a register tile inside: inlined into a long function, GCC spills its accumulators.
 #define ATT_NOINLINE __attribute__((noinline))
 
-INLINE long att_min(long a, long b) { return a < b ? a : b; }
-INLINE long att_max(long a, long b) { return a > b ? a : b; }
-INLINE long att_round(long n, long to) { return (n + to - 1) / to * to; }
-INLINE long att_div(long n, long by) { return (n + by - 1) / by; }
-INLINE float *att_take(float **p, long n) { // n floats off the workspace, in whole cache lines
+INLINE hd_n att_min(hd_n a, hd_n b) { return a < b ? a : b; }
+INLINE hd_n att_max(hd_n a, hd_n b) { return a > b ? a : b; }
+INLINE hd_n att_round(hd_n n, hd_n to) { return (n + to - 1) / to * to; }
+INLINE hd_n att_div(hd_n n, hd_n by) { return (n + by - 1) / by; }
+INLINE float *att_take(float **p, hd_n n) { // n floats off the workspace, in whole cache lines
 	float *r = *p;
 	*p += att_round(n, 16);
 	return r;
 }
-INLINE void *att_at(const void *p, long i, hd_dtype t) { return (char *)p + i * (t == HD_BF16 ? 2 : 4); }
+INLINE void *att_at(const void *p, hd_n i, hd_dtype t) { return (char *)p + i * (t == HD_BF16 ? 2 : 4); }
 
 // 2^t for t up to about 127, to 1.6e-7; 2^-125 below t = -125, which in a sum with a term of 1 is as 0. Minimax
 // polynomial for the relative error on [-1/2, 1/2]. The integer part of t sits in the low bits of t + 1.5·2^23.
@@ -56,7 +56,7 @@ INLINE vf att_exp2(vf t) {
 
 // VL×VL block, dst[c*ldd + r] = src[r*VL + c].
 #if defined(__x86_64__) && (defined(HD_AVX2) || defined(HD_AVX512))
-INLINE void att_transpose8(float *dst, long ldd, const float *src) {
+INLINE void att_transpose8(float *dst, hd_n ldd, const float *src) {
 	__m256 r[8], t[8];
 	ATT_UNROLL
 	for (int i = 0; i < 8; i++)
@@ -79,13 +79,13 @@ INLINE void att_transpose8(float *dst, long ldd, const float *src) {
 		_mm256_storeu_ps(dst + (i + 4) * ldd, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
 	}
 }
-INLINE void att_transpose(float *dst, long ldd, const float *src) {
+INLINE void att_transpose(float *dst, hd_n ldd, const float *src) {
 	for (int r = 0; r < VL; r += 8)
 		for (int c = 0; c < VL; c += 8)
 			att_transpose8(dst + c * ldd + r, ldd, src + r * VL + c);
 }
 #else
-INLINE void att_transpose(float *dst, long ldd, const float *src) {
+INLINE void att_transpose(float *dst, hd_n ldd, const float *src) {
 	for (int c = 0; c < VL; c++)
 		for (int r = 0; r < VL; r++)
 			dst[c * ldd + r] = src[r * VL + c];
@@ -93,36 +93,36 @@ INLINE void att_transpose(float *dst, long ldd, const float *src) {
 #endif
 
 // n ≤ VL values src[at …] as floats; the lanes past n keep theirs.
-INLINE void att_load_row(float *dst, const void *src, long at, long n, hd_dtype type) {
+INLINE void att_load_row(float *dst, const void *src, hd_n at, hd_n n, hd_dtype type) {
 	if (n == VL)
 		st(dst, ldt(src, at, type));
 	else
-		for (long i = 0; i < n; i++)
+		for (hd_n i = 0; i < n; i++)
 			dst[i] = ld1(src, at + i, type);
 }
 
 // n ≤ ATT_Q rows of d channels, src[r*lds + c] → dst[c][r] with rows of ATT_Q; missing rows are zero.
-INLINE void att_pack_tile_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+INLINE void att_pack_tile_t(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
-	for (long r0 = 0; r0 < n; r0 += VL) {
-		long nr = att_min(n - r0, VL);
-		for (long c0 = 0; c0 < d; c0 += VL) {
-			long nc = att_min(d - c0, VL);
+	for (hd_n r0 = 0; r0 < n; r0 += VL) {
+		hd_n nr = att_min(n - r0, VL);
+		for (hd_n c0 = 0; c0 < d; c0 += VL) {
+			hd_n nc = att_min(d - c0, VL);
 			if (nr < VL)
 				memset(block, 0, sizeof block);
-			for (long r = 0; r < nr; r++)
+			for (hd_n r = 0; r < nr; r++)
 				att_load_row(block + r * VL, src, (r0 + r) * lds + c0, nc, type);
 			if (nc == VL) {
 				att_transpose(dst + c0 * ATT_Q + r0, ATT_Q, block);
 			} else {
 				att_transpose(out, VL, block);
-				for (long c = 0; c < nc; c++)
+				for (hd_n c = 0; c < nc; c++)
 					st(dst + (c0 + c) * ATT_Q + r0, ld(out + c * VL));
 			}
 		}
 	}
 }
-static void att_pack_tile(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+static void att_pack_tile(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	if (type == HD_BF16)
 		att_pack_tile_t(dst, src, lds, n, d, HD_BF16);
 	else
@@ -130,30 +130,30 @@ static void att_pack_tile(float *dst, const void *src, long lds, long n, long d,
 }
 
 // The way back: src[c][r] with rows of ATT_Q, times factor[r], → n rows of d channels, dst[r*ldd + c].
-INLINE void att_store_tile_t(void *dst, long ldd, long n, long d, const float *src, const float *factor,
+INLINE void att_store_tile_t(void *dst, hd_n ldd, hd_n n, hd_n d, const float *src, const float *factor,
                              hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
-	for (long r0 = 0; r0 < n; r0 += VL) {
-		long nr = att_min(n - r0, VL);
+	for (hd_n r0 = 0; r0 < n; r0 += VL) {
+		hd_n nr = att_min(n - r0, VL);
 		vf f = ld(factor + r0);
-		for (long c0 = 0; c0 < d; c0 += VL) {
-			long nc = att_min(d - c0, VL);
+		for (hd_n c0 = 0; c0 < d; c0 += VL) {
+			hd_n nc = att_min(d - c0, VL);
 			if (nc < VL)
 				memset(block, 0, sizeof block);
-			for (long c = 0; c < nc; c++)
+			for (hd_n c = 0; c < nc; c++)
 				st(block + c * VL, ld(src + (c0 + c) * ATT_Q + r0) * f);
 			att_transpose(out, VL, block);
-			for (long r = 0; r < nr; r++) {
+			for (hd_n r = 0; r < nr; r++) {
 				if (nc == VL)
 					stt(dst, (r0 + r) * ldd + c0, ld(out + r * VL), type);
 				else
-					for (long c = 0; c < nc; c++)
+					for (hd_n c = 0; c < nc; c++)
 						st1(dst, (r0 + r) * ldd + c0 + c, out[r * VL + c], type);
 			}
 		}
 	}
 }
-static void att_store_tile(void *dst, long ldd, long n, long d, const float *src, const float *factor, hd_dtype type) {
+static void att_store_tile(void *dst, hd_n ldd, hd_n n, hd_n d, const float *src, const float *factor, hd_dtype type) {
 	if (type == HD_BF16)
 		att_store_tile_t(dst, ldd, n, d, src, factor, HD_BF16);
 	else
@@ -162,22 +162,22 @@ static void att_store_tile(void *dst, long ldd, long n, long d, const float *src
 
 // Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is
 // filled up with copies of the last key: they can't raise a maximum of scores, and nothing else reads them.
-INLINE void att_pack_keys_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+INLINE void att_pack_keys_t(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	float block[VL * VL], out[VL * VL];
-	for (long r0 = 0; r0 < n; r0 += VL) {
-		long panels = att_div(att_min(n - r0, VL), ATT_R);
-		for (long c0 = 0; c0 < d; c0 += VL) {
-			long nc = att_min(d - c0, VL);
-			for (long r = 0; r < VL; r++)
+	for (hd_n r0 = 0; r0 < n; r0 += VL) {
+		hd_n panels = att_div(att_min(n - r0, VL), ATT_R);
+		for (hd_n c0 = 0; c0 < d; c0 += VL) {
+			hd_n nc = att_min(d - c0, VL);
+			for (hd_n r = 0; r < VL; r++)
 				att_load_row(block + r * VL, src, att_min(r0 + r, n - 1) * lds + c0, nc, type);
 			att_transpose(out, VL, block);
-			for (long p = 0; p < panels; p++)
-				for (long c = 0; c < nc; c++)
+			for (hd_n p = 0; p < panels; p++)
+				for (hd_n c = 0; c < nc; c++)
 					memcpy(dst + (r0 + p * ATT_R) * d + (c0 + c) * ATT_R, out + c * VL + p * ATT_R, ATT_R * sizeof *dst);
 		}
 	}
 }
-static void att_pack_keys(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+static void att_pack_keys(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	if (type == HD_BF16)
 		att_pack_keys_t(dst, src, lds, n, d, HD_BF16);
 	else
@@ -185,21 +185,21 @@ static void att_pack_keys(float *dst, const void *src, long lds, long n, long d,
 }
 
 // Packs n rows of d values in panels of ATT_R channels for att_accumulate: dst[c/ATT_R][row][c%ATT_R], zero past d.
-INLINE void att_pack_panels_t(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
-	for (long c0 = 0; c0 < d; c0 += ATT_R) {
-		long nc = att_min(d - c0, ATT_R);
-		for (long r = 0; r < n; r++, dst += ATT_R) {
+INLINE void att_pack_panels_t(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
+	for (hd_n c0 = 0; c0 < d; c0 += ATT_R) {
+		hd_n nc = att_min(d - c0, ATT_R);
+		for (hd_n r = 0; r < n; r++, dst += ATT_R) {
 			if (nc == ATT_R) {
 				for (int c = 0; c < ATT_R; c++)
 					dst[c] = ld1(src, r * lds + c0 + c, type);
 			} else {
-				for (long c = 0; c < ATT_R; c++)
+				for (hd_n c = 0; c < ATT_R; c++)
 					dst[c] = c < nc ? ld1(src, r * lds + c0 + c, type) : 0;
 			}
 		}
 	}
 }
-static void att_pack_panels(float *dst, const void *src, long lds, long n, long d, hd_dtype type) {
+static void att_pack_panels(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	if (type == HD_BF16)
 		att_pack_panels_t(dst, src, lds, n, d, HD_BF16);
 	else
@@ -210,20 +210,20 @@ static void att_pack_panels(float *dst, const void *src, long lds, long n, long 
 
 // Makes pairs of bfloat16 of rows of floats, in place: row r of pairs is rows 2r and 2r+1, with zeros for a row that is
 // missing.
-static void att_pair_rows(float *x, long rows, long width) {
-	for (long r = 0; r < rows; r += 2) {
+static void att_pair_rows(float *x, hd_n rows, hd_n width) {
+	for (hd_n r = 0; r < rows; r += 2) {
 		const float *first = x + r * width, *second = first + width;
 		float *pairs = x + r / 2 * width;
-		for (long i = 0; i < width; i++) {
+		for (hd_n i = 0; i < width; i++) {
 			uint32_t pair = f32_to_bf16(first[i]) | (r + 1 < rows ? (uint32_t)f32_to_bf16(second[i]) << 16 : 0);
 			memcpy(pairs + i, &pair, sizeof pair);
 		}
 	}
 }
 // The same for a tile of queries.
-static void att_pair_tile(float *x, long rows) {
-	for (long r = 0; r < rows; r += 2)
-		for (long i = 0; i < ATT_Q; i += VL)
+static void att_pair_tile(float *x, hd_n rows) {
+	for (hd_n r = 0; r < rows; r += 2)
+		for (hd_n i = 0; i < ATT_Q; i += VL)
 			st(x + r / 2 * ATT_Q + i,
 			   (vf)vpair(ld(x + r * ATT_Q + i), r + 1 < rows ? ld(x + (r + 1) * ATT_Q + i) : bc(0)));
 }
@@ -232,14 +232,14 @@ static void att_pair_tile(float *x, long rows) {
 
 // x[i][j] = Σ_k a[i*ra + k*ca] · b[k*ldb + j*VL …]. Longer sums are made of such pieces, each begun at zero, and so
 // have smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
-INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, const float *a, long ra, long ca,
-                    const float *b, long ldb) {
+INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, hd_n n, const float *a, hd_n ra, hd_n ca,
+                    const float *b, hd_n ldb) {
 	ATT_UNROLL
 	for (int i = 0; i < ATT_R; i++)
 		ATT_UNROLL
 		for (int j = 0; j < nv; j++)
 			x[i][j] = bc(0);
-	for (long k = 0; k < n; k++) {
+	for (hd_n k = 0; k < n; k++) {
 		vf bv[ATT_NV];
 		ATT_UNROLL
 		for (int j = 0; j < nv; j++)
@@ -260,14 +260,14 @@ INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, long n, 
 	}
 }
 // c = x, or c = c·factor + x; factor is a vector for each column of x.
-INLINE void att_put(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc) {
+INLINE void att_put(vf x[ATT_R][ATT_NV], const int nv, float *c, hd_n ldc) {
 	ATT_UNROLL
 	for (int i = 0; i < ATT_R; i++)
 		ATT_UNROLL
 		for (int j = 0; j < nv; j++)
 			st(c + i * ldc + j * VL, x[i][j]);
 }
-INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const float *factor) {
+INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, hd_n ldc, const float *factor) {
 	ATT_UNROLL
 	for (int j = 0; j < nv; j++) {
 		vf f = factor ? ld(factor + j * VL) : bc(1);
@@ -280,16 +280,16 @@ INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, long ldc, const
 
 // s[key][query] = Σ_c k[key/ATT_R][c][key%ATT_R] q[c][query] for n keys (rounded up to ATT_R) and nv vectors of
 // queries; unless max is NULL, max[query] is the greatest. s has rows of lds.
-INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const float *k, const float *q, float *s,
-                          long lds, float *max) {
-	long words = pairs ? att_div(d, 2) : d;
-	for (long c0 = 0; c0 < words; c0 += ATT_DEPTH) {
-		long nc = att_min(words - c0, ATT_DEPTH);
+INLINE void att_scores_nv(const int nv, const int pairs, hd_n n, hd_n d, const float *k, const float *q, float *s,
+                          hd_n lds, float *max) {
+	hd_n words = pairs ? att_div(d, 2) : d;
+	for (hd_n c0 = 0; c0 < words; c0 += ATT_DEPTH) {
+		hd_n nc = att_min(words - c0, ATT_DEPTH);
 		vf m[ATT_NV];
 		ATT_UNROLL
 		for (int j = 0; j < nv; j++)
 			m[j] = bc(-INFINITY);
-		for (long r = 0; r < n; r += ATT_R) {
+		for (hd_n r = 0; r < n; r += ATT_R) {
 			vf x[ATT_R][ATT_NV];
 			att_mac(x, nv, pairs, nc, k + r * d + c0 * ATT_R, 1, ATT_R, q + c0 * ATT_Q, ATT_Q);
 			if (c0)
@@ -308,7 +308,7 @@ INLINE void att_scores_nv(const int nv, const int pairs, long n, long d, const f
 				st(max + j * VL, m[j]);
 	}
 }
-static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, const float *q, float *s, long lds,
+static ATT_NOINLINE void att_scores(int nv, hd_n n, hd_n d, const float *k, const float *q, float *s, hd_n lds,
                                     float *max) {
 	if (nv == 3)
 		att_scores_nv(3, 0, n, d, k, q, s, lds, max);
@@ -320,9 +320,9 @@ static ATT_NOINLINE void att_scores(int nv, long n, long d, const float *k, cons
 
 // o[c][query] = o[c][query]·factor[query] + Σ_key v[c/ATT_R][key][c%ATT_R] p[key][query] over n keys of panels that are
 // ldv keys long; with no factor o is not read. o has rows of ATT_Q, p of ldp.
-INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, const float *v, long ldv, const float *p,
-                              long ldp, float *o, const float *factor) {
-	for (long c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
+INLINE void att_accumulate_nv(const int nv, const int pairs, hd_n n, hd_n d, const float *v, hd_n ldv, const float *p,
+                              hd_n ldp, float *o, const float *factor) {
+	for (hd_n c = 0; c < d; c += ATT_R, v += ldv * ATT_R, o += ATT_R * ATT_Q) {
 		vf x[ATT_R][ATT_NV];
 		att_mac(x, nv, pairs, pairs ? att_div(n, 2) : n, v, 1, ATT_R, p, ldp);
 		if (factor)
@@ -331,7 +331,7 @@ INLINE void att_accumulate_nv(const int nv, const int pairs, long n, long d, con
 			att_put(x, nv, o, ATT_Q);
 	}
 }
-static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, long ldv, const float *p, long ldp,
+static ATT_NOINLINE void att_accumulate(int nv, hd_n n, hd_n d, const float *v, hd_n ldv, const float *p, hd_n ldp,
                                         float *o, const float *factor) {
 	if (nv == 3)
 		att_accumulate_nv(3, 0, n, d, v, ldv, p, ldp, o, factor);
@@ -342,7 +342,7 @@ static ATT_NOINLINE void att_accumulate(int nv, long n, long d, const float *v, 
 }
 
 #if HD_DOT
-static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k, const float *q, float *s, long lds,
+static ATT_NOINLINE void att_scores_pairs(int nv, hd_n n, hd_n d, const float *k, const float *q, float *s, hd_n lds,
                                           float *max) {
 	if (nv == 3)
 		att_scores_nv(3, 1, n, d, k, q, s, lds, max);
@@ -351,8 +351,8 @@ static ATT_NOINLINE void att_scores_pairs(int nv, long n, long d, const float *k
 	else
 		att_scores_nv(1, 1, n, d, k, q, s, lds, max);
 }
-static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const float *v, long ldv, const float *p,
-                                              long ldp, float *o, const float *factor) {
+static ATT_NOINLINE void att_accumulate_pairs(int nv, hd_n n, hd_n d, const float *v, hd_n ldv, const float *p,
+                                              hd_n ldp, float *o, const float *factor) {
 	if (nv == 3)
 		att_accumulate_nv(3, 1, n, d, v, ldv, p, ldp, o, factor);
 	else if (nv == 2)
@@ -368,13 +368,13 @@ static ATT_NOINLINE void att_accumulate_pairs(int nv, long n, long d, const floa
 // ---- Softmax
 
 // Causal mask: -∞ for keys after a query, and a new max. s has n keys from key k0 on; query q0 is lane 0.
-static void att_mask(int nv, long n, long k0, long q0, float *s, long lds, float *max) {
+static void att_mask(int nv, hd_n n, hd_n k0, hd_n q0, float *s, hd_n lds, float *max) {
 	vi lane;
 	for (int i = 0; i < VL; i++)
 		lane[i] = i;
 	for (int j = 0; j < nv; j++) {
 		vf m = bc(-INFINITY);
-		for (long r = 0; r < n; r++) {
+		for (hd_n r = 0; r < n; r++) {
 			float *p = s + r * lds + j * VL;
 			vf x = vsel((vi)(lane + (int)(q0 + j * VL) < (int)(k0 + r)), bc(-INFINITY), ld(p));
 			st(p, x);
@@ -395,11 +395,11 @@ INLINE void att_raise_max(int nv, float log2_scale, const float *chunk_max, floa
 }
 
 // s → p = 2^(s·log2_scale - max) in place for n keys, sum = sum·factor + Σ p.
-static void att_exponentials(int nv, long n, float log2_scale, float *s, const float *max, const float *factor,
+static void att_exponentials(int nv, hd_n n, float log2_scale, float *s, const float *max, const float *factor,
                              float *sum) {
 	for (int j = 0; j < nv * VL; j += VL) { // a column at a time: every constant fits in a register
 		vf m = ld(max + j), t = bc(0);
-		for (long r = 0; r < n; r++) {
+		for (hd_n r = 0; r < n; r++) {
 			float *sr = s + r * ATT_Q + j;
 			vf p = att_exp2(ld(sr) * log2_scale - m);
 			st(sr, p);
@@ -409,25 +409,25 @@ static void att_exponentials(int nv, long n, float log2_scale, float *s, const f
 	}
 }
 
-INLINE void att_fill(float *p, long n, float x) {
-	for (long i = 0; i < n; i++)
+INLINE void att_fill(float *p, hd_n n, float x) {
+	for (hd_n i = 0; i < n; i++)
 		p[i] = x;
 }
 
 // Vectors of queries in the tile that begins at query q.
-INLINE int att_tile_vectors(long lq, long q) { return (int)att_div(att_min(lq - q, ATT_Q), VL); }
+INLINE int att_tile_vectors(hd_n lq, hd_n q) { return (int)att_div(att_min(lq - q, ATT_Q), VL); }
 
 // Keys in a chunk, a multiple of ATT_R: K and V of a chunk take about 128 KiB.
-INLINE long att_chunk(const hd_attention *a) { return att_min(att_max(16384 / a->d / ATT_R * ATT_R, 32), 256); }
+INLINE hd_n att_chunk(const hd_attention *a) { return att_min(att_max(16384 / a->d / ATT_R * ATT_R, 32), 256); }
 
 // ---- Forward
 
 typedef struct {
-	long chunk, chunks; // keys in a chunk; chunks of keys
-	long tiles, blocks; // tiles in a block of queries; blocks of queries
-	long head_floats;   // packed K and V of one head
-	long group;         // heads (of all images) packed at a time
-	long thread_floats;
+	hd_n chunk, chunks; // keys in a chunk; chunks of keys
+	hd_n tiles, blocks; // tiles in a block of queries; blocks of queries
+	hd_n head_floats;   // packed K and V of one head
+	hd_n group;         // heads (of all images) packed at a time
+	hd_n thread_floats;
 	int pairs; // products are of pairs of bfloat16
 } att_forward_plan;
 
@@ -437,18 +437,18 @@ typedef struct {
 	const void *q, *k, *v;
 	void *o;
 	float *packed, *scratch;
-	long first; // head of the group
+	hd_n first; // head of the group
 } att_forward_job;
 
 static att_forward_plan att_plan_forward(const hd_ctx *c, const hd_attention *a) {
 	att_forward_plan p;
-	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads, d = att_round(a->d, ATT_R);
+	hd_n threads = hd_pool_threads(c->pool), heads = a->batch * a->heads, d = att_round(a->d, ATT_R);
 	p.pairs = HD_DOT && a->type == HD_BF16;
 	p.chunk = att_chunk(a);
 	p.chunks = att_div(a->lk, p.chunk);
 	// Qᵀ and Oᵀ of a block share the L2 cache with a chunk of K and V; four blocks or more for each thread balance the
 	// work.
-	long tiles = att_div(a->lq, ATT_Q);
+	hd_n tiles = att_div(a->lq, ATT_Q);
 	p.tiles = att_min(att_max(192 * 1024 / (2 * d * ATT_Q * 4), 1), 8);
 	p.tiles = att_min(p.tiles, att_max(tiles * heads / (4 * threads), 1));
 	p.tiles = att_min(p.tiles, tiles);
@@ -468,30 +468,30 @@ static size_t attention_workspace(const hd_ctx *c, const hd_attention *a) {
 }
 
 // Packs one chunk of one head.
-static void att_pack_task(void *arg, long task, int thread) {
+static void att_pack_task(void *arg, hd_n task, int thread) {
 	const att_forward_job *t = arg;
 	const hd_attention *a = t->a;
-	long g = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk, n = att_min(a->lk - k0, t->p.chunk);
-	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, row = b * a->lk + k0;
+	hd_n g = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk, n = att_min(a->lk - k0, t->p.chunk);
+	hd_n b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, row = b * a->lk + k0;
 	float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
 	att_pack_keys(k + k0 * a->d, att_at(t->k, row * a->ld + h * a->d, a->type), a->ld, n, a->d, a->type);
 	att_pack_panels(v + k0 * att_round(a->d, ATT_R), att_at(t->v, row * a->ld + h * a->d, a->type), a->ld, n, a->d,
 	                a->type);
 	if (t->p.pairs) {
-		for (long r = 0; r < n; r += ATT_R)
+		for (hd_n r = 0; r < n; r += ATT_R)
 			att_pair_rows(k + (k0 + r) * a->d, a->d, ATT_R);
-		for (long c = 0; c < a->d; c += ATT_R)
+		for (hd_n c = 0; c < a->d; c += ATT_R)
 			att_pair_rows(v + k0 * att_round(a->d, ATT_R) + c * n, n, ATT_R);
 	}
 }
 
 // One block of queries of one head.
-static void att_forward_task(void *arg, long task, int thread) {
+static void att_forward_task(void *arg, hd_n task, int thread) {
 	const att_forward_job *t = arg;
 	const hd_attention *a = t->a;
-	long g = task / t->p.blocks, q0 = task % t->p.blocks * t->p.tiles * ATT_Q,
+	hd_n g = task / t->p.blocks, q0 = task % t->p.blocks * t->p.tiles * ATT_Q,
 		q1 = att_min(q0 + t->p.tiles * ATT_Q, a->lq);
-	long b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, d = att_round(a->d, ATT_R);
+	hd_n b = (t->first + g) / a->heads, h = (t->first + g) % a->heads, d = att_round(a->d, ATT_R);
 	const float *k = t->packed + g * t->p.head_floats, *v = k + att_round(att_round(a->lk, ATT_R) * a->d, 16);
 	float log2_scale = a->scale * 1.44269504088896341f;
 	float *w = t->scratch + thread * t->p.thread_floats;
@@ -500,17 +500,17 @@ static void att_forward_task(void *arg, long task, int thread) {
 
 	att_fill(max, t->p.tiles * ATT_Q, -INFINITY);
 	att_fill(sum, t->p.tiles * ATT_Q, 0);
-	for (long q = q0; q < q1; q += ATT_Q) {
+	for (hd_n q = q0; q < q1; q += ATT_Q) {
 		float *tile = qt + (q - q0) * a->d;
 		att_pack_tile(tile, att_at(t->q, (b * a->lq + q) * a->ld + h * a->d, a->type), a->ld, att_min(q1 - q, ATT_Q), a->d,
 		              a->type);
 		if (t->p.pairs)
 			att_pair_tile(tile, a->d);
 	}
-	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk) {
-		long chunk = att_min(a->lk - k0, t->p.chunk);
-		for (long q = q0; q < q1; q += ATT_Q) {
-			long n = a->causal ? att_min(chunk, q + ATT_Q - k0) : chunk, i = q - q0;
+	for (hd_n k0 = 0; k0 < a->lk; k0 += t->p.chunk) {
+		hd_n chunk = att_min(a->lk - k0, t->p.chunk);
+		for (hd_n q = q0; q < q1; q += ATT_Q) {
+			hd_n n = a->causal ? att_min(chunk, q + ATT_Q - k0) : chunk, i = q - q0;
 			if (n <= 0)
 				continue;
 			int nv = att_tile_vectors(a->lq, q);
@@ -526,9 +526,9 @@ static void att_forward_task(void *arg, long task, int thread) {
 			                                                     k0 ? factor : NULL);
 		}
 	}
-	for (long q = q0; q < q1; q += ATT_Q) {
+	for (hd_n q = q0; q < q1; q += ATT_Q) {
 		float inverse[ATT_Q];
-		for (long i = 0; i < ATT_Q; i++)
+		for (hd_n i = 0; i < ATT_Q; i++)
 			inverse[i] = 1.0f / sum[q - q0 + i];
 		void *o = att_at(t->o, (b * a->lq + q) * a->ld + h * a->d, a->type);
 		att_store_tile(o, a->ld, att_min(q1 - q, ATT_Q), a->d, ot + (q - q0) * d, inverse, a->type);
@@ -540,7 +540,7 @@ static void attention(const hd_ctx *c, const hd_attention *a, const void *q, con
 	att_forward_job t = {.p = att_plan_forward(c, a), .a = a, .q = q, .k = k, .v = v, .o = o, .packed = ws};
 	t.scratch = t.packed + t.p.group * t.p.head_floats;
 	for (t.first = 0; t.first < a->batch * a->heads; t.first += t.p.group) {
-		long heads = att_min(a->batch * a->heads - t.first, t.p.group);
+		hd_n heads = att_min(a->batch * a->heads - t.first, t.p.group);
 		hd_pool_for(c->pool, heads * t.p.chunks, att_pack_task, &t);
 		hd_pool_for(c->pool, heads * t.p.blocks, att_forward_task, &t);
 	}

@@ -7,9 +7,9 @@
 // every product is done once, five in all, and each exponential once.
 
 // Copies n rows of d values to rows of ldd ≥ d floats, zero past d.
-INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
-	for (long r = 0; r < n; r++) {
-		long c = 0;
+INLINE void att_pack_rows_t(float *dst, hd_n ldd, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
+	for (hd_n r = 0; r < n; r++) {
+		hd_n c = 0;
 		for (; c + VL <= d; c += VL)
 			st(dst + r * ldd + c, ldt(src, r * lds + c, type));
 		for (; c < d; c++)
@@ -18,7 +18,7 @@ INLINE void att_pack_rows_t(float *dst, long ldd, const void *src, long lds, lon
 			dst[r * ldd + c] = 0;
 	}
 }
-static void att_pack_rows(float *dst, long ldd, const void *src, long lds, long n, long d, hd_dtype type) {
+static void att_pack_rows(float *dst, hd_n ldd, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
 	if (type == HD_BF16)
 		att_pack_rows_t(dst, ldd, src, lds, n, d, HD_BF16);
 	else
@@ -26,9 +26,9 @@ static void att_pack_rows(float *dst, long ldd, const void *src, long lds, long 
 }
 
 // g[key][c] += Σ_query p[key][query] x[query][c] for nk keys (rounded up to ATT_R), nq queries, nv vectors of channels.
-INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, long ldp, const float *x, float *g,
-                                long ldx) {
-	for (long r = 0; r < nk; r += ATT_R) {
+INLINE void att_key_gradient_nv(const int nv, hd_n nk, hd_n nq, const float *p, hd_n ldp, const float *x, float *g,
+                                hd_n ldx) {
+	for (hd_n r = 0; r < nk; r += ATT_R) {
 		vf acc[ATT_R][ATT_NV];
 		att_mac(acc, nv, 0, nq, p + r * ldp, ldp, 1, x, ldx);
 		att_add(acc, nv, g + r * ldx, ldx, NULL);
@@ -36,10 +36,10 @@ INLINE void att_key_gradient_nv(const int nv, long nk, long nq, const float *p, 
 }
 // The same for all dv channels (a multiple of VL): three vectors at a time, and 2+2 rather than 3+1 at the end, since
 // a single column of accumulators is too few to hide the latency of an FMA.
-static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long ldp, const float *x, float *g,
-                                          long dv) {
-	for (long c = 0; c < dv;) {
-		long nv = att_min((dv - c) / VL, 3);
+static ATT_NOINLINE void att_key_gradient(hd_n nk, hd_n nq, const float *p, hd_n ldp, const float *x, float *g,
+                                          hd_n dv) {
+	for (hd_n c = 0; c < dv;) {
+		hd_n nv = att_min((dv - c) / VL, 3);
 		if ((dv - c) / VL == 4)
 			nv = 2;
 		if (nv == 3)
@@ -53,11 +53,11 @@ static ATT_NOINLINE void att_key_gradient(long nk, long nq, const float *p, long
 }
 
 // att_exponentials, and also dot = dot·factor + Σ p·gp, with gp the gradient of p. Both have rows of lds.
-static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, const float *gp, long lds,
+static void att_exponentials_dot(int nv, hd_n n, float log2_scale, float *s, const float *gp, hd_n lds,
                                  const float *max, const float *factor, float *sum, float *dot) {
 	for (int j = 0; j < nv * VL; j += VL) {
 		vf m = ld(max + j), t = bc(0), u = bc(0);
-		for (long r = 0; r < n; r++) {
+		for (hd_n r = 0; r < n; r++) {
 			float *sr = s + r * lds + j;
 			vf p = att_exp2(ld(sr) * log2_scale - m);
 			st(sr, p);
@@ -71,10 +71,10 @@ static void att_exponentials_dot(int nv, long n, float log2_scale, float *s, con
 }
 
 // p → p·factor, the probabilities, and gp → p (gp - dot), the gradient of the scores, in place for n keys.
-static void att_score_gradient(int nv, long n, float *p, float *gp, long lds, const float *factor, const float *dot) {
+static void att_score_gradient(int nv, hd_n n, float *p, float *gp, hd_n lds, const float *factor, const float *dot) {
 	for (int j = 0; j < nv * VL; j += VL) {
 		vf f = ld(factor + j), u = ld(dot + j);
-		for (long i = j; i < j + n * lds; i += lds) {
+		for (hd_n i = j; i < j + n * lds; i += lds) {
 			vf x = ld(p + i) * f;
 			st(p + i, x);
 			st(gp + i, x * (ld(gp + i) - u));
@@ -83,12 +83,12 @@ static void att_score_gradient(int nv, long n, float *p, float *gp, long lds, co
 }
 
 typedef struct {
-	long chunk, chunks;
-	long block, blocks;  // queries in a block, a multiple of ATT_Q; blocks
-	long parts;          // tasks a head's queries are split into, each with its own gK and gV, added up in order
-	long sums_floats;    // gK and gV of one task
-	long sums;           // how many of those: one a task if heads are split or fewer than threads, otherwise one a thread
-	long thread_floats;
+	hd_n chunk, chunks;
+	hd_n block, blocks;  // queries in a block, a multiple of ATT_Q; blocks
+	hd_n parts;          // tasks a head's queries are split into, each with its own gK and gV, added up in order
+	hd_n sums_floats;    // gK and gV of one task
+	hd_n sums;           // how many of those: one a task if heads are split or fewer than threads, otherwise one a thread
+	hd_n thread_floats;
 } att_backward_plan;
 
 typedef struct {
@@ -101,8 +101,8 @@ typedef struct {
 
 static att_backward_plan att_plan_backward(const hd_ctx *c, const hd_attention *a) {
 	att_backward_plan p;
-	long threads = hd_pool_threads(c->pool), heads = a->batch * a->heads;
-	long d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
+	hd_n threads = hd_pool_threads(c->pool), heads = a->batch * a->heads;
+	hd_n d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
 	p.chunk = att_chunk(a);
 	p.chunks = att_div(a->lk, p.chunk);
 	// P and gP take 3 MiB at most, or the smallest block does. A longer block makes longer sums for gK and gV.
@@ -126,21 +126,21 @@ static size_t attention_grad_workspace(const hd_ctx *c, const hd_attention *a) {
 }
 
 // Stores keys k0 … k0+n-1 of one head of gK and gV: the sums of its parts, in order. Overwrites the first part's.
-static void att_store_key_gradients(const att_backward_job *t, long head, float *sums, long k0, long n) {
+static void att_store_key_gradients(const att_backward_job *t, hd_n head, float *sums, hd_n k0, hd_n n) {
 	const hd_attention *a = t->a;
-	long dv = att_round(a->d, VL), b = head / a->heads, h = head % a->heads;
+	hd_n dv = att_round(a->d, VL), b = head / a->heads, h = head % a->heads;
 	for (int which = 0; which < 2; which++) {
 		float *g = sums + which * (t->p.sums_floats / 2) + k0 * dv;
 		float scale = which ? 1 : a->scale;
 		void *out = which ? t->gv : t->gk;
-		for (long i = 0; i < n * dv; i += VL) {
+		for (hd_n i = 0; i < n * dv; i += VL) {
 			vf x = ld(g + i);
-			for (long part = 1; part < t->p.parts; part++)
+			for (hd_n part = 1; part < t->p.parts; part++)
 				x += ld(g + part * t->p.sums_floats + i);
 			st(g + i, x * scale);
 		}
-		for (long r = 0; r < n; r++) {
-			long at = (b * a->lk + k0 + r) * a->ld + h * a->d, i = 0;
+		for (hd_n r = 0; r < n; r++) {
+			hd_n at = (b * a->lk + k0 + r) * a->ld + h * a->d, i = 0;
 			for (; i + VL <= a->d; i += VL)
 				stt(out, at + i, ld(g + r * dv + i), a->type);
 			for (; i < a->d; i++)
@@ -150,19 +150,19 @@ static void att_store_key_gradients(const att_backward_job *t, long head, float 
 }
 
 // One chunk of keys of one head.
-static void att_reduce_task(void *arg, long task, int thread) {
+static void att_reduce_task(void *arg, hd_n task, int thread) {
 	const att_backward_job *t = arg;
-	long head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
+	hd_n head = task / t->p.chunks, k0 = task % t->p.chunks * t->p.chunk;
 	att_store_key_gradients(t, head, t->sums + head * t->p.parts * t->p.sums_floats, k0,
 	                        att_min(t->a->lk - k0, t->p.chunk));
 }
 
 // One part of the queries of one head.
-static void att_backward_task(void *arg, long task, int thread) {
+static void att_backward_task(void *arg, hd_n task, int thread) {
 	const att_backward_job *t = arg;
 	const hd_attention *a = t->a;
-	long head = task / t->p.parts, part = task % t->p.parts, b = head / a->heads, h = head % a->heads;
-	long block = t->p.block, d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
+	hd_n head = task / t->p.parts, part = task % t->p.parts, b = head / a->heads, h = head % a->heads;
+	hd_n block = t->p.block, d = att_round(a->d, ATT_R), dv = att_round(a->d, VL), lk = att_round(a->lk, ATT_R);
 	float log2_scale = a->scale * 1.44269504088896341f;
 	float *gk = t->sums + (t->p.sums == a->batch * a->heads * t->p.parts ? task : thread) * t->p.sums_floats,
 		*gv = gk + t->p.sums_floats / 2;
@@ -180,18 +180,18 @@ static void att_backward_task(void *arg, long task, int thread) {
 		*vs = att_at(t->v, b * a->lk * a->ld + h * a->d, a->type);
 	att_pack_keys(k, ks, a->ld, a->lk, a->d, a->type);
 	att_pack_keys(v, vs, a->ld, a->lk, a->d, a->type);
-	for (long k0 = 0; k0 < a->lk; k0 += t->p.chunk)
+	for (hd_n k0 = 0; k0 < a->lk; k0 += t->p.chunk)
 		att_pack_panels(kp + k0 * d, att_at(ks, k0 * a->ld, a->type), a->ld, att_min(a->lk - k0, t->p.chunk), a->d,
 		                a->type);
 
-	for (long i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
-		long q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
+	for (hd_n i = t->p.blocks * part / t->p.parts; i < t->p.blocks * (part + 1) / t->p.parts; i++) {
+		hd_n q0 = i * block, q1 = att_min(q0 + block, a->lq), keys = a->causal ? att_min(a->lk, q0 + block) : a->lk;
 		const void *qs = att_at(t->q, (b * a->lq + q0) * a->ld + h * a->d, a->type);
 		const void *gs = att_at(t->go, (b * a->lq + q0) * a->ld + h * a->d, a->type);
 		att_pack_rows(qr, dv, qs, a->ld, q1 - q0, a->d, a->type);
 		att_pack_rows(gr, dv, gs, a->ld, q1 - q0, a->d, a->type);
-		for (long q = 0; q < q1 - q0; q += ATT_Q) {
-			long n = att_min(q1 - q0 - q, ATT_Q);
+		for (hd_n q = 0; q < q1 - q0; q += ATT_Q) {
+			hd_n n = att_min(q1 - q0 - q, ATT_Q);
 			att_pack_tile(qt + q * a->d, att_at(qs, q * a->ld, a->type), a->ld, n, a->d, a->type);
 			att_pack_tile(gt + q * a->d, att_at(gs, q * a->ld, a->type), a->ld, n, a->d, a->type);
 		}
@@ -199,9 +199,9 @@ static void att_backward_task(void *arg, long task, int thread) {
 		att_fill(sum, block, 0);
 		att_fill(dot, block, 0);
 
-		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
-			long n = att_min(keys - k0, t->p.chunk);
-			for (long q = 0; q < q1 - q0; q += ATT_Q) {
+		for (hd_n k0 = 0; k0 < keys; k0 += t->p.chunk) {
+			hd_n n = att_min(keys - k0, t->p.chunk);
+			for (hd_n q = 0; q < q1 - q0; q += ATT_Q) {
 				int nv = att_tile_vectors(a->lq, q0 + q);
 				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, m[ATT_Q], factor[ATT_Q];
 				att_scores(nv, n, a->d, k + k0 * a->d, qt + q * a->d, pq, block, m);
@@ -213,12 +213,12 @@ static void att_backward_task(void *arg, long task, int thread) {
 				att_exponentials_dot(nv, n, log2_scale, pq, gpq, block, max + q, factor, sum + q, dot + q);
 			}
 		}
-		for (long q = 0; q < block; q++)
+		for (hd_n q = 0; q < block; q++)
 			dot[q] /= sum[q];
 
-		for (long k0 = 0; k0 < keys; k0 += t->p.chunk) {
-			long n = att_min(keys - k0, t->p.chunk);
-			for (long q = 0; q < q1 - q0; q += ATT_Q) {
+		for (hd_n k0 = 0; k0 < keys; k0 += t->p.chunk) {
+			hd_n n = att_min(keys - k0, t->p.chunk);
+			for (hd_n q = 0; q < q1 - q0; q += ATT_Q) {
 				int nv = att_tile_vectors(a->lq, q0 + q);
 				float *pq = p + k0 * block + q, *gpq = gp + k0 * block + q, factor[ATT_Q], one[ATT_Q];
 				const float *m = chunk_max + k0 / t->p.chunk * block + q;
@@ -234,7 +234,7 @@ static void att_backward_task(void *arg, long task, int thread) {
 		}
 		float scale[ATT_Q];
 		att_fill(scale, ATT_Q, a->scale);
-		for (long q = q0; q < q1; q += ATT_Q)
+		for (hd_n q = q0; q < q1; q += ATT_Q)
 			att_store_tile(att_at(t->gq, (b * a->lq + q) * a->ld + h * a->d, a->type), a->ld, att_min(q1 - q, ATT_Q), a->d,
 			               gqt + (q - q0) * d, scale, a->type);
 	}
@@ -246,7 +246,7 @@ static void attention_grad(const hd_ctx *c, const hd_attention *a, const void *q
                            const void *go, void *gq, void *gk, void *gv, void *ws) {
 	att_backward_job t = {.p = att_plan_backward(c, a), .a = a, .q = q, .k = k, .v = v, .go = go, .gq = gq, .gk = gk,
 	                      .gv = gv};
-	long heads = a->batch * a->heads;
+	hd_n heads = a->batch * a->heads;
 	t.sums = ws;
 	t.scratch = t.sums + t.p.sums * t.p.sums_floats;
 	hd_pool_for(c->pool, heads * t.p.parts, att_backward_task, &t);

@@ -7,34 +7,34 @@
 // position, each with the kernel's taps of one phase.
 
 typedef struct {
-	long gh, gw, step;   // grid of rows: its size, and how many pixels apart
-	long y0, x0;         // pixel that the first tap of the first grid point sees
-	long kh, kw;         // taps
-	long h, w, c;        // image; zeros around it
-	long sh, sw;         // image in memory, resized to h×w by nearest neighbour
+	hd_n gh, gw, step;   // grid of rows: its size, and how many pixels apart
+	hd_n y0, x0;         // pixel that the first tap of the first grid point sees
+	hd_n kh, kw;         // taps
+	hd_n h, w, c;        // image; zeros around it
+	hd_n sh, sw;         // image in memory, resized to h×w by nearest neighbour
 } mm_image;
 
 // Source row or column of a resized image, in the float32 arithmetic of
 // torch.nn.functional.interpolate(mode="nearest"), which is one off the exact quotient for a few pairs of sizes, such
 // as 14 → 46.
-INLINE long mm_nearest(long i, long size, long source) {
+INLINE hd_n mm_nearest(hd_n i, hd_n size, hd_n source) {
 	if (size == source)
 		return i;
-	return mm_min((long)((float)i * ((float)source / (float)size)), source - 1);
+	return mm_min((hd_n)((float)i * ((float)source / (float)size)), source - 1);
 }
 
-static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, char *dst, long ldd) {
+static void mm_copy_image(const mm_left *a, hd_n r, hd_n nr, hd_n c0, hd_n nc, char *dst, hd_n ldd) {
 	const mm_image *g = a->image;
 	if (!nc) // no taps
 		return;
-	long gx = r % g->gw, gy = r / g->gw % g->gh, image = r / g->gw / g->gh;
-	long row = g->kw * g->c, ty0 = c0 / row, tx0 = c0 % row / g->c, channel0 = c0 % g->c;
+	hd_n gx = r % g->gw, gy = r / g->gw % g->gh, image = r / g->gw / g->gh;
+	hd_n row = g->kw * g->c, ty0 = c0 / row, tx0 = c0 % row / g->c, channel0 = c0 % g->c;
 	int resized = g->sh != g->h || g->sw != g->w;
 	for (; nr > 0; nr--, dst += mm_bytes(a, ldd)) {
-		long ty = ty0, tx = tx0, channel = channel0;
-		for (long i = 0; i < nc;) {
+		hd_n ty = ty0, tx = tx0, channel = channel0;
+		for (hd_n i = 0; i < nc;) {
 			// As many taps of one kernel row as lie next to each other, in the image or outside.
-			long y = gy * g->step + g->y0 + ty, x = gx * g->step + g->x0 + tx, taps = g->kw - tx;
+			hd_n y = gy * g->step + g->y0 + ty, x = gx * g->step + g->x0 + tx, taps = g->kw - tx;
 			int outside = y < 0 || y >= g->h || x < 0 || x >= g->w;
 			if (y >= 0 && y < g->h) {
 				if (x < 0)
@@ -42,11 +42,11 @@ static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, c
 				else if (!outside)
 					taps = resized ? 1 : mm_min(taps, g->w - x);
 			}
-			long n = mm_min(taps * g->c - channel, nc - i);
+			hd_n n = mm_min(taps * g->c - channel, nc - i);
 			if (outside) {
 				memset(dst + mm_bytes(a, i), 0, mm_bytes(a, n));
 			} else {
-				long pixel = (image * g->sh + mm_nearest(y, g->h, g->sh)) * g->sw + mm_nearest(x, g->w, g->sw);
+				hd_n pixel = (image * g->sh + mm_nearest(y, g->h, g->sh)) * g->sw + mm_nearest(x, g->w, g->sw);
 				mm_move(dst + mm_bytes(a, i), a->p, pixel * g->c + channel, n, a->type, !a->pairs);
 			}
 			i += n;
@@ -69,8 +69,8 @@ static void mm_copy_image(const mm_left *a, long r, long nr, long c0, long nc, c
 
 // ---- Forward
 
-INLINE long conv_oh(const hd_conv *v) { return (v->h + v->top + v->bottom - v->kh) / v->stride + 1; }
-INLINE long conv_ow(const hd_conv *v) { return (v->w + v->left + v->right - v->kw) / v->stride + 1; }
+INLINE hd_n conv_oh(const hd_conv *v) { return (v->h + v->top + v->bottom - v->kh) / v->stride + 1; }
+INLINE hd_n conv_ow(const hd_conv *v) { return (v->w + v->left + v->right - v->kw) / v->stride + 1; }
 
 // The image under a forward convolution, with one row for each pixel of the result.
 static mm_image conv_image(const hd_conv *v) {
@@ -121,12 +121,12 @@ static size_t direct_workspace(const hd_ctx *c, const hd_conv *v, int packed) {
 // pixels that they come from: taps last, last - stride, …, of which the first comes from pixel `from` of dy for the
 // first pixel.
 typedef struct {
-	long count, last, from;
+	hd_n count, last, from;
 } mm_phase;
 
-static mm_phase conv_phase(long phase, long stride, long pad, long kernel) {
+static mm_phase conv_phase(hd_n phase, hd_n stride, hd_n pad, hd_n kernel) {
 	// Pixel i = phase + stride·a contributes to output (i + pad - tap)/stride.
-	long first = (phase + pad) % stride;
+	hd_n first = (phase + pad) % stride;
 	mm_phase p = {0, 0, 0};
 	if (first < kernel) {
 		p.count = (kernel - 1 - first) / stride + 1;
@@ -139,32 +139,32 @@ static mm_phase conv_phase(long phase, long stride, long pad, long kernel) {
 typedef struct {
 	const hd_conv *v;
 	mm_phase y, x;
-	long px, py, gh, gw; // phase, and how many pixels it has
+	hd_n px, py, gh, gw; // phase, and how many pixels it has
 } mm_phases;
 
 // Rows are (tap, o), columns are channels of x; the weight is [KH,KW,C,O].
-static void mm_pack_rotated(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+static void mm_pack_rotated(const mm_right *b, hd_n k, hd_n nk, hd_n n, hd_n nn, float *dst) {
 	const mm_phases *f = b->filter;
 	const hd_conv *v = f->v;
-	for (long end = k + nk; k < end;) {
-		long tap = k / v->o, o = k % v->o, len = mm_min(v->o - o, end - k);
-		long ky = f->y.last - tap / f->x.count * v->stride, kx = f->x.last - tap % f->x.count * v->stride;
+	for (hd_n end = k + nk; k < end;) {
+		hd_n tap = k / v->o, o = k % v->o, len = mm_min(v->o - o, end - k);
+		hd_n ky = f->y.last - tap / f->x.count * v->stride, kx = f->x.last - tap % f->x.count * v->stride;
 		mm_pack_from_columns(dst, b->p, ((ky * v->kw + kx) * v->c + n) * v->o + o, v->o, len, nn, HD_F32);
 		dst += len * MM_COLS;
 		k += len;
 	}
 }
 
-static long mm_phase_row(const mm_out *c, long m) {
+static hd_n mm_phase_row(const mm_out *c, hd_n m) {
 	const mm_phases *f = c->grid;
 	const hd_conv *v = f->v;
-	long x = m % f->gw, y = m / f->gw % f->gh, image = m / f->gw / f->gh;
+	hd_n x = m % f->gw, y = m / f->gw % f->gh, image = m / f->gw / f->gh;
 	return ((image * v->h + y * v->stride + f->py) * v->w + x * v->stride + f->px) * v->c;
 }
 
-static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase, mm_phases *f, mm_image *g,
+static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, hd_n phase, mm_phases *f, mm_image *g,
                                    const void *dy, const float *weight, const float *residual, void *dx) {
-	long s = v->stride;
+	hd_n s = v->stride;
 	*f = (mm_phases){.v = v, .py = phase / s, .px = phase % s};
 	f->y = conv_phase(f->py, s, v->top, v->kh);
 	f->x = conv_phase(f->px, s, v->left, v->kw);
@@ -186,7 +186,7 @@ static mm_job direct_data_grad_job(const hd_ctx *c, const hd_conv *v, long phase
 
 static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, const float *weight,
                              const float *residual, void *dx, void *ws) {
-	for (long phase = 0; phase < v->stride * v->stride; phase++) {
+	for (hd_n phase = 0; phase < v->stride * v->stride; phase++) {
 		mm_phases f;
 		mm_image g;
 		mm_job j = direct_data_grad_job(c, v, phase, &f, &g, dy, weight, residual, dx);
@@ -197,7 +197,7 @@ static void direct_data_grad(const hd_ctx *c, const hd_conv *v, const void *dy, 
 
 static size_t direct_data_grad_workspace(const hd_ctx *c, const hd_conv *v) {
 	size_t most = 0;
-	for (long phase = 0; phase < v->stride * v->stride; phase++) {
+	for (hd_n phase = 0; phase < v->stride * v->stride; phase++) {
 		mm_phases f;
 		mm_image g;
 		mm_job j = direct_data_grad_job(c, v, phase, &f, &g, NULL, NULL, NULL, NULL);
@@ -247,17 +247,17 @@ typedef struct {
 	mm_left x;
 	const float *packed, *bias, *residual;
 	void *y;
-	long oh, ow, k, panels, bands, run; // k: words of a pixel; run: pixels of one product
+	hd_n oh, ow, k, panels, bands, run; // k: words of a pixel; run: pixels of one product
 	float *scratch;
-	long thread_floats;
+	hd_n thread_floats;
 } taps_job;
 
 // Rows are channels, columns are (tap, o).
-static void mm_pack_taps(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+static void mm_pack_taps(const mm_right *b, hd_n k, hd_n nk, hd_n n, hd_n nn, float *dst) {
 	const hd_conv *v = b->filter;
 	const float *w = b->p;
-	for (long i = 0; i < nk; i++)
-		for (long j = 0; j < MM_COLS; j++)
+	for (hd_n i = 0; i < nk; i++)
+		for (hd_n j = 0; j < MM_COLS; j++)
 			dst[i * MM_COLS + j] = j < nn ? w[((n + j) / v->o * v->c + k + i) * v->o + (n + j) % v->o] : 0;
 }
 
@@ -267,7 +267,7 @@ static taps_job taps_plan(const hd_conv *v) {
 	j.k = mm_words(v->c, j.x.pairs);
 	j.bands = mm_div(j.oh, TAPS_ROWS);
 	j.run = mm_min(v->w, MM_BLOCK_ROWS);
-	long z = (TAPS_ROWS + v->kh - 1) * v->w * j.panels * MM_COLS + VL; // the last tap's vector may end past its outputs
+	hd_n z = (TAPS_ROWS + v->kh - 1) * v->w * j.panels * MM_COLS + VL; // the last tap's vector may end past its outputs
 	j.thread_floats = mm_line(j.run * j.k) + mm_line(z);
 	return j;
 }
@@ -280,19 +280,19 @@ static void taps_pack(const hd_ctx *c, const hd_conv *v, const float *weight, fl
 }
 
 // Sums of shifted z, for one row of y.
-INLINE void taps_sum_t(const taps_job *j, const float *z, long first, long image, long y, hd_dtype type) {
+INLINE void taps_sum_t(const taps_job *j, const float *z, hd_n first, hd_n image, hd_n y, hd_dtype type) {
 	const hd_conv *v = j->v;
-	long ldz = j->panels * MM_COLS;
-	long ky0 = mm_max(v->top - y, 0), ky1 = mm_min(v->h + v->top - y, v->kh);
-	for (long x = 0; x < j->ow; x++) {
-		long kx0 = mm_max(v->left - x, 0), kx1 = mm_min(v->w + v->left - x, v->kw);
-		long at = ((image * j->oh + y) * j->ow + x) * v->o;
-		for (long o = 0; o < v->o; o += VL) {
-			long n = v->o - o;
+	hd_n ldz = j->panels * MM_COLS;
+	hd_n ky0 = mm_max(v->top - y, 0), ky1 = mm_min(v->h + v->top - y, v->kh);
+	for (hd_n x = 0; x < j->ow; x++) {
+		hd_n kx0 = mm_max(v->left - x, 0), kx1 = mm_min(v->w + v->left - x, v->kw);
+		hd_n at = ((image * j->oh + y) * j->ow + x) * v->o;
+		for (hd_n o = 0; o < v->o; o += VL) {
+			hd_n n = v->o - o;
 			vf s = j->bias ? mm_load_part(j->bias, o, n, HD_F32) : bc(0);
-			for (long ky = ky0; ky < ky1; ky++) {
+			for (hd_n ky = ky0; ky < ky1; ky++) {
 				const float *row = z + ((y - v->top + ky - first) * v->w + x - v->left) * ldz + ky * v->kw * v->o + o;
-				for (long kx = kx0; kx < kx1; kx++)
+				for (hd_n kx = kx0; kx < kx1; kx++)
 					s += ld(row + kx * (ldz + v->o));
 			}
 			if (j->residual)
@@ -302,26 +302,26 @@ INLINE void taps_sum_t(const taps_job *j, const float *z, long first, long image
 	}
 }
 
-static void taps_task(void *arg, long task, int thread) {
+static void taps_task(void *arg, hd_n task, int thread) {
 	const taps_job *j = arg;
 	const hd_conv *v = j->v;
-	long image = task / j->bands, y0 = task % j->bands * TAPS_ROWS, y1 = mm_min(y0 + TAPS_ROWS, j->oh);
+	hd_n image = task / j->bands, y0 = task % j->bands * TAPS_ROWS, y1 = mm_min(y0 + TAPS_ROWS, j->oh);
 	float *copied = j->scratch + thread * j->thread_floats, *z = copied + mm_line(j->run * j->k);
-	long ldz = j->panels * MM_COLS;
-	long first = mm_max(y0 - v->top, 0), end = mm_min(y1 - 1 - v->top + v->kh, v->h); // rows of x
-	long pixels = mm_max(end - first, 0) * v->w, from = (image * v->h + first) * v->w;
-	for (long p = 0; p < pixels; p += j->run) {
-		long n = mm_min(pixels - p, j->run);
+	hd_n ldz = j->panels * MM_COLS;
+	hd_n first = mm_max(y0 - v->top, 0), end = mm_min(y1 - 1 - v->top + v->kh, v->h); // rows of x
+	hd_n pixels = mm_max(end - first, 0) * v->w, from = (image * v->h + first) * v->w;
+	for (hd_n p = 0; p < pixels; p += j->run) {
+		hd_n n = mm_min(pixels - p, j->run);
 		const float *x = (const float *)j->x.p + (from + p) * j->k;
 		if (v->type != HD_F32 && (!j->x.pairs || v->c % 2)) {
 			mm_copy(&j->x, from + p, n, 0, j->k, copied);
 			x = copied;
 		}
-		for (long panel = 0; panel < j->panels; panel++)
+		for (hd_n panel = 0; panel < j->panels; panel++)
 			mm_panel_words(n, 0, j->x.pairs, j->k, x, j->k, j->packed + panel * j->k * MM_COLS, z + p * ldz + panel * MM_COLS,
 			               ldz, NULL, 0, NULL);
 	}
-	for (long y = y0; y < y1; y++) {
+	for (hd_n y = y0; y < y1; y++) {
 		if (v->out_type == HD_BF16)
 			taps_sum_t(j, z, first, image, y, HD_BF16);
 		else

@@ -10,7 +10,7 @@
 #define PANEL 16.0          // columns of a panel
 
 static double round_up(double n, double to) {
-	double whole = (double)(long)(n / to);
+	double whole = (double)(hd_n)(n / to);
 	return (whole * to < n ? whole + 1 : whole) * to;
 }
 

@@ -2,7 +2,8 @@ package cpu
 
 /*
 #cgo CFLAGS: -O3 -std=gnu11 -Wall -Wno-psabi
-#cgo LDFLAGS: -lm -lpthread
+#cgo !windows LDFLAGS: -lm -lpthread
+#cgo windows LDFLAGS: -static -lpthread -lsynchronization
 #include <stdlib.h>
 #include "kernels.h"
 */
@@ -160,8 +161,8 @@ func dtype(t device.DType) C.hd_dtype {
 }
 
 // rows and channels split a shape before its last axis.
-func rows(o device.Operand) C.long     { return C.long(op.Size(o.Shape) / o.Shape[len(o.Shape)-1]) }
-func channels(o device.Operand) C.long { return C.long(o.Shape[len(o.Shape)-1]) }
+func rows(o device.Operand) C.hd_n     { return C.hd_n(op.Size(o.Shape) / o.Shape[len(o.Shape)-1]) }
+func channels(o device.Operand) C.hd_n { return C.hd_n(o.Shape[len(o.Shape)-1]) }
 
 // move is the address some bytes on.
 func move(p device.Pointer, bytes int64) device.Pointer { return unsafe.Add(p, bytes) }

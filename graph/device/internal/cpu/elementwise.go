@@ -12,7 +12,7 @@ import (
 
 func compileElementwise(d *Device, r device.Request) *kernel {
 	t := dtype(r.Out.DType)
-	size := C.long(op.Size(r.Out.Shape))
+	size := C.hd_n(op.Size(r.Out.Shape))
 	switch s := r.Spec.(type) {
 	case op.Activation:
 		return d.mapping(size, C.hd_map{op: C.HD_ACTIVATION, act: activationOf(s.Act), _type: t})
@@ -51,7 +51,7 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		})
 	case op.MSE:
 		n, from := samples(r.In[0]), dtype(r.In[0].DType)
-		per := C.long(op.Size(r.In[0].Shape)) / n
+		per := C.hd_n(op.Size(r.In[0].Shape)) / n
 		return scratch(C.call_mse_workspace(d.ctx, n, per), func(o operands) {
 			C.call_mse(d.ctx, n, per, o.in[0], o.in[1], o.last(s.Weighted), o.result(), from, o.workspace)
 		})
@@ -62,29 +62,29 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		}}
 	case op.Upsample:
 		x := r.In[0].Shape
-		n, h, w, c := C.long(x[0]), C.long(x[1]), C.long(x[2]), C.long(x[3])
+		n, h, w, c := C.hd_n(x[0]), C.hd_n(x[1]), C.hd_n(x[2]), C.hd_n(x[3])
 		return &kernel{run: func(o operands) {
-			C.call_upsample_nearest(d.ctx, n, h, w, C.long(s.H), C.long(s.W), c, o.in[0], o.out, t)
+			C.call_upsample_nearest(d.ctx, n, h, w, C.hd_n(s.H), C.hd_n(s.W), c, o.in[0], o.out, t)
 		}}
 	case op.UpsampleGrad:
 		dy := r.In[0].Shape
-		n, h, w, c := C.long(dy[0]), C.long(dy[1]), C.long(dy[2]), C.long(dy[3])
+		n, h, w, c := C.hd_n(dy[0]), C.hd_n(dy[1]), C.hd_n(dy[2]), C.hd_n(dy[3])
 		return &kernel{run: func(o operands) {
-			C.call_upsample_nearest_grad(d.ctx, n, C.long(s.H), C.long(s.W), h, w, c, o.in[0], o.out, t)
+			C.call_upsample_nearest_grad(d.ctx, n, C.hd_n(s.H), C.hd_n(s.W), h, w, c, o.in[0], o.out, t)
 		}}
 	case op.Concat:
 		return d.compileConcat(r, s)
 	case op.Slice:
 		outer, inner := split(r.Out, s.Axis)
-		from, to := inner*C.long(r.In[0].Shape[s.Axis]), inner*C.long(s.Length)
+		from, to := inner*C.hd_n(r.In[0].Shape[s.Axis]), inner*C.hd_n(s.Length)
 		at := int64(s.Offset) * int64(inner) * r.Out.DType.Size()
 		return &kernel{run: func(o operands) {
 			C.call_copy_rows(d.ctx, outer, to, move(o.in[0], at), from, o.out, to, t)
 		}}
 	case op.ZeroPad:
 		outer, inner := split(r.Out, s.Axis)
-		width, whole := inner*C.long(r.In[0].Shape[s.Axis]), inner*C.long(s.Size)
-		before := inner * C.long(s.Before)
+		width, whole := inner*C.hd_n(r.In[0].Shape[s.Axis]), inner*C.hd_n(s.Size)
+		before := inner * C.hd_n(s.Before)
 		after := whole - before - width
 		bytes := r.Out.DType.Size()
 		return &kernel{run: func(o operands) {
@@ -101,7 +101,7 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 		return &kernel{
 			check: func(o operands) error { return checkIDs(device.Slice[int32](o.in[0], n), vocabulary) },
 			run: func(o operands) {
-				C.call_embedding(d.ctx, C.long(n), c, (*C.int32_t)(o.in[0]), o.float(1), o.out, t)
+				C.call_embedding(d.ctx, C.hd_n(n), c, (*C.int32_t)(o.in[0]), o.float(1), o.out, t)
 			},
 		}
 	case op.TimestepEmbedding:
@@ -111,7 +111,7 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 			for i, step := range device.Slice[float32](o.in[0], n) {
 				s.Embed(host, step)
 				row := move(o.out, int64(i*s.Channels)*r.Out.DType.Size())
-				C.call_convert(d.ctx, C.long(s.Channels), device.Pointer(&host[0]), C.HD_F32, row, t)
+				C.call_convert(d.ctx, C.hd_n(s.Channels), device.Pointer(&host[0]), C.HD_F32, row, t)
 			}
 		}}
 	}
@@ -119,23 +119,23 @@ func compileElementwise(d *Device, r device.Request) *kernel {
 }
 
 // mapping computes a function of the elements of one or two inputs.
-func (d *Device) mapping(n C.long, f C.hd_map) *kernel {
+func (d *Device) mapping(n C.hd_n, f C.hd_map) *kernel {
 	return &kernel{run: func(o operands) { C.call_map(d.ctx, &f, n, o.in[0], o.in[len(o.in)-1], o.out) }}
 }
 
 // split returns the products of the sizes before and after an axis.
-func split(o device.Operand, axis int) (outer, inner C.long) {
-	return C.long(op.Size(o.Shape[:axis])), C.long(op.Size(o.Shape[axis+1:]))
+func split(o device.Operand, axis int) (outer, inner C.hd_n) {
+	return C.hd_n(op.Size(o.Shape[:axis])), C.hd_n(op.Size(o.Shape[axis+1:]))
 }
 
 func (d *Device) compileConcat(r device.Request, s op.Concat) *kernel {
 	outer, inner := split(r.Out, s.Axis)
-	whole := inner * C.long(r.Out.Shape[s.Axis])
+	whole := inner * C.hd_n(r.Out.Shape[s.Axis])
 	t, bytes := dtype(r.Out.DType), r.Out.DType.Size()
 	return &kernel{run: func(o operands) {
-		at := C.long(0)
+		at := C.hd_n(0)
 		for i, p := range o.in {
-			width := inner * C.long(r.In[i].Shape[s.Axis])
+			width := inner * C.hd_n(r.In[i].Shape[s.Axis])
 			C.call_copy_rows(d.ctx, outer, width, p, width, move(o.out, int64(at)*bytes), whole, t)
 			at += width
 		}

@@ -1,5 +1,5 @@
-// Sleeping until a word changes. On Linux a system call without a lock, so that a thread which is suspended on its way
-// into sleep or out of it holds nobody up.
+// Sleeping until a word changes. On Linux and Windows a system call without a lock, so that a thread which is suspended
+// on its way into sleep or out of it holds nobody up.
 #ifndef HD_FUTEX_H
 #define HD_FUTEX_H
 
@@ -21,6 +21,18 @@ static inline void hd_sleep(hd_word *word, uint32_t value) {
 // Wakes so many threads that sleep on the word, which the caller has changed.
 static inline void hd_wake(hd_word *word, int threads) {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+}
+#elif defined(_WIN32)
+#include <windows.h>
+
+// Needs -lsynchronization.
+static inline void hd_sleep(hd_word *word, uint32_t value) { WaitOnAddress(word, &value, sizeof value, INFINITE); }
+
+static inline void hd_wake(hd_word *word, int threads) {
+	if (threads == 1)
+		WakeByAddressSingle(word);
+	else
+		WakeByAddressAll(word);
 }
 #else
 #include <pthread.h>

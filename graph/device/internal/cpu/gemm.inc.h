@@ -27,14 +27,14 @@ enum {
 	MM_PAIR_ROWS = 2 * VL,           // rows of K that are paired at a time
 };
 
-INLINE long mm_min(long a, long b) { return a < b ? a : b; }
-INLINE long mm_max(long a, long b) { return a > b ? a : b; }
-INLINE long mm_div(long n, long by) { return (n + by - 1) / by; }
-INLINE long mm_round(long n, long to) { return mm_div(n, to) * to; }
-INLINE long mm_line(long floats) { return mm_round(floats, 16); } // whole cache lines
-INLINE const void *mm_at(const void *p, long i, hd_dtype t) { return (const char *)p + i * (t == HD_BF16 ? 2 : 4); }
+INLINE hd_n mm_min(hd_n a, hd_n b) { return a < b ? a : b; }
+INLINE hd_n mm_max(hd_n a, hd_n b) { return a > b ? a : b; }
+INLINE hd_n mm_div(hd_n n, hd_n by) { return (n + by - 1) / by; }
+INLINE hd_n mm_round(hd_n n, hd_n to) { return mm_div(n, to) * to; }
+INLINE hd_n mm_line(hd_n floats) { return mm_round(floats, 16); } // whole cache lines
+INLINE const void *mm_at(const void *p, hd_n i, hd_dtype t) { return (const char *)p + i * (t == HD_BF16 ? 2 : 4); }
 INLINE int mm_pairs(hd_dtype a) { return HD_DOT && a == HD_BF16; } // whether A's type makes the words pairs
-INLINE long mm_words(long k, int pairs) { return pairs ? mm_div(k, 2) : k; }
+INLINE hd_n mm_words(hd_n k, int pairs) { return pairs ? mm_div(k, 2) : k; }
 
 // ---- Registers
 
@@ -50,8 +50,8 @@ INLINE vf mm_multiply_add(vf sum, vf a, vf b, const int pairs) {
 
 // c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c)
 // and bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
-INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, const float *restrict a, long lda,
-                     const float *restrict b, float *c, long ldc, const float *add, long ldadd, const float *bias) {
+INLINE void mm_strip(const int m, const int by_column, const int pairs, hd_n k, const float *restrict a, hd_n lda,
+                     const float *restrict b, float *c, hd_n ldc, const float *add, hd_n ldadd, const float *bias) {
 	vf x[MM_ROWS][2];
 	_Pragma("GCC unroll 16")
 	for (int i = 0; i < m; i++)
@@ -61,7 +61,7 @@ INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, 
 	_Pragma("GCC unroll 4")
 	for (int q = 0; 4 * q < m; q++)
 		p[q] = a + (by_column ? 4 * q : 4 * q * lda);
-	for (long l = 0; l < k; l++) {
+	for (hd_n l = 0; l < k; l++) {
 		vf b0 = ld(b), b1 = ld(b + VL);
 		_Pragma("GCC unroll 16")
 		for (int i = 0; i < m; i++) {
@@ -98,11 +98,11 @@ INLINE void mm_strip(const int m, const int by_column, const int pairs, long k, 
 	}
 }
 
-typedef void (*mm_kernel)(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add,
-                          long ldadd, const float *bias);
+typedef void (*mm_kernel)(hd_n k, const float *a, hd_n lda, const float *b, float *c, hd_n ldc, const float *add,
+                          hd_n ldadd, const float *bias);
 #define MM_STRIP_OF(name, m, by_column, pairs) \
-	static void name##m(long k, const float *a, long lda, const float *b, float *c, long ldc, const float *add, \
-	                    long ldadd, const float *bias) { \
+	static void name##m(hd_n k, const float *a, hd_n lda, const float *b, float *c, hd_n ldc, const float *add, \
+	                    hd_n ldadd, const float *bias) { \
 		mm_strip(m, by_column, pairs, k, a, lda, b, c, ldc, add, ldadd, bias); \
 	}
 #if HD_DOT
@@ -145,11 +145,11 @@ static const mm_kernel mm_kernels[][2][MM_ROWS + 1] = {
 };
 
 // The same for any number of rows: strips of nearly equal height, because a strip of one row costs half of a full one.
-static void mm_panel_words(long m, int by_column, int pairs, long k, const float *a, long lda, const float *b,
-                           float *c, long ldc, const float *add, long ldadd, const float *bias) {
-	long strips = mm_div(m, MM_ROWS), height = m / strips, taller = m % strips;
-	for (long s = 0; s < strips; s++) {
-		long h = height + (s < taller);
+static void mm_panel_words(hd_n m, int by_column, int pairs, hd_n k, const float *a, hd_n lda, const float *b,
+                           float *c, hd_n ldc, const float *add, hd_n ldadd, const float *bias) {
+	hd_n strips = mm_div(m, MM_ROWS), height = m / strips, taller = m % strips;
+	for (hd_n s = 0; s < strips; s++) {
+		hd_n h = height + (s < taller);
 		mm_kernels[pairs][by_column][h](k, a, lda, b, c, ldc, add, ldadd, bias);
 		a += by_column ? h : h * lda;
 		c += h * ldc;
@@ -157,28 +157,28 @@ static void mm_panel_words(long m, int by_column, int pairs, long k, const float
 			add += h * ldadd;
 	}
 }
-static void mm_panel(long m, int by_column, long k, const float *a, long lda, const float *b, float *c, long ldc,
-                     const float *add, long ldadd, const float *bias) {
+static void mm_panel(hd_n m, int by_column, hd_n k, const float *a, hd_n lda, const float *b, float *c, hd_n ldc,
+                     const float *add, hd_n ldadd, const float *bias) {
 	mm_panel_words(m, by_column, 0, k, a, lda, b, c, ldc, add, ldadd, bias);
 }
 
 // ---- Packing
 
 // n values, to floats, or as they are.
-INLINE void mm_widen_t(float *dst, const void *src, long at, long n, hd_dtype type) {
-	long i = 0;
+INLINE void mm_widen_t(float *dst, const void *src, hd_n at, hd_n n, hd_dtype type) {
+	hd_n i = 0;
 	for (; i + VL <= n; i += VL)
 		st(dst + i, ldt(src, at + i, type));
 	for (; i < n; i++)
 		dst[i] = ld1(src, at + i, type);
 }
-static void mm_widen(float *dst, const void *src, long at, long n, hd_dtype type) {
+static void mm_widen(float *dst, const void *src, hd_n at, hd_n n, hd_dtype type) {
 	if (type == HD_BF16)
 		mm_widen_t(dst, src, at, n, HD_BF16);
 	else
 		mm_widen_t(dst, src, at, n, HD_F32);
 }
-static void mm_move(void *dst, const void *src, long at, long n, hd_dtype type, int widen) {
+static void mm_move(void *dst, const void *src, hd_n at, hd_n n, hd_dtype type, int widen) {
 	if (widen)
 		mm_widen(dst, src, at, n, type);
 	else
@@ -186,27 +186,27 @@ static void mm_move(void *dst, const void *src, long at, long n, hd_dtype type, 
 }
 
 // A vector of the n ≤ VL values from i on, zero past them.
-INLINE vf mm_load_part(const void *p, long i, long n, hd_dtype t) {
+INLINE vf mm_load_part(const void *p, hd_n i, hd_n n, hd_dtype t) {
 	if (n >= VL)
 		return ldt(p, i, t);
 	float v[VL] = {0};
-	for (long l = 0; l < n; l++)
+	for (hd_n l = 0; l < n; l++)
 		v[l] = ld1(p, i + l, t);
 	return ld(v);
 }
-INLINE void mm_store_part(void *p, long i, long n, vf v, hd_dtype t) {
+INLINE void mm_store_part(void *p, hd_n i, hd_n n, vf v, hd_dtype t) {
 	if (n >= VL) {
 		stt(p, i, v, t);
 		return;
 	}
 	float f[VL];
 	st(f, v);
-	for (long l = 0; l < n; l++)
+	for (hd_n l = 0; l < n; l++)
 		st1(p, i + l, f[l], t);
 }
 
 // VL×VL: dst[c*ldd + r] = rows[r][c].
-INLINE void mm_transpose(float *dst, long ldd, const vf rows[VL]) {
+INLINE void mm_transpose(float *dst, hd_n ldd, const vf rows[VL]) {
 #if defined(__x86_64__) && (defined(HD_AVX2) || defined(HD_AVX512))
 	const float *src = (const float *)rows;
 	for (int r0 = 0; r0 < VL; r0 += 8) {
@@ -243,42 +243,42 @@ INLINE void mm_transpose(float *dst, long ldd, const vf rows[VL]) {
 
 // One panel, dst[k][MM_COLS], of n ≤ MM_COLS columns; zero past them. from_rows: src[k*ld + column], from_columns:
 // src[column*ld + k], both from element `at` on.
-INLINE void mm_pack_rows_t(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
-	for (long l = 0; l < k; l++, dst += MM_COLS, at += ld) {
+INLINE void mm_pack_rows_t(float *dst, const void *src, hd_n at, hd_n ld, hd_n k, hd_n n, hd_dtype type) {
+	for (hd_n l = 0; l < k; l++, dst += MM_COLS, at += ld) {
 		if (n == MM_COLS) {
 			st(dst, ldt(src, at, type));
 			st(dst + VL, ldt(src, at + VL, type));
 		} else {
-			for (long c = 0; c < MM_COLS; c++)
+			for (hd_n c = 0; c < MM_COLS; c++)
 				dst[c] = c < n ? ld1(src, at + c, type) : 0;
 		}
 	}
 }
-INLINE void mm_pack_columns_t(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
-	for (long c0 = 0; c0 < MM_COLS; c0 += VL) {
-		long l = 0;
+INLINE void mm_pack_columns_t(float *dst, const void *src, hd_n at, hd_n ld, hd_n k, hd_n n, hd_dtype type) {
+	for (hd_n c0 = 0; c0 < MM_COLS; c0 += VL) {
+		hd_n l = 0;
 		for (; l < k; l += VL) {
 			vf rows[VL];
-			for (long c = 0; c < VL; c++)
+			for (hd_n c = 0; c < VL; c++)
 				rows[c] = c0 + c < n ? mm_load_part(src, at + (c0 + c) * ld + l, k - l, type) : bc(0);
 			if (l + VL <= k) {
 				mm_transpose(dst + l * MM_COLS + c0, MM_COLS, rows);
 			} else {
 				float block[VL * VL];
 				mm_transpose(block, VL, rows);
-				for (long r = 0; r < k - l; r++)
+				for (hd_n r = 0; r < k - l; r++)
 					st(dst + (l + r) * MM_COLS + c0, *(const vf *)(block + r * VL));
 			}
 		}
 	}
 }
-static void mm_pack_from_rows(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+static void mm_pack_from_rows(float *dst, const void *src, hd_n at, hd_n ld, hd_n k, hd_n n, hd_dtype type) {
 	if (type == HD_BF16)
 		mm_pack_rows_t(dst, src, at, ld, k, n, HD_BF16);
 	else
 		mm_pack_rows_t(dst, src, at, ld, k, n, HD_F32);
 }
-static void mm_pack_from_columns(float *dst, const void *src, long at, long ld, long k, long n, hd_dtype type) {
+static void mm_pack_from_columns(float *dst, const void *src, hd_n at, hd_n ld, hd_n k, hd_n n, hd_dtype type) {
 	if (type == HD_BF16)
 		mm_pack_columns_t(dst, src, at, ld, k, n, HD_BF16);
 	else
@@ -292,35 +292,35 @@ static void mm_pack_from_columns(float *dst, const void *src, long at, long ld, 
 typedef struct mm_left mm_left;
 struct mm_left {
 	const void *p;
-	long ld;
+	hd_n ld;
 	hd_dtype type;
 	int by_column, pairs;
-	long depth; // elements of K
+	hd_n depth; // elements of K
 	// Copies rows r … r+nr-1 and columns c … c+nc-1 to dst[nr][ldd], as floats or, for pairs, as bfloat16; NULL: p is a
 	// plain matrix.
-	void (*copy)(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd);
+	void (*copy)(const mm_left *a, hd_n r, hd_n nr, hd_n c, hd_n nc, char *dst, hd_n ldd);
 	const void *image; // for copy
 };
 
 // Bytes of n elements that copy has written.
-INLINE long mm_bytes(const mm_left *a, long n) { return n * (a->pairs ? sizeof(uint16_t) : sizeof(float)); }
+INLINE hd_n mm_bytes(const mm_left *a, hd_n n) { return n * (a->pairs ? sizeof(uint16_t) : sizeof(float)); }
 
-static void mm_copy_matrix(const mm_left *a, long r, long nr, long c, long nc, char *dst, long ldd) {
-	for (long i = 0; i < nr; i++)
+static void mm_copy_matrix(const mm_left *a, hd_n r, hd_n nr, hd_n c, hd_n nc, char *dst, hd_n ldd) {
+	for (hd_n i = 0; i < nr; i++)
 		mm_move(dst + mm_bytes(a, i * ldd), a->p, (r + i) * a->ld + c, nc, a->type, !a->pairs);
 }
 
 // Pairs of rows of K, each row of m elements, to dst[pairs][m].
-static void mm_pair_rows(const mm_left *a, long m0, long m, long k0, long k, float *dst) {
+static void mm_pair_rows(const mm_left *a, hd_n m0, hd_n m, hd_n k0, hd_n k, float *dst) {
 	enum { MOST = MM_BLOCK_ROWS + MM_ROWS };
 	uint16_t rows[MM_PAIR_ROWS][MOST];
-	for (long l = 0; l < k; l += MM_PAIR_ROWS / 2) {
-		long words = mm_min(k - l, MM_PAIR_ROWS / 2), n = mm_min(2 * words, a->depth - 2 * (k0 + l));
+	for (hd_n l = 0; l < k; l += MM_PAIR_ROWS / 2) {
+		hd_n words = mm_min(k - l, MM_PAIR_ROWS / 2), n = mm_min(2 * words, a->depth - 2 * (k0 + l));
 		(a->copy ? a->copy : mm_copy_matrix)(a, 2 * (k0 + l), n, m0, m, (char *)rows, MOST);
 		if (n % 2)
 			memset(rows[n], 0, sizeof rows[n]);
-		for (long w = 0; w < words; w++, dst += m) {
-			for (long i = 0; i < m; i++) {
+		for (hd_n w = 0; w < words; w++, dst += m) {
+			for (hd_n i = 0; i < m; i++) {
 				uint32_t pair = rows[2 * w][i] | (uint32_t)rows[2 * w + 1][i] << 16;
 				memcpy(dst + i, &pair, sizeof pair);
 			}
@@ -329,17 +329,17 @@ static void mm_pair_rows(const mm_left *a, long m0, long m, long k0, long k, flo
 }
 
 // Copies rows m0 … m0+m-1 of A and words k0 … k0+k-1 of K to dst[m][k], or [k][m] if by_column.
-static void mm_copy(const mm_left *a, long m0, long m, long k0, long k, float *dst) {
-	void (*copy)(const mm_left *, long, long, long, long, char *, long) = a->copy ? a->copy : mm_copy_matrix;
+static void mm_copy(const mm_left *a, hd_n m0, hd_n m, hd_n k0, hd_n k, float *dst) {
+	void (*copy)(const mm_left *, hd_n, hd_n, hd_n, hd_n, char *, hd_n) = a->copy ? a->copy : mm_copy_matrix;
 	if (a->by_column && a->pairs) {
 		mm_pair_rows(a, m0, m, k0, k, dst);
 	} else if (a->by_column) {
 		copy(a, k0, k, m0, m, (char *)dst, m);
 	} else if (a->pairs) {
-		long n = mm_min(2 * k, a->depth - 2 * k0);
+		hd_n n = mm_min(2 * k, a->depth - 2 * k0);
 		copy(a, m0, m, 2 * k0, n, (char *)dst, 2 * k);
 		if (n % 2)
-			for (long i = 0; i < m; i++)
+			for (hd_n i = 0; i < m; i++)
 				memset((char *)dst + mm_bytes(a, i * 2 * k + n), 0, mm_bytes(a, 1));
 	} else {
 		copy(a, m0, m, k0, k, (char *)dst, k);
@@ -351,18 +351,18 @@ typedef struct mm_right mm_right;
 struct mm_right {
 	const float *packed; // [panel][K][MM_COLS], or NULL
 	const void *p;
-	long ld;
+	hd_n ld;
 	hd_dtype type;
 	hd_layout layout;
 	int pairs;
-	long depth; // elements of K
+	hd_n depth; // elements of K
 	// Packs rows k … k+nk-1 of columns n … n+nn-1 (nn ≤ MM_COLS) to dst[nk][MM_COLS], as floats; NULL: p is a plain
 	// matrix.
-	void (*pack)(const mm_right *b, long k, long nk, long n, long nn, float *dst);
+	void (*pack)(const mm_right *b, hd_n k, hd_n nk, hd_n n, hd_n nn, float *dst);
 	const void *filter; // for pack
 };
 
-static void mm_pack_floats(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+static void mm_pack_floats(const mm_right *b, hd_n k, hd_n nk, hd_n n, hd_n nn, float *dst) {
 	if (b->pack)
 		b->pack(b, k, nk, n, nn, dst);
 	else if (b->layout == HD_ROWS)
@@ -372,19 +372,19 @@ static void mm_pack_floats(const mm_right *b, long k, long nk, long n, long nn, 
 }
 
 // Packs words k … k+nk-1 of columns n … n+nn-1 to dst[nk][MM_COLS].
-static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *dst) {
+static void mm_pack(const mm_right *b, hd_n k, hd_n nk, hd_n n, hd_n nn, float *dst) {
 	if (!b->pairs) {
 		mm_pack_floats(b, k, nk, n, nn, dst);
 		return;
 	}
 	float rows[MM_PAIR_ROWS][MM_COLS];
-	for (long l = 0; l < nk; l += MM_PAIR_ROWS / 2) {
-		long words = mm_min(nk - l, MM_PAIR_ROWS / 2), elements = mm_min(2 * words, b->depth - 2 * (k + l));
+	for (hd_n l = 0; l < nk; l += MM_PAIR_ROWS / 2) {
+		hd_n words = mm_min(nk - l, MM_PAIR_ROWS / 2), elements = mm_min(2 * words, b->depth - 2 * (k + l));
 		mm_pack_floats(b, 2 * (k + l), elements, n, nn, rows[0]);
 		if (elements % 2)
 			memset(rows[elements], 0, sizeof rows[elements]);
-		for (long w = 0; w < words; w++, dst += MM_COLS)
-			for (long c = 0; c < MM_COLS; c += VL)
+		for (hd_n w = 0; w < words; w++, dst += MM_COLS)
+			for (hd_n c = 0; c < MM_COLS; c += VL)
 				st(dst + c, (vf)vpair(ld(rows[2 * w] + c), ld(rows[2 * w + 1] + c)));
 	}
 }
@@ -393,23 +393,23 @@ static void mm_pack(const mm_right *b, long k, long nk, long n, long nn, float *
 typedef struct mm_out mm_out;
 struct mm_out {
 	void *p;
-	long ld;
+	hd_n ld;
 	hd_dtype type;
 	const float *residual;
-	long ldr;
+	hd_n ldr;
 	const float *bias;
 	hd_act act;
 	// Where row m begins, in elements, in p and in residual; NULL: at m*ld and m*ldr.
-	long (*row)(const mm_out *c, long m);
+	hd_n (*row)(const mm_out *c, hd_n m);
 	const void *grid; // for row
 };
 
 // Stores sums of m rows from row m0 on and n ≤ MM_COLS columns from column n0 on: + residual, activation, to the type.
-INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums,
-                        long lds, hd_dtype type) {
-	for (long i = 0; i < m; i++) {
-		long at = (c->row ? c->row(c, m0 + i) : (m0 + i) * c->ld) + n0, rat = (c->row ? at - n0 : (m0 + i) * c->ldr) + n0;
-		for (long j = 0; j < n; j += VL) {
+INLINE void mm_finish_t(const mm_out *c, const float *residual, hd_n m0, hd_n m, hd_n n0, hd_n n, const float *sums,
+                        hd_n lds, hd_dtype type) {
+	for (hd_n i = 0; i < m; i++) {
+		hd_n at = (c->row ? c->row(c, m0 + i) : (m0 + i) * c->ld) + n0, rat = (c->row ? at - n0 : (m0 + i) * c->ldr) + n0;
+		for (hd_n j = 0; j < n; j += VL) {
 			vf v = ld(sums + i * lds + j);
 			if (residual)
 				v += mm_load_part(residual, rat + j, n - j, HD_F32);
@@ -417,8 +417,8 @@ INLINE void mm_finish_t(const mm_out *c, const float *residual, long m0, long m,
 		}
 	}
 }
-static void mm_finish(const mm_out *c, const float *residual, long m0, long m, long n0, long n, const float *sums,
-                      long lds) {
+static void mm_finish(const mm_out *c, const float *residual, hd_n m0, hd_n m, hd_n n0, hd_n n, const float *sums,
+                      hd_n lds) {
 	if (c->type == HD_BF16)
 		mm_finish_t(c, residual, m0, m, n0, n, sums, lds, HD_BF16);
 	else
@@ -428,18 +428,18 @@ static void mm_finish(const mm_out *c, const float *residual, long m0, long m, l
 // ---- The product
 
 typedef struct {
-	long m, n, k; // k in elements until mm_plan, in words after it
+	hd_n m, n, k; // k in elements until mm_plan, in words after it
 	mm_left a;
 	mm_right b;
 	mm_out c;
 	// Split of work:
-	long block_rows, row_blocks, panels, groups;
-	long block_k, blocks_k; // blocks of K, all of one size but the last
-	long slices;            // blocks of K go to so many tasks; their sums are added up in order
+	hd_n block_rows, row_blocks, panels, groups;
+	hd_n block_k, blocks_k; // blocks of K, all of one size but the last
+	hd_n slices;            // blocks of K go to so many tasks; their sums are added up in order
 	int copy_a, copy_a_once, pack_b, pack_b_once;
 	// Workspace, in floats:
-	long a_floats, b_floats, slice_floats; // all of A, all of B, a slice's sums
-	long thread_floats, thread_a, thread_b;
+	hd_n a_floats, b_floats, slice_floats; // all of A, all of B, a slice's sums
+	hd_n thread_floats, thread_a, thread_b;
 	float *all_a, *all_b, *sums, *scratch;
 } mm_job;
 
@@ -458,7 +458,7 @@ static void mm_plan(mm_job *j, int threads) {
 		j->copy_a |= !j->a.pairs || j->a.depth % 2 || j->a.ld % 2; // otherwise rows are words
 	j->pack_b = !j->b.packed;
 
-	long tasks = (j->copy_a ? 3 : 4) * threads;
+	hd_n tasks = (j->copy_a ? 3 : 4) * threads;
 	if (threads == 1)
 		tasks = 1;
 	j->groups = mm_max(mm_div(tasks, j->row_blocks), mm_div(j->panels * MM_COLS, MM_GROUP_COLS));
@@ -484,29 +484,29 @@ static size_t mm_workspace(const mm_job *j, int threads) {
 	return (j->a_floats + j->b_floats + j->slices * j->slice_floats + threads * j->thread_floats) * sizeof(float);
 }
 
-static void mm_copy_task(void *arg, long task, int thread) {
+static void mm_copy_task(void *arg, hd_n task, int thread) {
 	const mm_job *j = arg;
-	long m0 = task * MM_ROWS;
+	hd_n m0 = task * MM_ROWS;
 	mm_copy(&j->a, m0, mm_min(j->m - m0, MM_ROWS), 0, j->k, j->all_a + m0 * j->k);
 }
 
-static void mm_pack_task(void *arg, long task, int thread) {
+static void mm_pack_task(void *arg, hd_n task, int thread) {
 	const mm_job *j = arg;
-	long panel = task / j->blocks_k, k0 = task % j->blocks_k * j->block_k, n0 = panel * MM_COLS;
+	hd_n panel = task / j->blocks_k, k0 = task % j->blocks_k * j->block_k, n0 = panel * MM_COLS;
 	if (k0 < j->k)
 		mm_pack(&j->b, k0, mm_min(j->k - k0, j->block_k), n0, mm_min(j->n - n0, MM_COLS),
 		        j->all_b + (panel * j->k + k0) * MM_COLS);
 }
 
-static void mm_task(void *arg, long task, int thread) {
+static void mm_task(void *arg, hd_n task, int thread) {
 	const mm_job *j = arg;
 	// Tasks that follow each other share a group of panels, which then comes from memory once.
-	long block = task % j->row_blocks, group = task / j->row_blocks % j->groups, slice = task / j->row_blocks / j->groups;
-	long m0 = block * j->block_rows, m = mm_min(j->m - m0, j->block_rows);
-	long p0 = j->panels * group / j->groups, p1 = j->panels * (group + 1) / j->groups;
-	long first = j->blocks_k * slice / j->slices, last = j->blocks_k * (slice + 1) / j->slices - 1;
+	hd_n block = task % j->row_blocks, group = task / j->row_blocks % j->groups, slice = task / j->row_blocks / j->groups;
+	hd_n m0 = block * j->block_rows, m = mm_min(j->m - m0, j->block_rows);
+	hd_n p0 = j->panels * group / j->groups, p1 = j->panels * (group + 1) / j->groups;
+	hd_n first = j->blocks_k * slice / j->slices, last = j->blocks_k * (slice + 1) / j->slices - 1;
 	float *copied = j->scratch + thread * j->thread_floats, *packed = copied + j->thread_a, *sums = packed + j->thread_b;
-	long lds = (p1 - p0) * MM_COLS;
+	hd_n lds = (p1 - p0) * MM_COLS;
 	int in_place = j->c.type == HD_F32 && !j->c.row; // whole panels need no sums in scratch memory
 	if (j->slices > 1) {
 		sums = j->sums + slice * j->slice_floats + m0 * j->panels * MM_COLS + p0 * MM_COLS;
@@ -514,8 +514,8 @@ static void mm_task(void *arg, long task, int thread) {
 		in_place = 0;
 	}
 
-	for (long kb = first; kb <= last; kb++) {
-		long k0 = kb * j->block_k, k = mm_max(mm_min(j->k - k0, j->block_k), 0), lda;
+	for (hd_n kb = first; kb <= last; kb++) {
+		hd_n k0 = kb * j->block_k, k = mm_max(mm_min(j->k - k0, j->block_k), 0), lda;
 		const float *a;
 		if (!j->copy_a) {
 			lda = mm_words(j->a.ld, j->a.pairs);
@@ -528,8 +528,8 @@ static void mm_task(void *arg, long task, int thread) {
 			a = copied;
 			mm_copy(&j->a, m0, m, k0, k, copied);
 		}
-		for (long p = p0; p < p1; p++) {
-			long n0 = p * MM_COLS, n = mm_min(j->n - n0, MM_COLS);
+		for (hd_n p = p0; p < p1; p++) {
+			hd_n n0 = p * MM_COLS, n = mm_min(j->n - n0, MM_COLS);
 			const float *b = packed;
 			if (j->pack_b_once)
 				b = j->all_b + (p * j->k + k0) * MM_COLS;
@@ -540,7 +540,7 @@ static void mm_task(void *arg, long task, int thread) {
 
 			int here = in_place && n == MM_COLS;
 			float *c = here ? (float *)j->c.p + m0 * j->c.ld + n0 : sums + (p - p0) * MM_COLS;
-			long ldc = here ? j->c.ld : lds, ldadd = ldc;
+			hd_n ldc = here ? j->c.ld : lds, ldadd = ldc;
 			const float *add = c, *bias = NULL;
 			float part[MM_COLS] = {0};
 			if (kb == first) {
@@ -562,12 +562,12 @@ static void mm_task(void *arg, long task, int thread) {
 }
 
 // Adds up the slices' sums of one row.
-static void mm_slices_task(void *arg, long task, int thread) {
+static void mm_slices_task(void *arg, hd_n task, int thread) {
 	const mm_job *j = arg;
 	float *sums = j->sums + task * j->panels * MM_COLS;
-	for (long n0 = 0; n0 < j->n; n0 += MM_COLS) {
-		for (long s = 1; s < j->slices; s++)
-			for (long i = n0; i < n0 + MM_COLS; i += VL)
+	for (hd_n n0 = 0; n0 < j->n; n0 += MM_COLS) {
+		for (hd_n s = 1; s < j->slices; s++)
+			for (hd_n i = n0; i < n0 + MM_COLS; i += VL)
 				st(sums + i, ld(sums + i) + ld(sums + s * j->slice_floats + i));
 		mm_finish(&j->c, NULL, task, 1, n0, mm_min(j->n - n0, MM_COLS), sums + n0, 0);
 	}
@@ -612,11 +612,11 @@ static size_t gemm_workspace(const hd_ctx *c, const hd_gemm *g) {
 }
 
 // Bytes of all of B packed for an A of some type: [k,n].
-INLINE size_t mm_packed_bytes(hd_dtype a, long k, long n) {
+INLINE size_t mm_packed_bytes(hd_dtype a, hd_n k, hd_n n) {
 	return mm_round(n, MM_COLS) * mm_words(k, mm_pairs(a)) * sizeof(float);
 }
 
-static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, long k, long n, float *packed) {
+static void mm_pack_all(const hd_ctx *c, const mm_right *b, hd_dtype a, hd_n k, hd_n n, float *packed) {
 	mm_job j = {.n = n, .k = mm_words(k, mm_pairs(a)), .panels = mm_div(n, MM_COLS), .b = *b, .all_b = packed};
 	j.b.pairs = mm_pairs(a);
 	j.b.depth = k;
@@ -639,30 +639,30 @@ static void gemm_pack(const hd_ctx *c, const hd_gemm *g, const void *b, float *p
 enum { SUM_ROWS = 64, SUM_SLICE = 4096, SUM_COLS = 256 }; // rows summed in one go; rows and columns of a task
 
 typedef struct {
-	long m, n, slices, chunks;
+	hd_n m, n, slices, chunks;
 	hd_dtype type;
 	const void *x;
 	float *out, *sums; // sums [slice][n]
 } mm_sum_job;
 
-INLINE void mm_sum_t(const mm_sum_job *j, long r0, long r1, long c0, long c1, float *out, hd_dtype type) {
+INLINE void mm_sum_t(const mm_sum_job *j, hd_n r0, hd_n r1, hd_n c0, hd_n c1, float *out, hd_dtype type) {
 	memset(out + c0, 0, (c1 - c0) * sizeof *out);
-	for (long r = r0; r < r1; r += SUM_ROWS) {
-		long end = mm_min(r + SUM_ROWS, r1);
-		for (long c = c0; c < c1; c += VL) {
-			long n = c1 - c;
+	for (hd_n r = r0; r < r1; r += SUM_ROWS) {
+		hd_n end = mm_min(r + SUM_ROWS, r1);
+		for (hd_n c = c0; c < c1; c += VL) {
+			hd_n n = c1 - c;
 			vf s = mm_load_part(j->x, r * j->n + c, n, type);
-			for (long i = r + 1; i < end; i++)
+			for (hd_n i = r + 1; i < end; i++)
 				s += mm_load_part(j->x, i * j->n + c, n, type);
 			mm_store_part(out, c, n, s + mm_load_part(out, c, n, HD_F32), HD_F32);
 		}
 	}
 }
 
-static void mm_sum_task(void *arg, long task, int thread) {
+static void mm_sum_task(void *arg, hd_n task, int thread) {
 	const mm_sum_job *j = arg;
-	long slice = task / j->chunks, c0 = task % j->chunks * SUM_COLS, c1 = mm_min(c0 + SUM_COLS, j->n);
-	long r0 = slice * SUM_SLICE, r1 = mm_min(r0 + SUM_SLICE, j->m);
+	hd_n slice = task / j->chunks, c0 = task % j->chunks * SUM_COLS, c1 = mm_min(c0 + SUM_COLS, j->n);
+	hd_n r0 = slice * SUM_SLICE, r1 = mm_min(r0 + SUM_SLICE, j->m);
 	float *out = j->slices > 1 ? j->sums + slice * j->n : j->out;
 	if (j->type == HD_BF16)
 		mm_sum_t(j, r0, r1, c0, c1, out, HD_BF16);
@@ -670,20 +670,20 @@ static void mm_sum_task(void *arg, long task, int thread) {
 		mm_sum_t(j, r0, r1, c0, c1, out, HD_F32);
 }
 
-static void column_sums(const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws) {
+static void column_sums(const hd_ctx *c, hd_n m, hd_n n, hd_dtype type, const void *x, float *out, void *ws) {
 	mm_sum_job j = {.m = m, .n = n, .slices = mm_div(m, SUM_SLICE), .chunks = mm_div(n, SUM_COLS), .type = type, .x = x,
 	                .out = out, .sums = ws};
 	hd_pool_for(c->pool, j.slices * j.chunks, mm_sum_task, &j);
 	if (j.slices > 1)
-		for (long i = 0; i < n; i += VL) {
+		for (hd_n i = 0; i < n; i += VL) {
 			vf s = mm_load_part(j.sums, i, n - i, HD_F32);
-			for (long k = 1; k < j.slices; k++)
+			for (hd_n k = 1; k < j.slices; k++)
 				s += mm_load_part(j.sums, k * n + i, n - i, HD_F32);
 			mm_store_part(out, i, n - i, s, HD_F32);
 		}
 }
 
-static size_t column_sums_workspace(const hd_ctx *c, long m, long n) {
-	long slices = mm_div(m, SUM_SLICE);
+static size_t column_sums_workspace(const hd_ctx *c, hd_n m, hd_n n) {
+	hd_n slices = mm_div(m, SUM_SLICE);
 	return slices > 1 ? slices * n * sizeof(float) : 0;
 }

@@ -40,9 +40,9 @@ KERNEL(void, conv_weight_grad, (const hd_ctx *c, const hd_conv *v, const void *x
 KERNEL(size_t, conv_weight_grad_workspace, (const hd_ctx *c, const hd_conv *v), (c, v))
 
 // out[n] = the sum over rows of x [m,n]: the gradient of a bias. Summed in blocks of rows, then over the blocks.
-KERNEL(void, column_sums, (const hd_ctx *c, long m, long n, hd_dtype type, const void *x, float *out, void *ws),
+KERNEL(void, column_sums, (const hd_ctx *c, hd_n m, hd_n n, hd_dtype type, const void *x, float *out, void *ws),
        (c, m, n, type, x, out, ws))
-KERNEL(size_t, column_sums_workspace, (const hd_ctx *c, long m, long n), (c, m, n))
+KERNEL(size_t, column_sums_workspace, (const hd_ctx *c, hd_n m, hd_n n), (c, m, n))
 
 // ---- Attention
 
@@ -102,45 +102,45 @@ KERNEL(size_t, layer_norm_grad_params_workspace, (const hd_ctx *c, const hd_laye
 // ---- Element by element; in place on any input of the same shape as the output
 
 // y = f(a, b), n elements; b is not read, and may be NULL, where f has no b.
-KERNEL(void, map, (const hd_ctx *c, const hd_map *f, long n, const void *a, const void *b, void *y),
+KERNEL(void, map, (const hd_ctx *c, const hd_map *f, hd_n n, const void *a, const void *b, void *y),
        (c, f, n, a, b, y))
 
 // x [m,2f] → y [m,f] = x[:, :f]·gelu(x[:, f:]). diffusers' GEGLU. Not in place.
-KERNEL(void, geglu, (const hd_ctx *c, long m, long f, const void *x, void *y, hd_dtype type), (c, m, f, x, y, type))
+KERNEL(void, geglu, (const hd_ctx *c, hd_n m, hd_n f, const void *x, void *y, hd_dtype type), (c, m, f, x, y, type))
 // x [m,2f], dy [m,f] → dx [m,2f]. In place on x.
-KERNEL(void, geglu_grad, (const hd_ctx *c, long m, long f, const void *x, const void *dy, void *dx, hd_dtype type),
+KERNEL(void, geglu_grad, (const hd_ctx *c, hd_n m, hd_n f, const void *x, const void *dy, void *dx, hd_dtype type),
        (c, m, f, x, dy, dx, type))
 
 // dst = src in another type; not in place.
-KERNEL(void, convert, (const hd_ctx *c, long n, const void *src, hd_dtype src_type, void *dst, hd_dtype dst_type),
+KERNEL(void, convert, (const hd_ctx *c, hd_n n, const void *src, hd_dtype src_type, void *dst, hd_dtype dst_type),
        (c, n, src, src_type, dst, dst_type))
 
 // ---- Broadcasts and the sums that are their gradients
 
 // x [n,rows,cols] + t [n,cols] → y [n,rows,cols]. In place on x. t is of the same type or float32.
-KERNEL(void, add_rows, (const hd_ctx *c, long n, long rows, long cols, const void *x, const void *t, hd_dtype t_type,
+KERNEL(void, add_rows, (const hd_ctx *c, hd_n n, hd_n rows, hd_n cols, const void *x, const void *t, hd_dtype t_type,
         void *y, hd_dtype type), (c, n, rows, cols, x, t, t_type, y, type))
 // x [n,rows,cols] → y [n,cols], Σ over rows.
-KERNEL(void, sum_rows, (const hd_ctx *c, long n, long rows, long cols, const void *x, hd_dtype type, void *y,
+KERNEL(void, sum_rows, (const hd_ctx *c, hd_n n, hd_n rows, hd_n cols, const void *x, hd_dtype type, void *y,
         hd_dtype y_type, void *ws), (c, n, rows, cols, x, type, y, y_type, ws))
-KERNEL(size_t, sum_rows_workspace, (const hd_ctx *c, long n, long rows, long cols), (c, n, rows, cols))
+KERNEL(size_t, sum_rows_workspace, (const hd_ctx *c, hd_n n, hd_n rows, hd_n cols), (c, n, rows, cols))
 
 // ---- Copies
 
 // rows × width elements, src[r*lds + i] → dst[r*ldd + i]: concatenation, slices, padding. Zeros if src is NULL.
-KERNEL(void, copy_rows, (const hd_ctx *c, long rows, long width, const void *src, long lds, void *dst, long ldd,
+KERNEL(void, copy_rows, (const hd_ctx *c, hd_n rows, hd_n width, const void *src, hd_n lds, void *dst, hd_n ldd,
         hd_dtype type), (c, rows, width, src, lds, dst, ldd, type))
 
 // x [n,hs,ws,c] → y [n,h,w,c], each pixel from floor(i·hs/h), floor(j·ws/w), with the quotient in float32 as
 // torch.nn.functional.interpolate(mode="nearest") has it.
-KERNEL(void, upsample_nearest, (const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels, const void *x,
+KERNEL(void, upsample_nearest, (const hd_ctx *c, hd_n n, hd_n hs, hd_n ws, hd_n h, hd_n w, hd_n channels, const void *x,
         void *y, hd_dtype type), (c, n, hs, ws, h, w, channels, x, y, type))
 // dy [n,h,w,c] → dx [n,hs,ws,c]: for each pixel of x the sum over those made from it.
-KERNEL(void, upsample_nearest_grad, (const hd_ctx *c, long n, long hs, long ws, long h, long w, long channels,
+KERNEL(void, upsample_nearest_grad, (const hd_ctx *c, hd_n n, hd_n hs, hd_n ws, hd_n h, hd_n w, hd_n channels,
         const void *dy, void *dx, hd_dtype type), (c, n, hs, ws, h, w, channels, dy, dx, type))
 
 // Rows ids [m] of table [·,c] → y [m,c]. ids are not checked.
-KERNEL(void, embedding, (const hd_ctx *c, long m, long channels, const int32_t *ids, const float *table, void *y,
+KERNEL(void, embedding, (const hd_ctx *c, hd_n m, hd_n channels, const int32_t *ids, const float *table, void *y,
         hd_dtype type), (c, m, channels, ids, table, y, type))
 
 // ---- Pooling
@@ -168,18 +168,18 @@ KERNEL(void, posterior_kl_grad, (const hd_ctx *c, const hd_posterior *p, const v
 // ---- Loss and optimiser
 
 // loss [1] = Σ w_i (pred - target)² / (n·r) over pred, target [n,r]; weights w [n] may be NULL (1). Summed in float64.
-KERNEL(void, mse, (const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights,
+KERNEL(void, mse, (const hd_ctx *c, hd_n n, hd_n r, const void *pred, const void *target, const float *weights,
         float *loss, hd_dtype type, void *ws), (c, n, r, pred, target, weights, loss, type, ws))
-KERNEL(size_t, mse_workspace, (const hd_ctx *c, long n, long r), (c, n, r))
+KERNEL(size_t, mse_workspace, (const hd_ctx *c, hd_n n, hd_n r), (c, n, r))
 // dpred = dloss · 2 w_i (pred - target) / (n·r). In place on pred or target.
-KERNEL(void, mse_grad, (const hd_ctx *c, long n, long r, const void *pred, const void *target, const float *weights,
+KERNEL(void, mse_grad, (const hd_ctx *c, hd_n n, hd_n r, const void *pred, const void *target, const float *weights,
         float dloss, void *dpred, hd_dtype type), (c, n, r, pred, target, weights, dloss, dpred, type))
 
 // sum [1] = Σ x², in float64: the square of the gradients' norm.
-KERNEL(void, sum_squares, (const hd_ctx *c, long n, const float *x, double *sum, void *ws), (c, n, x, sum, ws))
-KERNEL(size_t, sum_squares_workspace, (const hd_ctx *c, long n), (c, n))
+KERNEL(void, sum_squares, (const hd_ctx *c, hd_n n, const float *x, double *sum, void *ws), (c, n, x, sum, ws))
+KERNEL(size_t, sum_squares_workspace, (const hd_ctx *c, hd_n n), (c, n))
 
 // Updates n parameters p and their moments m and v from gradients g. Arrays that all start at one offset in 2 MiB
 // compete for the same sets of the cache: 2.3× slower on Zen 3.
-KERNEL(void, adamw, (const hd_ctx *c, long n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v),
+KERNEL(void, adamw, (const hd_ctx *c, hd_n n, const hd_adamw_step *h, float *p, const float *g, float *m, float *v),
        (c, n, h, p, g, m, v))

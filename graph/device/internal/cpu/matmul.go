@@ -62,7 +62,7 @@ func activationOf(a op.Act) C.hd_act {
 }
 
 // product is features [m,k] times a float32 weight, whose layout the caller sets.
-func product(a, out device.Operand, m, n, k C.long) C.hd_gemm {
+func product(a, out device.Operand, m, n, k C.hd_n) C.hd_gemm {
 	return C.hd_gemm{
 		m: m, n: n, k: k, lda: k, ldc: n, ldr: n, a: C.HD_ROWS,
 		a_type: dtype(a.DType), b_type: C.HD_F32, c_type: dtype(out.DType),
@@ -119,9 +119,9 @@ func (d *Device) compileWeightGrad(r device.Request, i, j int) device.Kernel {
 // geometry describes a convolution over an image of h×w pixels; in is the type of the factors.
 func geometry(g op.Geometry, n, h, w, c, o int, in, out device.DType) C.hd_conv {
 	return C.hd_conv{
-		n: C.long(n), h: C.long(h), w: C.long(w), c: C.long(c), sh: C.long(h), sw: C.long(w), o: C.long(o),
-		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride),
-		top: C.long(g.Pad.Top), left: C.long(g.Pad.Left), bottom: C.long(g.Pad.Bottom), right: C.long(g.Pad.Right),
+		n: C.hd_n(n), h: C.hd_n(h), w: C.hd_n(w), c: C.hd_n(c), sh: C.hd_n(h), sw: C.hd_n(w), o: C.hd_n(o),
+		kh: C.hd_n(g.KH), kw: C.hd_n(g.KW), stride: C.hd_n(g.Stride),
+		top: C.hd_n(g.Pad.Top), left: C.hd_n(g.Pad.Left), bottom: C.hd_n(g.Pad.Bottom), right: C.hd_n(g.Pad.Right),
 		_type: dtype(in), out_type: dtype(out),
 	}
 }
@@ -145,7 +145,7 @@ func (d *Device) compileConv(r device.Request, s op.Conv2D) (device.Kernel, erro
 	x, w := r.In[0].Shape, r.In[1]
 	h, wd := s.Source(x)
 	v := geometry(s.Geometry, x[0], h, wd, x[3], w.Shape[3], r.In[0].DType, r.Out.DType)
-	v.sh, v.sw, v.act = C.long(x[1]), C.long(x[2]), activationOf(s.Act)
+	v.sh, v.sw, v.act = C.hd_n(x[1]), C.hd_n(x[2]), activationOf(s.Act)
 	k := &kernel{device: d}
 	k.algorithm = d.choose(&v, C.HD_CONV_FORWARD)
 	bytes := int64(C.call_conv_packed_bytes(d.ctx, &v))

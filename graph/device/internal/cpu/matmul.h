@@ -11,8 +11,8 @@ typedef enum {
 
 // One product C = act(A·B + bias + residual).
 typedef struct {
-	long m, n, k;
-	long lda, ldb, ldc, ldr;           // elements from one row (or column) to the next; ldb is not used if packed
+	hd_n m, n, k;
+	hd_n lda, ldb, ldc, ldr;           // elements from one row (or column) to the next; ldb is not used if packed
 	hd_layout a, b;
 	hd_dtype a_type, b_type, c_type;   // residual and sums are in float32; b may be rounded to a_type
 	hd_act act;
@@ -29,10 +29,10 @@ typedef enum { HD_CONV_FORWARD = 0, HD_CONV_DATA_GRAD, HD_CONV_WEIGHT_GRAD } hd_
 
 // One convolution: x [N,H,W,C] * weight [KH,KW,C,O] → y [N,H',W',O] with H' = (H + top + bottom - KH)/stride + 1.
 typedef struct {
-	long n, h, w, c;  // the image that the kernel walks over
-	long sh, sw;      // size of the image in memory; it is read as if resized to h×w by nearest neighbour. Usually h, w.
-	long o, kh, kw, stride;
-	long top, left, bottom, right; // rows and columns of zeros around the image
+	hd_n n, h, w, c;  // the image that the kernel walks over
+	hd_n sh, sw;      // size of the image in memory; it is read as if resized to h×w by nearest neighbour. Usually h, w.
+	hd_n o, kh, kw, stride;
+	hd_n top, left, bottom, right; // rows and columns of zeros around the image
 	hd_dtype type;                 // of the factors: x, dy in the data gradient, both in the weight's
 	hd_dtype out_type;             // of y, of dx; residual and dw are in float32
 	hd_act act;                    // forward only

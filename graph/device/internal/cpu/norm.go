@@ -51,12 +51,12 @@ func compileNorm(d *Device, r device.Request) *kernel {
 }
 
 // samples and pixels count those of x [N,…,C].
-func samples(x device.Operand) C.long { return C.long(x.Shape[0]) }
-func pixels(x device.Operand) C.long  { return rows(x) / samples(x) }
+func samples(x device.Operand) C.hd_n { return C.hd_n(x.Shape[0]) }
+func pixels(x device.Operand) C.hd_n  { return rows(x) / samples(x) }
 
 // groupNorm and layerNorm describe norms of x; y is the result, or its gradient.
 func groupNorm(x device.Operand, groups int, silu bool, y device.Operand) C.hd_group_norm_shape {
-	g := C.hd_group_norm_shape{n: samples(x), hw: pixels(x), c: channels(x), groups: C.long(groups), _type: dtype(y.DType)}
+	g := C.hd_group_norm_shape{n: samples(x), hw: pixels(x), c: channels(x), groups: C.hd_n(groups), _type: dtype(y.DType)}
 	if silu {
 		g.act = C.HD_ACT_SILU
 	}

@@ -4,7 +4,7 @@
 
 typedef struct {
 	rw_grid grid; // hw × c
-	long groups, size; // channels in a group
+	hd_n groups, size; // channels in a group
 	float eps;
 	hd_act act;
 	hd_dtype type;
@@ -38,18 +38,18 @@ static size_t group_norm_stats_workspace(const hd_ctx *c, const hd_group_norm_sh
 }
 
 static void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift) {
-	long cols = j->grid.cols, at = (t->image * j->grid.rows + t->r0) * cols;
+	hd_n cols = j->grid.cols, at = (t->image * j->grid.rows + t->r0) * cols;
 	float *sum = shift + cols, *square = sum + cols;
-	for (long g = 0, ch = 0; g < j->groups; g++) {
+	for (hd_n g = 0, ch = 0; g < j->groups; g++) {
 		float mean = 0;
-		for (long k = 0; k < j->size; k++)
+		for (hd_n k = 0; k < j->size; k++)
 			mean += j->x[at + ch + k];
 		mean /= j->size;
-		for (long k = 0; k < j->size; k++, ch++)
+		for (hd_n k = 0; k < j->size; k++, ch++)
 			shift[ch] = mean;
 	}
 	memset(sum, 0, 2 * cols * sizeof *sum);
-	long r = t->r0;
+	hd_n r = t->r0;
 	for (; r + 4 <= t->r1; r += 4, at += 4 * cols)
 		RW_RANGE(i, n, 0, cols, {
 			vf m = rw_ld(shift, i, n, HD_F32);
@@ -66,9 +66,9 @@ static void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift) {
 		});
 	double *moments = j->moments + 2 * (t->image * j->grid.row_blocks + t->row_block) * j->groups;
 	double count = (double)(t->r1 - t->r0) * j->size;
-	for (long g = 0; g < j->groups; g++, moments += 2, shift += j->size) {
+	for (hd_n g = 0; g < j->groups; g++, moments += 2, shift += j->size) {
 		double s = 0, q = 0;
-		for (long k = 0; k < j->size; k++) {
+		for (hd_n k = 0; k < j->size; k++) {
 			s += *sum++;
 			q += *square++;
 		}
@@ -77,22 +77,22 @@ static void gn_stats_tile(const gn_job *j, const rw_tile *t, float *shift) {
 	}
 }
 
-static void gn_stats_task(void *arg, long task, int thread) {
+static void gn_stats_task(void *arg, hd_n task, int thread) {
 	const gn_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	gn_stats_tile(j, &t, j->scratch + 3 * thread * j->grid.cols);
 }
 
 // One group of one image: from the tiles' means and sums of squared deviations.
-static void gn_merge_task(void *arg, long task, int thread) {
+static void gn_merge_task(void *arg, hd_n task, int thread) {
 	const gn_job *j = arg;
-	long image = task / j->groups, g = task % j->groups, blocks = j->grid.row_blocks;
+	hd_n image = task / j->groups, g = task % j->groups, blocks = j->grid.row_blocks;
 	const double *m = j->moments + 2 * (image * blocks * j->groups + g);
 	double mean = 0, deviation = 0, total = (double)j->grid.rows * j->size;
-	for (long b = 0; b < blocks; b++)
+	for (hd_n b = 0; b < blocks; b++)
 		mean += m[2 * b * j->groups] * rw_min(j->grid.row_block, j->grid.rows - b * j->grid.row_block);
 	mean /= j->grid.rows;
-	for (long b = 0; b < blocks; b++) {
+	for (hd_n b = 0; b < blocks; b++) {
 		double d = m[2 * b * j->groups] - mean;
 		deviation += m[2 * b * j->groups + 1] +
 			d * d * j->size * rw_min(j->grid.row_block, j->grid.rows - b * j->grid.row_block);
@@ -121,17 +121,17 @@ typedef struct {
 
 static void gn_columns_of(const gn_job *j, const rw_tile *t, gn_columns *k) {
 	double total = (double)j->grid.rows * j->size;
-	for (long g = t->c0 / j->size; g * j->size < t->c1; g++) {
+	for (hd_n g = t->c0 / j->size; g * j->size < t->c1; g++) {
 		const float *stats = j->stats + 2 * (t->image * j->groups + g);
 		double dz = 0, dzx = 0;
 		if (j->sums) {
 			const float *sums = j->sums + 2 * t->image * j->grid.cols;
-			for (long c = g * j->size; c < (g + 1) * j->size; c++) {
+			for (hd_n c = g * j->size; c < (g + 1) * j->size; c++) {
 				dz += (double)sums[c] * j->gamma[c];
 				dzx += (double)sums[j->grid.cols + c] * j->gamma[c];
 			}
 		}
-		for (long c = rw_max(g * j->size, t->c0); c < rw_min((g + 1) * j->size, t->c1); c++) {
+		for (hd_n c = rw_max(g * j->size, t->c0); c < rw_min((g + 1) * j->size, t->c1); c++) {
 			k->mean[c - t->c0] = stats[0];
 			k->rstd[c - t->c0] = stats[1];
 			k->gamma[c - t->c0] = j->gamma[c];
@@ -142,11 +142,11 @@ static void gn_columns_of(const gn_job *j, const rw_tile *t, gn_columns *k) {
 	}
 }
 
-INLINE vf gn_xhat(const gn_job *j, const gn_columns *k, long at, long i, long n) {
+INLINE vf gn_xhat(const gn_job *j, const gn_columns *k, hd_n at, hd_n i, hd_n n) {
 	return (rw_ld(j->x, at + i, n, HD_F32) - ld(k->mean + i)) * ld(k->rstd + i);
 }
 // The gradient of z = x̂·gamma + beta from that of act(z).
-INLINE vf gn_dz(const gn_job *j, const gn_columns *k, vf xhat, long at, long i, long n, hd_act act, hd_dtype type) {
+INLINE vf gn_dz(const gn_job *j, const gn_columns *k, vf xhat, hd_n at, hd_n i, hd_n n, hd_act act, hd_dtype type) {
 	vf dy = rw_ld(j->dy, at + i, n, type);
 	if (act != HD_ACT_NONE)
 		dy *= vact_grad(xhat * ld(k->gamma + i) + ld(k->beta + i), act);
@@ -156,8 +156,8 @@ INLINE vf gn_dz(const gn_job *j, const gn_columns *k, vf xhat, long at, long i, 
 INLINE void gn_forward_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_dtype type) {
 	gn_columns k;
 	gn_columns_of(j, t, &k);
-	for (long r = t->r0; r < t->r1; r++) {
-		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
+	for (hd_n r = t->r0; r < t->r1; r++) {
+		hd_n at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
 			vf z = gn_xhat(j, &k, at, i, n) * ld(k.gamma + i) + ld(k.beta + i);
 			rw_st(j->y, at + i, vact(z, act), n, type);
@@ -172,8 +172,8 @@ INLINE void gn_grad_sums_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_
 	float *dzx_sum = dz_sum + j->grid.cols;
 	memset(dz_sum, 0, (t->c1 - t->c0) * sizeof *dz_sum);
 	memset(dzx_sum, 0, (t->c1 - t->c0) * sizeof *dzx_sum);
-	for (long r = t->r0; r < t->r1; r++) {
-		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
+	for (hd_n r = t->r0; r < t->r1; r++) {
+		hd_n at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
 			vf xhat = gn_xhat(j, &k, at, i, n), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
 			rw_st(dz_sum, i, rw_ld(dz_sum, i, n, HD_F32) + dz, n, HD_F32);
@@ -185,8 +185,8 @@ INLINE void gn_grad_sums_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_
 INLINE void gn_grad_input_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_dtype type) {
 	gn_columns k;
 	gn_columns_of(j, t, &k);
-	for (long r = t->r0; r < t->r1; r++) {
-		long at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
+	for (hd_n r = t->r0; r < t->r1; r++) {
+		hd_n at = (t->image * j->grid.rows + r) * j->grid.cols + t->c0;
 		RW_RANGE(i, n, 0, t->c1 - t->c0, {
 			vf xhat = gn_xhat(j, &k, at, i, n), dz = gn_dz(j, &k, xhat, at, i, n, act, type);
 			vf dx = dz * ld(k.gamma + i) - ld(k.mean_dz + i) - xhat * ld(k.mean_dzx + i);
@@ -204,7 +204,7 @@ INLINE void gn_tile(const gn_job *j, const rw_tile *t, hd_act act, hd_dtype type
 		gn_forward_tile(j, t, act, type);
 }
 
-static void gn_task(void *arg, long task, int thread) {
+static void gn_task(void *arg, hd_n task, int thread) {
 	const gn_job *j = arg;
 	rw_tile t = rw_tile_of(&j->grid, task);
 	if (j->act == HD_ACT_SILU)
@@ -242,7 +242,7 @@ static void group_norm_grad_input(const hd_ctx *c, const hd_group_norm_shape *s,
 // ---- Layer normalisation: rows are short, so their passes after the first find them in the L1 cache
 
 typedef struct {
-	long m, c, row_block;
+	hd_n m, c, row_block;
 	float eps;
 	hd_dtype type;
 	const void *dy;
@@ -261,9 +261,9 @@ typedef struct {
 
 // Mean and 1/sqrt(variance + eps) of a row. The second pass sums deviations from the first one's mean, and
 // corrects it.
-INLINE ln_moments ln_moments_of(const float *x, long c, float eps) {
+INLINE ln_moments ln_moments_of(const float *x, hd_n c, float eps) {
 	vf s[4] = {bc(0), bc(0), bc(0), bc(0)}, q[4] = {bc(0), bc(0), bc(0), bc(0)};
-	long i = 0;
+	hd_n i = 0;
 	float rest = 0, rest_squares = 0;
 	for (; i + 4 * VL <= c; i += 4 * VL)
 		for (int k = 0; k < 4; k++)
@@ -297,8 +297,8 @@ INLINE ln_moments ln_moments_of(const float *x, long c, float eps) {
 	return (ln_moments){mean + d, 1 / sqrtf(fmaxf(variance, 0) + eps)};
 }
 
-INLINE void ln_forward_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
-	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
+INLINE void ln_forward_rows(const ln_job *j, hd_n r0, hd_n r1, hd_dtype type) {
+	for (hd_n at = r0 * j->c; at < r1 * j->c; at += j->c) {
 		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		RW_RANGE(i, n, 0, j->c, {
 			vf xhat = (rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd;
@@ -307,8 +307,8 @@ INLINE void ln_forward_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 	}
 }
 
-INLINE void ln_grad_input_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
-	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
+INLINE void ln_grad_input_rows(const ln_job *j, hd_n r0, hd_n r1, hd_dtype type) {
+	for (hd_n at = r0 * j->c; at < r1 * j->c; at += j->c) {
 		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		vf s = bc(0), sx = bc(0);
 		RW_RANGE(i, n, 0, j->c, {
@@ -325,10 +325,10 @@ INLINE void ln_grad_input_rows(const ln_job *j, long r0, long r1, hd_dtype type)
 	}
 }
 
-INLINE void ln_grad_params_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
+INLINE void ln_grad_params_rows(const ln_job *j, hd_n r0, hd_n r1, hd_dtype type) {
 	float *dy_sum = j->partial + 2 * r0 / j->row_block * j->c, *dyx_sum = dy_sum + j->c;
 	memset(dy_sum, 0, 2 * j->c * sizeof *dy_sum);
-	for (long at = r0 * j->c; at < r1 * j->c; at += j->c) {
+	for (hd_n at = r0 * j->c; at < r1 * j->c; at += j->c) {
 		ln_moments m = ln_moments_of(j->x + at, j->c, j->eps);
 		RW_RANGE(i, n, 0, j->c, {
 			vf dy = rw_ld(j->dy, at + i, n, type), xhat = (rw_ld(j->x, at + i, n, HD_F32) - m.mean) * m.rstd;
@@ -338,7 +338,7 @@ INLINE void ln_grad_params_rows(const ln_job *j, long r0, long r1, hd_dtype type
 	}
 }
 
-INLINE void ln_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
+INLINE void ln_rows(const ln_job *j, hd_n r0, hd_n r1, hd_dtype type) {
 	if (j->partial)
 		ln_grad_params_rows(j, r0, r1, type);
 	else if (j->dy)
@@ -347,9 +347,9 @@ INLINE void ln_rows(const ln_job *j, long r0, long r1, hd_dtype type) {
 		ln_forward_rows(j, r0, r1, type);
 }
 
-static void ln_task(void *arg, long task, int thread) {
+static void ln_task(void *arg, hd_n task, int thread) {
 	const ln_job *j = arg;
-	long r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->m);
+	hd_n r0 = task * j->row_block, r1 = rw_min(r0 + j->row_block, j->m);
 	RW_TYPED(j->type, ln_rows, j, r0, r1);
 }
 
@@ -368,7 +368,7 @@ static void layer_norm_grad_input(const hd_ctx *c, const hd_layer_norm_shape *s,
 }
 
 // Rows whose sums are in float32; few enough that a task is small, many enough that the partial sums are.
-INLINE long ln_params_block(const hd_layer_norm_shape *s) { return rw_min(rw_max(2 * RW_TILE / s->c, 16), RW_ROWS); }
+INLINE hd_n ln_params_block(const hd_layer_norm_shape *s) { return rw_min(rw_max(2 * RW_TILE / s->c, 16), RW_ROWS); }
 
 static size_t layer_norm_grad_params_workspace(const hd_ctx *c, const hd_layer_norm_shape *s) {
 	return 2 * rw_div(s->m, ln_params_block(s)) * s->c * sizeof(float);
@@ -379,7 +379,7 @@ static void layer_norm_grad_params(const hd_ctx *c, const hd_layer_norm_shape *s
 	ln_job j = ln_new(s);
 	j.row_block = ln_params_block(s);
 	j.x = x, j.dy = dy, j.partial = ws;
-	long blocks = rw_div(j.m, j.row_block);
+	hd_n blocks = rw_div(j.m, j.row_block);
 	hd_pool_for(c->pool, blocks, ln_task, &j);
 	rw_total(c, 1, blocks, 2 * j.c, j.partial, sums, HD_F32);
 }

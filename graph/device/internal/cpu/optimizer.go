@@ -15,13 +15,13 @@ import (
 func compileOptimizer(d *Device, r device.Request) *kernel {
 	switch s := r.Spec.(type) {
 	case op.Accumulate:
-		n := C.long(op.Size(r.Out.Shape))
+		n := C.hd_n(op.Size(r.Out.Shape))
 		return &kernel{run: func(o operands) {
 			f := C.hd_map{op: C.HD_SCALE_ADD, alpha: 1, beta: *o.float(2), _type: C.HD_F32}
 			C.call_map(d.ctx, &f, n, o.in[1], o.in[0], o.out)
 		}}
 	case op.AdamW:
-		n := C.long(op.Size(r.Out.Shape))
+		n := C.hd_n(op.Size(r.Out.Shape))
 		return &kernel{run: func(o operands) {
 			h := device.Slice[float32](o.in[4], 7)
 			step := C.hd_adamw_step{
@@ -42,13 +42,13 @@ func compileOptimizer(d *Device, r device.Request) *kernel {
 	case op.GlobalNorm:
 		var workspace int64
 		for _, x := range r.In {
-			workspace = max(workspace, int64(C.call_sum_squares_workspace(d.ctx, C.long(op.Size(x.Shape)))))
+			workspace = max(workspace, int64(C.call_sum_squares_workspace(d.ctx, C.hd_n(op.Size(x.Shape)))))
 		}
 		return &kernel{workspace: workspace, run: func(o operands) {
 			var total C.double
 			for i, x := range o.in {
 				var sum C.double
-				C.call_sum_squares(d.ctx, C.long(op.Size(r.In[i].Shape)), (*C.float)(x), &sum, o.workspace)
+				C.call_sum_squares(d.ctx, C.hd_n(op.Size(r.In[i].Shape)), (*C.float)(x), &sum, o.workspace)
 				total += sum
 			}
 			*o.result() = C.float(math.Sqrt(float64(total)))

@@ -8,7 +8,7 @@ import "github.com/histdist/histdist/graph/device"
 // packKey is a weight and how it is rearranged. Programs that use one weight in the same way share the copy.
 type packKey struct {
 	weight    device.Pointer // its Identity
-	n, k      C.long
+	n, k      C.hd_n
 	features  device.DType // of the other factor
 	layout    int
 	algorithm int

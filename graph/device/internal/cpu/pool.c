@@ -46,7 +46,7 @@ struct hd_pool {
 	_Alignas(64) _Atomic uint64_t ticket;
 	_Atomic(hd_task) task;
 	_Atomic(void *) arg;
-	_Atomic long n;
+	_Atomic hd_n n;
 	atomic_int processor; // where the caller began the loop
 
 	_Alignas(64) hd_word unfinished; // tasks that have not ended, and CALLER_SLEEPS
@@ -85,7 +85,7 @@ static uint64_t drain(hd_pool *p, int thread) {
 		// If these are of another loop than the ticket, then the ticket has changed since.
 		hd_task task = atomic_load_explicit(&p->task, memory_order_acquire);
 		void *arg = atomic_load_explicit(&p->arg, memory_order_acquire);
-		long i = atomic_load_explicit(&p->n, memory_order_acquire) - (long)(ticket & TASKS_LEFT);
+		hd_n i = atomic_load_explicit(&p->n, memory_order_acquire) - (hd_n)(ticket & TASKS_LEFT);
 		HD_POOL_PAUSE();
 		if (!atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel,
 		                                             memory_order_acquire))
@@ -159,7 +159,11 @@ static void ring(hd_pool *p, int most) {
 hd_pool *hd_pool_new(int threads) {
 	if (threads < 1)
 		threads = 1;
+#ifdef _WIN32
+	hd_pool *p = _aligned_malloc(sizeof *p, _Alignof(hd_pool));
+#else
 	hd_pool *p = aligned_alloc(_Alignof(hd_pool), sizeof *p);
+#endif
 	if (!p)
 		return NULL;
 	*p = (hd_pool){.threads = 1};
@@ -194,16 +198,20 @@ void hd_pool_free(hd_pool *p) {
 	pthread_mutex_destroy(&p->caller);
 	free(p->workers);
 	free(p->args);
+#ifdef _WIN32
+	_aligned_free(p);
+#else
 	free(p);
+#endif
 }
 
 int hd_pool_threads(const hd_pool *p) { return p->threads; }
 
-void hd_pool_for(hd_pool *p, long n, hd_task task, void *arg) {
+void hd_pool_for(hd_pool *p, hd_n n, hd_task task, void *arg) {
 	if (n <= 0)
 		return;
 	if (n == 1 || p->threads == 1) {
-		for (long i = 0; i < n; i++)
+		for (hd_n i = 0; i < n; i++)
 			task(arg, i, 0);
 		return;
 	}

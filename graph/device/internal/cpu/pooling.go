@@ -28,8 +28,8 @@ func compilePooling(d *Device, r device.Request) *kernel {
 func windows(g op.Geometry, x tensor.Shape, t device.DType) C.hd_windows {
 	oh, ow := g.Out(x[1], x[2])
 	return C.hd_windows{
-		n: C.long(x[0]), h: C.long(x[1]), w: C.long(x[2]), c: C.long(x[3]), oh: C.long(oh), ow: C.long(ow),
-		kh: C.long(g.KH), kw: C.long(g.KW), stride: C.long(g.Stride), top: C.long(g.Pad.Top), left: C.long(g.Pad.Left),
+		n: C.hd_n(x[0]), h: C.hd_n(x[1]), w: C.hd_n(x[2]), c: C.hd_n(x[3]), oh: C.hd_n(oh), ow: C.hd_n(ow),
+		kh: C.hd_n(g.KH), kw: C.hd_n(g.KW), stride: C.hd_n(g.Stride), top: C.hd_n(g.Pad.Top), left: C.hd_n(g.Pad.Left),
 		_type: dtype(t),
 	}
 }

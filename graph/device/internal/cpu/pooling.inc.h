@@ -8,12 +8,12 @@ typedef struct {
 } pw_job;
 
 typedef struct {
-	long begin, end;
+	hd_n begin, end;
 } pw_range;
 
 // The taps of window i that see the image, along one axis.
-INLINE pw_range pw_taps(long i, long stride, long pad, long kernel, long size) {
-	long first = i * stride - pad;
+INLINE pw_range pw_taps(hd_n i, hd_n stride, hd_n pad, hd_n kernel, hd_n size) {
+	hd_n first = i * stride - pad;
 	return (pw_range){rw_max(-first, 0), rw_min(size - first, kernel)};
 }
 
@@ -23,18 +23,18 @@ INLINE float pw_divisor(const hd_windows *s, pw_range ty, pw_range tx) {
 }
 
 // One row of windows.
-INLINE void pw_row(const pw_job *j, long task, int mean, hd_dtype type) {
+INLINE void pw_row(const pw_job *j, hd_n task, int mean, hd_dtype type) {
 	const hd_windows *s = j->s;
-	long image = task / s->oh, oy = task % s->oh;
+	hd_n image = task / s->oh, oy = task % s->oh;
 	pw_range ty = pw_taps(oy, s->stride, s->top, s->kh, s->h);
-	for (long ox = 0; ox < s->ow; ox++) {
+	for (hd_n ox = 0; ox < s->ow; ox++) {
 		pw_range tx = pw_taps(ox, s->stride, s->left, s->kw, s->w);
-		long corner = (image * s->h + oy * s->stride - s->top) * s->w + ox * s->stride - s->left; // pixel of tap 0
+		hd_n corner = (image * s->h + oy * s->stride - s->top) * s->w + ox * s->stride - s->left; // pixel of tap 0
 		float divisor = pw_divisor(s, ty, tx);
 		RW_RANGE(ch, n, 0, s->c, {
 			vf v = bc(mean ? 0 : -INFINITY);
-			for (long y = ty.begin; y < ty.end; y++)
-				for (long x = tx.begin; x < tx.end; x++) {
+			for (hd_n y = ty.begin; y < ty.end; y++)
+				for (hd_n x = tx.begin; x < tx.end; x++) {
 					vf a = rw_ld(j->x, (corner + y * s->w + x) * s->c + ch, n, type);
 					if (mean)
 						v += a;
@@ -48,7 +48,7 @@ INLINE void pw_row(const pw_job *j, long task, int mean, hd_dtype type) {
 	}
 }
 
-static void pw_task(void *arg, long task, int thread) {
+static void pw_task(void *arg, hd_n task, int thread) {
 	const pw_job *j = arg;
 	if (j->s->mean)
 		RW_TYPED(j->s->type, pw_row, j, task, 1);

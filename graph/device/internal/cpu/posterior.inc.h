@@ -5,7 +5,7 @@ typedef enum { PO_SAMPLE, PO_SAMPLE_GRAD, PO_KL, PO_KL_GRAD } po_op;
 
 typedef struct {
 	const hd_posterior *p;
-	long row_block;
+	hd_n row_block;
 	const void *moments, *noise, *dy;
 	void *y;
 	float scale;
@@ -13,13 +13,13 @@ typedef struct {
 	po_op op;
 } po_job;
 
-INLINE void po_rows(const po_job *j, long task, po_op op, hd_dtype type) {
-	long c = j->p->c, end = rw_min((task + 1) * j->row_block, j->p->m);
+INLINE void po_rows(const po_job *j, hd_n task, po_op op, hd_dtype type) {
+	hd_n c = j->p->c, end = rw_min((task + 1) * j->row_block, j->p->m);
 	vf low = bc(j->p->low), high = bc(j->p->high);
 	wide_half s0 = {0}, s1 = {0};
-	for (long r = task * j->row_block; r < end; r++)
+	for (hd_n r = task * j->row_block; r < end; r++)
 		RW_RANGE(i, n, 0, c, {
-			long at = r * c + i, means = at + r * c, variances = means + c;
+			hd_n at = r * c + i, means = at + r * c, variances = means + c;
 			vf mean = rw_ld(j->moments, means, n, type), logvar = rw_ld(j->moments, variances, n, type);
 			vi below = (vi)(logvar < low), above = (vi)(logvar > high); // a NaN stays a NaN
 			logvar = vsel(above, high, vsel(below, low, logvar));
@@ -44,7 +44,7 @@ INLINE void po_rows(const po_job *j, long task, po_op op, hd_dtype type) {
 		j->partial[task] = 0.5 * opt_vsum(s0 + s1);
 }
 
-static void po_task(void *arg, long task, int thread) {
+static void po_task(void *arg, hd_n task, int thread) {
 	const po_job *j = arg;
 	switch (j->op) {
 	case PO_SAMPLE:
@@ -61,9 +61,9 @@ static void po_task(void *arg, long task, int thread) {
 	}
 }
 
-static long po_row_block(const hd_posterior *p) { return rw_max(RW_TILE / (2 * p->c), 1); }
+static hd_n po_row_block(const hd_posterior *p) { return rw_max(RW_TILE / (2 * p->c), 1); }
 
-static long po_tasks(const hd_posterior *p) { return rw_div(p->m, po_row_block(p)); }
+static hd_n po_tasks(const hd_posterior *p) { return rw_div(p->m, po_row_block(p)); }
 
 static void po_run(const hd_ctx *c, po_job j) {
 	j.row_block = po_row_block(j.p);
@@ -82,7 +82,7 @@ static void posterior_sample_grad(const hd_ctx *c, const hd_posterior *p, const 
 static void posterior_kl(const hd_ctx *c, const hd_posterior *p, const void *moments, float *kl, void *ws) {
 	double *partial = ws, sum = 0;
 	po_run(c, (po_job){.p = p, .moments = moments, .partial = partial, .op = PO_KL});
-	for (long i = 0; i < po_tasks(p); i++)
+	for (hd_n i = 0; i < po_tasks(p); i++)
 		sum += partial[i];
 	*kl = (float)(sum / p->n);
 }

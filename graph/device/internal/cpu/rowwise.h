@@ -14,7 +14,7 @@
 // Group normalisation of n images of hw pixels and c channels in groups of c/groups neighbours, then act (HD_ACT_NONE
 // or HD_ACT_SILU): act(z), z = x̂·gamma + beta, x̂ = (x - mean)·rstd. Wu and He 2018; torch.nn.GroupNorm.
 typedef struct {
-	long n, hw, c, groups; // groups divides c
+	hd_n n, hw, c, groups; // groups divides c
 	float eps;
 	hd_act act;
 	hd_dtype type; // of y and dy; x and dx are float32
@@ -22,7 +22,7 @@ typedef struct {
 
 // Layer normalisation of m rows of c values: y = x̂·gamma + beta. Ba et al. 2016; torch.nn.LayerNorm.
 typedef struct {
-	long m, c;
+	hd_n m, c;
 	float eps;
 	hd_dtype type; // of y and dy; x and dx are float32
 } hd_layer_norm_shape;
@@ -39,8 +39,8 @@ typedef struct {
 
 // Windows of kh×kw pixels that walk over n images: x [n,h,w,c] → y [n,oh,ow,c]. Each sees at least one pixel.
 typedef struct {
-	long n, h, w, c, oh, ow;
-	long kh, kw, stride, top, left;
+	hd_n n, h, w, c, oh, ow;
+	hd_n kh, kw, stride, top, left;
 	int mean;          // else the maximum
 	int count_padding; // a mean is that of kh·kw pixels, padding being zeros
 	hd_dtype type;
@@ -49,7 +49,7 @@ typedef struct {
 // Moments of normal distributions, [m,2c]: each row has c means, then c logarithms of variances, which are clamped to
 // low … high.
 typedef struct {
-	long n, m, c; // n images make the m rows
+	hd_n n, m, c; // n images make the m rows
 	float low, high;
 	hd_dtype type;
 } hd_posterior;

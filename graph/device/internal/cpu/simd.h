@@ -14,6 +14,17 @@
 
 #include "kernels.h"
 
+// On Windows the stack is aligned to 16 bytes only, and GCC doesn't know it: it moves vectors of 32 and 64 bytes there by
+// instructions that fail on unaligned addresses (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412). The assembler takes
+// those that don't, which are as fast where the address is aligned.
+#if defined(_WIN64) && defined(__GNUC__) && !defined(__clang__)
+__asm__(".macro vmovaps operands:vararg\n\tvmovups \\operands\n.endm\n"
+        ".macro vmovapd operands:vararg\n\tvmovupd \\operands\n.endm\n"
+        ".macro vmovdqa operands:vararg\n\tvmovdqu \\operands\n.endm\n"
+        ".macro vmovdqa32 operands:vararg\n\tvmovdqu32 \\operands\n.endm\n"
+        ".macro vmovdqa64 operands:vararg\n\tvmovdqu64 \\operands\n.endm\n");
+#endif
+
 #ifndef HD_DOT
 #define HD_DOT 0
 #endif
@@ -109,19 +120,19 @@ INLINE vf vdot(vf sum, vi a, vi b) {
 
 // Loads and stores by element type. The type is a constant wherever these are inlined: write the loop once as an INLINE
 // function with a hd_dtype parameter and call it with HD_F32 and HD_BF16.
-INLINE vf ldt(const void *p, long i, hd_dtype t) {
+INLINE vf ldt(const void *p, hd_n i, hd_dtype t) {
 	return t == HD_BF16 ? ldh((const uint16_t *)p + i) : ld((const float *)p + i);
 }
-INLINE void stt(void *p, long i, vf v, hd_dtype t) {
+INLINE void stt(void *p, hd_n i, vf v, hd_dtype t) {
 	if (t == HD_BF16)
 		sth((uint16_t *)p + i, v);
 	else
 		st((float *)p + i, v);
 }
-INLINE float ld1(const void *p, long i, hd_dtype t) {
+INLINE float ld1(const void *p, hd_n i, hd_dtype t) {
 	return t == HD_BF16 ? bf16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i];
 }
-INLINE void st1(void *p, long i, float v, hd_dtype t) {
+INLINE void st1(void *p, hd_n i, float v, hd_dtype t) {
 	if (t == HD_BF16)
 		((uint16_t *)p)[i] = f32_to_bf16(v);
 	else

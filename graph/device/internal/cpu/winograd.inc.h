@@ -77,20 +77,20 @@ INLINE vf wino_filter_row(const int r, const int i, vf g0, vf g1, vf g2) {
 // transposed.
 typedef struct {
 	const float *weight;
-	long c, o;
+	hd_n c, o;
 	int rotated;
-	long n0, columns;
+	hd_n n0, columns;
 	float *u;
 } wino_filters;
 
-INLINE long wino_k(const wino_filters *f) { return f->rotated ? f->o : f->c; }
-INLINE long wino_places(const int r) { return (r + 2) * (r + 2); }
+INLINE hd_n wino_k(const wino_filters *f) { return f->rotated ? f->o : f->c; }
+INLINE hd_n wino_places(const int r) { return (r + 2) * (r + 2); }
 // Floats from one place's filters to the next's.
-INLINE long wino_filter_place(long columns, long k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
+INLINE hd_n wino_filter_place(hd_n columns, hd_n k) { return mm_round(columns, MM_COLS) * k + WINO_FILTER_PAD; }
 
 // The filters of VL columns, in[tap][MM_COLS], to u[f*place]. Row by row of G g Gᵀ, so that all but the input stays in
 // registers.
-INLINE void wino_filter(const int r, const float *in, float *u, long place) {
+INLINE void wino_filter(const int r, const float *in, float *u, hd_n place) {
 	const int e = r + 2;
 	WINO_UNROLL
 	for (int i = 0; i < e; i++) {
@@ -112,35 +112,35 @@ INLINE void wino_filter(const int r, const float *in, float *u, long place) {
 // One panel and WINO_FILTER_ROWS rows of K from k0 on, to u[f*place][row][MM_COLS]. The weight is first copied, and
 // transposed if it is rotated, so that each of its cache lines is read once: the nine taps of a filter may all be in
 // one cache set.
-INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, long k0, float *u, long place) {
-	long rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
+INLINE void wino_filter_block(const int r, const wino_filters *f, hd_n panel, hd_n k0, float *u, hd_n place) {
+	hd_n rows = mm_min(wino_k(f) - k0, WINO_FILTER_ROWS), n = f->rotated ? f->c : f->o, n0 = f->n0 + panel * MM_COLS;
 	float in[WINO_FILTER_ROWS][9 * MM_COLS];
 	for (int tap = 0; tap < 9; tap++) {
 		if (f->rotated) {
-			for (long half = 0; half < MM_COLS; half += VL) {
-				long at = ((8 - tap) * f->c + n0 + half) * f->o + k0;
-				for (long k = 0; k < rows; k += VL) {
+			for (hd_n half = 0; half < MM_COLS; half += VL) {
+				hd_n at = ((8 - tap) * f->c + n0 + half) * f->o + k0;
+				for (hd_n k = 0; k < rows; k += VL) {
 					vf v[VL];
-					for (long i = 0; i < VL; i++)
+					for (hd_n i = 0; i < VL; i++)
 						v[i] = n0 + half + i < n ? mm_load_part(f->weight, at + i * f->o + k, rows - k, HD_F32) : bc(0);
 					mm_transpose(in[k] + tap * MM_COLS + half, 9 * MM_COLS, v);
 				}
 			}
 		} else if (n - n0 >= MM_COLS) {
 			const float *g = f->weight + (tap * f->c + k0) * f->o + n0;
-			for (long i = 0; i < rows; i++, g += f->o) {
+			for (hd_n i = 0; i < rows; i++, g += f->o) {
 				st(in[i] + tap * MM_COLS, ld(g));
 				st(in[i] + tap * MM_COLS + VL, ld(g + VL));
 			}
 		} else {
-			for (long i = 0; i < rows; i++) {
-				long at = (tap * f->c + k0 + i) * f->o + n0;
+			for (hd_n i = 0; i < rows; i++) {
+				hd_n at = (tap * f->c + k0 + i) * f->o + n0;
 				st(in[i] + tap * MM_COLS, mm_load_part(f->weight, at, n - n0, HD_F32));
 				st(in[i] + tap * MM_COLS + VL, mm_load_part(f->weight, at + VL, n - n0 - VL, HD_F32));
 			}
 		}
 	}
-	for (long i = 0; i < rows; i++) {
+	for (hd_n i = 0; i < rows; i++) {
 		wino_filter(r, in[i], u + i * MM_COLS, place);
 		wino_filter(r, in[i] + VL, u + i * MM_COLS + VL, place);
 	}
@@ -148,10 +148,10 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, long panel, lo
 
 // Asks for the weight under k rows of K from k0 on and some columns from n0 on: for its part number `part` of `parts`.
 // Each row of the weight is in another page, so the hardware does not prefetch the next.
-INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0, long k, long part, long parts) {
-	long rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0,
+INLINE void wino_prefetch(const wino_filters *f, hd_n n0, hd_n columns, hd_n k0, hd_n k, hd_n part, hd_n parts) {
+	hd_n rows = f->rotated ? columns : k, run = f->rotated ? k : columns, row0 = f->rotated ? n0 : k0,
 		at = f->rotated ? k0 : n0;
-	long i = 9 * rows * part / parts, end = 9 * rows * (part + 1) / parts, tap = i / rows;
+	hd_n i = 9 * rows * part / parts, end = 9 * rows * (part + 1) / parts, tap = i / rows;
 	for (i -= tap * rows, end -= tap * rows; i < end; i++) {
 		if (i == rows) {
 			i = 0;
@@ -159,31 +159,31 @@ INLINE void wino_prefetch(const wino_filters *f, long n0, long columns, long k0,
 			tap++;
 		}
 		uintptr_t p = (uintptr_t)f->weight + ((tap * f->c + row0 + i) * f->o + at) * sizeof(float);
-		for (long q = 0; q < run * (long)sizeof(float); q += 64)
+		for (hd_n q = 0; q < run * (hd_n)sizeof(float); q += 64)
 			__builtin_prefetch((const void *)(p + q), 0, 2);
 	}
 }
 
 // A run of rows of a few panels: 256 bytes at a time are read twice as fast as 64.
-INLINE void wino_filter_task_r(const int r, const wino_filters *f, long task) {
-	long k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN,
+INLINE void wino_filter_task_r(const int r, const wino_filters *f, hd_n task) {
+	hd_n k = wino_k(f), runs = mm_div(k, WINO_FILTER_RUN), k0 = task % runs * WINO_FILTER_RUN,
 		k1 = mm_min(k0 + WINO_FILTER_RUN, k);
-	long p0 = task / runs * WINO_FILTER_PANELS, p1 = mm_min(p0 + WINO_FILTER_PANELS, mm_div(f->columns, MM_COLS));
-	for (long i = k0; i < k1; i += WINO_FILTER_ROWS) {
+	hd_n p0 = task / runs * WINO_FILTER_PANELS, p1 = mm_min(p0 + WINO_FILTER_PANELS, mm_div(f->columns, MM_COLS));
+	for (hd_n i = k0; i < k1; i += WINO_FILTER_ROWS) {
 		if (i + WINO_FILTER_ROWS < k1)
 			wino_prefetch(f, f->n0 + p0 * MM_COLS, (p1 - p0) * MM_COLS, i + WINO_FILTER_ROWS, WINO_FILTER_ROWS, 0, 1);
-		for (long p = p0; p < p1; p++)
+		for (hd_n p = p0; p < p1; p++)
 			wino_filter_block(r, f, p, i, f->u + (p * k + i) * MM_COLS, wino_filter_place(f->columns, k));
 	}
 }
-static void wino_filter_task2(void *arg, long task, int thread) {
+static void wino_filter_task2(void *arg, hd_n task, int thread) {
 	wino_filter_task_r(2, arg, task);
 }
-static void wino_filter_task4(void *arg, long task, int thread) {
+static void wino_filter_task4(void *arg, hd_n task, int thread) {
 	wino_filter_task_r(4, arg, task);
 }
 static void wino_transform_filters(const hd_ctx *c, int r, wino_filters *f) {
-	long groups = mm_div(mm_div(f->columns, MM_COLS), WINO_FILTER_PANELS);
+	hd_n groups = mm_div(mm_div(f->columns, MM_COLS), WINO_FILTER_PANELS);
 	hd_pool_for(c->pool, groups * mm_div(wino_k(f), WINO_FILTER_RUN), r == 4 ? wino_filter_task4 : wino_filter_task2, f);
 }
 
@@ -191,29 +191,29 @@ static void wino_transform_filters(const hd_ctx *c, int r, wino_filters *f) {
 
 typedef struct {
 	// The image, [n,h,w,c], in memory [n,sh,sw,c]; the result [n,oh,ow,o]. Tile (0,0) begins at pixel y0, x0.
-	long n, h, w, c, sh, sw, oh, ow, o, y0, x0;
+	hd_n n, h, w, c, sh, sw, oh, ow, o, y0, x0;
 	int r; // 2 or 4
 	hd_dtype type, out_type; // of the image, of the result
 	hd_act act;
 	const void *x;
 	const float *bias, *residual;
 	void *y;
-	long tw, th;            // tiles across and down
-	long tile0, tiles;      // the block of tiles at work
-	long n0, columns;       // the columns of the result at work
+	hd_n tw, th;            // tiles across and down
+	hd_n tile0, tiles;      // the block of tiles at work
+	hd_n n0, columns;       // the columns of the result at work
 	const float *u;         // filters of those
-	long places_u;          // floats from one place's filters to the next's
+	hd_n places_u;          // floats from one place's filters to the next's
 	float *v, *m;           // V[f][c/vs][tile][vs]; M[f][tile][ms]
-	long vs, ms, places_v, places_m;
-	long block, row_blocks, groups; // tiles in a block; split of the products
+	hd_n vs, ms, places_v, places_m;
+	hd_n block, row_blocks, groups; // tiles in a block; split of the products
 	// Filters that are transformed as they are used, vs channels at a time (see wino_used_task):
-	long group, thread_floats; // panels of a task, 0: not so; scratch memory of a thread: U, M
+	hd_n group, thread_floats; // panels of a task, 0: not so; scratch memory of a thread: U, M
 	const wino_filters *filters;
 	float *scratch;
 } wino_job;
 
 // Tile t of the job: which image, and its pixel position.
-INLINE void wino_tile(const wino_job *j, long t, long *image, long *y, long *x) {
+INLINE void wino_tile(const wino_job *j, hd_n t, hd_n *image, hd_n *y, hd_n *x) {
 	*x = t % j->tw * j->r;
 	*y = t / j->tw % j->th * j->r;
 	*image = t / j->tw / j->th;
@@ -221,19 +221,19 @@ INLINE void wino_tile(const wino_job *j, long t, long *image, long *y, long *x) 
 
 enum { WINO_TILES = 4 }; // tiles a task
 
-INLINE void wino_input_task_r(const int r, const wino_job *j, long task, hd_dtype type) {
+INLINE void wino_input_task_r(const int r, const wino_job *j, hd_n task, hd_dtype type) {
 	const int e = r + 2;
-	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
-		long image, ty, tx, at[36];
+	for (hd_n t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		hd_n image, ty, tx, at[36];
 		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
 		for (int i = 0; i < e * e; i++) {
-			long y = ty + j->y0 + i / e, x = tx + j->x0 + i % e;
+			hd_n y = ty + j->y0 + i / e, x = tx + j->x0 + i % e;
 			at[i] = y < 0 || y >= j->h || x < 0 || x >= j->w
 			            ? -1
 			            : ((image * j->sh + mm_nearest(y, j->h, j->sh)) * j->sw + mm_nearest(x, j->w, j->sw)) * j->c;
 		}
-		for (long c = 0; c < j->c; c += VL) {
-			long n = j->c - c;
+		for (hd_n c = 0; c < j->c; c += VL) {
+			hd_n n = j->c - c;
 			vf d[6], s[36], v[6];
 			for (int k = 0; k < e; k++) {
 				WINO_UNROLL
@@ -251,7 +251,7 @@ INLINE void wino_input_task_r(const int r, const wino_job *j, long task, hd_dtyp
 		}
 	}
 }
-static void wino_input_task(void *arg, long task, int thread) {
+static void wino_input_task(void *arg, hd_n task, int thread) {
 	const wino_job *j = arg;
 	if (j->r == 4 && j->type == HD_F32)
 		wino_input_task_r(4, j, task, HD_F32);
@@ -264,29 +264,29 @@ static void wino_input_task(void *arg, long task, int thread) {
 }
 
 // One place, a block of tiles, a group of panels.
-static void wino_product_task(void *arg, long task, int thread) {
+static void wino_product_task(void *arg, hd_n task, int thread) {
 	const wino_job *j = arg;
-	long rows = task % j->row_blocks, group = task / j->row_blocks % j->groups, f = task / j->row_blocks / j->groups;
-	long m0 = j->tiles * rows / j->row_blocks, m = j->tiles * (rows + 1) / j->row_blocks - m0;
-	long panels = mm_div(j->columns, MM_COLS), p0 = panels * group / j->groups, p1 = panels * (group + 1) / j->groups;
+	hd_n rows = task % j->row_blocks, group = task / j->row_blocks % j->groups, f = task / j->row_blocks / j->groups;
+	hd_n m0 = j->tiles * rows / j->row_blocks, m = j->tiles * (rows + 1) / j->row_blocks - m0;
+	hd_n panels = mm_div(j->columns, MM_COLS), p0 = panels * group / j->groups, p1 = panels * (group + 1) / j->groups;
 	const float *a = j->v + f * j->places_v + m0 * j->vs, *u = j->u + f * j->places_u;
 	float *out = j->m + f * j->places_m + m0 * j->ms;
-	long blocks = mm_div(j->c, MM_BLOCK_K), block = mm_div(j->c, blocks);
-	for (long k0 = 0; k0 < j->c; k0 += block) {
-		for (long p = p0; p < p1; p++)
+	hd_n blocks = mm_div(j->c, MM_BLOCK_K), block = mm_div(j->c, blocks);
+	for (hd_n k0 = 0; k0 < j->c; k0 += block) {
+		for (hd_n p = p0; p < p1; p++)
 			mm_panel(m, 0, mm_min(j->c - k0, block), a + k0, j->vs, u + (p * j->c + k0) * MM_COLS, out + p * MM_COLS, j->ms,
 			         k0 ? out + p * MM_COLS : NULL, j->ms, NULL);
 	}
 }
 
-INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dtype type) {
+INLINE void wino_output_task_r(const int r, const wino_job *j, hd_n task, hd_dtype type) {
 	const int e = r + 2;
-	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
-		long image, ty, tx;
+	for (hd_n t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		hd_n image, ty, tx;
 		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
-		long ny = mm_min(j->oh - ty, r), nx = mm_min(j->ow - tx, r);
-		for (long o = 0; o < j->columns; o += VL) {
-			long n = j->o - j->n0 - o;
+		hd_n ny = mm_min(j->oh - ty, r), nx = mm_min(j->ow - tx, r);
+		for (hd_n o = 0; o < j->columns; o += VL) {
+			hd_n n = j->o - j->n0 - o;
 			vf m[6], s[24], y[4];
 			const float *in = j->m + t * j->ms + o;
 			for (int k = 0; k < e; k++) {
@@ -296,10 +296,10 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dty
 				wino_output_axis(r, m, 1, s + k, e);
 			}
 			vf bias = j->bias ? mm_load_part(j->bias, j->n0 + o, n, HD_F32) : bc(0);
-			for (long i = 0; i < ny; i++) {
+			for (hd_n i = 0; i < ny; i++) {
 				wino_output_axis(r, s + i * e, 1, y, 1);
-				long at = ((image * j->oh + ty + i) * j->ow + tx) * j->o + j->n0 + o;
-				for (long k = 0; k < nx; k++, at += j->o) {
+				hd_n at = ((image * j->oh + ty + i) * j->ow + tx) * j->o + j->n0 + o;
+				for (hd_n k = 0; k < nx; k++, at += j->o) {
 					vf z = y[k] + bias;
 					if (j->residual)
 						z += mm_load_part(j->residual, at, n, HD_F32);
@@ -309,7 +309,7 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, long task, hd_dty
 		}
 	}
 }
-static void wino_output_task(void *arg, long task, int thread) {
+static void wino_output_task(void *arg, hd_n task, int thread) {
 	const wino_job *j = arg;
 	if (j->r == 4 && j->out_type == HD_F32)
 		wino_output_task_r(4, j, task, HD_F32);
@@ -323,15 +323,15 @@ static void wino_output_task(void *arg, long task, int thread) {
 
 // A group of panels, all tiles, all places, with filters that are never written to memory: for each block of channels
 // they are transformed in the L2 cache and used at once, and meanwhile the weight of the next block is on its way.
-static void wino_used_task(void *arg, long task, int thread) {
+static void wino_used_task(void *arg, hd_n task, int thread) {
 	wino_job j = *(const wino_job *)arg;
-	long p0 = task * j.group, panels = mm_min(j.group, mm_div(j.o, MM_COLS) - p0), places = wino_places(j.r);
+	hd_n p0 = task * j.group, panels = mm_min(j.group, mm_div(j.o, MM_COLS) - p0), places = wino_places(j.r);
 	float *u = j.scratch + thread * j.thread_floats;
 	j.m = u + places * j.places_u;
-	for (long k0 = 0; k0 < j.c; k0 += j.vs) {
-		long k = mm_min(j.c - k0, j.vs), next = mm_min(j.c - k0 - k, j.vs);
-		for (long p = 0; p < panels; p++) {
-			for (long i = 0; i < k; i += WINO_FILTER_ROWS) {
+	for (hd_n k0 = 0; k0 < j.c; k0 += j.vs) {
+		hd_n k = mm_min(j.c - k0, j.vs), next = mm_min(j.c - k0 - k, j.vs);
+		for (hd_n p = 0; p < panels; p++) {
+			for (hd_n i = 0; i < k; i += WINO_FILTER_ROWS) {
 				float *to = u + (p * j.vs + i) * MM_COLS;
 				if (j.r == 4)
 					wino_filter_block(4, j.filters, p0 + p, k0 + i, to, j.places_u);
@@ -339,10 +339,10 @@ static void wino_used_task(void *arg, long task, int thread) {
 					wino_filter_block(2, j.filters, p0 + p, k0 + i, to, j.places_u);
 			}
 		}
-		for (long f = 0; f < places; f++) {
+		for (hd_n f = 0; f < places; f++) {
 			if (next)
 				wino_prefetch(j.filters, p0 * MM_COLS, panels * MM_COLS, k0 + k, next, f, places);
-			for (long p = 0; p < panels; p++) {
+			for (hd_n p = 0; p < panels; p++) {
 				float *out = j.m + f * j.places_m + p * MM_COLS;
 				mm_panel(j.tiles, 0, k, j.v + f * j.places_v + k0 * j.block, j.vs, u + f * j.places_u + p * j.vs * MM_COLS, out,
 				         j.ms, k0 ? out : NULL, j.ms, NULL);
@@ -351,14 +351,14 @@ static void wino_used_task(void *arg, long task, int thread) {
 	}
 	j.n0 = p0 * MM_COLS;
 	j.columns = mm_min(j.n0 + panels * MM_COLS, j.o) - j.n0;
-	for (long t = 0; t < mm_div(j.tiles, WINO_TILES); t++)
+	for (hd_n t = 0; t < mm_div(j.tiles, WINO_TILES); t++)
 		wino_output_task(&j, t, thread);
 }
 
 // Sizes of the blocks. Few tiles keep V and M in the cache, many tiles read the filters from memory seldom: 128
 // channels at 256×256 pixels are a third faster in blocks of 100 tiles than of 200, 512 channels a tenth slower.
 static void wino_plan(wino_job *j, int threads) {
-	long places = wino_places(j->r), all = j->n * j->tw * j->th, panels = mm_div(j->o, MM_COLS);
+	hd_n places = wino_places(j->r), all = j->n * j->tw * j->th, panels = mm_div(j->o, MM_COLS);
 	j->columns = j->o;
 	if (all <= WINO_USED_TILES && panels >= 2 * threads) {
 		// Where there are few tiles the time goes into reading filters, and longer runs of them are read faster.
@@ -376,7 +376,7 @@ static void wino_plan(wino_job *j, int threads) {
 	j->vs = mm_round(j->c, 16) + WINO_PAD;
 	j->columns = mm_min(mm_max(WINO_FILTERS / (places * j->c * MM_COLS), 4) * MM_COLS, j->o);
 	j->ms = mm_round(j->columns, MM_COLS) + WINO_PAD;
-	long floats = mm_max(mm_min(places * j->c * j->columns * 3 / 2, WINO_BLOCK_MOST), WINO_BLOCK * mm_max(threads, 2));
+	hd_n floats = mm_max(mm_min(places * j->c * j->columns * 3 / 2, WINO_BLOCK_MOST), WINO_BLOCK * mm_max(threads, 2));
 	j->block = mm_min(mm_max(floats / (places * (j->vs + j->ms)), MM_BLOCK_ROWS / 2), all);
 	j->block = mm_div(all, mm_div(all, j->block));
 	j->places_v = j->block * j->vs + WINO_PAD;
@@ -385,7 +385,7 @@ static void wino_plan(wino_job *j, int threads) {
 }
 
 static size_t wino_floats(const wino_job *j, int threads) {
-	long places = wino_places(j->r);
+	hd_n places = wino_places(j->r);
 	if (j->group)
 		return places * j->places_v + threads * j->thread_floats;
 	return places * (j->places_v + j->places_m + j->places_u);
@@ -393,7 +393,7 @@ static size_t wino_floats(const wino_job *j, int threads) {
 
 // Runs a planned job with the filters of f.
 static void wino_run(const hd_ctx *c, wino_job *j, wino_filters *f, void *ws) {
-	long places = wino_places(j->r), all = j->n * j->tw * j->th, threads = hd_pool_threads(c->pool), step = j->columns;
+	hd_n places = wino_places(j->r), all = j->n * j->tw * j->th, threads = hd_pool_threads(c->pool), step = j->columns;
 	j->v = ws;
 	if (j->group) {
 		j->scratch = j->v + places * j->places_v;
@@ -409,7 +409,7 @@ static void wino_run(const hd_ctx *c, wino_job *j, wino_filters *f, void *ws) {
 		f->columns = j->columns = mm_min(j->o - j->n0, step);
 		j->places_u = wino_filter_place(j->columns, j->c);
 		wino_transform_filters(c, j->r, f);
-		long panels = mm_div(j->columns, MM_COLS);
+		hd_n panels = mm_div(j->columns, MM_COLS);
 		for (j->tile0 = 0; j->tile0 < all; j->tile0 += j->block) {
 			j->tiles = mm_min(all - j->tile0, j->block);
 			j->row_blocks = mm_div(j->tiles, MM_BLOCK_ROWS);
@@ -436,7 +436,7 @@ static wino_job wino_forward_job(const hd_conv *v) {
 
 // The data gradient: a convolution of dy with the rotated weight.
 static wino_job wino_data_grad_job(const hd_conv *v) {
-	long oh = conv_oh(v), ow = conv_ow(v);
+	hd_n oh = conv_oh(v), ow = conv_ow(v);
 	wino_job j = {.n = v->n, .h = oh, .w = ow, .c = v->o, .sh = oh, .sw = ow, .oh = v->h, .ow = v->w, .o = v->c,
 	              .y0 = v->top - 2, .x0 = v->left - 2, .r = wino_r(v), .type = v->type, .out_type = v->out_type};
 	j.tw = mm_div(j.ow, j.r);

@@ -47,22 +47,22 @@ typedef struct {
 	wino_job in; // x to V, in chunks of channels
 	const void *dy;
 	float *q, *dw, *scratch; // Q[f][panel][tile][MM_COLS]
-	long places_q, thread_floats, chunks, panels, groups;
+	hd_n places_q, thread_floats, chunks, panels, groups;
 } wino_grad_job;
 
-INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, hd_dtype type) {
+INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, hd_n task, hd_dtype type) {
 	const wino_job *j = &g->in;
 	const int e = r + 2;
-	for (long t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
-		long image, ty, tx;
+	for (hd_n t = task * WINO_TILES; t < mm_min((task + 1) * WINO_TILES, j->tiles); t++) {
+		hd_n image, ty, tx;
 		wino_tile(j, j->tile0 + t, &image, &ty, &tx);
-		for (long o = 0; o < g->panels * MM_COLS; o += VL) {
+		for (hd_n o = 0; o < g->panels * MM_COLS; o += VL) {
 			vf y[4], s[24], q[6];
 			for (int k = 0; k < r; k++) {
 				WINO_UNROLL
 				for (int i = 0; i < r; i++) {
 					int inside = ty + i < j->oh && tx + k < j->ow;
-					long at = ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o;
+					hd_n at = ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o;
 					y[i] = inside ? mm_load_part(g->dy, at, j->o - o, type) : bc(0);
 				}
 				wino_output_axis_t(r, y, 1, s + k, r);
@@ -77,7 +77,7 @@ INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, long task, h
 		}
 	}
 }
-static void wino_grad_output_task(void *arg, long task, int thread) {
+static void wino_grad_output_task(void *arg, hd_n task, int thread) {
 	const wino_grad_job *g = arg;
 	if (g->in.r == 4 && g->in.type == HD_F32)
 		wino_grad_output_r(4, g, task, HD_F32);
@@ -90,13 +90,13 @@ static void wino_grad_output_task(void *arg, long task, int thread) {
 }
 
 // Gᵀ u G of m channels from c0 on and of the columns from n0 on; u[f][WINO_CHUNK][ldu].
-INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, long ldu, long c0, long m, long n0,
-                             long columns, float *dw) {
+INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, hd_n ldu, hd_n c0, hd_n m, hd_n n0,
+                             hd_n columns, float *dw) {
 	const int e = r + 2;
-	for (long i = 0; i < m; i++) {
-		for (long o = 0; o < columns; o += VL) {
+	for (hd_n i = 0; i < m; i++) {
+		for (hd_n o = 0; o < columns; o += VL) {
 			vf in[6], s[18], g[3];
-			long n = j->o - n0 - o;
+			hd_n n = j->o - n0 - o;
 			for (int k = 0; k < e; k++) {
 				WINO_UNROLL
 				for (int l = 0; l < e; l++)
@@ -106,7 +106,7 @@ INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, lon
 			for (int k = 0; k < 3 && n > 0; k++) {
 				wino_filter_axis_t(r, s + k * e, 1, g, 1);
 				for (int l = 0; l < 3; l++) {
-					long at = ((k * 3 + l) * j->c + c0 + i) * j->o + n0 + o;
+					hd_n at = ((k * 3 + l) * j->c + c0 + i) * j->o + n0 + o;
 					if (j->tile0)
 						g[l] += mm_load_part(dw, at, n, HD_F32);
 					mm_store_part(dw, at, n, g[l], HD_F32);
@@ -117,18 +117,18 @@ INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, lon
 }
 
 // A chunk of channels, a group of panels.
-static void wino_grad_task(void *arg, long task, int thread) {
+static void wino_grad_task(void *arg, hd_n task, int thread) {
 	const wino_grad_job *g = arg;
 	const wino_job *j = &g->in;
-	long chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS,
+	hd_n chunk = task % g->chunks, p0 = task / g->chunks * WINO_CHUNK_PANELS,
 		p1 = mm_min(p0 + WINO_CHUNK_PANELS, g->panels);
-	long m = mm_min(j->c - chunk * WINO_CHUNK, WINO_CHUNK), ldu = (p1 - p0) * MM_COLS;
-	long blocks = mm_div(j->tiles, MM_BLOCK_K), block = mm_div(j->tiles, blocks);
+	hd_n m = mm_min(j->c - chunk * WINO_CHUNK, WINO_CHUNK), ldu = (p1 - p0) * MM_COLS;
+	hd_n blocks = mm_div(j->tiles, MM_BLOCK_K), block = mm_div(j->tiles, blocks);
 	float *u = g->scratch + thread * g->thread_floats;
-	for (long f = 0; f < wino_places(j->r); f++) {
+	for (hd_n f = 0; f < wino_places(j->r); f++) {
 		const float *v = j->v + f * j->places_v + chunk * j->block * WINO_CHUNK, *q = g->q + f * g->places_q;
-		for (long t = 0; t < j->tiles; t += block) {
-			for (long p = p0; p < p1; p++) {
+		for (hd_n t = 0; t < j->tiles; t += block) {
+			for (hd_n p = p0; p < p1; p++) {
 				float *c = u + f * WINO_CHUNK * ldu + (p - p0) * MM_COLS;
 				mm_panel(m, 1, mm_min(j->tiles - t, block), v + t * WINO_CHUNK, WINO_CHUNK, q + (p * j->block + t) * MM_COLS, c,
 				         ldu, t ? c : NULL, ldu, NULL);
@@ -144,11 +144,11 @@ static void wino_grad_task(void *arg, long task, int thread) {
 static wino_grad_job wino_grad_plan(const hd_conv *v) {
 	wino_grad_job g = {.in = wino_forward_job(v)};
 	wino_job *j = &g.in;
-	long places = wino_places(j->r), all = j->n * j->tw * j->th;
+	hd_n places = wino_places(j->r), all = j->n * j->tw * j->th;
 	g.chunks = mm_div(j->c, WINO_CHUNK);
 	g.panels = mm_div(j->o, MM_COLS);
 	g.groups = mm_div(g.panels, WINO_CHUNK_PANELS);
-	long tile = g.chunks * WINO_CHUNK + g.panels * MM_COLS;
+	hd_n tile = g.chunks * WINO_CHUNK + g.panels * MM_COLS;
 	j->vs = WINO_CHUNK;
 	j->block = mm_min(mm_max(WINO_GRAD_BLOCK / (places * tile), MM_BLOCK_ROWS), all);
 	j->block = mm_div(all, mm_div(all, j->block));
@@ -161,7 +161,7 @@ static wino_grad_job wino_grad_plan(const hd_conv *v) {
 static void wino_weight_grad(const hd_ctx *c, const hd_conv *v, const void *x, const void *dy, float *dw, void *ws) {
 	wino_grad_job g = wino_grad_plan(v);
 	wino_job *j = &g.in;
-	long all = j->n * j->tw * j->th;
+	hd_n all = j->n * j->tw * j->th;
 	j->x = x;
 	j->v = ws;
 	g.dy = dy;
