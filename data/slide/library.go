@@ -29,8 +29,8 @@ type librarySlide struct {
 }
 
 // openLibrary opens a file of a format that OpenSlide knows.
-func openLibrary(l *openslide.Library, path, vendor string) (Reader, error) {
-	slide, err := l.Open(path)
+func openLibrary(l *openslide.Library, path, vendor string, cache int) (Reader, error) {
+	slide, err := l.Open(path, cache)
 	if err != nil {
 		return nil, fmt.Errorf("OpenSlide %s can't read this file, which it takes for %s: %w", l.Version, vendor, err)
 	}

@@ -142,7 +142,7 @@ func openReader(path string, o Options) (Reader, error) {
 		return openAnyDICOM(library, path, vendor, missing, o)
 	}
 	if vendor != "" && vendor != plainVendor {
-		return openLibrary(library, path, vendor)
+		return openLibrary(library, path, vendor, o.CacheBytes)
 	}
 	isTIFF, err := beginsAsTIFF(path)
 	if err != nil {
@@ -169,7 +169,7 @@ func openReader(path string, o Options) (Reader, error) {
 	needed := errors.As(err, &format) || errors.As(err, &unsupported)
 	switch {
 	case needed && library != nil && vendor == plainVendor:
-		if reader, err := openLibrary(library, path, vendor); err == nil {
+		if reader, err := openLibrary(library, path, vendor, o.CacheBytes); err == nil {
 			return reader, nil
 		}
 	case needed && library == nil && (unsupported == nil || unsupported.OpenSlide):
@@ -184,7 +184,7 @@ func openAnyDICOM(library *openslide.Library, path, vendor string, missing error
 	var refused error
 	if vendor != "" {
 		var reader Reader
-		if reader, refused = openLibrary(library, path, vendor); refused == nil {
+		if reader, refused = openLibrary(library, path, vendor, o.CacheBytes); refused == nil {
 			return reader, nil
 		}
 	}

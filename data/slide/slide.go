@@ -18,7 +18,7 @@ type Options struct {
 	ICC     imagefile.ICC // what becomes of colour profiles
 	Library Library       // whether OpenSlide is used
 
-	// CacheBytes is the memory for decoded tiles that are kept, where histdist reads the file; 0: 128 MB.
+	// CacheBytes is the memory for decoded tiles that are kept; 0: 128 MB, or 32 where OpenSlide reads the file.
 	CacheBytes int
 }
 

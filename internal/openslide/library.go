@@ -35,6 +35,9 @@ type calls struct {
 	readImage     func(osr uintptr, name string, dest *uint32)
 	iccSize       func(osr uintptr) int64 // nil before version 4
 	readICC       func(osr uintptr, dest *byte)
+	newCache      func(bytes uintptr) uintptr // nil before version 4, likewise
+	setCache      func(osr, cache uintptr)
+	releaseCache  func(cache uintptr)
 }
 
 // load loads a library by its path, or by its name where the system's loader finds it.
@@ -44,7 +47,10 @@ func load(path string) (*Library, error) {
 		return nil, fmt.Errorf("%s can't be loaded: %w", path, err)
 	}
 	l := &Library{}
-	optional := map[string]bool{"openslide_get_icc_profile_size": true, "openslide_read_icc_profile": true}
+	optional := map[string]bool{
+		"openslide_get_icc_profile_size": true, "openslide_read_icc_profile": true, "openslide_cache_create": true,
+		"openslide_set_cache": true, "openslide_cache_release": true,
+	}
 	for name, function := range map[string]any{
 		"openslide_get_version":                     &l.c.version,
 		"openslide_detect_vendor":                   &l.c.detectVendor,
@@ -62,6 +68,9 @@ func load(path string) (*Library, error) {
 		"openslide_read_associated_image":           &l.c.readImage,
 		"openslide_get_icc_profile_size":            &l.c.iccSize,
 		"openslide_read_icc_profile":                &l.c.readICC,
+		"openslide_cache_create":                    &l.c.newCache,
+		"openslide_set_cache":                       &l.c.setCache,
+		"openslide_cache_release":                   &l.c.releaseCache,
 	} {
 		address, err := symbol(handle, name)
 		switch {
@@ -78,8 +87,9 @@ func load(path string) (*Library, error) {
 // Vendor returns what OpenSlide calls the format of a file; "" if it doesn't read the file.
 func (l *Library) Vendor(path string) string { return l.c.detectVendor(path) }
 
-// Open opens a slide.
-func (l *Library) Open(path string) (*Slide, error) {
+// Open opens a slide, which keeps decoded tiles of at most so many bytes: 0, or before version 4, what OpenSlide does by
+// itself, 32 MB.
+func (l *Library) Open(path string, cacheBytes int) (*Slide, error) {
 	handle := l.c.open(path)
 	if handle == 0 {
 		return nil, errors.New("openslide: the file is of no format that OpenSlide reads")
@@ -87,6 +97,11 @@ func (l *Library) Open(path string) (*Slide, error) {
 	s := &Slide{l: l, handle: handle}
 	if err := s.failure(); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if cacheBytes > 0 && l.c.newCache != nil && l.c.setCache != nil && l.c.releaseCache != nil {
+		cache := l.c.newCache(uintptr(cacheBytes))
+		l.c.setCache(handle, cache) // which the slide shares
+		l.c.releaseCache(cache)
 	}
 	return s, nil
 }

@@ -21,7 +21,7 @@ func load(string) (*Library, error) { return nil, errSystem }
 func (*Library) Vendor(string) string { return "" }
 
 // Open returns an error.
-func (*Library) Open(string) (*Slide, error) { return nil, errSystem }
+func (*Library) Open(string, int) (*Slide, error) { return nil, errSystem }
 
 // Close does nothing.
 func (*Slide) Close() error { return nil }

@@ -1,6 +1,7 @@
 package catalogue
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"errors"
@@ -134,7 +135,10 @@ func (c *cache) make(ctx context.Context, large bool, create func(context.Contex
 
 // keep adds data, and drops what was not used for longest.
 func (c *cache) keep(key string, data []byte) {
-	size := int64(len(data)) + overhead
+	if cap(data) > len(data)+len(data)/8 { // an encoder's buffer, which is many times larger than a tile of glass
+		data = bytes.Clone(data)
+	}
+	size := int64(cap(data)) + overhead
 	if size > c.limit/8 || c.kept[key] != nil || c.closed {
 		return
 	}
@@ -143,7 +147,7 @@ func (c *cache) keep(key string, data []byte) {
 	for c.bytes > c.limit {
 		last := c.order.Remove(c.order.Back()).(*kept)
 		delete(c.kept, last.key)
-		c.bytes -= int64(len(last.data)) + overhead
+		c.bytes -= int64(cap(last.data)) + overhead
 	}
 }
 

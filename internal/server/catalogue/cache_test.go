@@ -44,6 +44,28 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// What is kept is no larger than it counts, however large the buffer that it was made in.
+func TestCacheKeepsNoBuffers(t *testing.T) {
+	c := newCache(1<<20, 2)
+	defer c.close()
+	const tiles, size = 100, 1000
+	for i := range tiles {
+		_, err := c.get(t.Context(), fmt.Sprint(i), false, func(context.Context) ([]byte, error) {
+			return make([]byte, size, 100*size), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var held int64
+	for _, at := range c.kept {
+		held += int64(cap(at.Value.(*kept).data)) + overhead
+	}
+	if s := c.statistics(); s.Bytes != held || len(c.kept) != tiles || held > tiles*2*(size+overhead) {
+		t.Errorf("%d tiles are kept in %d bytes, %d are counted", len(c.kept), held, s.Bytes)
+	}
+}
+
 // All who ask at the same time get what is made once; an error is not kept.
 func TestCacheMakesOnce(t *testing.T) {
 	c := newCache(1<<20, 2)
