@@ -19,6 +19,17 @@ type Area struct {
 	MPP           float64         // µm per pixel of the mask's; 0 if it is unknown
 }
 
+// TissueOf returns where a slide has tissue, within the areas to translate: see FileOptions.Found. It is nil for an
+// image that is no slide.
+func TissueOf(ctx context.Context, p *infer.Pipeline, o FileOptions) (found *tissue.Mask, err error) {
+	in, err := o.open(p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	return o.tissue(ctx, in)
+}
+
 // AreaOf returns what of a file is translated, without doing it.
 func AreaOf(ctx context.Context, p *infer.Pipeline, o FileOptions) (a Area, err error) {
 	in, err := o.open(p)

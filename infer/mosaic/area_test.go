@@ -78,3 +78,25 @@ func TestFoldersDontMatter(t *testing.T) {
 		}
 	}
 }
+
+// Tissue that was found before isn't looked for again, unless it is that of a slide of another size.
+func TestFound(t *testing.T) {
+	p := newPipeline(t)
+	o := fileOptions(t)
+	found, err := mosaic.TissueOf(t.Context(), p, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range found.In {
+		found.In[i] = i/found.Width*found.SlideHeight/found.Height < 64 // its upper part
+	}
+	o.Found, o.File.Tissue = found, "not looked at"
+	plan, err := mosaic.PlanFile(t.Context(), p, o)
+	if err != nil || plan.Tissue != 54*32 {
+		t.Errorf("%d pixels, %v; want %d", plan.Tissue, err, 54*32)
+	}
+	found.SlideWidth++
+	if _, err := mosaic.AreaOf(t.Context(), p, o); err == nil {
+		t.Error("the tissue of another slide is taken")
+	}
+}

@@ -97,7 +97,9 @@ type FileOptions struct {
 	Input, Output string // a slide or an image; an OME-TIFF
 	// Slide opens the input as a slide, whatever its name; nil: the content says whether it is one. File.MPP and Read
 	// have no say in it then.
-	Slide    func() (*slide.Slide, error)
+	Slide func() (*slide.Slide, error)
+	// Found is where a slide has tissue, if TissueOf has found it before: File.Tissue and File.Areas are not looked at.
+	Found    *tissue.Mask
 	Sampling infer.Settings
 	Settings Settings
 	File     FileSettings

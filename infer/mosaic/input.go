@@ -172,29 +172,51 @@ func (in *input) unpack(ctx context.Context, folder string, observe progress.Obs
 
 // unpackInto decodes the image into a slide without loss.
 func (in *input) unpackInto(ctx context.Context, path string, observe progress.Observer) error {
-	width, height := in.slide.Width, in.slide.Height
-	w, err := tiff.CreateSlide(path, tiff.SlideOptions{Width: width, Height: height})
-	if err != nil {
-		return err
-	}
-	defer w.Discard()
-	sink, done := &tiled{w: w, width: width, height: height}, 0
-	notes, err := imagefile.ReadRows(in.path, in.read, func(rows []uint8) error {
-		done += len(rows) / (3 * width)
-		if err := sink.Write(ctx, rows); err != nil {
-			return err
-		}
-		return observe.Report(progress.Stage{Name: "unpacking, rows", Done: done, Total: height})
+	notes, err := Unpack(ctx, in.path, path, in.read, tiff.SlideOptions{}, func(done, of int) error {
+		return observe.Report(progress.Stage{Name: "unpacking, rows", Done: done, Total: of})
 	})
-	if err != nil {
-		return err
-	}
 	for _, n := range notes {
 		if err := observe.Report(progress.Note(n)); err != nil {
 			return err
 		}
 	}
-	return w.Close()
+	return err
+}
+
+// Unpack writes an image that is no slide as one: row by row where imagefile.HasRows, in a few megabytes and rows, else
+// as a whole. It may take the image's place. The slide's size is the image's, whatever the options say; observe is told
+// how many rows of all are done. The notes are those of reading the image.
+func Unpack(
+	ctx context.Context, from, to string, read imagefile.Options, o tiff.SlideOptions, observe func(done, of int) error,
+) (notes []string, err error) {
+	if o.Width, o.Height, err = imagefile.Size(from); err != nil {
+		return nil, err
+	}
+	w, err := tiff.CreateSlide(to, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Discard()
+	sink, done := &tiled{w: w, width: o.Width, height: o.Height}, 0
+	add := func(rows []uint8) error {
+		done += len(rows) / (3 * o.Width)
+		if err := sink.Write(ctx, rows); err != nil {
+			return err
+		}
+		return observe(done, o.Height)
+	}
+	if imagefile.HasRows(from) {
+		notes, err = imagefile.ReadRows(from, read, add)
+	} else {
+		var m *imagefile.Image
+		if m, err = imagefile.Read(from, read); err == nil {
+			notes, err = m.Notes, add(m.Pix)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return notes, w.Close()
 }
 
 // pixels are an image as a slide of one level.
@@ -231,6 +253,13 @@ func (o FileOptions) tissue(ctx context.Context, in *input) (*tissue.Mask, error
 			return nil, fmt.Errorf("%s is no slide: areas of a GeoJSON file are for slides", o.Input)
 		}
 		return nil, nil
+	}
+	if o.Found != nil {
+		if o.Found.SlideWidth != in.slide.Width || o.Found.SlideHeight != in.slide.Height {
+			return nil, fmt.Errorf("%s has %d×%d pixels; its tissue was found in %d×%d", o.Input, in.slide.Width,
+				in.slide.Height, o.Found.SlideWidth, o.Found.SlideHeight)
+		}
+		return o.Found, nil
 	}
 	found, err := tissue.Choose(ctx, in.slide, o.File.Tissue)
 	if err != nil || o.File.Areas == "" {

@@ -12,7 +12,8 @@ import (
 	"github.com/histdist/histdist/internal/server/catalogue"
 )
 
-// The IIIF Image API 3.0 (https://iiif.io/api/image/3.0/), compliance level 2 but for CORS, which is closed.
+// The IIIF Image API 3.0 (https://iiif.io/api/image/3.0/), compliance level 2 but for CORS, which it asks for: pages of
+// other sites must not read slides. Viewers of this origin, and programs, don't need it.
 
 func (s *Server) iiifRoutes() []route {
 	return []route{
@@ -34,6 +35,8 @@ func (s *Server) iiifBase(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, "/api/v1/iiif/"+one.ID+"/info.json", http.StatusSeeOther)
 	return nil
 }
+
+const jsonLD = "application/ld+json"
 
 // iiifInfo is the answer of GET /api/v1/iiif/{image}/info.json.
 type iiifInfo struct {
@@ -88,8 +91,12 @@ func (s *Server) iiifInfo(w http.ResponseWriter, r *http.Request) error {
 			i.Tiles[0].ScaleFactors = append(i.Tiles[0].ScaleFactors, factor)
 		}
 	}
-	w.Header().Set("Cache-Control", keepTime)
-	w.Header().Set("Vary", "Authorization, Host, X-Forwarded-Proto")
+	h := w.Header()
+	h.Set("Cache-Control", keepTime)
+	h.Set("Vary", "Accept, Authorization, Host, X-Forwarded-Proto")
+	if strings.Contains(r.Header.Get("Accept"), jsonLD) { // whoever doesn't ask for it may not know it
+		h.Set("Content-Type", jsonLD+`;profile="`+i.Context+`"`)
+	}
 	return reply(w, http.StatusOK, i)
 }
 

@@ -117,6 +117,14 @@ func TestIIIF(t *testing.T) {
 	if diff := cmp.Diff(want, i); diff != "" {
 		t.Error(diff)
 	}
+	for accept, media := range map[string]string{
+		"application/ld+json, */*;q=0.1": `application/ld+json;profile="http://iiif.io/api/image/3/context.json"`,
+		"*/*":                            "application/json",
+	} {
+		if answer, _ := get(t, s, base+"/info.json", "Accept: "+accept); answer.Header.Get("Content-Type") != media {
+			t.Errorf("Accept: %s: %s", accept, answer.Header.Get("Content-Type"))
+		}
+	}
 	for path, want := range map[string]struct {
 		status        int
 		width, height int

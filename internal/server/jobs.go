@@ -36,10 +36,16 @@ type jobs struct {
 	beat, pace time.Duration // of event streams: between signs of life, and at least between two events
 
 	lock     sync.Mutex
-	finished map[string]string   // users of jobs with a result, by the job's identifier: tiles ask for them all the time
-	previews map[string]*preview // of running jobs
+	stains   map[string]stainImage // those that were looked at, by the job's identifier
+	previews map[string]*preview   // of running jobs
 
 	done, failed, cancelled atomic.Int64 // since the start
+}
+
+// stainImage is the stain of a finished job as an image. Who asks for tiles need not ask the queue for each.
+type stainImage struct {
+	user  string
+	image *catalogue.Slide
 }
 
 // temporary is the pattern of files that exist while a job is planned.
@@ -49,7 +55,7 @@ const temporary = ".annotations-*.geojson"
 func (s *Server) openJobs(ctx context.Context) error {
 	j := &s.jobs
 	j.planning, j.drawing = make(turns, 2), make(turns, 1)
-	j.finished, j.previews = map[string]string{}, map[string]*preview{}
+	j.stains, j.previews = map[string]stainImage{}, map[string]*preview{}
 	j.beat, j.pace = 15*time.Second, time.Second
 	left, err := filepath.Glob(filepath.Join(s.state, temporary))
 	if err != nil {
@@ -72,13 +78,6 @@ func (s *Server) openJobs(ctx context.Context) error {
 		return fmt.Errorf("--state: %w", err)
 	}
 	j.queue = q
-	list, err := q.List(ctx, "", queue.Done)
-	if err != nil {
-		return err
-	}
-	for _, job := range list {
-		j.finished[job.ID] = job.User
-	}
 	s.countJobs()
 	return s.startWorkers()
 }
@@ -150,22 +149,20 @@ func (s *Server) jobChanged(job queue.Job) {
 	case queue.Cancelled:
 		j.cancelled.Add(1)
 	}
-	j.lock.Lock()
-	if job.State == queue.Done {
-		j.finished[job.ID] = job.User
-	}
 	if job.State.Ended() {
+		j.lock.Lock()
 		delete(j.previews, job.ID)
+		j.lock.Unlock()
 	}
-	j.lock.Unlock()
 	s.log.Info("job", "job", job.ID, "state", string(job.State), "user", job.User, "spent", job.Spent)
 }
 
-// jobDeleted forgets a result before its files are deleted.
+// jobDeleted forgets and closes a result whose files are deleted.
 func (s *Server) jobDeleted(id string) {
 	s.jobs.lock.Lock()
-	delete(s.jobs.finished, id)
+	delete(s.jobs.stains, id)
 	s.jobs.lock.Unlock()
+	s.catalogue.Drop(id)
 }
 
 // jobCounts returns how many jobs wait and run.
@@ -178,23 +175,30 @@ func (s *Server) jobCounts() (queued, running int) {
 	return stats.Jobs[queue.Queued], stats.Jobs[queue.Running]
 }
 
-// resultImage returns the file of a finished job's stain, if the user may see it and the job is known to have finished.
-func (s *Server) resultImage(user, id string) (path string, ok bool) {
-	s.jobs.lock.Lock()
-	defer s.jobs.lock.Unlock()
-	if of, some := s.jobs.finished[id]; !some || of != user {
-		return "", false
+// stainImage returns the stain of a job of the user's that is done; nil if there is none.
+func (s *Server) stainImage(ctx context.Context, user, id string) (*catalogue.Slide, error) {
+	j := &s.jobs
+	j.lock.Lock()
+	stain, known := j.stains[id]
+	j.lock.Unlock()
+	if !known {
+		job, err := j.queue.Get(ctx, id)
+		switch {
+		case errors.Is(err, queue.ErrNotFound), err == nil && job.State != queue.Done:
+			return nil, nil
+		case err != nil:
+			return nil, s.queueProblem(err)
+		}
+		path := filepath.Join(j.queue.Folder(id), stainFile)
+		stain = stainImage{job.User, s.catalogue.File(id, path, stainFile, stainOptions)}
+		j.lock.Lock()
+		j.stains[id] = stain
+		j.lock.Unlock()
 	}
-	return filepath.Join(s.jobs.queue.Folder(id), stainFile), true
-}
-
-// newResultImage is resultImage for a job that the queue has recorded as done and not told of yet.
-func (s *Server) newResultImage(ctx context.Context, user, id string) (path string, ok bool) {
-	job, err := s.jobs.queue.Get(ctx, id)
-	if err != nil || job.State != queue.Done || job.User != user {
-		return "", false
+	if stain.user != user {
+		return nil, nil
 	}
-	return filepath.Join(s.jobs.queue.Folder(id), stainFile), true
+	return stain.image, nil
 }
 
 func (s *Server) jobRoutes() []route {
@@ -249,6 +253,9 @@ type jobRecord struct {
 	Marker    string     `json:"marker"`
 	Size      box        `json:"size"` // the whole slide
 	Plan      jobPlan    `json:"plan"`
+
+	Content string `json:"content"` // tag of the slide's
+	Tissue  []byte `json:"tissue"`  // what of that is, a packed tissue.Mask: it is found once
 }
 
 // jobPlan is what a job takes.
@@ -645,11 +652,17 @@ func (s *Server) plan(ctx context.Context, one *catalogue.Slide, model string, c
 			return 0, err
 		}
 	}
+	if c.Content, err = one.Tag(); err != nil { // before it is read
+		return 0, unreadable(one, err)
+	}
 	o, err := s.translation(p, one, *c, "", areas)
 	if err != nil {
 		return 0, unreadable(one, err)
 	}
-	plan, err := mosaic.PlanFile(ctx, p, o)
+	var plan mosaic.Plan
+	if o.Found, err = mosaic.TissueOf(ctx, p, o); err == nil {
+		plan, err = mosaic.PlanFile(ctx, p, o)
+	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return 0, err
@@ -663,6 +676,9 @@ func (s *Server) plan(ctx context.Context, one *catalogue.Slide, model string, c
 	meta, err := one.Meta(ctx)
 	if err != nil {
 		return 0, unreadable(one, err)
+	}
+	if c.Tissue, err = o.Found.MarshalBinary(); err != nil {
+		return 0, err
 	}
 	c.Size = box{0, 0, meta.Width, meta.Height}
 	c.Plan = jobPlan{Windows: plan.Windows, Calls: plan.Calls, TissuePx: plan.Tissue}

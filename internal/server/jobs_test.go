@@ -457,6 +457,66 @@ func TestFinishedButNotRecorded(t *testing.T) {
 	}
 }
 
+// Tissue is found once, when a job is added; in a slide that has changed since it is looked for again.
+func TestTissueIsKept(t *testing.T) {
+	s, one := withJobs(t, "ER", func(o *Options) { o.Devices = nil })
+	answer, text := post(t, s, jobBody(one, ""))
+	job, err := s.jobs.queue.Get(t.Context(), decoded[jobAnswer](t, answer, text).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := recordOf(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slide, err := s.slide(t.Context(), job.User, one.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.found(slide)
+	if err != nil || found == nil || found.Share() != 1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	// A worker goes by what is kept: the left half of the slide alone.
+	for i := range found.In {
+		found.In[i] = i%found.Width < found.Width/2
+	}
+	if c.Tissue, err = found.MarshalBinary(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.newWorker(models.Device{Open: openDevice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	translated := func() string {
+		t.Helper()
+		if job.Request, err = json.Marshal(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.run(t.Context(), job, func(queue.Progress) {}); err != nil {
+			t.Fatal(err)
+		}
+		folder := s.jobs.queue.Folder(job.ID)
+		area := files(t, folder)[areaFile]
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+		return area
+	}
+	if area := translated(); !strings.Contains(area, "[32,0]") || strings.Contains(area, "[60,0]") {
+		t.Errorf("of the left half %s is translated", area)
+	}
+	c.Content = "another"
+	if area := translated(); !strings.Contains(area, "[60,0]") {
+		t.Errorf("of another slide %s is translated", area)
+	}
+}
+
 // files are the contents of a folder's files by their names.
 func files(t testing.TB, folder string) map[string]string {
 	t.Helper()

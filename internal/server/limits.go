@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -26,6 +27,7 @@ type body struct {
 	control *http.ResponseController
 	begin   time.Time
 	bytes   int64
+	err     error // of the last Read
 }
 
 func newBody(w http.ResponseWriter, r io.ReadCloser) *body {
@@ -40,15 +42,19 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	_ = b.control.SetReadDeadline(late) // not supported in tests without a connection
 	n, err := b.ReadCloser.Read(p)
-	b.bytes += int64(n)
-	if err != nil {
-		b.done()
+	b.bytes, b.err = b.bytes+int64(n), err
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{}) // net/http reads on, to see whether the client leaves
 	}
 	return n, err
 }
 
-// done lifts the deadline: net/http reads on, to see whether the client leaves.
-func (b *body) done() { _ = b.control.SetReadDeadline(time.Time{}) }
+// done is called when nothing more is read of the body: net/http reads what is left of it before it answers.
+func (b *body) done() {
+	if b.err == nil { // or else there is nothing left, or no time
+		_ = b.control.SetReadDeadline(time.Now().Add(stallTime))
+	}
+}
 
 // response is an answer that a client must keep taking. It counts what the log and the metrics say.
 type response struct {

@@ -101,9 +101,11 @@ func reply(w http.ResponseWriter, status int, value any) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if w.Header().Get("Cache-Control") == "" {
-		w.Header().Set("Cache-Control", "no-store")
+	h := w.Header()
+	for key, usual := range map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store"} {
+		if h.Get(key) == "" {
+			h.Set(key, usual)
+		}
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // a client that has left needs no answer

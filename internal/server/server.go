@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/lockfile"
 	"github.com/histdist/histdist/internal/server/catalogue"
 	"github.com/histdist/histdist/internal/server/models"
@@ -30,7 +31,9 @@ type Options struct {
 	Commit  string          // "" if it is unknown
 	Log     *slog.Logger
 
-	foreground bool // workers run at the usual priority: in tests nobody waits for anything else
+	// Of tests: workers run at the usual priority, since nobody waits for anything else; and translations that fail.
+	foreground bool
+	translate  func(context.Context, *infer.Pipeline, mosaic.FileOptions) (mosaic.Plan, error)
 }
 
 // Server answers requests. It is closed by Close.
@@ -64,6 +67,9 @@ var errFault = errors.New("the server has a fault")
 func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
+	}
+	if o.translate == nil {
+		o.translate = mosaic.TranslateFile
 	}
 	s := &Server{
 		options: o, settings: o.Settings, log: o.Log, metrics: newMetrics(o.Version), hosts: knownHosts(o.Settings),

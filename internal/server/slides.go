@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/server/catalogue"
 )
@@ -163,17 +162,13 @@ func (s *Server) slide(ctx context.Context, user, id string) (*catalogue.Slide, 
 
 // image finds what can be shown: a slide, or the stain of a finished job.
 func (s *Server) image(ctx context.Context, user, id string) (one *catalogue.Slide, quality int, err error) {
-	path, ok := s.resultImage(user, id)
-	if !ok {
-		if one, err = s.slide(ctx, user, id); err == nil {
-			return one, slideQuality, nil
-		}
-		if path, ok = s.newResultImage(ctx, user, id); !ok {
-			return nil, slideQuality, err
+	if s.upload(user, id) == nil && s.catalogue.Known(id) == nil { // or else the queue need not be asked
+		if one, err = s.stainImage(ctx, user, id); one != nil || err != nil {
+			return one, resultQuality, err
 		}
 	}
-	return s.catalogue.File(id, path, "result.ome.tiff", slide.Options{AnyMPP: true, Library: slide.NoLibrary}),
-		resultQuality, nil
+	one, err = s.slide(ctx, user, id)
+	return one, slideQuality, err
 }
 
 // unreadable is what a client is told of an error of reading a slide.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/data/slide/tissue"
@@ -59,16 +60,29 @@ func (w *worker) run(ctx context.Context, job queue.Job, report func(queue.Progr
 		return err
 	}
 	one, err := s.slide(ctx, job.User, c.Request.Slide)
-	if err != nil {
-		return err
+	if err == nil {
+		err = w.translate(ctx, job, c, one, report)
 	}
-	err = w.translate(ctx, job, c, one, report)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	text := strings.ReplaceAll(told(one, err, ""), s.jobs.queue.Folder(job.ID)+string(filepath.Separator), "")
+	text := s.failure(job, one, err)
 	s.log.Warn("a job has failed", "job", job.ID, "error", text)
 	return errors.New(text)
+}
+
+// failure is why a job has failed, in a client's words. The slide is nil if it wasn't found.
+func (s *Server) failure(job queue.Job, one *catalogue.Slide, err error) string {
+	switch {
+	case one == nil:
+		return asProblem(err).Detail
+	case errors.Is(err, catalogue.ErrNotFound):
+		return "the slide is not there any more"
+	case errors.Is(err, syscall.ENOSPC):
+		return "the server's disk is full"
+	}
+	text := strings.ReplaceAll(told(one, err, ""), s.jobs.queue.Folder(job.ID)+string(filepath.Separator), "")
+	return strings.ReplaceAll(s.models.Scrub(text), s.state, "…")
 }
 
 func (w *worker) translate(
@@ -95,6 +109,12 @@ func (w *worker) translate(
 	if err != nil {
 		return err
 	}
+	if o.Found, err = c.found(one); err == nil && o.Found == nil {
+		o.Found, err = mosaic.TissueOf(ctx, p, o)
+	}
+	if err != nil {
+		return err
+	}
 	area, err := mosaic.AreaOf(ctx, p, o)
 	if err != nil {
 		return err
@@ -111,6 +131,16 @@ func (w *worker) translate(
 		return err
 	}
 	return s.finish(ctx, folder, c, area)
+}
+
+// found is the tissue that was found when the job was added; nil if the slide is another one since.
+func (c jobRecord) found(one *catalogue.Slide) (*tissue.Mask, error) {
+	content, err := one.Tag()
+	if err != nil || content != c.Content {
+		return nil, err
+	}
+	var m tissue.Mask
+	return &m, m.UnmarshalBinary(c.Tissue)
 }
 
 // translation are the options of a job, but for who observes it.
@@ -166,7 +196,7 @@ func (w *worker) stain(
 		})
 		return ctx.Err()
 	})
-	_, err := mosaic.TranslateFile(ctx, p, o)
+	_, err := w.server.options.translate(ctx, p, o)
 	if !errors.Is(err, mosaic.ErrChanged) {
 		return err
 	}
@@ -175,7 +205,7 @@ func (w *worker) stain(
 		return err
 	}
 	last, earlier = 0, 0
-	_, err = mosaic.TranslateFile(ctx, p, o)
+	_, err = w.server.options.translate(ctx, p, o)
 	return err
 }
 
@@ -205,9 +235,12 @@ func (s *Server) finish(ctx context.Context, folder string, c jobRecord, area mo
 	return nil
 }
 
+// stainOptions are how stains are opened: this program has written them.
+var stainOptions = slide.Options{AnyMPP: true, Library: slide.NoLibrary}
+
 // openStain opens the result of a job.
 func openStain(folder string) (*slide.Slide, error) {
-	return slide.Open(filepath.Join(folder, stainFile), slide.Options{AnyMPP: true, Library: slide.NoLibrary})
+	return slide.Open(filepath.Join(folder, stainFile), stainOptions)
 }
 
 // writeArea writes what was translated, for QuPath.

@@ -21,6 +21,7 @@ import (
 	"github.com/histdist/histdist/data/tiff"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/openslide"
 	"github.com/histdist/histdist/internal/server/catalogue"
 	"github.com/histdist/histdist/internal/server/queue"
 )
@@ -31,8 +32,12 @@ const (
 	uploadNotes = "upload.json"
 )
 
-// maxImagePixels limits images that are decoded as a whole, and made into slides: 200 MB as RGB.
-const maxImagePixels = 1 << 26
+// Limits of images that are no slides, which are made into slides without loss.
+const (
+	maxImageBytes = 1 << 30 // of the file: JPEG's are kept in memory while it is decoded
+	maxImage      = 1 << 30 // pixels of one that is decoded row by row: up to 4 GB on the disk, and some minutes
+	maxWholeImage = 1 << 26 // pixels of one that is decoded as a whole: 200 MB as RGB
+)
 
 // uploadNote is what is kept of an upload besides its pixels.
 type uploadNote struct {
@@ -46,6 +51,7 @@ type uploadNote struct {
 type uploads struct {
 	folder string
 	busy   turns // one is looked at and decoded at a time
+	whole  int   // pixels of an image that is decoded as a whole: maxWholeImage
 
 	lock sync.Mutex
 	byID map[string]*uploaded
@@ -60,6 +66,7 @@ type uploaded struct {
 func (s *Server) openUploads(ctx context.Context) error {
 	u := &s.uploads
 	u.folder, u.busy, u.byID = filepath.Join(s.state, "uploads"), make(turns, 1), map[string]*uploaded{}
+	u.whole = maxWholeImage
 	if err := os.MkdirAll(u.folder, 0o700); err != nil {
 		return fmt.Errorf("--state: %w", err)
 	}
@@ -135,6 +142,8 @@ func (s *Server) removeUpload(id string) error {
 	s.uploads.lock.Lock()
 	delete(s.uploads.byID, id)
 	s.uploads.lock.Unlock()
+	s.catalogue.Drop(id)
+	defer s.catalogue.Drop(id) // whoever found it before may have opened it
 	return os.RemoveAll(filepath.Join(s.uploads.folder, id))
 }
 
@@ -224,7 +233,8 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 	}()
 	path := filepath.Join(folder, uploadFile)
 	room := s.settings.MaxDisk - used
-	switch n, err := save(path, io.LimitReader(r.Body, room+1)); {
+	n, err := save(path, io.LimitReader(r.Body, room+1))
+	switch {
 	case err != nil:
 		return receiving(err)
 	case n > room:
@@ -232,7 +242,10 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) (err error) {
 	case n == 0:
 		return problem(http.StatusBadRequest, "the body is empty: want the bytes of an image or a slide")
 	}
-	if err := s.accept(r.Context(), path, note.MPP); err != nil {
+	switch err := s.accept(r.Context(), path, note.MPP, room-n); {
+	case errors.Is(err, errNoRoom):
+		return full
+	case err != nil:
 		return err
 	}
 	note.User, note.Created = userOf(r), time.Now().UTC()
@@ -290,8 +303,12 @@ func save(path string, from io.Reader) (n int64, err error) {
 	return io.Copy(f, from)
 }
 
-// accept checks what has arrived, by its headers, before anything is decoded. An image that is no slide is made one.
-func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
+// errNoRoom says that an image doesn't fit on the disk as a slide.
+var errNoRoom = errors.New("no room")
+
+// accept checks what has arrived, by its headers, before anything is decoded. An image that is no slide is made one, in
+// as many bytes as there is room for.
+func (s *Server) accept(ctx context.Context, path string, mpp float64, room int64) error {
 	done, err := s.uploads.busy.take(ctx)
 	if err != nil {
 		return err
@@ -301,7 +318,8 @@ func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
 	if err != nil {
 		return notAnImage(path, err)
 	}
-	if int64(width)*int64(height) > s.settings.MaxUploadPixels {
+	pixels := int64(width) * int64(height)
+	if pixels > s.settings.MaxUploadPixels {
 		return problem(http.StatusRequestEntityTooLarge, "the image has %d×%d pixels; at most %d may be uploaded",
 			width, height, s.settings.MaxUploadPixels)
 	}
@@ -317,50 +335,46 @@ func (s *Server) accept(ctx context.Context, path string, mpp float64) error {
 		}
 		return nil
 	}
-	if width > maxImagePixels/height {
-		if errors.Is(slideErr, slide.ErrFormat) {
-			return problem(http.StatusRequestEntityTooLarge, "the image has %d×%d pixels; at most %d are taken of an image "+
-				"that is no slide", width, height, maxImagePixels)
-		}
-		return notAnImage(path, slideErr)
+	if errors.Is(slideErr, openslide.ErrMissing) && !errors.Is(slideErr, slide.ErrFormat) {
+		return problem(http.StatusUnprocessableEntity, "the upload is a slide of a format that OpenSlide alone reads, which "+
+			"uploads are not given to: ask for it to be put into a folder of slides")
 	}
-	img, err := imagefile.Read(path, imagefile.Options{MaxPixels: maxImagePixels})
+	return s.makeSlide(ctx, path, pixels, cmp.Or(mpp, mosaic.DefaultMPP), room)
+}
+
+// makeSlide makes a slide of an image without losing any of it.
+func (s *Server) makeSlide(ctx context.Context, path string, pixels int64, mpp float64, room int64) error {
+	info, err := os.Stat(path)
 	if err != nil {
-		return notAnImage(path, err)
+		return err
 	}
-	return makeSlide(ctx, path, img, cmp.Or(mpp, mosaic.DefaultMPP))
+	tooLarge := func(format string, args ...any) error {
+		return problem(http.StatusRequestEntityTooLarge, "the image has "+format+": save it as a slide, such as OME-TIFF",
+			args...)
+	}
+	switch {
+	case info.Size() > maxImageBytes:
+		return tooLarge("%d bytes; at most %d are taken of one that is no slide", info.Size(), maxImageBytes)
+	case pixels > maxImage:
+		return tooLarge("%d pixels; at most %d are taken of one that is no slide", pixels, maxImage)
+	case pixels > int64(s.uploads.whole) && !imagefile.HasRows(path):
+		return tooLarge("%d pixels; at most %d are taken of one that has to be decoded as a whole, such as interlaced "+
+			"PNG or progressive JPEG", pixels, s.uploads.whole)
+	case 4*pixels > room: // three bytes for each, and a third of that for smaller levels
+		return errNoRoom
+	}
+	read := imagefile.Options{MaxPixels: s.uploads.whole}
+	_, err = mosaic.Unpack(ctx, path, path, read, tiff.SlideOptions{
+		MPP: [2]float64{mpp, mpp}, Description: tiff.Description{Image: "upload", Channel: "RGB"},
+	}, func(int, int) error { return nil })
+	var inFile *fs.PathError // a fault of the disk's
+	if err == nil || ctx.Err() != nil || errors.As(err, &inFile) {
+		return err
+	}
+	return notAnImage(path, err)
 }
 
 func notAnImage(path string, err error) error {
 	text := strings.ReplaceAll(strings.ReplaceAll(err.Error(), path+": ", ""), path, "the upload")
 	return problem(http.StatusUnprocessableEntity, "the upload can't be read: %s", text)
-}
-
-// makeSlide writes an image as a slide without losing any of it.
-func makeSlide(ctx context.Context, path string, img *imagefile.Image, mpp float64) error {
-	w, err := tiff.CreateSlide(path, tiff.SlideOptions{
-		Width: img.Width, Height: img.Height, MPP: [2]float64{mpp, mpp},
-		Description: tiff.Description{Image: "upload", Channel: "RGB"},
-	})
-	if err != nil {
-		return err
-	}
-	defer w.Discard()
-	columns, rows := w.Tiles()
-	for row := range rows {
-		for column := range columns {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			at := w.Tile(column, row)
-			pix := make([]uint8, 0, 3*at.Dx()*at.Dy())
-			for y := at.Min.Y; y < at.Max.Y; y++ {
-				pix = append(pix, img.Pix[3*(y*img.Width+at.Min.X):][:3*at.Dx()]...)
-			}
-			if err := w.WriteTile(column, row, pix); err != nil {
-				return err
-			}
-		}
-	}
-	return w.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"io"
 	"net/http"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/image/bmp"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/internal/option"
@@ -215,6 +218,51 @@ func TestUploadsExpire(t *testing.T) {
 	s.expireUploads(time.Now().Add(61 * time.Minute))
 	if answer, _ := get(t, s, path); answer.StatusCode != 404 {
 		t.Errorf("after 61 minutes: %s", answer.Status)
+	}
+	nothingLeft(t, s)
+}
+
+// Images of more pixels than are decoded as a whole are taken if they can be decoded row by row.
+func TestLargeImages(t *testing.T) {
+	s, _ := start(t, "", func(o *Options) { o.MaxDisk = 2_000_000 })
+	s.uploads.whole = 1000
+	var b bytes.Buffer
+	if err := bmp.Encode(&b, image.NewGray(image.Rect(0, 0, 40, 30))); err != nil {
+		t.Fatal(err)
+	}
+	progressive, err := os.ReadFile(filepath.FromSlash("../../data/internal/jpeg/testdata/420-progressive.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		data   []byte
+		status int
+		want   string
+	}{
+		"png":              {encoded(t, 700, 300, imagefile.PNG), 201, `"width":700,"height":300`},
+		"jpeg":             {encoded(t, 700, 300, imagefile.JPEG), 201, `"width":700,"height":300`},
+		"bmp":              {b.Bytes(), 413, "1200 pixels; at most 1000"},
+		"progressive jpeg": {progressive, 413, "progressive"},
+		"too large a png":  {bomb(1<<15, 1<<15+1), 413, "1073774592 pixels; at most 1073741824"},
+		"no room for it":   {bomb(1000, 1000), 503, "no room"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer, text := ask(t, s, http.MethodPost, "/api/v1/uploads", bytes.NewReader(test.data))
+			if answer.StatusCode != test.status || !strings.Contains(string(text), test.want) {
+				t.Fatalf("%s: %s; want %d, %s", answer.Status, text, test.status, test.want)
+			}
+			if test.status != 201 {
+				return
+			}
+			one := decoded[slideAnswer](t, answer, text)
+			_, png := get(t, s, "/api/v1/iiif/"+one.ID+"/full/max/0/default.png")
+			if !bytes.Equal(pixels(t, png), pixels(t, test.data)) {
+				t.Error("the pixels differ")
+			}
+			if answer, _ := ask(t, s, http.MethodDelete, "/api/v1/uploads/"+one.ID, nil); answer.StatusCode != 204 {
+				t.Errorf("DELETE: %s", answer.Status)
+			}
+		})
 	}
 	nothingLeft(t, s)
 }

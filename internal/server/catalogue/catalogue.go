@@ -104,6 +104,13 @@ func (c *Catalogue) List(ctx context.Context) ([]*Slide, error) {
 	return withoutCopies(list), nil
 }
 
+// Known returns the slide of an identifier, nil unless it has been listed or found before.
+func (c *Catalogue) Known(id string) *Slide {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.slides[id]
+}
+
 // Find returns the slide of an identifier, or ErrNotFound. It looks for new files if it doesn't know it.
 func (c *Catalogue) Find(ctx context.Context, id string) (*Slide, error) {
 	c.lock.Lock()
@@ -113,9 +120,7 @@ func (c *Catalogue) Find(ctx context.Context, id string) (*Slide, error) {
 		if _, err := c.walk(ctx); err != nil {
 			return nil, err
 		}
-		c.lock.Lock()
-		s = c.slides[id]
-		c.lock.Unlock()
+		s = c.Known(id)
 	}
 	if s == nil {
 		return nil, ErrNotFound
@@ -127,6 +132,15 @@ func (c *Catalogue) Find(ctx context.Context, id string) (*Slide, error) {
 func (c *Catalogue) File(id, path, name string, o slide.Options) *Slide {
 	o.CacheBytes = c.perOpen
 	return &Slide{ID: id, Name: name, catalogue: c, path: path, options: o}
+}
+
+// Drop closes the file of an identifier, at once or when nobody reads it any more: it is being deleted.
+func (c *Catalogue) Drop(id string) {
+	c.opened.lock.Lock()
+	defer c.opened.lock.Unlock()
+	if at := c.opened.byID[id]; at != nil {
+		c.opened.drop(at)
+	}
 }
 
 // Statistics say how well the cache of tiles does.

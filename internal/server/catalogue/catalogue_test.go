@@ -415,3 +415,32 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("afterwards: %v", err)
 	}
 }
+
+// What is dropped is closed as soon as nobody reads it, and can be opened again.
+func TestDrop(t *testing.T) {
+	folder := t.TempDir()
+	writeSlide(t, filepath.Join(folder, "a.ome.tiff"), 300, 200, 0)
+	c := open(t, folder)
+	list, err := c.List(t.Context())
+	must(t, err)
+	id := list[0].ID
+	s, release, err := list[0].Open(t.Context())
+	must(t, err)
+	c.Drop(id)
+	c.Drop(id) // once is enough
+	c.Drop("none")
+	read := func() error {
+		_, err := s.ReadRegion(t.Context(), image.Rect(0, 0, 4, 4), 4, 4)
+		return err
+	}
+	if err := read(); err != nil || c.Statistics().Open != 0 {
+		t.Errorf("while it is read: %v, %d are open", err, c.Statistics().Open)
+	}
+	release()
+	if err := s.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("afterwards it is not closed: %v", err)
+	}
+	_, release, err = list[0].Open(t.Context())
+	must(t, err)
+	release()
+}

@@ -103,7 +103,7 @@ func (q *Queue) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.clear(ctx, expired)
+	return q.clear(ctx)
 }
 
 // forget takes jobs off the list. What was theirs is noted, so that it is deleted even if the process ends before.
@@ -120,10 +120,7 @@ func forget(ctx context.Context, tx *sql.Tx, ids []string) error {
 }
 
 // clear deletes the files of jobs that were forgotten: now, or before.
-func (q *Queue) clear(ctx context.Context, now []string) error {
-	for _, id := range now {
-		q.deleted(id)
-	}
+func (q *Queue) clear(ctx context.Context) error {
 	ids, err := texts(ctx, q.store.reader, "SELECT id FROM deleted")
 	if err != nil {
 		return q.store.wrap(err)
@@ -131,10 +128,12 @@ func (q *Queue) clear(ctx context.Context, now []string) error {
 	var errs []error
 	var gone []any
 	for _, id := range ids {
+		q.deleted(id)
 		if err := os.RemoveAll(q.Folder(id)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
+		q.deleted(id)
 		gone = append(gone, id)
 	}
 	for part := range slices.Chunk(gone, 500) {

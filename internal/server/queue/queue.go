@@ -25,7 +25,7 @@ type Options struct {
 
 	// The following may be nil. They are called by several goroutines, which wait for them.
 	Changed func(Job)       // after a job's state has changed
-	Deleted func(id string) // before the files of a job are deleted
+	Deleted func(id string) // before the files of a job are deleted, and after: nobody should have them open
 	Trouble func(error)     // what went wrong where nobody waits for an answer
 }
 
@@ -390,7 +390,7 @@ func (q *Queue) Delete(ctx context.Context, id string) error {
 	q.mu.Lock()
 	q.wake(id)
 	q.mu.Unlock()
-	return q.clear(ctx, []string{id})
+	return q.clear(ctx)
 }
 
 // Weigh measures the files of an ended job again, after some have been added.
