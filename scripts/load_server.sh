@@ -10,7 +10,7 @@ if [ $# -lt 1 ]; then
 	sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 fi
-REQUESTS=${REQUESTS:-100000} JOBS=${JOBS:-200} CASES=${CASES:-10000} CLIENTS=${CLIENTS:-32} SCHEMATHESIS=${SCHEMATHESIS:-}
+REQUESTS=${REQUESTS:-100000} JOBS=${JOBS:-200} CASES=${CASES:-10000} CLIENTS=${CLIENTS:-32}
 for tool in wrk curl; do
 	command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install $tool" >&2; exit 1; }
 done
@@ -35,7 +35,9 @@ id=$(first id <"$work/slides") width=$(first width <"$work/slides") height=$(fir
 model=$(curl -sf "$api/models" | first id)
 
 # value NAME: the sum of a metric over its labels, of the last report.
-value() { awk -v name="$1" '$1 == name || index($1, name "{") == 1 { n += $2 } END { printf "%.0f", n }' "$work/metrics"; }
+value() {
+	awk -v name="$1" '$1 == name || index($1, name "{") == 1 { n += $2 } END { printf "%.0f", n }' "$work/metrics"
+}
 report() { # WHAT
 	curl -sf -o "$work/metrics" "$url/metrics" || { tail -n 20 "$work/log" >&2; exit 1; }
 	awk -v what="$1" -v rss="$(value process_resident_memory_bytes)" -v heap="$(value go_memstats_heap_alloc_bytes)" \
@@ -61,10 +63,12 @@ function request()
 		math.random(0, height - 256) .. ",256,256/max/0/default.jpg")
 end
 LUA
-	wrk -t 1 -c "$CLIENTS" -d 3600s --timeout 60s -s "$work/load.lua" "$url" -- "$id" "$width" "$height" >"$work/wrk" 2>&1 &
+	wrk -t 1 -c "$CLIENTS" -d 3600s --timeout 60s -s "$work/load.lua" "$url" -- "$id" "$width" "$height" \
+		>"$work/wrk" 2>&1 &
 	loader=$!
 	for ((next = 5000; next <= REQUESTS; next += 5000)); do
-		until curl -sf -o "$work/metrics" "$url/metrics" && [ "$(value histdist_http_request_seconds_count)" -ge "$next" ]; do
+		until curl -sf -o "$work/metrics" "$url/metrics" &&
+			[ "$(value histdist_http_request_seconds_count)" -ge "$next" ]; do
 			kill -0 "$loader" "$server" || { cat "$work/wrk" "$work/log" >&2; exit 1; }
 			sleep 0.1
 		done
@@ -78,8 +82,9 @@ fi
 for ((n = 0; n < JOBS; n += 20)); do
 	jobs=()
 	for ((i = n; i < n + 20; i++)); do
-		curl -sf -o "$work/job" -H 'Content-Type: application/json' "$api/jobs" -d "{\"slide\":\"$id\",\"model\":\"$model\",
-			\"tissue\":\"all\",\"seed\":$i,\"region\":{\"x\":$((i % 50 * 16)),\"y\":$((i % 30 * 16)),\"width\":64,\"height\":64}}"
+		region="{\"x\":$((i % 50 * 16)),\"y\":$((i % 30 * 16)),\"width\":64,\"height\":64}"
+		curl -sf -o "$work/job" -H 'Content-Type: application/json' "$api/jobs" \
+			-d "{\"slide\":\"$id\",\"model\":\"$model\",\"tissue\":\"all\",\"seed\":$i,\"region\":$region}"
 		jobs+=("$(first id <"$work/job")")
 	done
 	until curl -sf "$api/health" | grep -q '"queued":0,"running":0'; do sleep 0.1; done
@@ -90,7 +95,7 @@ for ((n = 0; n < JOBS; n += 20)); do
 	report "$((n + 20)) jobs"
 done
 
-if [ "$CASES" -gt 0 ] && [ -n "$SCHEMATHESIS" ]; then
+if [ "$CASES" -gt 0 ] && [ -n "${SCHEMATHESIS:-}" ]; then
 	schemathesis "$CASES"
 	report "$CASES cases"
 fi

@@ -52,7 +52,7 @@ func TestJobsThatFail(t *testing.T) {
 	}{
 		"slide removed": {func(mosaic.FileOptions) error { return os.Remove(path) }, "the slide is not there any more"},
 		"slide cut off": {func(mosaic.FileOptions) error { return os.Truncate(path, 1000) }, "slide " + one.ID},
-		"disk full":     {func(f mosaic.FileOptions) error { return failed(f, syscall.ENOSPC) }, "the server's disk is full"},
+		"disk full":     {func(f mosaic.FileOptions) error { return failed(f, syscall.ENOSPC) }, "disk is full"},
 		"disk fault":    {func(f mosaic.FileOptions) error { return failed(f, syscall.EIO) }, stainFile + ": write"},
 		"panic":         {func(mosaic.FileOptions) error { panic("a fault") }, "an error in this program"},
 	} {

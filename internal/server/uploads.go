@@ -336,8 +336,8 @@ func (s *Server) accept(ctx context.Context, path string, mpp float64, room int6
 		return nil
 	}
 	if errors.Is(slideErr, openslide.ErrMissing) && !errors.Is(slideErr, slide.ErrFormat) {
-		return problem(http.StatusUnprocessableEntity, "the upload is a slide of a format that OpenSlide alone reads, which "+
-			"uploads are not given to: ask for it to be put into a folder of slides")
+		return problem(http.StatusUnprocessableEntity, "the upload is a slide of a format that OpenSlide alone reads, "+
+			"which uploads are not given to: ask for it to be put into a folder of slides")
 	}
 	return s.makeSlide(ctx, path, pixels, cmp.Or(mpp, mosaic.DefaultMPP), room)
 }
