@@ -7,7 +7,6 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/synth"
 )
 
 // coarseStandIn are networks of no weight with the sizes of Stable Diffusion's: a latent for 8×8 pixels, windows of 512

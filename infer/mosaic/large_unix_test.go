@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/histdist/histdist/data/synth"
+	"github.com/histdist/histdist/internal/synth"
 )
 
 const largeFolder = "HISTDIST_MOSAIC_TEST_LARGE"
