@@ -7,6 +7,7 @@ GO       ?= go
 CGO      := cgo=$$(GO=$(GO) scripts/deps.sh) || exit 1; export CGO_ENABLED=$$cgo;
 GOLANGCI := bin/golangci-lint-v2.15.0
 GOFUMPT  := bin/gofumpt-v0.12.0
+APIDIFF  := bin/apidiff-v0.0.0-20261113113407-e3970619a1a4
 GOVULNCHECK := bin/govulncheck-v1.9.0
 GORELEASER  := bin/goreleaser-v2.15.1
 CYCLONEDX   := bin/cyclonedx-gomod-v1.10.0
@@ -21,7 +22,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
+.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt api-check bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +92,10 @@ lint: $(GOLANGCI) ## run golangci-lint (.golangci.yml)
 
 fmt: $(GOFUMPT) ## format the Go files
 	$(GOFUMPT) -l -w .
+
+# TAG: another than the last one.
+api-check: $(APIDIFF) ## list the incompatible changes of the public packages since the last tag
+	@$(CGO) scripts/api-check.sh $(APIDIFF) $(TAG)
 
 bench: build ## time the networks at full size (BENCH: flags; HISTDIST_TORCH_PYTHON: see docs/benchmarks.md)
 	bin/histdist bench $(BENCH)
@@ -182,3 +187,7 @@ $(GORELEASER):
 $(CYCLONEDX):
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 	mv bin/cyclonedx-gomod $@
+
+$(APIDIFF):
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) install golang.org/x/exp/cmd/apidiff@$(patsubst bin/apidiff-%,%,$@)
+	mv bin/apidiff $@
