@@ -549,3 +549,21 @@ func TestNamesOfFolders(t *testing.T) {
 		get(t, open(t, o), a.ID)
 	}
 }
+
+// The folder may have any name, and be relative to the one where the program runs.
+func TestFolders(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, folder := range []string{"state", "./x", "a?b#c%20 d"} {
+		q := open(t, queue.Options{Folder: folder})
+		job := add(t, q, "ann", "a")
+		closed(t, q)
+		q = open(t, queue.Options{Folder: folder})
+		if again := get(t, q, job.ID); again.State != queue.Queued {
+			t.Errorf("%s: %+v", folder, again)
+		}
+		closed(t, q)
+		if _, err := os.Stat(filepath.Join(folder, "jobs.sqlite")); err != nil {
+			t.Error(err)
+		}
+	}
+}

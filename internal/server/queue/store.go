@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -50,7 +51,11 @@ func openStore(ctx context.Context, path string) (_ *store, err error) {
 
 // connect returns connections on which some pragmas are set.
 func connect(path string, pragmas []string, most int) (*sql.DB, error) {
-	name := url.URL{Scheme: "file", Path: path} // escapes ? and #
+	path, err := filepath.Abs(path) // what begins otherwise would be the name of a host
+	if err != nil {
+		return nil, err
+	}
+	name := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")} // escapes ? and #
 	values := url.Values{"_txlock": {"immediate"}}
 	for _, p := range pragmas {
 		values.Add("_pragma", p)
