@@ -22,7 +22,7 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt api-check bench bench-engine bench-unet bench-busy man demo demo-eval examples web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
+.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt api-check bench bench-engine bench-unet bench-busy man demo demo-eval examples site web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ examples: ## build and run the programs in examples, another module that uses th
 	@$(CGO) cd examples && $(GO) vet ./...
 	@rm -rf demo/tissue demo/run
 	@$(CGO) awk '/^```/ {code = /sh$$/; next} code' examples/README.md | bash -euo pipefail
+
+site: ## build the documentation as a site, bin/site/html; broken links are errors
+	@scripts/site.sh
 
 web: ## build the page of `histdist serve` (internal/server/web/dist, which is committed) with npm
 	@scripts/web.sh build
