@@ -98,8 +98,9 @@ done
 if [ "$CASES" -gt 0 ] && [ -n "${SCHEMATHESIS:-}" ]; then
 	# The phases coverage and fuzzing make some 26 requests for each of n examples. 503 is a full queue or disk.
 	printf '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", 503]\n' >"$work/schemathesis.toml"
+	program=$(realpath "$SCHEMATHESIS")
 	cd "$work" # where it leaves files
-	"$SCHEMATHESIS" --config-file schemathesis.toml run "$api/openapi.json" --phases coverage,fuzzing \
+	"$program" --config-file schemathesis.toml run "$api/openapi.json" --phases coverage,fuzzing \
 		-n $((CASES / 26 + 1)) -c not_a_server_error --continue-on-failure --no-shrink --generation-database none \
 		--request-timeout 60 ${MAX_TIME:+--max-time "$MAX_TIME"} --no-color >cases 2>&1 ||
 		{ tail -n 100 cases >&2; exit 1; }
