@@ -5,5 +5,5 @@
 //	Mask  ── trace.go ──▶ polygons with holes ── geojson.go ──▶ a file for QuPath
 //	a file of QuPath ── geojson.go ──▶ areas ── fill.go ──▶ Mask
 //
-// choose.go takes the option of commands: auto, all, or a file.
+// choose.go takes the option of commands: auto, all, or a file. pack.go makes few bytes of a mask.
 package tissue
