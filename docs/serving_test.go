@@ -52,7 +52,8 @@ func served(t *testing.T, settings func(*server.Settings)) (s *server.Server, sl
 	writeSlide(t, slide)
 	o := server.Options{
 		Settings: server.DefaultSettings(), Version: "test", Models: []models.Source{{Folder: model}},
-		Devices: []models.Device{{Name: "ref", Open: func() (device.Device, error) { return catalog.Open("ref", 1) }}},
+		Foreground: true,
+		Devices:    []models.Device{{Name: "ref", Open: func() (device.Device, error) { return catalog.Open("ref", 1) }}},
 	}
 	o.Slides, o.State = []string{folder}, t.TempDir()
 	if settings != nil {

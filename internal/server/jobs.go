@@ -103,7 +103,7 @@ func (s *Server) countJobs() {
 func (s *Server) startWorkers() error {
 	opened := make(chan error, len(s.devices))
 	thread := background.Run
-	if s.options.foreground {
+	if s.options.Foreground {
 		thread = func(f func()) { f() }
 	}
 	for _, d := range s.devices {

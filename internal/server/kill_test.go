@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 // child is a server, which says its URL.
 func child(state string) error {
-	o := Options{Settings: DefaultSettings(), Version: "1.2", foreground: true}
+	o := Options{Settings: DefaultSettings(), Version: "1.2", Foreground: true}
 	o.Address, o.State, o.Slides = "127.0.0.1:0", state, []string{os.Getenv(childSlides)}
 	o.Models = []models.Source{{Folder: os.Getenv(childModel)}}
 	o.Devices = []models.Device{{Name: "auto", Open: openDevice}}

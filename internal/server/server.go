@@ -31,9 +31,11 @@ type Options struct {
 	Commit  string          // "" if it is unknown
 	Log     *slog.Logger
 
-	// Of tests: workers run at the usual priority, since nobody waits for anything else; and translations that fail.
-	foreground bool
-	translate  func(context.Context, *infer.Pipeline, mosaic.FileOptions) (mosaic.Plan, error)
+	// Foreground runs the workers at the usual priority: in tests, which wait for nothing else.
+	Foreground bool
+
+	// translate is mosaic.TranslateFile, unless a test makes it fail.
+	translate func(context.Context, *infer.Pipeline, mosaic.FileOptions) (mosaic.Plan, error)
 }
 
 // Server answers requests. It is closed by Close.

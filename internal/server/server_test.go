@@ -83,7 +83,7 @@ func start(t testing.TB, folder string, change func(*Options)) (*Server, *bytes.
 	t.Helper()
 	t.Setenv(openslide.Variable, openslide.Off)
 	log := &bytes.Buffer{}
-	o := Options{Settings: DefaultSettings(), Version: "1.2", foreground: true}
+	o := Options{Settings: DefaultSettings(), Version: "1.2", Foreground: true}
 	o.Devices = []models.Device{{Name: "auto", Open: openDevice}}
 	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.State = filepath.Join(t.TempDir(), "state")
