@@ -147,8 +147,8 @@ notice-check: ## check that NOTICE is what the dependencies ask for
 	@$(GO) run ./internal/notice -check
 
 # VULNDB: another database than vuln.go.dev, such as file:///…
-vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what the program calls
-	@$(CGO) $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./...
+vuln: build $(GOVULNCHECK) ## look for known vulnerabilities in what bin/histdist contains
+	@$(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) -mode binary bin/histdist
 
 # What a release is, and how it is made: docs/releasing.md.
 RELEASE := env=$$(scripts/release.sh env) || exit 1; eval "$$env";

@@ -64,7 +64,7 @@ driver() {
 	if [ -e "$out/libcuda.a" ] && [ "$(cat "$out/libcuda.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
 	local work cc=${CC:-gcc}
 	work=$(mktemp -d)
-	echo '#include <cuda.h>' | $cc -E -P -I"$include" - | tr '\n' ' ' | grep -oE 'CUresult +cu[A-Za-z0-9_]+ *\(' |
+	echo '#include <cuda.h>' | $cc -E -P -I"$include" -xc - | tr '\n' ' ' | grep -oE 'CUresult +cu[A-Za-z0-9_]+ *\(' |
 		sed -E 's/CUresult +([A-Za-z0-9_]+).*/FUNCTION(\1)/' | sort -u >"$work/functions.h"
 	$cc -O2 -Wall -fPIC -I"$work" -c -o "$work/trampoline.o" "$source/driver/libcuda/trampoline.c"
 	rm -f "$out/libcuda.a"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The parts of a release that GoReleaser doesn't make: docs/releasing.md.
 #
-#   scripts/release.sh env                               installs the C compiler of releases, prints the environment for
+#   scripts/release.sh env                               installs the C compilers of releases, prints the environment for
 #                                                        GoReleaser (make does this)
 #   scripts/release.sh prepare VERSION EPOCH COMMIT      manual pages, completions, Homebrew formula: into bin/release
 #   scripts/release.sh images [cpu]                      container images of the packages in dist/, cpu: without the one
@@ -16,6 +16,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Zig's C compiler (clang) links to a glibc of any age and for any machine. From PyPI, for Linux on x86_64.
 zig=0.17.1
 zig_sha256=ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54
+
+# Releases are built by this Go whichever is installed: its library is part of the program, with its vulnerabilities.
+go=go1.26.10
 
 # The libraries of the image with CUDA, from PyPI; cuDNN compiles with NVRTC.
 cuda=(nvidia-cublas-cu12==12.9.3.13 nvidia-cuda-nvrtc-cu12==12.9.86 nvidia-cudnn-cu12==9.28.0.42 nvidia-nccl-cu12==2.32.3)
@@ -48,7 +51,9 @@ need() {
 }
 
 environment() {
-	local folder=$PWD/bin/zig-$zig fetched cc CPATH='' LIBRARY_PATH=''
+	local folder=$PWD/bin/zig-$zig fetched cuda CPATH='' LIBRARY_PATH=''
+	[ -n "$(git remote)" ] || fail "GoReleaser takes the commit and its date from a clone: this repository has no remote"
+	need x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
 	if [ ! -d "$folder" ]; then
 		mkdir -p bin
 		fetched=$(mktemp -d bin/zig.XXXXXX)
@@ -59,9 +64,19 @@ environment() {
 		chmod +x "$fetched/ziglang/zig"
 		mv "$fetched" "$folder"
 	fi
-	cc="$folder/ziglang/zig cc -target x86_64-linux-gnu.2.28"
-	eval "$(CC=$cc scripts/cuda.sh env)"
-	echo "export ZIG='$folder/ziglang/zig' CUDA_INCLUDE='${CPATH%%:*}' CUDA_LIBRARY='${LIBRARY_PATH%%:*}'"
+	# gorgonia.org/cu asks for this machine's headers and libraries, which are not those that are linked to.
+	cat >"$folder/cc" <<-'EOT'
+		#!/bin/sh
+		for flag; do
+			shift
+			case $flag in -I/usr/include | -L/usr/lib/*) ;; *) set -- "$@" "$flag" ;; esac
+		done
+		exec "$(dirname "$0")/ziglang/zig" cc "$@"
+	EOT
+	chmod +x "$folder/cc"
+	cuda=$(CC="$folder/cc -target x86_64-linux-gnu.2.28" scripts/cuda.sh env) || exit 1
+	eval "$cuda"
+	echo "export GOTOOLCHAIN=${GOTOOLCHAIN:-$go} ZIG_CC='$folder/cc' CUDA_INCLUDE='${CPATH%%:*}' CUDA_LIBRARY='${LIBRARY_PATH%%:*}'"
 }
 
 prepare() {
@@ -76,7 +91,7 @@ prepare() {
 	done
 	# Of the archive that GoReleaser makes by the same command.
 	sum=$(git archive --format=tar.gz --prefix="histdist-$version/" "$commit" | sha256sum | cut -d' ' -f1)
-	sed "s/@VERSION@/$version/; s/@SHA256@/$sum/" scripts/histdist.rb.in >"$out/histdist.rb"
+	sed "s/@VERSION@/$version/g; s/@SHA256@/$sum/" scripts/histdist.rb.in >"$out/histdist.rb"
 }
 
 # debian FOLDER [SUITE [ARCH]]: for another machine's architecture packages are unpacked, not configured.

@@ -2,7 +2,6 @@ package atomicfile
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -16,11 +15,8 @@ func Rename(from, to string) (err error) {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err = os.Rename(from, to)
 		passing := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
-		if !passing {
+		if !passing || pause > longest/2 {
 			return err
-		}
-		if pause > longest/2 {
-			return fmt.Errorf("%w A program may have it open", err) // Windows' messages are sentences
 		}
 		time.Sleep(pause)
 	}
