@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,10 @@ func names(t *testing.T, folder string) []string {
 // expect checks that a folder's weights are n tensors of one value.
 func expect(t *testing.T, folder string, n int, value float32) {
 	t.Helper()
-	got := readAll(t, open(t, folder))
+	s, err := weights.Open(folder, weights.Options{})
+	check(t, err)
+	got := readAll(t, s)
+	check(t, s.Close()) // Windows doesn't replace files that are open
 	if len(got) != n {
 		t.Errorf("%d tensors, want %d", len(got), n)
 	}
@@ -155,7 +159,9 @@ func TestSaveOverMapped(t *testing.T) {
 	check(t, s.Bind(params, weights.Mapping{}))
 	tensors, err := weights.FromParams(params)
 	check(t, err)
-	check(t, weights.Save(path, tensors, weights.SaveOptions{}))
+	if err := weights.Save(path, tensors, weights.SaveOptions{}); (err != nil) != (runtime.GOOS == "windows") {
+		t.Error(err) // Windows refuses, and nothing has changed
+	}
 	for _, got := range [][]float32{valuesOf(params[0]), readAll(t, open(t, path))["w"]} {
 		if diff := cmp.Diff(want["w"], got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -15,8 +16,11 @@ func Rename(from, to string) (err error) {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err = os.Rename(from, to)
 		passing := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
-		if !passing || pause > longest/2 {
+		if !passing {
 			return err
+		}
+		if pause > longest/2 {
+			return fmt.Errorf("%w A program may have it open", err) // Windows' messages are sentences
 		}
 		time.Sleep(pause)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -40,7 +41,11 @@ func TestServerWithoutRanges(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	s := hubtest.New(t, models())
 	c := client(t, s, t.TempDir())
-	full := errors.Join(&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	noSpace := syscall.ENOSPC
+	if runtime.GOOS == "windows" {
+		noSpace = 112 // ERROR_DISK_FULL
+	}
+	full := errors.Join(&fs.PathError{Op: "write", Path: "x", Err: noSpace})
 	c.Hook(hub.Hooks{Write: func(b []byte, at int64) error {
 		if at >= 4*part && len(b) > 1 {
 			return full
