@@ -22,10 +22,10 @@ BENCH ?= --training
 GPU_TESTS := graph/device/internal/cuda graph graph/unet graph/vae graph/clip graph/vit infer train
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build cross windows windows-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt api-check bench bench-engine bench-unet bench-busy man demo demo-eval examples site web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
+.PHONY: help deps build cross windows windows-test arm64-test gpu gpu-test gpu-lint test test-nocgo test-full race fuzz lint fmt api-check bench bench-engine bench-unet bench-busy man demo demo-eval examples site web web-check web-test qupath-check notice notice-check vuln release-snapshot release-check release-images release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## check for Go and a C compiler; install the compiler where that is allowed
 	@GO=$(GO) scripts/deps.sh >/dev/null
@@ -43,6 +43,10 @@ windows: ## build bin/windows/histdist.exe with MinGW's compiler (docs/platforms
 # WINDOWS_TESTS: flags of go test. PACKAGES: what to test.
 windows-test: ## run the tests that ask something of the operating system under Wine, as programs for Windows
 	@GO=$(GO) scripts/windows.sh test $(WINDOWS_TESTS)
+
+arm64-test: ## build for arm64 with a cross compiler and test that in an emulator (docs/platforms.md)
+	@scripts/arm64.sh tools
+	@GO=$(GO) scripts/arm64.sh test
 
 # A GPU or its driver is not needed to build; scripts/cuda.sh fetches NVIDIA's headers and compiler where they are missing.
 GPU := cgo=$$(GO=$(GO) scripts/deps.sh) && cuda=$$(scripts/cuda.sh env) || exit 1; eval "$$cuda"; export CGO_ENABLED=1;

@@ -22,9 +22,12 @@ type Feature struct {
 }
 
 // InstructionSets lists the instruction sets of the kernels that this processor can run, the best last: generic, which
-// is plain C, avx2, avx512, avx512bf16.
+// is plain C, then avx2, avx512, avx512bf16, or neon.
 func (c CPU) InstructionSets() []string {
 	sets := []string{"generic"}
+	if c.has("NEON") {
+		sets = append(sets, "neon")
+	}
 	if c.has("AVX2", "FMA") {
 		sets = append(sets, "avx2")
 		if c.has("AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL") {
@@ -43,11 +46,12 @@ func (c CPU) has(names ...string) bool {
 	return !slices.ContainsFunc(names, lacks)
 }
 
-// ReadCPU describes the processor. It lists features on amd64 alone: elsewhere the kernels are plain C, and there is
-// nothing to choose.
+// ReadCPU describes the processor. It lists features on amd64 and arm64: elsewhere the kernels are plain C, and there
+// is nothing to choose.
 func ReadCPU() CPU {
 	c := CPU{Model: cpuModel(), Cores: runtime.NumCPU(), Threads: DefaultThreads()}
-	if runtime.GOARCH == "amd64" {
+	switch runtime.GOARCH {
+	case "amd64":
 		c.Features = []Feature{
 			{"AVX2", cpu.X86.HasAVX2},
 			{"FMA", cpu.X86.HasFMA},
@@ -57,6 +61,8 @@ func ReadCPU() CPU {
 			{"AVX512VL", cpu.X86.HasAVX512VL},
 			{"AVX512BF16", cpu.X86.HasAVX512BF16},
 		}
+	case "arm64":
+		c.Features = []Feature{{"NEON", cpu.ARM64.HasASIMD}}
 	}
 	return c
 }

@@ -30,6 +30,7 @@ func TestInstructionSets(t *testing.T) {
 		{"AVX-512 without VL", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ"), "avx2"},
 		{"Skylake-X", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL"), "avx512"},
 		{"Zen 4", features("AVX2", "FMA", "AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX512BF16"), "avx512bf16"},
+		{"Apple M, Graviton", features("NEON"), "neon"},
 		{"listed but not present", append(features("AVX2"), hostinfo.Feature{Name: "FMA"}), "generic"},
 	}
 	for _, test := range tests {

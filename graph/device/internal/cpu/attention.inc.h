@@ -14,7 +14,7 @@
 // floats become one row of pairs, and the same sums take half as many steps.
 
 enum {
-#if VL == 16
+#if VL == 16 || defined(HD_NEON)
 	ATT_R = 8, // 8×3 accumulators of 32 registers
 #else
 	ATT_R = 4, // 4×3 accumulators + 3 loads + 1 broadcast: all 16 registers
@@ -24,7 +24,6 @@ enum {
 	ATT_DEPTH = 80, // channels in one chain of sums: bounds its rounding error; a Qᵀ tile (8 KiB with AVX2) stays in L1
 };
 
-#define ATT_UNROLL _Pragma("GCC unroll 8")
 // For functions with a register tile inside: inlined into a long function, GCC spills its accumulators.
 #define ATT_NOINLINE __attribute__((noinline))
 
@@ -58,22 +57,22 @@ INLINE vf att_exp2(vf t) {
 #if defined(__x86_64__) && (defined(HD_AVX2) || defined(HD_AVX512))
 INLINE void att_transpose8(float *dst, hd_n ldd, const float *src) {
 	__m256 r[8], t[8];
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < 8; i++)
 		r[i] = _mm256_loadu_ps(src + i * VL);
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < 8; i += 2) {
 		t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
 		t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
 	}
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < 8; i += 4) {
 		r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
 		r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
 		r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
 		r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
 	}
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		_mm256_storeu_ps(dst + i * ldd, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
 		_mm256_storeu_ps(dst + (i + 4) * ldd, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
@@ -83,6 +82,14 @@ INLINE void att_transpose(float *dst, hd_n ldd, const float *src) {
 	for (int r = 0; r < VL; r += 8)
 		for (int c = 0; c < VL; c += 8)
 			att_transpose8(dst + c * ldd + r, ldd, src + r * VL + c);
+}
+#elif defined(HD_NEON)
+INLINE void att_transpose(float *dst, hd_n ldd, const float *src) {
+	vf rows[VL] = {ld(src), ld(src + VL), ld(src + 2 * VL), ld(src + 3 * VL)}, columns[VL];
+	vtranspose(columns, rows);
+	UNROLL
+	for (int c = 0; c < VL; c++)
+		st(dst + c * ldd, columns[c]);
 }
 #else
 INLINE void att_transpose(float *dst, hd_n ldd, const float *src) {
@@ -163,17 +170,20 @@ static void att_store_tile(void *dst, hd_n ldd, hd_n n, hd_n d, const float *src
 // Packs n keys of d channels in panels of ATT_R keys for att_scores: dst[key/ATT_R][c][key%ATT_R]. The last panel is
 // filled up with copies of the last key: they can't raise a maximum of scores, and nothing else reads them.
 INLINE void att_pack_keys_t(float *dst, const void *src, hd_n lds, hd_n n, hd_n d, hd_dtype type) {
+	enum { PART = VL < ATT_R ? VL : ATT_R }; // keys of one panel in a block
 	float block[VL * VL], out[VL * VL];
-	for (hd_n r0 = 0; r0 < n; r0 += VL) {
-		hd_n panels = att_div(att_min(n - r0, VL), ATT_R);
+	for (hd_n r0 = 0; r0 < att_round(n, ATT_R); r0 += VL) {
+		hd_n rows = att_min(att_round(n, ATT_R) - r0, VL);
 		for (hd_n c0 = 0; c0 < d; c0 += VL) {
 			hd_n nc = att_min(d - c0, VL);
 			for (hd_n r = 0; r < VL; r++)
 				att_load_row(block + r * VL, src, att_min(r0 + r, n - 1) * lds + c0, nc, type);
 			att_transpose(out, VL, block);
-			for (hd_n p = 0; p < panels; p++)
+			for (hd_n r = 0; r < rows; r += PART) {
+				float *panel = dst + (r0 + r) / ATT_R * ATT_R * d + (r0 + r) % ATT_R;
 				for (hd_n c = 0; c < nc; c++)
-					memcpy(dst + (r0 + p * ATT_R) * d + (c0 + c) * ATT_R, out + c * VL + p * ATT_R, ATT_R * sizeof *dst);
+					memcpy(panel + (c0 + c) * ATT_R, out + c * VL + r, PART * sizeof *dst);
+			}
 		}
 	}
 }
@@ -234,26 +244,36 @@ static void att_pair_tile(float *x, hd_n rows) {
 // have smaller rounding errors than one long chain. With pairs, an element of a and a lane of b is a pair.
 INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, hd_n n, const float *a, hd_n ra, hd_n ca,
                     const float *b, hd_n ldb) {
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < ATT_R; i++)
-		ATT_UNROLL
+		UNROLL
 		for (int j = 0; j < nv; j++)
 			x[i][j] = bc(0);
 	for (hd_n k = 0; k < n; k++) {
 		vf bv[ATT_NV];
-		ATT_UNROLL
+		UNROLL
 		for (int j = 0; j < nv; j++)
 			bv[j] = ld(b + j * VL);
-		ATT_UNROLL
+		UNROLL
 		for (int i = 0; i < ATT_R; i++) {
+#if defined(HD_NEON)
+			const int whole = ca == ATT_R; // words of a are whole vectors: ra is 1
+			UNROLL
+			for (int j = 0; j < nv; j++)
+				x[i][j] = whole ? vfma_lane(x[i][j], ld(a + i / VL * VL), i % VL, bv[j])
+				                : vfma_scalar(x[i][j], a[i * ra], bv[j]);
+			if (!whole)
+				MM_PIN(a);
+#else
 			vf av = pairs ? (vf)bcpair(a + i * ra) : bc(a[i * ra]);
-			ATT_UNROLL
+			UNROLL
 			for (int j = 0; j < nv; j++) {
 				if (pairs)
 					x[i][j] = vdot(x[i][j], (vi)av, (vi)bv[j]);
 				else
 					x[i][j] += av * bv[j];
 			}
+#endif
 		}
 		a += ca;
 		b += ldb;
@@ -261,17 +281,17 @@ INLINE void att_mac(vf x[ATT_R][ATT_NV], const int nv, const int pairs, hd_n n, 
 }
 // c = x, or c = c·factor + x; factor is a vector for each column of x.
 INLINE void att_put(vf x[ATT_R][ATT_NV], const int nv, float *c, hd_n ldc) {
-	ATT_UNROLL
+	UNROLL
 	for (int i = 0; i < ATT_R; i++)
-		ATT_UNROLL
+		UNROLL
 		for (int j = 0; j < nv; j++)
 			st(c + i * ldc + j * VL, x[i][j]);
 }
 INLINE void att_add(vf x[ATT_R][ATT_NV], const int nv, float *c, hd_n ldc, const float *factor) {
-	ATT_UNROLL
+	UNROLL
 	for (int j = 0; j < nv; j++) {
 		vf f = factor ? ld(factor + j * VL) : bc(1);
-		ATT_UNROLL
+		UNROLL
 		for (int i = 0; i < ATT_R; i++)
 			x[i][j] += ld(c + i * ldc + j * VL) * f;
 	}
@@ -286,7 +306,7 @@ INLINE void att_scores_nv(const int nv, const int pairs, hd_n n, hd_n d, const f
 	for (hd_n c0 = 0; c0 < words; c0 += ATT_DEPTH) {
 		hd_n nc = att_min(words - c0, ATT_DEPTH);
 		vf m[ATT_NV];
-		ATT_UNROLL
+		UNROLL
 		for (int j = 0; j < nv; j++)
 			m[j] = bc(-INFINITY);
 		for (hd_n r = 0; r < n; r += ATT_R) {
@@ -296,14 +316,14 @@ INLINE void att_scores_nv(const int nv, const int pairs, hd_n n, hd_n d, const f
 				att_add(x, nv, s + r * lds, lds, NULL);
 			else
 				att_put(x, nv, s + r * lds, lds);
-			ATT_UNROLL
+			UNROLL
 			for (int i = 0; i < ATT_R; i++)
-				ATT_UNROLL
+				UNROLL
 				for (int j = 0; j < nv; j++)
 					m[j] = vmaxf(m[j], x[i][j]);
 		}
 		if (max)
-			ATT_UNROLL
+			UNROLL
 			for (int j = 0; j < nv; j++)
 				st(max + j * VL, m[j]);
 	}

@@ -14,13 +14,18 @@
 // read often, or panel by panel as it is used; for pairs it is rounded to bfloat16 there.
 
 enum {
-#if VL == 16
+#if defined(HD_NEON)
+	MM_ROWS = 6, // 6×4 accumulators + 6 of A, four words of K each, + 2 of B: all 32 registers
+	MM_VECTORS = 4,
+#elif VL == 16
 	MM_ROWS = 14, // 14×2 accumulators + 2 loads + 1 broadcast of 32 registers
+	MM_VECTORS = 2,
 #else
 	MM_ROWS = 6, // 6×2 + 2 + 1 of 16 registers
+	MM_VECTORS = 2,
 #endif
-	MM_COLS = 2 * VL,
-	MM_BLOCK_K = 352,                // a panel takes 22 KiB of the L1 cache with AVX2
+	MM_COLS = MM_VECTORS * VL,
+	MM_BLOCK_K = 352,                // a panel takes 22 KiB of the L1 cache with AVX2 and NEON
 	MM_BLOCK_ROWS = 192,             // 264 KiB of the L2 cache at most
 	MM_GROUP_COLS = 1280,            // widest group, where sums wait in scratch memory
 	MM_PACK_ONCE = 16 * 1024 * 1024, // bytes of A, or of B, that a call may copy or pack ahead
@@ -48,54 +53,99 @@ INLINE vf mm_multiply_add(vf sum, vf a, vf b, const int pairs) {
 	return sum + a * b;
 }
 
-// c[m×MM_COLS] = Σ_k a·b + add + bias, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column. add (which may be c)
-// and bias may be NULL. Each block of K is summed from zero, which rounds less than one long chain.
-INLINE void mm_strip(const int m, const int by_column, const int pairs, hd_n k, const float *restrict a, hd_n lda,
-                     const float *restrict b, float *c, hd_n ldc, const float *add, hd_n ldadd, const float *bias) {
-	vf x[MM_ROWS][2];
-	_Pragma("GCC unroll 16")
-	for (int i = 0; i < m; i++)
-		x[i][0] = x[i][1] = bc(0);
+#define MM_EACH_ROW(i, m) UNROLL for (int i = 0; i < (m); i++)
+#define MM_EACH_VECTOR(j) UNROLL for (int j = 0; j < MM_VECTORS; j++)
+
+// x = Σ_k a·b, where a[i,k] is a[i*lda + k], or a[k*lda + i] if by_column.
+#if defined(HD_NEON)
+// A is loaded a vector at a time, along K or, by_column, along M, and multiplied from its lanes.
+INLINE void mm_multiply(const int m, const int by_column, const int pairs, hd_n k, const float *restrict a, hd_n lda,
+                        const float *restrict b, vf x[MM_ROWS][MM_VECTORS]) {
+	vf v[MM_ROWS];
+	for (; !by_column && k >= VL; k -= VL) {
+		MM_EACH_ROW(i, m)
+			v[i] = ld(a + i * lda);
+		a += VL;
+		UNROLL
+		for (int l = 0; l < VL; l++)
+			MM_EACH_VECTOR(j) {
+				vf w = ld(b);
+				MM_EACH_ROW(i, m)
+					x[i][j] = vfma_lane(x[i][j], v[i], l, w);
+				b += VL;
+				// Both spill: GCC loads more of B ahead, Clang puts multiplications off until it has.
+				MM_EACH_ROW(i, m)
+					__asm__ volatile("" : "+w"(x[i][j]));
+				MM_PIN(b);
+			}
+	}
+	const int whole = by_column ? m / VL * VL : 0; // rows of whole vectors
+	for (; k > 0; k--) {
+		float rest[MM_ROWS];
+		MM_EACH_ROW(i, m)
+			if (i >= whole)
+				rest[i] = a[by_column ? i : i * lda];
+			else if (i % VL == 0)
+				v[i] = ld(a + i);
+		a += by_column ? lda : 1;
+		MM_EACH_VECTOR(j) {
+			vf w = ld(b);
+			MM_EACH_ROW(i, m)
+				x[i][j] = i < whole ? vfma_lane(x[i][j], v[i / VL * VL], i % VL, w) : vfma_scalar(x[i][j], rest[i], w);
+			b += VL;
+			MM_PIN(b);
+		}
+	}
+}
+#else
+INLINE void mm_multiply(const int m, const int by_column, const int pairs, hd_n k, const float *restrict a, hd_n lda,
+                        const float *restrict b, vf x[MM_ROWS][MM_VECTORS]) {
 	// A pointer for every four rows: one for each would take more registers than there are.
 	const float *p[(MM_ROWS + 3) / 4];
-	_Pragma("GCC unroll 4")
+	UNROLL
 	for (int q = 0; 4 * q < m; q++)
 		p[q] = a + (by_column ? 4 * q : 4 * q * lda);
 	for (hd_n l = 0; l < k; l++) {
 		vf b0 = ld(b), b1 = ld(b + VL);
-		_Pragma("GCC unroll 16")
-		for (int i = 0; i < m; i++) {
+		MM_EACH_ROW(i, m) {
 			vf v = mm_broadcast(by_column ? p[0] + i : p[i / 4] + i % 4 * lda, pairs);
 			x[i][0] = mm_multiply_add(x[i][0], v, b0, pairs);
 			x[i][1] = mm_multiply_add(x[i][1], v, b1, pairs);
 		}
 		b += MM_COLS;
-		_Pragma("GCC unroll 4")
+		UNROLL
 		for (int q = 0; 4 * q < m; q++) {
 			p[q] += by_column ? lda : 1;
 			MM_PIN(p[q]);
 		}
 	}
+}
+#endif
+
+// c[m×MM_COLS] = Σ_k a·b + add + bias. add (which may be c) and bias may be NULL. Each block of K is summed from zero,
+// which rounds less than one long chain.
+INLINE void mm_strip(const int m, const int by_column, const int pairs, hd_n k, const float *restrict a, hd_n lda,
+                     const float *restrict b, float *c, hd_n ldc, const float *add, hd_n ldadd, const float *bias) {
+	vf x[MM_ROWS][MM_VECTORS];
+	MM_EACH_ROW(i, m)
+		MM_EACH_VECTOR(j)
+			x[i][j] = bc(0);
+	mm_multiply(m, by_column, pairs, k, a, lda, b, x);
 	if (bias) {
-		vf b0 = ld(bias), b1 = ld(bias + VL);
-		_Pragma("GCC unroll 16")
-		for (int i = 0; i < m; i++) {
-			x[i][0] += b0;
-			x[i][1] += b1;
+		MM_EACH_VECTOR(j) {
+			vf v = ld(bias + j * VL);
+			MM_EACH_ROW(i, m)
+				x[i][j] += v;
 		}
 	}
 	if (add) {
-		_Pragma("GCC unroll 16")
-		for (int i = 0; i < m; i++) {
-			x[i][0] += ld(add + i * ldadd);
-			x[i][1] += ld(add + i * ldadd + VL);
-		}
+		MM_EACH_ROW(i, m)
+			MM_EACH_VECTOR(j)
+				x[i][j] += ld(add + i * ldadd + j * VL);
 	}
-	_Pragma("GCC unroll 16")
-	for (int i = 0; i < m; i++) {
-		st(c + i * ldc, x[i][0]);
-		st(c + i * ldc + VL, x[i][1]);
-	}
+	MM_EACH_ROW(i, m)
+		MM_EACH_VECTOR(j)
+			st(c + i * ldc + j * VL, x[i][j]);
 }
 
 typedef void (*mm_kernel)(hd_n k, const float *a, hd_n lda, const float *b, float *c, hd_n ldc, const float *add,
@@ -212,28 +262,34 @@ INLINE void mm_transpose(float *dst, hd_n ldd, const vf rows[VL]) {
 	for (int r0 = 0; r0 < VL; r0 += 8) {
 		for (int c0 = 0; c0 < VL; c0 += 8) {
 			__m256 r[8], t[8];
-			_Pragma("GCC unroll 8")
+			UNROLL
 			for (int i = 0; i < 8; i++)
 				r[i] = _mm256_loadu_ps(src + (r0 + i) * VL + c0);
-			_Pragma("GCC unroll 8")
+			UNROLL
 			for (int i = 0; i < 8; i += 2) {
 				t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
 				t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
 			}
-			_Pragma("GCC unroll 8")
+			UNROLL
 			for (int i = 0; i < 8; i += 4) {
 				r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
 				r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
 				r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
 				r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
 			}
-			_Pragma("GCC unroll 8")
+			UNROLL
 			for (int i = 0; i < 4; i++) {
 				_mm256_storeu_ps(dst + (c0 + i) * ldd + r0, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
 				_mm256_storeu_ps(dst + (c0 + i + 4) * ldd + r0, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
 			}
 		}
 	}
+#elif defined(HD_NEON)
+	vf columns[VL];
+	vtranspose(columns, rows);
+	UNROLL
+	for (int c = 0; c < VL; c++)
+		st(dst + c * ldd, columns[c]);
 #else
 	for (int c = 0; c < VL; c++)
 		for (int r = 0; r < VL; r++)
@@ -246,8 +302,8 @@ INLINE void mm_transpose(float *dst, hd_n ldd, const vf rows[VL]) {
 INLINE void mm_pack_rows_t(float *dst, const void *src, hd_n at, hd_n ld, hd_n k, hd_n n, hd_dtype type) {
 	for (hd_n l = 0; l < k; l++, dst += MM_COLS, at += ld) {
 		if (n == MM_COLS) {
-			st(dst, ldt(src, at, type));
-			st(dst + VL, ldt(src, at + VL, type));
+			MM_EACH_VECTOR(j)
+				st(dst + j * VL, ldt(src, at + j * VL, type));
 		} else {
 			for (hd_n c = 0; c < MM_COLS; c++)
 				dst[c] = c < n ? ld1(src, at + c, type) : 0;

@@ -23,8 +23,8 @@ func kernels(isa string) (*C.hd_kernels, string, error) {
 	return nil, "", fmt.Errorf("cpu: instruction set %q: this machine has %s", isa, strings.Join(sets, ", "))
 }
 
-// InstructionSets lists the instruction sets that the machine has, the best last: generic-bf16, generic, avx2, avx512,
-// avx512bf16. The first is for tests: it is avx512bf16 in plain C.
+// InstructionSets lists the instruction sets that the machine has, the best last: generic-bf16, generic, then avx2,
+// avx512, avx512bf16 or neon. The first is for tests: it is avx512bf16 in plain C.
 func InstructionSets() []string {
 	return append([]string{"generic-bf16"}, hostinfo.ReadCPU().InstructionSets()...)
 }

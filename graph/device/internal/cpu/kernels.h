@@ -39,6 +39,8 @@ struct hd_kernels {
 extern const hd_kernels hd_kernels_generic, hd_kernels_generic_bf16;
 #if defined(__x86_64__)
 extern const hd_kernels hd_kernels_avx2, hd_kernels_avx512, hd_kernels_avx512bf16;
+#elif defined(__aarch64__)
+extern const hd_kernels hd_kernels_neon;
 #endif
 
 #endif

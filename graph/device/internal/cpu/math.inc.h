@@ -5,6 +5,8 @@
 INLINE vf vsqrtf(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 #elif defined(HD_AVX2)
 INLINE vf vsqrtf(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+#elif defined(HD_NEON)
+INLINE vf vsqrtf(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
 #else
 INLINE vf vsqrtf(vf a) {
 	for (int i = 0; i < VL; i++)

@@ -25,6 +25,13 @@ enum { SPIN_NS = 50000 };
 // How often a worker may leave the caller's processor.
 enum { PART_NS = 1000000 };
 
+// A cache line, on which one thread's writes slow down other threads' reads; Apple's have 128 bytes.
+#if defined(__aarch64__)
+#define LINE 128
+#else
+#define LINE 64
+#endif
+
 // testdata/pool_stress.c delays threads at random here.
 #ifndef HD_POOL_PAUSE
 #define HD_POOL_PAUSE()
@@ -43,15 +50,15 @@ struct hd_pool {
 
 	// The loop. Whoever takes the ticket from one value to the next has task n - (what was left), and until that task has
 	// ended the other fields don't change.
-	_Alignas(64) _Atomic uint64_t ticket;
+	_Alignas(LINE) _Atomic uint64_t ticket;
 	_Atomic(hd_task) task;
 	_Atomic(void *) arg;
 	_Atomic hd_n n;
 	atomic_int processor; // where the caller began the loop
 
-	_Alignas(64) hd_word unfinished; // tasks that have not ended, and CALLER_SLEEPS
+	_Alignas(LINE) hd_word unfinished; // tasks that have not ended, and CALLER_SLEEPS
 
-	_Alignas(64) hd_word bell; // changes when sleeping workers are to look at the ticket
+	_Alignas(LINE) hd_word bell; // changes when sleeping workers are to look at the ticket
 	atomic_int sleepers;       // how many workers the bell may have to wake, or more
 	atomic_int quit;
 };
@@ -60,7 +67,7 @@ static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
-	__asm__ volatile("yield");
+	__asm__ volatile("isb"); // yield does nothing on most processors
 #endif
 }
 

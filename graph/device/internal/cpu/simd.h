@@ -1,6 +1,6 @@
 // Vectors of the instruction set that the including file was compiled for (see isa_*.c): VL float32 lanes as a
-// GCC/Clang vector type, so that one source serves AVX-512, AVX2 and plain C. No include guard: each isa_*.c includes
-// it once.
+// GCC/Clang vector type, so that one source serves AVX-512, AVX2, NEON and plain C. No include guard: each isa_*.c
+// includes it once.
 //
 // HD_DOT is 1 where the products of bfloat16 are of pairs (vdot below); elsewhere bfloat16 is widened to float32 for
 // them.
@@ -10,6 +10,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "kernels.h"
@@ -29,7 +31,9 @@ __asm__(".macro vmovaps operands:vararg\n\tvmovups \\operands\n.endm\n"
 #define HD_DOT 0
 #endif
 
-#if defined(HD_AVX512) || HD_DOT
+#if defined(HD_NEON)
+#define VL 4
+#elif defined(HD_AVX512) || HD_DOT
 #define VL 16
 #else
 #define VL 8 // AVX2; in plain C the compiler splits it into the target's vectors
@@ -40,6 +44,14 @@ typedef int32_t vi __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 typedef uint16_t vh __attribute__((vector_size(VL * 2), aligned(2), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+
+// Before a loop with a constant number of rounds, 16 at most: its arrays become registers. Clang takes a number to ask
+// for the loop to be kept.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 INLINE vf ld(const float *p) { return *(const vf *)p; }
 INLINE void st(float *p, vf v) { *(vf *)p = v; }
@@ -54,6 +66,11 @@ INLINE vf bc(float x) { return (vf)_mm256_set1_ps(x); }
 INLINE vf vmaxf(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE vf vroundf(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
 INLINE vi vtoint(vf a) { return (vi)_mm256_cvtps_epi32((__m256)a); }
+#elif defined(HD_NEON)
+INLINE vf bc(float x) { return (vf)vdupq_n_f32(x); }
+INLINE vf vmaxf(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+INLINE vf vroundf(vf a) { return (vf)vrndnq_f32((float32x4_t)a); }
+INLINE vi vtoint(vf a) { return (vi)vcvtq_s32_f32((float32x4_t)a); }
 #else
 INLINE vf bc(float x) { return x - (vf){0}; }
 INLINE vf vmaxf(vf a, vf b) {
@@ -69,7 +86,11 @@ INLINE vi vtoint(vf a) { return __builtin_convertvector(a, vi); }
 #endif
 
 // mask ? a : b, lanes all ones or zero
+#if defined(HD_NEON)
+INLINE vf vsel(vi mask, vf a, vf b) { return (vf)vbslq_f32((uint32x4_t)mask, (float32x4_t)a, (float32x4_t)b); }
+#else
 INLINE vf vsel(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
+#endif
 INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 INLINE float vsum(vf v) {
 	float s = 0;
@@ -77,6 +98,47 @@ INLINE float vsum(vf v) {
 		s += v[i];
 	return s;
 }
+
+#if defined(HD_NEON)
+// sum + a·b, a being a lane of a vector or a number. Where the same lane is used again, GCC would make two instructions
+// of that, and spill.
+#if defined(__clang__)
+INLINE vf vfma_lane(vf sum, vf a, const int lane, vf b) { return sum + a[lane] * b; }
+INLINE vf vfma_scalar(vf sum, float a, vf b) { return sum + a * b; }
+#else
+#define V_FMA_LANE(lane) __asm__("fmla %0.4s, %1.4s, %2.s[" #lane "]" : "+w"(sum) : "w"(b), "w"(a))
+INLINE vf vfma_lane(vf sum, vf a, const int lane, vf b) {
+	switch (lane) {
+	case 0:
+		V_FMA_LANE(0);
+		break;
+	case 1:
+		V_FMA_LANE(1);
+		break;
+	case 2:
+		V_FMA_LANE(2);
+		break;
+	default:
+		V_FMA_LANE(3);
+	}
+	return sum;
+}
+INLINE vf vfma_scalar(vf sum, float a, vf b) {
+	V_FMA_LANE(0);
+	return sum;
+}
+#endif
+INLINE void vtranspose(vf columns[VL], const vf rows[VL]) {
+	float32x4_t a = vzip1q_f32((float32x4_t)rows[0], (float32x4_t)rows[2]);
+	float32x4_t b = vzip2q_f32((float32x4_t)rows[0], (float32x4_t)rows[2]);
+	float32x4_t c = vzip1q_f32((float32x4_t)rows[1], (float32x4_t)rows[3]);
+	float32x4_t d = vzip2q_f32((float32x4_t)rows[1], (float32x4_t)rows[3]);
+	columns[0] = (vf)vzip1q_f32(a, c);
+	columns[1] = (vf)vzip2q_f32(a, c);
+	columns[2] = (vf)vzip1q_f32(b, d);
+	columns[3] = (vf)vzip2q_f32(b, d);
+}
+#endif
 
 // bfloat16: the upper half of a float32, rounded to nearest even; a NaN stays a NaN.
 INLINE float bf16_to_f32(uint16_t h) {

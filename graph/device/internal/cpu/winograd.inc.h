@@ -25,7 +25,6 @@ enum {
 	WINO_FEW_TILES = 8,               // so few that the time goes into reading the weight
 };
 
-#define WINO_UNROLL _Pragma("GCC unroll 6")
 #define WINO_Q 0.70710678118654752440 // √½
 
 // One axis of a transform; s, sv and sy are the distances between the elements.
@@ -92,18 +91,18 @@ INLINE hd_n wino_filter_place(hd_n columns, hd_n k) { return mm_round(columns, M
 // registers.
 INLINE void wino_filter(const int r, const float *in, float *u, hd_n place) {
 	const int e = r + 2;
-	WINO_UNROLL
+	UNROLL
 	for (int i = 0; i < e; i++) {
 		vf t[3], w[6];
-		WINO_UNROLL
+		UNROLL
 		for (int k = 0; k < 3; k++) {
 			const float *g = in + k * MM_COLS, *h = g + 3 * MM_COLS, *l = g + 6 * MM_COLS;
 			t[k] = i == 0 ? ld(g) : i == e - 1 ? ld(l) : wino_filter_row(r, i, ld(g), ld(h), ld(l));
 		}
-		WINO_UNROLL
+		UNROLL
 		for (int k = 0; k < e; k++)
 			w[k] = k == 0 ? t[0] : k == e - 1 ? t[2] : wino_filter_row(r, k, t[0], t[1], t[2]);
-		WINO_UNROLL
+		UNROLL
 		for (int k = 0; k < e; k++)
 			st(u + (i * e + k) * place, w[k]);
 	}
@@ -129,20 +128,20 @@ INLINE void wino_filter_block(const int r, const wino_filters *f, hd_n panel, hd
 		} else if (n - n0 >= MM_COLS) {
 			const float *g = f->weight + (tap * f->c + k0) * f->o + n0;
 			for (hd_n i = 0; i < rows; i++, g += f->o) {
-				st(in[i] + tap * MM_COLS, ld(g));
-				st(in[i] + tap * MM_COLS + VL, ld(g + VL));
+				MM_EACH_VECTOR(j)
+					st(in[i] + tap * MM_COLS + j * VL, ld(g + j * VL));
 			}
 		} else {
 			for (hd_n i = 0; i < rows; i++) {
 				hd_n at = (tap * f->c + k0 + i) * f->o + n0;
-				st(in[i] + tap * MM_COLS, mm_load_part(f->weight, at, n - n0, HD_F32));
-				st(in[i] + tap * MM_COLS + VL, mm_load_part(f->weight, at + VL, n - n0 - VL, HD_F32));
+				MM_EACH_VECTOR(j)
+					st(in[i] + tap * MM_COLS + j * VL, mm_load_part(f->weight, at + j * VL, n - n0 - j * VL, HD_F32));
 			}
 		}
 	}
 	for (hd_n i = 0; i < rows; i++) {
-		wino_filter(r, in[i], u + i * MM_COLS, place);
-		wino_filter(r, in[i] + VL, u + i * MM_COLS + VL, place);
+		MM_EACH_VECTOR(j)
+			wino_filter(r, in[i] + j * VL, u + i * MM_COLS + j * VL, place);
 	}
 }
 
@@ -236,7 +235,7 @@ INLINE void wino_input_task_r(const int r, const wino_job *j, hd_n task, hd_dtyp
 			hd_n n = j->c - c;
 			vf d[6], s[36], v[6];
 			for (int k = 0; k < e; k++) {
-				WINO_UNROLL
+				UNROLL
 				for (int i = 0; i < e; i++)
 					d[i] = at[i * e + k] < 0 ? bc(0) : mm_load_part(j->x, at[i * e + k] + c, n, type);
 				wino_input_axis(r, d, 1, s + k, e);
@@ -244,7 +243,7 @@ INLINE void wino_input_task_r(const int r, const wino_job *j, hd_n task, hd_dtyp
 			float *out = j->v + (c / j->vs * j->block + t) * j->vs + c % j->vs;
 			for (int i = 0; i < e; i++) {
 				wino_input_axis(r, s + i * e, 1, v, 1);
-				WINO_UNROLL
+				UNROLL
 				for (int k = 0; k < e; k++)
 					st(out + (i * e + k) * j->places_v, v[k]);
 			}
@@ -290,7 +289,7 @@ INLINE void wino_output_task_r(const int r, const wino_job *j, hd_n task, hd_dty
 			vf m[6], s[24], y[4];
 			const float *in = j->m + t * j->ms + o;
 			for (int k = 0; k < e; k++) {
-				WINO_UNROLL
+				UNROLL
 				for (int i = 0; i < e; i++)
 					m[i] = ld(in + (i * e + k) * j->places_m);
 				wino_output_axis(r, m, 1, s + k, e);

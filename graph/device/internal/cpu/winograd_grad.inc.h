@@ -59,7 +59,7 @@ INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, hd_n task, h
 		for (hd_n o = 0; o < g->panels * MM_COLS; o += VL) {
 			vf y[4], s[24], q[6];
 			for (int k = 0; k < r; k++) {
-				WINO_UNROLL
+				UNROLL
 				for (int i = 0; i < r; i++) {
 					int inside = ty + i < j->oh && tx + k < j->ow;
 					hd_n at = ((image * j->oh + ty + i) * j->ow + tx + k) * j->o + o;
@@ -70,7 +70,7 @@ INLINE void wino_grad_output_r(const int r, const wino_grad_job *g, hd_n task, h
 			float *out = g->q + (o / MM_COLS * j->block + t) * MM_COLS + o % MM_COLS;
 			for (int i = 0; i < e; i++) {
 				wino_output_axis_t(r, s + i * r, 1, q, 1);
-				WINO_UNROLL
+				UNROLL
 				for (int k = 0; k < e; k++)
 					st(out + (i * e + k) * g->places_q, q[k]);
 			}
@@ -98,7 +98,7 @@ INLINE void wino_grad_finish(const int r, const wino_job *j, const float *u, hd_
 			vf in[6], s[18], g[3];
 			hd_n n = j->o - n0 - o;
 			for (int k = 0; k < e; k++) {
-				WINO_UNROLL
+				UNROLL
 				for (int l = 0; l < e; l++)
 					in[l] = ld(u + ((l * e + k) * WINO_CHUNK + i) * ldu + o);
 				wino_filter_axis_t(r, in, 1, s + k, e);

@@ -1,0 +1,3 @@
+package hostinfo
+
+var ModelOf = modelOf
