@@ -31,6 +31,8 @@ type Config struct {
 	NoiseOffset       float64                 `json:"noise-offset" want:"0 or more" usage:"scale of additional noise that is constant over a channel"`
 	InputPerturbation float64                 `json:"input-perturbation" want:"0 or more" usage:"scale of additional noise on the input and the target"`
 
+	InvertedNoise bool `json:"inverted-noise" usage:"in half of the translations the noise is like an inversion's, which has the H&E in it"`
+
 	AlternateTasks      bool    `json:"alternate-tasks" usage:"generate in even micro-steps of an epoch, translate in odd ones"`
 	TranslationFraction float64 `json:"translation-fraction" want:"0 to 1" usage:"probability of a translation, without alternate-tasks"`
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/histdist/histdist/graph"
 	"github.com/histdist/histdist/graph/op"
+	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 )
 
@@ -23,6 +24,12 @@ func (t *Trainer) Target(ctx context.Context, e Example, d Draws) ([]float32, er
 		return nil, err
 	}
 	return x.target, f.setTarget(ctx, z, e, d, &x)
+}
+
+// Sample is what a U-Net sees of an example, [N,H,W,2C]: noisy latents, condition.
+func (c Config) Sample(s *schedule.Schedule, e Example, d Draws) ([]float32, error) {
+	x, err := c.diffuse(s, e, d)
+	return x.sample, err
 }
 
 // TextureDistance is the distance of images [N,H,W,3] from true ones, and its gradient.

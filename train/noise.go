@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
@@ -75,6 +76,34 @@ type diffused struct {
 	weights []float32 // [N], of the samples' losses
 }
 
+// invert makes noise [H·W,C] like an inversion's where draw, from a normal distribution, is above 0. Exact inversion
+// leads to white noise that is not independent of the image: with the latents of the demonstration's H&E it has a
+// correlation of 0.7 to 0.8. So the standardised condition is added, weighted such that correlations are 0.51 to 0.8.
+func invert(noise, condition []float32, channels int, draw float64) {
+	if draw <= 0 {
+		return
+	}
+	weight := 0.6 + 0.5*draw
+	n := float64(len(noise) / channels)
+	for k := range channels {
+		var sum, squares float64
+		for i := k; i < len(noise); i += channels {
+			v := float64(condition[i])
+			sum += v
+			squares += v * v
+		}
+		mean := sum / n
+		deviation := math.Sqrt(max(squares/n-mean*mean, 0))
+		if deviation == 0 {
+			continue
+		}
+		for i := k; i < len(noise); i += channels {
+			h := (float64(condition[i]) - mean) / deviation
+			noise[i] = float32((float64(noise[i]) + float64(weight*h)) / math.Sqrt(1+weight*weight))
+		}
+	}
+}
+
 // diffuse adds noise to an example. Offset and perturbation change the noise itself, hence the target as well.
 func (c Config) diffuse(s *schedule.Schedule, e Example, d Draws) (diffused, error) {
 	n, pixels, channels := e.Shape[0], e.Shape[1]*e.Shape[2], e.Shape[3]
@@ -83,6 +112,12 @@ func (c Config) diffuse(s *schedule.Schedule, e Example, d Draws) (diffused, err
 	for i, x := range d.Noise {
 		x += float32(offset * d.Offset[i/(pixels*channels)*channels+i%channels])
 		noise[i] = x + float32(perturbation*d.Perturbation[i])
+	}
+	if c.InvertedNoise && e.Condition != nil {
+		for i := range n {
+			one := i * pixels * channels
+			invert(noise[one:one+pixels*channels], e.Condition[one:], channels, float64(d.Offset[i*channels]))
+		}
 	}
 	out := diffused{sample: make([]float32, 2*len(noise)), target: noise, weights: make([]float32, n)}
 	noisy := make([]float32, len(noise))
