@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Builds the program, without C, for every system that it is made for, and checks the packages for Windows and macOS,
-# tests included.
+# Builds the program, without C, for the systems that are named, or for all that it is made for, and checks the packages
+# for Windows and macOS, tests included.
+#   cross.sh [windows/amd64 …]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 go=${GO:-go}
+[ $# -gt 0 ] || set -- linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 export CGO_ENABLED=0
-for system in linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do
-	echo "$system"
-	GOOS=${system%/*} GOARCH=${system#*/} "$go" build -o /dev/null ./cmd/histdist
-done
-for system in windows/amd64 darwin/arm64; do
-	echo "go vet for $system"
-	GOOS=${system%/*} GOARCH=${system#*/} "$go" vet ./...
+for system; do
+	export GOOS=${system%/*} GOARCH=${system#*/}
+	echo "go build for $system"
+	"$go" build -o /dev/null ./cmd/histdist
+	case $system in
+	windows/amd64 | darwin/arm64)
+		echo "go vet for $system"
+		"$go" vet ./...
+		;;
+	esac
 done
