@@ -66,6 +66,23 @@ func current(stderr io.Writer) func(*pflag.FlagSet, string) pflag.NormalizedName
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	started := false // cobra has accepted the command line
+	root := program(stdout, stderr)
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case started:
+		fmt.Fprintf(stderr, "%s: %v\n", command.CommandPath(), err)
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "%s: %v\nRun '%[1]s --help' for usage.\n", command.CommandPath(), err)
+	return exitUsage
+}
+
+// program returns histdist with all of its commands.
+func program(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "histdist",
 		Short: "virtual IHC staining of H&E images with a latent diffusion model",
@@ -78,10 +95,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 		Version:           version,
 		SilenceErrors:     true, // printed below, once
 		SilenceUsage:      true,
-		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
 		CompletionOptions: cobra.CompletionOptions{},
 	}
-	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(
@@ -90,15 +105,5 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.`,
 	)
 	completeFlags(root)
 	root.SetGlobalNormalizationFunc(current(stderr))
-
-	command, err := root.ExecuteContextC(ctx)
-	switch {
-	case err == nil:
-		return exitOK
-	case started:
-		fmt.Fprintf(stderr, "%s: %v\n", command.CommandPath(), err)
-		return exitFailed
-	}
-	fmt.Fprintf(stderr, "%s: %v\nRun '%[1]s --help' for usage.\n", command.CommandPath(), err)
-	return exitUsage
+	return root
 }
