@@ -46,7 +46,7 @@ root() {
 # stained FOLDER checks that a demonstration has left its images there.
 stained() {
 	local name
-	for name in panel.png virtual-er.png slide/virtual-er.ome.tiff; do
+	for name in virtual-er-panel.png virtual-er.png slide/virtual-er.ome.tiff; do
 		[ -s "$1/demo/$name" ] || fail "no $name in $1/demo"
 	done
 }
