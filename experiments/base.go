@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/train"
 )
 
 // Folders that a run makes in its folder.
@@ -47,8 +48,8 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	if e.model.UNet.InChannels == channels {
 		return unet, nil
 	}
-	if e.Config.Train.Objective.Distils() {
-		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to distil it")
+	if e.Config.Train.Objective == train.EndToEnd {
+		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to train it for one step")
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
 	settings, err := origin.NewSettings(map[string]any{"channels": channels, "variant": c.Variant})

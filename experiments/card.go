@@ -42,9 +42,8 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 		p("# H&E to %s\n", marker)
 		p("Translates H&E-stained tissue to a virtual stain of %s, with HistDiST's sampler.\n", marker)
 	}
-	if d.Config.Objective.Distils() {
-		p("The U-Net in `%s` is for the preset `fast` (%s); the base's is in `unet`.\n",
-			train.FastUNet, plural(d.Config.FastSampling().StepsTranslation, "step"))
+	if d.Config.Objective == train.EndToEnd {
+		p("The U-Net in `%s` is for the preset `fast` (1 step); the base's is in `unet`.\n", train.FastUNet)
 	}
 	p("**For research only: not for diagnosis.** This card was made by `histdist export` from the run's own records.\n")
 
@@ -62,8 +61,6 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	switch d.Config.Objective {
 	case train.Diffusion:
 		row("predicts", "%s, min-SNR γ %g", d.Config.Prediction, d.Config.SNRGamma)
-	case train.Consistency:
-		row("distilled", "over %d noise levels in %s", d.Config.DistillLevels, plural(d.Config.DistillSegments, "segment"))
 	case train.EndToEnd:
 		row("trained", "end to end, by squared error and %g × texture", d.Config.TextureWeight)
 	}

@@ -23,7 +23,7 @@ type Config struct {
 // ModelConfig says what the training begins with.
 type ModelConfig struct {
 	Base    string  `key:"base" usage:"folder or Hugging Face id of the model to start from; a text-to-image U-Net is widened"`
-	UNet    string  `key:"unet" usage:"folder of the U-Net in the base to begin with, such as unet-fast; a distillation's teacher is the base's own (default: unet)"`
+	UNet    string  `key:"unet" usage:"folder of the U-Net in the base to begin with, such as unet-fast (default: unet)"`
 	Phikon  string  `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
 	Prompt  string  `key:"prompt" usage:"text that describes the H&E to the model (default: the base's, or H&E)"`
 	Variant string  `key:"variant" usage:"which weights of the base to read if its folder has several, such as fp16"`
@@ -59,7 +59,7 @@ type ValidationConfig struct {
 	AtStart          bool   `key:"at-start" usage:"also validate before the first step of a new run"`
 	Pairs            int    `key:"pairs" want:"0 or more" usage:"pairs for the loss with fixed noise"`
 	Translations     int    `key:"translations" want:"0 or more" usage:"pairs that are translated, or reconstructed by an autoencoder, for panels, SSIM and PSNR"`
-	Preset           string `key:"preset" want:"paper, balanced, fast or empty" usage:"how they are translated, in place of the numbers of steps: paper, balanced or fast (a distilled base's)"`
+	Preset           string `key:"preset" want:"paper, balanced, fast or empty" usage:"how they are translated, in place of the numbers of steps: paper, balanced or fast (the base's own)"`
 	StepsInversion   int    `key:"steps-inversion" want:"0 to 1000" usage:"steps from the H&E to noise; 0: the translation begins with random noise"`
 	StepsTranslation int    `key:"steps-translation" want:"1 to 1000" usage:"steps from noise to the IHC stain; U-Nets for few steps have their own"`
 	Seed             int64  `key:"seed" usage:"seed of the noise"`
@@ -112,16 +112,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Sampler is how the pairs of a validation are translated: by a preset of the model with this purpose, as a distilled
-// U-Net is made for, or by the paper's settings except for the steps.
+// Sampler is how the pairs of a validation are translated: by a preset of the model with this purpose, as a U-Net for
+// one step is made for, or by the paper's settings except for the steps.
 func (c Config) Sampler(p model.Purpose) (infer.Settings, error) {
 	s := infer.DefaultSettings()
 	v := c.Validation
 	s.StepsInversion, s.StepsTranslation, s.Seed = v.StepsInversion, v.StepsTranslation, v.Seed
 	s.PromptInversion, s.Prediction = c.Model.Prompt, c.Train.Prediction
 	var err error
-	if c.Train.Objective.Distils() {
-		s.Sampling = c.Train.FastSampling()
+	if c.Train.Objective == train.EndToEnd {
+		s.Sampling = train.FastSampling()
 	}
 	if c.Validation.Preset != "" {
 		preset, wrong := p.Preset(c.Validation.Preset)

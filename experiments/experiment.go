@@ -98,8 +98,7 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	}
 	e.trainer, err = train.New(c, train.Options{
 		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet,
-		Teacher: filepath.Join(e.model.Dir, "unet"), VAE: filepath.Join(e.model.Dir, "vae"),
-		Variant: e.Config.Model.Variant, Schedule: s,
+		VAE: filepath.Join(e.model.Dir, "vae"), Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type ExportOptions struct {
 const latentPairs = 64
 
 // Export writes the model of a checkpoint, with the run's vision transformer, as a folder that `histdist translate` and
-// diffusers load. An autoencoder gets the scale of its latents, a distilled model the preset fast. dst must not exist.
+// diffusers load. An autoencoder gets the scale of its latents, a U-Net for one step the preset fast. dst must not exist.
 func Export(ctx context.Context, dst string, o ExportOptions) error {
 	checkpoint, err := findCheckpoint(o.Checkpoint)
 	if err != nil {
@@ -67,9 +67,9 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		Prompt: e.Config.Model.Prompt,
 	}
 	switch {
-	case c.Train.Objective.Distils():
+	case c.Train.Objective == train.EndToEnd:
 		o.Purpose.Presets = e.model.Purpose.Presets
-		o.Purpose.Presets.Fast = &model.Preset{Sampling: c.Train.FastSampling(), UNet: train.FastUNet}
+		o.Purpose.Presets.Fast = &model.Preset{Sampling: train.FastSampling(), UNet: train.FastUNet}
 	case c.Train.DecoderOnly: // all U-Nets are the base's
 		o.Purpose.Presets = e.model.Purpose.Presets
 	}

@@ -24,8 +24,6 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 		network = fmt.Sprintf("autoencoder of %d parameters", e.trainer.Parameters())
 	case train.EndToEnd:
 		network += ", trained end to end for 1 step"
-	case train.Consistency:
-		network += fmt.Sprintf(", distilled from the base's for %s", plural(c.Train.DistillSegments, "step"))
 	}
 	if c.Train.EMA {
 		network += ", with its moving average"

@@ -11,17 +11,12 @@ import (
 // Config says how a network is trained. A field's tag json is its name in checkpoints, in errors and in the section
 // train of an experiment.
 type Config struct {
-	Objective  Objective `json:"objective" want:"diffusion, consistency, end-to-end or autoencoder" usage:"what is trained: diffusion (the U-Net), consistency (a U-Net for few steps, distilled from the base's), end-to-end (a U-Net for one step, by its image) or autoencoder"`
+	Objective  Objective `json:"objective" want:"diffusion, end-to-end or autoencoder" usage:"what is trained: diffusion (the U-Net), end-to-end (a U-Net for one step, by its image) or autoencoder"`
 	Seed       int64     `json:"seed" usage:"seed of noise, order and crops"`
 	MaxSteps   int       `json:"steps" want:"1 or more" usage:"optimisation steps of the run"`
 	Accumulate int       `json:"accumulate" want:"1 or more" usage:"micro-steps of a step; the last step of an epoch may have fewer"`
 
 	KLWeight float64 `json:"kl-weight" want:"0 or more" usage:"weight of an autoencoder's divergence against the squared error of the image"`
-
-	DistillLevels   int  `json:"distill-levels" want:"1 to 1000" usage:"noise levels of a distillation, a multiple of distill-segments: how finely the teacher steps"`
-	DistillSegments int  `json:"distill-segments" want:"1 to 1000" usage:"parts of the noise levels that the distilled U-Net takes in one step each; 1 is plain consistency"`
-	DistillHops     int  `json:"distill-hops" want:"1 to 1000" usage:"steps of the teacher in a target, before the distilled U-Net's own; with those of a segment it learns from the teacher alone, and only where segments begin"`
-	DistillAverage  bool `json:"distill-average" usage:"the moving average of the distilled U-Net makes its targets, not the U-Net itself: slower and smoother"`
 
 	TextureWeight float64 `json:"texture-weight" want:"0 or more" usage:"weight of the difference of local texture against the squared error of an image, for the objectives autoencoder and end-to-end; 0 is none"`
 	DecoderOnly   bool    `json:"decoder-only" usage:"train an autoencoder's decoder alone, so that diffusion models of its latents remain valid"`
@@ -71,7 +66,6 @@ type AdamW struct {
 func Default() Config {
 	return Config{
 		Objective: Diffusion, MaxSteps: 25800, Accumulate: 1, KLWeight: 1e-6,
-		DistillLevels: 48, DistillSegments: 4, DistillHops: 1,
 		Prediction: schedule.VPrediction, SNRGamma: 5,
 		AlternateTasks: true, TranslationFraction: 0.5,
 		LearningRate: LearningRate{Schedule: Cosine, Base: 1.5e-4, Warmup: 1000},
@@ -84,9 +78,6 @@ func Default() Config {
 // Validate reports everything that is wrong with the configuration, as option.KeyErrors.
 func (c Config) Validate() error {
 	errs := []error{option.Check(c), c.LearningRate.validate(c.MaxSteps)}
-	if c.Objective == Consistency {
-		errs = append(errs, c.validateDistillation())
-	}
 	if c.Objective != Autoencoder {
 		if c.TextureWeight > 0 && c.Objective != EndToEnd {
 			errs = append(errs, option.Wrong("texture-weight", "%g: objective %s makes no images: want 0", c.TextureWeight,
@@ -96,25 +87,5 @@ func (c Config) Validate() error {
 			errs = append(errs, option.Wrong("decoder-only", "true: objective %s trains no decoder: want false", c.Objective))
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// direct reports whether a distillation learns from the teacher alone.
-func (c Config) direct() bool { return c.DistillHops*c.DistillSegments >= c.DistillLevels }
-
-func (c Config) validateDistillation() error {
-	var errs []error
-	wrong := func(bad bool, key, format string, args ...any) {
-		if bad {
-			errs = append(errs, option.Wrong(key, format, args...))
-		}
-	}
-	wrong(c.Prediction != schedule.VPrediction, "prediction-type", "%s: objective %s wants %s",
-		c.Prediction, c.Objective, schedule.VPrediction)
-	wrong(c.SNRGamma != 0, "snr-gamma", "%g: objective %s wants 0: with min-SNR weights it would not learn from pure "+
-		"noise, where its sampling begins", c.SNRGamma, c.Objective)
-	wrong(c.DistillAverage && !c.EMA, "distill-average", "true: want false without ema: there is no average")
-	wrong(c.DistillSegments > 0 && c.DistillLevels%c.DistillSegments != 0, "distill-levels",
-		"%d: want a multiple of distill-segments, %d", c.DistillLevels, c.DistillSegments)
 	return errors.Join(errs...)
 }

@@ -58,15 +58,6 @@ func (f *diffusion) size(e Example, d Draws) (size, error) {
 }
 
 func (f *diffusion) lossGraph(z size, share float64) (*lossGraph, error) {
-	return f.squaredError(z, share, func(_ context.Context, e Example, d Draws) (diffused, error) {
-		return f.config.diffuse(f.schedule, e, d)
-	})
-}
-
-// squaredError makes the graph of the U-Net and its weighted squared error, for inputs and targets that of returns.
-func (f *diffusion) squaredError(
-	z size, share float64, of func(context.Context, Example, Draws) (diffused, error),
-) (*lossGraph, error) {
 	n, err := unet.Build(f.network, unet.Size{Batch: z.batch, Height: z.height, Width: z.width, Tokens: z.tokens})
 	if err != nil {
 		return nil, err
@@ -75,8 +66,8 @@ func (f *diffusion) squaredError(
 	target := s.Input("target", z.batch, z.height, z.width, f.network.OutChannels)
 	weights := s.Input("weights", z.batch)
 	l := &lossGraph{scope: s, values: gorgonia.Nodes{op.MSE{}.Apply(s, n.Output, target, weights)}}
-	l.feed = func(ctx context.Context, e Example, d Draws) (vm.Feeds, error) {
-		x, err := of(ctx, e, d)
+	l.feed = func(_ context.Context, e Example, d Draws) (vm.Feeds, error) {
+		x, err := f.config.diffuse(f.schedule, e, d)
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,6 @@
 //	lr.go           learning-rate schedules
 //	objective.go    what differs between networks under training
 //	diffusion.go    the objective of the U-Net; autoencoder.go: of the autoencoder
-//	consistency.go  the objective of a U-Net for few steps, whose targets a teacher makes
 //	endtoend.go     the objective of a U-Net for one step, by the image that the decoder makes
 //	texture.go      how far images are from others in their local texture
 //	task.go         which of the two tasks a micro-step learns

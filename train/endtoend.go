@@ -31,6 +31,14 @@ type endToEnd struct {
 	texture *texture       // nil without its weight
 }
 
+// FastSampling is how a U-Net that was trained end to end is sampled: it makes the sample of noise at once.
+func FastSampling() schedule.Sampling {
+	s := schedule.Paper()
+	s.StepsInversion, s.StepsTranslation, s.Solver = 0, 1, schedule.SolverConsistency
+	s.EtaTranslation, s.Normalize = schedule.EtaZero(), schedule.NormalizeNone
+	return s
+}
+
 func newEndToEnd(t *Trainer) (_ *endToEnd, err error) {
 	o := t.options
 	d, err := newDiffusion(t.config, o.UNet, o.Schedule)

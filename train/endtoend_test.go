@@ -11,13 +11,18 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/golden"
-	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/train"
 )
 
 // coloured are translations to images of one colour, which the condition says.
 type coloured struct {
 	channels, context, factor int // of the latents, of the context, pixels of a latent
+}
+
+// colours are examples for the reference's tiny networks.
+func colours(t *testing.T) coloured {
+	m := openTiny(t)
+	return coloured{m.VAE.LatentChannels, m.UNet.CrossAttentionDim, m.VAE.Factor()}
 }
 
 func (coloured) Len() int { return 3 }
@@ -46,34 +51,15 @@ func endToEndRun() train.Config {
 	return c
 }
 
-// TestEndToEnd: the error of the image falls, its parts are reported, and a run in two parts has the bytes of one in
-// one.
+// TestEndToEnd: the error of the image falls, and its parts are reported.
 func TestEndToEnd(t *testing.T) {
-	m := openTiny(t)
-	source := coloured{m.VAE.LatentChannels, m.UNet.CrossAttentionDim, m.VAE.Factor()}
-	run := func(c train.Config, dir string) (lines []train.Metrics) {
-		d, err := networktest.Fastest(1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.Close()
-		trainer, err := train.New(c, train.Options{
-			Device: d, UNet: golden.Path(t, "tiny/unet"), VAE: golden.Path(t, "tiny/vae"), Schedule: sdSchedule(t, c.Prediction),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer trainer.Close()
-		if _, err := train.Run(t.Context(), trainer, train.RunOptions{
-			Folder: dir, Examples: source, Resume: train.Resume{Allowed: true, AcceptChanges: true},
-			Observe: progress.On(func(m train.Metrics) error { lines = append(lines, m); return nil }),
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return lines
+	var lines []train.Metrics
+	if _, err := runTiny(t.Context(), endToEndRun(), golden.Path(t, "tiny/unet"), train.RunOptions{
+		Folder: t.TempDir(), Examples: colours(t),
+		Observe: progress.On(func(m train.Metrics) error { lines = append(lines, m); return nil }),
+	}); err != nil {
+		t.Fatal(err)
 	}
-	whole, parts := t.TempDir(), t.TempDir()
-	lines := run(endToEndRun(), whole)
 	mean := func(lines []train.Metrics) (sum float64) {
 		for _, m := range lines {
 			sum += m.Losses["image"] / float64(len(lines))
@@ -83,26 +69,53 @@ func TestEndToEnd(t *testing.T) {
 	if first, last := mean(lines[:3]), mean(lines[27:]); !(last < 0.7*first) || !(lines[0].Losses["texture"] > 0) {
 		t.Errorf("image %g, then %g; losses %v", first, last, lines[0].Losses)
 	}
-	half := endToEndRun()
-	half.MaxSteps = 10
-	half.LearningRate.Schedule = train.ConstantWithWarmup
-	c := endToEndRun()
-	c.LearningRate.Schedule = train.ConstantWithWarmup
-	run(half, parts)
-	run(c, parts)
-	again := t.TempDir()
-	run(c, again)
-	same(t, filepath.Join(parts, "checkpoint-30", "unet_ema"), filepath.Join(again, "checkpoint-30", "unet_ema"))
 }
 
-func TestEndToEndIsChecked(t *testing.T) {
-	d := networktest.Open(t, "ref")
+// TestEndToEndCost counts the programs that make targets, of the texture, and the decoder's operations.
+func TestEndToEndCost(t *testing.T) {
 	c := endToEndRun()
-	c.Prediction = schedule.Epsilon
-	_, err := train.New(c, train.Options{
-		Device: d, UNet: golden.Path(t, "tiny/unet"), VAE: golden.Path(t, "tiny/vae"), Schedule: sdSchedule(t, c.Prediction),
-	})
-	if err == nil || !strings.Contains(err.Error(), "not pure noise") {
-		t.Error(err)
+	g := rng.NewTorch(1)
+	e, err := colours(t).Example(t.Context(), train.Position{}, train.Translation, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := map[train.Objective]train.Cost{}
+	for _, o := range []train.Objective{train.EndToEnd, train.Diffusion} {
+		if c.Objective = o; o == train.Diffusion {
+			c.TextureWeight = 0
+		}
+		d, trainer, err := setup(c, golden.Path(t, "tiny/unet"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		draws, err := trainer.Draw(g, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cost[o], err = train.Measure(t.Context(), trainer, []train.Example{e}, []train.Draws{draws}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	a, b := cost[train.EndToEnd], cost[train.Diffusion]
+	if a.Guides == 0 || b.Guides != 0 || a.Memory() <= b.Memory() || a.FLOP <= b.FLOP || a.Parameters != b.Parameters {
+		t.Errorf("%+v, without the image %+v", a, b)
+	}
+}
+
+// TestEndToEndIsChecked: models that can't be trained so are refused, and the trainer's memory is freed.
+func TestEndToEndIsChecked(t *testing.T) {
+	for want, change := range map[string]func(c *train.Config, folder *string){
+		"not pure noise":                    func(c *train.Config, _ *string) { c.Prediction = schedule.Epsilon },
+		filepath.Join("vae", "config.json"): func(_ *train.Config, folder *string) { *folder = network(t) },
+	} {
+		c, net := endToEndRun(), golden.Path(t, "tiny/unet")
+		change(&c, &net)
+		if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: t.TempDir()}); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -31,12 +31,12 @@ type ExportOptions struct {
 	Purpose model.Purpose // histdist.json; none if zero
 }
 
-// FastUNet is the folder of a distilled U-Net in a model's folder, next to its teacher's.
+// FastUNet is the folder of a U-Net for one step in a model's folder, next to the one it was made from.
 const FastUNet = "unet-fast"
 
 // Export writes a pipeline's folder in diffusers' layout: the networks of the folder base, one of them replaced by the
 // checkpoint's, all in one type and under the names that diffusers looks for. A U-Net comes with the noise schedule it
-// was trained for; a distilled one is added, in FastUNet. dst must not exist; it appears when it is complete.
+// was trained for; one for one step is added, in FastUNet. dst must not exist; it appears when it is complete.
 func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOptions) (err error) {
 	defer func() {
 		if err != nil {
@@ -51,7 +51,7 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		return fmt.Errorf("latent statistics are for an %s: this is a checkpoint of a %s", Autoencoder, c.Config.Objective)
 	}
 	part := c.Config.Objective.folder()
-	if c.Config.Objective.Distils() {
+	if c.Config.Objective == EndToEnd {
 		part = FastUNet
 	}
 	convert := model.ConvertOptions{

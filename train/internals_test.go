@@ -12,20 +12,6 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 )
 
-// Target is the velocity that a distilled U-Net learns for an example, [N,H,W,C].
-func (t *Trainer) Target(ctx context.Context, e Example, d Draws) ([]float32, error) {
-	f := t.objective.(*consistency)
-	z, err := f.size(e, d)
-	if err != nil {
-		return nil, err
-	}
-	x, err := f.config.diffuse(f.schedule, e, d)
-	if err != nil {
-		return nil, err
-	}
-	return x.target, f.setTarget(ctx, z, e, d, &x)
-}
-
 // Sample is what a U-Net sees of an example, [N,H,W,2C]: noisy latents, condition.
 func (c Config) Sample(s *schedule.Schedule, e Example, d Draws) ([]float32, error) {
 	x, err := c.diffuse(s, e, d)

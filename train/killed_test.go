@@ -13,15 +13,16 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/train"
 )
 
 const (
-	childFolder  = "HISTDIST_TRAIN_TEST_FOLDER"
-	childNetwork = "HISTDIST_TRAIN_TEST_NETWORK"
-	childLimit   = "HISTDIST_TRAIN_TEST_LIMIT"
-	childDeath   = "HISTDIST_TRAIN_TEST_DEATH"
-	childDistil  = "HISTDIST_TRAIN_TEST_DISTIL"
+	childFolder   = "HISTDIST_TRAIN_TEST_FOLDER"
+	childNetwork  = "HISTDIST_TRAIN_TEST_NETWORK"
+	childLimit    = "HISTDIST_TRAIN_TEST_LIMIT"
+	childDeath    = "HISTDIST_TRAIN_TEST_DEATH"
+	childEndToEnd = "HISTDIST_TRAIN_TEST_END_TO_END"
 )
 
 // TestChild is a run in a process of its own, for the tests that kill it or take its disk away.
@@ -31,9 +32,6 @@ func TestChild(t *testing.T) {
 		t.Skip("started by other tests")
 	}
 	c := tinyRun()
-	if os.Getenv(childDistil) != "" {
-		c = consistencyRun()
-	}
 	o := train.RunOptions{Folder: folder, Resume: train.Resume{Allowed: true}, Observe: func(event any) (err error) {
 		switch e := event.(type) {
 		case train.Metrics:
@@ -45,6 +43,9 @@ func TestChild(t *testing.T) {
 		}
 		return err
 	}}
+	if os.Getenv(childEndToEnd) != "" {
+		c, o.Examples = shortEndToEnd(), colours(t)
+	}
 	if os.Getenv(childLimit) != "" {
 		// No file may grow beyond what is needed for all but the weights, as on a full disk, from the second checkpoint on.
 		o.Observe = progress.All(o.Observe, progress.On(func(train.Saved) error { return limitFiles(4096) }))
@@ -94,18 +95,25 @@ func (d death) observe(event any) error {
 
 // TestKilledRunsEndWithTheSameBytes kills a run again and again and resumes it until it is done.
 func TestKilledRunsEndWithTheSameBytes(t *testing.T) {
-	killed(t, tinyRun(),
+	killed(t, tinyRun(), network(t), nil,
 		[]death{{Step: 1}, {Step: 4}, {Saved: 4}, {Step: 7}, {Step: 5}, {Saved: 12}, {Step: 33}, {Step: 40}})
 }
 
-// TestKilledDistillationsEndWithTheSameBytes does the same with a distillation, to whose targets the state belongs.
-func TestKilledDistillationsEndWithTheSameBytes(t *testing.T) {
-	killed(t, consistencyRun(), []death{{Step: 1}, {Saved: 4}, {Step: 7}, {Step: 33}}, childDistil+"=1")
+// TestKilledEndToEndEndsWithTheSameBytes does the same with a U-Net for one step.
+func TestKilledEndToEndEndsWithTheSameBytes(t *testing.T) {
+	killed(t, shortEndToEnd(), golden.Path(t, "tiny/unet"), colours(t),
+		[]death{{Step: 1}, {Saved: 4}, {Step: 7}}, childEndToEnd+"=1")
 }
 
-func killed(t *testing.T, c train.Config, deaths []death, env ...string) {
-	net, whole, broken := network(t), t.TempDir(), t.TempDir()
-	if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: whole}); err != nil {
+func shortEndToEnd() train.Config {
+	c := endToEndRun()
+	c.MaxSteps, c.CheckpointEvery = 8, 2
+	return c
+}
+
+func killed(t *testing.T, c train.Config, net string, examples train.Examples, deaths []death, env ...string) {
+	whole, broken := t.TempDir(), t.TempDir()
+	if _, err := runTiny(t.Context(), c, net, train.RunOptions{Folder: whole, Examples: examples}); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range deaths {

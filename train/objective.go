@@ -20,7 +20,6 @@ type Objective string
 // The objectives.
 const (
 	Diffusion   Objective = "diffusion"   // the U-Net: both tasks, see diffusion.go
-	Consistency Objective = "consistency" // the U-Net's translation in few steps: see consistency.go
 	EndToEnd    Objective = "end-to-end"  // the U-Net's translation in one step, by its image: see endtoend.go
 	Autoencoder Objective = "autoencoder" // the autoencoder between images and latents: see autoencoder.go
 )
@@ -28,16 +27,13 @@ const (
 // Tasks are what the micro-steps of an objective learn.
 func (o Objective) Tasks() []Task {
 	switch o {
-	case Consistency, EndToEnd:
+	case EndToEnd:
 		return []Task{Translation}
 	case Autoencoder:
 		return []Task{Generation} // which means nothing to it
 	}
 	return []Task{Generation, Translation}
 }
-
-// Distils reports whether the objective makes a U-Net for few steps, which is added to a model.
-func (o Objective) Distils() bool { return o == Consistency || o == EndToEnd }
 
 // folder is the network's name in a checkpoint.
 func (o Objective) folder() string {
@@ -95,7 +91,7 @@ type lossGraph struct {
 }
 
 // newObjective reads the configuration of a trainer's network, and returns its text, too.
-func newObjective(t *Trainer) (_ objective, configJSON []byte, err error) {
+func newObjective(t *Trainer) (made objective, configJSON []byte, err error) {
 	c, o := t.config, t.options
 	network := o.network(c.Objective)
 	if network == "" {
@@ -106,23 +102,16 @@ func newObjective(t *Trainer) (_ objective, configJSON []byte, err error) {
 	}
 	switch c.Objective {
 	case Diffusion:
-		d, err := newDiffusion(c, network, o.Schedule)
-		return d, configJSON, err
-	case Consistency:
-		d, err := newConsistency(t)
-		if err != nil {
-			return nil, nil, err
-		}
-		return d, configJSON, nil
+		made, err = newDiffusion(c, network, o.Schedule)
 	case EndToEnd:
-		e, err := newEndToEnd(t)
-		if err != nil {
-			return nil, nil, err
-		}
-		return e, configJSON, nil
+		made, err = newEndToEnd(t)
 	case Autoencoder:
-		a, err := newAutoencoder(t, network)
-		return a, configJSON, err
+		made, err = newAutoencoder(t, network)
+	default:
+		err = errors.New("no objective") // Config.Validate has seen it
 	}
-	return nil, nil, errors.New("no objective") // Config.Validate has seen it
+	if err != nil {
+		return nil, nil, err
+	}
+	return made, configJSON, nil
 }

@@ -30,9 +30,7 @@ func (t *Trainer) addPeers(c Config, o Options) error {
 		return fmt.Errorf("several devices: accumulate is %d: want at least one micro-step for each of %d devices",
 			c.Accumulate, n)
 	}
-	if !c.DistillAverage {
-		c.EMA = false // the first device keeps it
-	}
+	c.EMA = false // the first device keeps it
 	for _, d := range o.Peers {
 		peer := o
 		peer.Device, peer.Peers, peer.Group = d, nil, nil

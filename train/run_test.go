@@ -132,7 +132,8 @@ func setupOn(d device.Device, c train.Config, network string) (t *train.Trainer,
 	if err != nil {
 		return nil, err
 	}
-	return train.New(c, train.Options{Device: d, UNet: network, Schedule: noise})
+	vae := filepath.Join(filepath.Dir(network), "vae") // of those that have one
+	return train.New(c, train.Options{Device: d, UNet: network, VAE: vae, Schedule: noise})
 }
 
 // runTiny trains the tiny network in a folder.

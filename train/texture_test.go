@@ -11,9 +11,9 @@ import (
 	"github.com/histdist/histdist/train"
 )
 
-// TestTextureEqualsPyTorch: the distance and its gradient are those of distillation.py, by autograd.
+// TestTextureEqualsPyTorch: the distance and its gradient are those of texture.py, by autograd.
 func TestTextureEqualsPyTorch(t *testing.T) {
-	file := golden.Open(t, "distillation.safetensors")
+	file := golden.Open(t, "texture.safetensors")
 	var tolerances map[string]float64
 	file.MetadataJSON(t, "tolerances", &tolerances)
 	networktest.EachDevice(t, func(t *testing.T, d device.Device) {

@@ -21,8 +21,6 @@ type Options struct {
 	// UNet or VAE, by the objective, is the folder of the network to begin with, in diffusers' layout. The objective
 	// EndToEnd needs both.
 	UNet, VAE string
-	// Teacher is the folder of the U-Net that a distillation learns from; "" means UNet.
-	Teacher string
 	// Variant of the weights to begin with, if the folder has it; see weights.Options.
 	Variant string
 	// Schedule is the noise of a U-Net's time steps, built by schedule.New from the model's configuration adapted with

@@ -38,7 +38,7 @@ type translateOptions struct {
 	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
 	Output  string `key:"output" usage:"image to write for one input image, else a folder"`
 
-	Preset string `key:"preset" want:"paper, balanced or fast" usage:"values of the sampler's options where they are not given: paper (the defaults), balanced (a tenth of the U-Net calls, any model) or fast (a distilled model's)"`
+	Preset string `key:"preset" want:"paper, balanced or fast" usage:"values of the sampler's options where they are not given: paper (the defaults), balanced (a tenth of the U-Net calls, any model) or fast (the model's own, a few calls)"`
 	infer.Settings
 
 	mosaic.FileSettings

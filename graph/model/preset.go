@@ -15,8 +15,8 @@ import (
 	"github.com/histdist/histdist/internal/option"
 )
 
-// The presets: named samplings. PresetPaper and PresetBalanced need nothing of a model; PresetFast is for a distilled
-// one, whose folder has it.
+// The presets: named samplings. PresetPaper and PresetBalanced need nothing of a model; PresetFast is a
+// model's own, a few calls, which its folder has.
 const (
 	PresetPaper    = "paper"
 	PresetBalanced = "balanced"
@@ -33,7 +33,7 @@ type Presets struct {
 type Preset struct {
 	schedule.Sampling
 
-	// UNet is the folder of the U-Net inside the model's, such as unet-fast with a distilled one; "" means unet.
+	// UNet is the folder of the U-Net inside the model's, such as unet-fast with one for few steps; "" means unet.
 	UNet string `json:"unet,omitempty"`
 }
 

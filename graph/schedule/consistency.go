@@ -2,7 +2,7 @@ package schedule
 
 import "fmt"
 
-// Consistency takes x a step from noise towards the sample with a network that was distilled for it, whose x₀ is good
+// Consistency takes x a step from noise towards the sample with a network that was trained for it, whose x₀ is good
 // at every noise level: multistep consistency sampling, algorithm 1 of Song et al., "Consistency Models" (2023), and
 // LCMScheduler.step of diffusers with the boundary conditions c_skip = 0 and c_out = 1. The network's x₀ gets noise of
 // the next level, √ᾱ·x₀ + √(1−ᾱ)·noise; after the last step, whose Next is negative, it is the sample. The noise of

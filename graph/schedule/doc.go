@@ -8,7 +8,6 @@
 //
 //	training    Schedule.AddNoise(x, ε, t) → the network's input     Schedule.Velocity(x, ε, t) → its target
 //	            Schedule.MinSNRWeight(t, γ) → the weight of its loss
-//	distillation  Schedule.Grid(n, segments) → noise levels, and the moves between them by a velocity
 //	inference   Schedule.Timesteps(n), Schedule.InverseTimesteps(n) → t of each step
 //	            DDIM, Inversion: latents, network's output → latents of the next step
 //	            Solver.Translation(n), Solver.Inversion(n) → a sampler and its steps, by name: DDIM, or one of order 2,
@@ -23,7 +22,6 @@
 //	schedule.go      Schedule: betas and noise levels
 //	timesteps.go     which time steps a run visits
 //	forward.go       noise for training, velocity, signal-to-noise ratio
-//	grid.go          Grid: the noise levels that a distillation steps along
 //	step.go          what the samplers share: prediction types, the move from one noise level to another
 //	ddim.go          DDIM
 //	inversion.go     Inversion: DDIM the other way, with noise
@@ -32,7 +30,7 @@
 //	multistep.go     what the solvers of order 2 share: History, a step at order 1 and its correction
 //	dpmsolver.go     DPMSolver and DPMSolverInverse: DPM-Solver++(2M)
 //	sasolver.go      SASolver
-//	consistency.go   Consistency, for distilled networks
+//	consistency.go   Consistency, for networks for few steps
 //	standardise.go   standardisation per channel, and when it is done
 //	eta.go           η as a function of progress
 package schedule

@@ -12,7 +12,7 @@ type Sampling struct {
 	StepsInversion   int       `json:"steps-inversion" want:"0 to 1000" usage:"steps from the H&E to noise; 0: the translation begins with random noise"`
 	StepsTranslation int       `json:"steps-translation" want:"1 to 1000" usage:"steps from noise to the IHC stain"`
 	SolverInversion  Solver    `json:"solver-inversion,omitzero" want:"ddim or dpm" usage:"how the inversion steps: ddim (the paper's) or dpm (DPM-Solver++, for few steps)"`
-	Solver           Solver    `json:"solver,omitzero" want:"ddim, dpm, sa or consistency" usage:"how the translation steps: ddim (the paper's), dpm (DPM-Solver++, without noise), sa (SA-Solver, for few steps) or consistency (for distilled models; all noise is new, whatever eta)"`
+	Solver           Solver    `json:"solver,omitzero" want:"ddim, dpm, sa or consistency" usage:"how the translation steps: ddim (the paper's), dpm (DPM-Solver++, without noise), sa (SA-Solver, for few steps) or consistency (for models for few steps; all noise is new, whatever eta)"`
 	EtaInversion     Eta       `json:"eta-inversion" usage:"fresh noise along the inversion, as --eta"`
 	EtaTranslation   Eta       `json:"eta" usage:"fresh noise along the translation: zero, constant, constant:VALUE, linear, cosine_min_10, cosine_min_20 or cosine_min_30"`
 	Normalize        Normalize `json:"normalize" want:"inversion, steps or none" usage:"standardise the noise: inversion (once, at its end), steps (in each step) or none"`

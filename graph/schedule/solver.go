@@ -11,7 +11,7 @@ import (
 type Solver string
 
 // The solvers: DDIM, the paper's; DPM-Solver++(2M), without noise; SA-Solver, with noise, for translations only;
-// consistency sampling, for translations by distilled models.
+// consistency sampling, for translations by models for few steps.
 const (
 	SolverDDIM        Solver = "ddim"
 	SolverDPM         Solver = "dpm"
