@@ -290,7 +290,8 @@ func TestEndToEnd(t *testing.T) {
 			}
 		}
 	}
-	if cmp.Diff(tensors(t, filepath.Join(models[0], "unet-fast")), tensors(t, filepath.Join(models[1], "unet-fast"))) == "" {
+	before, after := tensors(t, filepath.Join(models[0], "unet-fast")), tensors(t, filepath.Join(models[1], "unet-fast"))
+	if cmp.Diff(before, after) == "" {
 		t.Error("the U-Net for one step did not change")
 	}
 }

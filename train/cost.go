@@ -16,7 +16,7 @@ type Cost struct {
 	Weights, Gradients, Optimiser, Average int64 // bytes
 	Activations                            int64 // bytes of the arenas: activations, the largest gradient, workspaces
 	Packed                                 int64 // bytes of packed weights
-	Guides                                 int64 // bytes of what is not trained: a frozen decoder, programs that make targets
+	Guides                                 int64 // bytes of a frozen decoder and of programs that make targets
 
 	FLOP int64         // of a step, averaged over the examples
 	Step time.Duration // measured: its micro-steps, the norm and the update
