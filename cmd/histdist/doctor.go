@@ -13,9 +13,10 @@ func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "show what this machine and this build can run",
-		Long: `Shows what this machine and this build can run: the version of Go, the system, whether the C kernels are built in, the
-processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache, which OpenSlide
-reads slides, which variables of the environment are set, and, from a measurement of a second, how long an image takes.
+		Long: `Shows what this machine and this build can run: the version of Go, the system, whether the C kernels are
+built in, the processor's vector instructions, cores, memory, the devices, whether Phikon is in Hugging Face's cache,
+which OpenSlide reads slides, which variables of the environment are set, and, from a measurement of a second, how long
+an image takes.
 
 Add the output of "histdist doctor --json" when you report a problem. It has the names of variables and not their
 values, no paths but the system's, and no names of users, machines or models.`,

@@ -28,7 +28,8 @@ func byRows(path string, o imagefile.Options) (pix []uint8, notes []string, err 
 // Row by row an image has the same pixels and notes as a whole, whatever its colours, depth, profile and layout.
 func TestReadRowsIsRead(t *testing.T) {
 	read := 0
-	paths := slices.Concat(files(t, "*.png"), files(t, "*.jpg"), files(t, "../../internal/jpeg/testdata/*.jpg"), tiffFiles(t))
+	paths := slices.Concat(
+		files(t, "*.png"), files(t, "*.jpg"), files(t, "../../internal/jpeg/testdata/*.jpg"), tiffFiles(t))
 	for _, path := range paths {
 		for _, o := range []imagefile.Options{{}, {ICC: imagefile.IgnoreICC}} {
 			whole, err := imagefile.Read(path, o)

@@ -1,8 +1,8 @@
 // Package doctor collects what `histdist doctor` says of a machine and a build.
 //
-// [Collect] looks and [Measure] computes for a second; [Report.String] is for the user at the machine, with the paths of
-// what was found. [Report.JSON] is for a report of a problem, which others read: private.go keeps paths and names of
-// users out of it.
+// [Collect] looks and [Measure] computes for a second; [Report.String] is for the user at the machine, with the paths
+// of what was found. [Report.JSON] is for a report of a problem, which others read: private.go keeps paths and names
+// of users out of it.
 package doctor
 
 import (

@@ -109,7 +109,8 @@ var (
 	anyPath = regexp.MustCompile(`(^|[^\w~.$…)/\\])(~|\.|\$\w+|[A-Za-z]:)?([/\\](?:[^"'(),;:\n]*[/\\])?[^\s"'(),;:]*)`)
 
 	// ofSystem are folders that are the same everywhere.
-	ofSystem = regexp.MustCompile(`(?i)^(/(usr|lib\w*|opt|etc|proc|sys|system|library|nix)(/|$)|[a-z]:[/\\](windows|program)\b)`)
+	ofSystem = regexp.MustCompile(
+		`(?i)^(/(usr|lib\w*|opt|etc|proc|sys|system|library|nix)(/|$)|[a-z]:[/\\](windows|program)\b)`)
 
 	// library is the name of a file that says more than it hides.
 	library = regexp.MustCompile(`^[\w.+-]+\.(so[.\d]*|dylib|dll)$`)

@@ -25,7 +25,10 @@ import (
 
 // platforms are those of .goreleaser.yaml, one for each set of packages: tag, GOOS, GOARCH.
 var platforms = [][3]string{
-	{"gpu", "linux", "amd64"}, {"", "linux", "arm64"}, {"", "darwin", "amd64"}, {"", "darwin", "arm64"},
+	{"gpu", "linux", "amd64"},
+	{"", "linux", "arm64"},
+	{"", "darwin", "amd64"},
+	{"", "darwin", "arm64"},
 	{"", "windows", "amd64"},
 }
 

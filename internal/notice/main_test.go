@@ -52,7 +52,9 @@ func TestNotice(t *testing.T) {
 		return module{name + " v1.0.0", at, []string{at, filepath.Join(at, "used")}}
 	}
 	// All licences would take seconds to compile.
-	licences := slices.DeleteFunc(licensecheck.BuiltinLicenses(), func(l licensecheck.License) bool { return l.ID != "MIT" })
+	licences := slices.DeleteFunc(licensecheck.BuiltinLicenses(), func(l licensecheck.License) bool {
+		return l.ID != "MIT"
+	})
 	scanner, err := licensecheck.NewScanner(licences)
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,8 @@ func Each(ctx context.Context, n, workers int, f func(i int) error) error {
 	return context.Cause(ctx)
 }
 
-// Ahead calls use for what next returns, in its order, while next goes on: at most two values wait. It returns the first
-// error of either, other than the io.EOF with which next ends, after both have returned.
+// Ahead calls use for what next returns, in its order, while next goes on: at most two values wait. It returns the
+// first error of either, other than the io.EOF with which next ends, after both have returned.
 func Ahead[T any](next func() (T, error), use func(T) error) error {
 	values, failed := make(chan T, 1), make(chan error, 1)
 	stop := make(chan struct{})

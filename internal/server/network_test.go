@@ -78,7 +78,9 @@ func TestTLS(t *testing.T) {
 			if answer.Header.Get("Strict-Transport-Security") == "" {
 				t.Error("browsers may come back without TLS")
 			}
-			answer.Body.Close()
+			if err := answer.Body.Close(); err != nil {
+				t.Error(err)
+			}
 			client.CloseIdleConnections()
 		}
 	}

@@ -17,8 +17,8 @@ import (
 // IsPattern reports whether a path has one of the characters by which a pattern fits several names.
 func IsPattern(path string) bool { return special(path) >= 0 }
 
-// special is where a path has the first of these characters; negative for none. Of Windows' long paths, \\?\C:\slides, the
-// beginning has another meaning.
+// special is where a path has the first of these characters; negative for none. The beginning of Windows' long paths,
+// \\?\C:\slides, has another meaning.
 func special(path string) int {
 	volume := len(filepath.VolumeName(path))
 	at := strings.IndexAny(path[volume:], "*?[")
