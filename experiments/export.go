@@ -30,7 +30,8 @@ type ExportOptions struct {
 const latentPairs = 64
 
 // Export writes the model of a checkpoint, with the run's vision transformer, as a folder that `histdist translate` and
-// diffusers load. An autoencoder gets the scale of its latents, a U-Net for one step the preset fast. dst must not exist.
+// diffusers load. An autoencoder gets the scale of its latents, a U-Net for one step the preset fast. dst must not
+// exist.
 func Export(ctx context.Context, dst string, o ExportOptions) error {
 	checkpoint, err := findCheckpoint(o.Checkpoint)
 	if err != nil {

@@ -16,7 +16,8 @@ func mapPrivate(f *os.File, bytes int) ([]byte, error) {
 
 func unmap(b []byte) error { return unix.Munmap(b) }
 
-// forgetful says that pages of a file which have been dropped have the file's bytes again, whatever was written to them.
+// forgetful says that pages of a file which have been dropped have the file's bytes again, whatever was written to
+// them.
 const forgetful = true
 
 // dropFile and dropZero give pages back to the system: those of a file, and those of memory, which is zero then.

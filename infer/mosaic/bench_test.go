@@ -71,8 +71,8 @@ func repeated(b *testing.B, path string, mpp float64) {
 	}
 }
 
-// BenchmarkEverythingButNetworks reads, masks, resamples, blends, encodes and writes slides that were scanned at 20× and
-// 40×, and says how many of their pixels it writes a second, without the time of the networks that stand in. A CPU
+// BenchmarkEverythingButNetworks reads, masks, resamples, blends, encodes and writes slides that were scanned at 20×
+// and 40×, and says how many of their pixels it writes a second, without the time of the networks that stand in. A CPU
 // profile has the parts.
 func BenchmarkEverythingButNetworks(b *testing.B) {
 	for _, mpp := range []float64{0.499, 0.25} {

@@ -87,8 +87,8 @@ func load(path string) (*Library, error) {
 // Vendor returns what OpenSlide calls the format of a file; "" if it doesn't read the file.
 func (l *Library) Vendor(path string) string { return l.c.detectVendor(path) }
 
-// Open opens a slide, which keeps decoded tiles of at most so many bytes. 0 leaves that to OpenSlide, which keeps 32 MB,
-// as all its versions before 4 do.
+// Open opens a slide, which keeps decoded tiles of at most so many bytes. 0 leaves that to OpenSlide, which keeps
+// 32 MB, as all its versions before 4 do.
 func (l *Library) Open(path string, cacheBytes int) (*Slide, error) {
 	handle := l.c.open(path)
 	if handle == 0 {
