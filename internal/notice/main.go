@@ -159,7 +159,8 @@ func (m module) licences() ([]string, error) {
 	return files, nil
 }
 
-// notice is the text of NOTICE. A text that several modules share is in it once; recognise names the licences of a text.
+// notice is the text of NOTICE. A text that several modules share is in it once; recognise names the licences of a
+// text.
 func notice(modules []module, page string, recognise func(text []byte) licensecheck.Coverage) ([]byte, error) {
 	var list, texts strings.Builder
 	numbers := map[string]int{}
