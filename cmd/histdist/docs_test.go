@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/internal/openslide"
 	"github.com/histdist/histdist/internal/synth"
 )
