@@ -33,10 +33,9 @@ tools() {
 
 # For each function, the innermost loop with the most multiplications: fmla, loads of vectors or their elements, what
 # moves vectors about, and stores, which would be of accumulators that have no register.
-loops() {
-	local object
+loops() (
 	object=$(mktemp)
-	trap 'rm -f "$object"' RETURN
+	trap 'rm -f "$object"' EXIT
 	$prefix-gcc -O3 -std=gnu11 -c -o "$object" graph/device/internal/cpu/isa_neon.c
 	$prefix-objdump -d --no-show-raw-insn "$object" | awk '
 		function number(hex,   i, n) {
@@ -102,7 +101,7 @@ loops() {
 				}
 			exit bad
 		}'
-}
+)
 
 # Runs the tests of packages: go test's arguments.
 emulate() {
