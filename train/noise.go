@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
@@ -79,28 +80,20 @@ type diffused struct {
 // invert makes noise [H·W,C] like an inversion's where draw, from a normal distribution, is above 0. Exact inversion
 // leads to white noise that is not independent of the image: with the latents of the demonstration's H&E it has a
 // correlation of 0.7 to 0.8. So the standardised condition is added, weighted such that correlations are 0.51 to 0.8.
+// Noise of an image without any contrast stays as it is.
 func invert(noise, condition []float32, channels int, draw float64) {
 	if draw <= 0 {
 		return
 	}
+	moments, err := schedule.MomentsOf(condition, channels, nil)
+	if err != nil { // a channel is constant
+		return
+	}
+	he := slices.Clone(condition)
+	moments.Standardise(he)
 	weight := 0.6 + 0.5*draw
-	n := float64(len(noise) / channels)
-	for k := range channels {
-		var sum, squares float64
-		for i := k; i < len(noise); i += channels {
-			v := float64(condition[i])
-			sum += v
-			squares += v * v
-		}
-		mean := sum / n
-		deviation := math.Sqrt(max(squares/n-mean*mean, 0))
-		if deviation == 0 {
-			continue
-		}
-		for i := k; i < len(noise); i += channels {
-			h := (float64(condition[i]) - mean) / deviation
-			noise[i] = float32((float64(noise[i]) + float64(weight*h)) / math.Sqrt(1+weight*weight))
-		}
+	for i, h := range he {
+		noise[i] = float32((float64(noise[i]) + float64(weight*float64(h))) / math.Sqrt(1+weight*weight))
 	}
 }
 
@@ -115,8 +108,8 @@ func (c Config) diffuse(s *schedule.Schedule, e Example, d Draws) (diffused, err
 	}
 	if c.InvertedNoise && e.Condition != nil {
 		for i := range n {
-			one := i * pixels * channels
-			invert(noise[one:one+pixels*channels], e.Condition[one:], channels, float64(d.Offset[i*channels]))
+			from, to := i*pixels*channels, (i+1)*pixels*channels
+			invert(noise[from:to], e.Condition[from:to], channels, float64(d.Offset[i*channels]))
 		}
 	}
 	out := diffused{sample: make([]float32, 2*len(noise)), target: noise, weights: make([]float32, n)}
