@@ -92,7 +92,8 @@ func (l *layout) plan(r Request, regions []region, tokenBytes int) Plan {
 	p.Dear = l.dear(r.Settings)
 	// Of a canvas: latents, condition, output, noise and two of the solver's history, four channels each, and weights.
 	p.Memory = int64(largest)*(6*4*4+8) + int64(tokens)*int64(tokenBytes) + 10*16*int64(largest)
-	p.Memory += int64(l.width) * 3 * stripRows
+	p.Memory += 3 * int64(l.width) * 3 * stripRows                                  // made, waiting, being written
+	p.Memory += 3 * int64(l.rows.window*l.factor) * int64(min(l.width, bandPixels)) // a row of windows
 	p.Disk = p.Tissue*3/2 + int64(math.Ceil(float64(largest)*16))*int64(len(regions))
 	return p
 }
