@@ -166,13 +166,11 @@ arm64() {
 }
 
 windows() {
-	if ! command -v wine64 >/dev/null; then
-		echo "not run: apt-get install wine64"
-		return
-	fi
+	local run=$PWD/scripts/windows.sh
+	[ -x /usr/lib/wine/wine64 ] || scripts/release.sh need wine64 wine64 # Debian's is not in the path
 	mkdir "$work/windows"
 	unzip -q dist/*_windows_amd64.zip -d "$work/windows"
-	(cd "$work"/windows/* && WINEPREFIX=$work/wine WINEDEBUG=-all wine64 ./histdist.exe demo)
+	(cd "$work"/windows/* && export WINEPREFIX=$work/wine && "$run" run ./histdist.exe doctor --quick && "$run" run ./histdist.exe demo)
 	stained "$work"/windows/*
 }
 

@@ -160,8 +160,7 @@ func (e *evaluation) compare() error {
 	if err != nil {
 		return fmt.Errorf("--against: %w", err)
 	}
-	labels, by := e.units()
-	c, err := Compare(e.table, table, labels, by, e.o.Settings, e.incomparable(other))
+	c, err := Compare(e.table, table, e.labels, e.results.Units.By, e.o.Settings, e.incomparable(other))
 	if err != nil {
 		e.problem("comparison with "+e.o.Against, err)
 		return nil

@@ -352,6 +352,18 @@ func TestAgainst(t *testing.T) {
 			t.Errorf("a clear difference: %+v", test)
 		}
 	}
+	// With one image of each patient, each has a sign of its own.
+	alone := better
+	alone.PatientPattern = "^(.*)$"
+	r, _ = run(t, alone)
+	if c := r.Comparison; r.Units.By != "image" || c.Smallest != nil {
+		t.Errorf("one image of each patient: by %s, smallest p %v", r.Units.By, c.Smallest)
+	}
+	for _, test := range r.Comparison.Tests {
+		if test.ID == "ssim" && test.P >= 2.0/256 { // 8 patients could give no less
+			t.Errorf("one image of each patient: %+v", test)
+		}
+	}
 	better.Against = better.Output
 	r, _ = run(t, better)
 	for _, test := range r.Comparison.Tests {

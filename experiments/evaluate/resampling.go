@@ -9,40 +9,35 @@ const minPatients = 5
 // normal means cover 93 % with 20 values, 87 % with 6.
 const fewPatients = 20
 
-// units labels what is resampled together: patients, if all are known and there are enough of them.
-func (e *evaluation) units() (labels []string, by string) {
-	n := len(e.table.Rows)
-	patients := map[string]bool{}
+// unite decides what is resampled together, patients if all are known and there are enough of them, and labels the rows
+// with it.
+func (e *evaluation) unite() {
+	rows := e.table.Rows
+	images, patients := make([]string, len(rows)), make([]string, len(rows))
+	known := map[string]bool{}
 	unnamed := 0
-	for _, p := range e.table.Rows {
+	for i, p := range rows {
+		images[i], patients[i] = p.Name, p.Patient
 		if p.Patient == "" {
 			unnamed++
 		}
-		patients[p.Patient] = true
+		known[p.Patient] = true
 	}
-	u := &e.results.Units
-	labels = make([]string, n)
+	u := Units{By: "image", Count: len(rows)}
+	e.labels = images
 	switch {
 	case unnamed > 0:
-		u.Why = fmt.Sprintf("the names of %d of %d pairs tell no patient", unnamed, n)
-	case len(patients) == n:
+		u.Why = fmt.Sprintf("the names of %d of %d pairs tell no patient", unnamed, len(rows))
+	case len(known) == len(rows):
 		u.Why = "no two pairs are of one patient, as far as names tell"
-	case len(patients) < minPatients:
-		u.Why = fmt.Sprintf("there are %d patients: too few to draw from", len(patients))
+	case len(known) < minPatients:
+		u.Why = fmt.Sprintf("there are %d patients: too few to draw from", len(known))
 	default:
-		for i, p := range e.table.Rows {
-			labels[i] = p.Patient
-		}
-		u.By, u.Count = "patient", len(patients)
+		u = Units{By: "patient", Count: len(known)}
+		e.labels = patients
 	}
 	if unnamed == 0 {
-		e.results.Counts.Patients = len(patients)
+		e.results.Counts.Patients = len(known)
 	}
-	if u.By == "" {
-		u.By, u.Count = "image", n
-		for i := range labels {
-			labels[i] = e.table.Rows[i].Name
-		}
-	}
-	return labels, u.By
+	e.results.Units = u
 }

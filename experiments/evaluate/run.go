@@ -107,6 +107,7 @@ type evaluation struct {
 	half    []int
 	m       *measured
 	stains  *stain.Separator
+	labels  []string // of the rows: those with one label are resampled together
 
 	mu sync.Mutex // of results.Problems
 }
@@ -234,8 +235,9 @@ func (e *evaluation) withFeatures(x *extraction, rows [len(candidates)][]int) (w
 
 // summarise makes the metrics.
 func (e *evaluation) summarise(ctx context.Context) error {
-	s := &summary{settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem}
-	s.labels, s.by = e.units()
+	e.unite()
+	s := &summary{settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem,
+		labels: e.labels, by: e.results.Units.By}
 	var rows [len(candidates)][]int
 	for c, candidate := range candidates {
 		rows[c] = e.usable(candidate.source)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -109,10 +110,15 @@ func (in *input) openImage(mpp float64, most int) (*slide.Slide, error) {
 	return s, nil
 }
 
+// sameMPP is the share by which a slide's pixels may differ from the model's and are taken as they are: resampling them
+// would blur more than the difference matters. Scanners' 0.499 µm for 0.5 is the common case.
+const sameMPP = 0.01
+
 // use takes the pixels of a slide.
 func (in *input) use(s *slide.Slide) error {
 	v := s.Whole()
-	if in.mpp > 0 {
+	differs := func(mpp float64) bool { return math.Abs(mpp/in.mpp-1) > sameMPP }
+	if in.mpp > 0 && (differs(s.MPP[0]) || differs(s.MPP[1])) {
 		var err error
 		if v, err = s.At(in.mpp); err != nil {
 			return err
