@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/hostinfo"
 	"github.com/histdist/histdist/internal/openslide"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Report is what was found.
@@ -87,36 +87,24 @@ func variables(environment []string) []string {
 	return names
 }
 
-// caches measures the folders of models. What can't be read counts as nothing.
+// caches measures the folders of models. What can't be read counts as nothing; links in Hugging Face's cache lead to files
+// that are counted anyway.
 func caches() []Cache {
 	var list []Cache
 	if hub, err := weights.HubCache(); err == nil {
-		c := Cache{Name: "Hugging Face", Path: hub, Bytes: size(hub)}
+		c := Cache{Name: "Hugging Face", Path: hub}
+		c.Bytes, _ = walk.Size(hub)
 		if models, err := filepath.Glob(filepath.Join(hub, "models--*")); err == nil {
 			c.Models = len(models)
 		}
 		list = append(list, c)
 	}
 	if user, err := os.UserCacheDir(); err == nil {
-		own := filepath.Join(user, "histdist")
-		list = append(list, Cache{Name: "histdist", Path: own, Bytes: size(own)})
+		c := Cache{Name: "histdist", Path: filepath.Join(user, "histdist")}
+		c.Bytes, _ = walk.Size(c.Path)
+		list = append(list, c)
 	}
 	return list
-}
-
-// size is the number of bytes in the files of a folder. Links are not followed: in Hugging Face's cache they point at
-// files that are counted anyway.
-func size(folder string) (total int64) {
-	// The function below returns no error.
-	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() {
-			if info, err := entry.Info(); err == nil {
-				total += info.Size()
-			}
-		}
-		return nil
-	})
-	return total
 }
 
 // What one image of 512 pixels takes with 100 + 100 steps, and how much faster than a product of large matrices its

@@ -24,6 +24,7 @@ import (
 	"github.com/histdist/histdist/internal/background"
 	"github.com/histdist/histdist/internal/server/catalogue"
 	"github.com/histdist/histdist/internal/server/queue"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // jobs is what a server knows of its translations.
@@ -496,7 +497,7 @@ func (s *Server) addJob(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	uploads, err := s.uploadBytes()
+	uploads, err := walk.Size(s.uploads.folder)
 	if err != nil {
 		return err
 	}

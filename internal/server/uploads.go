@@ -24,6 +24,7 @@ import (
 	"github.com/histdist/histdist/internal/openslide"
 	"github.com/histdist/histdist/internal/server/catalogue"
 	"github.com/histdist/histdist/internal/server/queue"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // An upload is a folder of the state, named by its identifier, with these files.
@@ -180,30 +181,13 @@ func (s *Server) uploadRoutes() []route {
 	}
 }
 
-// uploadBytes is the disk space that uploads take.
-func (s *Server) uploadBytes() (bytes int64, err error) {
-	err = filepath.WalkDir(s.uploads.folder, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || e.IsDir() {
-			return err
-		}
-		if info, err := e.Info(); err == nil { // else it has just gone
-			bytes += info.Size()
-		}
-		return nil
-	})
-	return bytes, err
-}
-
 // used is the disk space that results and uploads take, in bytes, with what jobs that wait will need.
 func (s *Server) used(ctx context.Context) (bytes int64, err error) {
 	jobs, err := s.jobs.queue.Stats(ctx)
 	if err != nil {
 		return 0, err
 	}
-	bytes, err = s.uploadBytes()
+	bytes, err = walk.Size(s.uploads.folder)
 	return bytes + jobs.Disk, err
 }
 

@@ -150,21 +150,3 @@ func (q *Queue) Folder(id string) string { return filepath.Join(q.options.Folder
 
 // jobsFolder has the folders of all jobs.
 const jobsFolder = "results"
-
-// size is the number of bytes of the files in a folder.
-func size(folder string) (bytes int64, err error) {
-	err = filepath.WalkDir(folder, func(_ string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			bytes += info.Size()
-		}
-		return err
-	})
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return bytes, err
-}

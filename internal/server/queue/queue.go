@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/histdist/histdist/internal/lockfile"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Options say where a queue is, and what it allows.
@@ -395,7 +396,7 @@ func (q *Queue) Delete(ctx context.Context, id string) error {
 
 // Weigh measures the files of an ended job again, after some have been added.
 func (q *Queue) Weigh(ctx context.Context, id string) error {
-	bytes, err := size(q.Folder(id))
+	bytes, err := walk.Size(q.Folder(id))
 	if err != nil {
 		return err
 	}

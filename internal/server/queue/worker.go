@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // live is a job that runs.
@@ -238,7 +240,7 @@ func (q *Queue) record(o outcome) {
 func (q *Queue) tryRecord(o outcome) (state State, err error) {
 	var disk int64
 	if o.state == Done {
-		if disk, err = size(q.Folder(o.id)); err != nil {
+		if disk, err = walk.Size(q.Folder(o.id)); err != nil {
 			return "", err
 		}
 	}
