@@ -101,16 +101,17 @@ func throughCoarse(t testing.TB, he, output string) time.Duration {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	view, err := s.At(DefaultMPP)
-	if err != nil {
+	in := &input{mpp: DefaultMPP}
+	if err := in.use(s); err != nil {
 		t.Fatal(err)
 	}
+	width, height := in.Size()
 	found, err := tissue.Choose(t.Context(), s, tissue.Auto)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := Request{
-		Source: viewed{view}, Mask: coarse(found, view.Width, view.Height), Folder: filepath.Join(t.TempDir(), "parts"),
+		Source: in.Source, Mask: coarse(found, width, height), Folder: filepath.Join(t.TempDir(), "parts"),
 		Sampling: infer.DefaultSettings(), Settings: DefaultSettings(),
 	}
 	r.Sampling.StepsInversion, r.Sampling.StepsTranslation = 1, 3
@@ -128,8 +129,8 @@ func throughCoarse(t testing.TB, he, output string) time.Duration {
 	by := standInSampler(t, n, r.Sampling)
 	by.tokens = coarseTokens
 	var sink Sink = &tiled{w: w, width: s.Width, height: s.Height}
-	if view.Width != s.Width || view.Height != s.Height {
-		sink = &resized{to: sink, width: view.Width, height: view.Height, toW: s.Width, toH: s.Height}
+	if width != s.Width || height != s.Height {
+		sink = &resized{to: sink, width: width, height: height, toW: s.Width, toH: s.Height}
 	}
 	if err := v.translateWith(t.Context(), by, sink); err != nil {
 		t.Fatal(err)

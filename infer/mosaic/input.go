@@ -117,12 +117,15 @@ const sameMPP = 0.01
 // use takes the pixels of a slide.
 func (in *input) use(s *slide.Slide) error {
 	v := s.Whole()
-	differs := func(mpp float64) bool { return math.Abs(mpp/in.mpp-1) > sameMPP }
-	if in.mpp > 0 && (differs(s.MPP[0]) || differs(s.MPP[1])) {
+	switch differs := func(mpp float64) bool { return math.Abs(mpp/in.mpp-1) > sameMPP }; {
+	case in.mpp == 0:
+	case differs(s.MPP[0]) || differs(s.MPP[1]):
 		var err error
 		if v, err = s.At(in.mpp); err != nil {
 			return err
 		}
+	default:
+		in.mpp = s.MPP[0]
 	}
 	in.slide, in.Source = s, viewed{v}
 	in.scale[0], in.scale[1] = v.Scale()

@@ -44,7 +44,8 @@ func TestLargeImages(t *testing.T) {
 	}
 }
 
-// An image whose micrometres per pixel are given is resized to the model's, as slides are.
+// An image whose micrometres per pixel are given is resized to the model's, as slides are, unless they are as good as
+// the same.
 func TestImageWithMPP(t *testing.T) {
 	p := newPipeline(t)
 	o := fileOptions(t)
@@ -52,7 +53,7 @@ func TestImageWithMPP(t *testing.T) {
 	if err := imagefile.Write(o.Input, pattern(108, 92), imagefile.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for mpp, want := range map[float64][2]int{0: {108, 92}, 0.25: {54, 46}} {
+	for mpp, want := range map[float64][2]int{0: {108, 92}, 0.25: {54, 46}, 0.499: {108, 92}, 0.506: {109, 93}} {
 		o.File.MPP = mpp
 		plan, err := mosaic.PlanFile(t.Context(), p, o)
 		if err != nil || plan.Width != want[0] || plan.Height != want[1] || (plan.Area > 0) != (mpp > 0) {
