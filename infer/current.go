@@ -70,9 +70,10 @@ func (r *run) panelDue(l loaded) (why string, err error) {
 // origin is the origin of a job's output. hash is the input's.
 func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 	extra := struct {
-		Precision string `json:"precision"`
-		Quality   int    `json:"quality,omitempty"`
-	}{Precision: r.p.options.Precision.String()}
+		Precision string  `json:"precision"`
+		Quality   int     `json:"quality,omitempty"`
+		Match     Colours `json:"match,omitempty"`
+	}{Precision: r.p.options.Precision.String(), Match: r.o.Match}
 	if format, err := imagefile.FormatByName(j.Output); err == nil && format == imagefile.JPEG {
 		extra.Quality = cmp.Or(r.o.Quality, imagefile.DefaultQuality)
 	}

@@ -27,6 +27,7 @@ type FileOptions struct {
 	Panel         bool              // write NAME-panel.png next to each output
 	Quality       int               // of JPEG; 0 means the format's default
 	Read          imagefile.Options // how inputs and references are read
+	Match         Colours           // what is done to the colours of results; nil: nothing
 
 	Program     string // with its version, for the outputs' statements
 	Description string // of the outputs; "" means DefaultDescription
@@ -36,6 +37,11 @@ type FileOptions struct {
 	// Large translates an image that doesn't fit into memory at once; nil: such an image fails.
 	Large   func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error)
 	Observe Observer
+}
+
+// Colours changes the colours of finished stains, such as a stain.Match. Outputs state it as JSON, under match.
+type Colours interface {
+	Apply(pix []uint8) // RGB, in place, each pixel by itself
 }
 
 // DefaultDescription is what an output says first.
@@ -267,6 +273,9 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 	for i, l := range batch {
 		failed := err
 		if err == nil {
+			if r.o.Match != nil {
+				r.o.Match.Apply(results[i].Image.Pix)
+			}
 			failed = r.write(l, results[i])
 		}
 		if err := r.done(l, failed); err != nil {

@@ -134,6 +134,10 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 // translateFirst makes the virtual images with a model.
 func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
 	t := c.Translate
+	match, err := t.match(cmd)
+	if err != nil {
+		return nil, err
+	}
 	p, err := infer.Open(c.Evaluate.Model, t.model(),
 		infer.Options{Device: d, Precision: t.precision(), LowMemory: t.LowMemory})
 	if err != nil {
@@ -142,7 +146,7 @@ func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []ev
 	defer func() { err = errors.Join(err, p.Close()) }()
 	return evaluate.Translate(cmd.Context(), p, c.Evaluate.HE, c.Evaluate.virtual(), infer.FileOptions{
 		Settings: t.Settings, Preset: t.Preset, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch,
-		Program: "histdist " + version,
+		Match: match, Program: "histdist " + version,
 		Observe: observer(cmd.ErrOrStderr()),
 	})
 }

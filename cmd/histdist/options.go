@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
@@ -53,6 +54,9 @@ type translateOptions struct {
 	Batch     int    `key:"batch" want:"1 or more" usage:"images of one size that are translated together"`
 
 	ICC imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`
+
+	Match     string `key:"match" usage:"adjust the stains' colours and densities to those of real IHC: an image, or a folder of images, of your laboratory"`
+	MatchFrom string `key:"match-from" usage:"with match: what is adjusted to it, an image or a folder of images as the model stains: results of it, or IHC that it was trained with"`
 
 	Format      string `key:"format" want:"png, jpg or tif" usage:"format of outputs in a folder: png, jpg or tif"`
 	Quality     int    `key:"quality" want:"0 to 100" usage:"quality of JPEG outputs, 1 to 100; 0 is 95, for slides 90"`
@@ -143,7 +147,36 @@ func (o translateOptions) Validate() error {
 			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
 		}
 	}
+	if o.Match != "" && o.MatchFrom == "" {
+		errs = append(errs, option.Wrong("match-from", "missing: --match needs images as the model stains, such as the folder "+
+			"of its results"))
+	}
+	if o.Match == "" && o.MatchFrom != "" {
+		errs = append(errs, option.Wrong("match", "missing: --match-from needs an IHC image of your laboratory"))
+	}
 	return errors.Join(append(errs, option.Check(o))...)
+}
+
+// match measures what --match and --match-from name; nil without them.
+func (o translateOptions) match(cmd *cobra.Command) (infer.Colours, error) {
+	if o.Match == "" {
+		return nil, nil
+	}
+	read := imagefile.Options{ICC: o.ICC}
+	from, err := stain.ReadAppearance(cmd.Context(), o.MatchFrom, read)
+	if err != nil {
+		return nil, fmt.Errorf("--match-from: %w", err)
+	}
+	to, err := stain.ReadAppearance(cmd.Context(), o.Match, read)
+	if err != nil {
+		return nil, fmt.Errorf("--match: %w", err)
+	}
+	m, err := stain.NewMatch(from, to)
+	if err != nil {
+		return nil, err
+	}
+	note(cmd)(fmt.Sprintf("stains are matched to %s: %s", o.Match, m))
+	return m, nil
 }
 
 // evaluateFile is a configuration file of evaluate. The section translate says how a model translates first.

@@ -44,3 +44,20 @@ func TestNoKeyIsWeaklyTyped(t *testing.T) {
 		}
 	}
 }
+
+// A match needs both sides; what is wrong is named.
+func TestMatchNeedsBothSides(t *testing.T) {
+	o := defaultTranslate().Translate
+	o.Model, o.Input, o.Output = "demo", "a.png", "b.png"
+	for _, c := range []struct{ match, from, want string }{
+		{"real.png", "", "match-from"}, {"", "virtual", "match"}, {"", "", ""}, {"real.png", "virtual", ""},
+	} {
+		o.Match, o.MatchFrom = c.match, c.from
+		switch err := o.Validate(); {
+		case c.want == "" && err != nil:
+			t.Errorf("%q and %q: %v", c.match, c.from, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want+": missing")):
+			t.Errorf("%q and %q: %v, want %s", c.match, c.from, err, c.want)
+		}
+	}
+}

@@ -89,17 +89,21 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 		}
 	}
+	match, err := c.match(cmd)
+	if err != nil {
+		return err
+	}
 	p, err := c.open(c.Device)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if c.isSlide() {
-		return translateSlide(cmd, c, p)
+		return translateSlide(cmd, c, p, match)
 	}
 	summary, err := p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
 		Settings: c.Settings, Preset: c.Preset, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite,
-		Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents, Program: "histdist " + version,
+		Match: match, Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents, Program: "histdist " + version,
 		Large: func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error) {
 			return mosaic.Image(ctx, p.Pipeline, m, c.Settings, c.Mosaic)
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
 )
 
@@ -18,10 +19,10 @@ import (
 func (o translateOptions) isSlide() bool { return slide.Named(o.Input) || mosaic.IsOutput(o.Output) }
 
 // translateSlide translates one slide, or an image to a slide.
-func translateSlide(cmd *cobra.Command, c translateOptions, p opened) error {
+func translateSlide(cmd *cobra.Command, c translateOptions, p opened, match infer.Colours) error {
 	o := mosaic.FileOptions{
 		Input: c.Input, Output: c.Output, Sampling: c.Settings, Settings: c.Mosaic, File: c.FileSettings,
-		Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Quality: c.Quality, Preview: c.Preview, Overwrite: c.Overwrite,
+		Read: imagefile.Options{ICC: c.ICC}, Match: match, Batch: c.Batch, Quality: c.Quality, Preview: c.Preview, Overwrite: c.Overwrite,
 		Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
 	}
 	if c.DryRun {

@@ -105,8 +105,9 @@ type FileOptions struct {
 	File     FileSettings
 	Read     imagefile.Options
 	Batch    int
-	InMemory int // up to how many pixels an image that is no slide is kept in memory; 0: 2²⁶, 201 MB
-	Quality  int // of JPEG, 1 to 100; 0: DefaultQuality
+	Match    infer.Colours // see Request
+	InMemory int           // up to how many pixels an image that is no slide is kept in memory; 0: 2²⁶, 201 MB
+	Quality  int           // of JPEG, 1 to 100; 0: DefaultQuality
 	// Preview also writes PreviewName, a smaller stain, before the work on the output begins.
 	Preview   bool
 	Overwrite bool
@@ -153,7 +154,7 @@ func nextTo(output, ending string) string {
 func (o FileOptions) request(ctx context.Context, p *infer.Pipeline, in *input, mask Mask) (r Request, err error) {
 	r = Request{
 		Source: in, Mask: mask, MPP: in.sourceMPP(), Sampling: o.Sampling, Settings: o.Settings, Batch: o.Batch,
-		Folder: PartsFolder(o.Output), Observe: o.Observe, Origin: origin.Origin{Program: o.Program},
+		Match: o.Match, Folder: PartsFolder(o.Output), Observe: o.Observe, Origin: origin.Origin{Program: o.Program},
 	}
 	if r.Origin.Model, err = p.Fingerprint(); err != nil {
 		return r, err

@@ -42,6 +42,7 @@ func killable(t *testing.T, folder string, observe progress.Observer) {
 	}
 	o.Sampling.StepsInversion, o.Sampling.StepsTranslation = 1, 2
 	o.Settings.Window, o.Settings.Region, o.File.Tissue = 64, 112, "all"
+	o.Match = newMatch(t)
 	_, err = mosaic.TranslateFile(t.Context(), p, o)
 	if err := errors.Join(err, p.Close()); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ type Request struct {
 	MPP      [2]float64 // micrometres of a pixel in x and y, for the plan; 0 if they are unknown
 	Sampling infer.Settings
 	Settings Settings
-	Batch    int // windows that the networks see together; they change the rounding alone
+	Batch    int           // windows that the networks see together; they change the rounding alone
+	Match    infer.Colours // what is done to the colours of what is painted; nil: nothing
 	// Folder keeps finished parts, so that a run that ended early is continued; "" keeps them in memory. Origin says what
 	// they belong to: program, model, and sources. Translate adds the settings.
 	Folder  string
@@ -187,7 +188,10 @@ func (v *run) open() (store, error) {
 // origin is everything that the result depends on: that of the request, and its settings.
 func (r Request) origin() (o origin.Origin, err error) {
 	o = r.Origin
-	if o.Settings, err = origin.NewSettings(r.Sampling, r.Settings); err == nil {
+	match := struct {
+		Match infer.Colours `json:"match,omitempty"`
+	}{r.Match}
+	if o.Settings, err = origin.NewSettings(r.Sampling, r.Settings, match); err == nil {
 		maps.Copy(o.Settings, r.Origin.Settings)
 	}
 	return o, err
@@ -386,6 +390,9 @@ func (v *run) paint(ctx context.Context, g region) error {
 		}
 		y := p.Y
 		err = v.decode(ctx, &v.layout, g.core, v.blended, func(rows []uint8) error {
+			if v.Match != nil {
+				v.Match.Apply(rows)
+			}
 			if err := s.add(rows); err != nil {
 				return err
 			}

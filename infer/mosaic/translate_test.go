@@ -14,6 +14,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
@@ -77,6 +78,39 @@ func translate(t *testing.T, p *infer.Pipeline, r mosaic.Request) ([]uint8, mosa
 		t.Fatal(err)
 	}
 	return sink.pix, plan
+}
+
+// newMatch is a match between two laboratories.
+func newMatch(t *testing.T) *stain.Match {
+	t.Helper()
+	m, err := stain.NewMatch(
+		stain.Appearance{
+			Haematoxylin: stain.Vector{0.65, 0.70, 0.29}, DAB: stain.Vector{0.27, 0.57, 0.78}, Density: [2]float64{0.5, 0.8},
+		},
+		stain.Appearance{
+			Haematoxylin: stain.Vector{0.60, 0.68, 0.42}, DAB: stain.Vector{0.36, 0.60, 0.72}, Density: [2]float64{0.7, 0.6},
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// A slide's colours are matched by one map for all of it, which its parts belong to.
+func TestMatchedRegions(t *testing.T) {
+	p := newPipeline(t)
+	r := small()
+	want, _ := translate(t, p, r)
+	r.Match, r.Folder = newMatch(t), t.TempDir()
+	got, plan := translate(t, p, r)
+	r.Match.Apply(want)
+	if plan.Regions < 2 || !slices.Equal(got, want) {
+		t.Errorf("%d regions are not the stain with its colours matched", plan.Regions)
+	}
+	r.Match = nil
+	if _, err := mosaic.Translate(t.Context(), p, r, &rows{}); !errors.Is(err, mosaic.ErrChanged) {
+		t.Errorf("parts of a stain that was matched go on without: %v", err)
+	}
 }
 
 // An image of one window is what the pipeline makes of it from the same noise, to the byte, for every solver and

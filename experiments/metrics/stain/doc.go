@@ -5,6 +5,7 @@
 //	images ── macenko.go ──▶ Stains, estimated
 //	image ── Separator.Table ── intensity.go ──▶ Intensity: mean, 90th percentile, positive fraction, integrated density
 //	                                       └── histogram.go ──▶ Histogram ──▶ KL, JSD
+//	images of two laboratories ── appearance.go ──▶ Match: the one's images in the other's colours
 //
 // Light has 8 bits, so logarithms are tables, a concentration is the sum of three table entries, and no value is
 // infinite or NaN. Concentrations are optical densities to base 10, I = white · 10^(−concentration · vector), except
