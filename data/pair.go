@@ -17,6 +17,24 @@ type Pair struct {
 	Width, Height int // of both images
 }
 
+// Read decodes both images.
+func (p Pair) Read(o imagefile.Options) (he, ihc *imagefile.Image, err error) {
+	file, err := imagefile.Read(p.HE.Path, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if he, err = p.HE.of(file); err != nil {
+		return nil, nil, err
+	}
+	if p.IHC.Path != p.HE.Path {
+		if file, err = imagefile.Read(p.IHC.Path, o); err != nil {
+			return nil, nil, err
+		}
+	}
+	ihc, err = p.IHC.of(file)
+	return he, ihc, err
+}
+
 // Source is an image in a file.
 type Source struct {
 	Path string

@@ -39,10 +39,11 @@ type DataConfig struct {
 	ValidationSplit    string  `key:"validation-split" usage:"part to validate with"`
 	ValidationFraction float64 `key:"validation-fraction" want:"0 or more, below 1" usage:"instead of validation-split: this fraction of the pairs, all pairs of a patient together"`
 
-	MaxPairs int  `key:"max-pairs" want:"0 or more" usage:"learn from the first pairs only; 0 is all"`
-	Crop     int  `key:"crop" want:"0 or more" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
-	Augment  bool `key:"augment" usage:"random crop, flip and rotation; otherwise the crop is central"`
-	Batch    int  `key:"batch" want:"1 or more" usage:"pairs of a micro-step"`
+	MaxPairs int     `key:"max-pairs" want:"0 or more" usage:"learn from the first pairs only; 0 is all"`
+	MaxShift float64 `key:"max-shift" want:"0 or more" usage:"leave out pairs whose IHC image is shifted by more pixels than this against the H&E, measured when the run begins; 0 is no limit"`
+	Crop     int     `key:"crop" want:"0 or more" usage:"side of the square crops in pixels; 0 is whole images, which must have one size and can't be augmented"`
+	Augment  bool    `key:"augment" usage:"random crop, flip and rotation; otherwise the crop is central"`
+	Batch    int     `key:"batch" want:"1 or more" usage:"pairs of a micro-step"`
 
 	Corrupt     data.Corrupt  `key:"corrupt" want:"error or skip" usage:"an image that can't be read: error, or skip the pair"`
 	ICC         imagefile.ICC `key:"icc" usage:"colour profiles of images: apply (convert to sRGB) or ignore (take the numbers as sRGB)"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
+	"github.com/histdist/histdist/experiments/registration"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
@@ -33,7 +34,11 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 	if e.unreadable = set.Skipped; e.unreadable.Pairs > 0 {
 		e.Notes = append(e.Notes, fmt.Sprintf("left out: %s (data.corrupt is %s)", e.unreadable, c.Corrupt))
 	}
-	if err := e.divide(set.Pairs); err != nil {
+	pairs, err := e.aligned(ctx, set.Pairs)
+	if err != nil {
+		return err
+	}
+	if err := e.divide(pairs); err != nil {
 		return err
 	}
 	if n := len(e.Pairs.Train); c.Batch > n {
@@ -52,6 +57,36 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 			e.Config.Train.Accumulate, n, c.Batch)
 	}
 	return e.openContents(ctx)
+}
+
+// aligned leaves out pairs that are shifted by more than data.max-shift. Those whose shift can't be found are kept: they
+// may just have little tissue.
+func (e *Experiment) aligned(ctx context.Context, pairs []data.Pair) ([]data.Pair, error) {
+	c := e.Config.Data
+	if c.MaxShift == 0 {
+		return pairs, nil
+	}
+	list, err := registration.CoarsePairs(ctx, pairs, c.read(), nil)
+	if err != nil {
+		return nil, err
+	}
+	var near []data.Pair
+	unknown := 0
+	for _, r := range list {
+		switch {
+		case r.Err != nil:
+			unknown++
+		case r.Shift() > c.MaxShift:
+			continue
+		}
+		near = append(near, r.Pair)
+	}
+	e.Notes = append(e.Notes, fmt.Sprintf("left out: %d of %d pairs, whose IHC is shifted by more than %g pixels "+
+		"(data.max-shift); kept, as their shift can't be found: %d", len(pairs)-len(near), len(pairs), c.MaxShift, unknown))
+	if len(near) == 0 {
+		return nil, fmt.Errorf("data.max-shift is %g: all pairs are shifted by more", c.MaxShift)
+	}
+	return near, nil
 }
 
 // dataError names the key that an error of package data is about, and where its value came from.

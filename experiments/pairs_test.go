@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/train"
@@ -309,6 +310,37 @@ func TestErrorsOfPairsNameTheKey(t *testing.T) {
 		}
 		if !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%v: error %v, want %s…", test.set, err, test.want)
+		}
+	}
+}
+
+// Pairs that are shifted by more than the limit are left out, and it is said how many.
+func TestMaxShift(t *testing.T) {
+	dir := ownTissue(t)
+	path := images(t, dir, "trainB")[1]
+	m, err := imagefile.Read(path, imagefile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const shift = 14
+	for y := range m.Height {
+		row := m.Pix[3*y*m.Width:][:3*m.Width]
+		copy(row[3*shift:], slices.Clone(row))
+	}
+	if err := imagefile.Write(path, m, imagefile.WriteOptions{Quality: 95}); err != nil {
+		t.Fatal(err)
+	}
+	all := open(t, t.TempDir(), "data.dir="+dir)
+	near := open(t, t.TempDir(), "data.dir="+dir, "data.max-shift=8")
+	if n, want := len(near.Pairs.Train), len(all.Pairs.Train)-1; n != want {
+		t.Errorf("%d pairs, want %d", n, want)
+	}
+	if notes := strings.Join(near.Notes, "\n"); !strings.Contains(notes, "left out: 1 of 8 pairs") {
+		t.Errorf("notes %s", notes)
+	}
+	for _, p := range near.Pairs.Train {
+		if p.IHC.Path == path {
+			t.Error("the shifted pair is there")
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/experiments/registration"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/option"
@@ -21,8 +23,8 @@ import (
 )
 
 func dataCommand() *cobra.Command {
-	c := &cobra.Command{Use: "data", Short: "check, split and make data sets of image pairs", Args: cobra.NoArgs}
-	c.AddCommand(checkCommand(), splitCommand(), synthCommand())
+	c := &cobra.Command{Use: "data", Short: "check, split, align and make data sets of image pairs", Args: cobra.NoArgs}
+	c.AddCommand(checkCommand(), splitCommand(), alignCommand(), synthCommand())
 	return c
 }
 
@@ -152,12 +154,15 @@ func named(err error) error {
 func checkCommand() *cobra.Command {
 	var s *setOptions
 	var read imagefile.Options
-	var all bool
+	var all, register bool
 	c := &cobra.Command{
 		Use:   "check [FOLDER|LIST.csv]",
 		Short: "decode every image of a data set and report what is wrong",
 		Long: `Decodes every image and lists images without a partner, pairs of different sizes, unreadable files,
-duplicates, and patients in more than one split. Exit codes: 0 the data set can be used, 1 it can't, or has no pairs.`,
+duplicates, and patients in more than one split. Exit codes: 0 the data set can be used, 1 it can't, or has no pairs.
+
+With --register it also measures how each IHC image lies off its H&E image: shift, rotation and scale, and what these
+leave. 'histdist data align' undoes it; data.max-shift in an experiment leaves out pairs that lie too far off.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := s.read(cmd, args); err != nil {
@@ -173,12 +178,83 @@ duplicates, and patients in more than one split. Exit codes: 0 the data set can 
 			if !r.OK() {
 				return fmt.Errorf("%s can't be used as it is", s.Location)
 			}
-			return nil
+			if !register {
+				return nil
+			}
+			set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
+			if err != nil {
+				return named(err)
+			}
+			list, err := registration.Pairs(cmd.Context(), set.Pairs, read, observer(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			return registration.WriteText(cmd.OutOrStdout(), list, all)
 		},
 	}
 	s = newSetOptions(c)
 	c.Flags().Var(&read.ICC, "icc", imagefile.ICCUsage)
+	c.Flags().BoolVar(&register, "register", false, "measure how the images of each pair lie off each other")
 	c.Flags().BoolVar(&all, "all", false, "list every image, not only the first for each kind of problem")
+	return c
+}
+
+func alignCommand() *cobra.Command {
+	var s *setOptions
+	o := registration.DefaultAlign()
+	var flags map[string]*pflag.Flag
+	c := &cobra.Command{
+		Use:   "align [FOLDER|LIST.csv] --output FOLDER",
+		Short: "move the IHC images of a data set onto their H&E images",
+		Long: `Writes what the two images of each pair both show, the IHC moved onto the H&E, and a list of the pairs, pairs.csv, to
+train with. registration.csv has how each pair lay and why some were dropped. An IHC that is only shifted keeps its
+pixels. The data set itself isn't changed. An interrupted run continues when it is started again.
+
+  histdist data check MIST/ER --register
+  histdist data align MIST/ER --output aligned
+  histdist train experiments/er.yaml --set data.dir=aligned/pairs.csv`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			values, err := load(cmd, &o, "", flags)
+			if err != nil {
+				return err
+			}
+			if err := configs.Locate(option.Check(o), values); err != nil {
+				return err
+			}
+			if o.Output == "" {
+				return missing("output")
+			}
+			if err := s.read(cmd, args); err != nil {
+				return err
+			}
+			set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
+			if err != nil {
+				return named(err)
+			}
+			for _, n := range set.Notes {
+				note(cmd)(n)
+			}
+			o.Program, o.Observe = "histdist "+version, observer(cmd.ErrOrStderr())
+			list, err := registration.Align(cmd.Context(), set.Pairs, o)
+			if err != nil {
+				return named(err)
+			}
+			dropped := 0
+			for _, a := range list {
+				if a.Dropped != "" {
+					dropped++
+					fmt.Fprintf(cmd.ErrOrStderr(), "dropped %s: %s\n", a.Pair.HE, a.Dropped)
+				}
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d pairs; dropped: %d\n",
+				filepath.Join(o.Output, registration.ListFile), len(list)-dropped, dropped)
+			return err
+		},
+	}
+	s = newSetOptions(c)
+	flags = configs.AddFlags(c.Flags(), &o, "")
+	c.Flags().Var(&o.Read.ICC, "icc", imagefile.ICCUsage)
 	return c
 }
 
