@@ -7,6 +7,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/mlflow"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
@@ -72,6 +73,7 @@ type RunConfig struct {
 	Device      string `key:"device" usage:"auto, cpu or ref; in builds for GPUs also cuda:0, cuda:1, …; several, such as cuda:0,cuda:1, share the micro-steps of a step"`
 	Threads     int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
 	TensorBoard bool   `key:"tensorboard" usage:"write event files for TensorBoard"`
+	MLflow      string `key:"mlflow" usage:"address of an MLflow server that also gets parameters, metrics and panels, such as http://localhost:5000"`
 }
 
 // Default returns the paper's values: 512-pixel crops of at most 4096 pairs of MIST, 300 epochs in batches of 48.
@@ -106,6 +108,11 @@ func (c Config) Validate() error {
 	default:
 		missing(d.HE != "", "data.he", "the folder of the H&E images")
 		missing(d.IHC != "", "data.ihc", "the folder of the IHC images")
+	}
+	if c.Run.MLflow != "" {
+		if err := mlflow.CheckURL(c.Run.MLflow); err != nil {
+			errs = append(errs, option.Wrong("run.mlflow", "%w", err))
+		}
 	}
 	if c.Data.Crop == 0 && c.Data.Augment {
 		errs = append(errs, option.Wrong("data.crop", "%w", data.ErrAugmentWhole))

@@ -188,12 +188,20 @@ func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err err
 	defer func() { err = errors.Join(err, lines.Close()) }()
 	observers := []progress.Observer{lines.Observe}
 	if e.Config.Run.TensorBoard {
-		board, err := train.NewTensorBoard(filepath.Join(folder, tensorBoardDir))
-		if err != nil {
+		var board *train.TensorBoard
+		if board, err = train.NewTensorBoard(filepath.Join(folder, tensorBoardDir)); err != nil {
 			return train.Result{}, err
 		}
 		defer func() { err = errors.Join(err, board.Close()) }()
 		observers = append(observers, board.Observe)
+	}
+	if e.Config.Run.MLflow != "" {
+		var tracker *train.MLflow
+		if tracker, err = e.mlflow(o); err != nil {
+			return train.Result{}, err
+		}
+		defer func() { err = errors.Join(err, tracker.Close(err)) }()
+		observers = append(observers, tracker.Observe)
 	}
 	o.Observe = progress.All(append(observers, progress.On(e.writeConfig), o.Observe)...)
 	prepared, err := e.prepare(ctx, o)
@@ -201,6 +209,19 @@ func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err err
 		return train.Result{}, err
 	}
 	return train.Run(ctx, e.trainer, prepared)
+}
+
+// mlflow prepares for the run that an MLflow server gets. Its parameters are the whole configuration.
+func (e *Experiment) mlflow(o Launch) (*train.MLflow, error) {
+	params := map[string]string{}
+	for _, v := range e.values {
+		params[v.Key] = fmt.Sprint(v.Value)
+	}
+	return train.NewMLflow(train.MLflowOptions{
+		Server: e.Config.Run.MLflow, Folder: e.Config.Run.Output, Experiment: "histdist", Params: params,
+		Tags:    map[string]string{"mlflow.source.name": "histdist " + o.Version, "marker": e.Config.Model.Marker},
+		Observe: o.Observe,
+	})
 }
 
 // writeConfig writes the configuration once the run has its lock.
