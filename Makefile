@@ -64,7 +64,7 @@ gpu: ## build bin/gpu/histdist for NVIDIA GPUs, and bin/gpu/check.tar.xz for scr
 gpu-test: ## test the device for NVIDIA GPUs with a driver that runs its kernels on the processor
 	@scripts/cuda.sh fake
 	@$(GPU) $(GO) test -tags gpu -timeout 20m $(CUDA_TESTS) ./graph/device/internal/cuda/...
-	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -run '^Test(LostGPU|TwoGPUs)$$' ./cmd/histdist)
+	@$(if $(findstring -run,$(CUDA_TESTS)),,$(GPU) $(GO) test -tags gpu $(CUDA_TESTS) -timeout 20m -run '^Test(LostGPU|TwoGPUs|Ranks.*)$$' ./cmd/histdist)
 
 gpu-lint: $(GOLANGCI) ## run golangci-lint on the device for NVIDIA GPUs
 	@$(GPU) $(GOLANGCI) run --build-tags gpu ./graph/device/internal/cuda/... ./graph/device/catalog/...

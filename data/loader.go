@@ -190,6 +190,15 @@ func sizes(counts map[[2]int]int) (list []string) {
 // Steps is how many batches an epoch has.
 func (l *Loader) Steps() int { return l.steps }
 
+// Size is the number of pairs in the batch of a step, and the size of their images.
+func (l *Loader) Size(step int) (n, height, width int) {
+	n = min(l.o.BatchSize, len(l.pairs)-step%l.steps*l.o.BatchSize)
+	if l.o.Crop == 0 {
+		return n, l.pairs[0].Height, l.pairs[0].Width
+	}
+	return n, l.o.Crop, l.o.Crop
+}
+
 // Batch makes the batch of a step, counted from 0 over all epochs. The same step gives the same batch always.
 func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 	if step < 0 {
@@ -197,10 +206,8 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 	}
 	epoch, first := step/l.steps, step%l.steps*l.o.BatchSize
 	order := epochOrder(len(l.pairs), l.o.Shuffle, l.o.Seed, epoch)
-	b := &Batch{Step: step, Epoch: epoch, N: min(l.o.BatchSize, len(order)-first), Height: l.o.Crop, Width: l.o.Crop}
-	if l.o.Crop == 0 {
-		b.Width, b.Height = l.pairs[0].Width, l.pairs[0].Height
-	}
+	b := &Batch{Step: step, Epoch: epoch}
+	b.N, b.Height, b.Width = l.Size(step)
 	values := 3 * b.Height * b.Width
 	b.HEPixels, b.IHCPixels = make([]uint8, b.N*values), make([]uint8, b.N*values)
 	b.Indices, b.Names, b.Augmentations = make([]int, b.N), make([]string, b.N), make([]Augmentation, b.N)

@@ -9,7 +9,7 @@ import (
 // ErrClosed says that a Stream was closed.
 var ErrClosed = errors.New("data: the stream is closed")
 
-// Stream makes the batches of consecutive steps ahead. It has goroutines of its own until Close.
+// Stream makes the batches of consecutive or evenly spaced steps ahead. It has goroutines of its own until Close.
 type Stream struct {
 	cancel  context.CancelFunc
 	pending chan chan made // in order of their steps; as many as are made ahead
@@ -22,12 +22,15 @@ type made struct {
 }
 
 // Stream makes batches from a step on without end, until ctx ends or it is closed.
-func (l *Loader) Stream(ctx context.Context, step int) *Stream {
+func (l *Loader) Stream(ctx context.Context, step int) *Stream { return l.StreamEvery(ctx, step, 1) }
+
+// StreamEvery makes the batches of every so many steps only.
+func (l *Loader) StreamEvery(ctx context.Context, step, every int) *Stream {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Stream{cancel: cancel, pending: make(chan chan made, l.o.ReadAhead)}
 	s.group.Go(func() {
 		defer close(s.pending)
-		for step := step; ; step++ { // each goroutine below has its own
+		for step := step; ; step += every { // each goroutine below has its own
 			result := make(chan made, 1) // so that nobody has to wait for it
 			select {
 			case s.pending <- result:

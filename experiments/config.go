@@ -74,6 +74,7 @@ type RunConfig struct {
 	Threads     int    `key:"threads" want:"0 or more" usage:"processor threads; 0 is one for each available core"`
 	TensorBoard bool   `key:"tensorboard" usage:"write event files for TensorBoard"`
 	MLflow      string `key:"mlflow" usage:"address of an MLflow server that also gets parameters, metrics and panels, such as http://localhost:5000"`
+	RankTimeout int    `key:"rank-timeout" want:"1 or more" usage:"seconds that processes of one training, started by torchrun, srun or mpirun, wait for each other at the start and in a step"`
 }
 
 // Default returns the paper's values: 512-pixel crops of at most 4096 pairs of MIST, 300 epochs in batches of 48.
@@ -86,7 +87,7 @@ func Default() Config {
 		},
 		Train:      train.Default(),
 		Validation: ValidationConfig{AtStart: true, Pairs: 8, Translations: 4, StepsInversion: 50, StepsTranslation: 50},
-		Run:        RunConfig{Device: "auto", TensorBoard: true},
+		Run:        RunConfig{Device: "auto", TensorBoard: true, RankTimeout: 600},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/ranks"
 	"github.com/histdist/histdist/train"
 )
 
@@ -40,6 +41,7 @@ type Experiment struct {
 	contents   contents       // of the images
 	base       string         // fingerprint of the model to start from
 
+	job      *ranks.Job // nil for one process
 	device   catalog.Set
 	model    *model.Model
 	sampler  infer.Settings // of the validation
@@ -51,8 +53,14 @@ type Experiment struct {
 
 // Open opens what a configuration names; values are its origins, from Load. It writes nothing but what has to be made,
 // such as a widened U-Net, in the run's folder.
-func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment, err error) {
-	e := &Experiment{Config: c, values: values}
+func Open(ctx context.Context, c Config, values []configs.Value) (*Experiment, error) {
+	return OpenRank(ctx, c, values, nil)
+}
+
+// OpenRank is Open in one of several processes, each with a GPU, that share a training. Their images, models and
+// configurations must be the same; the run's folder must be one folder to all.
+func OpenRank(ctx context.Context, c Config, values []configs.Value, job *ranks.Job) (_ *Experiment, err error) {
+	e := &Experiment{Config: c, values: values, job: job}
 	defer func() {
 		if err != nil {
 			err = errors.Join(stopped(ctx, err), e.Close())
@@ -62,11 +70,14 @@ func Open(ctx context.Context, c Config, values []configs.Value) (_ *Experiment,
 	if err := e.openPairs(ctx); err != nil {
 		return nil, err
 	}
-	if e.device, err = catalog.OpenSet(c.Run.Device, c.Run.Threads); err != nil {
+	if err := e.openDevice(); err != nil {
 		return nil, fmt.Errorf("run.device: %w", err)
 	}
-	unet, err := e.openModel(ctx)
+	unet, err := e.openModelOnce(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.joinRanks(ctx); err != nil {
 		return nil, err
 	}
 	if e.sampler, err = c.Sampler(e.model.Purpose); err != nil {
@@ -163,9 +174,9 @@ func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, e
 	r := train.RunOptions{
 		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents,
 		Resume: o.Resume, Observe: o.Observe,
-		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
+		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart, Job: e.job,
 	}
-	if e.Config.Train.ValidateEvery > 0 {
+	if e.Config.Train.ValidateEvery > 0 && e.leads() {
 		var err error
 		if r.Validate, err = e.validation(ctx, o.Observe); err != nil {
 			return r, stopped(ctx, fmt.Errorf("validation: %w", err))
@@ -175,8 +186,16 @@ func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, e
 }
 
 // Run trains: see train.Run. The run's folder gets the configuration, metrics.jsonl, event files for TensorBoard, the
-// validation's panels, and checkpoints.
+// validation's panels, and checkpoints. Of several processes the first one writes and reports.
 func (e *Experiment) Run(ctx context.Context, o Launch) (_ train.Result, err error) {
+	if !e.leads() {
+		o.Observe = nil
+		prepared, err := e.prepare(ctx, o)
+		if err != nil {
+			return train.Result{}, err
+		}
+		return train.Run(ctx, e.trainer, prepared)
+	}
 	folder := e.Config.Run.Output
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return train.Result{}, err

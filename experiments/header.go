@@ -32,6 +32,9 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 	for _, d := range e.device.Peers {
 		on += ", " + d.Name()
 	}
+	if e.job != nil {
+		on = fmt.Sprintf("%d GPUs, one for each process", e.job.Size())
+	}
 	if d, ok := e.device.Device.(device.Threader); ok {
 		on += ", " + plural(d.Threads(), "thread")
 	}

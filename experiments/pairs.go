@@ -51,7 +51,10 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 	if err != nil {
 		return e.dataError(err)
 	}
-	e.source = &batches{loader: l}
+	e.source = &batches{loader: l, every: 1}
+	if e.job != nil {
+		e.source.every = e.job.Size()
+	}
 	if n := e.source.Len(); e.Config.Train.Accumulate > n {
 		return fmt.Errorf("train.accumulate is %d: an epoch has %d micro-steps of %d pairs, want as many or fewer",
 			e.Config.Train.Accumulate, n, c.Batch)
@@ -234,6 +237,7 @@ func (e *Experiment) inputs() map[string]string {
 // batches is a train.BatchSource: the batches of a loader, made ahead while they are asked for in order.
 type batches struct {
 	loader *data.Loader
+	every  int // the distance of the steps that are asked for: of several processes each has its part
 	stream *data.Stream
 	next   int // the stream's next step
 }
@@ -247,15 +251,20 @@ func (b *batches) Batch(ctx context.Context, at train.Position) (train.Batch, er
 	if b.stream == nil || step != b.next {
 		b.close()
 		// The stream outlives the call; close ends it.
-		b.stream = b.loader.Stream(context.WithoutCancel(ctx), step)
+		b.stream = b.loader.StreamEvery(context.WithoutCancel(ctx), step, b.every)
 	}
 	batch, err := b.stream.Next(ctx)
 	if err != nil {
 		b.close()
 		return train.Batch{}, err
 	}
-	b.next = step + 1
+	b.next = step + b.every
 	return pairsOf(batch), nil
+}
+
+// Size is what the batch of a position has.
+func (b *batches) Size(at train.Position) (n, height, width int) {
+	return b.loader.Size(at.Epoch*b.loader.Steps() + at.Index)
 }
 
 func (b *batches) close() {

@@ -14,6 +14,7 @@ import (
 type Plan struct {
 	train.Cost
 	Device      string
+	Devices     int   // that share a step, each with the memory below
 	Available   int64 // bytes that the run may take; 0 if unknown
 	Networks    int64 // bytes of the networks that are not trained
 	Pairs       string
@@ -29,9 +30,12 @@ type Plan struct {
 func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	c := e.Config.Train
 	p := Plan{
-		Device: e.device.Name(), Available: e.device.Available(),
+		Device: e.device.Name(), Devices: 1 + len(e.device.Peers), Available: e.device.Available(),
 		Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
 		Epochs: e.epochs(), BatchImages: e.Config.Data.Batch,
+	}
+	if e.device.Group != nil {
+		p.Devices = e.device.Group.Size()
 	}
 	if !e.device.HostMemory() && p.Available > 0 { // the state is there already, all of it
 		p.Available += e.device.Allocated()
@@ -89,6 +93,10 @@ func (p Plan) WriteText(w io.Writer, c Config) error {
 	gib := func(n int64) string { return fmt.Sprintf("%.3f GiB", float64(n)/(1<<30)) }
 	step, load := p.Step+p.Encode, time.Duration(c.Train.Accumulate)*p.Load
 	total := time.Duration(c.Train.MaxSteps) * step
+	on := p.Device
+	if p.Devices > 1 {
+		on = fmt.Sprintf("each of %d devices", p.Devices)
+	}
 	_, err := fmt.Fprintf(w, `data          %s
 parameters    %d
 memory        %s on %s, of %s that may be used
@@ -103,7 +111,7 @@ steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-st
 a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
 loader        %.2f s for the images of a step, during the training: %.1f× as fast as needed; at most %s
 the run       %s
-`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), p.Device, gib(p.Available), gib(p.Weights),
+`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), on, gib(p.Available), gib(p.Weights),
 		gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
 		gib(p.Activations), gib(p.Packed), gib(p.Networks+p.Guides), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
 		p.Epochs, p.MicroSteps,

@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -59,24 +58,14 @@ func (r *run) settle() {
 	}
 }
 
-// rewind discards what was drawn ahead, to be drawn again: a skipped step ends early, so the next step begins
-// elsewhere.
-func (r *run) rewind() error {
-	a := r.ahead
-	if a == nil {
-		return nil
-	}
-	<-a.done
-	r.ahead, r.position = nil, a.from.position
-	return errors.Join(r.noise.SetState(a.from.generators.Noise), r.tasks.SetState(a.from.generators.Tasks))
-}
-
 // drawn draws the next micro-steps: see take.
 func (r *run) drawn(ctx context.Context, n int) ([]drawn, error) {
-	n = min(n, len(r.trainer.trainers()))
+	n = min(n, r.trainer.options.size())
+	first := r.trainer.options.first()
+	after := first + len(r.trainer.trainers())
 	var list []drawn
 	for epoch := r.position.Epoch; len(list) < n && r.position.Epoch == epoch; {
-		d, err := r.draw(ctx)
+		d, err := r.draw(ctx, first <= len(list) && len(list) < after)
 		if err != nil {
 			return nil, err
 		}
@@ -91,20 +80,29 @@ type drawn struct {
 	draws   Draws
 	task    Task
 	at      Position
+	mine    bool // it is for a device of this process; if not, only the example's shape may be known
 }
 
-// draw makes the next micro-step.
-func (r *run) draw(ctx context.Context) (drawn, error) {
+// draw makes the next micro-step. If it is not for this process, only its numbers are drawn, as far as the examples allow
+// that.
+func (r *run) draw(ctx context.Context, mine bool) (drawn, error) {
 	if err := ctx.Err(); err != nil {
 		return drawn{}, err
 	}
-	d := drawn{at: r.position, task: r.config.taskAt(r.position, r.tasks)}
+	d := drawn{at: r.position, task: r.config.taskAt(r.position, r.tasks), mine: mine}
+	example := r.Examples.Example
+	if s, ok := r.Examples.(Skipper); ok && !mine {
+		example = s.Skip
+	}
 	var err error
-	if d.example, err = r.Examples.Example(ctx, d.at, d.task, r.noise); err != nil {
+	if d.example, err = example(ctx, d.at, d.task, r.noise); err != nil {
 		return d, fmt.Errorf("epoch %d, micro-step %d: %w", d.at.Epoch, d.at.Index, err)
 	}
 	if d.draws, err = r.trainer.Draw(r.noise, d.example); err != nil {
 		return d, err
+	}
+	if !mine {
+		d.example, d.draws = Example{Shape: d.example.Shape}, Draws{}
 	}
 	r.position = r.position.next(r.Examples.Len())
 	return d, nil

@@ -195,6 +195,16 @@ func (s images) Example(ctx context.Context, at Position, _ Task, _ *rng.Torch) 
 	return ImagesOf(p)
 }
 
+// Skip is the example without its images, for which nothing is drawn.
+func (s images) Skip(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error) {
+	z, ok := s.BatchSource.(Sizer)
+	if !ok {
+		return s.Example(ctx, at, task, noise)
+	}
+	n, height, width := z.Size(at)
+	return Example{Shape: [4]int{2 * n, height, width, 3}}, nil
+}
+
 // ImagesOf makes an autoencoder's example of a batch: all H&E images, then all IHC images.
 func ImagesOf(p Batch) (Example, error) {
 	if err := p.check(); err != nil {

@@ -55,7 +55,7 @@ type checkpoint struct {
 // machines.
 type machine struct {
 	Device         string `json:"device"`            // without the number of a GPU
-	Devices        int    `json:"devices,omitempty"` // that share the work, if several
+	Devices        int    `json:"devices,omitempty"` // that share the work, if several, in all processes
 	Threads        int    `json:"threads"`           // 0 if the device has none
 	InstructionSet string `json:"instruction-set"`   // "" if the device has none; a GPU's model, driver and libraries
 }
@@ -64,7 +64,7 @@ func (o Options) machine() machine {
 	d := o.Device
 	kind, _, _ := strings.Cut(d.Name(), ":")
 	m := machine{Device: kind}
-	if n := len(o.devices()); n > 1 {
+	if n := o.size(); n > 1 {
 		m.Devices = n
 	}
 	if d, ok := d.(device.Threader); ok {

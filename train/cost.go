@@ -44,10 +44,11 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 	}
 	p := Cost{Parameters: t.Parameters()}
 	p.Weights, p.Gradients, p.Optimiser = 4*p.Parameters, 4*p.Parameters, 8*p.Parameters
-	if t.config.EMA {
+	if t.averages() {
 		p.Average = 4 * p.Parameters
 	}
-	each := (t.config.Accumulate + len(t.peers)) / (1 + len(t.peers)) // micro-steps of a device
+	devices := t.options.size()
+	each := (t.config.Accumulate + devices - 1) / devices // micro-steps of a device
 	for i, e := range examples {
 		for warm := range 2 { // the first run touches memory for the first time
 			begin, flop := time.Now(), t.flop

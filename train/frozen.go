@@ -46,6 +46,12 @@ type BatchSource interface {
 	Batch(ctx context.Context, at Position) (Batch, error)
 }
 
+// Sizer is a BatchSource that knows the sizes of its images before it reads them.
+type Sizer interface {
+	// Size is the number of pairs at a position, and the height and width of their images.
+	Size(at Position) (n, height, width int)
+}
+
 // FrozenOptions say how the networks that aren't trained run.
 type FrozenOptions struct {
 	vm.Options        // how they are compiled
@@ -131,6 +137,25 @@ func (e encoded) Example(ctx context.Context, at Position, task Task, noise *rng
 	return e.Encode(ctx, p, task, noise)
 }
 
+// Skip draws what Encode would.
+func (e encoded) Skip(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error) {
+	s, ok := e.BatchSource.(Sizer)
+	if !ok {
+		return e.Example(ctx, at, task, noise)
+	}
+	n, height, width := s.Size(at)
+	shape := e.shape(n, height, width)
+	return Example{Shape: shape}, noise.RandnNHWC(make([]float32, elements(shape)), shape[0], shape[1], shape[2], shape[3])
+}
+
+// shape is that of the latents of images.
+func (f *Frozen) shape(n, height, width int) [4]int {
+	k := f.model.VAE.Factor()
+	return [4]int{n, height / k, width / k, f.model.VAE.LatentChannels}
+}
+
+func elements(shape [4]int) int { return shape[0] * shape[1] * shape[2] * shape[3] }
+
 // Encode makes an example of images. noise draws the target's latents first of all, as training.py does.
 func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torch) (Example, error) {
 	if err := p.check(); err != nil {
@@ -145,8 +170,8 @@ func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torc
 		target = p.IHC
 	}
 	c := f.model.VAE.LatentChannels
-	e := Example{Shape: [4]int{p.N, p.Height / f.model.VAE.Factor(), p.Width / f.model.VAE.Factor(), c}}
-	draws := make([]float32, e.Shape[0]*e.Shape[1]*e.Shape[2]*c)
+	e := Example{Shape: f.shape(p.N, p.Height, p.Width)}
+	draws := make([]float32, elements(e.Shape))
 	if err := noise.RandnNHWC(draws, e.Shape[0], e.Shape[1], e.Shape[2], c); err != nil {
 		return e, err
 	}

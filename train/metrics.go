@@ -32,6 +32,8 @@ type Metrics struct {
 	TFLOPS          float64 // 10¹² floating-point operations of the network a second
 	Memory          int64   // bytes that are allocated on the device
 	Left            time.Duration
+	// DeviceSeconds is for how long each of several devices was busy with its micro-steps or waited for their images.
+	DeviceSeconds []float64
 }
 
 // scalars names the numbers.
@@ -39,6 +41,9 @@ func (m Metrics) scalars() []Scalar {
 	list := []Scalar{{"train/loss", m.Loss}}
 	for _, name := range slices.Sorted(maps.Keys(m.Losses)) {
 		list = append(list, Scalar{"train/loss_" + name, m.Losses[name]})
+	}
+	if i, s, _ := m.slowest(); i >= 0 {
+		list = append(list, Scalar{"speed/slowest_device", float64(i)}, Scalar{"speed/slowest_device_seconds", s})
 	}
 	return append(list, []Scalar{
 		{"train/gradient_norm", m.GradientNorm},
@@ -54,6 +59,17 @@ func (m Metrics) scalars() []Scalar {
 	}...)
 }
 
+// slowest is the number of the device that took longest for its micro-steps, its time, and the median of all; −1 for a
+// device that is alone.
+func (m Metrics) slowest() (device int, seconds, median float64) {
+	if len(m.DeviceSeconds) < 2 {
+		return -1, 0, 0
+	}
+	sorted := slices.Sorted(slices.Values(m.DeviceSeconds))
+	seconds = sorted[len(sorted)-1]
+	return slices.Index(m.DeviceSeconds, seconds), seconds, sorted[(len(sorted)-1)/2]
+}
+
 // String is a line for a terminal. A loss that the step doesn't have, as tasks alternate, is shown by its mean only.
 func (m Metrics) String() string {
 	var losses strings.Builder
@@ -64,9 +80,13 @@ func (m Metrics) String() string {
 		}
 		fmt.Fprintf(&losses, "  %s %s (mean %.4f)", name, now, m.Means[name])
 	}
-	return fmt.Sprintf("step %d/%d%s  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB  %s left",
+	slowest := ""
+	if i, seconds, median := m.slowest(); i >= 0 {
+		slowest = fmt.Sprintf("  slowest GPU %d of %d: %.3f s, median %.3f s", i, len(m.DeviceSeconds), seconds, median)
+	}
+	return fmt.Sprintf("step %d/%d%s  norm %.3f  lr %.3g  %.2f images/s  %.3f TFLOP/s  %.1f GiB%s  %s left",
 		m.Step, m.Steps, &losses, m.GradientNorm, m.LearningRate, m.ImagesPerSecond, m.TFLOPS, float64(m.Memory)/(1<<30),
-		m.Left.Round(time.Second))
+		slowest, m.Left.Round(time.Second))
 }
 
 // Brief is String without what hardly changes, for a line that is redrawn.

@@ -32,9 +32,6 @@ func (r *run) notFiniteError(micro []drawn, reason error) error {
 // finite.
 func (r *run) notFinite(ctx context.Context, err error) error {
 	r.trainer.Discard()
-	if failed := r.rewind(); failed != nil {
-		return errors.Join(err, failed)
-	}
 	if r.result.Skipped < r.config.MaxSkipped {
 		r.result.Skipped++
 		r.setMark()
@@ -43,6 +40,9 @@ func (r *run) notFinite(ctx context.Context, err error) error {
 	var bad *notFiniteError
 	if errors.As(err, &bad) {
 		for _, d := range bad.micro {
+			if !d.mine {
+				continue // the process that has it finds it
+			}
 			if traced := r.trainer.Trace(ctx, d.example, d.draws); traced != nil {
 				err = fmt.Errorf("%w\nfirst in %w", err, traced)
 				break

@@ -92,8 +92,11 @@ func (f folder) resume(t *Trainer, o RunOptions) (*checkpoint, []string, error) 
 		return t.restore(r.From, o)
 	}
 	steps, err := f.candidates()
-	if err != nil || len(steps) == 0 {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // the process that writes makes the folder
 		return nil, nil, err
+	}
+	if len(steps) == 0 {
+		return nil, nil, nil
 	}
 	var damaged []error
 	for _, step := range steps {
@@ -160,7 +163,7 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 			from = t.config.Objective.folder()
 		}
 		for _, each := range t.trainers() {
-			if s.slot == Averages && !each.config.EMA {
+			if s.slot == Averages && !each.averages() {
 				continue
 			}
 			if err := each.state.load(filepath.Join(path, from), "", s.slot); err != nil {

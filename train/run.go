@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/ranks"
 )
 
 // Examples provides what a run's micro-steps learn from.
@@ -17,6 +18,12 @@ type Examples interface {
 	// Example returns the example of a position. It depends only on its arguments and the numbers that it draws from
 	// noise, so that a run can continue from any position.
 	Example(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
+}
+
+// Skipper is Examples of which a process that has a part of a run's devices needs not make the others.
+type Skipper interface {
+	// Skip draws from noise what Example would, and returns an example with a shape and perhaps nothing else.
+	Skip(ctx context.Context, at Position, task Task, noise *rng.Torch) (Example, error)
 }
 
 // RunOptions say what a run learns from and where it writes.
@@ -35,6 +42,8 @@ type RunOptions struct {
 	// ValidateFirst also validates a new run before its first step, if Config.ValidateEvery isn't 0.
 	ValidateFirst bool
 	Version       string // of the program, for checkpoints
+	// Job has the processes of a run whose group has devices of several; nil for one process.
+	Job *ranks.Job
 }
 
 // Source describes what examples are made of, such as image files.
@@ -56,31 +65,47 @@ type Result struct {
 	Checkpoint string // the last that was written; "" is none
 }
 
+// errTold is the error of a run of which a process was told to stop, after the step in which all learn of it.
+var errTold = errors.New("told to stop")
+
 // Run trains up to Config.MaxSteps and writes checkpoints on the way and at the end. When ctx ends, it finishes the
 // current update or discards the gradients since the last, saves, and returns ErrStopped, wrapping ctx's error.
+//
+// Of several processes each calls Run with the same options. The folder must be the same to all; the one with the
+// group's first device locks it, validates and writes, and reports what the others have no part in. When ctx ends in one
+// of them, all stop after the same step.
 func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
-	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
-		return Result{}, fmt.Errorf("training: %w", err)
-	}
-	locked, err := lock(o.Folder)
+	note, unlock, err := o.open(t)
 	if err != nil {
 		return Result{}, fmt.Errorf("training: %w", err)
 	}
-	defer func() { err = errors.Join(err, locked.Close()) }()
-	if locked.Note != "" {
-		if err := o.Observe.Report(Note(locked.Note)); err != nil {
+	defer func() { err = errors.Join(err, unlock()) }()
+	if note != "" {
+		if err := o.Observe.Report(Note(note)); err != nil {
 			return Result{}, fmt.Errorf("training: %w", err)
 		}
 	}
-	r, err := begin(t, o)
-	if err == nil {
+	work, cancel := o.work(ctx, t)
+	defer cancel()
+	r, err := begin(work, t, o)
+	r.told = ctx
+	if err == nil && t.leads() {
 		err = r.folder.clean()
 	}
 	if err != nil {
 		return r.result, fmt.Errorf("training: %w", err)
 	}
-	err = r.train(ctx)
-	if err != nil && ctx.Err() != nil {
+	err = r.train(work)
+	switch {
+	case o.Job != nil && o.Job.Err() != nil: // whatever else went wrong comes of it
+		err = o.Job.Err()
+	case errors.Is(err, errTold):
+		cause := ctx.Err()
+		if cause == nil {
+			cause = errors.New("another rank was told to stop")
+		}
+		err = r.interrupted(nil, cause)
+	case err != nil && ctx.Err() != nil && !t.shared():
 		err = r.interrupted(err, ctx.Err())
 	}
 	if err != nil && !errors.Is(err, ErrStopped) {
@@ -92,24 +117,49 @@ func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	return r.result, err
 }
 
-// Check begins a run as Run does and ends it before its first step, with the error that Run would return. It leaves no
-// files.
-func Check(t *Trainer, o RunOptions) (err error) {
-	made := missing(o.Folder)
-	defer func() {
-		for _, dir := range made {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
+// open makes and locks the folder, in the process that writes.
+func (o RunOptions) open(t *Trainer) (note string, unlock func() error, err error) {
+	if !t.leads() {
+		return "", func() error { return nil }, nil
+	}
 	if err := os.MkdirAll(o.Folder, 0o755); err != nil {
-		return fmt.Errorf("training: %w", err)
+		return "", nil, err
 	}
 	locked, err := lock(o.Folder)
 	if err != nil {
+		return "", nil, err
+	}
+	return locked.Note, locked.Close, nil
+}
+
+// work is the context of a run's work. Of several processes none stops by itself: what ends ctx is shared by outcomes.
+func (o RunOptions) work(ctx context.Context, t *Trainer) (context.Context, context.CancelFunc) {
+	if t.shared() {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if o.Job != nil {
+		return o.Job.Context(ctx)
+	}
+	return context.WithCancel(ctx)
+}
+
+// Check begins a run as Run does and ends it before its first step, with the error that Run would return. It leaves no
+// files.
+func Check(t *Trainer, o RunOptions) (err error) {
+	if t.leads() {
+		made := missing(o.Folder)
+		defer func() {
+			for _, dir := range made {
+				err = errors.Join(err, os.RemoveAll(dir))
+			}
+		}()
+	}
+	_, unlock, err := o.open(t)
+	if err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
-	defer func() { err = errors.Join(err, locked.Close()) }()
-	if _, err := begin(t, o); err != nil {
+	defer func() { err = errors.Join(err, unlock()) }()
+	if _, err := begin(context.Background(), t, o); err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
 	return nil

@@ -105,11 +105,11 @@ func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss floa
 	if err != nil {
 		return 0, err
 	}
-	return values[0], nil
+	return float64(values[0]) / t.share(), nil
 }
 
-// accumulate is Accumulate, returning all values of the loss graph.
-func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64, error) {
+// accumulate is Accumulate, returning all values of the loss graph as they are.
+func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float32, error) {
 	m, feeds, err := t.prepare(ctx, e, d, t.stepFor)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
@@ -121,11 +121,10 @@ func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float64
 	}
 	t.pending++
 	t.flop += m.flop
-	values := make([]float64, len(m.loss.values))
+	values := make([]float32, len(m.loss.values))
 	for i := range values {
-		values[i] = float64(out[i].Float32s()[0])
+		values[i] = out[i].Float32s()[0]
 	}
-	values[0] /= t.share()
 	return values, nil
 }
 

@@ -15,7 +15,8 @@ import (
 // Options say what is trained, and on what.
 type Options struct {
 	Device device.Device // it stays the caller's
-	// Peers are further devices that share the work with Device; Group has all, Device first. They stay the caller's.
+	// Peers are further devices of this process that share the work with Device. Group has Device and then the peers, and
+	// may have devices of other processes. They stay the caller's.
 	Peers []device.Device
 	Group device.Group
 	// UNet or VAE, by the objective, is the folder of the network to begin with, in diffusers' layout. The objective
@@ -61,6 +62,7 @@ type Trainer struct {
 	ceiling    int64 // bytes that the device may have allocated; 0 if unknown
 	damaged    bool  // an update failed halfway
 	peers      []*Trainer
+	numbers    *device.Value // where the group has devices of other processes: for outcomes
 }
 
 // New allocates the state and fills it with the weights to begin with.
@@ -89,7 +91,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.state, err = newState(o.Device, params, c.EMA); err != nil {
+	if t.state, err = newState(o.Device, params, t.averages()); err != nil {
 		return nil, err
 	}
 	for _, a := range t.state.arrays {
@@ -98,7 +100,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err = t.state.load(o.network(c.Objective), o.Variant, Parameters); err != nil {
 		return nil, err
 	}
-	if c.EMA {
+	if t.averages() {
 		if err = t.state.copy(Averages, Parameters); err != nil {
 			return nil, err
 		}
@@ -137,6 +139,9 @@ func (t *Trainer) Close() error {
 	}
 	if t.state != nil {
 		errs = append(errs, t.state.close())
+	}
+	if t.numbers != nil {
+		errs = append(errs, t.numbers.Close())
 	}
 	return errors.Join(errs...)
 }

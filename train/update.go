@@ -26,7 +26,7 @@ func (t *Trainer) compileUpdate() error {
 	u := &update{hyper: adamw.Hyper, scale: adamw.Scale}
 	leaves := map[Slot]gorgonia.Nodes{}
 	slots := []Slot{Parameters, Gradients}
-	if t.config.EMA {
+	if t.averages() {
 		u.weight = s.Input("weight", 1)
 		slots = append(slots, Averages)
 	}
@@ -47,7 +47,7 @@ func (t *Trainer) compileUpdate() error {
 	for i, p := range leaves[Parameters] {
 		p = adamw.Update(p, sums[i])
 		outputs = append(outputs, p)
-		if t.config.EMA {
+		if t.averages() {
 			outputs = append(outputs, op.MovingAverage{}.Apply(s, leaves[Averages][i], p, u.weight))
 		}
 	}
@@ -82,7 +82,7 @@ var ErrNotFinite = vm.ErrNotFinite
 // Update takes one optimisation step with the gradients since the last Update. It is not interrupted.
 func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	u := Updated{Step: t.updates + 1, LearningRate: t.config.LearningRate.At(t.updates, t.config.MaxSteps)}
-	if t.micros() == 0 {
+	if t.micros() == 0 && !t.shared() {
 		return u, errors.New("training: an update without gradients")
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -118,7 +118,7 @@ func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	}
 	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
 	feeds := vm.Feeds{t.update.hyper: hyper}.Set(t.update.scale, []float32{scale})
-	if t.config.EMA {
+	if t.averages() {
 		feeds.Set(t.update.weight, []float32{float32(1 - u.EMADecay)})
 	}
 	_, err := t.update.Run(ctx, feeds)

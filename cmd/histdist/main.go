@@ -4,11 +4,12 @@
 // completion.go and man.go what shells and man read.
 //
 // Exit codes: 0 success; 1 failure, which the message explains; 2 a wrong command line (an unknown command, flag or
-// number of arguments), for which nothing was done.
+// number of arguments), for which nothing was done; 75 a training on several machines that should be started again.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitRestart is EX_TEMPFAIL of sysexits.h: job scripts start a training with it again. Of several ranks all end with it.
+	exitRestart = 75
 )
 
 // version is set by the linker: make build takes it from git. go install records it in the program.
@@ -73,6 +76,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, new(*restartError)):
+		fmt.Fprintf(stderr, "%s: %v\n", command.CommandPath(), err)
+		return exitRestart
 	case started:
 		fmt.Fprintf(stderr, "%s: %v\n", command.CommandPath(), err)
 		return exitFailed
@@ -91,7 +97,7 @@ diffusion model, and trains such models.
 
 For research only: the images that it makes are not for diagnosis.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line.`,
+Exit codes: 0 done, 1 failed, 2 wrong command line, 75 a training on several machines that is to be started again.`,
 		Version:           version,
 		SilenceErrors:     true, // printed below, once
 		SilenceUsage:      true,

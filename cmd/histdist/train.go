@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
+	"github.com/histdist/histdist/internal/ranks"
 	"github.com/histdist/histdist/train"
 )
 
@@ -42,7 +44,10 @@ that was stopped in whatever way from its last checkpoint; it ends with the same
 be moved or copied: the run is where its experiment.yaml is.
 
 Keys can be set by --set section.key=value, or in the environment: HISTDIST_TRAIN_LR=1e-4. They are listed in
-docs/configuration.md and by 'histdist config print --experiment FILE --explain'.`,
+docs/configuration.md and by 'histdist config print --experiment FILE --explain'.
+
+Started by torchrun, srun or mpirun in a process for each GPU, with --device cuda, the processes share every step:
+docs/scaling.md. If one fails they all end with exit code 75, and --resume auto continues.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,18 +68,22 @@ docs/configuration.md and by 'histdist config print --experiment FILE --explain'
 			if err := r.Check(c.Run.Output); err != nil {
 				return advice(err)
 			}
-			base := model.Options{Phikon: c.Model.Phikon, Variant: c.Model.Variant}
-			if err := pull.missing(cmd, c.Model.Base, base); err != nil {
-				return fmt.Errorf("model.base: %w", err)
-			}
-			if dryRun {
-				err := plan(cmd, c, values, r)
+			return withRanks(cmd, c, func(job *ranks.Job) error {
+				base := model.Options{Phikon: c.Model.Phikon, Variant: c.Model.Variant}
+				if leads(job) {
+					if err := pull.missing(cmd, c.Model.Base, base); err != nil {
+						return fmt.Errorf("model.base: %w", err)
+					}
+				}
+				if !dryRun {
+					return trainRun(cmd, c, values, r, job)
+				}
+				err := plan(cmd, c, values, r, job)
 				if cmd.Context().Err() != nil && errors.Is(err, cmd.Context().Err()) {
 					return errors.New("interrupted: nothing was measured")
 				}
 				return err
-			}
-			return trainRun(cmd, c, values, r)
+			})
 		},
 	}
 	f := command.Flags()
@@ -94,36 +103,49 @@ docs/configuration.md and by 'histdist config print --experiment FILE --explain'
 }
 
 // plan prints what a run would take.
-func plan(cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume) (err error) {
+func plan(
+	cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume, job *ranks.Job,
+) (err error) {
 	text, err := configs.YAML(values, configs.Origins)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text); err != nil {
-		return err
+	if leads(job) {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text); err != nil {
+			return err
+		}
 	}
-	e, err := experiments.Open(cmd.Context(), c, values)
+	e, err := experiments.OpenRank(cmd.Context(), c, values, job)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	for _, n := range e.Notes {
-		note(cmd)(n)
+	if leads(job) {
+		for _, n := range e.Notes {
+			note(cmd)(n)
+		}
 	}
 	if err := e.Check(cmd.Context(), experiments.Launch{Resume: resume, Version: version}); err != nil {
 		return advice(err)
 	}
 	p, err := e.Plan(cmd.Context())
-	if err != nil {
+	if err != nil || !leads(job) {
 		return err
 	}
 	return p.WriteText(cmd.OutOrStdout(), c)
 }
 
-func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume) (err error) {
-	e, err := experiments.Open(cmd.Context(), c, values)
+// trainRun trains, in one of the ranks of a job or alone. The first one reports.
+func trainRun(
+	cmd *cobra.Command, c experiments.Config, values []configs.Value, resume train.Resume, job *ranks.Job,
+) (err error) {
+	stderr := cmd.ErrOrStderr()
+	if !leads(job) {
+		stderr = io.Discard
+	}
+	e, err := experiments.OpenRank(cmd.Context(), c, values, job)
 	if errors.Is(err, train.ErrStopped) {
-		sayStopped(cmd, c, train.Result{})
+		sayStopped(stderr, c, train.Result{})
 		return nil
 	}
 	if err != nil {
@@ -131,32 +153,32 @@ func trainRun(cmd *cobra.Command, c experiments.Config, values []configs.Value, 
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	for _, n := range e.Notes {
-		note(cmd)(n)
+		fmt.Fprintln(stderr, "note: "+n)
 	}
-	if err := e.WriteHeader(cmd.ErrOrStderr()); err != nil {
+	if err := e.WriteHeader(stderr); err != nil {
 		return err
 	}
-	log := newTrainLog(cmd.ErrOrStderr(), c)
+	log := newTrainLog(stderr, c)
 	log.resumes = resume.Allowed
 	r, err := e.Run(cmd.Context(), experiments.Launch{Resume: resume, Version: version, Observe: log.observe})
 	log.close()
 	if s := e.Skipped(); s.Pairs > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", s)
+		fmt.Fprintf(stderr, "skipped %s\n", s)
 	}
 	if errors.Is(err, train.ErrStopped) {
-		sayStopped(cmd, c, r)
+		sayStopped(stderr, c, r)
 		return nil
 	}
 	if err != nil {
 		return advice(err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "done: step %d, %s; make a model of it with 'histdist export %s --output MODEL'\n",
+	fmt.Fprintf(stderr, "done: step %d, %s; make a model of it with 'histdist export %s --output MODEL'\n",
 		r.Step, r.Checkpoint, c.Run.Output)
 	return nil
 }
 
 // sayStopped says how far a stopped run came.
-func sayStopped(cmd *cobra.Command, c experiments.Config, r train.Result) {
+func sayStopped(stderr io.Writer, c experiments.Config, r train.Result) {
 	text := "stopped before the first step: nothing to save"
 	switch {
 	case r.Checkpoint != "":
@@ -166,7 +188,7 @@ func sayStopped(cmd *cobra.Command, c experiments.Config, r train.Result) {
 		text = fmt.Sprintf("stopped after step %d of %d: nothing new to save; continue with --resume latest", r.Step,
 			c.Train.MaxSteps)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), text)
+	fmt.Fprintln(stderr, text)
 }
 
 // advice adds the option that helps to an error at the start of a run.

@@ -157,15 +157,19 @@ type Recording interface {
 	Close() error
 }
 
-// Group is several devices that add up what each of them holds.
+// Group is several devices, of this process and perhaps of others, that add up what each of them holds.
 type Group interface {
+	// Size is the number of devices, and Rank that of this process's first; the process's others follow it.
+	Size() int
+	Rank() int
 	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, after all
-	// that the devices were asked for before. It may return before the devices have finished.
+	// that the devices were asked for before. It may return before the devices have finished. Every process must ask for
+	// the same sums in the same order.
 	Sum(tensors []Parts) error
 	Close() error
 }
 
-// Parts is where a group's devices hold N float32 each, in the order of the devices.
+// Parts is where this process's devices of a group hold N float32 each, in the order of the devices.
 type Parts struct {
 	At []Pointer
 	N  int

@@ -1,5 +1,5 @@
-// Package catalog opens a device by its name (gpu.go, cgo.go: where the build has it) and joins devices (group.go). It
-// is the only package that imports all devices.
+// Package catalog opens a device by its name (gpu.go, cgo.go: where the build has it) and joins devices (group.go;
+// ranks.go: of several processes). It is the only package that imports all devices.
 package catalog
 
 import (

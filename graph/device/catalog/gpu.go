@@ -48,6 +48,19 @@ func openCUDA(ordinal int) (device.Device, error) {
 	return d, nil
 }
 
+// joinGPU is nil where the device is no GPU.
+func joinGPU(member device.Device, p Place) (device.Group, error) {
+	d, ok := member.(*cuda.Device)
+	if !ok {
+		return nil, nil
+	}
+	g, err := cuda.Join(d, p.Rank, p.Size, p.Share)
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
 // groupOfGPUs is nil where not all members are GPUs.
 func groupOfGPUs(members []device.Device) (device.Group, error) {
 	var gpus []*cuda.Device

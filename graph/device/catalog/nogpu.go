@@ -22,4 +22,6 @@ func openCUDA(ordinal int) (device.Device, error) {
 	return nil, fmt.Errorf("device cuda:%d: this build has none for GPUs: make gpu builds one", ordinal)
 }
 
+func joinGPU(device.Device, Place) (device.Group, error) { return nil, nil }
+
 func groupOfGPUs([]device.Device) (device.Group, error) { return nil, nil }

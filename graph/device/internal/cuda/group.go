@@ -11,10 +11,11 @@ import (
 	"github.com/histdist/histdist/graph/device/internal/cuda/internal/nccl"
 )
 
-// Group is GPUs of one machine that sum their tensors, by NCCL.
+// Group is GPUs that sum their tensors, by NCCL: several of this process, or one of each of several processes.
 type Group struct {
-	members []*Device
-	nccl    *nccl.Group
+	members    []*Device // of this process
+	nccl       *nccl.Group
+	rank, size int
 }
 
 var _ device.Group = (*Group)(nil)
@@ -33,8 +34,21 @@ func NewGroup(members []*Device) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Group{members, joined}, nil
+	return &Group{members, joined, 0, len(members)}, nil
 }
+
+// Join joins a GPU of each of size processes, of which this one has number rank. It returns when all have called it.
+// share returns in all of them what the first one passes. The GPU stays the caller's, and must outlive the group.
+func Join(d *Device, rank, size int, share func([]byte) ([]byte, error)) (*Group, error) {
+	joined, err := nccl.JoinRanks(d.stream, d.version, rank, size, share)
+	if err != nil {
+		return nil, err
+	}
+	return &Group{[]*Device{d}, joined, rank, size}, nil
+}
+
+func (g *Group) Size() int { return g.size }
+func (g *Group) Rank() int { return g.rank }
 
 // Sum queues the sums after the GPUs' other work.
 func (g *Group) Sum(tensors []device.Parts) error {
@@ -45,7 +59,7 @@ func (g *Group) Sum(tensors []device.Parts) error {
 	addresses, sizes := make([]device.Pointer, 0, n*len(tensors)), make([]int, len(tensors))
 	for i, t := range tensors {
 		if len(t.At) != n {
-			return fmt.Errorf("cuda: sum: %d addresses for %d GPUs", len(t.At), n)
+			return fmt.Errorf("cuda: sum: %d addresses for %d GPUs of this process", len(t.At), n)
 		}
 		addresses = append(addresses, t.At...)
 		sizes[i] = t.N

@@ -6,6 +6,7 @@
 //   - What cp.async copies is NaN until something waits for it, and so is shared memory at first; ldmatrix and cp.async check their addresses.
 //   - Arguments of a launch must have the size that the kernel's parameters have, here and in the PTX.
 //
+// HISTDIST_FAKE_CUDA_GPUS is the number of GPUs, 2 without it.
 // Set HISTDIST_FAKE_CUDA_LOG to a file to get a line for each call that gives the device work. HISTDIST_FAKE_CUDA_FAIL="KIND N CODE" is for tests of
 // faults: from the N-th call on, lines that begin with KIND are errors of that number; an error that ends a context is that of every call then.
 #include <cuda.h>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -29,7 +31,7 @@ namespace {
 
 const size_t memory_bytes = (size_t)32 << 30; // address space; only what is used is memory
 const size_t page = 4096;
-const int gpus = 2; // they share memory and work; which one a thread means is known by its context
+const int most_gpus = 8; // they share memory and work; which one a thread means is known by its context
 const size_t most_shared = 99 << 10; // of a block, on the smallest GPU of compute capability 8
 
 // Graph is work that was recorded.
@@ -52,7 +54,8 @@ struct Device {
   std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
   long done = 0;                              // how much of it there was before
   FILE* log = nullptr;
-  int references[gpus] = {};                  // to the context of each GPU
+  int gpus = 2;
+  int references[most_gpus] = {};             // to the context of each GPU
   char failing[32] = "";                      // the kind of calls that will fail
   long until = 0;                             // so many of them have still to go
   int code = 0;                               // their error
@@ -188,6 +191,7 @@ API cuInit(unsigned) {
   d.base = (char*)outside;
   d.inside = (char*)inside;
   if (const char* path = getenv("HISTDIST_FAKE_CUDA_LOG")) d.log = fopen(path, "w");
+  if (const char* n = getenv("HISTDIST_FAKE_CUDA_GPUS")) d.gpus = std::min(atoi(n), most_gpus);
   const char* fail = getenv("HISTDIST_FAKE_CUDA_FAIL");
   if (fail != nullptr && *fail != 0 && sscanf(fail, "%31s %ld %d", d.failing, &d.until, &d.code) != 3) {
     fprintf(stderr, "fake CUDA: HISTDIST_FAKE_CUDA_FAIL is %s: want KIND N CODE\n", fail);
@@ -198,9 +202,9 @@ API cuInit(unsigned) {
 API cuDriverGetVersion(int* v) { return *v = CUDA_VERSION, CUDA_SUCCESS; }
 API cuGetErrorName(CUresult r, const char** s) { return *s = r == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : r == CUDA_ERROR_LAUNCH_FAILED ? "CUDA_ERROR_LAUNCH_FAILED" : "CUDA_ERROR", CUDA_SUCCESS; }
 API cuGetErrorString(CUresult, const char** s) { return *s = "an error of the fake driver", CUDA_SUCCESS; }
-API cuDeviceGetCount(int* n) { return *n = gpus, CUDA_SUCCESS; }
+API cuDeviceGetCount(int* n) { return *n = device().gpus, CUDA_SUCCESS; }
 API cuDeviceGet(CUdevice* d, int ordinal) {
-  if (ordinal < 0 || ordinal >= gpus) return CUDA_ERROR_INVALID_DEVICE;
+  if (ordinal < 0 || ordinal >= device().gpus) return CUDA_ERROR_INVALID_DEVICE;
   return *d = ordinal, CUDA_SUCCESS;
 }
 API cuDeviceGetName(char* name, int n, CUdevice) { return snprintf(name, (size_t)n, "processor behind a fake driver"), CUDA_SUCCESS; }

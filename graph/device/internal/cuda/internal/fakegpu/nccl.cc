@@ -1,19 +1,74 @@
 // A stand-in for NVIDIA's NCCL, for tests where there is no GPU: it adds on the processor, in the order of the fake driver's work, what the
 // device asks it to. As the library does, it waits for the call of every GPU before it does anything, and for the end of the group.
+//
+// GPUs of several processes of this machine add through memory that the first process makes and the others open by its process id. As with the
+// library, a process that never comes, or is killed, keeps the others waiting for ever. With HISTDIST_FAKE_NCCL_HANG=N all sums from the N-th on
+// do, as if the network were gone.
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <fcntl.h>
 
+#include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "work.h"
 
 namespace {
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
+enum { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
+
+const size_t piece = 1 << 18;  // float32 that a process adds at a time
+const int most = 64;           // processes
+
+// Id is what the processes of a group find its memory by.
+struct Id {
+  long pid;
+  int file;
+  char rest[128 - sizeof(long) - sizeof(int)];
+};
+static_assert(sizeof(Id) == 128, "NCCL's size");
+
+// Meeting is the memory of a group of processes.
+struct Meeting {
+  std::atomic<long> at[most];  // how far each has come
+  float pieces[];              // of each
+};
 
 struct Comm {
-  std::vector<Comm*>* all; // of one call of ncclCommInitAll
-  int rank;
+  std::vector<Comm*>* all;  // of one call of ncclCommInitAll; null for several processes
+  int rank, size;
+  Meeting* meeting;
+  long step;  // of the meeting
+
+  static void pause() { usleep(50); }
+
+  // meet waits until all processes have come as far as this one.
+  void meet() {
+    step++;
+    meeting->at[rank] = step;
+    for (int i = 0; i < size; i++)
+      while (meeting->at[i] < step) pause();
+  }
+
+  // add sums numbers over all processes, in their order.
+  void add(float* x, size_t n) {
+    static long sums, hang = getenv("HISTDIST_FAKE_NCCL_HANG") != nullptr ? atol(getenv("HISTDIST_FAKE_NCCL_HANG")) : 0;
+    for (sums++; hang > 0 && sums >= hang;) pause();
+    for (; n > 0; x += std::min(n, piece), n -= std::min(n, piece)) {
+      size_t m = std::min(n, piece);
+      memcpy(meeting->pieces + piece * (size_t)rank, x, 4 * m);
+      meet();
+      memcpy(x, meeting->pieces, 4 * m);
+      for (int i = 1; i < size; i++)
+        for (size_t j = 0; j < m; j++) x[j] += meeting->pieces[piece * (size_t)i + j];
+      meet();
+    }
+  }
 };
 
 struct Call {
@@ -38,14 +93,42 @@ API int ncclCommInitAll(void** comms, int n, const int* devices) {
       if (devices[i] == devices[j]) return INVALID_USAGE;
   auto* all = new std::vector<Comm*>;
   for (int i = 0; i < n; i++) {
-    all->push_back(new Comm{all, i});
+    all->push_back(new Comm{all, i, n, nullptr, 0});
     comms[i] = all->back();
   }
   return SUCCESS;
 }
 
+API int ncclGetUniqueId(Id* id) {
+  *id = Id{};
+  id->pid = getpid();
+  id->file = memfd_create("fake NCCL", 0);
+  return id->file < 0 ? SYSTEM_ERROR : SUCCESS;
+}
+
+API int ncclCommInitRank(void** comm, int n, Id id, int rank) {
+  if (n < 1 || n > most || rank < 0 || rank >= n || !fake_cuda_context()) return INVALID_ARGUMENT;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%ld/fd/%d", id.pid, id.file);
+  int file = ::open(path, O_RDWR);
+  size_t bytes = sizeof(Meeting) + sizeof(float) * piece * (size_t)n;
+  if (file < 0 || ftruncate(file, (off_t)bytes) != 0) return SYSTEM_ERROR;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  close(file);
+  if (memory == MAP_FAILED) return SYSTEM_ERROR;
+  Comm* c = new Comm{nullptr, rank, n, (Meeting*)memory, 0};
+  c->meet();
+  *comm = c;
+  return SUCCESS;
+}
+
 API int ncclCommDestroy(void* comm) {
   Comm* c = (Comm*)comm;
+  if (c->meeting != nullptr) {
+    munmap(c->meeting, sizeof(Meeting) + sizeof(float) * piece * (size_t)c->size);
+    delete c;
+    return SUCCESS;
+  }
   c->all->at((size_t)c->rank) = nullptr;
   bool last = true;
   for (Comm* other : *c->all) last = last && other == nullptr;
@@ -74,6 +157,11 @@ API int ncclGroupEnd() {
   all.swap(calls);
   // The k-th call of each GPU belongs together.
   while (!all.empty()) {
+    if (Call first = all.front(); first.comm->meeting != nullptr) {
+      all.erase(all.begin());
+      fake_cuda_work("nccl", [first] { first.comm->add(first.at, first.n); });
+      continue;
+    }
     const std::vector<Comm*>& members = *all.front().comm->all;
     std::vector<float*> at(members.size(), nullptr);
     size_t n = all.front().n;

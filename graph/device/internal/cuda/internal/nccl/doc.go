@@ -1,2 +1,2 @@
-// Package nccl sums over the GPUs of one machine with NVIDIA's NCCL. It is opened at run time.
+// Package nccl sums over GPUs, of this process and of others, with NVIDIA's NCCL. It is opened at run time.
 package nccl

@@ -6,6 +6,12 @@ enum { FLOAT32 = 7, SUM = 0, SUCCESS = 0, UNHANDLED_CUDA_ERROR = 1 };
 
 int hd_nccl_init(const hd_nccl *f, void **comms, int n, const int *devices) { return f->init_all(comms, n, devices); }
 
+int hd_nccl_unique_id(const hd_nccl *f, hd_nccl_id *id) { return f->unique_id(id); }
+
+int hd_nccl_init_rank(const hd_nccl *f, void **comm, int n, const hd_nccl_id *id, int rank) {
+  return f->init_rank(comm, n, *id, rank);
+}
+
 int hd_nccl_sum(const hd_nccl *f, void **comms, int n, const CUcontext *contexts, const CUstream *streams,
                 const void **addresses, const size_t *sizes, size_t count) {
   int r = f->group_start();

@@ -26,8 +26,8 @@ type Group struct {
 	comms     []unsafe.Pointer
 }
 
-// Join makes a group of GPUs, given by their numbers and streams, for a driver that knows CUDA version version.
-func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error) {
+// open opens NCCL for the streams of this process's GPUs and a driver that knows CUDA version version.
+func open(streams []*driver.Stream, version int) (*Group, error) {
 	l, err := nvlib.NCCL.Open(version)
 	if err != nil {
 		return nil, fmt.Errorf("cuda: several GPUs: %w", err)
@@ -35,6 +35,8 @@ func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error)
 	g := &Group{streams: streams, library: l}
 	for name, to := range map[string]*unsafe.Pointer{
 		"ncclCommInitAll":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.init_all)),
+		"ncclGetUniqueId":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.unique_id)),
+		"ncclCommInitRank":   (*unsafe.Pointer)(unsafe.Pointer(&g.functions.init_rank)),
 		"ncclAllReduce":      (*unsafe.Pointer)(unsafe.Pointer(&g.functions.all_reduce)),
 		"ncclGroupStart":     (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_start)),
 		"ncclGroupEnd":       (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_end)),
@@ -45,6 +47,15 @@ func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error)
 			return nil, err
 		}
 	}
+	return g, nil
+}
+
+// Join makes a group of GPUs of this process, given by their numbers and streams: see open.
+func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error) {
+	g, err := open(streams, version)
+	if err != nil {
+		return nil, err
+	}
 	numbers := make([]C.int, len(ordinals))
 	for i, n := range ordinals {
 		numbers[i] = C.int(n)
@@ -52,6 +63,41 @@ func Join(ordinals []int, streams []*driver.Stream, version int) (*Group, error)
 	comms := make([]unsafe.Pointer, len(ordinals))
 	if r := C.hd_nccl_init(&g.functions, &comms[0], C.int(len(comms)), &numbers[0]); r != 0 {
 		return nil, g.explain("join the GPUs", r)
+	}
+	g.comms = comms
+	return g, nil
+}
+
+// JoinRanks makes a group of one GPU of each of size processes, when all of them have called it. share returns in all
+// processes what number 0 passes.
+func JoinRanks(stream *driver.Stream, version, rank, size int, share func([]byte) ([]byte, error)) (*Group, error) {
+	g, err := open([]*driver.Stream{stream}, version)
+	if err != nil {
+		return nil, err
+	}
+	var id C.hd_nccl_id
+	if rank == 0 {
+		if r := C.hd_nccl_unique_id(&g.functions, &id); r != 0 {
+			return nil, g.explain("prepare to join the GPUs", r)
+		}
+	}
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&id)), unsafe.Sizeof(id))
+	shared, err := share(bytes)
+	if err != nil {
+		return nil, err
+	}
+	if copy(bytes, shared) != len(bytes) {
+		return nil, fmt.Errorf("cuda: NCCL's identifier has %d bytes, want %d", len(shared), len(bytes))
+	}
+	comms := make([]unsafe.Pointer, 1)
+	err = stream.Within(func() error {
+		if r := C.hd_nccl_init_rank(&g.functions, &comms[0], C.int(size), &id, C.int(rank)); r != 0 {
+			return g.explain("join the GPUs of all ranks", r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	g.comms = comms
 	return g, nil
