@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// link is what connects GPUs. Rates are a GPU's, in one direction; of a network, a GPU's own port.
-type link struct {
+// fabric is what connects GPUs. Rates are a GPU's, in one direction; of a network, a GPU's own port.
+type fabric struct {
 	name    string
 	nominal float64       // bytes a second
 	latency time.Duration // of a step of the ring
@@ -26,8 +26,8 @@ const (
 	usable     = 0.8
 )
 
-func links() []link {
-	return []link{
+func fabrics() []fabric {
+	return []fabric{
 		{"NVLink of an H100", 450e9, 3 * time.Microsecond, 8},
 		{"InfiniBand NDR", 50e9, 5 * time.Microsecond, 64},
 		{"25 GbE", 25e9 / 8, 30 * time.Microsecond, 64},
@@ -36,7 +36,7 @@ func links() []link {
 
 // sum is the time of a ring's sum of all gradients over n GPUs: each sends and receives 2·(n−1)/n of the bytes, in
 // 2·(n−1) steps.
-func (l link) sum(n int) time.Duration {
+func (l fabric) sum(n int) time.Duration {
 	if n == 1 {
 		return 0
 	}
@@ -49,13 +49,13 @@ func (l link) sum(n int) time.Duration {
 func model() string {
 	var b strings.Builder
 	b.WriteString("| GPUs |")
-	for _, l := range links() {
+	for _, l := range fabrics() {
 		fmt.Fprintf(&b, " %s, 1 micro-step | 8 micro-steps |", l.name)
 	}
-	b.WriteString("\n|---:|" + strings.Repeat("---:|", 2*len(links())) + "\n")
+	b.WriteString("\n|---:|" + strings.Repeat("---:|", 2*len(fabrics())) + "\n")
 	for n := 1; n <= 64; n *= 2 {
 		fmt.Fprintf(&b, "| %d |", n)
-		for _, l := range links() {
+		for _, l := range fabrics() {
 			for _, micro := range []int{1, 8} {
 				if n > l.most {
 					b.WriteString(" – |")

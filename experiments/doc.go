@@ -6,6 +6,7 @@
 //	load.go        a file, the environment and --set into a Config
 //	builtin.go     the files in the binary
 //	experiment.go  Open: configuration → model, pairs, trainer; Run
+//	ranks.go       the same in one of several processes
 //	base.go        the model that a run starts from: opened, widened or newly made
 //	pairs.go       the pairs for training and for validation, and their batches
 //	contents.go    fingerprints of the images, to find replaced ones when a run resumes

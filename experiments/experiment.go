@@ -174,7 +174,10 @@ func (e *Experiment) prepare(ctx context.Context, o Launch) (train.RunOptions, e
 	r := train.RunOptions{
 		Folder: e.Config.Run.Output, Examples: e.examples, Inputs: e.inputs(), Source: e.contents,
 		Resume: o.Resume, Observe: o.Observe,
-		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart, Job: e.job,
+		Version: o.Version, ValidateFirst: e.Config.Validation.AtStart,
+	}
+	if e.job != nil {
+		r.Job = e.job
 	}
 	if e.Config.Train.ValidateEvery > 0 && e.leads() {
 		var err error

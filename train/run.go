@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/histdist/histdist/graph/rng"
-	"github.com/histdist/histdist/internal/ranks"
 )
 
 // Examples provides what a run's micro-steps learn from.
@@ -43,7 +42,18 @@ type RunOptions struct {
 	ValidateFirst bool
 	Version       string // of the program, for checkpoints
 	// Job has the processes of a run whose group has devices of several; nil for one process.
-	Job *ranks.Job
+	Job Job
+}
+
+// Job is what the processes of a run tell each other in addition to sums.
+type Job interface {
+	// Agree returns an error in all processes, which says who differs, unless all pass the same facts.
+	Agree(ctx context.Context, name string, facts map[string]string) error
+	// At notes what this process does, so that one that the others wait for can be named.
+	At(step int, doing string)
+	// Context ends with ctx, and when the job has failed; then Err says why.
+	Context(ctx context.Context) (context.Context, context.CancelFunc)
+	Err() error
 }
 
 // Source describes what examples are made of, such as image files.

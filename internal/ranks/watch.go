@@ -6,7 +6,7 @@ import (
 )
 
 // Doing is what a rank does.
-type Doing string
+type Doing = string
 
 // What ranks do.
 const (
