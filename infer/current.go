@@ -9,6 +9,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/walk"
 )
 
@@ -25,6 +26,7 @@ const (
 // loaded is a job before its translation.
 type loaded struct {
 	Job
+	claim  *claim.Claim
 	origin origin.Origin    // of the output
 	image  *imagefile.Image // nil if only the panel is out of date
 	large  bool             // the image was translated by FileOptions.Large

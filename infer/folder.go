@@ -14,6 +14,7 @@ import (
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/vm"
+	"github.com/histdist/histdist/internal/claim"
 )
 
 // FileOptions say how files are translated.
@@ -34,6 +35,8 @@ type FileOptions struct {
 	// Latents is a .safetensors file for the only job's latents before each step and after the last: inversion and
 	// translation, each [steps+1,C,h,w] as in PyTorch. "" is none.
 	Latents string
+	// Shard shares the jobs with other processes that write to the same folder.
+	Shard Shard
 	// Large translates an image that doesn't fit into memory at once; nil: such an image fails.
 	Large   func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error)
 	Observe Observer
@@ -60,7 +63,7 @@ type Start struct {
 // Done is the event of a job that ended.
 type Done struct {
 	Job
-	Err error // nil, ErrSkipped or what went wrong
+	Err error // nil, ErrSkipped, ErrElsewhere or what went wrong
 }
 
 // Summary counts how jobs ended.
@@ -69,6 +72,8 @@ type Summary struct {
 	Skipped int            `json:"skipped"`          // their outputs are current
 	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel existed, by reason
 	Failed  []Failure      `json:"failed"`           // jobs, then Jobs.Unreadable
+
+	Elsewhere int `json:"elsewhere,omitempty"` // done by other processes, or failed there
 
 	Jobs       int `json:"-"`
 	Unreadable int `json:"-"` // of Failed
@@ -102,6 +107,7 @@ type run struct {
 	model   string   // its fingerprint
 	notes   []string // about the model's folder
 	states  *recorder
+	jobs    *claim.Queue
 	summary Summary
 }
 
@@ -124,10 +130,13 @@ func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions
 	if r.model, err = p.Fingerprint(); err != nil {
 		return r.summary, err
 	}
-	if err := r.begin(jobs); err != nil {
+	if r.jobs, err = r.queue(ctx, jobs); err != nil {
 		return r.summary, err
 	}
-	err = r.all(ctx, jobs.List)
+	if err = r.begin(jobs); err == nil {
+		err = r.all(ctx, jobs.List)
+	}
+	err = errors.Join(err, r.jobs.Close())
 	if err == nil && r.states != nil && r.summary.Done == 1 {
 		err = r.states.save(o.Latents)
 	}
@@ -171,6 +180,12 @@ func (r *run) all(ctx context.Context, jobs []Job) error {
 		return err
 	}
 	for l := range ahead {
+		if l.claim == nil { // what comes next takes time
+			if err := errors.Join(l.err, flush()); err != nil {
+				return err
+			}
+			continue
+		}
 		if l.err == nil && l.image == nil {
 			l.err = r.writePanel(l)
 		}
@@ -199,6 +214,22 @@ func (r *run) all(ctx context.Context, jobs []Job) error {
 
 // done counts and reports how a job ended.
 func (r *run) done(l loaded, err error) error {
+	switch failed := err; {
+	case errors.Is(err, ErrElsewhere):
+		if !l.claim.Elsewhere { // another process is doing it
+			l.claim.Drop()
+			return nil
+		}
+		r.summary.Elsewhere++
+		return r.o.Observe.Report(Done{l.Job, err})
+	case errors.Is(err, ErrSkipped):
+		failed = nil
+		fallthrough
+	default:
+		if err := l.claim.Finish(failed); err != nil {
+			return err
+		}
+	}
 	switch {
 	case err == nil:
 		r.summary.Done++
@@ -213,15 +244,32 @@ func (r *run) done(l loaded, err error) error {
 	return r.o.Observe.Report(Done{l.Job, err})
 }
 
-// loadAhead loads each job while those before it are translated.
+// loadAhead loads each job while those before it are translated. A value without a claim says that nothing can be
+// loaded at the moment, or why nothing more can.
 func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
 	ahead := make(chan loaded)
 	go func() {
 		defer close(ahead)
-		for _, j := range jobs {
+		for {
+			c, more, err := r.jobs.Next(nil)
+			if c == nil && !more && err == nil {
+				return
+			}
+			l := loaded{err: err}
+			switch {
+			case c == nil:
+			case c.Elsewhere:
+				l = loaded{Job: jobs[c.Index], claim: c, err: ErrElsewhere}
+			default:
+				l = r.load(jobs[c.Index])
+				l.claim = c
+			}
 			select {
-			case ahead <- r.load(j):
+			case ahead <- l:
 			case <-ctx.Done():
+				return
+			}
+			if err != nil || c == nil && r.jobs.Wait(ctx) != nil {
 				return
 			}
 		}
@@ -244,6 +292,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		if r.states != nil && e.Latents != nil {
 			r.states.add(e)
 		}
+		r.doing(batch, e)
 		return r.o.Observe.Report(e)
 	}
 	results, err := r.p.Translate(ctx, request)
@@ -285,8 +334,11 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 	return nil
 }
 
-// write writes the output of a job, and its panel.
+// write writes the output of a job, and its panel, unless another process has taken the job over.
 func (r *run) write(l loaded, result Result) error {
+	if held, err := l.claim.Held(); err != nil || !held {
+		return cmp.Or(err, ErrElsewhere)
+	}
 	if err := os.MkdirAll(filepath.Dir(l.Output), 0o777); err != nil {
 		return err
 	}

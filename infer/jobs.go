@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/slide"
 	"github.com/histdist/histdist/internal/walk"
 )
 
@@ -25,6 +26,7 @@ type Jobs struct {
 	List       []Job
 	Unreadable []Failure // folders that could not be read, and broken links
 	Own        int       // ignored inputs: images that this program made
+	Folder     string    // that outputs are written to; "" where one is named as a file
 }
 
 // JobOptions say what is translated to where.
@@ -36,6 +38,7 @@ type JobOptions struct {
 	Ending    string // of the outputs where Output is a folder, such as ".png"
 	Reference string // a file or a folder with files of the same names; "" is none
 	Panel     bool   // panels will be written next to the outputs
+	Slides    bool   // inputs in folders are slides and TIFF files, and Ending is that of a slide
 }
 
 // FindJobs lists the jobs for an input and an output. It ignores virtual stains and panels that this program made.
@@ -48,7 +51,9 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 	toFolder := !single || statErr == nil && info.IsDir() || filepath.Ext(o.Output) == "" ||
 		strings.HasSuffix(o.Output, string(filepath.Separator))
 	ending := o.Ending
-	if !toFolder {
+	if toFolder {
+		jobs.Folder = o.Output
+	} else {
 		ending = filepath.Ext(o.Output)
 	}
 	if _, err := imagefile.FormatByName("x" + ending); err != nil {
@@ -63,7 +68,7 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 		j := Job{Input: f.Path, Output: o.Output}
 		if toFolder {
 			name := filepath.FromSlash(f.Name)
-			j.Output = filepath.Join(o.Output, strings.TrimSuffix(name, filepath.Ext(name))+ending)
+			j.Output = filepath.Join(o.Output, o.stem(name)+ending)
 		}
 		if same(j.Input, j.Output) {
 			return nil, fmt.Errorf("%s: the output is the input: name another", j.Input)
@@ -86,6 +91,24 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 	return jobs, nil
 }
 
+// stem is the name of an input without its extension.
+func (o JobOptions) stem(name string) string {
+	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	if o.Slides && strings.EqualFold(filepath.Ext(stem), ".ome") {
+		stem = stem[:len(stem)-len(".ome")]
+	}
+	return stem
+}
+
+// named reports whether the name of a file in a folder is that of an input.
+func (o JobOptions) named(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	if o.Slides { // a folder of slides has their thumbnails as other images
+		return slide.Named(name) || walk.IsImage(name) && strings.HasPrefix(ext, ".t") || ext == ".btf"
+	}
+	return walk.IsImage(name)
+}
+
 // inputs returns the input files, and whether the input is a single file that was named.
 func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool, jobs *Jobs, err error) {
 	info, err := os.Stat(o.Input)
@@ -98,9 +121,9 @@ func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool,
 		name := filepath.Base(o.Input)
 		return []walk.File{{Path: o.Input, Name: name, Stem: walk.Stem(name)}}, true, &Jobs{}, nil
 	case err == nil:
-		found, err = walk.Images(ctx, o.Input, walk.Options{Outputs: walk.PassAll})
+		found, err = walk.Images(ctx, o.Input, walk.Options{Outputs: walk.PassAll, Named: o.named})
 	case walk.IsPattern(o.Input):
-		found, err = walk.Pattern(ctx, o.Input, walk.Options{Outputs: walk.PassAll})
+		found, err = walk.Pattern(ctx, o.Input, walk.Options{Outputs: walk.PassAll, Named: o.named})
 	}
 	if err != nil {
 		return nil, false, nil, fmt.Errorf("input: %w", walk.Plain(err))
@@ -117,9 +140,13 @@ func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool,
 
 // nothing is the error of an input without images.
 func (o JobOptions) nothing(found *walk.Listing) error {
-	text := fmt.Sprintf("%s: no images (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
+	one, many, kinds := "image", "images", strings.Join(walk.Extensions(), ", ")
+	if o.Slides {
+		one, many, kinds = "slide", "slides", "TIFF files and scanners' formats, by their extensions"
+	}
+	text := fmt.Sprintf("%s: no %s (looked for %s)", o.Input, many, kinds)
 	if walk.IsPattern(o.Input) && found.Root != o.Input {
-		text = fmt.Sprintf("pattern %q: no image fits (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
+		text = fmt.Sprintf("pattern %q: no %s fits (looked for %s)", o.Input, one, kinds)
 	}
 	if n := len(found.Passed); n > 0 {
 		text += fmt.Sprintf("; %d virtual stains and panels that this program made are no input", n)

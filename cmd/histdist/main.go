@@ -108,7 +108,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 75 a training on several mac
 	root.SetErr(stderr)
 	root.AddCommand(
 		translateCommand(), serveCommand(), evaluateCommand(), trainCommand(), exportCommand(), dataCommand(), slideCommand(),
-		modelCommand(), demoCommand(), benchCommand(), configCommand(), doctorCommand(), manCommand(),
+		modelCommand(), demoCommand(), statusCommand(), benchCommand(), configCommand(), doctorCommand(), manCommand(),
 	)
 	completeFlags(root)
 	root.SetGlobalNormalizationFunc(current(stderr))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,6 +22,7 @@ import (
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/server"
 )
@@ -58,13 +60,28 @@ type translateOptions struct {
 	Match     string `key:"match" usage:"adjust the stains' colours and densities to those of real IHC: an image, or a folder of images, of your laboratory"`
 	MatchFrom string `key:"match-from" usage:"with match: what is adjusted to it, an image or a folder of images as the model stains: results of it, or IHC that it was trained with"`
 
-	Format      string `key:"format" want:"png, jpg or tif" usage:"format of outputs in a folder: png, jpg or tif"`
+	Format      string `key:"format" want:"png, jpg, tif or ome.tiff" usage:"format of outputs in a folder: png, jpg or tif of images, ome.tiff of slides"`
 	Quality     int    `key:"quality" want:"0 to 100" usage:"quality of JPEG outputs, 1 to 100; 0 is 95, for slides 90"`
 	Panel       bool   `key:"panel" usage:"also write NAME-panel.png: input, result and true stain side by side"`
 	Reference   string `key:"reference" usage:"true stain for the panel: an image, or a folder with images of the inputs' names"`
 	SaveLatents string `key:"save-latents" usage:"write the latents of every step of one image to this .safetensors file"`
 	Overwrite   bool   `key:"overwrite" usage:"replace existing outputs"`
 	JSON        bool   `key:"json" usage:"print a summary as JSON"`
+
+	Sharing
+}
+
+// Sharing say how a command shares its work with others of its kind.
+type Sharing struct {
+	Shard     claim.Part      `key:"shard" usage:"share the output with other processes, of which this is I of N: I/N, or auto in a Slurm array or an indexed Kubernetes Job"`
+	DeadAfter option.Duration `key:"dead-after" usage:"how long another shard may give no sign of life until its work is taken over"`
+}
+
+func defaultSharing() Sharing { return Sharing{DeadAfter: option.Duration(claim.DefaultSilence)} }
+
+// shard is how a translation is shared.
+func (o Sharing) shard() infer.Shard {
+	return infer.Shard{Index: o.Shard.I, Count: o.Shard.N, DeadAfter: time.Duration(o.DeadAfter)}
 }
 
 // Mosaic are the settings of images larger than a window.
@@ -74,6 +91,7 @@ func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
 		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), FileSettings: mosaic.DefaultFileSettings(),
 		Mosaic: mosaic.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png",
+		Sharing: defaultSharing(),
 	}}
 }
 
@@ -143,7 +161,7 @@ func (o translateOptions) Validate() error {
 		}
 	}
 	for name, on := range map[string]bool{"dry-run": o.DryRun, "preview": o.Preview} {
-		if on && o.Output != "" && !o.isSlide() {
+		if on && o.Output != "" && !o.isSlide() && !(o.isSlides() && name == "preview") {
 			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
 		}
 	}
@@ -153,6 +171,13 @@ func (o translateOptions) Validate() error {
 	}
 	if o.Match == "" && o.MatchFrom != "" {
 		errs = append(errs, option.Wrong("match", "missing: --match-from needs an IHC image of your laboratory"))
+	}
+	if o.Shard.N > 0 {
+		for name, on := range map[string]bool{"overwrite": o.Overwrite, "save-latents": o.SaveLatents != ""} {
+			if on {
+				errs = append(errs, option.Wrong(name, "not with --shard, where several processes write the outputs"))
+			}
+		}
 	}
 	return errors.Join(append(errs, option.Check(o))...)
 }

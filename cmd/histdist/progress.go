@@ -118,6 +118,9 @@ func (l *lines) general(event any) error {
 		for _, reason := range slices.Sorted(maps.Keys(e.Remade)) {
 			fmt.Fprintf(l.w, "translated again: %d (%s)\n", e.Remade[reason], reason)
 		}
+		if e.Elsewhere > 0 {
+			fmt.Fprintf(l.w, "done by other shards: %d\n", e.Elsewhere)
+		}
 	}
 	return nil
 }
@@ -163,6 +166,7 @@ func (l *lines) observe(event any) error {
 		left := time.Since(l.begin) / time.Duration(l.done) * time.Duration(l.total-l.done)
 		args := []any{"image", e.Input, "output", e.Output, "done", l.done, "of", l.total, "left", left.Round(time.Second)}
 		switch {
+		case errors.Is(e.Err, infer.ErrElsewhere):
 		case errors.Is(e.Err, infer.ErrSkipped):
 			l.log.Info("skipped: already done", args...)
 		case e.Err != nil:

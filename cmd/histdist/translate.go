@@ -29,6 +29,7 @@ func translateCommand() *cobra.Command {
   histdist translate --model models/er --input slide.png --output slide-er.png
   histdist translate --model models/er --input slides --output slides-er --panel
   histdist translate --model models/er --input slide.svs --output slide-er.ome.tiff
+  histdist translate --model models/er --input slides --output slides-er --format ome.tiff
 
 A folder is searched with its sub-folders and symbolic links; outputs keep the names. Hidden files, and stains and
 panels made by this program, are ignored. Existing outputs are skipped, so an interrupted run continues when it is
@@ -39,6 +40,8 @@ others.
 A whole slide is translated region by region in bounded memory, without seams, and written as an OME-TIFF of its size;
 --dry-run says what that takes, and --preview makes a smaller one first. An interrupted run goes on when it is started
 again with the same options. An image that doesn't fit into memory is translated in the same way.
+
+With --shard several processes, as of a job array, share the work: see histdist status.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
 HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
@@ -82,6 +85,7 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	if !c.isSlide() {
 		if jobs, err = infer.FindJobs(cmd.Context(), infer.JobOptions{
 			Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
+			Slides: c.isSlides(),
 		}); err != nil {
 			return err
 		}
@@ -101,14 +105,25 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	if c.isSlide() {
 		return translateSlide(cmd, c, p, match)
 	}
-	summary, err := p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
+	var summary infer.Summary
+	if c.isSlides() {
+		summary, err = mosaic.TranslateFiles(cmd.Context(), p.Pipeline, jobs, c.Preset, c.slideOptions(cmd, match))
+		return summarised(cmd, c, summary, err)
+	}
+	summary, err = p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
 		Settings: c.Settings, Preset: c.Preset, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite,
-		Match: match, Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents, Program: "histdist " + version,
+		Match: match, Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents,
+		Program: "histdist " + version, Shard: c.shard(),
 		Large: func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error) {
 			return mosaic.Image(ctx, p.Pipeline, m, c.Settings, c.Mosaic)
 		},
 		Observe: observer(cmd.ErrOrStderr()),
 	})
+	return summarised(cmd, c, summary, err)
+}
+
+// summarised prints how a run over files ended.
+func summarised(cmd *cobra.Command, c translateOptions, summary infer.Summary, err error) error {
 	if c.JSON {
 		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(summary))
 	}

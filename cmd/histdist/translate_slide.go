@@ -18,13 +18,24 @@ import (
 // isSlide reports whether the options name one slide, or an output that is one.
 func (o translateOptions) isSlide() bool { return slide.Named(o.Input) || mosaic.IsOutput(o.Output) }
 
+// isSlides reports whether the options name a folder of slides.
+func (o translateOptions) isSlides() bool { return !o.isSlide() && o.Format == slidesFormat }
+
+// slidesFormat is the format of a folder of slides.
+const slidesFormat = "ome.tiff"
+
+// slideOptions are the options of slides.
+func (o translateOptions) slideOptions(cmd *cobra.Command, match infer.Colours) mosaic.FileOptions {
+	return mosaic.FileOptions{
+		Input: o.Input, Output: o.Output, Sampling: o.Settings, Settings: o.Mosaic, File: o.FileSettings,
+		Read: imagefile.Options{ICC: o.ICC}, Match: match, Batch: o.Batch, Quality: o.Quality, Preview: o.Preview,
+		Overwrite: o.Overwrite, Shard: o.shard(), Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
+	}
+}
+
 // translateSlide translates one slide, or an image to a slide.
 func translateSlide(cmd *cobra.Command, c translateOptions, p opened, match infer.Colours) error {
-	o := mosaic.FileOptions{
-		Input: c.Input, Output: c.Output, Sampling: c.Settings, Settings: c.Mosaic, File: c.FileSettings,
-		Read: imagefile.Options{ICC: c.ICC}, Match: match, Batch: c.Batch, Quality: c.Quality, Preview: c.Preview, Overwrite: c.Overwrite,
-		Program: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
-	}
+	o := c.slideOptions(cmd, match)
 	if c.DryRun {
 		return dryRun(cmd, c, p, o)
 	}

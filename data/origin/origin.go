@@ -131,6 +131,11 @@ func (o Origin) Since(earlier Origin) []Change {
 	if len(earlier.Sources) == 0 {
 		return []Change{{Unstated, "made by an earlier version, which did not record the content of the source"}}
 	}
+	return o.Difference(earlier)
+}
+
+// Difference returns in what an earlier origin differs, nothing if it is the same.
+func (o Origin) Difference(earlier Origin) []Change {
 	if o.Key() == earlier.Key() {
 		return nil
 	}

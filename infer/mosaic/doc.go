@@ -22,7 +22,9 @@
 //	sample.go     the sampler of one region
 //	decode.go     latents → pixels
 //	translate.go  the whole run: Translate
+//	pieces.go     its pieces, which several processes may share
 //	file.go       slides and images to OME-TIFF: TranslateFile, PlanFile
+//	folder.go     many slides: TranslateFiles
 //	input.go      how they are opened; output.go how they are written
 //	preview.go    a smaller stain before the work
 //	measure.go    how fast a device is

@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/data/slide/tissue"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/option"
 )
 
@@ -111,8 +112,13 @@ type FileOptions struct {
 	// Preview also writes PreviewName, a smaller stain, before the work on the output begins.
 	Preview   bool
 	Overwrite bool
-	Program   string            // with its version
-	Observe   progress.Observer // receives notes, stages, the Plan, and Progress
+	// Shard shares the slide with other processes that have the same options: whoever comes last writes the output. One
+	// that comes later still does nothing.
+	Shard infer.Shard
+	// Current says that an output that is there and would be the same is done. It is so for shards, too.
+	Current bool
+	Program string            // with its version
+	Observe progress.Observer // receives notes, stages, the Plan, and Progress
 }
 
 // quality is that of JPEG; 0 is lossless.
@@ -154,7 +160,8 @@ func nextTo(output, ending string) string {
 func (o FileOptions) request(ctx context.Context, p *infer.Pipeline, in *input, mask Mask) (r Request, err error) {
 	r = Request{
 		Source: in, Mask: mask, MPP: in.sourceMPP(), Sampling: o.Sampling, Settings: o.Settings, Batch: o.Batch,
-		Match: o.Match, Folder: PartsFolder(o.Output), Observe: o.Observe, Origin: origin.Origin{Program: o.Program},
+		Match: o.Match, Folder: PartsFolder(o.Output), Shard: o.Shard, Observe: o.Observe,
+		Origin: origin.Origin{Program: o.Program},
 	}
 	if r.Origin.Model, err = p.Fingerprint(); err != nil {
 		return r, err
@@ -174,12 +181,17 @@ func (o FileOptions) request(ctx context.Context, p *infer.Pipeline, in *input, 
 		}
 		*path = filepath.Base(*path)
 	}
-	r.Origin.Settings, err = origin.NewSettings(file, o.Read, struct {
+	r.Origin.Settings, err = o.chosen(p, file)
+	return r, err
+}
+
+// chosen is what a user can choose of a file's translation, besides the sampler's settings.
+func (o FileOptions) chosen(p *infer.Pipeline, file FileSettings) (origin.Settings, error) {
+	return origin.NewSettings(file, o.Read, struct {
 		Precision string `json:"precision"`
 		Batch     int    `json:"batch"` // changes the rounding: one run has one
 		Quality   int    `json:"quality,omitempty"`
 	}{p.Precision().String(), max(o.Batch, 1), o.quality()})
-	return r, err
 }
 
 // PlanFile returns what translating a file will take, without doing anything.
@@ -233,7 +245,16 @@ func (o FileOptions) completed(p *infer.Pipeline, in *input, found *tissue.Mask,
 // TranslateFile translates a slide, or an image of any size, to an OME-TIFF. Finished parts are kept in PartsFolder
 // until the output is whole; a run that ended early goes on from there. The output appears with one rename. Where a run
 // is refused, because its output exists or its parts have other settings, nothing is written.
-func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan Plan, err error) {
+func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (Plan, error) {
+	plan, err := o.translate(ctx, p)
+	if errors.Is(err, infer.ErrSkipped) {
+		err = o.Observe.Report(progress.Note(o.Output + " is done"))
+	}
+	return plan, err
+}
+
+// translate is TranslateFile; infer.ErrSkipped is the error where the output was there.
+func (o FileOptions) translate(ctx context.Context, p *infer.Pipeline) (plan Plan, err error) {
 	if err := o.check(); err != nil {
 		return Plan{}, err
 	}
@@ -263,9 +284,18 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 	if err != nil {
 		return Plan{}, err
 	}
-	v, err := begin(ctx, p, r)
+	v, err := accept(ctx, p, r)
 	if err != nil {
 		return Plan{}, err
+	}
+	if err := o.done(v); err != nil {
+		return v.plan, err
+	}
+	if v.store, err = v.open(); err != nil {
+		return Plan{}, err
+	}
+	if err := o.done(v); err != nil { // before its parts were looked for
+		return v.plan, err
 	}
 	if plan, err = o.completed(p, in, found, r, v.plan); err != nil {
 		return plan, err
@@ -290,7 +320,7 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 		}
 	}
 	small := newThumbnail(in, mask, nextTo(o.Output, "-thumbnail.png"))
-	v.Observe = progress.All(o.Observe, progress.On(small.observe))
+	v.Observe, v.shown = progress.All(o.Observe, progress.On(small.observe)), small.write
 	sink := &late{begin: func() (*slideSink, error) {
 		from, err := v.origin()
 		if err != nil {
@@ -299,13 +329,40 @@ func TranslateFile(ctx context.Context, p *infer.Pipeline, o FileOptions) (plan 
 		return o.sink(in, from, o.stain(p))
 	}}
 	defer sink.discard()
-	if err = v.finish(ctx, p, sink); err != nil {
+	v.publish = sink.publish
+	if err := v.finish(ctx, p, sink); errors.Is(err, errGone) {
+		return plan, cmp.Or(o.done(v), err)
+	} else if err != nil {
 		return plan, err
 	}
-	if err := sink.close(); err != nil {
-		return plan, err
+	return plan, removeParts(r.Folder)
+}
+
+func (o FileOptions) current() bool { return (o.Current || o.Shard.Count > 0) && !o.Overwrite }
+
+// done returns infer.ErrSkipped if the output is there.
+func (o FileOptions) done(v *run) error {
+	if !o.current() {
+		return nil
 	}
-	return plan, os.RemoveAll(r.Folder)
+	atomicfile.Revisit(filepath.Dir(o.Output))
+	if _, err := os.Lstat(o.Output); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	from, err := v.origin()
+	if err != nil {
+		return err
+	}
+	earlier, err := origin.Read(o.Output)
+	if err != nil {
+		return err
+	}
+	if changes := from.Since(earlier); len(changes) > 0 {
+		return fmt.Errorf("%s exists, %s: name another output", o.Output, origin.Text(changes))
+	}
+	return cmp.Or(removeParts(v.Folder), infer.ErrSkipped)
 }
 
 // check refuses outputs that can't be written, or that are there.
@@ -313,7 +370,11 @@ func (o FileOptions) check() error {
 	if !IsOutput(o.Output) {
 		return fmt.Errorf("%s: a slide's stain is written as .ome.tiff", o.Output)
 	}
-	if err := o.free(o.Output, imagefile.NotOurs); err != nil {
+	except := imagefile.NotOurs
+	if o.current() { // done compares it
+		except = imagefile.VirtualStain
+	}
+	if err := o.free(o.Output, except); err != nil {
 		return err
 	}
 	if !o.Preview {

@@ -8,7 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/model"
@@ -21,13 +26,15 @@ import (
 const (
 	childFolder = "HISTDIST_MOSAIC_TEST_FOLDER"
 	childDeath  = "HISTDIST_MOSAIC_TEST_DEATH"
+	childShard  = "HISTDIST_MOSAIC_TEST_SHARD" // of childShards; 0 for none
+	childShards = 3
 )
 
 // killable translates the slide he.ome.tiff in a folder with the demonstration's model: four windows a region, the
 // statistics of a first pass.
-func killable(t *testing.T, folder string, observe progress.Observer) {
+func killable(t *testing.T, folder string, shard infer.Shard, observe progress.Observer) {
 	t.Helper()
-	path := filepath.Join(folder, "model")
+	path := filepath.Join(t.TempDir(), "model")
 	if err := demo.Extract(path); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +45,7 @@ func killable(t *testing.T, folder string, observe progress.Observer) {
 	o := mosaic.FileOptions{
 		Input: filepath.Join(folder, "he.ome.tiff"), Output: filepath.Join(folder, "er.ome.tiff"),
 		Sampling: infer.DefaultSettings(), Settings: mosaic.DefaultSettings(), File: mosaic.DefaultFileSettings(),
-		Quality: 90, Program: "test", Observe: observe,
+		Quality: 90, Program: "test", Shard: shard, Observe: observe,
 	}
 	o.Sampling.StepsInversion, o.Sampling.StepsTranslation = 1, 2
 	o.Settings.Window, o.Settings.Region, o.File.Tissue = 64, 112, "all"
@@ -49,22 +56,27 @@ func killable(t *testing.T, folder string, observe progress.Observer) {
 	}
 }
 
-// TestChild is a run in a process of its own, for TestKilled: it kills itself after a number of events.
+// TestChild is a run in a process of its own, for those that are killed: it kills itself after a number of events.
 func TestChild(t *testing.T) {
 	folder := os.Getenv(childFolder)
 	if folder == "" {
-		t.Skip("started by TestKilled")
+		t.Skip("started by TestKilled and TestShardsKilled")
 	}
-	death, err := strconv.Atoi(os.Getenv(childDeath))
-	if err != nil {
+	death, errDeath := strconv.Atoi(os.Getenv(childDeath))
+	index, errShard := strconv.Atoi(os.Getenv(childShard))
+	if err := errors.Join(errDeath, errShard); err != nil {
 		t.Fatal(err)
+	}
+	shard := infer.Shard{}
+	if index > 0 { // that another has died is seen, for it ran here
+		shard = infer.Shard{Index: index, Count: childShards, DeadAfter: 10 * time.Second}
 	}
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	events := 0
-	killable(t, folder, progress.On(func(mosaic.Progress) error {
+	killable(t, folder, shard, progress.On(func(mosaic.Progress) error {
 		if events++; events == death {
 			go func() { _ = self.Kill() }() // wherever the run is then
 		}
@@ -81,22 +93,14 @@ func TestKilled(t *testing.T) {
 		writeSlide(t, filepath.Join(folder, "he.ome.tiff"), he, 0.47)
 	}
 	events, calls := 0, int64(0)
-	killable(t, whole, progress.On(func(e mosaic.Progress) error {
+	killable(t, whole, infer.Shard{}, progress.On(func(e mosaic.Progress) error {
 		events, calls = events+1, e.Plan.Calls
 		if e.Plan.Regions < 4 || e.Plan.Sampled == 0 {
 			t.Fatalf("%+v: the test needs more regions", e.Plan)
 		}
 		return nil
 	}))
-	run := func(death int) (killed bool) {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
-		cmd.Env = append(os.Environ(), childFolder+"="+broken, childDeath+"="+strconv.Itoa(death))
-		out, err := cmd.CombinedOutput()
-		if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return err != nil
-	}
+	run := func(death int) (killed bool) { return child(t, broken, 0, death) }
 	const kills = 6
 	random, killed := rand.New(rand.NewPCG(3, 4)), 0
 	for runs := 0; killed < kills; runs++ {
@@ -121,6 +125,64 @@ func TestKilled(t *testing.T) {
 	}
 	t.Logf("killed %d times, %d events, %d calls", killed, events, calls)
 	sameFiles(t, whole, broken)
+}
+
+// child runs TestChild, and reports whether it was killed.
+func child(t *testing.T, folder string, shard, death int) (killed bool) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
+	cmd.Env = append(os.Environ(), childFolder+"="+folder, childDeath+"="+strconv.Itoa(death),
+		childShard+"="+strconv.Itoa(shard))
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
+		t.Errorf("shard %d: %v\n%s", shard, err, out)
+	}
+	return err != nil
+}
+
+// Shards that share one slide, are killed at random and started again, end with the files and bytes of one process. One
+// that comes when all is done does nothing.
+func TestShardsKilled(t *testing.T) {
+	he := pattern(208, 160)
+	whole, shared := t.TempDir(), t.TempDir()
+	for _, folder := range []string{whole, shared} {
+		writeSlide(t, filepath.Join(folder, "he.ome.tiff"), he, 0.47)
+	}
+	events := 0
+	killable(t, whole, infer.Shard{}, progress.On(func(mosaic.Progress) error { events++; return nil }))
+	random := rand.New(rand.NewPCG(7, 8))
+	const rounds = 3
+	for round := range rounds {
+		var shards sync.WaitGroup
+		var killed atomic.Int64
+		for k := range childShards {
+			death := 0
+			if round < rounds-1 && (round > 0 || k > 0) {
+				death = 1 + random.IntN(events/3)
+			}
+			shards.Go(func() {
+				if child(t, shared, k+1, death) {
+					killed.Add(1)
+				}
+			})
+		}
+		shards.Wait()
+		t.Logf("killed %d", killed.Load())
+		output := filepath.Join(shared, "er.ome.tiff")
+		if _, err := os.Stat(output); err == nil && round < rounds-1 {
+			sameFiles(t, whole, shared)
+			if err := os.Remove(output); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sameFiles(t, whole, shared)
+	before := snapshot(t, shared)
+	if child(t, shared, 1, 1) {
+		t.Error("work was done again")
+	}
+	if diff := cmp.Diff(before, snapshot(t, shared)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // sameFiles compares two folders.

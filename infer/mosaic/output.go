@@ -27,7 +27,15 @@ func (l *late) Write(ctx context.Context, rows []uint8) (err error) {
 	return l.sink.Write(ctx, rows)
 }
 
-func (l *late) close() error { return l.sink.close() }
+// publish puts the file at its place if it is still this process's to write. Otherwise it may be begun again.
+func (l *late) publish(held bool) error {
+	if held {
+		return l.sink.close()
+	}
+	l.discard()
+	l.sink = nil
+	return nil
+}
 
 func (l *late) discard() {
 	if l.sink != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"github.com/histdist/histdist/data/imagefile"
@@ -86,15 +85,16 @@ func (o FileOptions) preview(ctx context.Context, p *infer.Pipeline, in *input, 
 	if err != nil {
 		return err
 	}
+	if isCurrent(out.path, from) { // another process was faster
+		return removeParts(s.Folder)
+	}
 	sink := &late{begin: func() (*slideSink, error) { return o.sink(s.input, from, out) }}
 	defer sink.discard()
-	if err := v.finish(ctx, p, sink); err != nil {
+	v.publish = sink.publish
+	if err := v.finish(ctx, p, sink); err != nil && !(errors.Is(err, errGone) && isCurrent(out.path, from)) {
 		return err
 	}
-	if err := sink.close(); err != nil {
-		return err
-	}
-	return errors.Join(os.RemoveAll(s.Folder), o.Observe.Report(progress.Note("the preview is there: "+out.path)))
+	return errors.Join(removeParts(s.Folder), o.Observe.Report(progress.Note("the preview is there: "+out.path)))
 }
 
 // isCurrent reports whether a file is the preview of an origin.

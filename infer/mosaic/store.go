@@ -16,6 +16,7 @@ import (
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/claim"
 )
 
 // store keeps finished parts of a run by their names, in files or in memory. A part is there as a whole or not at all.
@@ -46,6 +47,7 @@ func (m memory) get(name string) (io.ReadCloser, error) {
 // folder is a store in a folder. Each file ends with the SHA-256 of what comes before.
 type folder struct {
 	path    string
+	shared  bool            // with other processes
 	checked map[string]bool // in this run
 }
 
@@ -55,36 +57,83 @@ const planFile = "plan.json"
 // ErrChanged is wrapped by the error of a run whose folder has parts of one with other settings.
 var ErrChanged = errors.New("begun with other settings")
 
+// errGone is wrapped by the error of a run whose folder is gone: another process that shares it has written the output.
+var errGone = errors.New("the folder of parts is gone")
+
 // openFolder makes a folder for a run, or continues the one that is there if it has the same origin.
-func openFolder(path string, o origin.Origin) (*folder, error) {
-	text, err := os.ReadFile(filepath.Join(path, planFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false) // H&E
-		if err := e.Encode(o); err != nil {
-			return nil, err
-		}
+func openFolder(path string, o origin.Origin, shared bool) (*folder, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // H&E
+	if err := e.Encode(o); err != nil {
+		return nil, err
+	}
+	plan := filepath.Join(path, planFile)
+	text, err := os.ReadFile(plan)
+	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			return nil, err
 		}
-		if err := atomicfile.Write(filepath.Join(path, planFile), b.Bytes()); err != nil {
+		if _, err := atomicfile.WriteNew(plan, b.Bytes()); err != nil {
 			return nil, err
 		}
-	case err != nil:
-		return nil, err
-	default:
-		var earlier origin.Origin
-		if err := json.Unmarshal(text, &earlier); err != nil {
-			return nil, fmt.Errorf("%s: %w: remove the folder to begin anew", filepath.Join(path, planFile), err)
+		if err := atomicfile.Flush(plan); err != nil {
+			return nil, err
 		}
-		if changes := o.Since(earlier); len(changes) > 0 {
-			return nil, fmt.Errorf("%s: %w: %s: use the same again, or remove the folder to begin anew",
-				path, ErrChanged, origin.Text(changes))
-		}
+		text, err = os.ReadFile(plan) // perhaps of another process, which was faster
 	}
-	return &folder{path, map[string]bool{}}, atomicfile.Sweep(path)
+	if err != nil {
+		return nil, err
+	}
+	var earlier origin.Origin
+	if err := json.Unmarshal(text, &earlier); err != nil {
+		return nil, fmt.Errorf("%s: %w: remove the folder to begin anew", plan, err)
+	}
+	if changes := o.Since(earlier); len(changes) > 0 {
+		return nil, fmt.Errorf("%s: %w: %s: use the same again, or remove the folder to begin anew",
+			path, ErrChanged, origin.Text(changes))
+	}
+	f := &folder{path, shared, map[string]bool{}}
+	if shared { // what processes that were killed left goes with the folder
+		return f, nil
+	}
+	w, err := claim.Active(filepath.Join(path, claim.FolderName))
+	if err != nil {
+		return nil, err
+	}
+	if w != nil {
+		return nil, fmt.Errorf("%s: %s works on it: share it with --shard, or wait", path, w.Where())
+	}
+	return f, atomicfile.Sweep(path)
+}
+
+// open opens a part.
+func (f *folder) open(name string) (*os.File, error) {
+	path := filepath.Join(f.path, name)
+	file, err := os.Open(path)
+	if f.shared && errors.Is(err, fs.ErrNotExist) {
+		atomicfile.Revisit(f.path)
+		file, err = os.Open(path)
+	}
+	return file, err
+}
+
+// gone reports whether there is no folder any more.
+func (f *folder) gone() bool {
+	_, err := os.Stat(filepath.Join(f.path, planFile))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// removeParts removes a folder of parts, which vanishes at once for processes that share it.
+func removeParts(path string) error {
+	done := path + ".done"
+	if err := os.RemoveAll(done); err != nil { // of a process that was killed here
+		return err
+	}
+	if err := atomicfile.Rename(path, done); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(done)
 }
 
 // has reports whether a part is there and undamaged. A damaged one is removed.
@@ -93,7 +142,7 @@ func (f *folder) has(name string) (bool, error) {
 		return true, nil
 	}
 	path := filepath.Join(f.path, name)
-	file, err := os.Open(path)
+	file, err := f.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -145,7 +194,7 @@ func (f *folder) put(name string, write func(w io.Writer) error) error {
 
 // get opens a part, without its sum.
 func (f *folder) get(name string) (io.ReadCloser, error) {
-	file, err := os.Open(filepath.Join(f.path, name))
+	file, err := f.open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -7,13 +7,12 @@ const thumbnailSide = 1024
 
 // thumbnail is a small image of a stain, a file that is written again whenever a region is finished.
 type thumbnail struct {
-	path    string
-	mask    Mask
-	image   *imagefile.Image
-	step    int // pixels for each of its own
-	sums    []uint32
-	counts  []uint32
-	regions int
+	path   string
+	mask   Mask
+	image  *imagefile.Image
+	step   int // pixels for each of its own
+	sums   []uint32
+	counts []uint32
 }
 
 func newThumbnail(s Source, mask Mask, path string) *thumbnail {
@@ -42,10 +41,11 @@ func (t *thumbnail) observe(e Progress) error {
 			}
 		}
 	}
-	if e.Regions == t.regions {
-		return nil
-	}
-	t.regions = e.Regions
+	return nil
+}
+
+// write writes it as far as it is.
+func (t *thumbnail) write() error {
 	for at, n := range t.counts {
 		if n > 0 {
 			for k := range 3 {

@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/parallel"
 )
@@ -30,8 +31,10 @@ type Request struct {
 	Match    infer.Colours // what is done to the colours of what is painted; nil: nothing
 	// Folder keeps finished parts, so that a run that ended early is continued; "" keeps them in memory. Origin says what
 	// they belong to: program, model, and sources. Translate adds the settings.
-	Folder  string
-	Origin  origin.Origin
+	Folder string
+	Origin origin.Origin
+	// Shard shares the parts with other processes that have the same folder.
+	Shard   infer.Shard
 	Observe progress.Observer // receives Progress
 }
 
@@ -58,6 +61,15 @@ type run struct {
 	finished   int   // regions that are painted
 	regions    []region
 	recent     []recalled // regions, the last used last
+
+	pieces  []piece
+	ended   map[int]bool    // parts that are done
+	painted map[string]bool // regions whose pixels are there, and were reported
+	queue   *claim.Queue
+	at      int                   // the part that is being done
+	made    int64                 // calls for it
+	shown   func() error          // is called when this process has painted a region, and before the output is written
+	publish func(held bool) error // puts the output at its place, after its rows, or discards it
 }
 
 // model is what a plan needs to know of a model.
@@ -123,6 +135,15 @@ func Translate(ctx context.Context, p *infer.Pipeline, r Request, sink Sink) (Pl
 // begin accepts a request, or refuses it: for its settings, for want of memory, or for those of the parts that are
 // there. A run that is refused has written nothing.
 func begin(ctx context.Context, p *infer.Pipeline, r Request) (*run, error) {
+	v, err := accept(ctx, p, r)
+	if err == nil {
+		v.store, err = v.open()
+	}
+	return v, err
+}
+
+// accept accepts a request, or refuses it for anything but the parts that are there.
+func accept(ctx context.Context, p *infer.Pipeline, r Request) (*run, error) {
 	v, err := r.prepare(modelOf(p))
 	if err != nil {
 		return nil, err
@@ -132,9 +153,6 @@ func begin(ctx context.Context, p *infer.Pipeline, r Request) (*run, error) {
 		return nil, err
 	}
 	v.Sampling = w.Settings
-	if v.store, err = v.open(); err != nil {
-		return nil, err
-	}
 	return v, nil
 }
 
@@ -162,6 +180,8 @@ func (v *run) translateWith(ctx context.Context, s *sampler, sink Sink) (err err
 	s.each = v.Settings.Statistics == StatisticsTile
 	s.progress = func(calls int) error {
 		v.calls += int64(calls)
+		v.made += int64(calls)
+		v.queue.Doing(v.at, v.made, v.pieces[v.at].work)
 		return v.report(Rect{}, nil)
 	}
 	v.sampler, v.Sampling = s, s.settings
@@ -182,7 +202,7 @@ func (v *run) open() (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openFolder(v.Folder, o)
+	return openFolder(v.Folder, o, v.Shard.Count > 0)
 }
 
 // origin is everything that the result depends on: that of the request, and its settings.
@@ -201,73 +221,10 @@ func (v *run) report(a Rect, rows []uint8) error {
 	return v.Observe.Report(Progress{Plan: v.plan, Calls: v.calls, Regions: v.finished, Area: a, Rows: rows})
 }
 
-// all does the whole work. Parts that are there are not done again.
-func (v *run) all(ctx context.Context, sink Sink) error {
-	painted := map[string]bool{}
-	for _, g := range v.regions {
-		done, err := v.store.has(g.name + pixelsFile)
-		if err != nil {
-			return err
-		}
-		if done {
-			painted[g.name] = true
-		}
-	}
-	if len(painted) < len(v.regions) {
-		if err := v.learn(ctx); err != nil {
-			return err
-		}
-	}
-	if err := v.replay(painted); err != nil {
-		return err
-	}
-	done := map[string]bool{}
-	for i, g := range v.regions {
-		if v.awaited(g, painted) {
-			if err := v.region(ctx, g); err != nil {
-				return fmt.Errorf("region %s: %w", g.name, err)
-			}
-		} else {
-			v.calls += v.layout.calls(v.Sampling, g)
-		}
-		done[g.name] = true
-		for _, other := range v.regions[:i+1] {
-			if painted[other.name] || !v.ready(other, done) {
-				continue
-			}
-			if err := v.paint(ctx, other); err != nil {
-				return fmt.Errorf("region %s: %w", other.name, err)
-			}
-			painted[other.name] = true
-			v.finished++
-			if err := v.report(Rect{}, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return v.write(ctx, sink)
-}
-
-// replay reports the regions that earlier runs painted.
-func (v *run) replay(painted map[string]bool) error {
-	for _, g := range v.regions {
-		if !painted[g.name] {
-			continue
-		}
-		if err := v.replayOne(g); err != nil {
-			return err
-		}
-		v.finished++
-		if err := v.report(Rect{}, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// replayOne reports a region that is there.
 func (v *run) replayOne(g region) (err error) {
 	if v.Observe == nil {
-		return nil
+		return v.paintedOne(g)
 	}
 	r, err := v.reader(g)
 	if err != nil {
@@ -284,7 +241,7 @@ func (v *run) replayOne(g region) (err error) {
 			return err
 		}
 	}
-	return nil
+	return v.paintedOne(g)
 }
 
 // The endings of a region's files.
@@ -357,27 +314,6 @@ func (v *run) region(ctx context.Context, g region) error {
 		}
 	}
 	return putFloats(v.store, g.name+latentsFile, st.latents)
-}
-
-// awaited reports whether a region's latents are needed to paint it or a neighbour.
-func (v *run) awaited(g region, painted map[string]bool) bool {
-	for _, n := range v.regions {
-		if !painted[n.name] && v.layout.halo(n).meets(g.area) {
-			return true
-		}
-	}
-	return false
-}
-
-// ready reports whether a region and those around it have latents.
-func (v *run) ready(g region, done map[string]bool) bool {
-	halo := v.layout.halo(g)
-	for _, n := range v.regions {
-		if !done[n.name] && halo.meets(n.area) {
-			return false
-		}
-	}
-	return true
 }
 
 // paint decodes a region's core.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/histdist/histdist/internal/atomicfile"
@@ -63,6 +65,40 @@ func TestFolder(t *testing.T) {
 		t.Error("a folder that exists was made again")
 	}
 	only(t, filepath.Dir(path), "made")
+}
+
+// Of many that make one file, one does, and the others find it whole.
+func TestWriteNew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	var all sync.WaitGroup
+	var made atomic.Int64
+	for range 8 {
+		all.Go(func() {
+			one, err := atomicfile.WriteNew(path, []byte("text"))
+			if err != nil {
+				t.Error(err)
+			}
+			if one {
+				made.Add(1)
+			}
+			if text, err := os.ReadFile(path); err != nil || string(text) != "text" {
+				t.Errorf("read %q, %v", text, err)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d made it", made.Load())
+	}
+	if err := errors.Join(atomicfile.WriteSoon(path, []byte("new")), atomicfile.Flush(path)); err != nil {
+		t.Fatal(err)
+	}
+	atomicfile.Revisit(dir)
+	if text, err := os.ReadFile(path); err != nil || string(text) != "new" {
+		t.Errorf("read %q, %v", text, err)
+	}
+	only(t, dir, "a")
 }
 
 // Names of 255 bytes are the longest that most file systems allow: temporary files have shorter ones.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
-	"strconv"
 
 	"github.com/histdist/histdist/internal/atomicfile"
 )
@@ -24,14 +22,8 @@ func (x exclusive) create() error {
 	if err != nil {
 		return err
 	}
-	// The file appears with its content: a link to one that is written.
-	written := x.path + "." + strconv.FormatUint(rand.Uint64(), 36)
-	if err := os.WriteFile(written, text, 0o644); err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(written) }() // a link remains, or nothing does
 	for range 3 {
-		if made, err := link(written, x.path, text); made || err != nil {
+		if made, err := atomicfile.WriteNew(x.path, text); made || err != nil {
 			return err
 		}
 		found, err := x.read()
@@ -44,38 +36,15 @@ func (x exclusive) create() error {
 		if err := x.check(); err != nil {
 			return err
 		}
-		return x.takeOver(written, text, found)
+		return x.takeOver(text, found)
 	}
 	return &HeldError{}
 }
 
-// link gives a written file a second name, unless it is taken.
-func link(written, path string, text []byte) (made bool, err error) {
-	err = os.Link(written, path)
-	if err == nil || sameFile(written, path) { // NFS may answer that it exists to a call that it repeats
-		return true, nil
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) // a file system without links
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return false, errors.Join(err, os.Remove(path))
-	}
-	return true, nil
-}
-
 // takeOver replaces a dead owner's file if it is unchanged. The guard file lets one process at a time do so.
-func (x exclusive) takeOver(written string, text, found []byte) (err error) {
+func (x exclusive) takeOver(text, found []byte) (err error) {
 	guard := x.path + ".takeover"
-	made, err := link(written, guard, text)
+	made, err := atomicfile.WriteNew(guard, text)
 	if err != nil {
 		return err
 	}
@@ -90,11 +59,7 @@ func (x exclusive) takeOver(written string, text, found []byte) (err error) {
 	if !bytes.Equal(now, found) {
 		return &HeldError{Owner: parseOwner(now)}
 	}
-	mine := written + ".new" // a name of its own: renaming one link of a file to another does nothing
-	if err := os.WriteFile(mine, text, 0o644); err != nil {
-		return err
-	}
-	return atomicfile.Rename(mine, x.path)
+	return atomicfile.Write(x.path, text)
 }
 
 // check returns a *HeldError if the file is there and its owner hasn't died for sure.
@@ -132,10 +97,4 @@ func (x exclusive) remove() error {
 		return fmt.Errorf("%s: the lock was taken away while it was held", x.path)
 	}
 	return os.Remove(x.path)
-}
-
-func sameFile(a, b string) bool {
-	x, errA := os.Stat(a)
-	y, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(x, y)
 }

@@ -7,8 +7,5 @@ func AcquireWithout(path string, err error) (*Lock, error) {
 	return acquire(path, func(*os.File) error { return err })
 }
 
-// ThisProcess is what a lock of this process says.
-func ThisProcess() Owner { return thisProcess() }
-
 // Started is what a lock says of the start of a process.
 func Started(pid int) string { return started(pid) }

@@ -54,7 +54,7 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	own := exclusive{path: path + ".owner", owner: thisProcess()}
+	own := exclusive{path: path + ".owner", owner: ThisProcess()}
 	switch err := flock(f); {
 	case errors.Is(err, errHeld):
 		owner := Owner{}

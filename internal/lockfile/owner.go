@@ -42,7 +42,8 @@ func parseOwner(text []byte) Owner {
 	return o
 }
 
-func thisProcess() Owner {
+// ThisProcess is the process that calls, as the owner of what it takes now.
+func ThisProcess() Owner {
 	host, err := os.Hostname()
 	if err != nil {
 		host = ""
@@ -86,6 +87,9 @@ const (
 	running
 	dead
 )
+
+// Died reports whether an owner has ended for sure, as far as another can see: on the same machine.
+func (o Owner) Died(me Owner) bool { return o.state(me) == dead }
 
 // state reports whether an owner still runs, as far as me can see.
 func (o Owner) state(me Owner) state {

@@ -17,6 +17,8 @@ type Options struct {
 	Flat    bool     // only the folder's own files, not those of its sub-folders
 	Outputs Outputs  // which of the images that this program made are passed over
 	Except  []string // folders that are not entered
+	// Named reports whether a file is looked for, by its name; nil: IsImage.
+	Named func(name string) bool
 }
 
 // File is an image file.
@@ -70,6 +72,9 @@ type walker struct {
 }
 
 func newWalker(ctx context.Context, root string, o Options) *walker {
+	if o.Named == nil {
+		o.Named = IsImage
+	}
 	w := &walker{ctx: ctx, o: o, readDir: os.ReadDir, l: &Listing{Root: root}}
 	for _, folder := range o.Except {
 		if info, err := os.Stat(folder); err == nil { // one that isn't there isn't entered either
@@ -175,7 +180,7 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		if !link || IsImage(name) || filepath.Ext(name) == "" { // other links are no images, wherever they lead
+		if !link || w.o.Named(name) || filepath.Ext(name) == "" { // other links are no images, wherever they lead
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the link is broken")
 			}
@@ -217,7 +222,7 @@ func (w *walker) visit(p place, name string, kind fs.FileMode) error {
 
 func (w *walker) file(path, name string, kind fs.FileMode) {
 	switch {
-	case !IsImage(name):
+	case !w.o.Named(name):
 	case !kind.IsRegular():
 		w.unreadable(path, errors.New("not a file"))
 	default:

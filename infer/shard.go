@@ -1,0 +1,95 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/internal/claim"
+	"github.com/histdist/histdist/internal/parallel"
+)
+
+// Shard divides work among processes that write to one output, such as the tasks of a job array: each item is done by
+// one of them. The zero Shard is a process that does all.
+type Shard struct {
+	// Index of Count, 1 to Count, is the part that this process does first. It goes on with what is left of the others.
+	Index, Count int
+	// DeadAfter is how long another process may give no sign of life until its items are taken over; 0: 2 minutes.
+	DeadAfter time.Duration
+}
+
+// ErrElsewhere is the error of a job that another process has done.
+var ErrElsewhere = errors.New("done by another process")
+
+// queue are the jobs to do, shared if the options say so.
+func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
+	s := r.o.Shard
+	o := claim.Options{Part: claim.Part{I: s.Index, N: s.Count}, Silence: s.DeadAfter}
+	items := make([]claim.Item, len(jobs.List))
+	if s.Count == 0 || len(items) == 0 {
+		return claim.Open(items, o)
+	}
+	if jobs.Folder == "" {
+		return nil, errors.New("an output that is a file can't be shared: want a folder")
+	}
+	o.Folder = filepath.Join(jobs.Folder, claim.FolderName)
+	var err error
+	if o.Origin, err = r.common(jobs.List[0]); err != nil {
+		return nil, err
+	}
+	err = parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) error {
+		j := jobs.List[i]
+		name, err := filepath.Rel(jobs.Folder, j.Output)
+		if err != nil {
+			return err
+		}
+		items[i] = claim.Item{Name: filepath.ToSlash(name), Stamp: claim.Stamp(j.Input), Outputs: []string{j.Output}}
+		if r.o.Panel {
+			items[i].Outputs = append(items[i].Outputs, PanelName(j.Output))
+		}
+		if width, height, err := imagefile.Size(j.Input); err == nil { // what is wrong is said when its turn comes
+			items[i].Work = int64(width) * int64(height)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	q, err := claim.Open(items, o)
+	if err != nil {
+		return nil, fmt.Errorf("shard: %w", err)
+	}
+	return q, nil
+}
+
+// common is what all outputs of a run depend on.
+func (r *run) common(j Job) (origin.Origin, error) {
+	o, err := r.origin(j, "")
+	if err != nil {
+		return o, err
+	}
+	o.Sources = nil
+	also, err := origin.NewSettings(o.Settings, struct {
+		Format string `json:"format"`
+		Panel  bool   `json:"panel"`
+	}{filepath.Ext(j.Output), r.o.Panel})
+	o.Settings = also
+	return o, err
+}
+
+// doing says how far a batch is.
+func (r *run) doing(batch []loaded, e Step) {
+	done := e.Index
+	switch e.Phase {
+	case Translation:
+		done += r.o.Settings.Inversions()
+	case Decoding:
+		done = r.o.Settings.Calls()
+	}
+	r.jobs.Doing(batch[0].claim.Index, int64(done), int64(r.o.Settings.Calls()))
+}

@@ -1,0 +1,104 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// WriteNew writes a file that nobody has made: of several processes that try, on any machines, one makes it. It appears
+// with its content, for processes; after a power failure it may be empty, unless Flush came before. Relied on are that
+// link is atomic, as on NFS from version 2 on, or, on file systems without links, that O_EXCL is, as on NFS from version
+// 3 on; there the content follows after the name.
+func WriteNew(path string, data []byte) (made bool, err error) {
+	f, err := written(path, data)
+	if err != nil {
+		return false, err
+	}
+	defer f.Discard() // its name: a link remains, or nothing does
+	return link(f.Name(), path, data)
+}
+
+// WriteSoon writes or replaces a file in one step, as Write does, but doesn't wait for the disk: after a power failure
+// it may be empty.
+func WriteSoon(path string, data []byte) error {
+	f, err := written(path, data)
+	if err != nil {
+		return err
+	}
+	if err := Rename(f.Name(), path); err != nil {
+		f.Discard()
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// written is a file under its hidden name, closed.
+func written(path string, data []byte) (*File, error) {
+	f, err := Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		f.Discard()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// Flush waits until the disk has a file.
+func Flush(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(Sync(f), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// link gives a written file a second name, unless it is taken.
+func link(written, path string, data []byte) (made bool, err error) {
+	err = os.Link(written, path)
+	if err == nil || sameFile(written, path) { // NFS may answer that it exists to a call that it repeats
+		return true, nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) // a file system without links
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return false, errors.Join(err, os.Remove(path))
+	}
+	return true, nil
+}
+
+func sameFile(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
+}
+
+// Revisit makes clients of NFS look at a folder's names again, of which they may remember for a minute that there was no
+// such file: until they change the folder themselves.
+func Revisit(folder string) {
+	f, err := os.CreateTemp(folder, ".probe*"+temporary)
+	if err != nil { // a folder that can't be written isn't changed by this machine
+		return
+	}
+	_ = f.Close()
+	_ = os.Remove(f.Name()) // if it remains, Sweep finds it
+}

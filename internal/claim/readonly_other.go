@@ -1,0 +1,7 @@
+//go:build !unix
+
+package claim
+
+import "io/fs"
+
+var errReadOnly = fs.ErrPermission
