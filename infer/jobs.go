@@ -140,13 +140,12 @@ func (o JobOptions) inputs(ctx context.Context) (files []walk.File, single bool,
 
 // nothing is the error of an input without images.
 func (o JobOptions) nothing(found *walk.Listing) error {
-	one, many, kinds := "image", "images", strings.Join(walk.Extensions(), ", ")
-	if o.Slides {
-		one, many, kinds = "slide", "slides", "TIFF files and scanners' formats, by their extensions"
-	}
-	text := fmt.Sprintf("%s: no %s (looked for %s)", o.Input, many, kinds)
-	if walk.IsPattern(o.Input) && found.Root != o.Input {
-		text = fmt.Sprintf("pattern %q: no %s fits (looked for %s)", o.Input, one, kinds)
+	text := fmt.Sprintf("%s: no images (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
+	switch pattern := walk.IsPattern(o.Input) && found.Root != o.Input; {
+	case o.Slides:
+		text = fmt.Sprintf("%s: no slides (looked for TIFF files and scanners' formats, by their extensions)", o.Input)
+	case pattern:
+		text = fmt.Sprintf("pattern %q: no image fits (looked for %s)", o.Input, strings.Join(walk.Extensions(), ", "))
 	}
 	if n := len(found.Passed); n > 0 {
 		text += fmt.Sprintf("; %d virtual stains and panels that this program made are no input", n)

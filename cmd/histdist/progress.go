@@ -91,8 +91,15 @@ type lines struct {
 	begin       time.Time
 	stage       string
 	last        time.Time // of a line on the stage
-	before      int64     // U-Net calls that earlier runs made
-	preview     bool      // the calls are those of a preview
+	slide       slideLines
+}
+
+// slideLines are the lines of a slide.
+type slideLines struct {
+	begin   time.Time
+	before  int64 // U-Net calls that earlier runs made
+	regions int   // finished
+	preview bool  // the calls are those of a preview
 }
 
 // general writes what has lines on a terminal, too.
@@ -111,6 +118,7 @@ func (l *lines) general(event any) error {
 		}
 		fmt.Fprintf(l.w, "%s: %d of %d\n", e.Name, e.Done, e.Total)
 	case mosaic.Plan:
+		l.slide = slideLines{}
 		fmt.Fprintln(l.w, e)
 	case mosaic.Progress:
 		l.mosaic(e)
@@ -131,17 +139,17 @@ func (l *lines) mosaic(e mosaic.Progress) {
 		return
 	}
 	now := time.Now()
-	if l.begin.IsZero() || e.Preview != l.preview { // what earlier runs did took no time now
-		l.begin, l.before, l.done, l.preview = now, e.Calls, 0, e.Preview
+	if s := &l.slide; s.begin.IsZero() || e.Preview != s.preview { // what earlier runs did took no time now
+		*s = slideLines{begin: now, before: e.Calls, preview: e.Preview}
 	}
-	finished := e.Regions != l.done
+	finished := e.Regions != l.slide.regions
 	if !finished && now.Sub(l.last) < 5*time.Second {
 		return
 	}
-	l.done, l.last = e.Regions, now
+	l.slide.regions, l.last = e.Regions, now
 	left := "unknown"
-	if made := e.Calls - l.before; made > 0 {
-		each := float64(now.Sub(l.begin)) / float64(made)
+	if made := e.Calls - l.slide.before; made > 0 {
+		each := float64(now.Sub(l.slide.begin)) / float64(made)
 		left = time.Duration(each * float64(e.Plan.Calls-e.Calls)).Round(time.Second).String()
 	}
 	what := ""
