@@ -98,11 +98,14 @@ func (r *run) draw(ctx context.Context, mine bool) (drawn, error) {
 	if d.example, err = example(ctx, d.at, d.task, r.noise); err != nil {
 		return d, fmt.Errorf("epoch %d, micro-step %d: %w", d.at.Epoch, d.at.Index, err)
 	}
-	if d.draws, err = r.trainer.Draw(r.noise, d.example); err != nil {
-		return d, err
+	if mine {
+		d.draws, err = r.trainer.Draw(r.noise, d.example)
+	} else {
+		r.trainer.objective.skip(r.noise, d.example)
+		d.example = Example{Shape: d.example.Shape}
 	}
-	if !mine {
-		d.example, d.draws = Example{Shape: d.example.Shape}, Draws{}
+	if err != nil {
+		return d, err
 	}
 	r.position = r.position.next(r.Examples.Len())
 	return d, nil

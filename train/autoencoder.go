@@ -131,6 +131,8 @@ func (a *autoencoder) draw(g *rng.Torch, e Example) (Draws, error) {
 	return d, nil
 }
 
+func (a *autoencoder) skip(g *rng.Torch, e Example) { g.SkipRandn(a.latents(e)) }
+
 // Reconstruct encodes an example's images and decodes the means of their latents, with the parameters or their average.
 // It returns values like Example.Images, [N,H,W,3], and changes nothing. The trainer's objective must be Autoencoder.
 func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []float32, err error) {

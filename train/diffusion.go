@@ -86,6 +86,8 @@ func (f *diffusion) draw(g *rng.Torch, e Example) (Draws, error) {
 	return Draw(g, e.Shape, len(f.schedule.AlphasCumprod))
 }
 
+func (f *diffusion) skip(g *rng.Torch, e Example) { skip(g, e.Shape, len(f.schedule.AlphasCumprod)) }
+
 func (f *diffusion) trains(string) bool { return true }
 
 func (f *diffusion) title(t Task) string { return t.String() }

@@ -50,6 +50,17 @@ func Draw(g *rng.Torch, shape [4]int, timesteps int) (Draws, error) {
 	return d, nil
 }
 
+// skip passes over what Draw would draw.
+func skip(g *rng.Torch, shape [4]int, timesteps int) {
+	n, c := shape[0], shape[3]
+	g.SkipRandn(elements(shape))
+	g.SkipRandn(n * c)
+	g.SkipRandn(elements(shape))
+	for range n {
+		g.RandInt(0, int64(timesteps))
+	}
+}
+
 // checkLatents compares the sizes of a U-Net's example and its draws.
 func (e Example) checkLatents(d Draws, channels, contextDim int) error {
 	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]

@@ -56,6 +56,8 @@ type objective interface {
 	trains(name string) bool
 	// draw draws a micro-step's random numbers.
 	draw(g *rng.Torch, e Example) (Draws, error)
+	// skip passes over what draw would draw, for an example of which only the shape is known.
+	skip(g *rng.Torch, e Example)
 	// title names what a micro-step learns in errors.
 	title(t Task) string
 	// losses names the graph's values for metrics; the first is the loss.

@@ -67,6 +67,18 @@ func (m *mt19937) uint64() uint64 {
 	return high<<32 | uint64(m.uint32())
 }
 
+// skip passes over n words.
+func (m *mt19937) skip(n int) {
+	for n > 0 {
+		if m.next == words {
+			m.twist()
+		}
+		k := min(n, words-m.next)
+		m.next += k
+		n -= k
+	}
+}
+
 // fill draws len(dst) numbers in [0,1) from the lower 24 bits of one word each.
 func (m *mt19937) fill(dst []float32) {
 	for len(dst) > 0 {

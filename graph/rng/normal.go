@@ -18,6 +18,20 @@ const block = 16
 // Randn fills dst with normal numbers of mean 0 and standard deviation 1: torch.randn(len(dst)) in float32.
 func (t *Torch) Randn(dst []float32) { t.Normal(dst, 0, 1) }
 
+// SkipRandn passes over what Randn would fill n numbers with, in a thirtieth of the time.
+func (t *Torch) SkipRandn(n int) {
+	if n < block {
+		for range n {
+			t.normal64()
+		}
+		return
+	}
+	t.engine.skip(n)
+	if n%block != 0 {
+		t.engine.skip(block)
+	}
+}
+
 // RandnNHWC fills dst, an [N,H,W,C] tensor, with the numbers that torch.randn([N,C,H,W]) has at the same places.
 func (t *Torch) RandnNHWC(dst []float32, n, h, w, c int) error {
 	if len(dst) != n*h*w*c {

@@ -447,6 +447,26 @@ func FuzzTorchSetState(f *testing.F) {
 	})
 }
 
+// TestSkipRandn: whatever is skipped, the generator is in the state in which drawing it would have left it.
+func TestSkipRandn(t *testing.T) {
+	drawn, skipped := rng.NewTorch(7), rng.NewTorch(7)
+	for _, n := range []int{0, 1, 3, 15, 16, 17, 2, 623, 624, 625, 10_000, 12_345} {
+		drawn.Randn(make([]float32, n))
+		skipped.SkipRandn(n)
+		if !bytes.Equal(drawn.State(), skipped.State()) {
+			t.Fatalf("%d numbers: the states differ", n)
+		}
+	}
+}
+
+func BenchmarkTorchSkipRandn(b *testing.B) {
+	g := rng.NewTorch(1)
+	b.SetBytes(4 << 18)
+	for b.Loop() {
+		g.SkipRandn(1 << 18)
+	}
+}
+
 func BenchmarkTorchRandn(b *testing.B) {
 	for _, n := range []int{8, 4 * 64 * 64, 1 << 20} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
