@@ -38,6 +38,8 @@ type Config struct {
 	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
 	EMADecay float64 `json:"ema-decay" want:"0 to 1" usage:"largest decay of the average"`
 
+	ShardOptimizer bool `json:"shard-optimizer" usage:"each of several GPUs keeps the moments of a part of the parameters and updates those, which saves memory"`
+
 	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"element type of activations: float32 or bfloat16; parameters and moments are float32"`
 	Recompute bool         `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
 	LowMemory bool         `json:"low-memory" usage:"use less memory, in more time: kernels without packed weights"`

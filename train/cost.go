@@ -43,7 +43,12 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 		return Cost{}, errors.New("training: measuring takes examples with their draws")
 	}
 	p := Cost{Parameters: t.Parameters()}
-	p.Weights, p.Gradients, p.Optimiser = 4*p.Parameters, 4*p.Parameters, 8*p.Parameters
+	p.Weights, p.Gradients = 4*p.Parameters, 4*p.Parameters
+	for _, a := range t.state.arrays {
+		if a.slots[ExpAvg] != nil {
+			p.Optimiser += 8 * int64(op.Size(a.shape))
+		}
+	}
 	if t.averages() {
 		p.Average = 4 * p.Parameters
 	}

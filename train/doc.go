@@ -34,6 +34,7 @@
 //	run.go          Run; loop.go: its steps; notfinite.go: steps that are skipped
 //	ahead.go        micro-steps' examples, drawn while a GPU works
 //	parallel.go     several devices, of this process and of others, that share a step's micro-steps
+//	shard.go        devices that share the optimiser's moments
 //	checkpoint.go   checkpoints on disk; manifest.go: their checksums
 //	resume.go       which checkpoint a run goes on from, and whether it may
 //	lock.go         one run per folder

@@ -282,9 +282,10 @@ func (r *run) saveOrGoOn(ctx context.Context) error {
 // save writes a checkpoint of the state after the last update. It is not interrupted.
 func (r *run) save() error {
 	step := r.trainer.Step()
+	r.trainer.toCollect()
 	if !r.trainer.leads() {
 		r.saved = step
-		return nil
+		return r.trainer.collectRest()
 	}
 	r.doing(ranks.Saving)
 	path, err := r.folder.save(r.trainer, checkpoint{
@@ -293,7 +294,7 @@ func (r *run) save() error {
 		LearningRate: r.config.LearningRate.At(step, r.config.MaxSteps), Generators: r.mark.generators, Config: r.config,
 		Inputs: r.Inputs,
 	}, r.Source)
-	if err != nil {
+	if err = errors.Join(err, r.trainer.collectRest()); err != nil {
 		return err
 	}
 	r.saved, r.result.Checkpoint = step, path

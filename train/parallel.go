@@ -38,22 +38,29 @@ func (o Options) first() int {
 	return o.Group.Rank()
 }
 
+// number is that of Device in the group.
+func (o Options) number() int { return o.first() + o.peer }
+
 // addPeers makes a trainer for each further device of this process.
 func (t *Trainer) addPeers(c Config, o Options) error {
 	n, size := len(o.devices()), o.size()
 	switch {
+	case o.peer > 0:
+		return nil
 	case o.Group == nil && n > 1:
 		return errors.New("several devices: no group of them: set Options.Group")
 	case o.first()+n > size:
 		return fmt.Errorf("several devices: %d from number %d on in a group of %d", n, o.first(), size)
+	case t.shared() && c.ShardOptimizer && c.ContinueUnsaved:
+		return errors.New("continue-unsaved is true: processes that share the moments (shard-optimizer) write checkpoints " +
+			"together: want false")
 	case c.Accumulate < size:
 		return fmt.Errorf("several devices: accumulate is %d: want at least one micro-step for each of %d devices",
 			c.Accumulate, size)
 	}
-	c.EMA = false // the first device keeps it
-	for _, d := range o.Peers {
+	for i, d := range o.Peers {
 		peer := o
-		peer.Device, peer.Peers, peer.Group = d, nil, nil
+		peer.Device, peer.Peers, peer.peer = d, nil, i+1
 		p, err := New(c, peer)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.Name(), err)
@@ -75,13 +82,13 @@ func (t *Trainer) addPeers(c Config, o Options) error {
 func (t *Trainer) trainers() []*Trainer { return append([]*Trainer{t}, t.peers...) }
 
 // shared reports whether other processes have devices, too.
-func (t *Trainer) shared() bool { return t.options.size() > 1+len(t.peers) }
+func (t *Trainer) shared() bool { return t.options.size() > 1+len(t.peers) && t.options.peer == 0 }
 
 // leads reports whether this process has the first device: it alone keeps a moving average, validates and writes.
 func (t *Trainer) leads() bool { return t.options.first() == 0 }
 
 // averages reports whether the moving average is kept on this trainer's device.
-func (t *Trainer) averages() bool { return t.config.EMA && t.leads() }
+func (t *Trainer) averages() bool { return t.config.EMA && t.options.number() == 0 }
 
 // parallel calls f for the trainer of each of this process's devices at the same time.
 func (t *Trainer) parallel(f func(i int, t *Trainer) error) error {
@@ -180,21 +187,20 @@ func (t *Trainer) gather() error {
 	if t.options.size() == 1 {
 		return nil
 	}
-	tensors := make([]device.Parts, len(t.state.arrays))
 	for _, each := range t.trainers() {
-		for i, a := range each.state.arrays {
-			g := a.slots[Gradients]
-			tensors[i].N = op.Size(a.shape)
-			tensors[i].At = append(tensors[i].At, g.Ptr())
-			if each.pending > 0 {
-				continue
-			}
-			if err := g.Write(make([]float32, op.Size(a.shape))); err != nil { // it had no micro-step: an epoch's last
+		if each.pending > 0 {
+			continue
+		}
+		for _, a := range each.state.arrays { // it had no micro-step: an epoch's last
+			if err := a.slots[Gradients].Write(make([]float32, op.Size(a.shape))); err != nil {
 				return err
 			}
 		}
 	}
-	return t.options.Group.Sum(tensors)
+	if t.owners != nil {
+		return t.options.Group.Reduce(t.parts(Gradients))
+	}
+	return t.options.Group.Sum(t.parts(Gradients))
 }
 
 // micros is the number of micro-steps since the last update, on this process's devices.

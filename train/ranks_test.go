@@ -39,8 +39,12 @@ func (m member) Size() int    { return m.size }
 func (m member) Rank() int    { return m.rank }
 func (m member) Close() error { return nil }
 
-// Sum waits for all ranks.
-func (m member) Sum(tensors []device.Parts) error {
+func (m member) Sum(tensors []device.Parts) error    { return m.meet(tensors, m.group.Sum) }
+func (m member) Reduce(tensors []device.Parts) error { return m.meet(tensors, m.group.Reduce) }
+func (m member) Spread(tensors []device.Parts) error { return m.meet(tensors, m.group.Spread) }
+
+// meet waits for all ranks.
+func (m member) meet(tensors []device.Parts, do func([]device.Parts) error) error {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.parts[m.rank] = tensors
@@ -52,16 +56,16 @@ func (m member) Sum(tensors []device.Parts) error {
 	}
 	all := make([]device.Parts, len(tensors))
 	for i := range all {
-		all[i].N = tensors[i].N
+		all[i].N, all[i].Owner = tensors[i].N, tensors[i].Owner
 		for _, parts := range m.parts {
-			if len(parts) != len(tensors) || parts[i].N != all[i].N || len(parts[i].At) != 1 {
+			if len(parts) != len(tensors) || parts[i].N != all[i].N || parts[i].Owner != all[i].Owner || len(parts[i].At) != 1 {
 				m.err = errors.New("the ranks sum different tensors")
 			}
 			all[i].At = append(all[i].At, parts[i].At...)
 		}
 	}
 	if m.err == nil {
-		m.err = m.group.Sum(all)
+		m.err = do(all)
 	}
 	m.here = 0
 	m.rounds++

@@ -40,25 +40,31 @@ type state struct {
 	arrays []*array
 }
 
-// newState allocates zeroed memory for a network's parameters.
-func newState(d device.Device, params gorgonia.Nodes, average bool) (*state, error) {
+// newState allocates zeroed memory for a network's parameters; moments for those alone that this device owns.
+func newState(d device.Device, params gorgonia.Nodes, average bool, owns func(i int) bool) (*state, error) {
 	s := &state{device: d}
-	slots := []Slot{Parameters, Gradients, ExpAvg, ExpAvgSq}
-	if average {
-		slots = append(slots, Averages)
+	slotsOf := func(i int) []Slot {
+		slots := []Slot{Parameters, Gradients}
+		if owns(i) {
+			slots = append(slots, ExpAvg, ExpAvgSq)
+		}
+		if average {
+			slots = append(slots, Averages)
+		}
+		return slots
 	}
 	need := int64(0)
-	for _, node := range params {
-		need += int64(op.Size(node.Shape()) * 4 * len(slots))
+	for i, node := range params {
+		need += int64(op.Size(node.Shape()) * 4 * len(slotsOf(i)))
 	}
 	if available := d.Available(); available > 0 && need > available {
 		return nil, fmt.Errorf("%w on %s: parameters, gradients and moments take %.1f GiB, %.1f GiB may be used",
 			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
 	}
-	for _, node := range params {
+	for i, node := range params {
 		a := &array{name: node.Name(), shape: node.Shape().Clone(), slots: map[Slot]*device.Value{}}
 		s.arrays = append(s.arrays, a)
-		for _, slot := range slots {
+		for _, slot := range slotsOf(i) {
 			v, err := device.NewValue(d, a.shape...)
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("%s: %s: %w: %w", a.name, slot, vm.ErrMemory, err), s.close())
@@ -106,7 +112,11 @@ func (s *state) load(path, variant string, slot Slot) (err error) {
 		return err
 	}
 	for i, p := range params {
-		if err := s.arrays[i].slots[slot].Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
+		value, ok := s.arrays[i].slots[slot]
+		if !ok {
+			continue // another device has it
+		}
+		if err := value.Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
 			return fmt.Errorf("%s: %s: %w", p.Name(), slot, err)
 		}
 	}
@@ -138,6 +148,11 @@ func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 		}
 	}
 	return list, nil
+}
+
+// owned are the parameters that this device updates.
+func (s *state) owned() []*array {
+	return slices.DeleteFunc(s.trained(), func(a *array) bool { return a.slots[ExpAvg] == nil })
 }
 
 // trained are the parameters that training changes.

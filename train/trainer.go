@@ -31,6 +31,8 @@ type Options struct {
 	Profile bool
 	// MemoryLimit, in bytes, is for one program in addition to the state; 0 means what the device has available.
 	MemoryLimit int64
+
+	peer int // the place of a peer after the first device of its process
 }
 
 func (o Options) network(objective Objective) string {
@@ -47,22 +49,25 @@ func (o Options) network(objective Objective) string {
 // sums of gradients in the state's memory, so that the program's own holds one gradient at a time. Two small programs,
 // for the gradients' norm and the update, end a step.
 type Trainer struct {
-	config     Config
-	options    Options
-	objective  objective
-	configJSON []byte // of the network
-	state      *state
-	micro      map[size]*microStep
-	losses     map[evaluation]*microStep // forward passes alone
-	norm       *vm.Program
-	update     *update
-	updates    int   // optimisation steps so far
-	pending    int   // micro-steps since the last of them
-	flop       int64 // of all micro-steps
-	ceiling    int64 // bytes that the device may have allocated; 0 if unknown
-	damaged    bool  // an update failed halfway
-	peers      []*Trainer
-	numbers    *device.Value // where the group has devices of other processes: for outcomes
+	config      Config
+	options     Options
+	objective   objective
+	configJSON  []byte // of the network
+	state       *state
+	micro       map[size]*microStep
+	losses      map[evaluation]*microStep // forward passes alone
+	norm        *vm.Program
+	update      *update
+	updates     int      // optimisation steps so far
+	pending     int      // micro-steps since the last of them
+	flop        int64    // of all micro-steps
+	ceiling     int64    // bytes that the device may have allocated; 0 if unknown
+	damaged     bool     // an update failed halfway
+	average     *average // of sharded parameters
+	uncollected []Slot   // moments that all processes have still to collect for a checkpoint
+	owners      []int    // the number of the device that updates each parameter; nil where all update all
+	peers       []*Trainer
+	numbers     *device.Value // where the group has devices of other processes: for outcomes
 }
 
 // New allocates the state and fills it with the weights to begin with.
@@ -91,7 +96,8 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.state, err = newState(o.Device, params, t.averages()); err != nil {
+	t.owners = t.shareOut(params)
+	if t.state, err = newState(o.Device, params, t.averages(), t.owns); err != nil {
 		return nil, err
 	}
 	for _, a := range t.state.arrays {
@@ -128,6 +134,9 @@ func (t *Trainer) Close() error {
 	}
 	if t.update != nil {
 		errs = append(errs, t.update.Close())
+	}
+	if t.average != nil {
+		errs = append(errs, t.average.Close())
 	}
 	if g, ok := t.objective.(guiding); ok {
 		for _, p := range g.programs() {
@@ -178,7 +187,14 @@ func (t *Trainer) Save(path string, slot Slot) error {
 	if t.damaged {
 		return errors.New("training: an update failed halfway: the parameters are damaged")
 	}
-	tensors, err := t.state.tensors(slot)
+	from := slot
+	if t.owners != nil && (slot == ExpAvg || slot == ExpAvgSq) {
+		if err := t.collect(slot); err != nil {
+			return err
+		}
+		from = Gradients
+	}
+	tensors, err := t.state.tensors(from)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,16 @@ func (t *Trainer) compileUpdate() error {
 	u := &update{hyper: adamw.Hyper, scale: adamw.Scale}
 	leaves := map[Slot]gorgonia.Nodes{}
 	slots := []Slot{Parameters, Gradients}
-	if t.averages() {
+	trained := t.state.owned()
+	if len(trained) == 0 {
+		return fmt.Errorf("shard-optimizer: %d devices share %d parameters: want no more devices", t.options.size(),
+			len(t.state.trained()))
+	}
+	together := t.averages() && t.owners == nil
+	if together {
 		u.weight = s.Input("weight", 1)
 		slots = append(slots, Averages)
 	}
-	trained := t.state.trained()
 	for _, slot := range slots {
 		for _, a := range trained {
 			leaves[slot] = append(leaves[slot], s.Sub(string(slot)).Input(a.name, a.shape...))
@@ -47,7 +52,7 @@ func (t *Trainer) compileUpdate() error {
 	for i, p := range leaves[Parameters] {
 		p = adamw.Update(p, sums[i])
 		outputs = append(outputs, p)
-		if t.averages() {
+		if together {
 			outputs = append(outputs, op.MovingAverage{}.Apply(s, leaves[Averages][i], p, u.weight))
 		}
 	}
@@ -65,6 +70,9 @@ func (t *Trainer) compileUpdate() error {
 	}
 	u.Program, err = vm.Compile(outputs, o)
 	t.update = u
+	if err == nil && t.averages() && !together {
+		err = t.compileAverage()
+	}
 	return err
 }
 
@@ -91,18 +99,16 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	if err != nil {
 		return u, fmt.Errorf("training: %w", err)
 	}
-	out, err := t.norm.Run(ctx, nil)
-	if err != nil {
+	if u.GradientNorm, err = t.gradientNorm(ctx); err != nil {
 		return u, fmt.Errorf("training: %w", err)
 	}
-	u.GradientNorm = float64(out[0].Float32s()[0])
 	if !isFinite(u.GradientNorm) {
 		return u, fmt.Errorf("training: step %d: the gradients' norm is %g: %w", u.Step, u.GradientNorm, ErrNotFinite)
 	}
 	if t.config.EMA {
 		u.EMADecay = EMADecay(t.config.EMADecay, u.Step)
 	}
-	if err := t.parallel(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil {
+	if err := t.applyAll(ctx, u); err != nil {
 		t.damaged = true
 		return u, fmt.Errorf("training: %w", err)
 	}
@@ -110,7 +116,19 @@ func (t *Trainer) Update(ctx context.Context) (Updated, error) {
 	return u, nil
 }
 
-// apply changes the parameters of one device.
+// applyAll changes the parameters of all devices, and the moving average.
+func (t *Trainer) applyAll(ctx context.Context, u Updated) error {
+	if err := t.parallel(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil || t.owners == nil {
+		return err
+	}
+	if err := t.options.Group.Spread(t.parts(Parameters)); err != nil || t.average == nil {
+		return err
+	}
+	_, err := t.average.Run(ctx, vm.Feeds{}.Set(t.average.weight, []float32{float32(1 - u.EMADecay)}))
+	return err
+}
+
+// apply changes the parameters that one device updates.
 func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	scale := float32(1)
 	if t.config.MaxGradNorm > 0 {
@@ -118,7 +136,7 @@ func (t *Trainer) apply(ctx context.Context, u Updated) error {
 	}
 	hyper := op.AdamWConfig(t.config.AdamW).Hyper(u.LearningRate, u.Step)
 	feeds := vm.Feeds{t.update.hyper: hyper}.Set(t.update.scale, []float32{scale})
-	if t.averages() {
+	if t.update.weight != nil {
 		feeds.Set(t.update.weight, []float32{float32(1 - u.EMADecay)})
 	}
 	_, err := t.update.Run(ctx, feeds)

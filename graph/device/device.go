@@ -166,13 +166,18 @@ type Group interface {
 	// that the devices were asked for before. It may return before the devices have finished. Every process must ask for
 	// the same sums in the same order.
 	Sum(tensors []Parts) error
+	// Reduce is Sum, but only the owner of a tensor has the sum; what the others hold is undefined then.
+	Reduce(tensors []Parts) error
+	// Spread copies each tensor from its owner to all others, as Sum does its sums.
+	Spread(tensors []Parts) error
 	Close() error
 }
 
 // Parts is where this process's devices of a group hold N float32 each, in the order of the devices.
 type Parts struct {
-	At []Pointer
-	N  int
+	At    []Pointer
+	N     int
+	Owner int // the number of a device in the group, for Reduce and Spread
 }
 
 // ErrUnsupported is the error of a device that has no kernel for an operation.

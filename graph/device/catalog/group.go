@@ -34,14 +34,39 @@ type group struct {
 }
 
 // Sum waits for the devices.
-func (g *group) Sum(tensors []device.Parts) error {
+func (g *group) Sum(tensors []device.Parts) error { return g.each(tensors, g.add) }
+
+// Reduce is Sum: all are in one process.
+func (g *group) Reduce(tensors []device.Parts) error { return g.Sum(tensors) }
+func (g *group) Spread(tensors []device.Parts) error { return g.each(tensors, g.spread) }
+
+func (g *group) each(tensors []device.Parts, f func(device.Parts) error) error {
 	for _, d := range g.members {
 		if err := d.Synchronize(); err != nil {
 			return err
 		}
 	}
 	for _, t := range tensors {
-		if err := g.add(t); err != nil {
+		if len(t.At) != len(g.members) {
+			return fmt.Errorf("sum: %d addresses for %d devices", len(t.At), len(g.members))
+		}
+		if err := f(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *group) spread(t device.Parts) error {
+	values := make([]float32, t.N)
+	if err := g.members[t.Owner].Download(device.Bytes(values), t.At[t.Owner]); err != nil {
+		return err
+	}
+	for i, d := range g.members {
+		if i == t.Owner {
+			continue
+		}
+		if err := d.Upload(t.At[i], device.Bytes(values)); err != nil {
 			return err
 		}
 	}
@@ -52,9 +77,6 @@ func (g *group) Sum(tensors []device.Parts) error {
 const chunk = 1 << 20
 
 func (g *group) add(t device.Parts) error {
-	if len(t.At) != len(g.members) {
-		return fmt.Errorf("sum: %d addresses for %d devices", len(t.At), len(g.members))
-	}
 	if g.sum == nil {
 		g.sum, g.part = make([]float32, chunk), make([]float32, chunk)
 	}

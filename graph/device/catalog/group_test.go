@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +57,23 @@ func TestGroup(t *testing.T) {
 			if diff := cmp.Diff(want[k], got); diff != "" {
 				t.Errorf("tensor %d on device %d (-want +got):\n%.2000s", k, i, diff)
 			}
+		}
+	}
+	tensors[0].Owner = 1
+	spread := make([]float32, n)
+	for i := range spread {
+		spread[i] = float32(i)
+	}
+	if err := errors.Join(members[1].Upload(tensors[0].At[1], device.Bytes(spread)), g.Spread(tensors[:1])); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range members {
+		got := make([]float32, n)
+		if err := d.Download(device.Bytes(got), tensors[0].At[i]); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, spread) {
+			t.Errorf("device %d does not have what device 1 had", i)
 		}
 	}
 	var errs []error

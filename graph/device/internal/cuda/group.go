@@ -51,24 +51,28 @@ func (g *Group) Size() int { return g.size }
 func (g *Group) Rank() int { return g.rank }
 
 // Sum queues the sums after the GPUs' other work.
-func (g *Group) Sum(tensors []device.Parts) error {
+func (g *Group) Sum(tensors []device.Parts) error    { return g.move(nccl.Sum, tensors) }
+func (g *Group) Reduce(tensors []device.Parts) error { return g.move(nccl.Reduce, tensors) }
+func (g *Group) Spread(tensors []device.Parts) error { return g.move(nccl.Spread, tensors) }
+
+func (g *Group) move(how nccl.How, tensors []device.Parts) error {
 	n := len(g.members)
 	if len(tensors) == 0 {
 		return nil
 	}
-	addresses, sizes := make([]device.Pointer, 0, n*len(tensors)), make([]int, len(tensors))
+	addresses, sizes, owners := make([]device.Pointer, 0, n*len(tensors)), make([]int, len(tensors)), make([]int, len(tensors))
 	for i, t := range tensors {
 		if len(t.At) != n {
 			return fmt.Errorf("cuda: sum: %d addresses for %d GPUs of this process", len(t.At), n)
 		}
 		addresses = append(addresses, t.At...)
-		sizes[i] = t.N
+		sizes[i], owners[i] = t.N, t.Owner
 	}
 	for _, d := range g.members {
 		d.ops.Order.Lock()
 		defer d.ops.Order.Unlock()
 	}
-	return g.nccl.Sum(addresses, sizes)
+	return g.nccl.Move(how, addresses, sizes, owners)
 }
 
 func (g *Group) Close() error { return g.nccl.Close() }

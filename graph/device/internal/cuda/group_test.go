@@ -59,6 +59,21 @@ func TestGroup(t *testing.T) {
 			}
 		}
 	}
+	// The first tensor, equal on both, is summed for the second GPU alone, which gives it to the first.
+	tensors[0].Owner = 1
+	want := slices.Repeat([]float32{2 * 12}, sizes[0])
+	if err := errors.Join(g.Reduce(tensors[:1]), g.Spread(tensors[:1])); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range members {
+		got := make([]float32, sizes[0])
+		if err := errors.Join(d.Synchronize(), d.Download(device.Bytes(got), tensors[0].At[i])); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("owned by GPU 1, on GPU %d: %v…, want %v…", i, got[0], want[0])
+		}
+	}
 	if err := g.Sum([]device.Parts{{At: tensors[0].At[:1], N: 1}}); err == nil {
 		t.Error("one address for two GPUs is no error")
 	}

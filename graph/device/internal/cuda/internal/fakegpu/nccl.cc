@@ -22,6 +22,8 @@ namespace {
 
 enum { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
 
+enum How { SUM, REDUCE, BROADCAST };
+
 const size_t piece = 1 << 18;  // float32 that a process adds at a time
 const int most = 64;           // processes
 
@@ -55,17 +57,23 @@ struct Comm {
       while (meeting->at[i] < step) pause();
   }
 
-  // add sums numbers over all processes, in their order.
-  void add(float* x, size_t n) {
+  // move sums numbers over all processes, in their order, or copies those of the root.
+  void move(float* x, size_t n, How how, int root) {
     static long sums, hang = getenv("HISTDIST_FAKE_NCCL_HANG") != nullptr ? atol(getenv("HISTDIST_FAKE_NCCL_HANG")) : 0;
     for (sums++; hang > 0 && sums >= hang;) pause();
     for (; n > 0; x += std::min(n, piece), n -= std::min(n, piece)) {
       size_t m = std::min(n, piece);
       memcpy(meeting->pieces + piece * (size_t)rank, x, 4 * m);
       meet();
-      memcpy(x, meeting->pieces, 4 * m);
-      for (int i = 1; i < size; i++)
-        for (size_t j = 0; j < m; j++) x[j] += meeting->pieces[piece * (size_t)i + j];
+      if (how == BROADCAST) {
+        memcpy(x, meeting->pieces + piece * (size_t)root, 4 * m);
+      } else if (how == REDUCE && rank != root) {
+        memset(x, 0xff, 4 * m); // NaN
+      } else {
+        memcpy(x, meeting->pieces, 4 * m);
+        for (int i = 1; i < size; i++)
+          for (size_t j = 0; j < m; j++) x[j] += meeting->pieces[piece * (size_t)i + j];
+      }
       meet();
     }
   }
@@ -75,6 +83,8 @@ struct Call {
   float* at;
   size_t n;
   Comm* comm;
+  How how;
+  int root;
 };
 
 bool grouped;
@@ -143,11 +153,22 @@ API int ncclGroupStart() {
   return SUCCESS;
 }
 
-API int ncclAllReduce(const void* send, void* receive, size_t n, int type, int op, void* comm, void* stream) {
+static int call(const void* send, void* receive, size_t n, int type, int op, int root, void* comm, void* stream, How how) {
   if (!grouped) return INVALID_USAGE; // it would wait for the other GPUs for ever
   if (type != 7 || op != 0 || send != receive || stream == nullptr || !fake_cuda_owns(send, 4 * n)) return INVALID_ARGUMENT;
-  calls.push_back(Call{(float*)receive, n, (Comm*)comm});
+  if (root < 0 || root >= ((Comm*)comm)->size) return INVALID_ARGUMENT;
+  calls.push_back(Call{(float*)receive, n, (Comm*)comm, how, root});
   return SUCCESS;
+}
+
+API int ncclAllReduce(const void* send, void* receive, size_t n, int type, int op, void* comm, void* stream) {
+  return call(send, receive, n, type, op, 0, comm, stream, SUM);
+}
+API int ncclReduce(const void* send, void* receive, size_t n, int type, int op, int root, void* comm, void* stream) {
+  return call(send, receive, n, type, op, root, comm, stream, REDUCE);
+}
+API int ncclBroadcast(const void* send, void* receive, size_t n, int type, int root, void* comm, void* stream) {
+  return call(send, receive, n, type, 0, root, comm, stream, BROADCAST);
 }
 
 API int ncclGroupEnd() {
@@ -159,24 +180,34 @@ API int ncclGroupEnd() {
   while (!all.empty()) {
     if (Call first = all.front(); first.comm->meeting != nullptr) {
       all.erase(all.begin());
-      fake_cuda_work("nccl", [first] { first.comm->add(first.at, first.n); });
+      fake_cuda_work("nccl", [first] { first.comm->move(first.at, first.n, first.how, first.root); });
       continue;
     }
     const std::vector<Comm*>& members = *all.front().comm->all;
     std::vector<float*> at(members.size(), nullptr);
     size_t n = all.front().n;
+    How how = all.front().how;
+    size_t root = (size_t)all.front().root;
     for (Comm* member : members) {
       size_t i = 0;
       while (i < all.size() && all[i].comm != member) i++;
-      if (i == all.size() || all[i].n != n) return INVALID_USAGE;
+      if (i == all.size() || all[i].n != n || all[i].how != how || (size_t)all[i].root != root) return INVALID_USAGE;
       at[(size_t)member->rank] = all[i].at;
       all.erase(all.begin() + (long)i);
     }
-    fake_cuda_work("nccl", [at, n] {
+    fake_cuda_work("nccl", [at, n, how, root]() mutable {
+      if (how == BROADCAST) {
+        for (float* to : at)
+          if (to != at[root]) memcpy(to, at[root], 4 * n);
+        return;
+      }
       std::vector<float> sum(at[0], at[0] + n);
       for (size_t i = 1; i < at.size(); i++)
         for (size_t j = 0; j < n; j++) sum[j] += at[i][j];
-      for (float* to : at) memcpy(to, sum.data(), 4 * n);
+      for (float*& to : at) {
+        if (how == REDUCE && &to != &at[root]) memset(to, 0xff, 4 * n); // NaN
+        else memcpy(to, sum.data(), 4 * n);
+      }
     });
   }
   return SUCCESS;

@@ -38,6 +38,8 @@ func open(streams []*driver.Stream, version int) (*Group, error) {
 		"ncclGetUniqueId":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.unique_id)),
 		"ncclCommInitRank":   (*unsafe.Pointer)(unsafe.Pointer(&g.functions.init_rank)),
 		"ncclAllReduce":      (*unsafe.Pointer)(unsafe.Pointer(&g.functions.all_reduce)),
+		"ncclReduce":         (*unsafe.Pointer)(unsafe.Pointer(&g.functions.reduce)),
+		"ncclBroadcast":      (*unsafe.Pointer)(unsafe.Pointer(&g.functions.broadcast)),
 		"ncclGroupStart":     (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_start)),
 		"ncclGroupEnd":       (*unsafe.Pointer)(unsafe.Pointer(&g.functions.group_end)),
 		"ncclCommDestroy":    (*unsafe.Pointer)(unsafe.Pointer(&g.functions.destroy)),
@@ -109,22 +111,32 @@ func (g *Group) explain(doing string, r C.int) error {
 		doing, C.GoString(C.hd_nccl_error(&g.functions, r)), int(r), g.library)
 }
 
-// Sum queues sums of float32 in the GPUs' streams: sizes[t] is the size of tensor t, addresses[t·n + i] where GPU i
-// of n holds it.
-func (g *Group) Sum(addresses []unsafe.Pointer, sizes []int) error {
+// How numbers move.
+type How int
+
+// What moves: see device.Group.
+const (
+	Sum How = iota
+	Reduce
+	Spread
+)
+
+// Move queues what moves float32 in the GPUs' streams: sizes[t] is the size of tensor t, owners[t] the number of the GPU
+// that owns it, addresses[t·n + i] where GPU i of this process's n holds it.
+func (g *Group) Move(how How, addresses []unsafe.Pointer, sizes, owners []int) error {
 	n := len(g.streams)
 	contexts, streams := make([]C.CUcontext, n), make([]C.CUstream, n)
 	for i, s := range g.streams {
 		contexts[i], streams[i] = C.CUcontext(s.Context()), C.CUstream(s.Handle())
 	}
-	counts := make([]C.size_t, len(sizes))
+	counts, roots := make([]C.size_t, len(sizes)), make([]C.int, len(sizes))
 	for i, size := range sizes {
-		counts[i] = C.size_t(size)
+		counts[i], roots[i] = C.size_t(size), C.int(owners[i])
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if r := C.hd_nccl_sum(&g.functions, &g.comms[0], C.int(n), &contexts[0], &streams[0], &addresses[0], &counts[0],
-		C.size_t(len(counts))); r != 0 {
+	if r := C.hd_nccl_move(&g.functions, C.int(how), &g.comms[0], C.int(n), &contexts[0], &streams[0], &addresses[0],
+		&counts[0], &roots[0], C.size_t(len(counts))); r != 0 {
 		return g.explain("sum over the GPUs", r)
 	}
 	return nil
