@@ -62,7 +62,7 @@ run)
 	# another way where it is "not supported" (0xC00000BB): a copy of the program with the one number for the other.
 	copy=$(mktemp --suffix=.exe)
 	trap 'rm -f "$copy"' EXIT
-	perl -0777 -pe 's/\x03\0\0\xc0\x0d\0\0\xc0\K\xbb(?=\0\0\xc0)/\x02/g' "$1" >"$copy"
+	perl -0777 -pe 's/[\x03\x0d]\0\0\xc0\K\xbb(?=\0\0\xc0)/\x02/g' "$1" >"$copy"
 	shift
 	"$wine" "$copy" "$@"
 	;;

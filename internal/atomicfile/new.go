@@ -92,8 +92,8 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
-// Revisit makes clients of NFS look at a folder's names again, of which they may remember for a minute that there was no
-// such file: until they change the folder themselves.
+// Revisit makes clients of NFS look at a folder's names again, of which they may remember for a minute that there was
+// no such file: until they change the folder themselves.
 func Revisit(folder string) {
 	f, err := os.CreateTemp(folder, ".probe*"+temporary)
 	if err != nil { // a folder that can't be written isn't changed by this machine

@@ -14,8 +14,9 @@
 //	claims/HASH.N      who took an item, when, and how it ended
 //
 // A claim is made with its content by one of all processes that try (atomicfile.WriteNew), and never removed. An item
-// is taken over by the next number: whoever makes HASH.2 owns what the dead owner of HASH.1 began, and its number fences
-// that owner off, should it only have been slow. The bytes that both would write are the same, and appear by renaming.
+// is taken over by the next number: whoever makes HASH.2 owns what the dead owner of HASH.1 began, and its number
+// fences that owner off, should it only have been slow. The bytes that both would write are the same, and appear by
+// renaming.
 //
 // A process is dead when its file hasn't changed for a while, by the clock of whoever watches it: clocks of several
 // machines are never compared. On its own machine it is dead once it has ended.

@@ -149,8 +149,8 @@ type Claim struct {
 	number int
 }
 
-// Next returns an item to do, or one that another process has finished. Without either it reports whether more are left:
-// with other processes, which may die, or not ready. Ready says whether an item can be done now; nil: all can.
+// Next returns an item to do, or one that another process has finished. Without either it reports whether more are
+// left: with other processes, which may die, or not ready. Ready says whether an item can be done now; nil: all can.
 func (q *Queue) Next(ready func(i int) bool) (c *Claim, more bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

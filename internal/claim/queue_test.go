@@ -91,7 +91,8 @@ func TestEachItemIsDoneOnce(t *testing.T) {
 	var mu sync.Mutex
 	for k := range processes {
 		all.Go(func() {
-			q, err := claim.Open(items, claim.Options{Folder: folder, Part: claim.Part{I: k + 1, N: processes}, Silence: time.Hour})
+			part := claim.Part{I: k + 1, N: processes}
+			q, err := claim.Open(items, claim.Options{Folder: folder, Part: part, Silence: time.Hour})
 			if err != nil {
 				t.Error(err)
 				return
@@ -204,7 +205,9 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	items := []claim.Item{
-		{Name: "fails"}, {Name: "changes", Stamp: "1"}, {Name: "kept", Outputs: []string{kept}},
+		{Name: "fails"},
+		{Name: "changes", Stamp: "1"},
+		{Name: "kept", Outputs: []string{kept}},
 		{Name: "gone", Outputs: []string{gone}},
 	}
 	whole, half := claim.Part{I: 1, N: 1}, claim.Part{I: 2, N: 2}
@@ -273,7 +276,8 @@ func TestStatus(t *testing.T) {
 		return s
 	}
 	first := opened(t, items, folder, claim.Part{I: 1, N: 1}, c)
-	if s := read(); s.Done != 0 || len(s.Remaining) != 5 || s.Left != nil || !strings.Contains(s.Text(2), "remaining: 3 more") {
+	if s := read(); s.Done != 0 || len(s.Remaining) != 5 || s.Left != nil ||
+		!strings.Contains(s.Text(2), "remaining: 3 more") {
 		t.Errorf("before the beginning: %s", s.Text(2))
 	}
 	finish(t, expect(t, first, items, "a"), nil)
@@ -317,7 +321,8 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	closed(t, second)
-	if s := read(); s.Done != 5 || s.Share != 1 || s.Left == nil || *s.Left != 0 || !strings.Contains(s.Text(0), "; finished") {
+	if s := read(); s.Done != 5 || s.Share != 1 || s.Left == nil || *s.Left != 0 ||
+		!strings.Contains(s.Text(0), "; finished") {
 		t.Errorf("at the end: %s", s.Text(0))
 	}
 }

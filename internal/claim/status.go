@@ -163,9 +163,7 @@ func ReadStatus(folder string) (*Status, error) {
 			pace += (float64(w.Work) + w.begun) / elapsed
 		}
 	}
-	for _, a := range workers.helping(s.Running) {
-		s.Running = append(s.Running, a)
-	}
+	s.Running = append(s.Running, workers.helping(s.Running)...)
 	s.Share = done / max(total, 1)
 	if left := total - done; left <= 0 || pace > 0 {
 		seconds := 0.0

@@ -283,7 +283,8 @@ func (r *Run) describe(ctx context.Context) error {
 	all := pairsOf(r.o.Params, longest)
 	for len(all) > 0 {
 		n := min(len(all), most)
-		if err := r.client.call(ctx, "runs/log-batch", map[string]any{"run_id": r.info.ID, "params": all[:n]}, nil); err != nil {
+		batch := map[string]any{"run_id": r.info.ID, "params": all[:n]}
+		if err := r.client.call(ctx, "runs/log-batch", batch, nil); err != nil {
 			return err
 		}
 		all = all[n:]

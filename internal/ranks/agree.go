@@ -157,8 +157,10 @@ func (j *Job) collect(name string) *question {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.question == nil || j.question.name != name {
-		j.question = &question{name: name, parts: make([][]byte, j.launch.Size), missing: j.launch.Size,
-			done: make(chan struct{})}
+		j.question = &question{
+			name: name, parts: make([][]byte, j.launch.Size), missing: j.launch.Size,
+			done: make(chan struct{}),
+		}
 	}
 	return j.question
 }

@@ -87,7 +87,7 @@ func (j *Job) gather(ctx context.Context) error {
 				select {
 				case arrivals <- a:
 				case <-ctx.Done():
-					c.Close()
+					_ = c.Close()
 				}
 			}()
 		}
@@ -103,7 +103,7 @@ func (j *Job) gather(ctx context.Context) error {
 				refused = fmt.Errorf("two processes say that they are rank %d, on %s and %s",
 					a.rank, j.members[a.rank].host, a.host)
 				_ = a.wire.send(message{Kind: failure, Text: refused.Error()})
-				a.wire.Close()
+				_ = a.wire.Close()
 			default:
 				j.members[a.rank] = a.member
 				missing--
@@ -131,13 +131,13 @@ func (j *Job) admit(c net.Conn) (rank int, m member, err error) {
 		err = fmt.Errorf("it says that it is rank %d of %d", first.Rank, first.Size)
 	}
 	if err != nil {
-		c.Close()
+		_ = c.Close()
 		return 0, m, fmt.Errorf("a process at %s was turned away: %w", c.RemoteAddr(), err)
 	}
 	if first.Size != j.launch.Size {
 		err = fmt.Errorf("rank %d (%s) is of %d ranks: here are %d", first.Rank, first.Host, first.Size, j.launch.Size)
 		_ = w.send(message{Kind: failure, Text: err.Error()})
-		c.Close()
+		_ = c.Close()
 		return 0, m, err
 	}
 	return first.Rank, member{wire: w, rank: first.Rank, host: first.Host}, nil
@@ -195,7 +195,7 @@ func (j *Job) dial(ctx context.Context) (*wire, error) {
 	}
 	w, err := open(c, false, j.launch.Secret, j.o.Silence)
 	if err != nil {
-		c.Close()
+		_ = c.Close()
 	}
 	return w, err
 }
@@ -212,10 +212,10 @@ func (j *Job) introduce(ctx context.Context, w *wire) error {
 	}
 	switch {
 	case err != nil:
-		w.Close()
+		_ = w.Close()
 		return fmt.Errorf("it ends the connection (%w): another job listens there, or %s is another", err, Secret)
 	case reply.Kind == failure:
-		w.Close()
+		_ = w.Close()
 		return &Error{reply.Text}
 	}
 	j.members[0] = member{wire: w, rank: 0, host: reply.Host}

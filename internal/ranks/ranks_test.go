@@ -34,26 +34,31 @@ func TestFind(t *testing.T) {
 		"one":          {"RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 MASTER_ADDR=gpu01 MASTER_PORT=29400", place{}, ""},
 		"slurm": {
 			"SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_JOB_ID=30007 SLURM_JOB_NODELIST=gpu[07-08,11]",
-			place{"Slurm", 5, 8, 1, "gpu07:15007"}, "",
+			place{"Slurm", 5, 8, 1, "gpu07:15007"},
+			"",
 		},
 		"slurm's step": {
 			"SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_STEP_NUM_TASKS=2 SLURM_LOCALID=0 SLURM_JOB_ID=1 " +
 				"SLURM_STEP_NODELIST=b2 SLURM_JOB_NODELIST=a[1-2],b2 MASTER_PORT=5",
-			place{"Slurm", 0, 2, 0, "b2:5"}, "",
+			place{"Slurm", 0, 2, 0, "b2:5"},
+			"",
 		},
 		"slurm's shell": {"SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_JOB_NODELIST=gpu07", place{}, ""},
 		"mpi on a machine": {
 			"OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=2",
-			place{"Open MPI", 1, 2, 1, "127.0.0.1:29500"}, "",
+			place{"Open MPI", 1, 2, 1, "127.0.0.1:29500"},
+			"",
 		},
 		"mpi in slurm": {
 			"OMPI_COMM_WORLD_RANK=9 OMPI_COMM_WORLD_SIZE=16 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=8 " +
 				"MASTER_ADDR=gpu07 SLURM_PROCID=0 SLURM_NTASKS=16 SLURM_LOCALID=0",
-			place{"Open MPI", 9, 16, 1, "gpu07:29500"}, "",
+			place{"Open MPI", 9, 16, 1, "gpu07:29500"},
+			"",
 		},
 		"mpi on machines": {
 			"OMPI_COMM_WORLD_RANK=9 OMPI_COMM_WORLD_SIZE=16 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=8",
-			place{}, "started by Open MPI: MASTER_ADDR is not set",
+			place{},
+			"started by Open MPI: MASTER_ADDR is not set",
 		},
 		"too large": {"RANK=8 WORLD_SIZE=8 LOCAL_RANK=1 MASTER_ADDR=a MASTER_PORT=70000", place{}, "MASTER_PORT is \"70000\": want a number from 1 to 65535"},
 	} {
@@ -270,7 +275,7 @@ func TestSilentRank(t *testing.T) {
 		return j.Err()
 	})
 	wantError(t, errs, "nothing was heard of rank")
-	front.Close()
+	_ = front.Close()
 	wg.Wait()
 }
 
