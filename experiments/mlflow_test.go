@@ -53,7 +53,8 @@ func TestMLflow(t *testing.T) {
 	}
 	panels := 0
 	for path, bodies := range requests {
-		if strings.HasPrefix(path, "mlflow-artifacts/artifacts/1/r/artifacts/validation/") && strings.HasSuffix(path, ".png") {
+		const root = "mlflow-artifacts/artifacts/1/r/artifacts/validation/"
+		if strings.HasPrefix(path, root) && strings.HasSuffix(path, ".png") {
 			panels += len(bodies)
 		}
 	}

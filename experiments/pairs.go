@@ -62,8 +62,8 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 	return e.openContents(ctx)
 }
 
-// aligned leaves out pairs that are shifted by more than data.max-shift. Those whose shift can't be found are kept: they
-// may just have little tissue.
+// aligned leaves out pairs that are shifted by more than data.max-shift. Those whose shift can't be found are kept:
+// they may just have little tissue.
 func (e *Experiment) aligned(ctx context.Context, pairs []data.Pair) ([]data.Pair, error) {
 	c := e.Config.Data
 	if c.MaxShift == 0 {

@@ -46,7 +46,9 @@ func (r *run) load(j Job) loaded {
 	if l.origin, l.err = r.origin(j, hash); l.err != nil {
 		return l
 	}
-	l.why, l.err = r.due(j.Output, l.origin)
+	if l.why, l.err = r.due(j.Output, l.origin); r.o.Samples > 1 {
+		l.why, l.err = r.samplesDue(l)
+	}
 	switch {
 	case l.err == nil:
 		l.image, l.err = imagefile.Read(j.Input, r.o.Read)
@@ -75,7 +77,12 @@ func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 		Precision string  `json:"precision"`
 		Quality   int     `json:"quality,omitempty"`
 		Match     Colours `json:"match,omitempty"`
+		Samples   int     `json:"samples,omitempty"`
+		Reach     float64 `json:"calibration,omitempty"` // of the true area's interval
 	}{Precision: r.p.options.Precision.String(), Match: r.o.Match}
+	if r.o.Samples > 1 {
+		extra.Samples, extra.Reach = r.o.Samples, r.reach
+	}
 	if format, err := imagefile.FormatByName(j.Output); err == nil && format == imagefile.JPEG {
 		extra.Quality = cmp.Or(r.o.Quality, imagefile.DefaultQuality)
 	}

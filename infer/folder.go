@@ -37,8 +37,13 @@ type FileOptions struct {
 	Latents string
 	// Shard shares the jobs with other processes that write to the same folder.
 	Shard Shard
+	// Samples is how many stains of each image are made, with seeds from Settings.Seed on. Of 2 or more the output is the
+	// mean, DeviationName says where they differ, and the output and the Summary have the positive areas. 0 is 1.
+	Samples int
+	// Calibration, which may be nil, also bounds the true area, with Samples.
+	Calibration Calibration
 	// Large translates an image that doesn't fit into memory at once; nil: such an image fails.
-	Large   func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error)
+	Large   func(ctx context.Context, m *imagefile.Image, s Settings) (*imagefile.Image, error)
 	Observe Observer
 }
 
@@ -72,6 +77,8 @@ type Summary struct {
 	Skipped int            `json:"skipped"`          // their outputs are current
 	Remade  map[string]int `json:"remade,omitempty"` // of Done, those whose output or panel existed, by reason
 	Failed  []Failure      `json:"failed"`           // jobs, then Jobs.Unreadable
+	// Areas are those of outputs that are means of samples, done and skipped.
+	Areas []SampledArea `json:"positive_areas,omitempty"`
 
 	Elsewhere int `json:"elsewhere,omitempty"` // done by other processes, or failed there
 
@@ -108,6 +115,7 @@ type run struct {
 	notes   []string // about the model's folder
 	states  *recorder
 	jobs    *claim.Queue
+	reach   float64 // of FileOptions.Calibration
 	summary Summary
 }
 
@@ -118,12 +126,20 @@ type run struct {
 func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions) (Summary, error) {
 	r := &run{p: p, o: o, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}, Jobs: len(jobs.List)}}
 	if o.Latents != "" {
+		if o.Samples > 1 {
+			return r.summary, fmt.Errorf("%s: the latents of %d samples in one file: want one sample", o.Latents, o.Samples)
+		}
 		if len(jobs.List) != 1 {
 			return r.summary, fmt.Errorf("%s: the latents of %d images in one file: want one image", o.Latents, len(jobs.List))
 		}
 		r.states = &recorder{states: map[Phase][]float32{}}
 	}
 	var err error
+	if o.Calibration != nil {
+		if r.reach, err = o.Calibration.Reach(); err != nil {
+			return r.summary, err
+		}
+	}
 	if r.o.Settings, r.notes, err = p.Resolve(o.Settings); err != nil {
 		return r.summary, err
 	}
@@ -232,11 +248,17 @@ func (r *run) done(l loaded, err error) error {
 	}
 	switch {
 	case err == nil:
+		if err := r.addArea(l); err != nil {
+			return err
+		}
 		r.summary.Done++
 		if l.why != "" {
 			r.summary.Remade[l.why]++
 		}
 	case errors.Is(err, ErrSkipped):
+		if err := r.addArea(l); err != nil {
+			return err
+		}
 		r.summary.Skipped++
 	default:
 		r.summary.Failed = append(r.summary.Failed, Failure{l.Input, err.Error()})
@@ -295,7 +317,15 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		r.doing(batch, e)
 		return r.o.Observe.Report(e)
 	}
-	results, err := r.p.Translate(ctx, request)
+	stains, err := r.overSeeds(len(batch), func(s Settings) ([]*imagefile.Image, error) {
+		request.Settings = s
+		results, err := r.p.Translate(ctx, request)
+		var images []*imagefile.Image
+		for _, result := range results {
+			images = append(images, result.Image)
+		}
+		return images, err
+	})
 	if ended := ctx.Err(); ended != nil && err != nil {
 		return ended
 	}
@@ -310,11 +340,11 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		return nil
 	}
 	if memory && r.o.Large != nil {
-		var m *imagefile.Image
-		if m, err = r.o.Large(ctx, request.Images[0]); err == nil {
-			results = []Result{{Image: m}}
-			batch[0].large = true
-		}
+		stains, err = r.overSeeds(1, func(s Settings) ([]*imagefile.Image, error) {
+			m, err := r.o.Large(ctx, request.Images[0], s)
+			return []*imagefile.Image{m}, err
+		})
+		batch[0].large = err == nil
 		if ended := ctx.Err(); ended != nil && err != nil {
 			return ended
 		}
@@ -322,10 +352,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 	for i, l := range batch {
 		failed := err
 		if err == nil {
-			if r.o.Match != nil {
-				r.o.Match.Apply(results[i].Image.Pix)
-			}
-			failed = r.write(l, results[i])
+			failed = r.write(l, stains[i])
 		}
 		if err := r.done(l, failed); err != nil {
 			return err
@@ -335,7 +362,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 }
 
 // write writes the output of a job, and its panel, unless another process has taken the job over.
-func (r *run) write(l loaded, result Result) error {
+func (r *run) write(l loaded, s stained) error {
 	if held, err := l.claim.Held(); err != nil || !held {
 		return cmp.Or(err, ErrElsewhere)
 	}
@@ -346,8 +373,13 @@ func (r *run) write(l loaded, result Result) error {
 	if err != nil {
 		return err
 	}
+	if s.area != nil {
+		if statements, err = r.writeDeviation(l, s); err != nil {
+			return err
+		}
+	}
 	o := imagefile.WriteOptions{Provenance: statements, Quality: r.o.Quality}
-	if err := imagefile.Write(l.Output, result.Image, o); err != nil || !r.o.Panel {
+	if err := imagefile.Write(l.Output, s.image, o); err != nil || !r.o.Panel {
 		return err
 	}
 	return r.writePanel(l)

@@ -275,7 +275,7 @@ func TestLarge(t *testing.T) {
 		t.Errorf("without Large: %+v, %v", summary, err)
 	}
 	calls := 0
-	o.Large = func(_ context.Context, m *imagefile.Image) (*imagefile.Image, error) {
+	o.Large = func(_ context.Context, m *imagefile.Image, _ infer.Settings) (*imagefile.Image, error) {
 		calls++
 		return pattern(m.Width, m.Height, 7), nil
 	}

@@ -39,6 +39,7 @@ type JobOptions struct {
 	Reference string // a file or a folder with files of the same names; "" is none
 	Panel     bool   // panels will be written next to the outputs
 	Slides    bool   // inputs in folders are slides and TIFF files, and Ending is that of a slide
+	Samples   int    // as in FileOptions
 }
 
 // FindJobs lists the jobs for an input and an output. It ignores virtual stains and panels that this program made.
@@ -78,6 +79,11 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 		}
 		if o.Panel {
 			if err := written.add(PanelName(j.Output), j.Input); err != nil {
+				return nil, err
+			}
+		}
+		if o.Samples > 1 {
+			if err := written.add(DeviationName(j.Output), j.Input); err != nil {
 				return nil, err
 			}
 		}

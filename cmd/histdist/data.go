@@ -206,9 +206,9 @@ func alignCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "align [FOLDER|LIST.csv] --output FOLDER",
 		Short: "move the IHC images of a data set onto their H&E images",
-		Long: `Writes what the two images of each pair both show, the IHC moved onto the H&E, and a list of the pairs, pairs.csv, to
-train with. registration.csv has how each pair lay and why some were dropped. An IHC that is only shifted keeps its
-pixels. The data set itself isn't changed. An interrupted run continues when it is started again.
+		Long: `Writes what the two images of each pair both show, the IHC moved onto the H&E, and a list of the pairs,
+pairs.csv, to train with. registration.csv has how each pair lay and why some were dropped. An IHC that is only shifted
+keeps its pixels. The data set itself isn't changed. An interrupted run continues when it is started again.
 
   histdist data check MIST/ER --register
   histdist data align MIST/ER --output aligned

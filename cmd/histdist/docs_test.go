@@ -22,6 +22,9 @@ var parsedOnly = map[string]string{
 	"bin/gpu/histdist":       "needs a GPU; without its arguments for one, the others run",
 	"histdist bench":         "takes minutes and 12 GB: networks of full size",
 	"histdist serve --model": "serves /data/slides; histdist serve alone runs",
+	"histdist data align":    "the pairs here are smaller than it keeps: TestAlign runs it",
+	"histdist train experiments/er.yaml --set data.dir=aligned":                                         "likewise",
+	"histdist translate --model models/er --preset fast --input slides --output calibrated --samples 5": "takes 9 pairs",
 }
 
 // slow are pages whose commands run with HISTDIST_FULL=1 alone: they train, or translate with 200 steps.
@@ -302,6 +305,8 @@ func documentedFiles(t *testing.T, page string) {
 		demo.Extract("models/er"), os.CopyFS("MODEL", demo.Model()),
 		synth.Write(t.Context(), "MIST/ER", c, nil), writeSlide("slide.svs"),
 		os.Symlink(side("valA"), "valA"), os.Symlink(side("valB"), "valB"), os.Symlink(side("valA"), "slides"),
+		os.Symlink(side("valB"), "our-er"), os.Symlink(side("valB"), "sample"), os.Mkdir("known", 0o777),
+		os.Symlink(side("valA"), "known/he"), os.Symlink(side("valB"), "known/er"),
 		os.CopyFS("other", os.DirFS(side("valB"))), os.Symlink(filepath.Join(root, "experiments"), "experiments"),
 	} {
 		if err != nil {

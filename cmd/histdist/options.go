@@ -64,6 +64,8 @@ type translateOptions struct {
 	Quality     int    `key:"quality" want:"0 to 100" usage:"quality of JPEG outputs, 1 to 100; 0 is 95, for slides 90"`
 	Panel       bool   `key:"panel" usage:"also write NAME-panel.png: input, result and true stain side by side"`
 	Reference   string `key:"reference" usage:"true stain for the panel: an image, or a folder with images of the inputs' names"`
+	Samples     int    `key:"samples" want:"1 or more" usage:"stains of each image, by as many seeds: with 2 or more the output is their mean, NAME-sd.png shows where they differ, and the JSON has the positive areas"`
+	Calibration string `key:"calibration" usage:"with samples: folder of an evaluation of the model with these settings on other patients, for the interval of the true positive area"`
 	SaveLatents string `key:"save-latents" usage:"write the latents of every step of one image to this .safetensors file"`
 	Overwrite   bool   `key:"overwrite" usage:"replace existing outputs"`
 	JSON        bool   `key:"json" usage:"print a summary as JSON"`
@@ -90,7 +92,7 @@ type Mosaic = mosaic.Settings
 func defaultTranslate() translateFile {
 	return translateFile{translateOptions{
 		Preset: model.PresetPaper, Settings: infer.DefaultSettings(), FileSettings: mosaic.DefaultFileSettings(),
-		Mosaic: mosaic.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Format: "png",
+		Mosaic: mosaic.DefaultSettings(), Precision: "float32", Device: "auto", Batch: 1, Samples: 1, Format: "png",
 		Sharing: defaultSharing(),
 	}}
 }
@@ -165,9 +167,20 @@ func (o translateOptions) Validate() error {
 			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
 		}
 	}
+	if o.Samples > 1 && (o.isSlide() || o.isSlides()) {
+		errs = append(errs, option.Wrong("samples", "%d: of a slide one stain is made: want 1, or images that are no slides",
+			o.Samples))
+	}
+	if o.Samples < 2 && o.Calibration != "" {
+		errs = append(errs, option.Wrong("samples", "%d: want 2 or more with --calibration", o.Samples))
+	}
+	if o.Samples > 1 && o.SaveLatents != "" {
+		errs = append(errs, option.Wrong("samples", "%d: the latents of one stain are saved: want 1 with --save-latents",
+			o.Samples))
+	}
 	if o.Match != "" && o.MatchFrom == "" {
-		errs = append(errs, option.Wrong("match-from", "missing: --match needs images as the model stains, such as the folder "+
-			"of its results"))
+		errs = append(errs, option.Wrong("match-from", "missing: --match needs images as the model stains, such as the "+
+			"folder of its results"))
 	}
 	if o.Match == "" && o.MatchFrom != "" {
 		errs = append(errs, option.Wrong("match", "missing: --match-from needs an IHC image of your laboratory"))

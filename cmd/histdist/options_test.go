@@ -61,3 +61,27 @@ func TestMatchNeedsBothSides(t *testing.T) {
 		}
 	}
 }
+
+// Samples are of images, and a calibration is of samples.
+func TestSamplesOfWhat(t *testing.T) {
+	for _, c := range []struct {
+		change func(*translateOptions)
+		want   string
+	}{
+		{func(o *translateOptions) { o.Samples = 3 }, ""},
+		{func(o *translateOptions) { o.Samples, o.Calibration = 3, "evaluation" }, ""},
+		{func(o *translateOptions) { o.Calibration = "evaluation" }, "want 2 or more with --calibration"},
+		{func(o *translateOptions) { o.Samples, o.Output = 3, "b.ome.tiff" }, "of a slide one stain is made"},
+		{func(o *translateOptions) { o.Samples, o.Output, o.Format = 3, "b", slidesFormat }, "of a slide one stain is made"},
+		{func(o *translateOptions) { o.Samples, o.SaveLatents = 3, "l.safetensors" }, "want 1 with --save-latents"},
+		{func(o *translateOptions) { o.Samples = 0 }, "want 1 or more"},
+	} {
+		o := defaultTranslate().Translate
+		o.Model, o.Input, o.Output = "demo", "a.png", "b.png"
+		c.change(&o)
+		if err := o.Validate(); c.want == "" && err != nil ||
+			c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, want %q", o, err, c.want)
+		}
+	}
+}

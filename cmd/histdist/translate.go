@@ -12,6 +12,7 @@ import (
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
@@ -85,7 +86,7 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	if !c.isSlide() {
 		if jobs, err = infer.FindJobs(cmd.Context(), infer.JobOptions{
 			Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
-			Slides: c.isSlides(),
+			Slides: c.isSlides(), Samples: c.Samples,
 		}); err != nil {
 			return err
 		}
@@ -96,6 +97,12 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	match, err := c.match(cmd)
 	if err != nil {
 		return err
+	}
+	var calibration infer.Calibration
+	if c.Calibration != "" {
+		if calibration, err = evaluate.AreaErrors(c.Calibration); err != nil {
+			return fmt.Errorf("--calibration: %w", err)
+		}
 	}
 	p, err := c.open(c.Device)
 	if err != nil {
@@ -112,10 +119,10 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 	}
 	summary, err = p.TranslateFiles(cmd.Context(), jobs, infer.FileOptions{
 		Settings: c.Settings, Preset: c.Preset, Read: imagefile.Options{ICC: c.ICC}, Batch: c.Batch, Overwrite: c.Overwrite,
-		Match: match, Panel: c.Panel, Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents,
-		Program: "histdist " + version, Shard: c.shard(),
-		Large: func(ctx context.Context, m *imagefile.Image) (*imagefile.Image, error) {
-			return mosaic.Image(ctx, p.Pipeline, m, c.Settings, c.Mosaic)
+		Match: match, Samples: c.Samples, Calibration: calibration, Panel: c.Panel,
+		Quality: cmp.Or(c.Quality, imageQuality), Latents: c.SaveLatents, Program: "histdist " + version, Shard: c.shard(),
+		Large: func(ctx context.Context, m *imagefile.Image, s infer.Settings) (*imagefile.Image, error) {
+			return mosaic.Image(ctx, p.Pipeline, m, s, c.Mosaic)
 		},
 		Observe: observer(cmd.ErrOrStderr()),
 	})

@@ -12,8 +12,9 @@ type Kind string
 const (
 	NotOurs      Kind = "" // another program's, or synthetic tissue, which is input
 	VirtualStain Kind = "virtual stain"
-	Panel        Kind = "panel"   // several images side by side
-	Preview      Kind = "preview" // a virtual stain of low resolution, of a slide
+	Panel        Kind = "panel"              // several images side by side
+	Preview      Kind = "preview"            // a virtual stain of low resolution, of a slide
+	Deviation    Kind = "standard deviation" // of several virtual stains
 )
 
 // KeyKind is the key of an image's Kind.

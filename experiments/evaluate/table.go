@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 
+	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
@@ -92,6 +94,25 @@ func readTable(path string) (*Table, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return t, nil
+}
+
+// AreaErrors returns the infer.AreaError of each image of an evaluation, whose results are in a folder.
+func AreaErrors(folder string) (infer.Calibration, error) {
+	t, err := readTable(filepath.Join(folder, TableFile))
+	if err != nil {
+		return nil, err
+	}
+	truth, virtual := t.Values("real_positive_area"), t.Values("virtual_positive_area")
+	var list infer.Calibration
+	for i := range min(len(truth), len(virtual)) {
+		if !math.IsNaN(truth[i]) && !math.IsNaN(virtual[i]) {
+			list = append(list, infer.AreaError(virtual[i]/100, truth[i]/100))
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s: no image has a positive area of the real and of the virtual stain", folder)
+	}
+	return list, nil
 }
 
 func parseTable(data []byte) (*Table, error) {

@@ -18,7 +18,8 @@ import (
 func set(t *testing.T, n int) (folder string, pairs []data.Pair) {
 	t.Helper()
 	folder = t.TempDir()
-	for i, off := range []registration.Transform{{DX: 7, DY: -4, Scale: 1}, {DX: 2, DY: 5, Angle: 3, Scale: 1}, {Scale: 1}}[:n] {
+	all := []registration.Transform{{DX: 7, DY: -4, Scale: 1}, {DX: 2, DY: 5, Angle: 3, Scale: 1}, {Scale: 1}}
+	for i, off := range all[:n] {
 		he, ihc := pairOf(t, i, 192, off)
 		if i == 2 {
 			_, ihc = pairOf(t, 5, 192, off)

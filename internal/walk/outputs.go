@@ -14,19 +14,22 @@ import (
 type Outputs int
 
 const (
-	// PassPanels passes over panels: they are no images of a set. Only files that are named as panels are opened for it.
+	// PassPanels passes over panels and standard deviations: they are no images of a set. Only files that are named so are
+	// opened for it.
 	PassPanels Outputs = iota
 	// PassAll passes over virtual stains too, for sets of input. The beginning of every image is read for it.
 	PassAll
 )
 
-const panelSuffix = "-panel"
+// What the names of panels and standard deviations end in.
+var besides = []string{"-panel", "-sd"}
 
 // passOutputs moves images that this program made from Files to Passed.
 func (l *Listing) passOutputs(ctx context.Context, o Outputs) error {
 	kinds := make([]imagefile.Kind, len(l.Files))
 	err := parallel.Each(ctx, len(l.Files), 2*runtime.GOMAXPROCS(0), func(i int) error {
-		if o == PassAll || strings.HasSuffix(l.Files[i].Stem, panelSuffix) {
+		named := func(ending string) bool { return strings.HasSuffix(l.Files[i].Stem, ending) }
+		if o == PassAll || slices.ContainsFunc(besides, named) {
 			kinds[i] = imagefile.KindOf(l.Files[i].Path)
 		}
 		return nil
@@ -36,7 +39,8 @@ func (l *Listing) passOutputs(ctx context.Context, o Outputs) error {
 	}
 	var kept []File
 	for i, f := range l.Files {
-		if kinds[i] == imagefile.Panel || o == PassAll && kinds[i] != imagefile.NotOurs {
+		panel := kinds[i] == imagefile.Panel || kinds[i] == imagefile.Deviation
+		if panel || o == PassAll && kinds[i] != imagefile.NotOurs {
 			l.Passed = append(l.Passed, f)
 		} else {
 			kept = append(kept, f)

@@ -256,6 +256,7 @@ func TestOwnOutputs(t *testing.T) {
 	write("out/stain-panel.png", kind(imagefile.Panel))
 	write("out/old-panel.png", old)
 	write("out/renamed.png", kind(imagefile.Panel))
+	write("out/stain-sd.png", kind(imagefile.Deviation))
 	if err := os.WriteFile(filepath.Join(root, "empty-panel.png"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestOwnOutputs(t *testing.T) {
 		"out/stain.png",
 		"out/stain.tif",
 	}
-	panels := []string{"out/old-panel.png", "out/stain-panel.png"}
+	panels := []string{"out/old-panel.png", "out/stain-panel.png", "out/stain-sd.png"}
 	for name, test := range map[string]struct {
 		o    walk.Outputs
 		want []string
