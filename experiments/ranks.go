@@ -55,8 +55,8 @@ func (e *Experiment) joinRanks(ctx context.Context) error {
 	return err
 }
 
-// facts are what all processes must have in common: the configuration, except for where a machine has its files and what
-// it may take, and the content of model and images.
+// facts are what all processes must have in common: the configuration, except for where a machine has its files and
+// what it may take, and the content of model and images.
 func (e *Experiment) facts() map[string]string {
 	own := []string{
 		"data.dir", "data.he", "data.ihc", "data.workers", "data.read-ahead", "data.memory-mib", "data.cache-mib",

@@ -83,8 +83,8 @@ type drawn struct {
 	mine    bool // it is for a device of this process; if not, only the example's shape may be known
 }
 
-// draw makes the next micro-step. If it is not for this process, only its numbers are drawn, as far as the examples allow
-// that.
+// draw makes the next micro-step. If it is not for this process, its numbers are passed over, as far as the examples
+// allow that.
 func (r *run) draw(ctx context.Context, mine bool) (drawn, error) {
 	if err := ctx.Err(); err != nil {
 		return drawn{}, err

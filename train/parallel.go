@@ -14,8 +14,8 @@ import (
 
 // Several devices share the micro-steps of an optimisation step, in one process or in several: each has all parameters,
 // moments and gradients, and device i of n takes the micro-steps i, i+n, … Before the update the gradients are summed
-// over the devices, to the same bytes on each, so that all make the same update. A step learns from the same examples on
-// any number of devices; only sums are rounded in another order.
+// over the devices, to the same bytes on each, so that all make the same update. A step learns from the same examples
+// on any number of devices; only sums are rounded in another order.
 //
 // Whatever decides how a run goes on must be the same in all processes: the losses of all micro-steps, and whether one
 // of the processes was told to stop. These few numbers are summed likewise: see outcome.

@@ -74,9 +74,9 @@ func (m member) meet(tensors []device.Parts, do func([]device.Parts) error) erro
 }
 
 // runRanks trains with n ranks. change may change what a rank is told.
-func runRanks(t *testing.T, n int, c train.Config, o train.RunOptions, change func(rank int, o *train.RunOptions, stop func())) (
-	[]train.Result, []error,
-) {
+func runRanks(
+	t *testing.T, n int, c train.Config, o train.RunOptions, change func(rank int, o *train.RunOptions, stop func()),
+) ([]train.Result, []error) {
 	t.Helper()
 	devices := make([]device.Device, n)
 	for i := range devices {
@@ -127,7 +127,9 @@ type skipping struct {
 	made *int
 }
 
-func (s skipping) Example(ctx context.Context, at train.Position, task train.Task, g *rng.Torch) (train.Example, error) {
+func (s skipping) Example(ctx context.Context, at train.Position, task train.Task, g *rng.Torch) (
+	train.Example, error,
+) {
 	*s.made++
 	return s.noisy.Example(ctx, at, task, g)
 }

@@ -82,8 +82,7 @@ var errTold = errors.New("told to stop")
 // current update or discards the gradients since the last, saves, and returns ErrStopped, wrapping ctx's error.
 //
 // Of several processes each calls Run with the same options. The folder must be the same to all; the one with the
-// group's first device locks it, validates and writes, and reports what the others have no part in. When ctx ends in one
-// of them, all stop after the same step.
+// group's first device locks it, validates and writes. When ctx ends in one of them, all stop after the same step.
 func Run(ctx context.Context, t *Trainer, o RunOptions) (_ Result, err error) {
 	note, unlock, err := o.open(t)
 	if err != nil {

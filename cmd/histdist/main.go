@@ -27,7 +27,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
-	// exitRestart is EX_TEMPFAIL of sysexits.h: job scripts start a training with it again. Of several ranks all end with it.
+	// exitRestart is EX_TEMPFAIL of sysexits.h, with which the ranks of a training ask to be started again.
 	exitRestart = 75
 )
 

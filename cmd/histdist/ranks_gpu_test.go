@@ -192,7 +192,9 @@ func TestRanks(t *testing.T) {
 			if code != exitOK {
 				t.Fatalf("exit code %d:\n%s", code, said)
 			}
-			ranks := job{t: t, fake: fake, size: c.size, launcher: c.launcher, args: shared(t, pairs, several, c.more...)}.start()
+			ranks := job{
+				t: t, fake: fake, size: c.size, launcher: c.launcher, args: shared(t, pairs, several, c.more...),
+			}.start()
 			want(t, ranks, exitOK)
 			if learnt(t, one) != learnt(t, several) {
 				t.Error("the weights differ from those of one process")

@@ -10,9 +10,9 @@
 //	                             ├─ Context      ends when a rank is gone, hangs or fails
 //	                             └─ Leave        all end together
 //
-// A process that is killed closes its connection; a machine that disappears sends no heartbeats any more; a process that
-// hangs does not reach the sum that the others wait for. Rank 0 sees all three and tells the others, so that each ends
-// with the same Error, which names the culprit.
+// A process that is killed closes its connection; a machine that disappears sends no heartbeats any more; a process
+// that hangs does not reach the sum that the others wait for. Rank 0 sees all three and tells the others, so that each
+// ends with the same Error, which names the culprit.
 //
 //	launch.go    the launchers' environments; nodes.go: Slurm's lists of machines
 //	wire.go      authenticated messages over a connection

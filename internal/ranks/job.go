@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Error is why the ranks of a job can't go on: one of them is gone, hangs, failed, or is not set up like the others. All
-// ranks have the same.
+// Error is why the ranks of a job can't go on: one of them is gone, hangs, failed, or is not set up like the others.
+// All ranks have the same.
 type Error struct{ Text string }
 
 func (e *Error) Error() string { return e.Text }
@@ -179,8 +179,8 @@ func (j *Job) fail(text string) {
 	})
 }
 
-// Leave ends this rank's part, with the error that it ended with, and returns the job's. Without an error it waits until
-// all ranks have come so far.
+// Leave ends this rank's part, with the error that it ended with, and returns the job's. Without an error it waits
+// until all ranks have come so far.
 func (j *Job) Leave(err error) error {
 	j.mu.Lock()
 	j.leaving = err == nil

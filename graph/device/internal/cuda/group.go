@@ -60,7 +60,8 @@ func (g *Group) move(how nccl.How, tensors []device.Parts) error {
 	if len(tensors) == 0 {
 		return nil
 	}
-	addresses, sizes, owners := make([]device.Pointer, 0, n*len(tensors)), make([]int, len(tensors)), make([]int, len(tensors))
+	addresses := make([]device.Pointer, 0, n*len(tensors))
+	sizes, owners := make([]int, len(tensors)), make([]int, len(tensors))
 	for i, t := range tensors {
 		if len(t.At) != n {
 			return fmt.Errorf("cuda: sum: %d addresses for %d GPUs of this process", len(t.At), n)

@@ -121,8 +121,8 @@ const (
 	Spread
 )
 
-// Move queues what moves float32 in the GPUs' streams: sizes[t] is the size of tensor t, owners[t] the number of the GPU
-// that owns it, addresses[t·n + i] where GPU i of this process's n holds it.
+// Move queues what moves float32 in the GPUs' streams: sizes[t] is the size of tensor t, owners[t] the number of the
+// GPU that owns it, addresses[t·n + i] where GPU i of this process's n holds it.
 func (g *Group) Move(how How, addresses []unsafe.Pointer, sizes, owners []int) error {
 	n := len(g.streams)
 	contexts, streams := make([]C.CUcontext, n), make([]C.CUstream, n)
