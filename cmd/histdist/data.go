@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/experiments/registration"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/synth"
 )
@@ -30,7 +31,7 @@ func dataCommand() *cobra.Command {
 
 func synthCommand() *cobra.Command {
 	c, slides := synth.Default(), synth.DefaultSlide()
-	var out, marker, size, compression string
+	var out, marker, size, compression, shard string
 	var pixels mosaic.Compression
 	command := &cobra.Command{
 		Use:   "synth --output FOLDER",
@@ -58,6 +59,12 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 				note(cmd)(string(n))
 				return nil
 			}))
+			if err := c.Shard.UnmarshalText([]byte(shard)); err != nil {
+				return fmt.Errorf("--shard: %w", err)
+			}
+			if c.Shard.N > 0 && size != "" {
+				return fmt.Errorf("--shard shares pairs: one process makes a slide")
+			}
 			if size == "" {
 				return synth.Write(cmd.Context(), out, c, observe)
 			}
@@ -98,6 +105,9 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 	f.StringVar(&compression, "compression", string(mosaic.CompressionJPEG),
 		"of a slide: jpeg, or deflate, which is lossless")
 	f.IntVar(&c.Workers, "workers", c.Workers, "pairs or parts of a slide made at a time; 0 is one for each processor")
+	f.StringVar(&shard, "shard", "", "share the pairs with other processes, of which this is I of N: I/N, or auto")
+	f.DurationVar(&c.DeadAfter, "dead-after", claim.DefaultSilence,
+		"how long another shard may give no sign of life until its work is taken over")
 	f.StringVar(&size, "slide", "", "make a slide of so many pixels, such as 4096x4096, instead of pairs")
 	f.IntVar(&slides.Islands, "islands", slides.Islands, "pieces of tissue on the slide")
 	f.Float64Var(&slides.Tissue, "tissue-share", slides.Tissue, "how much of the slide is tissue, about: 0.0001 to 0.6")

@@ -311,6 +311,13 @@ func TestStatus(t *testing.T) {
 		t.Errorf("after the end of the process: %+v", s)
 	}
 	second := opened(t, items, folder, claim.Part{I: 1, N: 1}, c)
+	second.Doing(2, 1, 2) // it helps with what the first had begun
+	if err := second.Sign(); err != nil {
+		t.Fatal(err)
+	}
+	if s := read(); len(s.Running) != 1 || s.Running[0].Item != "c" || len(s.Lost) != 0 {
+		t.Errorf("while another helps: %+v", s)
+	}
 	for {
 		got, taken := next(t, second, items)
 		if got == "end" {

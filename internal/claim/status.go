@@ -125,6 +125,7 @@ func ReadStatus(folder string) (*Status, error) {
 	s.Items = len(l.Items)
 	b := &Board{folder: folder}
 	var total, done, pace float64
+	ended := map[string]bool{}
 	for _, item := range l.Items {
 		work := float64(max(item.Work, 1))
 		total += work
@@ -140,9 +141,11 @@ func ReadStatus(folder string) (*Status, error) {
 		case number == 0:
 			s.Remaining = append(s.Remaining, item.Name)
 		case r.Error != "":
+			ended[item.Name] = true
 			s.Failed = append(s.Failed, Failure{item.Name, w.Where(), r.Error})
 			done += work
 		case r.finished():
+			ended[item.Name] = true
 			s.Done++
 			done += work
 		default:
@@ -163,7 +166,11 @@ func ReadStatus(folder string) (*Status, error) {
 			pace += (float64(w.Work) + w.begun) / elapsed
 		}
 	}
-	s.Running = append(s.Running, workers.helping(s.Running)...)
+	helping := workers.helping(s.Running, ended)
+	s.Running = append(s.Running, helping...)
+	for _, a := range helping {
+		s.Lost = slices.DeleteFunc(s.Lost, func(lost Activity) bool { return lost.Item == a.Item })
+	}
 	s.Share = done / max(total, 1)
 	if left := total - done; left <= 0 || pace > 0 {
 		seconds := 0.0
@@ -245,10 +252,10 @@ func (w *watched) activity(r Record) Activity {
 	return a
 }
 
-// helping are what workers do of the items of others.
-func (c crew) helping(running []Activity) (all []Activity) {
+// helping are what workers do of the items of others that haven't ended.
+func (c crew) helping(running []Activity, ended map[string]bool) (all []Activity) {
 	for _, w := range c {
-		if !w.runs || w.Item == "" {
+		if !w.runs || w.Item == "" || ended[w.Item] {
 			continue
 		}
 		where := w.Where()

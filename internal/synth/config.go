@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/histdist/histdist/internal/claim"
 )
 
 // Marker is what the IHC stain shows.
@@ -30,6 +33,9 @@ type Config struct {
 	Misregistration float64 `json:"misregistration"`
 	Quality         int     `json:"quality"` // of the JPEG files, 1..100
 	Workers         int     `json:"-"`       // pairs made at the same time, 0: one for each processor
+
+	Shard     claim.Part    `json:"-"` // which of several processes with one folder this is
+	DeadAfter time.Duration `json:"-"` // see claim.Options.Silence
 }
 
 // Default is a small set of ER pairs at MIST's magnification.

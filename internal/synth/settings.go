@@ -22,16 +22,21 @@ type settings struct {
 	Config
 }
 
-// claim marks a folder as the configuration's, or returns why it can't.
-func claim(dir string, c Config) error {
+// mark marks a folder as the configuration's, or returns why it can't.
+func mark(dir string, c Config) error {
 	path := filepath.Join(dir, "dataset.json")
 	want := settings{"synthetic pairs of H&E and IHC in MIST's layout", generation, c}
+	var foreign string
+	for _, folder := range []string{"TrainValAB", "truth"} { // another shard makes dataset.json before them
+		if _, err := os.Stat(filepath.Join(dir, folder)); err == nil {
+			foreign = folder
+			break
+		}
+	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		for _, folder := range []string{"TrainValAB", "truth"} {
-			if _, err := os.Stat(filepath.Join(dir, folder)); err == nil {
-				return fmt.Errorf("%s has a folder %s but no dataset.json, so it is not ours; choose another folder", dir, folder)
-			}
+		if foreign != "" {
+			return fmt.Errorf("%s has a folder %s but no dataset.json, so it is not ours; choose another folder", dir, foreign)
 		}
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err

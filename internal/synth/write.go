@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/parallel"
 )
 
@@ -36,7 +37,7 @@ func Write(ctx context.Context, dir string, c Config, observe progress.Observer)
 	if c.Pairs+c.ValPairs == 0 {
 		return errors.New("synth: pairs and val pairs are both 0: nothing to make")
 	}
-	if err := claim(dir, c); err != nil {
+	if err := mark(dir, c); err != nil {
 		return fmt.Errorf("synth: %w", err)
 	}
 	places := c.places(dir)
@@ -48,21 +49,61 @@ func Write(ctx context.Context, dir string, c Config, observe progress.Observer)
 		}
 	}
 
-	var lock sync.Mutex
-	done := 0
-	err := parallel.Each(ctx, len(places), cmp.Or(c.Workers, runtime.GOMAXPROCS(0)), func(i int) error {
-		if err := c.make(ctx, places[i]); err != nil {
-			return err
-		}
-		lock.Lock()
-		defer lock.Unlock()
-		done++
-		return observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
-	})
-	if done < len(places) {
+	if err := c.all(ctx, dir, places, observe); err != nil {
 		return fmt.Errorf("synth: %w", err)
 	}
 	return nil
+}
+
+// all makes all pairs, alone or with other processes.
+func (c Config) all(ctx context.Context, dir string, places []place, observe progress.Observer) (err error) {
+	items := make([]claim.Item, len(places))
+	for i, p := range places {
+		files := p.files(c.name(p.index))
+		items[i] = claim.Item{Name: p.split + "/" + c.name(p.index), Work: 1, Outputs: files[:]}
+	}
+	o := claim.Options{Part: c.Shard, Silence: c.DeadAfter}
+	if c.Shard.N > 0 {
+		o.Folder = filepath.Join(dir, claim.FolderName)
+	}
+	queue, err := claim.Open(items, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, queue.Close()) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var lock sync.Mutex
+	done := 0
+	workers := cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	return parallel.Each(ctx, workers, workers, func(int) error {
+		for {
+			item, more, err := queue.Next(nil)
+			switch {
+			case err != nil:
+			case item == nil && !more:
+				return nil
+			case item == nil:
+				if err = queue.Wait(ctx); err == nil {
+					continue
+				}
+			case !item.Elsewhere:
+				if err = c.make(ctx, places[item.Index]); err == nil {
+					err = item.Finish(nil)
+				}
+			}
+			if err == nil {
+				lock.Lock()
+				done++
+				err = observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
+				lock.Unlock()
+			}
+			if err != nil {
+				cancel(err) // the others end, too
+				return err
+			}
+		}
+	})
 }
 
 type place struct {

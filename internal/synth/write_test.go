@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/synth"
 )
 
@@ -113,6 +115,33 @@ func TestWriteAnyWorkers(t *testing.T) {
 }
 
 // A run that is stopped leaves whole files only; the next one makes the rest, and nothing twice.
+// Shards make the files of one process, each pair once.
+func TestWriteShards(t *testing.T) {
+	alone, shared := t.TempDir(), t.TempDir()
+	write(t, alone, tiny())
+	var all sync.WaitGroup
+	for k := range 3 {
+		c := tiny()
+		c.Shard, c.Workers = claim.Part{I: k + 1, N: 3}, 2
+		all.Go(func() {
+			if err := synth.Write(context.Background(), shared, c, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	folder := filepath.Join(shared, claim.FolderName)
+	if s, err := claim.ReadStatus(folder); err != nil || s.Done != 8 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(contents(t, alone), contents(t, shared)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWriteResumes(t *testing.T) {
 	c := tiny()
 	c.Workers = 2
