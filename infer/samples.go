@@ -22,8 +22,8 @@ import (
 type PositiveArea struct {
 	Samples []float64 `json:"samples"` // the fraction of each, 0..1
 	Mean    float64   `json:"mean"`
-	// Bounds enclose the area of 9 of 10 further samples, if these are distributed normally. This is what the seed changes,
-	// not what the model gets wrong.
+	// Bounds enclose the area of 9 of 10 further samples, if these are distributed normally. This is what the seed
+	// changes, not what the model gets wrong.
 	Bounds
 	// Truth encloses the area of the true stain in 9 of 10 images like those that FileOptions.Calibration is of; nil
 	// without.
@@ -39,8 +39,8 @@ type Bounds struct {
 // enclosed is the part that the bounds of a PositiveArea enclose.
 const enclosed = 0.9
 
-// AreaError is how far the positive areas of a virtual and of the true stain are apart, both from 0 to 1: the difference
-// of their arcsine square roots, which doesn't grow with the area as the difference itself does.
+// AreaError is how far the positive areas of a virtual and of the true stain are apart, both from 0 to 1: the
+// difference of their arcsine square roots, which doesn't grow with the area as the difference itself does.
 func AreaError(virtual, truth float64) float64 {
 	return math.Abs(math.Asin(math.Sqrt(virtual)) - math.Asin(math.Sqrt(truth)))
 }

@@ -230,7 +230,8 @@ func (r *record) write(t target, he, ihc *imagefile.Image) error {
 		return err
 	}
 	o := imagefile.WriteOptions{Provenance: []imagefile.Pair{
-		{Key: imagefile.KeyDescription, Value: "part of a pair, aligned"}, {Key: imagefile.KeySoftware, Value: r.Program},
+		{Key: imagefile.KeyDescription, Value: "part of a pair, aligned"},
+		{Key: imagefile.KeySoftware, Value: r.Program},
 		{Key: keyRecord, Value: string(text)},
 	}}
 	still := Identity().mapping(t.Width, t.Height)
