@@ -200,7 +200,8 @@ func (s *Store) place(t *stored, kernel bool) (*memory, error) {
 		return *at, nil
 	}
 	p := &memory{source: t, nodes: map[*gorgonia.Node]bool{}}
-	if !kernel && t.dtype == safetensors.F32 && t.strides == nil && !t.aliased && isAligned(t.data) {
+	asIs := t.strides == nil && !t.aliased && len(t.additions) == 0
+	if !kernel && t.dtype == safetensors.F32 && asIs && isAligned(t.data) {
 		p.values, p.filled = floatsOf(t.data), true
 	} else {
 		n := elements(t.shape)
@@ -221,14 +222,14 @@ func (p *memory) fill() []func() {
 	p.damaged.Store(false)
 	n, step := len(p.values), grain
 	convert := func(data []byte, i, end int) bool {
-		decode(p.values[i:end], data[i*int(t.dtype.Size()):], t.dtype)
+		t.read(p.values[i:end], data[i*int(t.dtype.Size()):], i)
 		return finite.Index(p.values[i:end], finite.Squares) < 0
 	}
 	if p == t.asKernel {
 		c := kernelOf(t.shape)
 		n, step = c.O, c.step()
 		convert = func(data []byte, o, end int) bool {
-			return c.toGraph(p.values, data, t.dtype, o, end, finite.Squares)
+			return c.toGraph(p.values, data, t, o, end, finite.Squares)
 		}
 	}
 	part := func(data []byte, i, end int) {

@@ -1,8 +1,6 @@
 package weights
 
 import (
-	"github.com/nlpodyssey/safetensors"
-
 	"github.com/histdist/histdist/internal/finite"
 )
 
@@ -39,20 +37,21 @@ func (c kernel) tile(j0, j1 int, visit func(m, at int)) {
 	}
 }
 
-// toGraph writes the output channels from o0 to o1 of src [O,I,KH,KW], of any floating-point type, into dst
+// toGraph writes the output channels from o0 to o1 of the tensor t, whose elements [O,I,KH,KW] are src, into dst
 // [KH,KW,I,O], and reports whether all are below a limit of package finite: looking at them on the way saves reading
 // them again.
-func (c kernel) toGraph(dst []float32, src []byte, t safetensors.DType, o0, o1, limit int) (ok bool) {
+func (c kernel) toGraph(dst []float32, src []byte, t *stored, o0, o1, limit int) (ok bool) {
 	ok = true
 	var buffer [tileO * pitch]float32
-	size, row := int(t.Size()), c.I*c.K
+	size, row := int(t.dtype.Size()), c.I*c.K
 	for ; o0 < o1; o0 += tileO {
 		n := min(tileO, o1-o0)
 		for j0 := 0; j0 < row; j0 += tileJ {
 			j1 := min(j0+tileJ, row)
 			for o := range n {
 				part := buffer[o*pitch:][:j1-j0]
-				decode(part, src[((o0+o)*row+j0)*size:], t)
+				at := (o0+o)*row + j0
+				t.read(part, src[at*size:], at)
 				ok = finite.Index(part, limit) < 0 && ok
 			}
 			c.tile(j0, j1, func(m, at int) {

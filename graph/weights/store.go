@@ -56,6 +56,8 @@ type stored struct {
 	aliased bool   // other tensors may have the same bytes
 	file    *mapped
 
+	additions []LowRank
+
 	asFile, asKernel *memory // the values that nodes have, in the file's layout and as [KH,KW,I,O]
 }
 
@@ -154,7 +156,7 @@ func (s *Store) Float32(name string) ([]float32, []int, error) {
 		return nil, nil, fmt.Errorf("%s: tensor %q: %s, want F32, F16, BF16 or F64", s.path, name, t.dtype)
 	}
 	values := make([]float32, elements(t.shape))
-	decode(values, t.dense(), t.dtype)
+	t.read(values, t.dense(), 0)
 	return values, slices.Clone(t.shape), nil
 }
 
