@@ -8,5 +8,6 @@
 //	transformer.go  the transformer block and the spatial transformer
 //	resample.go     down- and upsampling by two
 //	time.go         the time embedding
+//	lowrank.go      low-rank additions to linear layers and convolutions
 //	fold.go         BatchNorm and LayerScale for inference, folded into the layer in front
 package nn

@@ -19,7 +19,7 @@ type ConvConfig struct {
 func Conv(s *op.Scope, x *gorgonia.Node, c ConvConfig) *gorgonia.Node {
 	w, b := s.Param("weight", c.Kernel, c.Kernel, channels(x), c.Out), s.Param("bias", c.Out)
 	spec := op.Conv2D{Geometry: op.Geometry{Stride: c.Stride, Pad: c.Pad}, ResizeH: c.ResizeH, ResizeW: c.ResizeW}
-	return s.Mark(spec.Apply(s, x, w, b, c.Residual))
+	return s.Mark(adaptConv(s, x, spec.Apply(s, x, w, b, c.Residual), spec, c))
 }
 
 // Conv3x3 is a convolution that keeps the image's size, padded by 1: x [N,H,W,I] → [N,H,W,out].
@@ -54,7 +54,7 @@ func Linear(s *op.Scope, x *gorgonia.Node, c LinearConfig) *gorgonia.Node {
 	if !c.NoBias {
 		b = s.Param("bias", c.Out)
 	}
-	return s.Mark(op.Linear{}.Apply(s, x, w, b, c.Residual))
+	return s.Mark(adaptLinear(s, x, op.Linear{}.Apply(s, x, w, b, c.Residual), c.Out))
 }
 
 // NormConfig is the shape of a group norm.

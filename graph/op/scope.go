@@ -17,6 +17,7 @@ type Scope struct {
 	build   *build
 	path    string
 	segment int
+	lowRank *LowRank // see Adapt
 	grad    bool
 	err     *error
 }

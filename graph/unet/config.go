@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/internal/hfconfig"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	FreqShift           float64  `json:"freq_shift"`                     // 0
 	SampleSize          int      `json:"sample_size"`                    // 64, the latents' side in training
 	DownsamplePadding   int      `json:"downsample_padding"`             // 1
+
+	LowRank op.LowRank `json:"-"` // additions to its weights that are trained; not of the file
 }
 
 // The block types.

@@ -42,7 +42,7 @@ func Build(c Config, size Size) (*Network, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("unet: %w", err)
 	}
-	s := op.NewScope("unet")
+	s := op.NewScope("unet").Adapt(c.LowRank)
 	n := &Network{
 		Scope:     s,
 		Sample:    s.Input("sample", size.Batch, size.Height, size.Width, c.InChannels),
