@@ -59,6 +59,7 @@ var passes = []pass{
 	}},
 	{"fuse", func(c *compilation) error { c.graph.fuse(); return nil }},
 	{"hoist", func(c *compilation) error { return c.graph.hoist(c.options.Invariant) }},
+	{"widen", func(c *compilation) error { c.graph.widen(); return nil }},
 	{"sort", func(c *compilation) error { return c.graph.sort() }},
 	{"views", func(c *compilation) error { c.graph.resolveViews(); return nil }},
 	{"liveness", func(c *compilation) error { c.graph.live(); return nil }},

@@ -7,6 +7,7 @@
 //	recompute  segments marked with op.Scope.Segment are computed again in the backward pass instead of kept
 //	fuse       an activation, a sum or a cast that follows a matrix product moves into its kernel
 //	hoist      what depends on an invariant input alone moves into a prelude
+//	widen      parameters that are stored in bfloat16 become float32, for each step that reads one
 //	sort       an order of the steps that frees memory early (order.go)
 //	views      a value that is part of another one shares its memory (liveness.go)
 //	liveness   the steps from which and up to which a value is held

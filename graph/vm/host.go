@@ -32,7 +32,7 @@ func denseOf(v gorgonia.Value) (host, error) {
 	case *gorgonia.F64:
 		return scalar(device.Float64, unsafe.Pointer(t)), nil
 	case *device.Value:
-		h := host{shape: t.Shape(), dtype: device.Float32, ptr: t.Ptr(), bytes: int64(t.MemSize())}
+		h := host{shape: t.Shape(), dtype: t.Stored(), ptr: t.Ptr(), bytes: int64(t.MemSize())}
 		if h.ptr == nil {
 			return h, fmt.Errorf("value of shape %v was closed", []int(h.shape))
 		}

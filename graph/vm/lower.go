@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/op"
 )
 
@@ -144,6 +145,9 @@ func (g *graph) addLeaf(n *gorgonia.Node) error {
 	switch {
 	case n.Value() != nil:
 		v.source, v.held = bound, n.Value()
+		if d, ok := n.Value().(*device.Value); ok && d.Stored() == device.BFloat16 {
+			v.dtype = device.BFloat16 // see widen
+		}
 	case n.Op() != nil: // a constant, such as the 1 that backpropagation begins with
 		c, err := n.Op().Do()
 		if err != nil {
@@ -163,7 +167,7 @@ func (g *graph) stored(v *value, k op.Kind) *value {
 	if v.pending {
 		v.pending, v.kind, v.dtype = false, k, g.precision.dtype(k)
 	}
-	if g.precision.dtype(k) == v.dtype {
+	if g.precision.dtype(k) == v.dtype || v.narrow() {
 		return v
 	}
 	if c, ok := g.casts[v]; ok {
