@@ -74,12 +74,13 @@ func (r *run) panelDue(l loaded) (why string, err error) {
 // origin is the origin of a job's output. hash is the input's.
 func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 	extra := struct {
-		Precision string  `json:"precision"`
-		Quality   int     `json:"quality,omitempty"`
-		Match     Colours `json:"match,omitempty"`
-		Samples   int     `json:"samples,omitempty"`
-		Reach     float64 `json:"calibration,omitempty"` // of the true area's interval
-	}{Precision: r.p.options.Precision.String(), Match: r.o.Match}
+		Precision string   `json:"precision"`
+		Quality   int      `json:"quality,omitempty"`
+		Match     Colours  `json:"match,omitempty"`
+		Samples   int      `json:"samples,omitempty"`
+		Reach     float64  `json:"calibration,omitempty"` // of the true area's interval
+		Adapters  Adapters `json:"adapters,omitempty"`
+	}{Precision: r.p.options.Precision.String(), Match: r.o.Match, Adapters: r.p.Adapters()}
 	if r.o.Samples > 1 {
 		extra.Samples, extra.Reach = r.o.Samples, r.reach
 	}

@@ -69,6 +69,12 @@ func (p *Pipeline) Fingerprint() (id string, err error) {
 	return p.id, err
 }
 
+// Adapters are those that a model was opened with.
+type Adapters = []model.Adapter
+
+// Adapters are those of the pipeline's model.
+func (p *Pipeline) Adapters() Adapters { return p.model.Adapters }
+
 // Close frees the pipeline's memory.
 func (p *Pipeline) Close() error {
 	err := p.forget()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/weights"
 	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/finite"
@@ -25,8 +26,12 @@ type ConvertOptions struct {
 	Components []string
 	// Replace names folders that take the place of components, or are added to them.
 	Replace map[string]string
+	// Adapters are added to the weights of components, or of the only network under the name "".
+	Adapters map[string]*lora.Adapter
 	// Finish, which may be nil, completes the folder before it appears.
 	Finish func(dir string) error
+
+	adapter *lora.Adapter // of the network that is converted
 }
 
 // Convert copies a pipeline's or a network's folder. Weights are written as safetensors under today's names, in another
@@ -49,6 +54,7 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 	}
 	p, err := weights.ReadPipeline(src)
 	if errors.Is(err, fs.ErrNotExist) {
+		o.adapter = o.Adapters[""]
 		return atomicfile.Folder(dst, func(dir string) error { return convertNetwork(ctx, dir, src, o, change, nil) })
 	}
 	if err != nil {
@@ -67,8 +73,9 @@ func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *ed
 			if slices.Contains(absent, c) {
 				continue
 			}
-			from := cmp.Or(o.Replace[c], filepath.Join(src, c))
-			if err := convertComponent(ctx, filepath.Join(dir, c), from, o, change, v); err != nil {
+			from, one := cmp.Or(o.Replace[c], filepath.Join(src, c)), o
+			one.adapter = o.Adapters[c]
+			if err := convertComponent(ctx, filepath.Join(dir, c), from, one, change, v); err != nil {
 				return fmt.Errorf("%s: %w", c, err)
 			}
 		}
@@ -156,6 +163,15 @@ func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, chan
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if o.adapter != nil {
+		base, err := fingerprintOf(s, userDigests())
+		if err != nil {
+			return err
+		}
+		if err := o.adapter.AddTo(s, 1, lora.Fit{Base: base}); err != nil {
+			return err
+		}
+	}
 	if err := copyFiles(dst, src, func(name string) bool { return !isWeights(name) }); err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func (m *Model) fingerprint(c digestCache) (string, error) {
 		}
 		h.Write(text)
 	}
+	for _, a := range m.Adapters {
+		fmt.Fprintf(h, "adapter %s %g\n", a.Digest, a.Weight)
+	}
 	settings, err := m.settingsFiles()
 	if err != nil {
 		return "", err

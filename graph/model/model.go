@@ -9,6 +9,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/clip"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vae"
@@ -34,6 +35,10 @@ type Options struct {
 	Variant string
 	// Prediction is the prediction type; "" is the folder's. See schedule.Config.For.
 	Prediction schedule.PredictionType
+	// Adapters are added to the U-Net's weights, in their order.
+	Adapters lora.Uses
+	// OtherBase also accepts adapters that were trained on another U-Net, if it has the same layers.
+	OtherBase bool
 }
 
 // Model is an opened pipeline with its vision transformer.
@@ -50,6 +55,7 @@ type Model struct {
 	Notes        []string // what a user should know about the folder
 	Tokenizer    *clip.Tokenizer
 	Preprocessor *vit.Preprocessor
+	Adapters     []Adapter // that are added to the U-Net's weights
 
 	unet, vae, text, vit *weights.Store
 }
@@ -66,6 +72,9 @@ func Open(name string, o Options) (*Model, error) {
 		return nil, errors.Join(fmt.Errorf("model %s: %w", dir, err), m.Close())
 	}
 	m.Notes = r.Notes
+	if err := m.adapt(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("model %s: %w", dir, err), m.Close())
+	}
 	return m, nil
 }
 

@@ -188,10 +188,11 @@ func (o FileOptions) request(ctx context.Context, p *infer.Pipeline, in *input, 
 // chosen is what a user can choose of a file's translation, besides the sampler's settings.
 func (o FileOptions) chosen(p *infer.Pipeline, file FileSettings) (origin.Settings, error) {
 	return origin.NewSettings(file, o.Read, struct {
-		Precision string `json:"precision"`
-		Batch     int    `json:"batch"` // changes the rounding: one run has one
-		Quality   int    `json:"quality,omitempty"`
-	}{p.Precision().String(), max(o.Batch, 1), o.quality()})
+		Precision string         `json:"precision"`
+		Batch     int            `json:"batch"` // changes the rounding: one run has one
+		Quality   int            `json:"quality,omitempty"`
+		Adapters  infer.Adapters `json:"adapters,omitempty"`
+	}{p.Precision().String(), max(o.Batch, 1), o.quality(), p.Adapters()})
 }
 
 // PlanFile returns what translating a file will take, without doing anything.
