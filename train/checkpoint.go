@@ -11,13 +11,14 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // A checkpoint is a folder checkpoint-STEP:
 //
-//	unet/           the U-Net in diffusers' layout; vae/ of an autoencoder
-//	unet_ema/       the moving average, if there is one; vae_ema/
+//	unet/           the U-Net in diffusers' layout; vae/ of an autoencoder; adapter/ with the file that diffusers reads
+//	unet_ema/       the moving average, if there is one; vae_ema/, adapter_ema/
 //	optimizer/      AdamW's moments, exp_avg.safetensors and exp_avg_sq.safetensors, under the parameters' names
 //	source.csv      what the examples were made of, if known: see Source
 //	state.json      everything else: see checkpoint
@@ -86,21 +87,34 @@ const checkpointFormat = 1
 
 // saved is a slot with its place in a checkpoint.
 type saved struct {
-	slot Slot
-	path string // a file, or a folder of a network
+	slot   Slot
+	folder string // of a network, with its configuration; "" of other files
+	path   string // of the weights: a file, or the folder
 }
 
 // savedParts lists what a checkpoint holds.
 func (c Config) savedParts() []saved {
 	list := []saved{
-		{Parameters, c.Objective.folder()},
-		{ExpAvg, filepath.Join("optimizer", "exp_avg.safetensors")},
-		{ExpAvgSq, filepath.Join("optimizer", "exp_avg_sq.safetensors")},
+		c.savedNetwork(Parameters),
+		{ExpAvg, "", filepath.Join("optimizer", "exp_avg.safetensors")},
+		{ExpAvgSq, "", filepath.Join("optimizer", "exp_avg_sq.safetensors")},
 	}
 	if c.EMA {
-		list = append(list, saved{Averages, c.Objective.folder() + averageSuffix})
+		list = append(list, c.savedNetwork(Averages))
 	}
 	return list
+}
+
+// savedNetwork is where the parameters of what is trained, or their average, are.
+func (c Config) savedNetwork(slot Slot) saved {
+	folder := c.folder()
+	if slot == Averages {
+		folder += averageSuffix
+	}
+	if c.Adapter.lora() {
+		return saved{slot, folder, filepath.Join(folder, lora.FileName)}
+	}
+	return saved{slot, folder, folder}
 }
 
 // folder is an output folder with its checkpoints.
@@ -170,8 +184,8 @@ func fillCheckpoint(dir string, t *Trainer, c checkpoint, source Source) error {
 		if err := t.Save(path, s.slot); err != nil {
 			return err
 		}
-		if filepath.Ext(path) == "" {
-			if err := writeFile(filepath.Join(path, configFile), t.configJSON); err != nil {
+		if s.folder != "" {
+			if err := writeFile(filepath.Join(dir, s.folder, configFile), t.configJSON); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,8 @@ package train
 import (
 	"errors"
 
+	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/option"
@@ -33,6 +35,7 @@ type Config struct {
 
 	LearningRate
 	AdamW
+	Adapter
 	MaxGradNorm float64 `json:"max-grad-norm" want:"0 or more" usage:"longer gradients are clipped to this norm; 0 is no clipping"`
 
 	EMA      bool    `json:"ema" usage:"keep a moving average of the parameters"`
@@ -55,6 +58,30 @@ type Config struct {
 	LogEvery int `json:"-" key:"log-every" want:"0 or more" usage:"steps between lines of the log; 0 is about 1000 lines in all, or a bar on a terminal"`
 }
 
+// Adapter says whether low-rank additions to the U-Net's weights are trained, instead of the weights: Hu et al. 2021,
+// "LoRA: Low-Rank Adaptation of Large Language Models".
+type Adapter struct {
+	Kind   string       `json:"adapter" want:"lora or empty" usage:"lora trains low-rank additions to the U-Net's weights, which stay as they are; empty trains the weights"`
+	Rank   int          `json:"adapter-rank" want:"1 or more" usage:"rank of the additions"`
+	Alpha  float64      `json:"adapter-alpha" want:"0 or more" usage:"additions are multiplied by this over the rank; 0 is the rank"`
+	Layers string       `json:"adapter-layers" usage:"layers with additions, separated by commas: attention, convolutions, or ends of layers' names, such as to_q"`
+	Stored vm.Precision `json:"adapter-base" want:"float32 or bfloat16" usage:"element type in which the U-Net's weights are kept: float32, or bfloat16 for half of their memory, in more time"`
+}
+
+// lora reports whether an adapter is trained.
+func (a Adapter) lora() bool { return a.Kind != "" }
+
+// stored is the element type of the weights that are not trained.
+func (a Adapter) stored() device.DType {
+	if a.lora() && a.Stored == vm.BFloat16 {
+		return device.BFloat16
+	}
+	return device.Float32
+}
+
+// Blind reports whether an adapter can't learn to use input channels that the U-Net didn't have, whose weights are zero.
+func (a Adapter) Blind() bool { return a.lora() && !lora.Means(a.Layers, "conv_in", true) }
+
 // AdamW holds the optimiser's constants.
 type AdamW struct {
 	Beta1       float64 `json:"adam-beta1" want:"0 or more, below 1" usage:"decay of the gradients' average"`
@@ -72,6 +99,7 @@ func Default() Config {
 		AlternateTasks: true, TranslationFraction: 0.5,
 		LearningRate: LearningRate{Schedule: Cosine, Base: 1.5e-4, Warmup: 1000},
 		AdamW:        AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2},
+		Adapter:      Adapter{Rank: 16, Layers: lora.Attention},
 		MaxGradNorm:  1, EMADecay: 0.9999, Recompute: true,
 		CheckpointEvery: 500, KeepLast: 2,
 	}
@@ -88,6 +116,10 @@ func (c Config) Validate() error {
 		if c.DecoderOnly {
 			errs = append(errs, option.Wrong("decoder-only", "true: objective %s trains no decoder: want false", c.Objective))
 		}
+	}
+	if c.Adapter.lora() && c.Objective != Diffusion {
+		errs = append(errs, option.Wrong("adapter", "%s: objective %s trains all weights: want none", c.Adapter.Kind,
+			c.Objective))
 	}
 	return errors.Join(errs...)
 }

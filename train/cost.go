@@ -11,7 +11,8 @@ import (
 
 // Cost is what training takes. Bytes are the device's.
 type Cost struct {
-	Parameters int64 // numbers of the network
+	Parameters int64 // numbers of the network, with its adapter
+	Trained    int64 // those of them that are trained
 
 	Weights, Gradients, Optimiser, Average int64 // bytes
 	Activations                            int64 // bytes of the arenas: activations, the largest gradient, workspaces
@@ -28,9 +29,13 @@ func (c Cost) Memory() int64 {
 }
 
 // Parameters counts the network's parameters.
-func (t *Trainer) Parameters() int64 {
-	n := int64(0)
-	for _, a := range t.state.arrays {
+func (t *Trainer) Parameters() int64 { return count(t.state.arrays) }
+
+// Trained counts those of the parameters that are trained.
+func (t *Trainer) Trained() int64 { return count(t.state.trained()) }
+
+func count(arrays []*array) (n int64) {
+	for _, a := range arrays {
 		n += int64(op.Size(a.shape))
 	}
 	return n
@@ -42,15 +47,10 @@ func Measure(ctx context.Context, t *Trainer, examples []Example, draws []Draws)
 	if len(examples) == 0 || len(examples) != len(draws) {
 		return Cost{}, errors.New("training: measuring takes examples with their draws")
 	}
-	p := Cost{Parameters: t.Parameters()}
-	p.Weights, p.Gradients = 4*p.Parameters, 4*p.Parameters
-	for _, a := range t.state.arrays {
-		if a.slots[ExpAvg] != nil {
-			p.Optimiser += 8 * int64(op.Size(a.shape))
-		}
-	}
-	if t.averages() {
-		p.Average = 4 * p.Parameters
+	s := t.state
+	p := Cost{
+		Parameters: t.Parameters(), Trained: count(s.trained()), Weights: s.bytes(Parameters), Gradients: s.bytes(Gradients),
+		Optimiser: s.bytes(ExpAvg) + s.bytes(ExpAvgSq), Average: s.bytes(Averages),
 	}
 	devices := t.options.size()
 	each := (t.config.Accumulate + devices - 1) / devices // micro-steps of a device

@@ -7,6 +7,7 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/op"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/graph/schedule"
@@ -37,6 +38,9 @@ func newDiffusion(c Config, folder string, s *schedule.Schedule) (*diffusion, er
 	if n.InChannels != 2*n.OutChannels {
 		return nil, fmt.Errorf("%s: in_channels is %d: want %d, the noisy latents and the condition; "+
 			"`histdist model widen` makes it from a text-to-image U-Net", folder, n.InChannels, 2*n.OutChannels)
+	}
+	if n.LowRank, err = c.Adapter.lowRank(n); err != nil {
+		return nil, err
 	}
 	return &diffusion{config: c, network: n, schedule: s}, nil
 }
@@ -88,7 +92,9 @@ func (f *diffusion) draw(g *rng.Torch, e Example) (Draws, error) {
 
 func (f *diffusion) skip(g *rng.Torch, e Example) { skip(g, e.Shape, len(f.schedule.AlphasCumprod)) }
 
-func (f *diffusion) trains(string) bool { return true }
+func (f *diffusion) trains(name string) bool {
+	return f.network.LowRank.Rank == 0 || lora.IsParameter(name)
+}
 
 func (f *diffusion) title(t Task) string { return t.String() }
 

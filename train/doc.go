@@ -29,6 +29,7 @@
 //	noise.go        what a micro-step draws, the U-Net's input and its target
 //	trainer.go      Trainer: a network under training and its programs
 //	step.go         gradients of micro-steps; update.go: the optimisation step
+//	adapter.go      low-rank additions that are trained instead of the weights
 //	state.go        the memory of parameters, gradients and moments
 //	ema.go          the moving average of the parameters
 //	run.go          Run; loop.go: its steps; notfinite.go: steps that are skipped

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/weights"
+	"github.com/histdist/histdist/internal/atomicfile"
 )
 
 // ExportOptions say how a trained network is written.
@@ -25,7 +27,11 @@ type ExportOptions struct {
 	// is.
 	Latents *model.LatentStatistics
 	// Phikon is the folder of the vision transformer to add if base has none; "" is none.
-	Phikon  string
+	Phikon string
+	// UNet is the folder of the U-Net that a run with an adapter began with.
+	UNet string
+	// Merge adds a run's adapter to that U-Net's weights; otherwise ExportAdapter writes it alone.
+	Merge   bool
 	Variant string        // of the base's weights, in the networks that have it
 	Card    []byte        // README.md, in place of the base's; nil is none
 	Purpose model.Purpose // histdist.json; none if zero
@@ -54,9 +60,17 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 	if c.Config.Objective == EndToEnd {
 		part = FastUNet
 	}
+	var adapters map[string]*lora.Adapter
+	if c.Config.Adapter.lora() {
+		a, err := lora.Open(network)
+		if err != nil {
+			return err
+		}
+		adapters, network = map[string]*lora.Adapter{part: a}, o.UNet
+	}
 	convert := model.ConvertOptions{
 		DType: o.DType, MaxShardBytes: o.MaxShardBytes, Variant: o.Variant, Replace: map[string]string{part: network},
-		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon", part},
+		Components: []string{"unet", "vae", "text_encoder", "tokenizer", "scheduler", "phikon", part}, Adapters: adapters,
 	}
 	for _, preset := range []*model.Preset{o.Purpose.Presets.Balanced, o.Purpose.Presets.Fast} {
 		if preset != nil && preset.UNet != "" {
@@ -84,6 +98,30 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 		return describe(dir, o)
 	}
 	return model.Convert(ctx, base, dst, convert)
+}
+
+// ExportAdapter writes the adapter of a checkpoint into a new folder, as diffusers' load_lora_weights takes it, with the
+// card of the options. dst must not exist; it appears when it is complete.
+func ExportAdapter(checkpointDir, dst string, o ExportOptions) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("export %s: %w", checkpointDir, err)
+		}
+	}()
+	folder, c, err := checkpointNetwork(checkpointDir, o.EMA)
+	if err != nil {
+		return err
+	}
+	if !c.Config.Adapter.lora() {
+		return errors.New("the run trained all weights: it has no adapter")
+	}
+	a, err := lora.Open(folder)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Folder(dst, func(dir string) error {
+		return errors.Join(a.Export(filepath.Join(dir, lora.FileName), o.DType), describe(dir, o))
+	})
 }
 
 // describe replaces the base's card and purpose by the model's.
@@ -138,7 +176,7 @@ func checkpointNetwork(checkpointDir string, average bool) (string, checkpoint, 
 	if err != nil {
 		return "", c, err
 	}
-	network := filepath.Join(checkpointDir, c.Config.Objective.folder())
+	network := filepath.Join(checkpointDir, c.Config.folder())
 	if average {
 		if !c.Config.EMA {
 			return "", c, errors.New("the run kept no moving average: export the parameters, or train with ema")

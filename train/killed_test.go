@@ -23,6 +23,7 @@ const (
 	childLimit    = "HISTDIST_TRAIN_TEST_LIMIT"
 	childDeath    = "HISTDIST_TRAIN_TEST_DEATH"
 	childEndToEnd = "HISTDIST_TRAIN_TEST_END_TO_END"
+	childAdapter  = "HISTDIST_TRAIN_TEST_ADAPTER"
 )
 
 // TestChild is a run in a process of its own, for the tests that kill it or take its disk away.
@@ -45,6 +46,9 @@ func TestChild(t *testing.T) {
 	}}
 	if os.Getenv(childEndToEnd) != "" {
 		c, o.Examples = shortEndToEnd(), colours(t)
+	}
+	if os.Getenv(childAdapter) != "" {
+		c = shortAdapter()
 	}
 	if os.Getenv(childLimit) != "" {
 		// No file may grow beyond what is needed for all but the weights, as on a full disk, from the second checkpoint on.

@@ -43,6 +43,14 @@ func (o Objective) folder() string {
 	return "unet"
 }
 
+// folder is the folder of what is trained in a checkpoint.
+func (c Config) folder() string {
+	if c.Adapter.lora() {
+		return "adapter"
+	}
+	return c.Objective.folder()
+}
+
 // objective is everything in which training differs between kinds of networks. The loop, the optimiser and the
 // checkpoints know nothing else of the network.
 type objective interface {

@@ -191,7 +191,7 @@ func (t *Trainer) gather() error {
 		if each.pending > 0 {
 			continue
 		}
-		for _, a := range each.state.arrays { // it had no micro-step: an epoch's last
+		for _, a := range each.state.trained() { // it had no micro-step: an epoch's last
 			if err := a.slots[Gradients].Write(make([]float32, op.Size(a.shape))); err != nil {
 				return err
 			}

@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/graph/weights"
 )
 
 // ErrChanged is the error of a run that would continue with another configuration or device than it began with.
@@ -129,7 +131,11 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 		return nil, nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now",
 			path, ErrChanged, c.Config.Objective, t.config.Objective)
 	}
-	network, err := os.ReadFile(filepath.Join(path, t.config.Objective.folder(), configFile))
+	if c.Config.Adapter.Kind != t.config.Adapter.Kind {
+		return nil, nil, fmt.Errorf("%s: %w: adapter: %q in the checkpoint, %q now",
+			path, ErrChanged, c.Config.Adapter.Kind, t.config.Adapter.Kind)
+	}
+	network, err := os.ReadFile(filepath.Join(path, t.config.folder(), configFile))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +149,7 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 		differences(flat("", c.Machine), flat("", t.options.machine())),
 	)
 	if !bytes.Equal(network, t.configJSON) {
-		was := filepath.Join(path, t.config.Objective.folder(), configFile)
+		was := filepath.Join(path, t.config.folder(), configFile)
 		changes = append(changes, fmt.Sprintf("%s of the network: not %s", configFile, was))
 	}
 	if n := o.Examples.Len(); c.EpochLength != n {
@@ -160,19 +166,36 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 	for _, s := range t.config.savedParts() {
 		from := s.path
 		if s.slot == Averages && !c.Config.EMA { // the average begins now
-			from = t.config.Objective.folder()
+			from = t.config.savedNetwork(Parameters).path
 		}
 		for _, each := range t.trainers() {
 			if s.slot == Averages && !each.averages() {
 				continue
 			}
-			if err := each.state.load(filepath.Join(path, from), "", s.slot); err != nil {
+			if err := each.load(filepath.Join(path, from), s.slot); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
 	t.updates = c.Step
 	return c, changes, nil
+}
+
+// load fills a slot from a checkpoint's file or folder.
+func (t *Trainer) load(path string, slot Slot) error {
+	fixed := map[string]bool{} // an earlier version saved their moments, which are zeros
+	for _, a := range t.state.arrays {
+		fixed[a.name] = a.fixed
+	}
+	m := weights.Mapping{Ignore: func(name string) bool { return fixed[name] }}
+	if t.config.Adapter.lora() {
+		m.Rename = lora.Param
+	}
+	arrays := t.savedArrays(slot)
+	if slot == Averages { // the others are their own
+		arrays = t.state.trained()
+	}
+	return t.state.load(path, "", arrays, slot, m)
 }
 
 // sourceChanges compares the source with a checkpoint's. If either is unknown there are no changes.

@@ -19,15 +19,17 @@ import (
 // it alone has their moments. A gradient is summed for its owner, the owner updates the parameter, and all others get a
 // copy. Parameters are not divided, but given out whole.
 
-// shareOut gives every parameter to a device, the largest first to the one that has least; nil where all update all.
+// shareOut gives every trained parameter to a device, the largest first to the one that has least; nil where all update all.
 func (t *Trainer) shareOut(params gorgonia.Nodes) []int {
 	size := t.options.size()
 	if !t.config.ShardOptimizer || size == 1 {
 		return nil
 	}
-	order := make([]int, len(params))
-	for i := range order {
-		order[i] = i
+	var order []int
+	for i, p := range params {
+		if t.objective.trains(p.Name()) {
+			order = append(order, i)
+		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Compare(op.Size(params[b].Shape()), op.Size(params[a].Shape()))
@@ -44,17 +46,21 @@ func (t *Trainer) shareOut(params gorgonia.Nodes) []int {
 // owns reports whether this trainer's device updates a parameter.
 func (t *Trainer) owns(i int) bool { return t.owners == nil || t.owners[i] == t.options.number() }
 
-// parts are where this process's devices hold a slot of every parameter.
+// parts are where this process's devices hold a slot of every trained parameter.
 func (t *Trainer) parts(slot Slot) []device.Parts {
-	list := make([]device.Parts, len(t.state.arrays))
+	var list []device.Parts
 	for i, a := range t.state.arrays {
-		list[i].N = op.Size(a.shape)
+		if a.fixed {
+			continue
+		}
+		p := device.Parts{N: op.Size(a.shape)}
 		if t.owners != nil {
-			list[i].Owner = t.owners[i]
+			p.Owner = t.owners[i]
 		}
 		for _, each := range t.trainers() {
-			list[i].At = append(list[i].At, each.state.arrays[i].slots[slot].Ptr())
+			p.At = append(p.At, each.state.arrays[i].slots[slot].Ptr())
 		}
+		list = append(list, p)
 	}
 	return list
 }

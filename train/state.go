@@ -30,8 +30,17 @@ const (
 type array struct {
 	name  string
 	shape tensor.Shape
+	dtype device.DType // of all slots
 	slots map[Slot]*device.Value
-	fixed bool // it is not trained, and its gradients and moments are zeros
+	fixed bool // it is not trained, and has no other slots
+}
+
+// in returns the value of a slot; a parameter that is not trained is its own average. It is nil if there is none.
+func (a *array) in(slot Slot) *device.Value {
+	if a.fixed && slot == Averages {
+		slot = Parameters
+	}
+	return a.slots[slot]
 }
 
 // state is the memory of a run on the device, shared by all its programs.
@@ -40,32 +49,34 @@ type state struct {
 	arrays []*array
 }
 
-// newState allocates zeroed memory for a network's parameters; moments for those alone that this device owns.
-func newState(d device.Device, params gorgonia.Nodes, average bool, owns func(i int) bool) (*state, error) {
+// newState allocates zeroed memory for a network's parameters: for the trained ones the slots that slotsOf gives, else the
+// parameters alone, matrices of them in the type fixed.
+func newState(
+	d device.Device, params gorgonia.Nodes, trains func(name string) bool, slotsOf func(i int) []Slot, fixed device.DType,
+) (*state, error) {
 	s := &state{device: d}
-	slotsOf := func(i int) []Slot {
-		slots := []Slot{Parameters, Gradients}
-		if owns(i) {
-			slots = append(slots, ExpAvg, ExpAvgSq)
-		}
-		if average {
-			slots = append(slots, Averages)
-		}
-		return slots
-	}
 	need := int64(0)
+	slots := make([][]Slot, len(params))
 	for i, node := range params {
-		need += int64(op.Size(node.Shape()) * 4 * len(slotsOf(i)))
+		a := &array{name: node.Name(), shape: node.Shape().Clone(), slots: map[Slot]*device.Value{}}
+		a.fixed = !trains(a.name)
+		slots[i] = slotsOf(i)
+		if a.fixed {
+			slots[i] = []Slot{Parameters}
+		}
+		if a.fixed && a.shape.Dims() > 1 { // norms and biases are small
+			a.dtype = fixed
+		}
+		s.arrays = append(s.arrays, a)
+		need += a.dtype.Size() * int64(op.Size(a.shape)*len(slots[i]))
 	}
 	if available := d.Available(); available > 0 && need > available {
 		return nil, fmt.Errorf("%w on %s: parameters, gradients and moments take %.1f GiB, %.1f GiB may be used",
 			vm.ErrMemory, d.Name(), float64(need)/(1<<30), float64(available)/(1<<30))
 	}
-	for i, node := range params {
-		a := &array{name: node.Name(), shape: node.Shape().Clone(), slots: map[Slot]*device.Value{}}
-		s.arrays = append(s.arrays, a)
-		for _, slot := range slotsOf(i) {
-			v, err := device.NewValue(d, a.shape...)
+	for i, a := range s.arrays {
+		for _, slot := range slots[i] {
+			v, err := device.NewValueOf(d, a.dtype, a.shape...)
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("%s: %s: %w: %w", a.name, slot, vm.ErrMemory, err), s.close())
 			}
@@ -93,39 +104,48 @@ func openWeights(path, variant string) (*weights.Store, error) {
 	return weights.Open(path, weights.Options{Variant: variant})
 }
 
-// load fills a slot from a file or folder of weights under the parameters' names, in the variant if there is one.
-func (s *state) load(path, variant string, slot Slot) (err error) {
+// load fills a slot of some parameters from a file or folder of weights under their names, in the variant if there is
+// one. The tensors are read one after the other, so that no second copy of the network is in memory.
+func (s *state) load(path, variant string, arrays []*array, slot Slot, m weights.Mapping) (err error) {
 	store, err := openWeights(path, variant)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	scope := op.NewScope("weights")
-	for _, a := range s.arrays {
+	for _, a := range arrays {
 		scope.Param(a.name, a.shape...)
 	}
 	if err := scope.Err(); err != nil {
 		return err
 	}
 	params := scope.Params()
-	if err := store.Bind(params, weights.Mapping{}); err != nil {
+	if err := store.Compare(params, m); err != nil {
 		return err
 	}
+	m.Ignore = func(string) bool { return true }
 	for i, p := range params {
-		value, ok := s.arrays[i].slots[slot]
+		value, ok := arrays[i].slots[slot]
 		if !ok {
 			continue // another device has it
 		}
+		one := params[i : i+1]
+		if err := store.Bind(one, m); err != nil {
+			return err
+		}
 		if err := value.Write(p.Value().(*tensor.Dense).Float32s()); err != nil {
 			return fmt.Errorf("%s: %s: %w", p.Name(), slot, err)
+		}
+		if err := store.Release(one); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// copy fills a slot from another.
+// copy fills a slot of what is trained from another.
 func (s *state) copy(dst, src Slot) error {
-	for _, a := range s.arrays {
+	for _, a := range s.trained() {
 		values := make([]float32, op.Size(a.shape))
 		if err := errors.Join(a.slots[src].Read(values), a.slots[dst].Write(values)); err != nil {
 			return fmt.Errorf("%s: %s: %w", a.name, dst, err)
@@ -134,16 +154,16 @@ func (s *state) copy(dst, src Slot) error {
 	return nil
 }
 
-// tensors returns the values of a slot under the parameters' names, for saving.
-func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
-	list := make([]weights.Tensor, len(s.arrays))
-	for i, a := range s.arrays {
-		values, ok := a.slots[slot]
-		if !ok {
+// tensors returns the values of a slot under names made of the parameters', for saving.
+func tensors(arrays []*array, slot Slot, name func(param string) string) ([]weights.Tensor, error) {
+	list := make([]weights.Tensor, len(arrays))
+	for i, a := range arrays {
+		values := a.in(slot)
+		if values == nil {
 			return nil, fmt.Errorf("training keeps no %s", slot)
 		}
 		var err error
-		if list[i], err = weights.FromValue(a.name, values); err != nil {
+		if list[i], err = weights.FromValue(name(a.name), values); err != nil {
 			return nil, err
 		}
 	}
@@ -153,6 +173,16 @@ func (s *state) tensors(slot Slot) ([]weights.Tensor, error) {
 // owned are the parameters that this device updates.
 func (s *state) owned() []*array {
 	return slices.DeleteFunc(s.trained(), func(a *array) bool { return a.slots[ExpAvg] == nil })
+}
+
+// bytes is the memory of a slot.
+func (s *state) bytes(slot Slot) (n int64) {
+	for _, a := range s.arrays {
+		if v := a.slots[slot]; v != nil {
+			n += int64(v.MemSize())
+		}
+	}
+	return n
 }
 
 // trained are the parameters that training changes.
@@ -170,7 +200,7 @@ func bind(nodes gorgonia.Nodes, arrays []*array, slot Slot) error {
 		if !slices.Equal(n.Shape(), a.shape) {
 			return fmt.Errorf("%s has shape %v, %s has %v", n.Name(), []int(n.Shape()), a.name, []int(a.shape))
 		}
-		if err := gorgonia.Let(n, a.slots[slot]); err != nil {
+		if err := gorgonia.Let(n, a.in(slot)); err != nil {
 			return fmt.Errorf("%s: %w", n.Name(), err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/histdist/histdist/graph/device"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/graph/weights"
@@ -24,6 +25,8 @@ type Options struct {
 	UNet, VAE string
 	// Variant of the weights to begin with, if the folder has it; see weights.Options.
 	Variant string
+	// Base is the fingerprint of that network, for adapters: see model.UNetFingerprint.
+	Base string
 	// Schedule is the noise of a U-Net's time steps, built by schedule.New from the model's configuration adapted with
 	// For.
 	Schedule *schedule.Schedule
@@ -97,13 +100,14 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 		return nil, err
 	}
 	t.owners = t.shareOut(params)
-	if t.state, err = newState(o.Device, params, t.averages(), t.owns); err != nil {
+	if t.state, err = newState(o.Device, params, t.objective.trains, t.slots, c.Adapter.stored()); err != nil {
 		return nil, err
 	}
-	for _, a := range t.state.arrays {
-		a.fixed = !t.objective.trains(a.name)
+	from := o.network(c.Objective)
+	if err = t.state.load(from, o.Variant, t.base(), Parameters, weights.Mapping{}); err != nil {
+		return nil, err
 	}
-	if err = t.state.load(o.network(c.Objective), o.Variant, Parameters); err != nil {
+	if err = t.beginAdapter(params); err != nil {
 		return nil, err
 	}
 	if t.averages() {
@@ -115,6 +119,18 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 		return nil, err
 	}
 	return t, t.addPeers(c, o)
+}
+
+// slots are those of a trained parameter: moments on the device alone that owns it.
+func (t *Trainer) slots(i int) []Slot {
+	list := []Slot{Parameters, Gradients}
+	if t.owns(i) {
+		list = append(list, ExpAvg, ExpAvgSq)
+	}
+	if t.averages() {
+		list = append(list, Averages)
+	}
+	return list
 }
 
 // Close frees all memory.
@@ -182,7 +198,8 @@ func (t *Trainer) guideOptions() vm.Options {
 	}
 }
 
-// Save writes a slot of the state as weights: see weights.Save.
+// Save writes a slot of the state as weights: see weights.Save. Of an adapter's parameters and averages it writes the
+// file that diffusers reads: see lora.Save.
 func (t *Trainer) Save(path string, slot Slot) error {
 	if t.damaged {
 		return errors.New("training: an update failed halfway: the parameters are damaged")
@@ -194,11 +211,28 @@ func (t *Trainer) Save(path string, slot Slot) error {
 		}
 		from = Gradients
 	}
-	tensors, err := t.state.tensors(from)
+	name := func(param string) string { return param }
+	adapter := t.config.Adapter.lora() && (slot == Parameters || slot == Averages)
+	if adapter {
+		name = lora.Name
+	}
+	list, err := tensors(t.savedArrays(slot), from, name)
 	if err != nil {
 		return err
 	}
-	return weights.Save(path, tensors, weights.SaveOptions{})
+	if adapter {
+		return lora.Save(path, list, lora.SaveOptions{LowRank: t.LowRank(), Base: t.options.Base})
+	}
+	return weights.Save(path, list, weights.SaveOptions{})
+}
+
+// savedArrays are the parameters that are saved of a slot: whole networks, but of what training alone needs, and of
+// adapters, only what is trained.
+func (t *Trainer) savedArrays(slot Slot) []*array {
+	if t.config.Adapter.lora() || slot != Parameters && slot != Averages {
+		return t.state.trained()
+	}
+	return t.state.arrays
 }
 
 // Discard drops the gradients since the last Update.
