@@ -11,6 +11,7 @@ import (
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/demo"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/internal/atomicfile"
@@ -50,6 +51,10 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 	}
 	if e.Config.Train.Objective == train.EndToEnd {
 		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to train it for one step")
+	}
+	if e.Config.Train.Adapter.Blind() {
+		return "", fmt.Errorf("train.adapter-layers %s: the U-Net of model.base takes text only, and its conv_in is widened: "+
+			"want %s too, or it never sees the H&E", e.Config.Train.Adapter.Layers, lora.Convolutions)
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
 	settings, err := origin.NewSettings(map[string]any{"channels": channels, "variant": c.Variant})

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/train"
 )
 
@@ -42,6 +43,10 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 		p("# H&E to %s\n", marker)
 		p("Translates H&E-stained tissue to a virtual stain of %s, with HistDiST's sampler.\n", marker)
 	}
+	a := d.Config.Adapter
+	if a.Kind != "" && !o.Merge {
+		p("`%s` is a low-rank adapter of the base's U-Net.\n", lora.FileName)
+	}
 	if d.Config.Objective == train.EndToEnd {
 		p("The U-Net in `%s` is for the preset `fast` (1 step); the base's is in `unet`.\n", train.FastUNet)
 	}
@@ -64,6 +69,9 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	case train.EndToEnd:
 		row("trained", "end to end, by squared error and %g × texture", d.Config.TextureWeight)
 	}
+	if a.Kind != "" {
+		row("trained", "a low-rank adapter: rank %d, layers %s", a.Rank, a.Layers)
+	}
 	row("precision, seed", "%s, %d", d.Config.Precision, d.Config.Seed)
 	row("base", "`%s`, licence %s", base, cmp.Or(licence, "not stated in its folder: see there"))
 	row("program", "histdist %s", d.Program)
@@ -79,7 +87,11 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 			row(strings.TrimPrefix(name, validationPrefix), "%.4g", scores.values[name])
 		}
 	}
-	p("\n## Use\n\n```\nhistdist translate --model FOLDER --input slide.png --output stain.png\n```")
+	use := "--model FOLDER"
+	if a.Kind != "" && !o.Merge {
+		use = "--model BASE --adapter FOLDER"
+	}
+	p("\n## Use\n\n```\nhistdist translate %s --input slide.png --output stain.png\n```", use)
 	return b.Bytes(), nil
 }
 

@@ -107,8 +107,14 @@ func (e *Experiment) openTrainer(ctx context.Context, unet string) error {
 	if err != nil {
 		return err
 	}
+	base := ""
+	if c.Adapter.Kind != "" {
+		if base, err = model.UNetFingerprint(unet, e.Config.Model.Variant); err != nil {
+			return fmt.Errorf("model.base: %w", err)
+		}
+	}
 	e.trainer, err = train.New(c, train.Options{
-		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet,
+		Device: e.device.Device, Peers: e.device.Peers, Group: e.device.Group, UNet: unet, Base: base,
 		VAE: filepath.Join(e.model.Dir, "vae"), Variant: e.Config.Model.Variant, Schedule: s,
 	})
 	if err != nil {

@@ -47,10 +47,17 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	if o.Base != "" {
 		e.Config.Model.Base = o.Base
 	}
-	if _, err := e.openModel(ctx); err != nil {
+	if o.UNet, err = e.openModel(ctx); err != nil {
 		return err
 	}
 	defer e.model.Close()
+	adapts := c.Train.Adapter.Kind != ""
+	if o.Merge && !adapts {
+		return fmt.Errorf("%s: the run trained all weights: there is no adapter to merge", checkpoint)
+	}
+	if c.Model.UNet != "" {
+		o.UNet = filepath.Join(e.model.Dir, c.Model.UNet)
+	}
 	if c.Train.Objective == train.Autoencoder && !c.Train.DecoderOnly { // whose latents are the base's
 		if err := e.openPairs(ctx); err != nil {
 			return err
@@ -76,6 +83,10 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	}
 	if o.Card, err = e.card(checkpoint, o); err != nil {
 		return err
+	}
+	if adapts && !o.Merge {
+		o.Purpose = model.Purpose{} // of a model
+		return train.ExportAdapter(checkpoint, dst, o.ExportOptions)
 	}
 	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
 }

@@ -25,6 +25,10 @@ func (e *Experiment) WriteHeader(w io.Writer) error {
 	case train.EndToEnd:
 		network += ", trained end to end for 1 step"
 	}
+	if c.Train.Adapter.Kind != "" {
+		network += fmt.Sprintf(", of which the %d of an adapter are trained (rank %d: %s)", e.trainer.Trained(),
+			c.Train.Adapter.Rank, c.Train.Adapter.Layers)
+	}
 	if c.Train.EMA {
 		network += ", with its moving average"
 	}

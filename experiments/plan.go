@@ -98,7 +98,7 @@ func (p Plan) WriteText(w io.Writer, c Config) error {
 		on = fmt.Sprintf("each of %d devices", p.Devices)
 	}
 	_, err := fmt.Fprintf(w, `data          %s
-parameters    %d
+parameters    %d, of which %d are trained
 memory        %s on %s, of %s that may be used
   weights     %s
   gradients   %s
@@ -111,7 +111,7 @@ steps         %d, each of %d micro-steps of %d pairs: %.1f epochs of %d micro-st
 a step        %.3g TFLOP, %.2f s (%.3f TFLOP/s) and %.2f s to encode its images, measured now
 loader        %.2f s for the images of a step, during the training: %.1f× as fast as needed; at most %s
 the run       %s
-`, p.Pairs, p.Parameters, gib(p.Memory()+p.Networks), on, gib(p.Available), gib(p.Weights),
+`, p.Pairs, p.Parameters, p.Trained, gib(p.Memory()+p.Networks), on, gib(p.Available), gib(p.Weights),
 		gib(p.Gradients), gib(p.Optimiser), gib(p.Average),
 		gib(p.Activations), gib(p.Packed), gib(p.Networks+p.Guides), c.Train.MaxSteps, c.Train.Accumulate, p.BatchImages,
 		p.Epochs, p.MicroSteps,

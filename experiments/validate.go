@@ -87,8 +87,10 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 func (e *Experiment) translate(
 	ctx context.Context, t *train.Trainer, step int, pairs []*data.Batch, observe progress.Observer,
 ) (_ []train.Scalar, err error) {
+	m := *e.model
+	m.UNet.LowRank = t.LowRank()
 	// Compiled each time for the new weights: seconds, against minutes of sampling.
-	p := infer.New(e.model, infer.Options{
+	p := infer.New(&m, infer.Options{
 		Device: e.device.Device, Precision: e.Config.Train.Precision, LowMemory: true,
 		UNet: func(params gorgonia.Nodes) error { return t.Bind(params, e.shown()) },
 	})

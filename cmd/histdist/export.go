@@ -21,7 +21,10 @@ func exportCommand() *cobra.Command {
 		Long: `Writes the model of a checkpoint, or of a run's latest one, in diffusers' layout: the run's U-Net with the
 other networks of the model that the run started from. 'histdist translate --model FOLDER' and diffusers load it.
 
-  histdist export runs/er --output models/er --ema --dtype float16`,
+  histdist export runs/er --output models/er --ema --dtype float16
+
+A run with train.adapter gives a folder with pytorch_lora_weights.safetensors alone, which 'histdist translate
+--adapter' and diffusers' load_lora_weights take; with --merge it gives a model's folder like any other.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if out == "" {
@@ -49,6 +52,7 @@ other networks of the model that the run started from. 'histdist translate --mod
 	f := command.Flags()
 	f.StringVar(&out, "output", "", "folder to write; it must not exist")
 	f.BoolVar(&o.EMA, "ema", false, "export the moving average of the parameters")
+	f.BoolVar(&o.Merge, "merge", false, "add a run's adapter to the weights of its base, and write the whole model")
 	w.add(command)
 	f.Int64Var(&mib, "max-shard-mib", 0, "")
 	_ = f.MarkHidden("max-shard-mib") // fails for unknown flags only

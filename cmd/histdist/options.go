@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/lora"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/infer"
@@ -38,8 +39,12 @@ type translateOptions struct {
 	Variant string `key:"variant" usage:"which weights to read if a model's folder has several, such as fp16"`
 	UNet    string `key:"unet" usage:"folder inside the model's with another U-Net, such as unet-fast (default: unet, or the preset's)"`
 	Phikon  string `key:"phikon" usage:"folder or id of the Phikon vision transformer (default: the folder phikon in the model's, else owkin/phikon)"`
-	Input   string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
-	Output  string `key:"output" usage:"image to write for one input image, else a folder"`
+
+	Adapter   lora.Uses `key:"adapter" usage:"low-rank adapters of the model's U-Net, FILE or FILE:WEIGHT, separated by commas"`
+	OtherBase bool      `key:"other-base" usage:"also accept adapters that were trained on another U-Net with the same layers"`
+
+	Input  string `key:"input" usage:"H&E image, folder of images, or a pattern in quotes such as 'slides/*.png'"`
+	Output string `key:"output" usage:"image to write for one input image, else a folder"`
 
 	Preset string `key:"preset" want:"paper, balanced or fast" usage:"values of the sampler's options where they are not given: paper (the defaults), balanced (a tenth of the U-Net calls, any model) or fast (the model's own, a few calls)"`
 	infer.Settings
@@ -110,7 +115,10 @@ func precisionOf(name string) (p vm.Precision) {
 
 // model returns how the model is opened.
 func (o *translateOptions) model() model.Options {
-	return model.Options{UNet: o.UNet, Phikon: o.Phikon, Variant: o.Variant, Prediction: o.Prediction}
+	return model.Options{
+		UNet: o.UNet, Phikon: o.Phikon, Variant: o.Variant, Prediction: o.Prediction, Adapters: o.Adapter,
+		OtherBase: o.OtherBase,
+	}
 }
 
 // settle keeps an empty prompt that was asked for apart from one that was left out: a space has the ids of an empty
