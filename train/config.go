@@ -79,7 +79,8 @@ func (a Adapter) stored() device.DType {
 	return device.Float32
 }
 
-// Blind reports whether an adapter can't learn to use input channels that the U-Net didn't have, whose weights are zero.
+// Blind reports whether an adapter can't learn to use input channels that the U-Net didn't have and whose weights are
+// zero.
 func (a Adapter) Blind() bool { return a.lora() && !lora.Means(a.Layers, "conv_in", true) }
 
 // AdamW holds the optimiser's constants.

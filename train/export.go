@@ -100,8 +100,8 @@ func Export(ctx context.Context, checkpointDir, base, dst string, o ExportOption
 	return model.Convert(ctx, base, dst, convert)
 }
 
-// ExportAdapter writes the adapter of a checkpoint into a new folder, as diffusers' load_lora_weights takes it, with the
-// card of the options. dst must not exist; it appears when it is complete.
+// ExportAdapter writes the adapter of a checkpoint into a new folder, as diffusers' load_lora_weights takes it, with
+// the card of the options. dst must not exist; it appears when it is complete.
 func ExportAdapter(checkpointDir, dst string, o ExportOptions) (err error) {
 	defer func() {
 		if err != nil {

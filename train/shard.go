@@ -19,7 +19,8 @@ import (
 // it alone has their moments. A gradient is summed for its owner, the owner updates the parameter, and all others get a
 // copy. Parameters are not divided, but given out whole.
 
-// shareOut gives every trained parameter to a device, the largest first to the one that has least; nil where all update all.
+// shareOut gives every trained parameter to a device, the largest first to the one that has least; nil where all update
+// all.
 func (t *Trainer) shareOut(params gorgonia.Nodes) []int {
 	size := t.options.size()
 	if !t.config.ShardOptimizer || size == 1 {

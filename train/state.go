@@ -49,8 +49,8 @@ type state struct {
 	arrays []*array
 }
 
-// newState allocates zeroed memory for a network's parameters: for the trained ones the slots that slotsOf gives, else the
-// parameters alone, matrices of them in the type fixed.
+// newState allocates zeroed memory for a network's parameters: for the trained ones the slots that slotsOf gives, else
+// the parameters alone, matrices of them in the type fixed.
 func newState(
 	d device.Device, params gorgonia.Nodes, trains func(name string) bool, slotsOf func(i int) []Slot, fixed device.DType,
 ) (*state, error) {

@@ -91,7 +91,8 @@ func TestNamesAndScales(t *testing.T) {
 func base(t *testing.T) *weights.Store {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "unet.safetensors")
-	if err := weights.Save(path, []weights.Tensor{tensor("b.attn1.to_q.weight", 4, 3)}, weights.SaveOptions{}); err != nil {
+	tensors := []weights.Tensor{tensor("b.attn1.to_q.weight", 4, 3)}
+	if err := weights.Save(path, tensors, weights.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := weights.Open(path, weights.Options{})
@@ -172,8 +173,8 @@ func TestUses(t *testing.T) {
 	}
 }
 
-// TestInitialise: A is uniform in ±1/√in, whose standard deviation is 1/√(3·in), and the layouts of files and graphs have
-// the same numbers.
+// TestInitialise: A is uniform in ±1/√in, whose standard deviation is 1/√(3·in), and the layouts of files and graphs
+// have the same numbers.
 func TestInitialise(t *testing.T) {
 	s := op.NewScope("test")
 	flat, conv := s.Param("x.lora_A.weight", 16, 3*3*64), s.Param("y.lora_A.weight", 3, 3, 64, 16)

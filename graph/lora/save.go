@@ -22,8 +22,8 @@ func Name(param string) string { return prefix + param }
 // Param is the parameter of a tensor in files that Save wrote.
 func Param(name string) string { return strings.TrimPrefix(name, prefix) }
 
-// Save writes the parameters of an adapter under diffusers' names. tensors have the names that Name gives. Their scale is
-// in the metadata, which diffusers reads from 0.34 on.
+// Save writes the parameters of an adapter under diffusers' names. tensors have the names that Name gives. Their scale
+// is in the metadata, which diffusers reads from 0.34 on.
 func Save(path string, tensors []weights.Tensor, o SaveOptions) error {
 	text, err := json.Marshal(config{
 		Rank: o.LowRank.Rank, Alpha: &o.LowRank.Alpha, Targets: o.LowRank.Layers,
