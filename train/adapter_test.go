@@ -200,7 +200,7 @@ func TestAdapterErrors(t *testing.T) {
 		test.change(&c)
 		d, trainer, err := setup(c, net)
 		if err == nil {
-			trainer.Close()
+			err = trainer.Close()
 		}
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v, want %q", err, test.want)
