@@ -11,7 +11,7 @@ import (
 
 // TestShardedMoments: devices that share the moments, in one process or in several, end with the bytes of devices that
 // each have all of them. Only the norm is added up in another order, which matters where gradients are clipped. The
-// checkpoint has all moments, and goes on on one device.
+// checkpoint has all moments, and one device can go on with it.
 func TestShardedMoments(t *testing.T) {
 	c := tinyRun()
 	c.MaxSteps, c.Accumulate, c.CheckpointEvery, c.MaxGradNorm = 4, 3, 2, 0

@@ -171,7 +171,7 @@ func (o translateOptions) Validate() error {
 		}
 	}
 	for name, on := range map[string]bool{"dry-run": o.DryRun, "preview": o.Preview} {
-		if on && o.Output != "" && !o.isSlide() && !(o.isSlides() && name == "preview") {
+		if on && o.Output != "" && !o.isSlide() && (!o.isSlides() || name != "preview") {
 			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
 		}
 	}

@@ -49,7 +49,8 @@ long as its --dead-after says, is dead: what it had begun is listed as to be tak
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print a list of JSON objects: the output's, and one for each slide in progress")
+	c.Flags().BoolVar(&asJSON, "json", false,
+		"print a list of JSON objects: the output's, and one for each slide in progress")
 	c.Flags().BoolVar(&all, "all", false, "list all items, not only the first ten of each kind")
 	return c
 }

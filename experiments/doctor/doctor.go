@@ -87,8 +87,8 @@ func variables(environment []string) []string {
 	return names
 }
 
-// caches measures the folders of models. What can't be read counts as nothing; links in Hugging Face's cache lead to files
-// that are counted anyway.
+// caches measures the folders of models. What can't be read counts as nothing; links in Hugging Face's cache lead to
+// files that are counted anyway.
 func caches() []Cache {
 	var list []Cache
 	if hub, err := weights.HubCache(); err == nil {

@@ -236,8 +236,10 @@ func (e *evaluation) withFeatures(x *extraction, rows [len(candidates)][]int) (w
 // summarise makes the metrics.
 func (e *evaluation) summarise(ctx context.Context) error {
 	e.unite()
-	s := &summary{settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem,
-		labels: e.labels, by: e.results.Units.By}
+	s := &summary{
+		settings: e.o.Settings, table: e.table, measured: e.m, half: e.half, problem: e.problem,
+		labels: e.labels, by: e.results.Units.By,
+	}
 	var rows [len(candidates)][]int
 	for c, candidate := range candidates {
 		rows[c] = e.usable(candidate.source)

@@ -63,7 +63,8 @@ func TestNamesAndScales(t *testing.T) {
 		},
 		"diffusers": {nil, []weights.Tensor{tensor(q+"lora.down.weight", 2, 3), tensor(q+"lora.up.weight", 4, 2)}, 1, 3},
 		"processor": {
-			nil, []weights.Tensor{
+			nil,
+			[]weights.Tensor{
 				tensor("unet.b.attn1.processor.to_q_lora.down.weight", 2, 3),
 				tensor("unet.b.attn1.processor.to_q_lora.up.weight", 4, 2),
 			},
@@ -124,18 +125,22 @@ func TestErrors(t *testing.T) {
 		},
 		"rslora": {
 			map[string]string{"lora_adapter_metadata": `{"unet.use_rslora": true}`},
-			[]weights.Tensor{tensor(q+"lora_A.weight", 2, 3), tensor(q+"lora_B.weight", 4, 2)}, "use_rslora",
+			[]weights.Tensor{tensor(q+"lora_A.weight", 2, 3), tensor(q+"lora_B.weight", 4, 2)},
+			"use_rslora",
 		},
 		"another layer": {
-			nil, []weights.Tensor{tensor("unet.c.lora_A.weight", 2, 3), tensor("unet.c.lora_B.weight", 4, 2)},
+			nil,
+			[]weights.Tensor{tensor("unet.c.lora_A.weight", 2, 3), tensor("unet.c.lora_B.weight", 4, 2)},
 			"c: not in the U-Net (1 of 1 layers)",
 		},
 		"another shape": {
-			nil, []weights.Tensor{tensor(q+"lora_A.weight", 2, 5), tensor(q+"lora_B.weight", 4, 2)},
+			nil,
+			[]weights.Tensor{tensor(q+"lora_A.weight", 2, 5), tensor(q+"lora_B.weight", 4, 2)},
 			"for a weight [4 5], the U-Net's is [4 3]",
 		},
 		"another base": {
-			ofBase, []weights.Tensor{tensor(q+"lora_A.weight", 2, 3), tensor(q+"lora_B.weight", 4, 2)},
+			ofBase,
+			[]weights.Tensor{tensor(q+"lora_A.weight", 2, 3), tensor(q+"lora_B.weight", 4, 2)},
 			"its fingerprint is 0123, that of",
 		},
 	} {

@@ -50,7 +50,8 @@ func TestTranslateFiles(t *testing.T) {
 	for k := range shards {
 		all.Go(func() {
 			var err error
-			if each[k], err = translate(shared, infer.Shard{Index: k + 1, Count: shards, DeadAfter: 10 * time.Second}); err != nil {
+			shard := infer.Shard{Index: k + 1, Count: shards, DeadAfter: 10 * time.Second}
+			if each[k], err = translate(shared, shard); err != nil {
 				t.Error(err)
 			}
 		})

@@ -91,7 +91,7 @@ func (o FileOptions) preview(ctx context.Context, p *infer.Pipeline, in *input, 
 	sink := &late{begin: func() (*slideSink, error) { return o.sink(s.input, from, out) }}
 	defer sink.discard()
 	v.publish = sink.publish
-	if err := v.finish(ctx, p, sink); err != nil && !(errors.Is(err, errGone) && isCurrent(out.path, from)) {
+	if err := v.finish(ctx, p, sink); err != nil && (!errors.Is(err, errGone) || !isCurrent(out.path, from)) {
 		return err
 	}
 	return errors.Join(removeParts(s.Folder), o.Observe.Report(progress.Note("the preview is there: "+out.path)))

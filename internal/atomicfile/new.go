@@ -10,8 +10,8 @@ import (
 
 // WriteNew writes a file that nobody has made: of several processes that try, on any machines, one makes it. It appears
 // with its content, for processes; after a power failure it may be empty, unless Flush came before. Relied on are that
-// link is atomic, as on NFS from version 2 on, or, on file systems without links, that O_EXCL is, as on NFS from version
-// 3 on; there the content follows after the name.
+// link is atomic, as on NFS from version 2 on, or, on file systems without links, that O_EXCL is, as on NFS from
+// version 3 on; there the content follows after the name.
 func WriteNew(path string, data []byte) (made bool, err error) {
 	f, err := written(path, data)
 	if err != nil {

@@ -105,8 +105,8 @@ func fromEnvironment(lookup func(string) (string, bool)) (Part, error) {
 
 // order is the order in which a process with this part does the items, and how many of them are its own. The largest
 // come first, each to the part that has the least work so far, the first of several: of the same items, each part is
-// the same everywhere. Those of others follow, from the next part on, each part's last first, where its own process comes
-// late. All items are the zero Part's own, in their order.
+// the same everywhere. Those of others follow, from the next part on, each part's last first, where its own process
+// comes late. All items are the zero Part's own, in their order.
 func (p Part) order(items []Item) (order []int, own int) {
 	order = make([]int, len(items))
 	for i := range order {
