@@ -23,7 +23,7 @@ var synonyms = map[string]string{
 	"train.lr-cycles":        "lr-num-cycles num-cycles",
 	"train.adam-beta1":       "beta1 betas",
 	"train.adam-beta2":       "beta2 betas",
-	"train.adam-epsilon":     "eps epsilon adam-eps",
+	"train.adam-epsilon":     "eps epsilon adam-eps optimizer-epsilon",
 	"train.weight-decay":     "wd adam-weight-decay",
 	"train.max-grad-norm":    "clip clip-grad clip-grad-norm gradient-clip-val gradient-clipping grad-clip",
 	"train.ema":              "use-ema",
