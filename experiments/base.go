@@ -53,8 +53,8 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to train it for one step")
 	}
 	if e.Config.Train.Adapter.Blind() {
-		return "", fmt.Errorf("train.adapter-layers %s: the U-Net of model.base takes text only, and its conv_in is widened: "+
-			"want %s too, or it never sees the H&E", e.Config.Train.Adapter.Layers, lora.Convolutions)
+		return "", fmt.Errorf("train.adapter-layers %s: the U-Net of model.base takes text only, and its conv_in is "+
+			"widened: want %s too, or it never sees the H&E", e.Config.Train.Adapter.Layers, lora.Convolutions)
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
 	settings, err := origin.NewSettings(map[string]any{"channels": channels, "variant": c.Variant})

@@ -15,8 +15,8 @@ func statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status OUTPUT",
 		Short: "show how far the shards of a job array are",
-		Long: `Shows of work that is shared with --shard how much is done, what is running, where, since when and how far, what
-has failed and why, what is left, and when it will end at the present pace. OUTPUT is the output of the command: a
+		Long: `Shows of work that is shared with --shard how much is done, what is running, where, since when and how far,
+what has failed and why, what is left, and when it will end at the present pace. OUTPUT is the output of the command: a
 folder, or a slide's stain, there already or not.
 
 What is running is known by its signs of life, a few times a minute. A process that has ended, or gives none for as

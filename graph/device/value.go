@@ -12,8 +12,8 @@ import (
 )
 
 // Value is a value in a device's memory, for nodes to hold (gorgonia.Let): programs of that device read and update it
-// in place. A trainer's parameters, gradients and moments are such values, whatever the device. Its numbers are float32,
-// or bfloat16 to save memory where programs only read them: to the graph they are float32.
+// in place. A trainer's parameters, gradients and moments are such values, whatever the device. Its numbers are
+// float32, or bfloat16 to save memory where programs only read them: to the graph they are float32.
 type Value struct {
 	device Device
 	dtype  DType
