@@ -13,7 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 parts=("$@")
 [ $# -gt 0 ] || parts=(build again files deb archive rpm arm64 windows image)
 work=$(mktemp -d "${TMPDIR:-/tmp}/release-check.XXXXXX")
-[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
+# Wine's server writes for some seconds after the last program.
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$work" 2>/dev/null || { sleep 10; rm -rf "$work"; }' EXIT
 
 fail() {
 	echo "release-check: $*" >&2
