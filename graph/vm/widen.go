@@ -10,8 +10,8 @@ func (v *value) narrow() bool {
 	return v.source == bound && v.kind == op.Exact && v.dtype == device.BFloat16
 }
 
-// widen casts each parameter that is stored in bfloat16 just before each step that reads it: so one of them at a time is
-// in memory in float32.
+// widen casts each parameter that is stored in bfloat16 just before each step that reads it: so one of them at a time
+// is in memory in float32.
 func (g *graph) widen() {
 	var steps []*step
 	for _, s := range g.steps {
