@@ -46,7 +46,8 @@ func TestShardChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPipeline(t, networktest.Open(t, "auto"))
-	s, err := p.TranslateFiles(t.Context(), plan(t, filepath.Join(dir, "in"), filepath.Join(dir, "out")), infer.FileOptions{
+	jobs := plan(t, filepath.Join(dir, "in"), filepath.Join(dir, "out"))
+	s, err := p.TranslateFiles(t.Context(), jobs, infer.FileOptions{
 		Settings: quick(), Batch: 2, Shard: shard, Program: "test", Observe: func(event any) error {
 			if events--; events == 0 {
 				go func() { _ = self.Kill() }() // wherever it is then

@@ -149,6 +149,21 @@ func (s *setOptions) read(cmd *cobra.Command, args []string) error {
 	return cmp.Or(err, configs.Locate(option.Check(s), values))
 }
 
+// open is read, and opens the set.
+func (s *setOptions) open(cmd *cobra.Command, args []string) (*data.Dataset, error) {
+	if err := s.read(cmd, args); err != nil {
+		return nil, err
+	}
+	set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
+	if err != nil {
+		return nil, named(err)
+	}
+	for _, n := range set.Notes {
+		note(cmd)(n)
+	}
+	return set, nil
+}
+
 // named names the flag or argument that an error of package data is about.
 func named(err error) error {
 	var field *option.KeyError
@@ -235,15 +250,9 @@ keeps its pixels. The data set itself isn't changed. An interrupted run continue
 			if o.Output == "" {
 				return missing("output")
 			}
-			if err := s.read(cmd, args); err != nil {
-				return err
-			}
-			set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
+			set, err := s.open(cmd, args)
 			if err != nil {
-				return named(err)
-			}
-			for _, n := range set.Notes {
-				note(cmd)(n)
+				return err
 			}
 			o.Program, o.Observe = "histdist "+version, observer(cmd.ErrOrStderr())
 			list, err := registration.Align(cmd.Context(), set.Pairs, o)
@@ -281,15 +290,9 @@ func splitCommand() *cobra.Command {
 			if out == "" {
 				return fmt.Errorf("--output is missing")
 			}
-			if err := s.read(cmd, args); err != nil {
-				return err
-			}
-			set, err := data.Open(cmd.Context(), s.Location, s.Corrupt)
+			set, err := s.open(cmd, args)
 			if err != nil {
-				return named(err)
-			}
-			for _, n := range set.Notes {
-				note(cmd)(n)
+				return err
 			}
 			if set.Skipped.Pairs > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "skipped %s\n", set.Skipped)

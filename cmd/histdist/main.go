@@ -1,8 +1,7 @@
 // Command histdist turns an H&E-stained tissue image into the IHC stain of one marker, in Go.
 //
 // Each command has a file of its name; options.go has their options, ranks.go a training in several processes,
-// progress.go and train_log.go what they report,
-// completion.go and man.go what shells and man read.
+// progress.go and train_log.go what they report, completion.go and man.go what shells and man read.
 //
 // Exit codes: 0 success; 1 failure, which the message explains; 2 a wrong command line (an unknown command, flag or
 // number of arguments), for which nothing was done; 75 a training on several machines that should be started again.

@@ -46,7 +46,7 @@ func FinePower(img *imagefile.Image) (float64, error) {
 	for _, v := range grey {
 		mean += v / float64(len(grey))
 	}
-	across, down := hann(w), hann(h)
+	across, down := Hann(w), Hann(h)
 	spectrum := make([]complex128, len(grey)) // [H,W]
 	weight := 0.0                             // of all squared
 	for i, v := range grey {
@@ -83,8 +83,8 @@ func luma(img *imagefile.Image) []float64 {
 	return grey
 }
 
-// hann is Hann's window of n values, none of which is 0.
-func hann(n int) []float64 {
+// Hann is Hann's window of n values, none of which is 0.
+func Hann(n int) []float64 {
 	w := make([]float64, n)
 	for i := range w {
 		s := math.Sin(math.Pi * (float64(i) + 0.5) / float64(n))

@@ -3,6 +3,8 @@ package registration
 import (
 	"math"
 	"math/cmplx"
+
+	"github.com/histdist/histdist/experiments/metrics"
 )
 
 // spectrum is the transform of a plane without its mean, in Hann's window, followed by zeros to the transform's size.
@@ -11,7 +13,7 @@ func (t *transform2D) spectrum(p plane) []complex128 {
 	for _, v := range p.values {
 		mean += v / float64(len(p.values))
 	}
-	across, down := hann(p.width), hann(p.height)
+	across, down := metrics.Hann(p.width), metrics.Hann(p.height)
 	out := make([]complex128, t.width*t.height)
 	for y := range p.height {
 		for x := range p.width {

@@ -3,6 +3,8 @@ package registration
 import (
 	"math"
 	"math/cmplx"
+
+	"github.com/histdist/histdist/experiments/metrics"
 )
 
 // The log-polar image of a spectrum: rows are angles over half a turn, columns are radii.
@@ -46,7 +48,7 @@ func (t *transform2D) logPolar(spectrum []complex128) (p plane, step float64) {
 // radial is the transform of a log-polar image without the mean of each radius, in a window over the radii alone:
 // angles go round.
 func (t *transform2D) radial(p plane) []complex128 {
-	window := hann(p.width)
+	window := metrics.Hann(p.width)
 	out := make([]complex128, len(p.values))
 	for x := range p.width {
 		mean := 0.0

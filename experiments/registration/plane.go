@@ -101,15 +101,6 @@ func (p plane) deviation() float64 {
 	return math.Sqrt(max(0, squares/n-sum/n*sum/n))
 }
 
-// hann has the weights of Hann's window of n values, at their middles.
-func hann(n int) []float64 {
-	w := make([]float64, n)
-	for i := range w {
-		w[i] = 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/float64(n))
-	}
-	return w
-}
-
 // resampled is a part of an image whose pixels are taken from where a mapping says: whole pixels as they are, others by
 // Catmull and Rom's cubic.
 func resampled(m *imagefile.Image, from mapping, part image.Rectangle) *imagefile.Image {

@@ -23,8 +23,8 @@ type series struct {
 }
 
 // TranslateFiles translates many slides, each as TranslateFile does, to outputs in one folder. Those that are current
-// are skipped, and one that fails does not end the others. With FileOptions.Shard each process begins slides of its own;
-// when none is left it helps with those of others. Preset is the name of that which the settings began with, for
+// are skipped, and one that fails does not end the others. With FileOptions.Shard each process begins slides of its
+// own; when none is left it helps with those of others. Preset is the name of that which the settings began with, for
 // infer.Start. The error is ctx's or the observer's.
 func TranslateFiles(ctx context.Context, p *infer.Pipeline, jobs *infer.Jobs, preset string, o FileOptions,
 ) (infer.Summary, error) {
@@ -87,34 +87,20 @@ func (s *series) common() (o origin.Origin, err error) {
 	if err != nil {
 		return o, err
 	}
-	o.Settings, err = origin.NewSettings(sampling, s.o.Settings, chosen, struct {
-		Match infer.Colours `json:"match,omitempty"`
-	}{s.o.Match})
+	o.Settings, err = origin.NewSettings(sampling, s.o.Settings, chosen, stated{s.o.Match})
 	return o, err
 }
 
 // all does all slides.
 func (s *series) all(ctx context.Context) error {
 	helped := map[int]bool{}
-	for {
-		c, more, err := s.queue.Next(nil)
-		switch {
-		case err != nil:
-			return err
-		case c == nil && !more:
-			return nil
-		case c == nil:
-			err = s.help(ctx, helped)
-		case c.Elsewhere:
+	return s.queue.Each(nil, func(c *claim.Claim) error {
+		if c.Elsewhere {
 			s.summary.Elsewhere++
-			err = s.o.Observe.Report(infer.Done{Job: s.jobs[c.Index], Err: infer.ErrElsewhere})
-		default:
-			err = s.slide(ctx, c)
+			return s.o.Observe.Report(infer.Done{Job: s.jobs[c.Index], Err: infer.ErrElsewhere})
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return s.slide(ctx, c)
+	}, func() error { return s.help(ctx, helped) })
 }
 
 // slide does a slide.

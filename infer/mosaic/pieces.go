@@ -97,23 +97,10 @@ func (v *run) all(ctx context.Context, sink Sink) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.queue.Close()) }()
-	for {
-		c, more, err := v.queue.Next(v.ready)
-		switch {
-		case err != nil:
-			return err
-		case c == nil && !more:
-			return nil
-		case c == nil:
-			err = v.queue.Wait(ctx)
-		default:
-			v.at, v.made = c.Index, 0
-			err = v.piece(ctx, c, sink)
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return v.queue.Each(v.ready, func(c *claim.Claim) error {
+		v.at, v.made = c.Index, 0
+		return v.piece(ctx, c, sink)
+	}, func() error { return v.queue.Wait(ctx) })
 }
 
 // share opens the queue of pieces.

@@ -205,13 +205,15 @@ func (v *run) open() (store, error) {
 	return openFolder(v.Folder, o, v.Shard.Count > 0)
 }
 
+// stated is what is stated of a Match.
+type stated struct {
+	Match infer.Colours `json:"match,omitempty"`
+}
+
 // origin is everything that the result depends on: that of the request, and its settings.
 func (r Request) origin() (o origin.Origin, err error) {
 	o = r.Origin
-	match := struct {
-		Match infer.Colours `json:"match,omitempty"`
-	}{r.Match}
-	if o.Settings, err = origin.NewSettings(r.Sampling, r.Settings, match); err == nil {
+	if o.Settings, err = origin.NewSettings(r.Sampling, r.Settings, stated{r.Match}); err == nil {
 		maps.Copy(o.Settings, r.Origin.Settings)
 	}
 	return o, err

@@ -171,6 +171,27 @@ func (q *Queue) Next(ready func(i int) bool) (c *Claim, more bool, err error) {
 	return nil, more, nil
 }
 
+// Each asks for the next item until none is left: do gets it, or that another process has finished it, and must Finish
+// or Drop what is its own; wait is called where there is nothing to do at the moment. The first error ends it.
+func (q *Queue) Each(ready func(i int) bool, do func(*Claim) error, wait func() error) error {
+	for {
+		c, more, err := q.Next(ready)
+		switch {
+		case err != nil:
+			return err
+		case c == nil && !more:
+			return nil
+		case c == nil:
+			err = wait()
+		default:
+			err = do(c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // claim claims an item, or finds that it is finished; nil if neither.
 func (q *Queue) claim(i int, ready func(i int) bool) (*Claim, error) {
 	c := &Claim{Index: i, q: q}

@@ -77,32 +77,24 @@ func (c Config) all(ctx context.Context, dir string, places []place, observe pro
 	done := 0
 	workers := cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	return parallel.Each(ctx, workers, workers, func(int) error {
-		for {
-			item, more, err := queue.Next(nil)
-			switch {
-			case err != nil:
-			case item == nil && !more:
-				return nil
-			case item == nil:
-				if err = queue.Wait(ctx); err == nil {
-					continue
+		err := queue.Each(nil, func(item *claim.Claim) error {
+			if !item.Elsewhere {
+				if err := c.make(ctx, places[item.Index]); err != nil {
+					return err
 				}
-			case !item.Elsewhere:
-				if err = c.make(ctx, places[item.Index]); err == nil {
-					err = item.Finish(nil)
+				if err := item.Finish(nil); err != nil {
+					return err
 				}
 			}
-			if err == nil {
-				lock.Lock()
-				done++
-				err = observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
-				lock.Unlock()
-			}
-			if err != nil {
-				cancel(err) // the others end, too
-				return err
-			}
+			lock.Lock()
+			defer lock.Unlock()
+			done++
+			return observe.Report(progress.Stage{Name: "pairs", Done: done, Total: len(places)})
+		}, func() error { return queue.Wait(ctx) })
+		if err != nil {
+			cancel(err) // the others end, too
 		}
+		return err
 	})
 }
 
