@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +40,9 @@ Images are paired by their names without extensions. The output folder gets resu
 row for each pair, and the page report/index.html. It also keeps what was computed: an interrupted run continues when
 it is started again. Some metrics need networks with published weights; without them they are listed with where to get
 the weights.
+
+With --shard several processes, as of a job array, share the translation and the measurements, and one of them makes
+the report: see histdist status.
 
 Options can also be given in a YAML file (--config), under evaluate:, or in the environment: HISTDIST_EVALUATE_SEED=7.
 
@@ -83,22 +88,13 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	var earlier []evaluate.Problem
-	if e.Model != "" {
-		if earlier, err = translateFirst(cmd, c, d); err != nil {
-			return err
-		}
+	var results *evaluate.Results
+	if e.Shard.N > 0 {
+		results, err = evaluateShard(cmd, c, d)
+	} else {
+		results, err = evaluateAll(cmd, c, d)
 	}
-	results, table, err := evaluate.Run(cmd.Context(), evaluate.Options{
-		Real: e.Real, Virtual: e.virtual(), HE: e.HE, Train: e.Train, Against: e.Against, Output: e.Output,
-		PatientPattern: e.PatientPattern, Settings: e.Settings, Problems: earlier,
-		Networks: evaluate.Networks(e.paths(), e.Weights, features.Options{Device: d, Batch: e.Batch}),
-		Batch:    e.Batch, Workers: e.Threads, Software: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
-	})
 	if err != nil {
-		return err
-	}
-	if err := report.Write(cmd.Context(), e.Output, results, table); err != nil {
 		return err
 	}
 	if err := printResults(cmd.OutOrStdout(), results, e); err != nil {
@@ -108,6 +104,50 @@ func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) 
 		return fmt.Errorf("%d failed (listed in %s/results.json); the rest is computed", len(results.Problems), e.Output)
 	}
 	return nil
+}
+
+// evaluateAll translates, if there is a model, evaluates, and writes the report.
+func evaluateAll(cmd *cobra.Command, c evaluateFile, d device.Device) (*evaluate.Results, error) {
+	o := c.Evaluate.options(cmd, d)
+	if c.Evaluate.Model != "" {
+		var err error
+		if o.Problems, err = translateFirst(cmd, c, d, infer.Shard{}); err != nil {
+			return nil, err
+		}
+	}
+	results, table, err := evaluate.Run(cmd.Context(), o)
+	if err != nil {
+		return nil, err
+	}
+	return results, report.Write(cmd.Context(), o.Output, results, table)
+}
+
+// evaluateShard does the same with other processes: one of them does evaluateAll, which finds all translated and
+// measured.
+func evaluateShard(cmd *cobra.Command, c evaluateFile, d device.Device) (*evaluate.Results, error) {
+	e := c.Evaluate
+	if e.Model != "" {
+		if _, err := translateFirst(cmd, c, d, e.shard()); err != nil {
+			return nil, err
+		}
+	}
+	return evaluate.Share(cmd.Context(), e.options(cmd, d), evaluate.Sharing{
+		Part: e.Shard, Silence: time.Duration(e.DeadAfter),
+		Assemble: func(context.Context) error {
+			_, err := evaluateAll(cmd, c, d)
+			return err
+		},
+	})
+}
+
+// options are those of package evaluate, without a translation's problems.
+func (o evaluateOptions) options(cmd *cobra.Command, d device.Device) evaluate.Options {
+	return evaluate.Options{
+		Real: o.Real, Virtual: o.virtual(), HE: o.HE, Train: o.Train, Against: o.Against, Output: o.Output,
+		PatientPattern: o.PatientPattern, Settings: o.Settings,
+		Networks: evaluate.Networks(o.paths(), o.Weights, features.Options{Device: d, Batch: o.Batch}),
+		Batch:    o.Batch, Workers: o.Threads, Software: "histdist " + version, Observe: observer(cmd.ErrOrStderr()),
+	}
 }
 
 // asModel finds the model and takes the micrometres per pixel from its folder.
@@ -132,7 +172,8 @@ func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) 
 }
 
 // translateFirst makes the virtual images with a model.
-func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []evaluate.Problem, err error) {
+func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device, shard infer.Shard,
+) (_ []evaluate.Problem, err error) {
 	t := c.Translate
 	match, err := t.match(cmd)
 	if err != nil {
@@ -146,7 +187,7 @@ func translateFirst(cmd *cobra.Command, c evaluateFile, d device.Device) (_ []ev
 	defer func() { err = errors.Join(err, p.Close()) }()
 	return evaluate.Translate(cmd.Context(), p, c.Evaluate.HE, c.Evaluate.virtual(), infer.FileOptions{
 		Settings: t.Settings, Preset: t.Preset, Read: imagefile.Options{ICC: c.Evaluate.ICC}, Batch: t.Batch,
-		Match: match, Program: "histdist " + version,
+		Match: match, Program: "histdist " + version, Shard: shard,
 		Observe: observer(cmd.ErrOrStderr()),
 	})
 }

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/internal/golden"
@@ -104,5 +107,46 @@ func TestEvaluatePrints(t *testing.T) {
 			t.Fatalf("%s: exit code %d: %s", flag, code, stderr.String())
 		}
 		check(t, "standard output with "+flag, stdout.String(), want)
+	}
+}
+
+// Shards translate and evaluate together, and each prints the results of a single process.
+func TestEvaluateShards(t *testing.T) {
+	he, ihc := tissueFolder(t, "4")
+	phikon := golden.Path(t, "tiny-phikon")
+	t.Setenv("HF_HOME", t.TempDir())
+	t.Setenv("TORCH_HOME", t.TempDir())
+	t.Setenv("HISTDIST_TRANSLATE_PHIKON", phikon)
+	t.Setenv("HISTDIST_TRANSLATE_STEPS_INVERSION", "2")
+	t.Setenv("HISTDIST_TRANSLATE_STEPS_TRANSLATION", "2")
+	evaluated := func(out string, more ...string) (r evaluate.Results) {
+		t.Helper()
+		args := append([]string{
+			"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--phikon", phikon, "--output", out,
+			"--resamples", "100", "--batch", "3", "--json",
+		}, more...)
+		var stdout, stderr strings.Builder
+		if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
+			t.Fatalf("%v: exit code %d: %s", more, code, stderr.String())
+		}
+		if err := json.Unmarshal([]byte(stdout.String()), &r); err != nil {
+			t.Fatal(err)
+		}
+		r.Created, r.Folders.Virtual = time.Time{}, ""
+		return r
+	}
+	want := evaluated(filepath.Join(t.TempDir(), "alone"))
+	out := filepath.Join(t.TempDir(), "shared")
+	for _, shard := range []string{"2/2", "1/2"} { // the first does all, and then the other is late
+		if diff := cmp.Diff(want, evaluated(out, "--shard", shard)); diff != "" {
+			t.Errorf("shard %s (-alone +shared):\n%s", shard, diff)
+		}
+	}
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), []string{"status", out}, &stdout, &stderr); code != exitOK {
+		t.Fatal(stderr.String())
+	}
+	for _, part := range []string{filepath.Join(out, "virtual") + ":\n", "done: 4 of 4", "done: 5 of 5"} {
+		check(t, "status", stdout.String(), part)
 	}
 }

@@ -261,12 +261,14 @@ type evaluateOptions struct {
 
 	JSON     bool `key:"json" usage:"print the results as JSON"`
 	Markdown bool `key:"markdown" usage:"print the results as Markdown"`
+
+	Sharing
 }
 
 func defaultEvaluate() evaluateFile {
 	return evaluateFile{defaultTranslate().Translate, evaluateOptions{
 		Output: "evaluation", PatientPattern: evaluate.SlidePattern, Settings: evaluate.DefaultSettings(), Device: "auto",
-		Batch: features.DefaultBatch,
+		Batch: features.DefaultBatch, Sharing: defaultSharing(),
 	}}
 }
 

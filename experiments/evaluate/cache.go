@@ -2,12 +2,14 @@ package evaluate
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,6 +33,7 @@ type cache struct {
 	lock   *lockfile.Lock
 	mu     sync.Mutex
 	file   *os.File
+	opened int64 // the end when it was opened
 	end    int64
 	places map[key]place
 }
@@ -38,6 +41,13 @@ type cache struct {
 type place struct {
 	offset int64
 	length int
+}
+
+// records are values by their keys: the cache, or what a shard computes for it.
+type records interface {
+	has(k key) bool
+	get(k key) (data []byte, ok bool, err error)
+	put(k key, data []byte) error // unless the key exists
 }
 
 // cacheMagic begins the file. Files of other versions are discarded.
@@ -82,6 +92,7 @@ func openCache(path string) (c *cache, err error) {
 	if err := c.scan(); err != nil {
 		return nil, err
 	}
+	c.opened = c.end
 	return c, nil
 }
 
@@ -142,6 +153,19 @@ func readRecord(r io.Reader) (k key, data []byte, err error) {
 	return key(head[:sha256.Size]), data, nil
 }
 
+// appendRecord appends a record to others.
+func appendRecord(to []byte, k key, data []byte) ([]byte, error) {
+	if len(data) > maxRecord {
+		return nil, fmt.Errorf("a record of %d bytes: at most %d", len(data), maxRecord)
+	}
+	at := len(to)
+	to = append(to, k[:]...)
+	to = binary.LittleEndian.AppendUint32(to, uint32(len(data)))
+	sum := checksum(to[at:], data)
+	to = append(to, data...)
+	return binary.LittleEndian.AppendUint32(to, sum), nil
+}
+
 func torn(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errTorn
@@ -159,6 +183,71 @@ func (c *cache) has(k key) bool {
 	defer c.mu.Unlock()
 	_, ok := c.places[k]
 	return ok
+}
+
+// fresh reports whether there is a record that wasn't there when the cache was opened.
+func (c *cache) fresh(k key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.places[k]
+	return ok && at.offset >= c.opened
+}
+
+// take adds the records of a part. A file that isn't there, or torn, gives what it has.
+func (c *cache) take(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r := bytes.NewReader(bytes.TrimPrefix(data, []byte(cacheMagic)))
+	for {
+		k, data, err := readRecord(r)
+		if errors.Is(err, errTorn) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.put(k, data); err != nil {
+			return err
+		}
+	}
+}
+
+// part has records in memory, for a file of the cache's form that another process takes. It may be used by several
+// goroutines.
+type part struct {
+	mu     sync.Mutex
+	values map[key][]byte
+	file   []byte
+}
+
+func newPart() *part { return &part{values: map[key][]byte{}, file: []byte(cacheMagic)} }
+
+func (p *part) has(k key) bool {
+	_, ok, _ := p.get(k)
+	return ok
+}
+
+func (p *part) get(k key) (data []byte, ok bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	data, ok = p.values[k]
+	return data, ok, nil
+}
+
+func (p *part) put(k key, data []byte) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.values[k]; ok {
+		return nil
+	}
+	p.values[k] = data
+	p.file, err = appendRecord(p.file, k, data)
+	return err
 }
 
 // errCache marks errors of the cache, which end an evaluation.
@@ -181,15 +270,10 @@ func (c *cache) get(k key) ([]byte, bool, error) {
 
 // put appends a record, unless its key exists.
 func (c *cache) put(k key, data []byte) error {
-	if len(data) > maxRecord {
-		return fmt.Errorf("%w: %s: a record of %d bytes: at most %d", errCache, c.file.Name(), len(data), maxRecord)
+	record, err := appendRecord(nil, k, data)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", errCache, c.file.Name(), err)
 	}
-	record := make([]byte, 0, recordHead+len(data)+recordTail)
-	record = append(record, k[:]...)
-	record = binary.LittleEndian.AppendUint32(record, uint32(len(data)))
-	sum := checksum(record, data)
-	record = append(record, data...)
-	record = binary.LittleEndian.AppendUint32(record, sum)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.places[k]; ok {
@@ -207,7 +291,7 @@ func (c *cache) put(k key, data []byte) error {
 func (c *cache) Close() error { return errors.Join(c.file.Close(), c.lock.Close()) }
 
 // read reads a record of numbers; ok reports whether there is one.
-func read[T float32 | float64](c *cache, k key) (values []T, ok bool, err error) {
+func read[T float32 | float64](c records, k key) (values []T, ok bool, err error) {
 	data, ok, err := c.get(k)
 	if !ok || err != nil {
 		return nil, false, err
@@ -218,7 +302,7 @@ func read[T float32 | float64](c *cache, k key) (values []T, ok bool, err error)
 }
 
 // write appends a record of numbers.
-func write[T float32 | float64](c *cache, k key, values []T) error {
+func write[T float32 | float64](c records, k key, values []T) error {
 	data, err := binary.Append(nil, binary.LittleEndian, values)
 	if err != nil {
 		return err

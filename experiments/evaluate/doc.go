@@ -8,6 +8,7 @@
 //	   image.go lists those of an image, pair.go those of two
 //	network.go   images, in batches ──▶ features of a network
 //	   both keep what they computed in cache.go: a file, by the hash of the image's file, the settings and the weights
+//	   group.go says which pairs go through it together;  share.go: with other processes, each groups of its own
 //	table.go     one row a pair, one column a measure: images.csv
 //	summary.go   columns ──▶ Metrics with intervals (experiments/metrics/stats), drawn as resampling.go says
 //	   distances.go of features: FID, KID, PHV, retrieval;  stains.go of DAB and nuclei, in the colours of vectors.go

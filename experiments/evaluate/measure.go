@@ -49,7 +49,7 @@ type measurer struct {
 	separator *stain.Separator
 	hed       *stain.Separator
 	origin    origin.Origin // of measures, without the files
-	cache     *cache
+	cache     records
 	rows      []Row
 	progress  func(done int) error
 	problem   func(where string, err error)

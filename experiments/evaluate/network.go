@@ -12,6 +12,7 @@ import (
 )
 
 // Extractor computes a network's features of images, one row an image: features.Extractor, or a substitute in tests.
+// Several goroutines may use it.
 type Extractor interface {
 	Extract(ctx context.Context, images []*imagefile.Image) ([][]float32, error)
 	// Fingerprint identifies the network, its weights and its preprocessing.
@@ -92,8 +93,7 @@ type extraction struct {
 	read        imagefile.Options
 	layers      []int
 	fingerprint string
-	cache       *cache
-	used        NetworkUsed
+	cache       records
 	failed      map[wanted]error // images without features
 }
 
@@ -129,9 +129,11 @@ func (x *extraction) rows(hashes []string) ([][]float32, error) {
 // wanted is an image whose features are needed.
 type wanted struct{ path, hash string }
 
-// extract computes the features that the cache lacks, in batches, while the next images are decoded.
+// extract computes the features that the cache lacks, in batches, while the next images are decoded. The last bits of
+// an image's features may depend on its batch: no batch has images of two groups, so that whoever computes a group
+// gets the same.
 func extract(
-	ctx context.Context, n Network, program string, read imagefile.Options, images []wanted, cache *cache, batch int,
+	ctx context.Context, n Network, program string, read imagefile.Options, groups [][]wanted, cache records, batch int,
 	progress func(done int) error,
 ) (_ *extraction, err error) {
 	network, err := n.Open()
@@ -144,18 +146,20 @@ func extract(
 		cache:  cache,
 		failed: map[wanted]error{},
 	}
-	x.used = NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
-	seen := map[string]bool{}
-	var missing []wanted
-	for _, p := range images {
-		if seen[p.hash] {
-			continue
-		}
-		seen[p.hash] = true
-		if cache.has(x.key(p.hash)) {
-			x.used.Cached++
-		} else {
-			missing = append(missing, p)
+	done := map[string]bool{} // by hash
+	var missing []grouped
+	for g, images := range groups {
+		seen := map[string]bool{}
+		for _, p := range images {
+			if seen[p.hash] {
+				continue
+			}
+			seen[p.hash] = true
+			if cache.has(x.key(p.hash)) {
+				done[p.hash] = true
+			} else {
+				missing = append(missing, grouped{p, g})
+			}
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -181,17 +185,17 @@ func extract(
 			if err := write(cache, x.key(d.hash), rows[i]); err != nil {
 				return err
 			}
-			x.used.Computed++
+			done[d.hash] = true
 		}
 		group = group[:0]
-		return progress(x.used.Computed + x.used.Cached + len(x.failed))
+		return progress(len(done) + len(x.failed))
 	}
 	for d := range ahead {
 		if d.err != nil {
 			x.failed[d.wanted] = d.err
 			continue
 		}
-		if len(group) > 0 && (group[0].image.Width != d.image.Width || group[0].image.Height != d.image.Height) {
+		if len(group) > 0 && !group[0].together(d) {
 			if err := flush(); err != nil {
 				return nil, err
 			}
@@ -209,7 +213,7 @@ func extract(
 		return nil, err
 	}
 	for _, p := range missing { // if all images fail, the network does
-		if err := x.failed[p]; err != nil && x.used.Computed+x.used.Cached == 0 {
+		if err := x.failed[p.wanted]; err != nil && len(done) == 0 {
 			return nil, err
 		}
 	}
@@ -242,19 +246,30 @@ func rowsOf(ctx context.Context, network Extractor, group []decoded, failed map[
 	return rows, nil
 }
 
-type decoded struct {
+// grouped is an image and the number of its group.
+type grouped struct {
 	wanted
+	group int
+}
+
+type decoded struct {
+	grouped
 	image *imagefile.Image
 	err   error
 }
 
+// together reports whether two images may be in one batch.
+func (d decoded) together(other decoded) bool {
+	return d.group == other.group && d.image.Width == other.image.Width && d.image.Height == other.image.Height
+}
+
 // decodeAhead decodes images in order, up to two ahead of the network.
-func decodeAhead(ctx context.Context, images []wanted, read imagefile.Options) <-chan decoded {
+func decodeAhead(ctx context.Context, images []grouped, read imagefile.Options) <-chan decoded {
 	ahead := make(chan decoded, 2)
 	go func() {
 		defer close(ahead)
 		for _, p := range images {
-			d := decoded{wanted: p}
+			d := decoded{grouped: p}
 			// Features must be of the bytes that were measured.
 			file, err := open(p.path, read)
 			if err == nil && file.hash != p.hash {

@@ -139,7 +139,7 @@ func (p Problem) String() string {
 type NetworkUsed struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`
-	Computed    int    `json:"computed"` // images whose features were computed in this run
+	Computed    int    `json:"computed"` // images whose features were computed in this run, or by its shards
 	Cached      int    `json:"cached"`   // and in earlier runs
 }
 

@@ -50,7 +50,7 @@ const (
 
 // Run evaluates, and writes results.json, results.md and images.csv into the output folder. It fails without results:
 // no pairs, wrong settings, a cache that can't be written, or ctx ended. Whatever else fails is in Results.Problems,
-// and the rest is computed. An interrupted run continues when it is started again.
+// and the rest is computed. An interrupted run continues when it is started again, also one of shards: see Share.
 func Run(ctx context.Context, o Options) (*Results, *Table, error) {
 	r, t, err := run(ctx, o)
 	if err != nil {
@@ -59,12 +59,20 @@ func Run(ctx context.Context, o Options) (*Results, *Table, error) {
 	return r, t, nil
 }
 
-func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
+// check reports what is wrong with options before any file is read.
+func (o Options) check() error {
 	if err := o.Settings.Validate(); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if o.Output == "" {
-		return nil, nil, errors.New("output: no folder is named")
+		return errors.New("output: no folder is named")
+	}
+	return nil
+}
+
+func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
+	if err := o.check(); err != nil {
+		return nil, nil, err
 	}
 	pairs, err := FindMatches(ctx, o.Real, o.Virtual, o.HE, o.PatientPattern)
 	if err != nil {
@@ -81,7 +89,13 @@ func run(ctx context.Context, o Options) (_ *Results, _ *Table, err error) {
 		}
 	}
 
-	e := newEvaluation(o, pairs, cache)
+	e := newEvaluation(o, pairs)
+	e.cache = cache
+	for _, g := range e.groups() {
+		if err := cache.take(g.file(o.Output)); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := e.train(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -112,8 +126,8 @@ type evaluation struct {
 	mu sync.Mutex // of results.Problems
 }
 
-func newEvaluation(o Options, pairs *Matches, cache *cache) *evaluation {
-	e := &evaluation{o: o, cache: cache, table: &Table{}}
+func newEvaluation(o Options, pairs *Matches) *evaluation {
+	e := &evaluation{o: o, table: &Table{}}
 	e.results = &Results{
 		Software: o.Software, Created: time.Now().UTC().Truncate(time.Second), Settings: o.Settings,
 		Folders:     Folders{Real: o.Real, Virtual: o.Virtual, HE: o.HE, Train: o.Train},
@@ -177,14 +191,34 @@ func (e *evaluation) train(ctx context.Context) error {
 
 // measure fills the table's hashes and columns.
 func (e *evaluation) measure(ctx context.Context) error {
-	separator, err := e.separator(ctx)
+	m, err := e.measurer(ctx)
 	if err != nil {
 		return err
+	}
+	n := len(e.table.Rows)
+	m.cache, m.problem = e.cache, e.problem
+	m.progress = func(done int) error { return e.progress("measuring pairs", done, n) }
+	return m.run(ctx, e.m, e.workers(), e.half)
+}
+
+// workers is how many pairs are measured at a time.
+func (e *evaluation) workers() int {
+	if e.o.Workers > 0 {
+		return e.o.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// measurer decides how pairs are measured, and adds the columns of it to the table.
+func (e *evaluation) measurer(ctx context.Context) (*measurer, error) {
+	separator, err := e.separator(ctx)
+	if err != nil {
+		return nil, err
 	}
 	e.stains = separator
 	hed, err := stain.HED()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	used := e.results.Stains
 	settings, err := origin.NewSettings(e.o.Settings.read(), struct {
@@ -194,20 +228,13 @@ func (e *evaluation) measure(ctx context.Context) error {
 		NucleiSignal      nuclei.Signal
 	}{measuresVersion, used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP, e.o.Settings.NucleiSignal})
 	if err != nil {
-		return err
-	}
-	n := len(e.table.Rows)
-	m := &measurer{
-		settings: e.o.Settings, separator: separator, hed: hed, cache: e.cache, rows: e.table.Rows, problem: e.problem,
-		origin:   origin.Origin{Program: e.o.Software, Settings: settings},
-		progress: func(done int) error { return e.progress("measuring pairs", done, n) },
-	}
-	workers := e.o.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+		return nil, err
 	}
 	e.m = newMeasured(e.table, e.o.HE != "")
-	return m.run(ctx, e.m, workers, e.half)
+	return &measurer{
+		settings: e.o.Settings, separator: separator, hed: hed, rows: e.table.Rows,
+		origin: origin.Origin{Program: e.o.Software, Settings: settings},
+	}, nil
 }
 
 // usable lists the rows with readable images of the real and another set.
@@ -252,7 +279,7 @@ func (e *evaluation) summarise(ctx context.Context) error {
 			s.skip(use.metrics, "the network was left out")
 			continue
 		}
-		x, err := e.extract(ctx, e.o.Networks[i], rows)
+		x, err := e.extract(ctx, e.o.Networks[i])
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -303,33 +330,38 @@ func (e *evaluation) summarise(ctx context.Context) error {
 }
 
 // extract computes the features of all usable images.
-func (e *evaluation) extract(ctx context.Context, n Network, rows [len(candidates)][]int) (*extraction, error) {
-	var images []wanted
-	add := func(from source, rows []int) {
-		for _, row := range rows {
-			p := &e.table.Rows[row]
-			images = append(images, wanted{from.path(p.Match), *from.hash(p)})
+func (e *evaluation) extract(ctx context.Context, n Network) (*extraction, error) {
+	var images [][]wanted
+	distinct := map[string]bool{}
+	for _, g := range e.groups() {
+		of := e.wanted(g)
+		images = append(images, of)
+		for _, p := range of {
+			distinct[p.hash] = true
 		}
 	}
-	add(realSet, rows[0])
-	add(virtualSet, rows[0])
-	if len(rows[1]) > 0 {
-		add(realSet, rows[1])
-		add(heSet, rows[1])
-	}
-	distinct := map[string]bool{}
-	for _, p := range images {
-		distinct[p.hash] = true
-	}
-	batch := e.o.Batch
-	if batch <= 0 {
-		batch = 8
-	}
-	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), images, e.cache, batch,
+	x, err := extract(ctx, n, e.o.Software, e.o.Settings.read(), images, e.cache, e.batch(),
 		func(done int) error { return e.progress("features of "+string(n.Kind), done, len(distinct)) })
 	if err != nil {
 		return nil, err
 	}
-	e.results.Networks = append(e.results.Networks, x.used)
+	used := NetworkUsed{Name: string(n.Kind), Fingerprint: x.fingerprint}
+	for hash := range distinct {
+		switch k := x.key(hash); {
+		case e.cache.fresh(k):
+			used.Computed++
+		case e.cache.has(k):
+			used.Cached++
+		}
+	}
+	e.results.Networks = append(e.results.Networks, used)
 	return x, nil
+}
+
+// batch is how many images go through a network together.
+func (e *evaluation) batch() int {
+	if e.o.Batch > 0 {
+		return e.o.Batch
+	}
+	return 8
 }
