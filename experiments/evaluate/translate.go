@@ -12,9 +12,9 @@ import (
 	"github.com/histdist/histdist/internal/walk"
 )
 
-// Translate makes the virtual stains of the H&E images in a folder that are missing or out of date, and, unless they are
-// shared with other processes, removes all others. Images that fail are problems; an error means that there is nothing
-// to evaluate, or that ctx ended.
+// Translate makes the virtual stains of the H&E images in a folder that are missing or out of date, and, unless they
+// are shared with other processes, removes all others. Images that fail are problems; an error means that there is
+// nothing to evaluate, or that ctx ended.
 func Translate(ctx context.Context, p *infer.Pipeline, he, output string, o infer.FileOptions) ([]Problem, error) {
 	if he == "" {
 		return nil, errors.New("--model translates the H&E images: --he is missing")
