@@ -2,6 +2,7 @@ package docs
 
 import (
 	"fmt"
+	"math/bits"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 type fabric struct {
 	name    string
 	nominal float64       // bytes a second
-	latency time.Duration // of a step of the ring
+	latency time.Duration // of a step of a ring or tree
 	most    int           // GPUs
 }
 
@@ -24,6 +25,10 @@ const (
 	parameters = 860e6
 	gradient   = 4 // bytes
 	usable     = 0.8
+
+	// Of the U-Net's training step, by go test ./train -run BucketsOfStableDiffusion.
+	buckets  = 70
+	backward = 0.7
 )
 
 func fabrics() []fabric {
@@ -34,15 +39,27 @@ func fabrics() []fabric {
 	}
 }
 
-// sum is the time of a ring's sum of all gradients over n GPUs: each sends and receives 2·(n−1)/n of the bytes, in
-// 2·(n−1) steps.
+// sum is the time of the sum of a bucket over n GPUs: each sends and receives 2·(n−1)/n of the bytes, in 2·(n−1) steps
+// of a ring or 2·log₂(n) of a tree.
 func (l fabric) sum(n int) time.Duration {
 	if n == 1 {
 		return 0
 	}
 	share := 2 * float64(n-1) / float64(n)
-	seconds := share * parameters * gradient / (usable * l.nominal)
-	return time.Duration(seconds*float64(time.Second)) + time.Duration(2*(n-1))*l.latency
+	seconds := share * parameters * gradient / buckets / (usable * l.nominal)
+	steps := min(2*(n-1), 2*bits.Len(uint(n-1)))
+	return time.Duration(seconds*float64(time.Second)) + time.Duration(steps)*l.latency
+}
+
+// step is the time of a step of some micro-steps. The buckets become ready evenly over the last backward pass.
+func (l fabric) step(n, micro int) time.Duration {
+	begin := time.Duration(float64(microStep) * (float64(micro) - backward)) // of that pass
+	var done time.Duration
+	for i := 1; i <= buckets; i++ {
+		ready := begin + time.Duration(backward*float64(microStep)*float64(i)/buckets)
+		done = max(done, ready) + l.sum(n)
+	}
+	return done
 }
 
 // model is the table of docs/scaling.md: the time of a step, and which part of it computes.
@@ -62,7 +79,7 @@ func model() string {
 					continue
 				}
 				compute := time.Duration(micro) * microStep
-				step := compute + l.sum(n)
+				step := l.step(n, micro)
 				fmt.Fprintf(&b, " %.2f s, %.0f %% |", step.Seconds(), 100*compute.Seconds()/step.Seconds())
 			}
 		}

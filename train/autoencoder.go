@@ -156,7 +156,7 @@ func (t *Trainer) Reconstruct(ctx context.Context, e Example, slot Slot) (_ []fl
 	if err := t.state.bind(s.Params(), slot); err != nil {
 		return nil, err
 	}
-	p, err := t.compile(s.Params(), gorgonia.Nodes{decoded}, false)
+	p, err := t.compile(s.Params(), gorgonia.Nodes{decoded}, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,8 @@ type Config struct {
 
 	ShardOptimizer bool `json:"shard-optimizer" usage:"each of several GPUs keeps the moments of a part of the parameters and updates those, which saves memory"`
 
+	BucketMB float64 `json:"-" key:"bucket-mb" want:"0 or more" usage:"megabytes of gradients that several GPUs sum at a time, while the backward pass goes on; 0 is all of them after it"`
+
 	Precision vm.Precision `json:"precision" want:"float32 or bfloat16" usage:"element type of activations: float32 or bfloat16; parameters and moments are float32"`
 	Recompute bool         `json:"recompute" usage:"recompute activations in the backward pass instead of keeping them"`
 	LowMemory bool         `json:"low-memory" usage:"use less memory, in more time: kernels without packed weights"`
@@ -101,7 +103,7 @@ func Default() Config {
 		LearningRate: LearningRate{Schedule: Cosine, Base: 1.5e-4, Warmup: 1000},
 		AdamW:        AdamW{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 1e-2},
 		Adapter:      Adapter{Rank: 16, Layers: lora.Attention},
-		MaxGradNorm:  1, EMADecay: 0.9999, Recompute: true,
+		MaxGradNorm:  1, EMADecay: 0.9999, BucketMB: 25, Recompute: true,
 		CheckpointEvery: 500, KeepLast: 2,
 	}
 }

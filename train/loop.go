@@ -181,10 +181,12 @@ func (r *run) learn(ctx context.Context, o *outcome) (group []drawn, err error) 
 		}
 		o.waited(begin, r.trainer)
 		r.drawAhead(ctx, r.config.Accumulate-len(group)-len(next), epoch)
-		if err := r.trainer.accumulateAll(ctx, next, o, len(group)); err != nil {
+		from := len(group)
+		group = append(group, next...)
+		last := len(group) == r.config.Accumulate || r.at().Epoch != epoch
+		if err := r.trainer.accumulateAll(ctx, next, o, from, last); err != nil {
 			return group, err
 		}
-		group = append(group, next...)
 	}
 	return group, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/histdist/histdist/graph/device"
-	"github.com/histdist/histdist/graph/op"
 )
 
 // Several devices share the micro-steps of an optimisation step, in one process or in several: each has all parameters,
@@ -138,17 +137,23 @@ func (o *outcome) stop() *float32           { return &o.rest()[o.size+1] }
 func (o *outcome) rest() []float32          { return o.numbers[len(o.numbers)-o.size-2:] }
 
 // accumulateAll is accumulate for those of some micro-steps, one for each device at most, that are for devices of this
-// process. The first of them is micro-step number from of its optimisation step.
-func (t *Trainer) accumulateAll(ctx context.Context, micro []drawn, o *outcome, from int) error {
+// process. The first of them is micro-step number from of its optimisation step. With the last ones the gradients are
+// summed over all devices.
+func (t *Trainer) accumulateAll(ctx context.Context, micro []drawn, o *outcome, from int, last bool) error {
 	first := t.options.first()
+	var sum *gathering
+	if last {
+		sum = t.gathering()
+	}
 	var lock sync.Mutex
-	return t.parallel(func(i int, each *Trainer) error {
+	err := t.parallel(func(i int, each *Trainer) (err error) {
+		defer func() { err = sum.finish(each, err) }()
 		i += first
 		if i >= len(micro) {
 			return nil
 		}
 		begin, flop := time.Now(), each.flop
-		values, err := each.accumulate(ctx, micro[i].example, micro[i].draws)
+		values, err := each.accumulate(ctx, micro[i].example, micro[i].draws, sum.reached(each))
 		lock.Lock()
 		defer lock.Unlock()
 		if errors.Is(err, ErrNotFinite) { // a target
@@ -160,6 +165,10 @@ func (t *Trainer) accumulateAll(ctx context.Context, micro []drawn, o *outcome, 
 		*o.teraOperations() += float32(float64(each.flop-flop) / 1e12)
 		return err
 	})
+	if err != nil || sum == nil {
+		return err
+	}
+	return t.options.Group.Join()
 }
 
 // exchange adds up the outcomes of all processes.
@@ -176,31 +185,10 @@ func (t *Trainer) exchange(o *outcome) error {
 		sum.At = append(sum.At, each.numbers.Ptr())
 		numbers = make([]float32, len(numbers)) // they count once
 	}
-	if err := t.options.Group.Sum([]device.Parts{sum}); err != nil {
+	if err := errors.Join(t.options.Group.Sum([]device.Parts{sum}), t.options.Group.Join()); err != nil {
 		return err
 	}
 	return t.numbers.Read(o.numbers)
-}
-
-// gather sums the gradients over all devices.
-func (t *Trainer) gather() error {
-	if t.options.size() == 1 {
-		return nil
-	}
-	for _, each := range t.trainers() {
-		if each.pending > 0 {
-			continue
-		}
-		for _, a := range each.state.trained() { // it had no micro-step: an epoch's last
-			if err := a.slots[Gradients].Write(make([]float32, op.Size(a.shape))); err != nil {
-				return err
-			}
-		}
-	}
-	if t.owners != nil {
-		return t.options.Group.Reduce(t.parts(Gradients))
-	}
-	return t.options.Group.Sum(t.parts(Gradients))
 }
 
 // micros is the number of micro-steps since the last update, on this process's devices.

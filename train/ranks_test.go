@@ -37,6 +37,7 @@ type member struct {
 
 func (m member) Size() int    { return m.size }
 func (m member) Rank() int    { return m.rank }
+func (m member) Join() error  { return nil }
 func (m member) Close() error { return nil }
 
 func (m member) Sum(tensors []device.Parts) error    { return m.meet(tensors, m.group.Sum) }

@@ -108,7 +108,7 @@ func (n noisy) Example(ctx context.Context, at train.Position, task train.Task, 
 
 func tinyRun() train.Config {
 	c := train.Default()
-	c.Seed, c.MaxSteps, c.Accumulate, c.EMA = 3, 40, 2, true
+	c.Seed, c.MaxSteps, c.Accumulate, c.EMA, c.BucketMB = 3, 40, 2, true, 0.002
 	c.LearningRate.Base, c.LearningRate.Warmup = 1e-3, 4
 	c.CheckpointEvery, c.KeepLast, c.Recompute = 4, 2, false
 	return c

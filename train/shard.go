@@ -66,6 +66,11 @@ func (t *Trainer) parts(slot Slot) []device.Parts {
 	return list
 }
 
+// spread gives all devices what the owners have in a slot.
+func (t *Trainer) spread(slot Slot) error {
+	return errors.Join(t.options.Group.Spread(t.parts(slot)), t.options.Group.Join())
+}
+
 // gradientNorm is the norm of all gradients, whoever has them.
 func (t *Trainer) gradientNorm(ctx context.Context) (float64, error) {
 	if t.owners == nil {
@@ -114,7 +119,7 @@ func (t *Trainer) collect(slot Slot) error {
 			}
 		}
 	}
-	return t.options.Group.Spread(t.parts(Gradients))
+	return t.spread(Gradients)
 }
 
 // toCollect begins a checkpoint, for which all processes collect the moments in this order: the one that writes when it

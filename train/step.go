@@ -57,7 +57,7 @@ func (t *Trainer) stepFor(z size) (*microStep, error) {
 	if err := bind(sums, t.state.trained(), Gradients); err != nil {
 		return nil, err
 	}
-	if m.Program, err = t.compile(l.params(), m.outputs, false); err != nil {
+	if m.Program, err = t.compile(l.params(), m.outputs, t.milestones(m.outputs[len(l.values):]), false); err != nil {
 		return nil, err
 	}
 	for _, s := range m.Report().Steps {
@@ -101,21 +101,22 @@ func (t *Trainer) prepare(
 // Accumulate adds 1/Config.Accumulate of an example's gradients to those since the last Update, and returns the
 // example's loss. After an error the sum is undefined: Discard it.
 func (t *Trainer) Accumulate(ctx context.Context, e Example, d Draws) (loss float64, err error) {
-	values, err := t.accumulate(ctx, e, d)
+	values, err := t.accumulate(ctx, e, d, nil)
 	if err != nil {
 		return 0, err
 	}
 	return float64(values[0]) / t.share(), nil
 }
 
-// accumulate is Accumulate, returning all values of the loss graph as they are.
-func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws) ([]float32, error) {
+// accumulate is Accumulate, returning all values of the loss graph as they are. reached, if not nil, is called for each
+// bucket of gradients.
+func (t *Trainer) accumulate(ctx context.Context, e Example, d Draws, reached func(int) error) ([]float32, error) {
 	m, feeds, err := t.prepare(ctx, e, d, t.stepFor)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
 	feeds.Set(m.keep, []float32{float32(min(t.pending, 1))})
-	out, err := m.Run(ctx, feeds)
+	out, err := m.RunPast(ctx, feeds, reached)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
@@ -136,7 +137,7 @@ func (t *Trainer) Trace(ctx context.Context, e Example, d Draws) (err error) {
 		return err
 	}
 	feeds.Set(m.keep, []float32{0})
-	p, err := t.compile(m.loss.params(), m.outputs, true)
+	p, err := t.compile(m.loss.params(), m.outputs, nil, true)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type Trainer struct {
 	update      *update
 	updates     int      // optimisation steps so far
 	pending     int      // micro-steps since the last of them
+	summed      int      // buckets of their gradients that the sum over the devices has
 	flop        int64    // of all micro-steps
 	ceiling     int64    // bytes that the device may have allocated; 0 if unknown
 	damaged     bool     // an update failed halfway
@@ -183,10 +184,12 @@ func (t *Trainer) limit() int64 {
 	return max(1, t.ceiling-t.options.Device.Allocated())
 }
 
-func (t *Trainer) compile(vary, outputs gorgonia.Nodes, checkFinite bool) (*vm.Program, error) {
+func (t *Trainer) compile(
+	vary, outputs gorgonia.Nodes, milestones []gorgonia.Nodes, checkFinite bool,
+) (*vm.Program, error) {
 	return vm.Compile(outputs, vm.Options{
 		Device: t.options.Device, Precision: t.config.Precision, Recompute: t.config.Recompute, LowMemory: t.config.LowMemory,
-		MemoryLimit: t.limit(), Vary: vary, CheckFinite: checkFinite, Profile: t.options.Profile,
+		MemoryLimit: t.limit(), Vary: vary, Milestones: milestones, CheckFinite: checkFinite, Profile: t.options.Profile,
 	})
 }
 
@@ -238,6 +241,6 @@ func (t *Trainer) savedArrays(slot Slot) []*array {
 // Discard drops the gradients since the last Update.
 func (t *Trainer) Discard() {
 	for _, each := range t.trainers() {
-		each.pending = 0
+		each.pending, each.summed = 0, 0
 	}
 }

@@ -121,7 +121,7 @@ func (t *Trainer) applyAll(ctx context.Context, u Updated) error {
 	if err := t.parallel(func(_ int, each *Trainer) error { return each.apply(ctx, u) }); err != nil || t.owners == nil {
 		return err
 	}
-	if err := t.options.Group.Spread(t.parts(Parameters)); err != nil || t.average == nil {
+	if err := t.spread(Parameters); err != nil || t.average == nil {
 		return err
 	}
 	_, err := t.average.Run(ctx, vm.Feeds{}.Set(t.average.weight, []float32{float32(1 - u.EMADecay)}))

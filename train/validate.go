@@ -77,7 +77,7 @@ func (t *Trainer) forward(v evaluation) (*microStep, error) {
 		return nil, err
 	}
 	m := &microStep{loss: l}
-	if m.Program, err = t.compile(l.params(), l.values[:1], false); err != nil {
+	if m.Program, err = t.compile(l.params(), l.values[:1], nil, false); err != nil {
 		return nil, err
 	}
 	t.losses[v] = m

@@ -178,7 +178,7 @@ func TestRanks(t *testing.T) {
 		devices  string
 		more     []string
 	}{
-		"torchrun": {2, torchrun, "cuda:0,cuda:1", nil},
+		"torchrun": {2, torchrun, "cuda:0,cuda:1", []string{"--set", "train.bucket-mb=0.02"}},
 		"srun":     {4, srun, "cuda:0,cuda:1,cuda:2,cuda:3", nil},
 		"mpirun":   {2, mpirun, "cuda:0,cuda:1", []string{"--set", "train.shard-optimizer=true"}},
 	} {
@@ -194,6 +194,10 @@ func TestRanks(t *testing.T) {
 			}
 			ranks := job{
 				t: t, fake: fake, size: c.size, launcher: c.launcher, args: shared(t, pairs, several, c.more...),
+				env: func(rank int) []string {
+					// Streams that nobody waits for work as late, or as early, as GPUs may.
+					return []string{"HISTDIST_FAKE_CUDA_ORDER=" + []string{"early", "late"}[rank%2]}
+				},
 			}.start()
 			want(t, ranks, exitOK)
 			if learnt(t, one) != learnt(t, several) {
@@ -208,6 +212,47 @@ func TestRanks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Gradients are summed in buckets while the backward pass goes on: between the sums of a step the GPUs are given more of
+// its kernels, without waiting for anything. That holds for GPUs of one process, too.
+func TestRanksSumDuringTheBackwardPass(t *testing.T) {
+	fake, dir := fakeGPUs(t), t.TempDir()
+	pairs := tinyPairs(t, dir)
+	trace := func(name string) string { return filepath.Join(dir, name+".log") }
+	small := []string{"--set", "train.bucket-mb=0.02"}
+	code, said := trainOnFake(t, fake, "HISTDIST_FAKE_CUDA_LOG="+trace("one"),
+		append(shared(t, pairs, filepath.Join(dir, "one"), small...)(0), "--device", "cuda:0,cuda:1")...)
+	if code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, said)
+	}
+	want(t, job{
+		t: t, fake: fake, size: 2, launcher: torchrun, args: shared(t, pairs, filepath.Join(dir, "two"), small...),
+		env: func(rank int) []string { return []string{"HISTDIST_FAKE_CUDA_LOG=" + trace(strconv.Itoa(rank))} },
+	}.start(), exitOK)
+	for _, name := range []string{"one", "0", "1"} {
+		text, err := os.ReadFile(trace(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		overlaps := 0
+		summing, recorded := false, 0
+		for line := range strings.Lines(string(text)) {
+			switch {
+			case strings.HasPrefix(line, "launch nccl"):
+				overlaps += recorded
+				summing, recorded = true, 0
+			case strings.HasPrefix(line, "synchronize"):
+				summing, recorded = false, 0
+			case strings.HasPrefix(line, "replay") && summing:
+				recorded++
+			}
+		}
+		if least := 2 * (sharedSteps - 1); overlaps < least {
+			t.Errorf("%s: kernels of the backward pass follow on a sum and precede another %d times in %d steps: want %d at least",
+				name, overlaps, steps, least)
+		}
 	}
 }
 

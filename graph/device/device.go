@@ -157,19 +157,22 @@ type Recording interface {
 	Close() error
 }
 
-// Group is several devices, of this process and perhaps of others, that add up what each of them holds.
+// Group is several devices, of this process and perhaps of others, that add up what each of them holds. It works beside
+// the devices: what it was asked for begins after all that they were asked for before, and need not have ended before
+// what they are asked for from then on, up to Join. Every process must ask for the same in the same order.
 type Group interface {
 	// Size is the number of devices, and Rank that of this process's first; the process's others follow it.
 	Size() int
 	Rank() int
-	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them, after all
-	// that the devices were asked for before. It may return before the devices have finished. Every process must ask for
-	// the same sums in the same order.
+	// Sum replaces, for each of tensors, what the devices hold by the sum of it, the same bytes on all of them. It may
+	// return before the devices have finished.
 	Sum(tensors []Parts) error
 	// Reduce is Sum, but only the owner of a tensor has the sum; what the others hold is undefined then.
 	Reduce(tensors []Parts) error
 	// Spread copies each tensor from its owner to all others, as Sum does its sums.
 	Spread(tensors []Parts) error
+	// Join makes all that the devices are asked for from now on wait for what the group was asked for.
+	Join() error
 	Close() error
 }
 

@@ -54,7 +54,38 @@ func (c *compilation) kernels() error {
 		c.program.preludes = append(c.program.preludes, newPrelude(v, c.program.newSpace(), c.graph.alone(v)))
 		c.program.preludes[i].input = slices.IndexFunc(c.program.inputs, func(in *input) bool { return in.node == v.node })
 	}
-	return c.compileSteps()
+	if err := c.compileSteps(); err != nil {
+		return err
+	}
+	return c.setMilestones()
+}
+
+// setMilestones finds the calls after which all outputs of each milestone are there.
+func (c *compilation) setMilestones() error {
+	last := map[*value]int{} // of a root: how many calls there are up to the last one that writes it
+	calls := 0
+	for _, s := range c.graph.steps {
+		if s.isView() {
+			continue
+		}
+		calls++
+		last[s.out.root] = calls
+		for _, i := range s.updates() {
+			last[s.in[i].root] = calls
+		}
+	}
+	after := 0
+	for i, outputs := range c.options.Milestones {
+		for _, n := range outputs {
+			k := slices.Index(c.outputs, n)
+			if k < 0 {
+				return fmt.Errorf("milestone %d: %s is no output", i, nodeName(n))
+			}
+			after = max(after, last[c.graph.outputs[k].root])
+		}
+		c.program.milestones = append(c.program.milestones, after)
+	}
+	return nil
 }
 
 // bindLeaves gives each leaf a space of its own.

@@ -63,6 +63,8 @@ type Options struct {
 	// sampler. Values that depend on one of them alone are computed when it is fed for the first time and kept, within a
 	// bound on memory; Run compares the bytes.
 	Invariant gorgonia.Nodes
+	// Milestones are groups of outputs, in the order in which Program.RunPast reports them.
+	Milestones []gorgonia.Nodes
 	// MemoryLimit is the number of bytes that the program may take; 0 means what the device has available.
 	MemoryLimit int64
 	// Profile waits for the device after every step, so that reports have each step's time on asynchronous devices too. It

@@ -41,10 +41,14 @@ type Program struct {
 	arena    device.Memory
 	memory   MemoryReport
 	record   recorder
-	runs     int
-	mu       sync.Mutex
-	closed   bool
-	run      run // reused by each Run
+
+	milestones []int // how many calls come before each
+	recordPast recorder
+
+	runs   int
+	mu     sync.Mutex
+	closed bool
+	run    run // reused by each Run
 }
 
 // input is a leaf that each run is fed with.
@@ -85,6 +89,15 @@ var errBusy = errors.New("the program is running")
 // they are copies, and nil for parameters that the program updates: they stay where they are. When ctx ends, Run
 // returns its error after the kernel that is running; the program can be run again.
 func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense, err error) {
+	return p.RunPast(ctx, feeds, nil)
+}
+
+// RunPast is Run and calls reached for each of Options.Milestones, in their order, as soon as the device has been asked
+// for all that the outputs of this one and of those before it need. What reached asks of the device comes before the
+// program's other work; it must not change what the program reads. Its error ends the run.
+func (p *Program) RunPast(
+	ctx context.Context, feeds Feeds, reached func(milestone int) error,
+) (results []*tensor.Dense, err error) {
 	if !p.mu.TryLock() {
 		return nil, errBusy
 	}
@@ -106,7 +119,7 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 	if err := p.feed(r); err != nil {
 		return nil, err
 	}
-	if err := p.compute(ctx, r); err != nil {
+	if err := p.compute(ctx, r, reached); err != nil {
 		return nil, err
 	}
 	if err := p.keep(); err != nil {
@@ -123,22 +136,43 @@ func (p *Program) Run(ctx context.Context, feeds Feeds) (results []*tensor.Dense
 }
 
 // compute runs the calls, all at once where they are recorded.
-func (p *Program) compute(ctx context.Context, r *run) error {
-	if done, err := p.replay(ctx, r); done || err != nil {
+func (p *Program) compute(ctx context.Context, r *run, reached func(int) error) error {
+	if done, err := p.replay(ctx, r, reached); done || err != nil {
 		return err
 	}
-	for _, c := range p.calls {
-		if c.prelude != nil && c.prelude.ready {
-			continue
+	return p.past(reached, func(_ int, calls []*call) error {
+		for _, c := range calls {
+			if c.prelude != nil && c.prelude.ready {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return errors.Join(fmt.Errorf("stopped before %s: %w", c.place, err), p.device.Synchronize())
+			}
+			if err := p.runCall(c, r); err != nil {
+				return fmt.Errorf("%s: %w", c.place, err)
+			}
 		}
-		if err := ctx.Err(); err != nil {
-			return errors.Join(fmt.Errorf("stopped before %s: %w", c.place, err), p.device.Synchronize())
+		return nil
+	})
+}
+
+// past calls run for the calls before each milestone and after the last one, and reached in between; with nil, run for
+// all calls at once.
+func (p *Program) past(reached func(int) error, run func(part int, calls []*call) error) error {
+	begin, part := 0, 0
+	for i, end := range p.milestones {
+		if reached == nil {
+			break
 		}
-		if err := p.runCall(c, r); err != nil {
-			return fmt.Errorf("%s: %w", c.place, err)
+		if err := run(part, p.calls[begin:end]); err != nil {
+			return err
 		}
+		if err := reached(i); err != nil {
+			return err
+		}
+		begin, part = end, part+1
 	}
-	return nil
+	return run(part, p.calls[begin:])
 }
 
 // located is the call with its addresses in this run; those of its inputs are overwritten by the next call.
@@ -316,7 +350,7 @@ func (p *Program) Close() error {
 		return nil
 	}
 	p.closed = true
-	errs := []error{p.record.forget()}
+	errs := []error{p.record.forget(), p.recordPast.forget()}
 	for _, c := range p.calls {
 		errs = append(errs, c.kernel.Close())
 	}

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,13 +13,13 @@ import (
 // not change. Those of computed values and parameters never do, fed values are copied to the device, and what preludes
 // keep is copied to one place.
 type recorder struct {
-	recording device.Recording
-	fed       []device.Pointer // the addresses that it was made for
+	parts []device.Recording // one after the other; nil for those without a call
+	fed   []device.Pointer   // the addresses that it was made for
 }
 
 // replay does a run at once, unless there is more to do than the steps themselves. The first run goes step by step, so
 // that kernels get ready.
-func (p *Program) replay(ctx context.Context, r *run) (done bool, err error) {
+func (p *Program) replay(ctx context.Context, r *run, reached func(int) error) (done bool, err error) {
 	d, ok := p.device.(device.Recorder)
 	if !ok || p.runs == 0 || p.options.CheckFinite || p.options.Profile {
 		return false, nil
@@ -35,33 +36,65 @@ func (p *Program) replay(ctx context.Context, r *run) (done bool, err error) {
 	for _, in := range p.inputs {
 		addresses = append(addresses, r.frame[in.at.space])
 	}
-	if old := &p.record; old.recording != nil && !slices.Equal(old.fed, addresses) {
-		if err := old.forget(); err != nil {
+	record := &p.record
+	if reached != nil {
+		record = &p.recordPast
+	}
+	if record.parts != nil && !slices.Equal(record.fed, addresses) {
+		if err := record.forget(); err != nil {
 			return false, err
 		}
 	}
-	if p.record.recording == nil {
-		var calls []device.Call
-		for _, c := range p.calls {
-			if c.prelude == nil {
-				l := r.located(c)
-				l.In = slices.Clone(l.In)
-				calls = append(calls, l)
-			}
-		}
-		if p.record.recording, err = d.Record(calls); err != nil {
+	if record.parts == nil {
+		if err := record.make(d, p, r, reached != nil); err != nil {
 			return false, err
 		}
-		p.record.fed = addresses
+		record.fed = addresses
 	}
-	return true, p.record.recording.Replay()
+	return true, p.past(reached, func(part int, _ []*call) error {
+		if record.parts[part] == nil {
+			return nil
+		}
+		return record.parts[part].Replay()
+	})
 }
 
-func (r *recorder) forget() error {
-	if r.recording == nil {
-		return nil
+// make records the steps, in one part or cut at the milestones.
+func (c *recorder) make(d device.Recorder, p *Program, r *run, cut bool) error {
+	var reached func(int) error
+	if cut {
+		reached = func(int) error { return nil }
 	}
-	err := r.recording.Close()
-	r.recording = nil
+	err := p.past(reached, func(_ int, calls []*call) error {
+		var located []device.Call
+		for _, each := range calls {
+			if each.prelude == nil {
+				l := r.located(each)
+				l.In = slices.Clone(l.In)
+				located = append(located, l)
+			}
+		}
+		var part device.Recording
+		var err error
+		if len(located) > 0 {
+			part, err = d.Record(located)
+		}
+		c.parts = append(c.parts, part)
+		return err
+	})
+	if err != nil {
+		err = errors.Join(err, c.forget())
+	}
 	return err
+}
+
+func (c *recorder) forget() error {
+	var errs []error
+	for _, part := range c.parts {
+		if part != nil {
+			errs = append(errs, part.Close())
+		}
+	}
+	c.parts = nil
+	return errors.Join(errs...)
 }

@@ -40,6 +40,9 @@ func (g *group) Sum(tensors []device.Parts) error { return g.each(tensors, g.add
 func (g *group) Reduce(tensors []device.Parts) error { return g.Sum(tensors) }
 func (g *group) Spread(tensors []device.Parts) error { return g.each(tensors, g.spread) }
 
+// Join has nothing to wait for.
+func (g *group) Join() error { return nil }
+
 func (g *group) each(tensors []device.Parts, f func(device.Parts) error) error {
 	for _, d := range g.members {
 		if err := d.Synchronize(); err != nil {

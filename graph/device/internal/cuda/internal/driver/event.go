@@ -2,8 +2,12 @@
 
 package driver
 
+// #include "driver.h"
+import "C"
+
 import (
 	"time"
+	"unsafe"
 
 	"gorgonia.org/cu"
 )
@@ -23,6 +27,11 @@ func NewEvent(timed bool) (Event, error) {
 
 // Record places the event after the stream's work so far.
 func (e Event) Record(s *Stream) error { return explain(e.event.Record(s.stream)) }
+
+// Before makes a stream's work from now on wait until the work before the event has been done.
+func (e Event) Before(s *Stream) error {
+	return result(C.cuStreamWaitEvent(streamOf(s), *(*C.CUevent)(unsafe.Pointer(&e.event)), 0))
+}
 
 // Synchronize waits until the work before the event has been done.
 func (e Event) Synchronize() error { return explain(e.event.Synchronize()) }

@@ -280,7 +280,7 @@ API cublasLtMatmulAlgoGetHeuristic(void* h, void* p, void* la, void* lb, void* l
 }
 
 API cublasLtMatmul(void* h, void* p, const float* alpha, const char* a, void* la, const char* b, void* lb, const float* beta, const char* c, void* lc,
-                   char* d, void* ld, const Algorithm* algo, void* workspace, size_t bytes, CUstream) {
+                   char* d, void* ld, const Algorithm* algo, void* workspace, size_t bytes, CUstream stream) {
   if (!is<Handle>(h, HANDLE) || !is<Desc>(p, DESC) || !is<Layout>(la, LAYOUT) || !is<Layout>(lb, LAYOUT) || !is<Layout>(lc, LAYOUT) ||
       !is<Layout>(ld, LAYOUT) || algo == nullptr)
     return refuse("arguments of another kind");
@@ -304,9 +304,10 @@ API cublasLtMatmul(void* h, void* p, const float* alpha, const char* a, void* la
   Layout A1 = A, B1 = B, D1 = D;
   float alpha1 = *alpha, beta1 = *beta;
   size_t used = (size_t)algo->workspace;
-  fake_cuda_work("cublasLtMatmul", [=] {
+  fake_cuda_work("cublasLtMatmul", stream, [=] {
     memset(workspace, 0xa5, used);
     multiply(desc_copy, A1, B1, D1, alpha1, beta1, a, b, c, d);
+    return true;
   });
   return SUCCESS;
 }

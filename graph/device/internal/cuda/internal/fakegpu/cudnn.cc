@@ -653,11 +653,12 @@ API int cudnnBackendExecute(Handle* h, Descriptor* plan, Descriptor* pack) {
       for (const Strided* t : {&o.a, &o.b})
         if (t->id >= 0 && t->by_value) (*numbers)[t->id] = *(float*)at[t->id];
     std::vector<Operation> list = g.attention;
-    fake_cuda_work("cudnnBackendExecute", [list, at, workspace, bytes, numbers] {
+    fake_cuda_work("cudnnBackendExecute", h->stream, [list, at, workspace, bytes, numbers] {
       if (bytes > 0) memset(workspace, 0xa5, bytes);
       std::map<int64_t, void*> all = at;
       for (auto& n : *numbers) all[n.first] = &n.second;
       compute_attention(list, all);
+      return true;
     });
     return SUCCESS;
   }
@@ -679,9 +680,10 @@ API int cudnnBackendExecute(Handle* h, Descriptor* plan, Descriptor* pack) {
   size_t bytes = plan->engine == WORKSPACE ? 1000 : 0;
   if (bytes > 0 && ((uintptr_t)workspace % 256 != 0 || !fake_cuda_owns(workspace, bytes))) return refuse("a workspace that is not aligned or not the device's");
   Graph copy = g;
-  fake_cuda_work("cudnnBackendExecute", [copy, at, workspace, bytes] {
+  fake_cuda_work("cudnnBackendExecute", h->stream, [copy, at, workspace, bytes] {
     if (bytes > 0) memset(workspace, 0xa5, bytes);
     compute(copy, at);
+    return true;
   });
   return SUCCESS;
 }

@@ -1,7 +1,8 @@
 // A stand-in for NVIDIA's driver, for tests where there is no GPU: it has the part of libcuda that the device uses, and runs the device's
 // kernels on the processor. It proves the arithmetic of indices and the launch code, not speed, and it is stricter than a GPU:
 //
-//   - Work waits until something waits for it, so that a missing synchronisation shows.
+//   - Work waits until something waits for it, so that a missing synchronisation shows. So does that of other streams than the one that is waited
+//     for, until an event of theirs is; with HISTDIST_FAKE_CUDA_ORDER=early it is done as soon as it can.
 //   - The device's memory can't be read or written but by kernels, so that code of the host that reaches into it ends the process.
 //   - What cp.async copies is NaN until something waits for it, and so is shared memory at first; ldmatrix and cp.async check their addresses.
 //   - Arguments of a launch must have the size that the kernel's parameters have, here and in the PTX.
@@ -34,9 +35,30 @@ const size_t page = 4096;
 const int most_gpus = 8; // they share memory and work; which one a thread means is known by its context
 const size_t most_shared = 99 << 10; // of a block, on the smallest GPU of compute capability 8
 
-// Graph is work that was recorded.
+// Work is false while it has to wait, and is tried again then.
+typedef std::function<bool()> Work;
+
+// Stream is work in the order of the calls.
+struct Stream {
+  std::deque<Work> work;
+
+  // advance does the next work; false if there is none, or it has to wait.
+  bool advance() {
+    if (work.empty() || !work.front()()) return false;
+    work.pop_front();
+    return true;
+  }
+};
+
+// Event counts how often it was recorded, and how many of those its streams have passed.
+struct Event {
+  long recorded, passed;
+};
+
+// Graph is work of a stream that was recorded.
 struct Graph {
-  std::vector<std::function<void()>> work;
+  Stream* stream;
+  std::vector<Work> work;
 };
 
 thread_local Graph* capture; // what takes a thread's work instead, as with CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
@@ -51,8 +73,8 @@ struct Device {
   std::map<size_t, size_t> taken, holes;      // offset → bytes
   std::map<char*, size_t> pinned;             // memory of the host
   std::map<const shim::Kernel*, int> shared;  // bytes of shared memory that a kernel's launches may ask for, where it isn't 48 KiB
-  std::deque<std::function<void()>> work;     // in the order of the calls, for all streams
-  long done = 0;                              // how much of it there was before
+  std::vector<Stream*> streams;
+  bool early = false;                         // streams that nobody waits for work, too
   FILE* log = nullptr;
   int gpus = 2;
   int references[most_gpus] = {};             // to the context of each GPU
@@ -67,8 +89,7 @@ struct Device {
     if (n == 0 || strncmp(line, failing, n) != 0 || --until > 0) return CUDA_SUCCESS;
     if (code >= CUDA_ERROR_ILLEGAL_ADDRESS) {
       lost = (CUresult)code;
-      done += (long)work.size();
-      work.clear();
+      for (Stream* s : streams) s->work.clear();
     }
     return (CUresult)code;
   }
@@ -80,22 +101,34 @@ struct Device {
     }
   }
 
-  void queue(std::function<void()> f) {
-    if (capture != nullptr)
+  void queue(CUstream stream, Work f) {
+    Stream* s = (Stream*)stream;
+    if (capture != nullptr && capture->stream == s)
       capture->work.push_back(std::move(f));
     else
-      work.push_back(std::move(f));
+      s->work.push_back(std::move(f));
   }
 
-  // drain does all work that waits. Its first kernel opens the memory.
-  void drain() {
-    while (!work.empty()) {
-      work.front()();
-      work.pop_front();
-      done++;
+  // advance does what work the streams have but one; false if all of it has to wait.
+  bool advance(const Stream* without) {
+    bool any = false;
+    for (Stream* s : streams)
+      while (s != without && s->advance()) any = true;
+    return any;
+  }
+
+  // drain does all work of a stream, and of others what it waits for. Its first kernel opens the memory.
+  void drain(Stream* s) {
+    while (!s->work.empty()) {
+      if (early) advance(s);
+      if (!s->advance() && !advance(s)) usleep(50); // for another process
     }
     if (open) protect(PROT_NONE);
     open = false;
+  }
+
+  void drain() {
+    for (Stream* s : streams) drain(s);
   }
 
   // admit opens the memory until the work is done.
@@ -191,6 +224,7 @@ API cuInit(unsigned) {
   d.base = (char*)outside;
   d.inside = (char*)inside;
   if (const char* path = getenv("HISTDIST_FAKE_CUDA_LOG")) d.log = fopen(path, "w");
+  if (const char* order = getenv("HISTDIST_FAKE_CUDA_ORDER")) d.early = strcmp(order, "early") == 0;
   if (const char* n = getenv("HISTDIST_FAKE_CUDA_GPUS")) d.gpus = std::min(atoi(n), most_gpus);
   const char* fail = getenv("HISTDIST_FAKE_CUDA_FAIL");
   if (fail != nullptr && *fail != 0 && sscanf(fail, "%31s %ld %d", d.failing, &d.until, &d.code) != 3) {
@@ -271,8 +305,7 @@ API cuMemAlloc(CUdeviceptr* p, size_t bytes) {
     d.used += n;
   }
   d.taken[at] = n;
-  // New memory holds anything.
-  d.queue([&d, at, n] { memset(d.inside + at, 0xa5, n); });
+  memset(d.inside + at, 0xa5, n); // new memory holds anything
   return *p = (CUdeviceptr)(d.base + at), CUDA_SUCCESS;
 }
 
@@ -326,30 +359,30 @@ API cuMemFreeHost(void* p) {
   return CUDA_SUCCESS;
 }
 
-API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream) {
+API cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t n, CUstream s) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
   GIVES("upload %zu\n", n);
   if (d.is_pinned(from, n)) { // read when the work is done
-    d.queue([=, &d] { memcpy(d.at(to), from, n); });
+    d.queue(s, [=, &d] { return memcpy(d.at(to), from, n), true; });
     return CUDA_SUCCESS;
   }
   std::string copy((const char*)from, n); // pageable memory is staged before the call returns
-  d.queue([=, &d] { memcpy(d.at(to), copy.data(), n); });
+  d.queue(s, [=, &d] { return memcpy(d.at(to), copy.data(), n), true; });
   return CUDA_SUCCESS;
 }
-API cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t n, CUstream) {
+API cuMemcpyDtoHAsync(void* to, CUdeviceptr from, size_t n, CUstream s) {
   IN_CONTEXT;
   if (!d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
   GIVES("download %zu\n", n);
-  d.queue([=, &d] { memcpy(to, d.at(from), n); });
+  d.queue(s, [=, &d] { return memcpy(to, d.at(from), n), true; });
   return CUDA_SUCCESS;
 }
-API cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream) {
+API cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n)) return CUDA_ERROR_INVALID_VALUE;
   LOG("memset %zu\n", n);
-  d.queue([=, &d] { memset(d.at(to), v, n); });
+  d.queue(s, [=, &d] { return memset(d.at(to), v, n), true; });
   return CUDA_SUCCESS;
 }
 
@@ -390,7 +423,7 @@ API cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) {
   return CUDA_SUCCESS;
 }
 
-API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream, void** params, void** extra) {
+API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream s, void** params, void** extra) {
   IN_CONTEXT;
   const shim::Kernel* k = (const shim::Kernel*)f;
   const char* buffer = nullptr;
@@ -410,45 +443,58 @@ API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
   if (shared > (allowed == d.shared.end() ? (size_t)(48 << 10) : (size_t)allowed->second)) return CUDA_ERROR_INVALID_VALUE;
   GIVES("launch %s %u %u %u of %u\n", k->name, gx, gy, gz, bx * by * bz);
   shim::Launch l{k, {gx, gy, gz}, {bx, by, bz}, std::vector<char>(buffer, buffer + bytes), shared};
-  d.queue([l, &d] { d.run(l); });
+  d.queue(s, [l, &d] { return d.run(l), true; });
   return CUDA_SUCCESS;
 }
 
 API cuStreamCreate(CUstream* s, unsigned) {
   IN_CONTEXT;
-  return *s = (CUstream)malloc(1), CUDA_SUCCESS;
+  d.streams.push_back(new Stream);
+  return *s = (CUstream)d.streams.back(), CUDA_SUCCESS;
 }
 API cuStreamDestroy(CUstream s) {
   IN_CONTEXT;
-  d.drain();
-  free((void*)s);
+  d.drain((Stream*)s);
+  d.streams.erase(std::find(d.streams.begin(), d.streams.end(), (Stream*)s));
+  delete (Stream*)s;
   return CUDA_SUCCESS;
 }
-API cuStreamSynchronize(CUstream) {
+API cuStreamSynchronize(CUstream s) {
   IN_CONTEXT;
   NOT_RECORDING;
   GIVES("synchronize\n");
-  d.drain();
+  d.drain((Stream*)s);
+  return CUDA_SUCCESS;
+}
+API cuStreamWaitEvent(CUstream s, CUevent event, unsigned) {
+  IN_CONTEXT;
+  NOT_RECORDING;
+  Event* e = (Event*)event;
+  d.queue(s, [e, n = e->recorded] { return e->passed >= n; });
   return CUDA_SUCCESS;
 }
 API cuEventCreate(CUevent* e, unsigned) {
   IN_CONTEXT;
-  return *e = (CUevent)calloc(1, sizeof(long)), CUDA_SUCCESS; // how much work there was before it
+  return *e = (CUevent) new Event{0, 0}, CUDA_SUCCESS;
 }
 API cuEventDestroy(CUevent e) {
   IN_CONTEXT;
-  free((void*)e);
+  d.drain(); // what waits for it
+  delete (Event*)e;
   return CUDA_SUCCESS;
 }
-API cuEventRecord(CUevent e, CUstream) {
+API cuEventRecord(CUevent event, CUstream s) {
   IN_CONTEXT;
-  if (capture == nullptr) *(long*)e = d.done + (long)d.work.size();
+  if (capture != nullptr) return CUDA_SUCCESS;
+  Event* e = (Event*)event;
+  d.queue(s, [e, n = ++e->recorded] { return e->passed = n, true; });
   return CUDA_SUCCESS;
 }
 API cuEventElapsedTime(float* milliseconds, CUevent begin, CUevent end) {
   IN_CONTEXT;
   NOT_RECORDING;
-  if (*(long*)begin > d.done || *(long*)end > d.done) return CUDA_ERROR_NOT_READY;
+  for (Event* e : {(Event*)begin, (Event*)end})
+    if (e->passed < e->recorded) return CUDA_ERROR_NOT_READY;
   return *milliseconds = 1, CUDA_SUCCESS;
 }
 API cuEventSynchronize(CUevent) {
@@ -458,11 +504,11 @@ API cuEventSynchronize(CUevent) {
   return CUDA_SUCCESS;
 }
 
-API cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
+API cuStreamBeginCapture(CUstream s, CUstreamCaptureMode) {
   IN_CONTEXT;
   NOT_RECORDING;
   LOG("capture\n");
-  capture = new Graph;
+  capture = new Graph{(Stream*)s, {}};
   return CUDA_SUCCESS;
 }
 API cuStreamEndCapture(CUstream, CUgraph* g) {
@@ -487,18 +533,18 @@ API cuGraphExecDestroy(CUgraphExec e) {
   delete (Graph*)e;
   return CUDA_SUCCESS;
 }
-API cuGraphLaunch(CUgraphExec e, CUstream) {
+API cuGraphLaunch(CUgraphExec e, CUstream s) {
   IN_CONTEXT;
   NOT_RECORDING;
   GIVES("replay %zu\n", ((Graph*)e)->work.size());
-  for (auto& f : ((Graph*)e)->work) d.work.push_back(f);
+  for (auto& f : ((Graph*)e)->work) d.queue(s, f);
   return CUDA_SUCCESS;
 }
-API cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream) {
+API cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) {
   IN_CONTEXT;
   if (!d.owns((void*)to, n) || !d.owns((void*)from, n)) return CUDA_ERROR_INVALID_VALUE;
   GIVES("copy %zu\n", n);
-  d.queue([=, &d] { memcpy(d.at(to), d.at(from), n); });
+  d.queue(s, [=, &d] { return memcpy(d.at(to), d.at(from), n), true; });
   return CUDA_SUCCESS;
 }
 
@@ -511,12 +557,12 @@ bool fake_cuda_owns(const void* p, size_t n) {
   return d.owns(p, n);
 }
 
-void fake_cuda_work(const char* name, std::function<void()> work) {
+void fake_cuda_work(const char* name, CUstream stream, std::function<bool()> work) {
   Device& d = device();
   Lock lock(d.mutex);
   LOG("launch %s\n", name);
-  d.queue([work, &d] {
+  d.queue(stream, [work, &d]() mutable {
     d.admit();
-    work();
+    return work();
   });
 }

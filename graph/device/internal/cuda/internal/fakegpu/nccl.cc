@@ -14,6 +14,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <set>
 #include <vector>
 
 #include "work.h"
@@ -47,35 +49,66 @@ struct Comm {
   Meeting* meeting;
   long step;  // of the meeting
 
-  static void pause() { usleep(50); }
-
-  // meet waits until all processes have come as far as this one.
-  void meet() {
-    step++;
-    meeting->at[rank] = step;
+  // arrive says that this process has come a step further; together whether all have.
+  void arrive() { meeting->at[rank] = ++step; }
+  bool together() const {
     for (int i = 0; i < size; i++)
-      while (meeting->at[i] < step) pause();
+      if (meeting->at[i] < step) return false;
+    return true;
+  }
+};
+
+// Move sums numbers over all processes, in their order, or copies those of the root.
+struct Move {
+  Comm* comm;
+  float* x;
+  size_t n;
+  How how;
+  int root;
+  enum { NEXT, GIVEN, TAKEN } state;  // of the piece that x begins with
+  bool counted;
+
+  size_t count() const { return std::min(n, piece); }
+  float* of(int rank) const { return comm->meeting->pieces + piece * (size_t)rank; }
+
+  // take is for when all have given their pieces.
+  void take() {
+    size_t m = count();
+    if (how == BROADCAST) {
+      memcpy(x, of(root), 4 * m);
+    } else if (how == REDUCE && comm->rank != root) {
+      memset(x, 0xff, 4 * m); // NaN
+    } else {
+      memcpy(x, of(0), 4 * m);
+      for (int i = 1; i < comm->size; i++)
+        for (size_t j = 0; j < m; j++) x[j] += of(i)[j];
+    }
   }
 
-  // move sums numbers over all processes, in their order, or copies those of the root.
-  void move(float* x, size_t n, How how, int root) {
-    static long sums, hang = getenv("HISTDIST_FAKE_NCCL_HANG") != nullptr ? atol(getenv("HISTDIST_FAKE_NCCL_HANG")) : 0;
-    for (sums++; hang > 0 && sums >= hang;) pause();
-    for (; n > 0; x += std::min(n, piece), n -= std::min(n, piece)) {
-      size_t m = std::min(n, piece);
-      memcpy(meeting->pieces + piece * (size_t)rank, x, 4 * m);
-      meet();
-      if (how == BROADCAST) {
-        memcpy(x, meeting->pieces + piece * (size_t)root, 4 * m);
-      } else if (how == REDUCE && rank != root) {
-        memset(x, 0xff, 4 * m); // NaN
-      } else {
-        memcpy(x, meeting->pieces, 4 * m);
-        for (int i = 1; i < size; i++)
-          for (size_t j = 0; j < m; j++) x[j] += meeting->pieces[piece * (size_t)i + j];
+  // operator() is true at the end, and false when it has to wait for another process.
+  bool operator()() {
+    static long moves, hang = getenv("HISTDIST_FAKE_NCCL_HANG") != nullptr ? atol(getenv("HISTDIST_FAKE_NCCL_HANG")) : 0;
+    if (!counted) moves++;
+    counted = true;
+    if (hang > 0 && moves >= hang) return false;
+    while (n > 0) {
+      if (state == NEXT) {
+        memcpy(of(comm->rank), x, 4 * count());
+        comm->arrive();
+        state = GIVEN;
       }
-      meet();
+      if (!comm->together()) return false;
+      if (state == GIVEN) {
+        take();
+        comm->arrive();
+        state = TAKEN;
+        continue;
+      }
+      size_t m = count();
+      x += m, n -= m;
+      state = NEXT;
     }
+    return true;
   }
 };
 
@@ -85,7 +118,24 @@ struct Call {
   Comm* comm;
   How how;
   int root;
+  CUstream stream;
 };
+
+// move sums numbers over the GPUs of this process, in their order, or copies those of the root.
+void move(const std::vector<float*>& at, size_t n, How how, size_t root) {
+  if (how == BROADCAST) {
+    for (float* to : at)
+      if (to != at[root]) memcpy(to, at[root], 4 * n);
+    return;
+  }
+  std::vector<float> sum(at[0], at[0] + n);
+  for (size_t i = 1; i < at.size(); i++)
+    for (size_t j = 0; j < n; j++) sum[j] += at[i][j];
+  for (size_t i = 0; i < at.size(); i++) {
+    if (how == REDUCE && i != root) memset(at[i], 0xff, 4 * n); // NaN
+    else memcpy(at[i], sum.data(), 4 * n);
+  }
+}
 
 bool grouped;
 std::vector<Call> calls;
@@ -127,7 +177,7 @@ API int ncclCommInitRank(void** comm, int n, Id id, int rank) {
   close(file);
   if (memory == MAP_FAILED) return SYSTEM_ERROR;
   Comm* c = new Comm{nullptr, rank, n, (Meeting*)memory, 0};
-  c->meet();
+  for (c->arrive(); !c->together();) usleep(50);
   *comm = c;
   return SUCCESS;
 }
@@ -157,7 +207,7 @@ static int call(const void* send, void* receive, size_t n, int type, int op, int
   if (!grouped) return INVALID_USAGE; // it would wait for the other GPUs for ever
   if (type != 7 || op != 0 || send != receive || stream == nullptr || !fake_cuda_owns(send, 4 * n)) return INVALID_ARGUMENT;
   if (root < 0 || root >= ((Comm*)comm)->size) return INVALID_ARGUMENT;
-  calls.push_back(Call{(float*)receive, n, (Comm*)comm, how, root});
+  calls.push_back(Call{(float*)receive, n, (Comm*)comm, how, root, (CUstream)stream});
   return SUCCESS;
 }
 
@@ -180,11 +230,12 @@ API int ncclGroupEnd() {
   while (!all.empty()) {
     if (Call first = all.front(); first.comm->meeting != nullptr) {
       all.erase(all.begin());
-      fake_cuda_work("nccl", [first] { first.comm->move(first.at, first.n, first.how, first.root); });
+      fake_cuda_work("nccl", first.stream, Move{first.comm, first.at, first.n, first.how, first.root, Move::NEXT, false});
       continue;
     }
     const std::vector<Comm*>& members = *all.front().comm->all;
     std::vector<float*> at(members.size(), nullptr);
+    std::vector<CUstream> streams(members.size(), nullptr);
     size_t n = all.front().n;
     How how = all.front().how;
     size_t root = (size_t)all.front().root;
@@ -193,22 +244,18 @@ API int ncclGroupEnd() {
       while (i < all.size() && all[i].comm != member) i++;
       if (i == all.size() || all[i].n != n || all[i].how != how || (size_t)all[i].root != root) return INVALID_USAGE;
       at[(size_t)member->rank] = all[i].at;
+      streams[(size_t)member->rank] = all[i].stream;
       all.erase(all.begin() + (long)i);
     }
-    fake_cuda_work("nccl", [at, n, how, root]() mutable {
-      if (how == BROADCAST) {
-        for (float* to : at)
-          if (to != at[root]) memcpy(to, at[root], 4 * n);
-        return;
-      }
-      std::vector<float> sum(at[0], at[0] + n);
-      for (size_t i = 1; i < at.size(); i++)
-        for (size_t j = 0; j < n; j++) sum[j] += at[i][j];
-      for (float*& to : at) {
-        if (how == REDUCE && &to != &at[root]) memset(to, 0xff, 4 * n); // NaN
-        else memcpy(to, sum.data(), 4 * n);
-      }
-    });
+    auto here = std::make_shared<std::set<size_t>>(); // the GPUs that have come to it
+    for (size_t member = 0; member < members.size(); member++)
+      fake_cuda_work("nccl", streams[member], [at, n, how, root, here, member] {
+        if (here->size() == at.size()) return true;
+        here->insert(member);
+        if (here->size() < at.size()) return false;
+        move(at, n, how, root);
+        return true;
+      });
   }
   return SUCCESS;
 }
