@@ -27,6 +27,27 @@ type Jobs struct {
 	Unreadable []Failure // folders that could not be read, and broken links
 	Own        int       // ignored inputs: images that this program made
 	Folder     string    // that outputs are written to; "" where one is named as a file
+
+	slides bool // JobOptions.Slides
+}
+
+// Work is how much a job is, to divide jobs among shards: its pixels, or of a slide the bytes of its file. Glass
+// compresses to almost nothing, so that bytes are tissue, and no slide needs to be opened for it. It is 0 of a file
+// that can't be read: what is wrong is said when its turn comes.
+func (j *Jobs) Work(i int) int64 {
+	input := j.List[i].Input
+	if j.slides {
+		info, err := os.Stat(input)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	width, height, err := imagefile.Size(input)
+	if err != nil {
+		return 0
+	}
+	return int64(width) * int64(height)
 }
 
 // JobOptions say what is translated to where.
@@ -53,7 +74,7 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 		strings.HasSuffix(o.Output, string(filepath.Separator))
 	ending := o.Ending
 	if toFolder {
-		jobs.Folder = o.Output
+		jobs.Folder, jobs.slides = o.Output, o.Slides
 	} else {
 		ending = filepath.Ext(o.Output)
 	}

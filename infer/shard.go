@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/parallel"
@@ -30,34 +29,20 @@ var ErrElsewhere = errors.New("done by another process")
 func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
 	s := r.o.Shard
 	o := claim.Options{Part: claim.Part{I: s.Index, N: s.Count}, Silence: s.DeadAfter}
-	items := make([]claim.Item, len(jobs.List))
-	if s.Count == 0 || len(items) == 0 {
-		return claim.Open(items, o)
+	if s.Count == 0 || len(jobs.List) == 0 {
+		return claim.Open(make([]claim.Item, len(jobs.List)), o)
 	}
-	if jobs.Folder == "" {
-		return nil, errors.New("an output that is a file can't be shared: want a folder")
-	}
-	o.Folder = filepath.Join(jobs.Folder, claim.FolderName)
-	var err error
-	if o.Origin, err = r.common(jobs.List[0]); err != nil {
+	items, err := jobs.items(ctx)
+	if err != nil {
 		return nil, err
 	}
-	err = parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) error {
-		j := jobs.List[i]
-		name, err := filepath.Rel(jobs.Folder, j.Output)
-		if err != nil {
-			return err
-		}
-		items[i] = claim.Item{Name: filepath.ToSlash(name), Stamp: claim.Stamp(j.Input), Outputs: []string{j.Output}}
-		if r.o.Panel {
+	if r.o.Panel {
+		for i, j := range jobs.List {
 			items[i].Outputs = append(items[i].Outputs, PanelName(j.Output))
 		}
-		if width, height, err := imagefile.Size(j.Input); err == nil { // what is wrong is said when its turn comes
-			items[i].Work = int64(width) * int64(height)
-		}
-		return nil
-	})
-	if err != nil {
+	}
+	o.Folder = filepath.Join(jobs.Folder, claim.FolderName)
+	if o.Origin, err = r.common(jobs.List[0]); err != nil {
 		return nil, err
 	}
 	q, err := claim.Open(items, o)
@@ -65,6 +50,45 @@ func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
 		return nil, fmt.Errorf("shard: %w", err)
 	}
 	return q, nil
+}
+
+// items are the jobs as work to be shared.
+func (j *Jobs) items(ctx context.Context) ([]claim.Item, error) {
+	if j.Folder == "" {
+		return nil, errors.New("an output that is a file can't be shared: want a folder")
+	}
+	items := make([]claim.Item, len(j.List))
+	err := parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) error {
+		job := j.List[i]
+		name, err := filepath.Rel(j.Folder, job.Output)
+		if err != nil {
+			return err
+		}
+		items[i] = claim.Item{
+			Name: filepath.ToSlash(name), Work: j.Work(i), Stamp: claim.Stamp(job.Input), Outputs: []string{job.Output},
+		}
+		return nil
+	})
+	return items, err
+}
+
+// Outlook says in lines of text what a shard would do of the jobs: how many it begins with, which, and how many of
+// these are done. It only reads.
+func (j *Jobs) Outlook(ctx context.Context, s Shard) (string, error) {
+	items, err := j.items(ctx)
+	if err != nil {
+		return "", err
+	}
+	o, err := claim.Look(items, claim.Part{I: s.Index, N: s.Count}, filepath.Join(j.Folder, claim.FolderName))
+	if err != nil {
+		return "", err
+	}
+	things, unit := "images", "pixels"
+	if j.slides {
+		things, unit = "slides", "files' bytes"
+	}
+	const most = 10
+	return o.Text(things, unit, most), nil
 }
 
 // common is what all outputs of a run depend on.

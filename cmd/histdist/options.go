@@ -51,7 +51,7 @@ type translateOptions struct {
 
 	mosaic.FileSettings
 	Mosaic
-	DryRun  bool `key:"dry-run" usage:"print what a slide's translation will take, and how long on each device, and stop"`
+	DryRun  bool `key:"dry-run" usage:"print what a slide's translation will take, and how long on each device, or with shard which part of a folder is its own, and stop"`
 	Preview bool `key:"preview" usage:"first write a quick stain of low resolution, NAME-preview.ome.tiff next to a slide's output"`
 
 	Precision string `key:"precision" want:"float32 or bfloat16" usage:"float32, or bfloat16 for less memory"`
@@ -170,9 +170,13 @@ func (o translateOptions) Validate() error {
 			errs = append(errs, missing(k.name))
 		}
 	}
-	for name, on := range map[string]bool{"dry-run": o.DryRun, "preview": o.Preview} {
-		if on && o.Output != "" && !o.isSlide() && (!o.isSlides() || name != "preview") {
-			errs = append(errs, option.Wrong(name, "%s is no slide: want an output that ends in .ome.tiff", o.Output))
+	if o.Output != "" && !o.isSlide() {
+		const noSlide = "%s is no slide: want an output that ends in .ome.tiff"
+		if o.Preview && !o.isSlides() {
+			errs = append(errs, option.Wrong("preview", noSlide, o.Output))
+		}
+		if o.DryRun && o.Shard.N == 0 {
+			errs = append(errs, option.Wrong("dry-run", noSlide+", or --shard", o.Output))
 		}
 	}
 	if o.Samples > 1 && (o.isSlide() || o.isSlides()) {

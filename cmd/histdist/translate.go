@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +43,8 @@ A whole slide is translated region by region in bounded memory, without seams, a
 --dry-run says what that takes, and --preview makes a smaller one first. An interrupted run goes on when it is started
 again with the same options. An image that doesn't fit into memory is translated in the same way.
 
-With --shard several processes, as of a job array, share the work: see histdist status.
+With --shard several processes, as of a job array, share the work: see histdist status. --dry-run says which part of a
+folder a shard begins with.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
 HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
@@ -93,6 +95,14 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 		if c.SaveLatents != "" && len(jobs.List) != 1 {
 			return fmt.Errorf("--save-latents: %d inputs: want one", len(jobs.List))
 		}
+	}
+	if c.DryRun && !c.isSlide() {
+		text, err := jobs.Outlook(cmd.Context(), c.shard())
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(cmd.OutOrStdout(), text)
+		return err
 	}
 	match, err := c.match(cmd)
 	if err != nil {

@@ -51,6 +51,9 @@ func dryRun(cmd *cobra.Command, c translateOptions, p opened, o mosaic.FileOptio
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintln(out, plan)
+	if c.Shard.N > 0 {
+		fmt.Fprintf(out, "shard %s: regions have no shard of their own: whoever is free does the next\n", c.Shard)
+	}
 	own := p.device.Name()
 	names := catalog.Found()
 	if !slices.Contains(names, own) {

@@ -80,3 +80,53 @@ func TestSlideOptions(t *testing.T) {
 		t.Errorf("the preview is %q", kind)
 	}
 }
+
+// With --shard a dry run says what of a folder is the shard's, and a slide's plan; without, a folder has none.
+func TestDryRunOfShards(t *testing.T) {
+	t.Setenv(openslide.Variable, openslide.Off)
+	folder := t.TempDir()
+	in, out := filepath.Join(folder, "in"), filepath.Join(folder, "out")
+	if err := os.Mkdir(in, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, side := range map[string]int{"a": 60, "b": 40, "c": 32} {
+		m := imagefile.New(side, 20)
+		if err := imagefile.Write(filepath.Join(in, name+".png"), m, imagefile.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said, log, code := translation(t, "--input", in, "--output", out, "--shard", "2/2", "--dry-run")
+	if code != exitOK || said != "shard 2/2: 2 of 3 images, 54.5 % of the pixels; done: 0\n"+
+		"begins with: b.png\nbegins with: c.png\nthen what is left of the other shards\n" {
+		t.Errorf("exit code %d: %s%s", code, said, log)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a dry run wrote something")
+	}
+	if _, log, code := translation(t, "--input", in, "--output", out, "--dry-run"); code == exitOK ||
+		!strings.Contains(log, "--shard") {
+		t.Errorf("without --shard: exit code %d: %s", code, log)
+	}
+	slide := filepath.Join(folder, "he.ome.tiff")
+	if err := writeSlide(slide); err != nil {
+		t.Fatal(err)
+	}
+	said, log, code = translation(t, "--input", slide, "--output", filepath.Join(folder, "er.ome.tiff"),
+		"--region", "480,0,96,96", "--shard", "1/2", "--dry-run")
+	if code != exitOK || !strings.Contains(said, "shard 1/2: regions") || !strings.Contains(said, "U-Net calls") {
+		t.Errorf("exit code %d: %s%s", code, said, log)
+	}
+	auto := []string{
+		"--input", folder, "--output", filepath.Join(folder, "slides"), "--format", "ome.tiff", "--shard", "auto", "--dry-run",
+	}
+	said, log, code = translation(t, auto...)
+	if code == exitOK || !strings.Contains(log, "SLURM_ARRAY_TASK_ID") {
+		t.Errorf("no array: exit code %d: %s%s", code, said, log)
+	}
+	t.Setenv("SLURM_ARRAY_TASK_ID", "3")
+	t.Setenv("SLURM_ARRAY_TASK_COUNT", "4")
+	said, log, code = translation(t, auto...)
+	if code != exitOK || !strings.HasPrefix(said, "shard 4/4: 0 of 1 slides, 0.0 % of the files' bytes; done: 0\n") {
+		t.Errorf("slides: exit code %d: %s%s", code, said, log)
+	}
+}

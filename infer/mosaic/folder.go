@@ -17,7 +17,7 @@ import (
 type series struct {
 	p       *infer.Pipeline
 	o       FileOptions
-	jobs    []infer.Job
+	jobs    *infer.Jobs
 	queue   *claim.Queue
 	summary infer.Summary
 }
@@ -29,11 +29,11 @@ type series struct {
 func TranslateFiles(ctx context.Context, p *infer.Pipeline, jobs *infer.Jobs, preset string, o FileOptions,
 ) (infer.Summary, error) {
 	o.Current = true
-	s := &series{p: p, o: o, jobs: jobs.List}
+	s := &series{p: p, o: o, jobs: jobs}
 	s.summary = infer.Summary{Failed: []infer.Failure{}, Jobs: len(jobs.List), Unreadable: len(jobs.Unreadable)}
 	err := o.Observe.Report(infer.Start{Jobs: len(jobs.List), Preset: preset, Calls: o.Sampling.Calls()})
 	if err == nil {
-		s.queue, err = s.open(jobs.Folder)
+		s.queue, err = s.open()
 	}
 	if err != nil {
 		return s.summary, err
@@ -43,20 +43,18 @@ func TranslateFiles(ctx context.Context, p *infer.Pipeline, jobs *infer.Jobs, pr
 	return s.summary, errors.Join(err, o.Observe.Report(s.summary))
 }
 
-// open is the queue of slides. Their work is taken from the size of their files: glass compresses to almost nothing, so
-// that bytes are tissue, and none needs to be opened for it.
-func (s *series) open(folder string) (*claim.Queue, error) {
-	shard := s.o.Shard
+// open is the queue of slides.
+func (s *series) open() (*claim.Queue, error) {
+	shard, folder := s.o.Shard, s.jobs.Folder
 	o := claim.Options{Part: claim.Part{I: shard.Index, N: shard.Count}, Silence: shard.DeadAfter}
-	items := make([]claim.Item, len(s.jobs))
-	for i, j := range s.jobs {
+	items := make([]claim.Item, len(s.jobs.List))
+	for i, j := range s.jobs.List {
 		name, err := filepath.Rel(folder, j.Output)
 		if err != nil {
 			return nil, err
 		}
-		items[i] = claim.Item{Name: filepath.ToSlash(name), Stamp: claim.Stamp(j.Input), Outputs: []string{j.Output}}
-		if info, err := os.Stat(j.Input); err == nil { // what is wrong is said when its turn comes
-			items[i].Work = info.Size()
+		items[i] = claim.Item{
+			Name: filepath.ToSlash(name), Work: s.jobs.Work(i), Stamp: claim.Stamp(j.Input), Outputs: []string{j.Output},
 		}
 	}
 	if shard.Count > 0 {
@@ -97,7 +95,7 @@ func (s *series) all(ctx context.Context) error {
 	return s.queue.Each(nil, func(c *claim.Claim) error {
 		if c.Elsewhere {
 			s.summary.Elsewhere++
-			return s.o.Observe.Report(infer.Done{Job: s.jobs[c.Index], Err: infer.ErrElsewhere})
+			return s.o.Observe.Report(infer.Done{Job: s.jobs.List[c.Index], Err: infer.ErrElsewhere})
 		}
 		return s.slide(ctx, c)
 	}, func() error { return s.help(ctx, helped) })
@@ -105,7 +103,7 @@ func (s *series) all(ctx context.Context) error {
 
 // slide does a slide.
 func (s *series) slide(ctx context.Context, c *claim.Claim) error {
-	j := s.jobs[c.Index]
+	j := s.jobs.List[c.Index]
 	failed := s.translate(ctx, c.Index)
 	if ended := ctx.Err(); ended != nil && failed != nil {
 		return ended
@@ -149,7 +147,7 @@ func (s *series) help(ctx context.Context, helped map[int]bool) error {
 
 // translate translates a slide, and says how far it is.
 func (s *series) translate(ctx context.Context, i int) error {
-	j := s.jobs[i]
+	j := s.jobs.List[i]
 	if err := os.MkdirAll(filepath.Dir(j.Output), 0o777); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 //	board.go   the files that say who does what
 //	worker.go  who that is, and whether it still runs
 //	status.go  Status: how far all of it is
+//	outlook.go Outlook: what a process would begin with
 //
 // A folder of claims has
 //

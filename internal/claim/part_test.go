@@ -1,11 +1,14 @@
 package claim_test
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/histdist/histdist/internal/claim"
@@ -109,4 +112,36 @@ func TestPartsProperty(t *testing.T) {
 			t.Fatalf("%d of %d items have owners; work %d to %d, largest item %d", len(owner), len(items), least, most, largest)
 		}
 	})
+}
+
+// A part's outlook is what its process would be given, without what is finished, and reading it writes nothing.
+func TestOutlook(t *testing.T) {
+	folder := t.TempDir()
+	items := []claim.Item{{Name: "a", Work: 5}, {Name: "b", Work: 3}, {Name: "c", Work: 2}, {Name: "d", Work: 2}}
+	part := claim.Part{I: 2, N: 2} // the first has a and d, which are 7 of 12
+	want := claim.Outlook{Part: part, Items: 4, Own: 2, Share: 5.0 / 12, First: []string{"b", "c"}}
+	got, err := claim.Look(items, part, filepath.Join(folder, "absent"))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	q, err := claim.Open(items, claim.Options{Folder: folder, Part: part})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := q.Next(nil)
+	if err != nil || c.Index != 1 {
+		t.Fatalf("%+v, %v: want b, as the outlook says", c, err)
+	}
+	if err := errors.Join(c.Finish(nil), q.Close()); err != nil {
+		t.Fatal(err)
+	}
+	want.Done, want.First = 1, []string{"c"}
+	got, err = claim.Look(items, part, folder)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	if text := got.Text("images", "pixels", 1); text != "shard 2/2: 2 of 4 images, 41.7 % of the pixels; done: 1\n"+
+		"begins with: c\nthen what is left of the other shards\n" {
+		t.Error(text)
+	}
 }

@@ -232,13 +232,15 @@ func (q *Queue) claim(i int, ready func(i int) bool) (*Claim, error) {
 // again reports whether an item that was finished before this process came is to be done again. What others do is left
 // to them.
 func (q *Queue) again(i int, last Record, runs bool) bool {
-	if runs || !q.own[i] || !q.board.earlier(last.Worker) {
+	return !runs && q.own[i] && q.board.earlier(last.Worker) && !q.items[i].current(last)
+}
+
+// current reports whether a finished item needs not be done again.
+func (i Item) current(last Record) bool {
+	if last.Error != "" || last.Stamp != i.Stamp {
 		return false
 	}
-	if last.Error != "" || last.Stamp != q.items[i].Stamp {
-		return true
-	}
-	return slices.ContainsFunc(q.items[i].Outputs, func(path string) bool {
+	return !slices.ContainsFunc(i.Outputs, func(path string) bool {
 		_, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			atomicfile.Revisit(filepath.Dir(path))
