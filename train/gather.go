@@ -14,8 +14,8 @@ import (
 // micro-steps are through with it, while they go on (Li et al. 2020, "PyTorch Distributed"). A bucket has the gradients
 // of whole parameters, in the opposite order of the network's, which is about the one in which they become ready.
 
-// bucketsOf divides parameters, given by their sizes in bytes, into buckets of that many bytes or a little more: indices
-// from the last parameter to the first. 0 is one bucket.
+// bucketsOf divides parameters, given by their sizes in bytes, into buckets of that many bytes or a little more:
+// indices from the last parameter to the first. 0 is one bucket.
 func bucketsOf(sizes []int64, bytes int64) (buckets [][]int) {
 	held := bytes // by the last bucket
 	for i := len(sizes) - 1; i >= 0; i-- {

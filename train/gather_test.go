@@ -130,7 +130,8 @@ func TestBucketsOfStableDiffusion(t *testing.T) {
 			ready += sizes[k]
 		}
 		if now := (at[i+1] - at[0]).Seconds() / backward; 4*ready >= int64(quarter)*all {
-			t.Logf("%3.0f %% of the gradients are ready after %3.0f %% of the backward pass", 100*float64(ready)/float64(all), 100*now)
+			t.Logf("%3.0f %% of the gradients are ready after %3.0f %% of the backward pass",
+				100*float64(ready)/float64(all), 100*now)
 			quarter = int(4*ready/all) + 1
 		}
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 // TestMilestones sums gradients in groups and reads each when it is reached, in a first run and in later ones, which
-// some devices have recorded: it must be the sum already, and the last group's must not be there at the first milestone.
+// some devices have recorded: it must be the sum already, and the last group's must not be there at the first
+// milestone.
 func TestMilestones(t *testing.T) {
 	everyDevice(t, func(t *testing.T, d device.Device, precision vm.Precision) {
 		n := newNetwork(t)
