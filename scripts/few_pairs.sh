@@ -10,10 +10,10 @@ if [ $# -lt 1 ]; then
 	exit 2
 fi
 histdist=$(realpath "$1") experiments=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../experiments")
-MARKER=${MARKER:-ki67} STEPS=${STEPS:-600} UNSEEN=${UNSEEN:-96}
+MARKER=${MARKER:-ki67} PAIRS=${PAIRS:-16 64} STEPS=${STEPS:-600} UNSEEN=${UNSEEN:-96}
 mkdir -p "${2:-few-pairs}"
 cd "${2:-few-pairs}"
-most=$(printf '%s\n' ${PAIRS:=16 64} | sort -n | tail -1)
+most=$(printf '%s\n' $PAIRS | sort -n | tail -1)
 "$histdist" data synth --output tissue --marker "$MARKER" --pairs "$most" --val-pairs "$UNSEEN" --patient-pairs 1 --size 128 \
 	--seed 11 >/dev/null 2>&1
 
