@@ -10,7 +10,8 @@
     python scripts/bench_torch.py features
         Inception's 2048 features of --batch images of 512 pixels: BenchmarkFIDFeatures of experiments/metrics/features
     python scripts/bench_torch.py train MODEL HE.png IHC.png
-        steps of the official training.py, for `histdist train`: --runs pairs of a generation and a translation step
+        steps of the official training.py, for `histdist train`: --runs pairs of a generation and a translation step;
+        with --rank of adapters by PEFT instead of all weights
 
 Prints a JSON object for each name and mode: on a processor NCHW and channels_last, of which the faster counts; on a GPU
 channels_last, eager and with each torch.compile mode of --compile. "seconds" are the least of --runs on a processor, on
@@ -296,13 +297,20 @@ def train(b, arguments):
 
     model, *paths = arguments
     unet = UNet2DConditionModel.from_pretrained(model, subfolder="unet").train()
-    unet.enable_gradient_checkpointing()
+    if b.a.rank:
+        from peft import LoraConfig
+
+        unet.requires_grad_(False)
+        unet.add_adapter(LoraConfig(r=b.a.rank, lora_alpha=b.a.rank, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+    if not b.a.keep:
+        unet.enable_gradient_checkpointing()
+    trained = [p for p in unet.parameters() if p.requires_grad]
     vae = AutoencoderKL.from_pretrained(model, subfolder="vae").requires_grad_(False)
     phikon = ViTModel.from_pretrained(model + "/phikon", add_pooling_layer=False).requires_grad_(False)
     with torch.no_grad():
         prompt = CLIPTextModel.from_pretrained(model, subfolder="text_encoder")(torch.zeros(1, 77, dtype=torch.long))[0]
     noise = DDPMScheduler(**NOISE)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-5, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=1e-2)
     pixels = (np.asarray(Image.open(p).convert("RGB"), dtype=np.float32) for p in paths)
     he, ihc = (torch.from_numpy(x / 127.5 - 1).permute(2, 0, 1)[None] for x in pixels)
     for step in range(b.a.runs * 2):
@@ -317,7 +325,7 @@ def train(b, arguments):
         eps, t = torch.randn_like(latents), torch.randint(0, 1000, (1,))
         sample = torch.cat([noise.add_noise(latents, eps, t), condition], 1)
         F.mse_loss(unet(sample, t, context).sample, noise.get_velocity(latents, eps, t)).backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         print(json.dumps({"name": f"train {'translation' if translation else 'generation'}", "step": step + 1,
@@ -334,6 +342,8 @@ def main():
     p.add_argument("--runs", type=int, default=2)
     p.add_argument("--batch", type=int, default=1, help="images at once, but for unet-train-32 and translation")
     p.add_argument("--steps", type=int, default=100, help="of the inversion and of the translation, each")
+    p.add_argument("--rank", type=int, default=0, help="of adapters, for train; 0 trains all weights")
+    p.add_argument("--keep", action="store_true", help="keep activations in train, instead of recomputing them")
     p.add_argument("--compile", default="", help="modes of torch.compile, such as default,reduce-overhead")
     p.add_argument("--limit", type=int, default=0, help="seconds after which it ends; what was timed is printed")
     p.add_argument("--tiny", action="store_true", help="small networks, to try this script")
