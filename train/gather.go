@@ -64,6 +64,7 @@ type gathering struct {
 	next    int // the bucket that is summed next
 	arrived int // members that have it
 	err     error
+	failed  *Trainer // whose error that is
 }
 
 // gathering is nil for one device.
@@ -102,7 +103,7 @@ func (g *gathering) arrive(t *Trainer) error {
 	t.summed++
 	bucket := g.next
 	if g.arrived++; g.arrived == g.members && g.err == nil {
-		g.err = g.move(g.buckets[bucket])
+		g.fail(t, g.move(g.buckets[bucket]))
 		g.next, g.arrived = bucket+1, 0
 		g.turn.Broadcast()
 	}
@@ -112,8 +113,14 @@ func (g *gathering) arrive(t *Trainer) error {
 	return g.err
 }
 
+func (g *gathering) fail(t *Trainer, err error) {
+	if g.err == nil && err != nil {
+		g.err, g.failed = err, t
+	}
+}
+
 // finish brings a member through the buckets that its program has not come to, zeros if it had no micro-step at all. An
-// error ends the sum for all members.
+// error ends the sum for all members, and is returned for the first that has one.
 func (g *gathering) finish(t *Trainer, err error) error {
 	if g == nil {
 		return err
@@ -124,13 +131,15 @@ func (g *gathering) finish(t *Trainer, err error) error {
 	for err == nil && t.summed < len(g.buckets) {
 		err = g.arrive(t)
 	}
-	if err != nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.err == nil {
-			g.err = err
-		}
-		g.turn.Broadcast()
+	if err == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fail(t, err)
+	g.turn.Broadcast()
+	if g.failed != t {
+		return nil
 	}
 	return err
 }

@@ -1,8 +1,10 @@
 package train
 
 import (
+	"errors"
 	"os"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,5 +139,30 @@ func TestBucketsOfStableDiffusion(t *testing.T) {
 	}
 	if at[len(at)/2] >= at[len(at)-1] {
 		t.Error("all buckets are ready at the same time")
+	}
+}
+
+// TestGatheringFails: one device's error ends the wait of the others, and is the only one.
+func TestGatheringFails(t *testing.T) {
+	wrong := errors.New("wrong")
+	for name, sums := range map[string]error{"a device": nil, "the sum": wrong} {
+		g := &gathering{move: func([]device.Parts) error { return sums }, members: 2, buckets: make([][]device.Parts, 3)}
+		g.turn = sync.NewCond(&g.mu)
+		errs := make([]error, 2)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() {
+				member := &Trainer{pending: 1}
+				err := g.reached(member)(0)
+				if i == 1 && err == nil {
+					err = wrong
+				}
+				errs[i] = g.finish(member, err)
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err == nil || err.Error() != wrong.Error() {
+			t.Errorf("%s fails: errors %v, want %v once", name, errs, wrong)
+		}
 	}
 }
