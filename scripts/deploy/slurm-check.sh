@@ -2,15 +2,20 @@
 # Runs the Slurm scripts on a cluster of four nodes on this machine, kills their tasks at random, and compares the
 # outputs with those of one process, byte by byte:
 #
-#   scripts/deploy/slurm-check.sh FOLDER [IMAGES]
+#   scripts/deploy/slurm-check.sh FOLDER [translate|train]...
 #
-# FOLDER gets the data (200 images unless said otherwise, and four slides of several regions), the outputs and Slurm's logs. HISTDIST names
-# the program. Needs root, Debian's packages slurm-wlm and munge, and python3.
+# FOLDER gets the data (200 images, or IMAGES, and four slides of several regions), the outputs and Slurm's logs.
+# HISTDIST names the program. A training is on two nodes; it is requeued, and told that its time is over. Its GPUs are
+# stand-ins that compute on the processor: it needs `scripts/cuda.sh fake` and a program of `make gpu` (HISTDIST_GPU).
+# Needs root, Debian's packages slurm-wlm and munge, and python3.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1" && cd "$1"
-work=$PWD images=${2:-200}
-export HISTDIST=${HISTDIST:-$here/../../bin/histdist}
+work=$PWD images=${IMAGES:-200}
+shift
+[ $# -gt 0 ] || set -- translate train
+root=$(cd "$here/../.." && pwd)
+export HISTDIST=${HISTDIST:-$root/bin/histdist}
 options=(--preset fast --threads 1)
 
 data() {
@@ -31,7 +36,7 @@ cluster() {
 		SlurmctldHost=localhost
 		SlurmUser=root
 		SlurmctldPort=17817
-		AuthInfo=socket=$PWD/munge.socket
+		AuthInfo=socket=$PWD/munge.socket,cred_expire=10
 		StateSaveLocation=$PWD/state
 		SlurmdSpoolDir=$PWD/spool/%n
 		SlurmctldPidFile=$PWD/slurmctld.pid
@@ -93,12 +98,18 @@ chaos() {
 		sleep $((2 + RANDOM % 4))
 		mapfile -t pids < <(pgrep -f "^[^ ]*histdist translate .*--output $output ")
 		mapfile -t tasks < <(squeue -h -r -t RUNNING -j "$job" -o %i)
-		[ ${#pids[@]} -gt 0 ] && [ ${#tasks[@]} -gt 0 ] || continue
+		if [ ${#pids[@]} = 0 ] || [ ${#tasks[@]} = 0 ]; then continue; fi
 		case $((round % 3)) in
 		0) # the node comes back by itself: ReturnToService
 			echo "node n2 down" && scontrol update nodename=n2 state=down reason=check ;;
-		1) local pid=${pids[RANDOM % ${#pids[@]}]} && echo "kill -9 $pid" && kill -9 "$pid" || true ;;
-		2) local task=${tasks[RANDOM % ${#tasks[@]}]} && echo "requeue $task" && scontrol requeue "$task" || true ;;
+		1) # it may have ended by itself
+			local pid=${pids[RANDOM % ${#pids[@]}]}
+			echo "kill -9 $pid" && { kill -9 "$pid" || true; }
+			;;
+		2)
+			local task=${tasks[RANDOM % ${#tasks[@]}]}
+			echo "requeue $task" && { scontrol requeue "$task" || true; }
+			;;
 		esac
 	done
 }
@@ -123,7 +134,46 @@ run() {
 	echo "$output: $(find "$output" -type f -not -path '*/.histdist/*' | wc -l) files are the same"
 }
 
-[ -e "slide4/slide.json" ] || data
+translate() {
+	[ -e "slide4/slide.json" ] || data
+	run slides stained-slides --format ome.tiff --window 64 --region-size 160
+	run tissue/TrainValAB/trainA stained-images
+}
+
+# checkpoint JOB STEP waits for a checkpoint of a training.
+checkpoint() {
+	until [ -e "training/checkpoint-$2" ]; do
+		[ -n "$(squeue -h -j "$1")" ] || { cat "slurm/log/train-$1" && return 1; }
+		sleep 0.2
+	done
+}
+
+train() {
+	local fake=$root/bin/cuda/fake steps=8 job
+	"$HISTDIST" data synth --output pairs --pairs 4 --val-pairs 2 --patient-pairs 2 --size 64
+	export LD_LIBRARY_PATH=$fake HISTDIST_CUDA_LIBRARIES=$fake HISTDIST_FAKE_CUDA_GPUS=2
+	local tiny=$root/testdata/golden/tiny
+	local options=(demo --set "data.dir=$work/pairs" --set "model.base=$tiny" --set "model.phikon=$tiny-phikon"
+		--set data.crop=32 --set data.batch=1 --set train.accumulate=2 --set "train.steps=$steps" --set train.lr-warmup=1
+		--set train.checkpoint-every=1 --set train.keep-last=9 --set train.validate-every=0 --set run.tensorboard=false)
+	rm -rf alone-training training
+	"$HISTDIST_GPU" train "${options[@]}" --set run.output=alone-training --device cuda:0,cuda:1 2>alone-training.log
+	# The nodes' names are unknown to this machine.
+	job=$(HISTDIST=$HISTDIST_GPU MASTER_ADDR=127.0.0.1 sbatch --parsable --nodes=2 --ntasks-per-node=1 --gres=none \
+		--cpus-per-task=1 --mem=0 --output="$work/slurm/log/train-%j" "$here/slurm/train.sbatch" "${options[@]}" \
+		--set "run.output=$work/training")
+	checkpoint "$job" 2
+	echo "requeue $job" && scontrol requeue "$job"
+	checkpoint "$job" 5
+	echo "the time of $job is over" && scancel --batch --signal=TERM "$job"
+	while [ -n "$(squeue -h -j "$job")" ]; do sleep 1; done
+	grep -a "resuming after\|error\|histdist train:" "slurm/log/train-$job"
+	[ "$(grep -ac "resuming after" "slurm/log/train-$job")" = 2 ]
+	for part in unet unet_ema optimizer; do
+		diff -r "alone-training/checkpoint-$steps/$part" "training/checkpoint-$steps/$part"
+	done
+	echo "training: the checkpoint of $steps steps is the same"
+}
+
 cluster
-run slides stained-slides --format ome.tiff --window 64 --region-size 160
-run tissue/TrainValAB/trainA stained-images
+for check in "$@"; do "$check"; done
