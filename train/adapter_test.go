@@ -230,3 +230,35 @@ func TestResumeNeedsTheSameKind(t *testing.T) {
 		t.Errorf("%v, want %v", err, train.ErrChanged)
 	}
 }
+
+// TestAdapterOnRanks: two processes that train an adapter end with the bytes of one process and device that has their
+// micro-steps, whether each has all moments or a part of them, also with the frozen weights in half of their memory.
+func TestAdapterOnRanks(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		stored vm.Precision
+		shard  bool
+	}{{"all moments", vm.Float32, false}, {"shared moments", vm.Float32, true}, {"bfloat16", vm.BFloat16, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			config := tinyAdapter()
+			config.Adapter.Stored = c.stored
+			// Two micro-steps have one sum; the norm of parts of the gradients is added up in another order.
+			config.MaxSteps, config.Accumulate, config.CheckpointEvery, config.MaxGradNorm = 4, 2, 2, 0
+			one, two := t.TempDir(), t.TempDir()
+			runOn(t, 1, config, train.RunOptions{Folder: one})
+			config.ShardOptimizer = c.shard
+			for _, steps := range []int{2, 4} { // the second goes on from the first's checkpoint
+				config.MaxSteps = steps
+				_, errs := runRanks(t, 2, config, train.RunOptions{
+					Folder: two, Examples: noisy{length: 7}, Resume: train.Resume{Allowed: true, AcceptChanges: true},
+				}, func(int, *train.RunOptions, func()) {})
+				if err := errors.Join(errs...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, part := range []string{"adapter", "adapter_ema", "optimizer"} {
+				same(t, filepath.Join(two, "checkpoint-4", part), filepath.Join(one, "checkpoint-4", part))
+			}
+		})
+	}
+}
