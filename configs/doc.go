@@ -9,6 +9,7 @@
 //	file.go     files and those that they extend
 //	syntax.go   what is wrong with their YAML, in a user's words
 //	decode.go   text into a value, without rounding or guessing
+//	list.go     lists of structs, from YAML and back
 //	suggest.go  the keys that an unknown one might mean
 //	flags.go    flags for keys
 //	write.go    values as YAML

@@ -137,6 +137,8 @@ type written struct {
 	text   string
 	tag    string // YAML's, "" elsewhere
 	origin string // a file with its line, an environment variable or a flag
+
+	list *yaml.Node // of a list of structs, in a file
 }
 
 // values returns the values of a file by key. The error names every key that is unknown, given twice or holds what no
@@ -174,13 +176,15 @@ func (f file) values(k *keys) (map[string]written, error) {
 			case !known && !k.isSection(name):
 				wrong("%w", k.unknown(name))
 			case known && value.Kind == yaml.ScalarNode && !null && strings.HasPrefix(value.ShortTag(), "!!"):
-				values[name] = written{value.Value, value.ShortTag(), place}
+				values[name] = written{text: value.Value, tag: value.ShortTag(), origin: place}
 			case known && o.IsList() && value.Kind == yaml.SequenceNode:
 				if text, ok := joined(value); ok {
-					values[name] = written{text, "", place}
+					values[name] = written{text: text, origin: place}
 				} else {
 					wrong("%s: want a list of texts", name)
 				}
+			case known && o.Elements() != nil && value.Kind == yaml.SequenceNode:
+				values[name] = written{origin: place, list: value}
 			case known && o.Kind() == "true or false":
 				wrong("%s: want true or false", name)
 			case known:

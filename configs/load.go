@@ -18,7 +18,7 @@ import (
 // Value is the value of a key, and where it came from.
 type Value struct {
 	option.Field
-	Value  any    // a bool, an integer, a float64 or a string
+	Value  any    // a bool, an integer, a float64 or a string; of a list of structs its text in YAML
 	Origin string // Default, a file with its line, an environment variable or a flag
 }
 
@@ -88,8 +88,12 @@ func Load(config any, s Sources) ([]Value, error) {
 		}
 		if given {
 			value.Origin = w.origin
-			if err := decode(o.Var, w); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s: %s: %w", w.origin, o.Key, shorten(w.text), err))
+			if err := assign(o, w); err != nil {
+				of := o.Key
+				if w.list == nil {
+					of += ": " + shorten(w.text)
+				}
+				errs = append(errs, fmt.Errorf("%s: %s: %w", w.origin, of, err))
 				continue
 			}
 		}
@@ -115,8 +119,19 @@ func Fill(values []Value, section string, from any, origin string) {
 	}
 }
 
+// assign sets an option to what is written.
+func assign(o option.Field, w written) error {
+	if o.Elements() != nil {
+		return decodeList(o, w)
+	}
+	return decode(o.Var, w)
+}
+
 // plain is an option's value as YAML has it.
 func plain(o option.Field) any {
+	if o.Elements() != nil {
+		return listText(o)
+	}
 	if m, ok := o.Var.Interface().(encoding.TextMarshaler); ok {
 		if b, err := m.MarshalText(); err == nil {
 			return string(b)
@@ -151,7 +166,8 @@ func Locate(err error, values []Value) error {
 	var located []error
 	for _, e := range option.Split(err) {
 		if k := (*option.KeyError)(nil); errors.As(e, &k) {
-			at := slices.IndexFunc(values, func(v Value) bool { return v.Key == k.Key })
+			key, _, _ := strings.Cut(k.Key, "[") // of the list that an element is in
+			at := slices.IndexFunc(values, func(v Value) bool { return v.Key == key })
 			if at < 0 {
 				continue
 			}

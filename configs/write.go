@@ -31,9 +31,14 @@ func YAML(values []Value, comments Comments) ([]byte, error) {
 			}
 			name, indent = name[at+1:], "  "
 		}
-		text, err := yaml.Marshal(v.Value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Key, err)
+		var text []byte
+		if list, ok := v.Value.(string); ok && v.Elements() != nil {
+			text = []byte(list)
+		} else {
+			var err error
+			if text, err = yaml.Marshal(v.Value); err != nil {
+				return nil, fmt.Errorf("%s: %w", v.Key, err)
+			}
 		}
 		line := fmt.Sprintf("%s%s: %s", indent, name, bytes.TrimSpace(text))
 		if comments >= Meanings {

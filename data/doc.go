@@ -7,6 +7,7 @@
 //	Dataset  ── loader.go: draw.go (which), cache.go (images), augment.go (crop, flip, rotation) ──▶ Batch
 //	         ── stream.go ──▶ batches made ahead, for the training
 //	Location ── check.go ──▶ Report
+//	Dataset  ── share.go: several sets in one, each with its part of an epoch ──▶ loader.go
 //	pairs    ── split.go ──▶ two parts that share no patient
 //
 // pair.go has a pair, skipped.go what could not be read, fingerprint.go recognises replaced files.

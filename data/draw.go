@@ -33,6 +33,8 @@ const (
 	drawsOrder = iota + 1
 	drawsAugmentation
 	drawsSplit
+	drawsShares
+	drawsShare // one stream for each share: this and its number
 )
 
 // epochOrder is the order of n pairs in an epoch: 0 … n−1, or a Fisher–Yates permutation by seed and epoch.

@@ -31,6 +31,7 @@ type LoaderOptions struct {
 	Shuffle   bool    // a new order each epoch
 	DropLast  bool    // leave out the last batch of an epoch if it is short
 	Seed      int64   // of order and augmentation
+	Shares    []Share // of consecutive pairs, which make up the data set; nil: each pair comes once an epoch
 	Corrupt   Corrupt // CorruptError by default
 
 	Workers   int // pairs decoded at a time; 0: one a processor
@@ -67,6 +68,7 @@ type Batch struct {
 	IHCPixels     []uint8
 	Indices       []int // places in the data set
 	Names         []string
+	Markers       []string       // Pair.Marker
 	Augmentations []Augmentation // Size 0 for whole images
 }
 
@@ -108,6 +110,8 @@ func NewLoader(dataset *Dataset, o LoaderOptions) (*Loader, error) {
 		return nil, option.Wrong("corrupt", "%q: want %s or %s", o.Corrupt, CorruptError, CorruptSkip)
 	case o.Crop == 0 && o.Augment:
 		return nil, &option.KeyError{Key: "crop", Err: ErrAugmentWhole}
+	case o.Shares != nil && pairsOf(o.Shares) != n:
+		return nil, fmt.Errorf("data: shares of %d pairs: the loader has %d", pairsOf(o.Shares), n)
 	case o.DropLast && n < o.BatchSize:
 		return nil, fmt.Errorf("data: %d pairs are less than a batch of %d, and short batches are dropped", n, o.BatchSize)
 	}
@@ -205,12 +209,13 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 		return nil, fmt.Errorf("data: step %d; steps begin with 0", step)
 	}
 	epoch, first := step/l.steps, step%l.steps*l.o.BatchSize
-	order := epochOrder(len(l.pairs), l.o.Shuffle, l.o.Seed, epoch)
+	order := l.order(epoch)
 	b := &Batch{Step: step, Epoch: epoch}
 	b.N, b.Height, b.Width = l.Size(step)
 	values := 3 * b.Height * b.Width
 	b.HEPixels, b.IHCPixels = make([]uint8, b.N*values), make([]uint8, b.N*values)
-	b.Indices, b.Names, b.Augmentations = make([]int, b.N), make([]string, b.N), make([]Augmentation, b.N)
+	b.Indices, b.Augmentations = make([]int, b.N), make([]Augmentation, b.N)
+	b.Names, b.Markers = make([]string, b.N), make([]string, b.N)
 
 	err := parallel.Each(ctx, b.N, b.N, func(i int) error {
 		select {
@@ -228,14 +233,14 @@ func (l *Loader) Batch(ctx context.Context, step int) (*Batch, error) {
 }
 
 // fill makes pair i of a batch from the pair at a place in the order or, under CorruptSkip, the next readable one.
-func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place int) error {
+func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []drawn, place int) error {
 	var first error
 	for range order {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		index := order[place%len(order)]
-		err := l.pair(b, i, index)
+		d := order[place%len(order)]
+		err := l.pair(b, i, d)
 		if err == nil || l.o.Corrupt == CorruptError {
 			return err
 		}
@@ -244,18 +249,18 @@ func (l *Loader) fill(ctx context.Context, b *Batch, i int, order []int, place i
 		}
 		place++
 		l.lock.Lock()
-		l.skipped[index] = true
+		l.skipped[d.index] = true
 		l.lock.Unlock()
 	}
 	return fmt.Errorf("none of the %d pairs can be read; the first: %w", len(order), first)
 }
 
-func (l *Loader) pair(b *Batch, i, index int) error {
-	pair := &l.pairs[index]
+func (l *Loader) pair(b *Batch, i int, d drawn) error {
+	index, pair := d.index, &l.pairs[d.index]
 	var a Augmentation
 	switch {
 	case l.o.Augment:
-		a = drawAugmentation(l.o.Seed, b.Epoch, index, pair.Width, pair.Height, l.o.Crop)
+		a = drawAugmentation(l.o.Seed, d.turn, index, pair.Width, pair.Height, l.o.Crop)
 	case l.o.Crop > 0:
 		a = Augmentation{Top: (pair.Height - l.o.Crop) / 2, Left: (pair.Width - l.o.Crop) / 2, Size: l.o.Crop}
 	}
@@ -281,7 +286,7 @@ func (l *Loader) pair(b *Batch, i, index int) error {
 			return err
 		}
 	}
-	b.Indices[i], b.Names[i], b.Augmentations[i] = index, pair.Name, a
+	b.Indices[i], b.Names[i], b.Markers[i], b.Augmentations[i] = index, pair.Name, pair.Marker, a
 	return nil
 }
 

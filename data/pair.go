@@ -12,6 +12,7 @@ type Pair struct {
 	Split   string // "train", "val", "test"; "" where the layout has none
 	HE, IHC Source
 	Patient string // what the name or the list tells; "" if nothing
+	Marker  string // that the IHC stains for, where several sets are read together; else ""
 	Grade   string // of BCI: "0", "1+", "2+", "3+"; "" elsewhere
 
 	Width, Height int // of both images

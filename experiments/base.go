@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/demo"
@@ -45,32 +47,81 @@ func (e *Experiment) openModel(ctx context.Context) (unet string, err error) {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
 	unet = filepath.Join(e.model.Dir, cmp.Or(c.UNet, "unet"))
-	channels := 2 * e.model.VAE.LatentChannels
-	if e.model.UNet.InChannels == channels {
+	var to model.Extension
+	if channels := 2 * e.model.VAE.LatentChannels; e.model.UNet.InChannels != channels {
+		to.Channels = channels
+	}
+	if e.settleMarkers(); e.model.Purpose.Classes() > 0 && len(e.Config.Data.Sets) == 0 &&
+		e.Config.Train.Objective != train.Autoencoder {
+		return "", fmt.Errorf("model.base stains for %s: want data.sets, with the marker of each set",
+			strings.Join(e.model.Purpose.Markers, ", "))
+	}
+	if e.model.Purpose.Classes() != e.model.UNet.NumClassEmbeds {
+		to.Classes = e.model.Purpose.Classes()
+	}
+	if to == (model.Extension{}) {
 		return unet, nil
 	}
-	if e.Config.Train.Objective == train.EndToEnd {
-		return "", fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to train it for one step")
-	}
-	if e.Config.Train.Adapter.Blind() {
-		return "", fmt.Errorf("train.adapter-layers %s: the U-Net of model.base takes text only, and its conv_in is "+
-			"widened: want %s too, or it never sees the H&E", e.Config.Train.Adapter.Layers, lora.Convolutions)
+	if err := e.canExtend(to); err != nil {
+		return "", err
 	}
 	wide := filepath.Join(e.Config.Run.Output, unetFolder)
-	settings, err := origin.NewSettings(map[string]any{"channels": channels, "variant": c.Variant})
+	keys := map[string]any{"channels": 2 * e.model.VAE.LatentChannels, "variant": c.Variant}
+	if to.Classes > 0 {
+		keys["markers"] = e.model.Purpose.Markers
+	}
+	settings, err := origin.NewSettings(keys)
 	if err != nil {
 		return "", err
 	}
 	err = once(wide, origin.Origin{Model: e.base, Settings: settings}, func() error {
-		return model.Widen(ctx, unet, wide, channels, model.ConvertOptions{Variant: c.Variant})
+		return model.Extend(ctx, unet, wide, to, model.ConvertOptions{Variant: c.Variant})
 	})
 	if err != nil {
 		return "", fmt.Errorf("model.base: %w", err)
 	}
-	e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text only: conv_in is widened from %d to %d channels in %s",
-		e.model.UNet.InChannels, channels, wide))
-	e.model.UNet.InChannels = channels
+	if to.Channels > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the U-Net takes text only: conv_in is widened from %d to %d channels in %s",
+			e.model.UNet.InChannels, to.Channels, wide))
+		e.model.UNet.InChannels = to.Channels
+	}
+	if to.Classes > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the U-Net gets class labels in %s: the H&E, %s", wide,
+			strings.Join(e.model.Purpose.Markers, ", ")))
+		e.model.UNet.NumClassEmbeds = to.Classes
+	}
 	return wide, nil
+}
+
+// canExtend returns an error if the run couldn't learn to use further inputs of the U-Net.
+func (e *Experiment) canExtend(to model.Extension) error {
+	c := e.Config.Train
+	switch {
+	case to.Channels > 0 && c.Objective == train.EndToEnd:
+		return fmt.Errorf("model.base: its U-Net takes text only: want a model that translates, to train it for one step")
+	case to.Channels > 0 && c.Adapter.Blind():
+		return fmt.Errorf("train.adapter-layers %s: the U-Net of model.base takes text only, and its conv_in is "+
+			"widened: want %s too, or it never sees the H&E", c.Adapter.Layers, lora.Convolutions)
+	case to.Classes > 0 && (c.Adapter.Kind != "" || c.Objective == train.EndToEnd):
+		what := "train.adapter " + c.Adapter.Kind
+		if c.Adapter.Kind == "" {
+			what = fmt.Sprintf("train.objective %s", c.Objective)
+		}
+		return fmt.Errorf("%s: the U-Net of model.base hasn't learnt all of %s: want a base that was trained with them",
+			what, strings.Join(e.model.Purpose.Markers, ", "))
+	}
+	return nil
+}
+
+// settleMarkers adds the markers of the sets to those that the base knows. A base of one marker knows none.
+func (e *Experiment) settleMarkers() {
+	p := &e.model.Purpose
+	for _, m := range e.Config.Data.Sets.Markers() {
+		if _, _, err := p.Label(m); err != nil || len(p.Markers) == 0 {
+			p.Markers = append(slices.Clone(p.Markers), m)
+			p.Marker = ""
+		}
+	}
 }
 
 // settlePurpose takes the prompt from the base if the configuration has none.

@@ -34,7 +34,7 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	var b bytes.Buffer
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("---\nlicense: %s\ntags: [virtual-staining, histopathology, histdist]\n---\n", cmp.Or(licence, "other"))
-	marker := cmp.Or(o.Purpose.Marker, "an IHC stain")
+	marker := cmp.Or(o.Purpose.Marker, strings.Join(o.Purpose.Markers, ", "), "an IHC stain")
 	switch d.Config.Objective {
 	case train.Autoencoder:
 		p("# Autoencoder of H&E and %s\n", marker)

@@ -1,7 +1,11 @@
 package experiments
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/histdist/histdist/data"
 	"github.com/histdist/histdist/data/imagefile"
@@ -36,6 +40,8 @@ type ModelConfig struct {
 type DataConfig struct {
 	data.Location
 
+	Sets Sets `key:"sets" usage:"instead of dir: data sets of several markers, which one model learns; see docs/training.md"`
+
 	Split              string  `key:"split" usage:"part to learn from; empty is all"`
 	ValidationSplit    string  `key:"validation-split" usage:"part to validate with"`
 	ValidationFraction float64 `key:"validation-fraction" want:"0 or more, below 1" usage:"instead of validation-split: this fraction of the pairs, all pairs of a patient together"`
@@ -54,6 +60,75 @@ type DataConfig struct {
 	ReadAhead int `key:"read-ahead" want:"0 or more" usage:"batches prepared ahead; 0 is 2"`
 	Memory    int `key:"memory-mib" want:"0 or more" usage:"limit for decoded images and batches, in MiB"`
 	Cache     int `key:"cache-mib" want:"0 or more" usage:"keep latents and tokens of recurring crops (8 orientations of whole images), up to this many MiB"`
+}
+
+// Sets are the data sets of a model of several markers.
+type Sets []Set
+
+// Set is one of them.
+type Set struct {
+	// Location says where it is. What it leaves open is as in the section data.
+	data.Location
+
+	Marker string  `key:"marker" usage:"what its IHC stains show, such as ER"`
+	Weight float64 `key:"weight" want:"above 0" usage:"its part of the pairs that the training sees, against the weights of the other sets, whatever its size"`
+}
+
+// Defaults sets the weight: sets count alike.
+func (s *Set) Defaults() { s.Weight = 1 }
+
+// Markers are those of the sets.
+func (s Sets) Markers() (list []string) {
+	for _, set := range s {
+		list = append(list, set.Marker)
+	}
+	return list
+}
+
+// validate reports everything that is wrong with the sets, as option.KeyErrors.
+func (s Sets) validate(d DataConfig, m ModelConfig, o train.Objective) error {
+	if len(s) == 0 {
+		return nil
+	}
+	var errs []error
+	wrong := func(key, format string, args ...any) { errs = append(errs, option.Wrong(key, format, args...)) }
+	own := map[string]string{"data.dir": d.Root, "data.he": d.HE, "data.ihc": d.IHC}
+	for _, key := range slices.Sorted(maps.Keys(own)) {
+		if own[key] != "" {
+			wrong(key, "%s: with data.sets each set has its own: want one of the two", own[key])
+		}
+	}
+	if m.Marker != "" {
+		wrong("model.marker", "%s: with data.sets each set names its marker: leave it out", m.Marker)
+	}
+	if o == train.Autoencoder {
+		wrong("data.sets", "an autoencoder knows no markers: want data.dir")
+	}
+	for i, set := range s {
+		key := s.key(i)
+		set.Location = set.in(d)
+		errs = append(errs, option.In(key, errors.Join(option.Check(set), errors.Join(located(set.Location)...))))
+		if set.Marker == "" {
+			wrong(key+".marker", "missing: want what the stains show, such as ER")
+		}
+	}
+	named := slices.DeleteFunc(s.Markers(), func(m string) bool { return m == "" })
+	if err := model.CheckMarkers(named); err != nil {
+		wrong("data.sets", "marker: %w", err)
+	}
+	return errors.Join(errs...)
+}
+
+// key is that of a set in errors.
+func (s Sets) key(i int) string { return fmt.Sprintf("data.sets[%d]", i) }
+
+// in is the set's location, completed by the section data.
+func (s Set) in(d DataConfig) data.Location {
+	loc := s.Location
+	loc.Layout = cmp.Or(loc.Layout, d.Layout)
+	loc.Suffixes = cmp.Or(loc.Suffixes, d.Suffixes)
+	loc.PatientPattern = cmp.Or(loc.PatientPattern, d.PatientPattern)
+	return loc
 }
 
 // ValidationConfig says what is measured every train.validate-every steps.
@@ -93,7 +168,7 @@ func Default() Config {
 
 // Validate reports everything that is wrong with the configuration, as option.KeyErrors.
 func (c Config) Validate() error {
-	errs := []error{option.Check(c)}
+	errs := []error{option.Check(c), c.Data.Sets.validate(c.Data, c.Model, c.Train.Objective)}
 	missing := func(ok bool, key, want string) {
 		if !ok {
 			errs = append(errs, option.Wrong(key, "missing: want %s", want))
@@ -101,14 +176,8 @@ func (c Config) Validate() error {
 	}
 	missing(c.Model.Base != "", "model.base", "a folder, or an id such as stable-diffusion-v1-5/stable-diffusion-v1-5")
 	missing(c.Run.Output != "", "run.output", "a folder, such as --set run.output=runs/er")
-	switch d := c.Data; {
-	case d.Layout != data.Folders:
-		missing(d.Root != "", "data.dir", "the folder or the list (.csv) of the image pairs, such as --set data.dir=MIST/ER")
-	case d.HE == "" && d.IHC == "" && d.Suffixes != "":
-		missing(d.Root != "", "data.dir", "the folder of both stains, or data.he and data.ihc")
-	default:
-		missing(d.HE != "", "data.he", "the folder of the H&E images")
-		missing(d.IHC != "", "data.ihc", "the folder of the IHC images")
+	if len(c.Data.Sets) == 0 {
+		errs = append(errs, option.In("data", errors.Join(located(c.Data.Location)...)))
 	}
 	if c.Run.MLflow != "" {
 		if err := mlflow.CheckURL(c.Run.MLflow); err != nil {
@@ -119,6 +188,25 @@ func (c Config) Validate() error {
 		errs = append(errs, option.Wrong("data.crop", "%w", data.ErrAugmentWhole))
 	}
 	return errors.Join(errs...)
+}
+
+// located reports what of a location is missing, as option.KeyErrors.
+func located(loc data.Location) (errs []error) {
+	missing := func(ok bool, key, want string) {
+		if !ok {
+			errs = append(errs, option.Wrong(key, "missing: want %s", want))
+		}
+	}
+	switch {
+	case loc.Layout != data.Folders:
+		missing(loc.Root != "", "dir", "the folder or the list (.csv) of the image pairs, such as --set data.dir=MIST/ER")
+	case loc.HE == "" && loc.IHC == "" && loc.Suffixes != "":
+		missing(loc.Root != "", "dir", "the folder of both stains, or he and ihc")
+	default:
+		missing(loc.HE != "", "he", "the folder of the H&E images")
+		missing(loc.IHC != "", "ihc", "the folder of the IHC images")
+	}
+	return errs
 }
 
 // Sampler is how the pairs of a validation are translated: by a preset of the model with this purpose, as a U-Net for

@@ -9,6 +9,7 @@
 //	ranks.go       the same in one of several processes
 //	base.go        the model that a run starts from: opened, widened or newly made
 //	pairs.go       the pairs for training and for validation, and their batches
+//	sets.go        the same of several markers
 //	contents.go    fingerprints of the images, to find replaced ones when a run resumes
 //	validate.go    losses, translations and panels during a run
 //	header.go      what a run is about to do, in a few lines

@@ -72,7 +72,10 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 	o.Phikon, o.Variant = e.model.PhikonDir, e.Config.Model.Variant
 	o.Purpose = model.Purpose{
 		Marker: cmp.Or(e.Config.Model.Marker, e.model.Purpose.Marker), MPP: cmp.Or(e.Config.Model.MPP, e.model.Purpose.MPP),
-		Prompt: e.Config.Model.Prompt,
+		Prompt: e.Config.Model.Prompt, Markers: e.model.Purpose.Markers,
+	}
+	if len(o.Purpose.Markers) > 0 {
+		o.Purpose.Marker = ""
 	}
 	switch {
 	case c.Train.Objective == train.EndToEnd:

@@ -49,7 +49,7 @@ device      %s, %s
 training    %d steps of %s of %s: effective batch %d, %.1f epochs; learning rate %g, %s
 validation  %s
 output      %s
-`, describe(c.Data, e.Pairs), images, c.Model.Base, network, on, c.Train.Precision,
+`, e.describe(), images, c.Model.Base, network, on, c.Train.Precision,
 		c.Train.MaxSteps, plural(c.Train.Accumulate, "micro-step"), plural(c.Data.Batch, "pair"),
 		each, e.epochs(), c.Train.Base,
 		warmup(c.Train), e.describeValidation(), c.Run.Output)

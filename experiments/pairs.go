@@ -26,32 +26,32 @@ type Pairs struct {
 // openPairs finds the pairs, splits them and makes the loader.
 func (e *Experiment) openPairs(ctx context.Context) error {
 	c := e.Config.Data
-	set, err := data.Open(ctx, c.Location, c.Corrupt)
-	if err != nil {
-		return e.dataError(err)
+	e.splits = map[string]int{}
+	open := e.openSets
+	if len(c.Sets) == 0 {
+		open = e.openOne
 	}
-	e.Notes = append(e.Notes, set.Notes...)
-	if e.unreadable = set.Skipped; e.unreadable.Pairs > 0 {
-		e.Notes = append(e.Notes, fmt.Sprintf("left out: %s (data.corrupt is %s)", e.unreadable, c.Corrupt))
-	}
-	pairs, err := e.aligned(ctx, set.Pairs)
-	if err != nil {
+	if err := open(ctx); err != nil {
 		return err
 	}
-	if err := e.divide(pairs); err != nil {
+	if err := e.noteLeaks(); err != nil {
 		return err
 	}
 	if n := len(e.Pairs.Train); c.Batch > n {
 		return fmt.Errorf("data.batch is %d: there are %d pairs to learn from, want as many or fewer", c.Batch, n)
 	}
+	shares, err := e.shares()
+	if err != nil {
+		return err
+	}
 	l, err := data.NewLoader(&data.Dataset{Pairs: e.Pairs.Train}, data.LoaderOptions{
-		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed,
+		BatchSize: c.Batch, Crop: c.Crop, Augment: c.Augment, Shuffle: true, Seed: e.Config.Train.Seed, Shares: shares,
 		Corrupt: c.Corrupt, Read: c.read(), Workers: c.Workers, ReadAhead: c.ReadAhead, Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
-		return e.dataError(err)
+		return e.dataError(err, "data")
 	}
-	e.source = &batches{loader: l, every: 1}
+	e.source = &batches{loader: l, every: 1, labels: e.labelsOf}
 	if e.job != nil {
 		e.source.every = e.job.Size()
 	}
@@ -60,6 +60,30 @@ func (e *Experiment) openPairs(ctx context.Context) error {
 			e.Config.Train.Accumulate, n, c.Batch)
 	}
 	return e.openContents(ctx)
+}
+
+// openOne opens the only data set.
+func (e *Experiment) openOne(ctx context.Context) error {
+	pairs, err := e.openSet(ctx, e.Config.Data.Location, "data")
+	if err == nil {
+		e.Pairs, err = e.divide(pairs)
+	}
+	return err
+}
+
+// openSet finds the pairs of a location, whose keys begin with a section.
+func (e *Experiment) openSet(ctx context.Context, loc data.Location, section string) ([]data.Pair, error) {
+	c := e.Config.Data
+	set, err := data.Open(ctx, loc, c.Corrupt)
+	if err != nil {
+		return nil, e.dataError(err, section)
+	}
+	e.Notes = append(e.Notes, set.Notes...)
+	if set.Skipped.Pairs > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("left out: %s (data.corrupt is %s)", set.Skipped, c.Corrupt))
+		e.unreadable = e.unreadable.Plus(set.Skipped)
+	}
+	return e.aligned(ctx, set.Pairs)
 }
 
 // aligned leaves out pairs that are shifted by more than data.max-shift. Those whose shift can't be found are kept:
@@ -92,20 +116,27 @@ func (e *Experiment) aligned(ctx context.Context, pairs []data.Pair) ([]data.Pai
 	return near, nil
 }
 
-// dataError names the key that an error of package data is about, and where its value came from.
-func (e *Experiment) dataError(err error) error {
-	keys := []string{"data.dir"}
-	if c := e.Config.Data; c.Layout == data.Folders && (c.HE != "" || c.IHC != "") {
-		keys = []string{"data.he", "data.ihc"}
+// dataError names the key that an error of package data is about, and where its value came from. section is that of the
+// location: data, or a set's.
+func (e *Experiment) dataError(err error, section string) error {
+	c := e.Config.Data
+	keys, loc := []string{section + ".dir"}, c.Location
+	if loc.Layout == data.Folders && (loc.HE != "" || loc.IHC != "") {
+		keys = []string{section + ".he", section + ".ihc"}
 	}
 	var field *option.KeyError
 	if errors.As(err, &field) {
-		keys, err = []string{"data." + field.Key}, fmt.Errorf("data.%w", err)
+		of := section
+		if !slices.Contains([]string{"dir", "layout", "he", "ihc", "suffixes", "patient-pattern"}, field.Key) {
+			of = "data"
+		}
+		keys, err = []string{of + "." + field.Key}, fmt.Errorf("%s.%w", of, err)
 	} else {
 		err = fmt.Errorf("%s: %w", strings.Join(keys, " and "), err)
 	}
+	key, _, _ := strings.Cut(keys[0], "[")
 	for _, v := range e.values {
-		if v.Key == keys[0] && v.Origin != configs.Default {
+		if v.Key == key && v.Origin != configs.Default {
 			return fmt.Errorf("%s: %w", v.Origin, err)
 		}
 	}
@@ -113,49 +144,53 @@ func (e *Experiment) dataError(err error) error {
 }
 
 // divide chooses the pairs for training and for validation.
-func (e *Experiment) divide(pairs []data.Pair) (err error) {
+func (e *Experiment) divide(pairs []data.Pair) (part Pairs, err error) {
 	c := e.Config.Data
-	e.splits = map[string]int{}
+	splits := map[string]bool{}
 	for _, p := range pairs {
 		e.splits[p.Split]++
+		splits[p.Split] = true
 	}
 	switch {
 	case c.ValidationFraction > 0:
 		of := slices.DeleteFunc(slices.Clone(pairs), func(p data.Pair) bool {
 			return c.Split != "" && p.Split != "" && p.Split != c.Split
 		})
-		e.Pairs.Train, e.Pairs.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed)
+		part.Train, part.Validation, err = data.SplitByPatient(of, c.ValidationFraction, e.Config.Train.Seed)
 		if err != nil {
-			return fmt.Errorf("data.validation-fraction: %w", err)
+			return part, fmt.Errorf("data.validation-fraction: %w", err)
 		}
-	case len(e.splits) == 1 && e.splits[""] > 0: // a layout without splits
-		e.Pairs.Train = pairs
+	case len(splits) == 1 && splits[""]: // a layout without splits
+		part.Train = slices.Clone(pairs)
 	default:
 		for _, p := range pairs {
 			if c.Split == "" || p.Split == c.Split {
-				e.Pairs.Train = append(e.Pairs.Train, p)
+				part.Train = append(part.Train, p)
 			}
 			if c.ValidationSplit != "" && p.Split == c.ValidationSplit {
-				e.Pairs.Validation = append(e.Pairs.Validation, p)
+				part.Validation = append(part.Validation, p)
 			}
 		}
-		if len(e.Pairs.Train) == 0 {
-			return fmt.Errorf("data.split is %q: there are %s", c.Split, e.splitCounts())
+		if len(part.Train) == 0 {
+			return part, fmt.Errorf("data.split is %q: there are %s", c.Split, e.splitCounts())
 		}
 	}
 	used := map[string]bool{}
-	for _, p := range slices.Concat(e.Pairs.Train, e.Pairs.Validation) {
-		used[p.HE.Path] = true
+	for _, p := range slices.Concat(part.Train, part.Validation) {
+		used[p.Marker+p.HE.Path] = true
 	}
 	if unused := len(pairs) - len(used); unused > 0 {
 		e.Notes = append(e.Notes, fmt.Sprintf("%d of %d pairs are in neither part: there are %s",
 			unused, len(pairs), e.splitCounts()))
 	}
-	if c.MaxPairs > 0 && len(e.Pairs.Train) > c.MaxPairs {
-		e.Pairs.Train = e.Pairs.Train[:c.MaxPairs]
+	if c.MaxPairs > 0 {
+		seen := map[string]int{}
+		part.Train = slices.DeleteFunc(part.Train, func(p data.Pair) bool {
+			seen[p.Marker]++
+			return seen[p.Marker] > c.MaxPairs
+		})
 	}
-	e.noteLeaks()
-	return nil
+	return part, nil
 }
 
 // splitCounts counts the pairs of each split.
@@ -172,10 +207,10 @@ func (e *Experiment) splitCounts() string {
 }
 
 // noteLeaks notes pairs and patients that training and validation share, for they flatter the model, or that there are
-// none, or that it can't be known.
-func (e *Experiment) noteLeaks() {
+// none, or that it can't be known. With several sets, of which one may train what another validates, they are an error.
+func (e *Experiment) noteLeaks() error {
 	if len(e.Pairs.Validation) == 0 {
-		return
+		return nil
 	}
 	training := map[string]bool{}
 	var all []data.Pair
@@ -202,7 +237,9 @@ func (e *Experiment) noteLeaks() {
 	if twice > 0 {
 		e.Notes = append(e.Notes, fmt.Sprintf("%d pairs of the validation are in the training too: %s", twice, flatter))
 	}
-	if shared := data.SharedPatients(all); len(shared) > 0 {
+	if shared := data.SharedPatients(all); len(shared) > 0 && len(e.Config.Data.Sets) > 0 {
+		return e.leak(shared)
+	} else if len(shared) > 0 {
 		e.Notes = append(e.Notes, fmt.Sprintf("patients or slides (%d, such as %s) are in both training and validation: %s; "+
 			"data.validation-fraction divides by patient", len(shared), shared[0].Patient, flatter))
 	} else if unknown < len(all) {
@@ -213,6 +250,7 @@ func (e *Experiment) noteLeaks() {
 		e.Notes = append(e.Notes, fmt.Sprintf("the patients of %d of %d pairs are unknown, so training and validation may "+
 			"share them: data.patient-pattern finds them in names, the column patient of a list names them", unknown, len(all)))
 	}
+	return nil
 }
 
 // inputs name what the examples depend on, apart from the section train. A resumed run must have the same.
@@ -222,7 +260,7 @@ func (e *Experiment) inputs() map[string]string {
 	for _, p := range e.Pairs.Train {
 		fmt.Fprintf(hash, "%s %s %d %d\n", filepath.Base(p.HE.Path), filepath.Base(p.IHC.Path), p.Width, p.Height)
 	}
-	return map[string]string{
+	inputs := map[string]string{
 		"pairs":        fmt.Sprintf("%d, names %x", len(e.Pairs.Train), hash.Sum(nil)[:6]),
 		"data.crop":    strconv.Itoa(c.Crop),
 		"data.augment": strconv.FormatBool(c.Augment),
@@ -232,11 +270,16 @@ func (e *Experiment) inputs() map[string]string {
 		"model.base":   e.base,
 		"model.unet":   e.Config.Model.UNet,
 	}
+	if sets := e.setsText(); sets != "" {
+		inputs["data.sets"] = sets
+	}
+	return inputs
 }
 
 // batches is a train.BatchSource: the batches of a loader, made ahead while they are asked for in order.
 type batches struct {
 	loader *data.Loader
+	labels func(markers []string) []int
 	every  int // the distance of the steps that are asked for: of several processes each has its part
 	stream *data.Stream
 	next   int // the stream's next step
@@ -259,7 +302,7 @@ func (b *batches) Batch(ctx context.Context, at train.Position) (train.Batch, er
 		return train.Batch{}, err
 	}
 	b.next = step + b.every
-	return pairsOf(batch), nil
+	return pairsOf(batch, b.labels), nil
 }
 
 // Size is what the batch of a position has.
@@ -274,8 +317,11 @@ func (b *batches) close() {
 	}
 }
 
-func pairsOf(b *data.Batch) train.Batch {
-	return train.Batch{N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names}
+func pairsOf(b *data.Batch, labels func(markers []string) []int) train.Batch {
+	return train.Batch{
+		N: b.N, Height: b.Height, Width: b.Width, HE: b.HEPixels, IHC: b.IHCPixels, Names: b.Names,
+		Labels: labels(b.Markers),
+	}
 }
 
 // fixed returns n validation pairs, one a batch, cropped centrally.
@@ -311,7 +357,7 @@ func (e *Experiment) single(pairs []data.Pair, crop int) (*data.Loader, error) {
 		BatchSize: 1, Crop: crop, Read: c.read(), Memory: int64(c.Memory) << 20,
 	})
 	if err != nil {
-		return nil, e.dataError(err)
+		return nil, e.dataError(err, "data")
 	}
 	return l, nil
 }
@@ -331,7 +377,7 @@ func (e *Experiment) chosen(ctx context.Context, n int) ([]data.Pair, error) {
 	for _, at := range places {
 		list = append(list, pairs[at])
 	}
-	return list, nil
+	return inTurns(list), nil
 }
 
 // readable replaces the places of unreadable pairs, which it counts in e.unreadable.
@@ -400,6 +446,11 @@ func spread(count, n int) []int {
 }
 
 // describe returns a line about the pairs.
-func describe(c DataConfig, p Pairs) string {
-	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(p.Train), len(p.Validation), c.Location)
+func (e *Experiment) describe() string {
+	place := e.Config.Data.Location.String()
+	if sets := e.setsText(); sets != "" {
+		place = plural(len(e.Config.Data.Sets), "set") + ": " + sets
+	}
+	return fmt.Sprintf("%d pairs for training, %d for validation, in %s", len(e.Pairs.Train), len(e.Pairs.Validation),
+		place)
 }

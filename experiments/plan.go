@@ -31,7 +31,7 @@ func (e *Experiment) Plan(ctx context.Context) (Plan, error) {
 	c := e.Config.Train
 	p := Plan{
 		Device: e.device.Name(), Devices: 1 + len(e.device.Peers), Available: e.device.Available(),
-		Pairs: describe(e.Config.Data, e.Pairs), MicroSteps: e.source.Len(),
+		Pairs: e.describe(), MicroSteps: e.source.Len(),
 		Epochs: e.epochs(), BatchImages: e.Config.Data.Batch,
 	}
 	if e.device.Group != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
 
@@ -65,7 +66,7 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 	var list []train.Example
 	for _, b := range pairs {
 		if e.frozen == nil {
-			x, err := train.ImagesOf(pairsOf(b))
+			x, err := train.ImagesOf(pairsOf(b, e.labelsOf))
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +74,7 @@ func (e *Experiment) fixedExamples(ctx context.Context, pairs []*data.Batch) ([]
 			continue
 		}
 		for _, task := range e.Config.Train.Objective.Tasks() {
-			x, err := e.frozen.Encode(ctx, pairsOf(b), task, g)
+			x, err := e.frozen.Encode(ctx, pairsOf(b, e.labelsOf), task, g)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", b.Names[0], err)
 			}
@@ -98,7 +99,12 @@ func (e *Experiment) translate(
 	mean := likeness{pairs: len(pairs)}
 	for _, b := range pairs {
 		he, ihc := picture(b.HEPixels, b), picture(b.IHCPixels, b)
-		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: e.sampler})
+		settings, name := e.sampler, b.Names[0]
+		if marker := b.Markers[0]; marker != "" {
+			settings.Marker = option.List{marker}
+			name += infer.MarkerSuffix(marker)
+		}
+		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: settings})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Names[0], err)
 		}
@@ -106,7 +112,7 @@ func (e *Experiment) translate(
 		if err := mean.add(stain, ihc); err != nil {
 			return nil, err
 		}
-		if err := e.show(step, b.Names[0], infer.Panel(he, stain, ihc), observe); err != nil {
+		if err := e.show(step, name, infer.Panel(he, stain, ihc), observe); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +125,7 @@ func (e *Experiment) reconstruct(
 ) ([]train.Scalar, error) {
 	mean := likeness{pairs: 2 * len(pairs)}
 	for _, b := range pairs {
-		x, err := train.ImagesOf(pairsOf(b))
+		x, err := train.ImagesOf(pairsOf(b, e.labelsOf))
 		if err != nil {
 			return nil, err
 		}

@@ -34,16 +34,33 @@ type loaded struct {
 	err    error            // ErrSkipped, or what is wrong with the job
 }
 
+// source is an input, which the jobs of several markers share.
+type source struct {
+	path, hash string
+	image      *imagefile.Image
+	err        error
+}
+
+func (s *source) read(o imagefile.Options) (*imagefile.Image, error) {
+	if s.image == nil && s.err == nil {
+		s.image, s.err = imagefile.Read(s.path, o)
+	}
+	return s.image, s.err
+}
+
 // load decides what a job needs, and reads its image if it is to be translated.
 func (r *run) load(j Job) loaded {
 	l := loaded{Job: j}
 	// Hash before reading: if the file changes in between, the next run finds another hash and translates it again.
-	hash, err := origin.Hash(j.Input)
-	if err != nil {
-		l.err = err
-		return l
+	if r.source.path != j.Input {
+		hash, err := origin.Hash(j.Input)
+		if err != nil {
+			l.err = err
+			return l
+		}
+		r.source = source{path: j.Input, hash: hash}
 	}
-	if l.origin, l.err = r.origin(j, hash); l.err != nil {
+	if l.origin, l.err = r.origin(j, r.source.hash); l.err != nil {
 		return l
 	}
 	if l.why, l.err = r.due(j.Output, l.origin); r.o.Samples > 1 {
@@ -51,7 +68,7 @@ func (r *run) load(j Job) loaded {
 	}
 	switch {
 	case l.err == nil:
-		l.image, l.err = imagefile.Read(j.Input, r.o.Read)
+		l.image, l.err = r.source.read(r.o.Read)
 		if errors.Is(l.err, imagefile.ErrTooLarge) {
 			l.err = fmt.Errorf("%w: with an output that ends in .ome.tiff it is translated in parts", l.err)
 		}
@@ -87,7 +104,7 @@ func (r *run) origin(j Job, hash string) (origin.Origin, error) {
 	if format, err := imagefile.FormatByName(j.Output); err == nil && format == imagefile.JPEG {
 		extra.Quality = cmp.Or(r.o.Quality, imagefile.DefaultQuality)
 	}
-	settings, err := origin.NewSettings(r.o.Settings, r.o.Read, extra)
+	settings, err := origin.NewSettings(r.settingsOf(j), r.o.Read, extra)
 	sources := map[string]string{roleSource: hash}
 	return origin.Origin{Program: r.o.Program, Model: r.model, Settings: settings, Sources: sources}, err
 }

@@ -19,6 +19,7 @@
 //	jobs.go      files: what is to be translated to where
 //	current.go   which outputs and panels are current
 //	folder.go    runs over files
+//	markers.go   jobs of one image for several markers
 //	shard.go     jobs that several processes share
 //	panel.go     images side by side
 //	record.go    the latents of every step

@@ -117,6 +117,7 @@ type run struct {
 	jobs    *claim.Queue
 	reach   float64 // of FileOptions.Calibration
 	summary Summary
+	source  source // the last that was read
 }
 
 // TranslateFiles translates files in batches, while the next images are decoded. A job whose output is current is
@@ -141,6 +142,9 @@ func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions
 		}
 	}
 	if r.o.Settings, r.notes, err = p.Resolve(o.Settings); err != nil {
+		return r.summary, err
+	}
+	if err := r.checkMarkers(jobs.List); err != nil {
 		return r.summary, err
 	}
 	if r.model, err = p.Fingerprint(); err != nil {
@@ -211,12 +215,13 @@ func (r *run) all(ctx context.Context, jobs []Job) error {
 			}
 			continue
 		}
-		if len(batch) > 0 && (batch[0].image.Width != l.image.Width || batch[0].image.Height != l.image.Height) {
+		if len(batch) > 0 && (batch[0].image.Width != l.image.Width || batch[0].image.Height != l.image.Height ||
+			r.full(batch) && batch[len(batch)-1].Input != l.Input) {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		if batch = append(batch, l); len(batch) >= max(r.o.Batch, 1) {
+		if batch = append(batch, l); r.full(batch) && r.lastMarker(l.Job) {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -299,14 +304,29 @@ func (r *run) loadAhead(ctx context.Context, jobs []Job) <-chan loaded {
 	return ahead
 }
 
-// translate translates a batch and writes its outputs. An error of the whole batch is every job's, except ctx's, which
-// is returned.
+// translate translates a batch and writes its outputs.
 func (r *run) translate(ctx context.Context, batch []loaded) error {
+	for _, together := range byMarkers(batch) {
+		if err := r.translateTogether(ctx, together); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// translateTogether translates jobs as byMarkers returns them. An error of the whole batch is every job's, except
+// ctx's, which is returned.
+func (r *run) translateTogether(ctx context.Context, batch []loaded) error {
 	jobs := make([]Job, len(batch))
-	request := Request{Settings: r.o.Settings}
+	request := Request{Settings: r.settingsOf(batch[0].Job)}
 	for i, l := range batch {
 		jobs[i] = l.Job
-		request.Images = append(request.Images, l.image)
+		switch {
+		case l.Marker == batch[0].Marker:
+			request.Images = append(request.Images, l.image)
+		case l.Marker != batch[i-1].Marker:
+			request.Settings.Marker = append(request.Settings.Marker, r.settingsOf(l.Job).Marker...)
+		}
 	}
 	request.Observe = func(event any) error {
 		e := event.(Step)
@@ -317,7 +337,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		r.doing(batch, e)
 		return r.o.Observe.Report(e)
 	}
-	stains, err := r.overSeeds(len(batch), func(s Settings) ([]*imagefile.Image, error) {
+	stains, err := r.overSeeds(len(batch), request.Settings, func(s Settings) ([]*imagefile.Image, error) {
 		request.Settings = s
 		results, err := r.p.Translate(ctx, request)
 		var images []*imagefile.Image
@@ -340,7 +360,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 		return nil
 	}
 	if memory && r.o.Large != nil {
-		stains, err = r.overSeeds(1, func(s Settings) ([]*imagefile.Image, error) {
+		stains, err = r.overSeeds(1, request.Settings, func(s Settings) ([]*imagefile.Image, error) {
 			m, err := r.o.Large(ctx, request.Images[0], s)
 			return []*imagefile.Image{m}, err
 		})

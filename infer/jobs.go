@@ -19,6 +19,7 @@ import (
 type Job struct {
 	Input, Output string
 	Reference     string // the true stain, for the panel; "" if there is none
+	Marker        string // of JobOptions.Markers; "" is that of the settings
 }
 
 // Jobs are the files to translate.
@@ -61,7 +62,13 @@ type JobOptions struct {
 	Panel     bool   // panels will be written next to the outputs
 	Slides    bool   // inputs in folders are slides and TIFF files, and Ending is that of a slide
 	Samples   int    // as in FileOptions
+	// Markers are what each input is stained for, a job each, with names such as slide-er.png. Only a single output of one
+	// marker has the name that it is given.
+	Markers []string
 }
+
+// MarkerSuffix is what a marker adds to the name of an output.
+func MarkerSuffix(marker string) string { return "-" + strings.ToLower(marker) }
 
 // FindJobs lists the jobs for an input and an output. It ignores virtual stains and panels that this program made.
 func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
@@ -86,36 +93,51 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 		return nil, err
 	}
 	written := outputs{}
+	markers := o.Markers
+	if len(markers) == 0 {
+		markers = []string{""}
+	}
 	for _, f := range files {
-		j := Job{Input: f.Path, Output: o.Output}
-		if toFolder {
-			name := filepath.FromSlash(f.Name)
-			j.Output = filepath.Join(o.Output, o.stem(name)+ending)
-		}
-		if same(j.Input, j.Output) {
-			return nil, fmt.Errorf("%s: the output is the input: name another", j.Input)
-		}
-		if err := written.add(j.Output, j.Input); err != nil {
-			return nil, err
-		}
-		if o.Panel {
-			if err := written.add(PanelName(j.Output), j.Input); err != nil {
+		for _, marker := range markers {
+			j := Job{Input: f.Path, Output: o.Output, Marker: marker}
+			if toFolder {
+				name := filepath.FromSlash(f.Name)
+				j.Output = filepath.Join(o.Output, o.stem(name)+ending)
+			}
+			if marker != "" && (toFolder || len(markers) > 1) {
+				j.Output = strings.TrimSuffix(j.Output, ending) + MarkerSuffix(marker) + ending
+			}
+			if references != nil {
+				if j.Reference, err = references(f.Stem); err != nil {
+					return nil, err
+				}
+			}
+			if err := o.writes(written, j); err != nil {
 				return nil, err
 			}
+			jobs.List = append(jobs.List, j)
 		}
-		if o.Samples > 1 {
-			if err := written.add(DeviationName(j.Output), j.Input); err != nil {
-				return nil, err
-			}
-		}
-		if references != nil {
-			if j.Reference, err = references(f.Stem); err != nil {
-				return nil, err
-			}
-		}
-		jobs.List = append(jobs.List, j)
 	}
 	return jobs, nil
+}
+
+// writes adds what a job writes.
+func (o JobOptions) writes(written outputs, j Job) error {
+	if same(j.Input, j.Output) {
+		return fmt.Errorf("%s: the output is the input: name another", j.Input)
+	}
+	if err := written.add(j.Output, j.Input); err != nil {
+		return err
+	}
+	if o.Panel {
+		if err := written.add(PanelName(j.Output), j.Input); err != nil {
+			return err
+		}
+	}
+	if o.Samples > 1 {
+		return written.add(DeviationName(j.Output), j.Input)
+	}
+	return nil
 }
 
 // stem is the name of an input without its extension.

@@ -134,15 +134,17 @@ type Request struct {
 
 // Result is the translation of one image.
 type Result struct {
-	Image *imagefile.Image
+	Image  *imagefile.Image
+	Marker string // of Settings.Marker; "" of a model for one
 	// Latents [h,w,C] are the final ones; Start begins the inversion, Standardised the translation; Condition is the H&E's
 	// mode.
 	Latents, Start, Condition, Standardised []float32
 	LatentHeight, LatentWidth               int
 }
 
-// Translate translates a batch of images of one size. A stain depends on its image, the settings and the device, not on
-// its batch. When ctx ends the error wraps ctx's.
+// Translate translates a batch of images of one size, to each marker of the settings: all images to the first, then all
+// to the next, which share what comes before the translation. A stain depends on its image, the settings and the device,
+// not on its batch or on other markers. When ctx ends the error wraps ctx's.
 func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)

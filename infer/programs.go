@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -29,6 +30,17 @@ type programs struct {
 type denoiser struct {
 	*vm.Program
 	*unet.Network
+	config unet.Config
+}
+
+// feedLabel feeds a network that takes class labels with one for all images.
+func (d *denoiser) feedLabel(feeds vm.Feeds, label int) error {
+	if d.Classes == nil {
+		return nil
+	}
+	classes, err := d.config.OneHot(slices.Repeat([]int{label}, d.Classes.Shape()[0]))
+	feeds.Set(d.Classes, classes)
+	return err
 }
 
 // compile compiles all networks for a size, so that an image that does not fit in memory is refused at once. Without
@@ -75,7 +87,7 @@ func (p *Pipeline) denoiser(z vae.Size, tokens int) (*denoiser, error) {
 	// The context is the same in all steps of a loop, and every image sees the same timesteps.
 	o.Invariant = gorgonia.Nodes{n.Context, n.Timesteps}
 	compiled, err := vm.Compile(gorgonia.Nodes{n.Output}, o)
-	return &denoiser{compiled, n}, err
+	return &denoiser{compiled, n, p.model.UNet}, err
 }
 
 // close frees the programs' memory.

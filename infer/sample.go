@@ -28,6 +28,7 @@ type loop struct {
 	eta       func(i, n int) (float64, error) // of step i of n
 	each      bool                            // standardise in each step
 	network   *denoiser
+	label     int       // of what stain the network makes
 	context   []float32 // [N,tokens,C]
 	condition []float32 // [N,h,w,C], concatenated to the latents
 }
@@ -75,26 +76,64 @@ func (t *translation) run(ctx context.Context) ([]Result, error) {
 			return nil, err
 		}
 	}
-	standardised := slices.Clone(latents)
-	if err := t.iterate(ctx, latents, loop{
-		phase: Translation, Trajectory: translation,
-		eta:     func(i, n int) (float64, error) { return s.Solver.Eta(s.EtaTranslation, i, n) },
-		network: p.translation, context: states, condition: condition,
-	}); err != nil {
+	standardised := latents
+	names, labels, err := t.pipeline.labels(s.Marker)
+	if err != nil {
 		return nil, err
 	}
-	images, err := t.decode(ctx, latents)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", decoderNet, err)
+	rewind := func() {}
+	if len(labels) > 1 {
+		rewind = t.repeatNoise()
 	}
-	results := make([]Result, len(images))
-	for i := range results {
-		results[i] = Result{
-			Image: images[i], Latents: t.one(latents, i), Start: t.one(start, i), Condition: t.one(condition, i),
-			Standardised: t.one(standardised, i), LatentHeight: p.latentH, LatentWidth: p.latentW,
+	var results []Result
+	for k, label := range labels {
+		rewind()
+		latents := slices.Clone(standardised)
+		if err := t.iterate(ctx, latents, loop{
+			phase: Translation, Trajectory: translation,
+			eta:     func(i, n int) (float64, error) { return s.Solver.Eta(s.EtaTranslation, i, n) },
+			network: p.translation, label: label, context: states, condition: condition,
+		}); err != nil {
+			return nil, err
+		}
+		images, err := t.decode(ctx, latents)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", decoderNet, err)
+		}
+		for i, m := range images {
+			r := Result{
+				Image: m, Latents: t.one(latents, i), Start: t.one(start, i), Condition: t.one(condition, i),
+				Standardised: t.one(standardised, i), LatentHeight: p.latentH, LatentWidth: p.latentW,
+			}
+			if k < len(names) {
+				r.Marker = names[k]
+			}
+			results = append(results, r)
 		}
 	}
 	return results, nil
+}
+
+// repeatNoise lets each image's noise be drawn several times from here on: after a call of rewind it is the same again.
+func (t *translation) repeatNoise() (rewind func()) {
+	at := make([]int, len(t.noise))
+	t.noise = slices.Clone(t.noise)
+	for i, noise := range t.noise {
+		var drawn [][]float32
+		t.noise[i] = func(dst []float32, h, w, c int) error {
+			if at[i] == len(drawn) {
+				if err := noise(dst, h, w, c); err != nil {
+					return err
+				}
+				drawn = append(drawn, slices.Clone(dst))
+			} else {
+				copy(dst, drawn[at[i]])
+			}
+			at[i]++
+			return nil
+		}
+	}
+	return func() { clear(at) }
 }
 
 func (p *programs) latentShape() [4]int { return [4]int{p.size.batch, p.latentH, p.latentW, p.latentC} }
@@ -183,6 +222,9 @@ func (t *translation) iterate(ctx context.Context, latents []float32, l loop) er
 	noise := make([]float32, len(latents))
 	timesteps := make([]float32, len(t.Images))
 	feeds := vm.Feeds{}.Set(l.network.Sample, sample).Set(l.network.Timesteps, timesteps).Set(l.network.Context, l.context)
+	if err := l.network.feedLabel(feeds, l.label); err != nil {
+		return err
+	}
 	n, history := len(l.Steps), schedule.History{}
 	for i, step := range l.Steps {
 		if err := t.Observe.Report(Step{nil, l.phase, i, n, latents, p.latentShape()}); err != nil {

@@ -95,11 +95,11 @@ type stained struct {
 	area      *PositiveArea
 }
 
-// overSeeds makes the stains of n images, as often as samples are asked for; draw makes one of each.
-func (r *run) overSeeds(n int, draw func(Settings) ([]*imagefile.Image, error)) ([]stained, error) {
+// overSeeds makes n stains, as often as samples are asked for; draw makes one of each.
+func (r *run) overSeeds(n int, of Settings, draw func(Settings) ([]*imagefile.Image, error)) ([]stained, error) {
 	list, sums := make([]stained, n), make([]sampleSum, n)
 	for k := range max(r.o.Samples, 1) {
-		s := r.o.Settings
+		s := of
 		s.Seed += int64(k)
 		images, err := draw(s)
 		if err != nil {

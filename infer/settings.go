@@ -18,6 +18,7 @@ type Settings struct {
 	PromptInversion string                  `json:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
 	Prediction      schedule.PredictionType `json:"prediction-type" want:"v_prediction, epsilon or empty" usage:"what the model predicts: v_prediction or epsilon (default: as its folder says)"`
 	Seed            int64                   `json:"seed" usage:"seed of each image's noise: the same seed gives the same image"`
+	Marker          option.List             `json:"marker,omitempty" usage:"marker to stain for, of a model that has several, such as er; given several times there is a stain for each, and its name in the output's"`
 	Without         Without                 `json:"without,omitempty" usage:"parts to leave out, for ablations: tokens, concatenation, inversion"`
 }
 
@@ -63,6 +64,9 @@ func (p *Pipeline) Resolve(s Settings) (_ Settings, notes []string, err error) {
 	}
 	notes = slices.Concat(p.model.Notes, p.model.Scheduler.Notes(s.Prediction))
 	s.Prediction = c.PredictionType
+	if s.Marker, _, err = p.labels(s.Marker); err != nil {
+		return s, nil, err
+	}
 	own := cmp.Or(p.model.Purpose.Prompt, model.DefaultPrompt)
 	if s.PromptInversion == "" {
 		s.PromptInversion = own
@@ -111,5 +115,25 @@ func (s Settings) Validate() error {
 	if err := w.UnmarshalText([]byte(s.Without)); err != nil {
 		errs = append(errs, option.Wrong("without", "%w", err))
 	}
+	if err := model.CheckMarkers(s.Marker); err != nil {
+		errs = append(errs, option.Wrong("marker", "%w", err))
+	}
 	return errors.Join(errs...)
+}
+
+// labels returns the model's names of markers, and their class labels: 0 of a model without, whose list is empty.
+func (p *Pipeline) labels(markers option.List) (names option.List, labels []int, err error) {
+	if len(markers) == 0 {
+		markers = option.List{""}
+	}
+	for _, marker := range markers {
+		label, name, err := p.model.Purpose.Label(marker)
+		if err != nil {
+			return nil, nil, err
+		}
+		if labels = append(labels, label); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, labels, nil
 }

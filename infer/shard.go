@@ -93,6 +93,7 @@ func (j *Jobs) Outlook(ctx context.Context, s Shard) (string, error) {
 
 // common is what all outputs of a run depend on.
 func (r *run) common(j Job) (origin.Origin, error) {
+	j.Marker = "" // all that the run is for
 	o, err := r.origin(j, "")
 	if err != nil {
 		return o, err

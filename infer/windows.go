@@ -6,10 +6,12 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/data/imagefile"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/graph/vae"
 	"github.com/histdist/histdist/graph/vm"
 	"github.com/histdist/histdist/internal/finite"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Windows are a pipeline's networks for windows of one size, for a sampler that goes over an image larger than one: see
@@ -29,11 +31,19 @@ type Windows struct {
 	pipeline *Pipeline
 	programs *programs
 	text     []float32 // [batch,77,768]
+	label    int       // of the marker
 }
 
 // Windows compiles the networks, unless they are the last ones, and takes what settings leave open from the model.
 func (p *Pipeline) Windows(ctx context.Context, s Settings, batch, height, width int) (*Windows, error) {
 	s, _, err := p.Resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	_, labels, err := p.labels(s.Marker)
+	if err == nil && len(labels) > 1 {
+		err = option.Wrong("marker", "%s: windows are translated to one marker at a time: want one", s.Marker)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +73,7 @@ func (p *Pipeline) Windows(ctx context.Context, s Settings, batch, height, width
 		Batch: batch, Height: g.size.height, Width: g.size.width,
 		LatentHeight: g.latentH, LatentWidth: g.latentW, Channels: g.latentC, Scale: p.model.VAE.ScalingFactor,
 		TokenValues: vit.Tokens() * vit.HiddenSize,
-		pipeline:    p, programs: g, text: slices.Repeat(text, batch),
+		pipeline:    p, programs: g, text: slices.Repeat(text, batch), label: labels[0],
 	}, nil
 }
 
@@ -117,9 +127,9 @@ func (w *Windows) Tokens(ctx context.Context, images []*imagefile.Image) ([]floa
 func (w *Windows) Denoise(
 	ctx context.Context, timestep, n int, latents, condition, tokens []float32,
 ) ([]float32, error) {
-	network, states := w.programs.translation, tokens
+	network, states, label := w.programs.translation, tokens, w.label
 	if tokens == nil {
-		network, condition = w.programs.inversion, make([]float32, len(latents))
+		network, condition, label = w.programs.inversion, make([]float32, len(latents)), model.LabelHE
 	}
 	sample := make([]float32, 2*len(latents))
 	concatChannels(sample, latents, condition, w.Channels)
@@ -131,6 +141,9 @@ func (w *Windows) Denoise(
 	timesteps := slices.Repeat([]float32{float32(timestep)}, w.Batch)
 	feeds := vm.Feeds{}.Set(network.Sample, w.fill(sample, n)).Set(network.Timesteps, timesteps)
 	feeds.Set(network.Context, states)
+	if err := network.feedLabel(feeds, label); err != nil {
+		return nil, err
+	}
 	values, err := network.Run(ctx, feeds)
 	var out []float32
 	if err == nil {

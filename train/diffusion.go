@@ -54,7 +54,7 @@ func (f *diffusion) params() (gorgonia.Nodes, error) {
 }
 
 func (f *diffusion) size(e Example, d Draws) (size, error) {
-	if err := e.checkLatents(d, f.network.OutChannels, f.network.CrossAttentionDim); err != nil {
+	if err := e.checkLatents(d, f.network.OutChannels, f.network.CrossAttentionDim, f.network.NumClassEmbeds); err != nil {
 		return size{}, err
 	}
 	n, h, w := e.Shape[0], e.Shape[1], e.Shape[2]
@@ -80,10 +80,20 @@ func (f *diffusion) lossGraph(z size, share float64) (*lossGraph, error) {
 			timesteps[i] = float32(t)
 			x.weights[i] = float32(float64(x.weights[i]) * share)
 		}
-		return vm.Feeds{}.Set(n.Sample, x.sample).Set(n.Timesteps, timesteps).Set(n.Context, e.Context).
-			Set(target, x.target).Set(weights, x.weights), nil
+		feeds := vm.Feeds{}.Set(n.Sample, x.sample).Set(n.Timesteps, timesteps).Set(n.Context, e.Context).
+			Set(target, x.target).Set(weights, x.weights)
+		return feeds, f.feedLabels(feeds, n, e.Labels)
 	}
 	return l, s.Err()
+}
+
+// feedLabels feeds a network with class labels, if it takes any.
+func (f *diffusion) feedLabels(feeds vm.Feeds, n *unet.Network, labels []int) error {
+	classes, err := f.network.OneHot(labels)
+	if err == nil && n.Classes != nil {
+		feeds.Set(n.Classes, classes)
+	}
+	return err
 }
 
 func (f *diffusion) draw(g *rng.Torch, e Example) (Draws, error) {

@@ -121,6 +121,9 @@ func (f *endToEnd) lossGraph(z size, share float64) (*lossGraph, error) {
 		}
 		feeds := vm.Feeds{}.Set(n.Sample, x.sample).Set(n.Timesteps, timesteps).Set(n.Context, e.Context).
 			Set(target, e.Images).Set(each, shares)
+		if err := f.feedLabels(feeds, n, e.Labels); err != nil {
+			return nil, err
+		}
 		if f.texture == nil {
 			return feeds, nil
 		}

@@ -135,7 +135,7 @@ func describe(dir string, o ExportOptions) error {
 			return err
 		}
 	}
-	if o.Purpose == (model.Purpose{}) {
+	if o.Purpose.IsZero() {
 		return nil
 	}
 	return model.WritePurpose(dir, o.Purpose)

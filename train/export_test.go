@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -130,7 +131,7 @@ func oneTypeAndNaming(t *testing.T, checkpoint, base string) {
 			index.Safety[0] != nil {
 			t.Errorf("model_index.json: %+v", index)
 		}
-		if p, err := model.ReadPurpose(dst); err != nil || p != o.Purpose {
+		if p, err := model.ReadPurpose(dst); err != nil || !reflect.DeepEqual(p, o.Purpose) {
 			t.Errorf("purpose %+v, %v", p, err)
 		}
 		if _, err := os.Stat(filepath.Join(dst, "README.md")); err == nil {

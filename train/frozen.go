@@ -20,6 +20,7 @@ type Batch struct {
 	N, Height, Width int
 	HE, IHC          []uint8
 	Names            []string // for errors; may be nil
+	Labels           []int    // [N] of the IHC, for a U-Net with class labels: see model.Purpose; else nil
 }
 
 // name is a pair's name in errors.
@@ -166,12 +167,15 @@ func (f *Frozen) Encode(ctx context.Context, p Batch, task Task, noise *rng.Torc
 	if k := f.model.VAE.Factor(); p.Height%k != 0 || p.Width%k != 0 {
 		return Example{}, fmt.Errorf("images of %d×%d pixels: want multiples of %d", p.Height, p.Width, k)
 	}
-	target := p.HE
+	target, labels := p.HE, p.Labels
+	if labels != nil {
+		labels = slices.Repeat([]int{model.LabelHE}, p.N)
+	}
 	if task == Translation {
-		target = p.IHC
+		target, labels = p.IHC, p.Labels
 	}
 	c := f.model.VAE.LatentChannels
-	e := Example{Shape: f.shape(p.N, p.Height, p.Width)}
+	e := Example{Shape: f.shape(p.N, p.Height, p.Width), Labels: labels}
 	draws := make([]float32, elements(e.Shape))
 	if err := noise.RandnNHWC(draws, e.Shape[0], e.Shape[1], e.Shape[2], c); err != nil {
 		return e, err

@@ -17,6 +17,7 @@ type Example struct {
 	Condition []float32 // [N,H,W,C], the H&E, not multiplied; nil is zeros
 	Context   []float32 // [N,tokens,cross_attention_dim]
 	Images    []float32 // [N,H,W,C], from −1 to 1
+	Labels    []int     // [N], what stain the latents are of; nil for a U-Net without class labels
 }
 
 // Draws are the random numbers of a micro-step. An autoencoder needs only the noise.
@@ -62,7 +63,7 @@ func skip(g *rng.Torch, shape [4]int, timesteps int) {
 }
 
 // checkLatents compares the sizes of a U-Net's example and its draws.
-func (e Example) checkLatents(d Draws, channels, contextDim int) error {
+func (e Example) checkLatents(d Draws, channels, contextDim, classes int) error {
 	n, h, w, c := e.Shape[0], e.Shape[1], e.Shape[2], e.Shape[3]
 	size := n * h * w * c
 	switch {
@@ -74,6 +75,8 @@ func (e Example) checkLatents(d Draws, channels, contextDim int) error {
 		return fmt.Errorf("condition of %d elements: want %d for %v, or none", len(e.Condition), size, e.Shape)
 	case len(e.Context) == 0 || len(e.Context)%(n*contextDim) != 0:
 		return fmt.Errorf("context of %d elements: want [%d,tokens,%d]", len(e.Context), n, contextDim)
+	case classes > 0 && len(e.Labels) != n, classes == 0 && e.Labels != nil:
+		return fmt.Errorf("class labels of %d samples: want those of %d for a U-Net with %d classes", len(e.Labels), n, classes)
 	case len(d.Noise) != size || len(d.Perturbation) != size || len(d.Offset) != n*c || len(d.Timesteps) != n:
 		return fmt.Errorf("%d, %d and %d draws and %d timesteps: want those of latents %v",
 			len(d.Noise), len(d.Offset), len(d.Perturbation), len(d.Timesteps), e.Shape)

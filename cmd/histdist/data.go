@@ -32,6 +32,8 @@ func dataCommand() *cobra.Command {
 func synthCommand() *cobra.Command {
 	c, slides := synth.Default(), synth.DefaultSlide()
 	var out, marker, size, compression, shard string
+	var markers []string
+	var apart bool
 	var pixels mosaic.Compression
 	command := &cobra.Command{
 		Use:   "synth --output FOLDER",
@@ -39,6 +41,9 @@ func synthCommand() *cobra.Command {
 		Long: `Makes pairs of images of synthetic tissue in MIST's layout, H&E in trainA and valA, the IHC stain of the same
 tissue in trainB and valB, and the type of every nucleus. For trying and testing without a download; none of it
 is real tissue. The same seed gives the same files. An interrupted run continues when it is started again.
+
+With --markers it makes a data set for each of several markers: OUTPUT/er, OUTPUT/her2 and so on have the same H&E
+images, or with --apart other patients each.
 
 With --slide it makes a whole slide instead: islands of tissue on glass as pyramids, he.ome.tiff and, of the same
 section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geojson.`,
@@ -64,6 +69,16 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 			}
 			if c.Shard.N > 0 && size != "" {
 				return fmt.Errorf("--shard shares pairs: one process makes a slide")
+			}
+			if err := oneOfTissue(cmd, markers, size, apart); err != nil {
+				return err
+			}
+			if markers != nil {
+				var list []synth.Marker
+				for _, m := range markers {
+					list = append(list, synth.Marker(strings.ToLower(m)))
+				}
+				return synth.WriteMarkers(cmd.Context(), out, c, list, apart, observe)
 			}
 			if size == "" {
 				return synth.Write(cmd.Context(), out, c, observe)
@@ -98,6 +113,9 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 	f.IntVar(&c.Size, "size", c.Size, "side of a pair's images in pixels, 64 to 2048")
 	f.Float64Var(&c.MPP, "mpp", c.MPP, "micrometres per pixel (of a slide 0.5 unless given)")
 	f.StringVar(&marker, "marker", string(c.Marker), "er, pr, ki67 or her2")
+	f.StringSliceVar(&markers, "markers", nil,
+		"several, separated by commas, such as er,her2,ki67,pr: a data set for each, in a folder of its name")
+	f.BoolVar(&apart, "apart", false, "with --markers: each data set is of other patients")
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "another seed gives other patients")
 	f.Float64Var(&c.Misregistration, "misregistration", c.Misregistration,
 		"largest displacement of the IHC against the H&E, in pixels")
@@ -112,6 +130,21 @@ section, ihc.ome.tiff, and the truth in GeoJSON: islands.geojson and nuclei.geoj
 	f.IntVar(&slides.Islands, "islands", slides.Islands, "pieces of tissue on the slide")
 	f.Float64Var(&slides.Tissue, "tissue-share", slides.Tissue, "how much of the slide is tissue, about: 0.0001 to 0.6")
 	return command
+}
+
+// oneOfTissue returns an error if flags of synth exclude each other.
+func oneOfTissue(cmd *cobra.Command, markers []string, size string, apart bool) error {
+	switch {
+	case markers == nil && apart:
+		return errors.New("--apart needs --markers, such as --markers er,her2")
+	case markers == nil:
+		return nil
+	case cmd.Flags().Changed("marker"):
+		return errors.New("--marker and --markers: want one of them")
+	case size != "":
+		return errors.New("--slide and --markers: a slide has one IHC stain: want --marker")
+	}
+	return nil
 }
 
 // slideSize reads a size such as 4096x4096.

@@ -89,6 +89,7 @@ func translate(cmd *cobra.Command, c translateOptions) (err error) {
 		if jobs, err = infer.FindJobs(cmd.Context(), infer.JobOptions{
 			Input: c.Input, Output: c.Output, Ending: "." + c.Format, Reference: c.Reference, Panel: c.Panel,
 			Slides: c.isSlides(), Samples: c.Samples,
+			Markers: c.Marker,
 		}); err != nil {
 			return err
 		}

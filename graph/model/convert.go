@@ -45,6 +45,8 @@ type edit struct {
 	class  string
 	tensor func(name string, values []float32, shape []int) ([]float32, []int, error)
 	folder func(folder string) error
+	// missing, which may be nil, makes tensors that the network of a folder, not yet changed, doesn't have.
+	missing func(folder string) ([]weights.Tensor, error)
 }
 
 func rewrite(ctx context.Context, name, dst string, o ConvertOptions, change *edit) error {
@@ -183,6 +185,13 @@ func convertNetwork(ctx context.Context, dst, src string, o ConvertOptions, chan
 		return err
 	}
 	if change != nil {
+		if change.missing != nil {
+			more, err := change.missing(dst)
+			if err != nil {
+				return err
+			}
+			tensors = append(tensors, more...)
+		}
 		if err := change.folder(dst); err != nil {
 			return err
 		}

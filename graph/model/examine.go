@@ -138,6 +138,10 @@ func (m *Model) fit(o Options, configs [4]error, r *Report) error {
 			errs = append(errs, err)
 		}
 	}
+	if unetKnown && m.UNet.NumClassEmbeds != m.Purpose.Classes() {
+		errs = append(errs, fmt.Errorf("unet: num_class_embeds is %d, for the H&E and each marker, but markers in %s has %d",
+			m.UNet.NumClassEmbeds, PurposeFile, len(m.Purpose.Markers)))
+	}
 	if unetKnown && textKnown {
 		want(m.UNet.CrossAttentionDim == m.Text.HiddenSize,
 			"unet: cross_attention_dim is %d, but text_encoder: hidden_size is %d",

@@ -27,6 +27,9 @@ func (m *Model) fingerprint(c digestCache) (string, error) {
 	for _, a := range m.Adapters {
 		fmt.Fprintf(h, "adapter %s %g\n", a.Digest, a.Weight)
 	}
+	if markers := m.Purpose.Markers; len(markers) > 0 {
+		fmt.Fprintf(h, "markers %q\n", markers)
+	}
 	settings, err := m.settingsFiles()
 	if err != nil {
 		return "", err

@@ -25,6 +25,9 @@ type Purpose struct {
 	MPP    float64 `json:"mpp,omitempty"`    // micrometres per pixel of the images that it was trained with
 	Prompt string  `json:"prompt,omitempty"` // that describes the H&E to the text encoder
 
+	// Markers are those of a model that stains for several, instead of Marker: see Label.
+	Markers []string `json:"markers,omitempty"`
+
 	Presets Presets `json:"presets,omitzero"`
 }
 
@@ -42,7 +45,7 @@ func ReadPurpose(dir string) (Purpose, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
-		return Purpose{}, fmt.Errorf("%s: %w: want the keys marker, mpp, prompt and presets", path, err)
+		return Purpose{}, fmt.Errorf("%s: %w: want the keys marker, markers, mpp, prompt and presets", path, err)
 	}
 	return p, p.validate(path)
 }
@@ -50,6 +53,12 @@ func ReadPurpose(dir string) (Purpose, error) {
 func (p Purpose) validate(path string) error {
 	if p.MPP < 0 || math.IsInf(p.MPP, 1) {
 		return fmt.Errorf("%s: mpp: %g: want micrometres per pixel, such as 0.5", path, p.MPP)
+	}
+	if len(p.Markers) > 0 && p.Marker != "" {
+		return fmt.Errorf("%s: marker and markers: want one of them", path)
+	}
+	if err := CheckMarkers(p.Markers); err != nil {
+		return fmt.Errorf("%s: markers: %w", path, err)
 	}
 	if err := p.Presets.validate(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

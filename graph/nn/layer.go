@@ -83,3 +83,8 @@ func LayerNorm(s *op.Scope, x *gorgonia.Node, eps float64) *gorgonia.Node {
 	gamma, beta := s.Param("weight", channels(x)), s.Param("bias", channels(x))
 	return s.Mark(op.LayerNorm{Eps: eps}.Apply(s, x, gamma, beta))
 }
+
+// Embedding is torch.nn.Embedding of classes that are trained: one-hot classes [N,classes] → [N,out].
+func Embedding(s *op.Scope, classes *gorgonia.Node, out int) *gorgonia.Node {
+	return op.Rows(s, classes, s.Param("weight", channels(classes), out))
+}

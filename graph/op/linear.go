@@ -79,6 +79,14 @@ func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(withLast(in[0], in[1][1]), in, l.Residual)
 }
 
+// Grad is of the product alone: see Rows.
+func (l LinearDataGrad) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	if l.Residual {
+		return gorgonia.Nodes{s.fail("%s: a fused sum has no gradient", Name(l))}
+	}
+	return gorgonia.Nodes{s.apply(Linear{}, dy, in[1]), s.apply(LinearWeightGrad{}, dy, in[0])}
+}
+
 func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
 func (l LinearDataGrad) InPlace(n int) []int        { return residualInPlace(n, l.Residual) }
 

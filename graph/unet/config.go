@@ -30,6 +30,7 @@ type Config struct {
 	FreqShift           float64  `json:"freq_shift"`                     // 0
 	SampleSize          int      `json:"sample_size"`                    // 64, the latents' side in training
 	DownsamplePadding   int      `json:"downsample_padding"`             // 1
+	NumClassEmbeds      int      `json:"num_class_embeds"`               // null: no class labels
 
 	LowRank op.LowRank `json:"-"` // additions to its weights that are trained; not of the file
 }
@@ -50,6 +51,7 @@ var fixed = hfconfig.Fixed{
 	"attention_type":                       {"default"},
 	"center_input_sample":                  {false},
 	"class_embed_type":                     {nil},
+	"class_embeddings_concat":              {false},
 	"conv_in_kernel":                       {3},
 	"conv_out_kernel":                      {3},
 	"dropout":                              {0},
@@ -60,7 +62,6 @@ var fixed = hfconfig.Fixed{
 	"mid_block_only_cross_attention":       {nil, false},
 	"mid_block_scale_factor":               {1},
 	"mid_block_type":                       {"UNetMidBlock2DCrossAttn"},
-	"num_class_embeds":                     {nil},
 	"only_cross_attention":                 {false, []any{false, false, false, false}},
 	"resnet_out_scale_factor":              {1},
 	"resnet_skip_time_act":                 {false},
@@ -104,6 +105,9 @@ func (c Config) Validate() error {
 		"in_channels": c.InChannels, "out_channels": c.OutChannels, "cross_attention_dim": c.CrossAttentionDim,
 		"norm_num_groups": c.NormNumGroups, "sample_size": c.SampleSize,
 	})}
+	if c.NumClassEmbeds < 0 {
+		errs = append(errs, fmt.Errorf("num_class_embeds: %d: want 1 or more, or null", c.NumClassEmbeds))
+	}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.DownsamplePadding != 1 {
 		bad("downsample_padding: %d is not supported: want 1", c.DownsamplePadding)

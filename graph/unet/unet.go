@@ -22,6 +22,7 @@ type Network struct {
 	Sample    *gorgonia.Node // [N,H,W,in_channels]
 	Timesteps *gorgonia.Node // [N], 0…999
 	Context   *gorgonia.Node // [N,Tokens,cross_attention_dim]
+	Classes   *gorgonia.Node // [N,num_class_embeds], of Config.OneHot; nil without class labels
 	Output    *gorgonia.Node // [N,H,W,out_channels]
 }
 
@@ -55,6 +56,10 @@ func Build(c Config, size Size) (*Network, error) {
 	sinusoids := op.TimestepEmbedding{Channels: channels[0], CosFirst: c.FlipSinToCos, FreqShift: c.FreqShift}
 	t := s.Sub("time_proj").Mark(sinusoids.Apply(s, n.Timesteps))
 	b.temb = nn.TimestepEmbedding(s.Sub("time_embedding"), t, 4*channels[0])
+	if c.NumClassEmbeds > 0 {
+		n.Classes = s.Input("classes", size.Batch, c.NumClassEmbeds)
+		b.temb = op.Add{}.Apply(s, b.temb, nn.Embedding(s.Sub("class_embedding"), n.Classes, c.ClassWidth()))
+	}
 
 	h := nn.Conv3x3(s.Sub("conv_in"), n.Sample, channels[0])
 	b.skips = gorgonia.Nodes{h}

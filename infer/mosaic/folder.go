@@ -11,6 +11,7 @@ import (
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/claim"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // series is a call of TranslateFiles.
@@ -153,6 +154,9 @@ func (s *series) translate(ctx context.Context, i int) error {
 	}
 	o := s.o
 	o.Input, o.Output = j.Input, j.Output
+	if j.Marker != "" {
+		o.Sampling.Marker = option.List{j.Marker}
+	}
 	o.Observe = progress.All(o.Observe, progress.On(func(e Progress) error {
 		if !e.Preview {
 			s.queue.Doing(i, e.Calls, e.Plan.Calls)

@@ -113,9 +113,24 @@ func walk(config reflect.Value, leaf func(Field), inner func(section string, v r
 	}
 }
 
-// Kind names the kind of the option's values: text, number, whole number, or true or false.
+// Elements are the options of each element of an option that is a list of structs, with their defaults; else nil. An
+// element may set its defaults by a method Defaults.
+func (f Field) Elements() []Field {
+	if f.Text || f.Var.Kind() != reflect.Slice || f.Var.Type().Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	element := reflect.New(f.Var.Type().Elem())
+	if d, ok := element.Interface().(interface{ Defaults() }); ok {
+		d.Defaults()
+	}
+	return fields(element)
+}
+
+// Kind names the kind of the option's values: text, number, whole number, list, or true or false.
 func (f Field) Kind() string {
 	switch kind := f.Var.Kind(); {
+	case f.Elements() != nil:
+		return "list"
 	case f.Text || kind == reflect.String:
 		return "text"
 	case kind == reflect.Bool:

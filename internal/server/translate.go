@@ -160,7 +160,7 @@ func (s *Server) translation(
 		return o, err
 	}
 	o = mosaic.FileOptions{
-		Input: path, Output: output, Slide: one.OpenFresh, Sampling: preset.Sampling(c.Request.Seed),
+		Input: path, Output: output, Slide: one.OpenFresh, Sampling: m.Sampling(preset, c.Request.Seed),
 		Settings: mosaic.DefaultSettings(), File: mosaic.DefaultFileSettings(), Batch: 1, Quality: mosaic.DefaultQuality,
 		Program: s.options.program(),
 	}

@@ -32,7 +32,9 @@ type Config struct {
 	// Misregistration is the greatest displacement of the IHC against the H&E in pixels, 0..size/8, at most 30 µm.
 	Misregistration float64 `json:"misregistration"`
 	Quality         int     `json:"quality"` // of the JPEG files, 1..100
-	Workers         int     `json:"-"`       // pairs made at the same time, 0: one for each processor
+	// FirstPatient is the number of the first patient, from 0: sets of one seed with other numbers share no patient.
+	FirstPatient int `json:"first_patient,omitempty"`
+	Workers      int `json:"-"` // pairs made at the same time, 0: one for each processor
 
 	Shard     claim.Part    `json:"-"` // which of several processes with one folder this is
 	DeadAfter time.Duration `json:"-"` // see claim.Options.Silence
@@ -60,6 +62,7 @@ func (c Config) Validate() error {
 	inRange("pairs", float64(c.Pairs), 0, 100_000)
 	inRange("val pairs", float64(c.ValPairs), 0, 100_000)
 	inRange("patient pairs", float64(c.PatientPairs), 1, 1000)
+	inRange("first patient", float64(c.FirstPatient), 0, 1_000_000)
 	inRange("size", float64(c.Size), 64, 2048)
 	inRange("mpp", c.MPP, 0.2, 4)
 	if !slices.Contains([]Marker{ER, PR, Ki67, HER2}, c.Marker) {

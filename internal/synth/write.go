@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/histdist/histdist/data/imagefile"
@@ -98,6 +99,34 @@ func (c Config) all(ctx context.Context, dir string, places []place, observe pro
 	})
 }
 
+// WriteMarkers makes a data set for each marker, dir/er, dir/her2 and so on, as Write does: of the same tissue, so that
+// one H&E image has an IHC image of every marker, or each of other patients if apart.
+func WriteMarkers(ctx context.Context, dir string, c Config, markers []Marker, apart bool, observe progress.Observer) error {
+	if len(markers) == 0 {
+		return errors.New("synth: no markers: nothing to make")
+	}
+	sets := make([]Config, len(markers))
+	for i, m := range markers { // all are valid before the first is made
+		if slices.Contains(markers[:i], m) {
+			return fmt.Errorf("synth: marker %s is there twice", m)
+		}
+		sets[i] = c
+		sets[i].Marker = m
+		if apart && c.PatientPairs > 0 {
+			sets[i].FirstPatient += i * (patients(c.Pairs, c.PatientPairs) + patients(c.ValPairs, c.PatientPairs))
+		}
+		if err := sets[i].Validate(); err != nil {
+			return err
+		}
+	}
+	for i, set := range sets {
+		if err := Write(ctx, filepath.Join(dir, string(markers[i])), set, observe); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type place struct {
 	dir, split string
 	index      int
@@ -106,15 +135,19 @@ type place struct {
 // places lists all pairs, those for validation from the first unused patient on.
 func (c Config) places(dir string) []place {
 	var all []place
+	first := c.FirstPatient * c.PatientPairs
 	for i := range c.Pairs {
-		all = append(all, place{dir, "train", i})
+		all = append(all, place{dir, "train", first + i})
 	}
-	first := (c.Pairs + c.PatientPairs - 1) / c.PatientPairs * c.PatientPairs
+	first += patients(c.Pairs, c.PatientPairs) * c.PatientPairs
 	for i := range c.ValPairs {
 		all = append(all, place{dir, "val", first + i})
 	}
 	return all
 }
+
+// patients is how many patients so many pairs are of.
+func patients(pairs, each int) int { return (pairs + each - 1) / each }
 
 // files are the H&E image, the IHC image and the truth. The truth is written last: where it is, the pair is complete.
 func (p place) files(name string) [3]string {

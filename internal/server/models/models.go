@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Source is a model's folder, or a name in Hugging Face's cache, and what it is called: "" is the folder's own name.
@@ -34,7 +35,8 @@ type Model struct {
 	// Fingerprint identifies its content: see model.Model.Fingerprint. It is known once the model has been used.
 	Fingerprint string `json:"fingerprint,omitempty"`
 
-	folder string
+	folder  string
+	markers option.List // infer.Settings.Marker
 }
 
 // Preset is a named sampling of a model.
@@ -68,10 +70,19 @@ func New(sources []Source) (*Models, error) {
 			return nil, err
 		}
 		name := cmp.Or(s.Name, filepath.Base(folder))
-		m.list = append(m.list, Model{
-			ID: m.unused(name), Name: name, Marker: purpose.Marker, MPP: cmp.Or(purpose.MPP, mosaic.DefaultMPP),
+		o := Model{
+			Name: name, Marker: purpose.Marker, MPP: cmp.Or(purpose.MPP, mosaic.DefaultMPP),
 			Presets: presets(purpose), DefaultPreset: defaultPreset(purpose), folder: folder,
-		})
+		}
+		if len(purpose.Markers) == 0 {
+			o.ID = m.unused(name)
+			m.list = append(m.list, o)
+		}
+		for _, marker := range purpose.Markers { // each is a model to users
+			o.Name, o.Marker, o.markers = name+" "+marker, marker, option.List{marker}
+			o.ID = m.unused(o.Name)
+			m.list = append(m.list, o)
+		}
 	}
 	return m, nil
 }
@@ -159,9 +170,9 @@ func (m Model) Preset(name string) (Preset, error) {
 }
 
 // Sampling returns the settings of a translation with a preset and a seed.
-func (p Preset) Sampling(seed int64) infer.Settings {
+func (m Model) Sampling(p Preset, seed int64) infer.Settings {
 	s := infer.DefaultSettings()
-	s.Sampling, s.Seed = p.Preset.Sampling, seed
+	s.Sampling, s.Seed, s.Marker = p.Preset.Sampling, seed, m.markers
 	return s
 }
 

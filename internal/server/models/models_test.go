@@ -93,7 +93,7 @@ func TestUnknown(t *testing.T) {
 	if !errors.Is(err, models.ErrUnknown) || !strings.Contains(err.Error(), "balanced, paper") {
 		t.Errorf("a preset: %v", err)
 	}
-	if p, err := er.Preset(""); err != nil || p.Name != "balanced" || p.Sampling(7).Seed != 7 {
+	if p, err := er.Preset(""); err != nil || p.Name != "balanced" || er.Sampling(p, 7).Seed != 7 {
 		t.Errorf("the default preset: %+v, %v", p, err)
 	}
 	if _, err := m.Plan("pr", ""); !errors.Is(err, models.ErrUnknown) {
