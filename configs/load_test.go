@@ -102,7 +102,7 @@ func TestEveryKeyCanBeSet(t *testing.T) {
 	if diff := cmp.Diff([]any{"constant:0.3", "steps", "epsilon", true, 50}, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(values) != 13 {
+	if len(values) != 14 {
 		t.Errorf("%d values are told, want all", len(values))
 	}
 }

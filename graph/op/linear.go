@@ -79,12 +79,13 @@ func (l LinearDataGrad) Infer(in []tensor.Shape) (tensor.Shape, error) {
 	return withResidualOf(withLast(in[0], in[1][1]), in, l.Residual)
 }
 
-// Grad is of the product alone: see Rows.
+// Grad is for Rows.
 func (l LinearDataGrad) Grad(s *Scope, in gorgonia.Nodes, _, dy *gorgonia.Node) gorgonia.Nodes {
+	grads := gorgonia.Nodes{s.apply(Linear{}, dy, in[1]), s.apply(LinearWeightGrad{}, dy, in[0])}
 	if l.Residual {
-		return gorgonia.Nodes{s.fail("%s: a fused sum has no gradient", Name(l))}
+		grads = append(grads, dy)
 	}
-	return gorgonia.Nodes{s.apply(Linear{}, dy, in[1]), s.apply(LinearWeightGrad{}, dy, in[0])}
+	return grads
 }
 
 func (l LinearDataGrad) Kinds(n int) ([]Kind, Kind) { return productKinds(n, Feature), l.Store }
