@@ -290,3 +290,67 @@ func FuzzDatasetJSON(f *testing.F) {
 		}
 	})
 }
+
+// Sets of several markers have the same H&E images, to the byte, and other stains; or, apart, other patients. Without
+// them nothing changes, not even dataset.json.
+func TestWriteMarkers(t *testing.T) {
+	c := synth.Default()
+	c.Pairs, c.ValPairs, c.Size, c.PatientPairs = 2, 1, 128, 1
+	markers := []synth.Marker{synth.ER, synth.HER2, synth.Ki67, synth.PR}
+	dir := t.TempDir()
+	if err := synth.WriteMarkers(t.Context(), dir, c, markers, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	alone := t.TempDir()
+	c.Marker = synth.PR
+	if err := synth.Write(t.Context(), alone, c, nil); err != nil {
+		t.Fatal(err)
+	}
+	read := func(path ...string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(path...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, name := range []string{"dataset.json", "TrainValAB/trainB/P001_1_0.jpg", "truth/val/P003_1_2.json"} {
+		if read(dir, "pr", name) != read(alone, name) {
+			t.Errorf("%s is not that of a set of PR alone", name)
+		}
+	}
+	stains := map[string]bool{}
+	for _, m := range markers {
+		if read(dir, string(m), "TrainValAB/trainA/P001_1_0.jpg") != read(dir, "er", "TrainValAB/trainA/P001_1_0.jpg") {
+			t.Errorf("%s has another H&E", m)
+		}
+		ihc := filepath.Join(dir, string(m), "TrainValAB")
+		stains[read(ihc, "trainB/P001_1_0.jpg")+read(ihc, "trainB/P002_1_1.jpg")+read(ihc, "valB/P003_1_2.jpg")] = true
+	}
+	if len(stains) != len(markers) {
+		t.Errorf("%d different stains of %d markers", len(stains), len(markers))
+	}
+
+	apart := t.TempDir()
+	if err := synth.WriteMarkers(t.Context(), apart, c, markers, true, nil); err != nil {
+		t.Fatal(err)
+	}
+	patients := map[string]bool{}
+	for _, m := range markers {
+		files, err := filepath.Glob(filepath.Join(apart, string(m), "truth", "*", "*.json"))
+		if err != nil || len(files) != 3 {
+			t.Fatalf("%s: %v, %v", m, files, err)
+		}
+		for _, f := range files {
+			patients[filepath.Base(f)] = true
+		}
+	}
+	if len(patients) != 3*len(markers) {
+		t.Errorf("%d patients of %d sets of 3", len(patients), len(markers))
+	}
+	for name, bad := range map[string][]synth.Marker{"none": nil, "twice": {synth.ER, synth.ER}, "unknown": {"cd8"}} {
+		if err := synth.WriteMarkers(t.Context(), t.TempDir(), c, bad, false, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
