@@ -72,7 +72,9 @@ func TestListsThatAreWrong(t *testing.T) {
 		}
 	}
 	_, problem := experiment(t, "extends: valid\nmodel:\n  marker: ER\ndata:\n  sets: [{dir: a, marker: ER}]\n")
-	for _, says := range []string{"data.dir: tissue: with data.sets each set has its own", "model.marker: ER: with data.sets"} {
+	for _, says := range []string{
+		"data.dir: tissue: with data.sets each set has its own", "model.marker: ER: with data.sets",
+	} {
 		if !strings.Contains(problem, says) {
 			t.Errorf("%q, want %q", problem, says)
 		}

@@ -59,8 +59,8 @@ func (e *Experiment) joinRanks(ctx context.Context) error {
 // what it may take, and the content of model and images.
 func (e *Experiment) facts() map[string]string {
 	own := []string{
-		"data.dir", "data.he", "data.ihc", "data.sets", "data.workers", "data.read-ahead", "data.memory-mib", "data.cache-mib",
-		"model.base", "model.phikon", "run.device", "run.threads",
+		"data.dir", "data.he", "data.ihc", "data.sets", "data.workers", "data.read-ahead", "data.memory-mib",
+		"data.cache-mib", "model.base", "model.phikon", "run.device", "run.threads",
 	}
 	facts := map[string]string{}
 	for _, v := range e.values {

@@ -55,8 +55,8 @@ func (e *Experiment) leak(shared []data.Shared) error {
 		}
 		return strings.Join(markers, ", ")
 	}
-	return fmt.Errorf("data.sets: patients or slides (%d, such as %s: in the training for %s, in the validation for %s) are "+
-		"in both training and validation: want data.validation-fraction, such as 0.1, which divides all sets by patient",
+	return fmt.Errorf("data.sets: patients or slides (%d, such as %s: in the training for %s, in the validation for %s) "+
+		"are in both training and validation: want data.validation-fraction, such as 0.1, which divides all sets by patient",
 		len(shared), first, in(e.Pairs.Train), in(e.Pairs.Validation))
 }
 

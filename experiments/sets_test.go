@@ -19,7 +19,6 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/synth"
 	"github.com/histdist/histdist/train"
 )
@@ -65,7 +64,8 @@ func TestRunsOnSeveralSets(t *testing.T) {
 			t.Fatalf("error %v, want %v", err, died)
 		}
 	}
-	if _, err := open(t, broken, set...).Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}}); err != nil {
+	resume := experiments.Launch{Resume: train.Resume{Allowed: true}}
+	if _, err := open(t, broken, set...).Run(t.Context(), resume); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"unet", "unet_ema"} {
@@ -80,8 +80,7 @@ func TestRunsOnSeveralSets(t *testing.T) {
 		}
 	}
 	others := slices.Concat(set[:2], []string{strings.Replace(set[2], "weight: 2", "weight: 3", 1)})
-	_, err := open(t, broken, slices.Concat(others, []string{"train.steps=8"})...).
-		Run(t.Context(), experiments.Launch{Resume: train.Resume{Allowed: true}})
+	_, err := open(t, broken, slices.Concat(others, []string{"train.steps=8"})...).Run(t.Context(), resume)
 	if !errors.Is(err, train.ErrChanged) || !strings.Contains(err.Error(), "data.sets: ER 2 × 4 pairs") {
 		t.Errorf("other weights: %v", err)
 	}
@@ -114,8 +113,9 @@ func translates(t *testing.T, folder, marker string) {
 		}
 	}()
 	s := infer.DefaultSettings()
-	s.StepsInversion, s.StepsTranslation, s.Marker = 1, 2, option.List{marker}
-	if _, err := p.Translate(t.Context(), infer.Request{Images: []*imagefile.Image{imagefile.New(32, 32)}, Settings: s}); err != nil {
+	s.StepsInversion, s.StepsTranslation, s.Marker = 1, 2, infer.Markers{marker}
+	r := infer.Request{Images: []*imagefile.Image{imagefile.New(32, 32)}, Settings: s}
+	if _, err := p.Translate(t.Context(), r); err != nil {
 		t.Error(err)
 	}
 }
@@ -139,7 +139,7 @@ func TestStateNamesTheSets(t *testing.T) {
 	}
 }
 
-// opens opens an experiment and returns the error.
+// opens tries to open an experiment.
 func opens(t *testing.T, set ...string) error {
 	t.Helper()
 	c, values := load(t, filepath.Join(t.TempDir(), "run"), set...)

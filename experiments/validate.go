@@ -16,7 +16,6 @@ import (
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
 	"github.com/histdist/histdist/infer"
-	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/train"
 )
 
@@ -101,7 +100,7 @@ func (e *Experiment) translate(
 		he, ihc := picture(b.HEPixels, b), picture(b.IHCPixels, b)
 		settings, name := e.sampler, b.Names[0]
 		if marker := b.Markers[0]; marker != "" {
-			settings.Marker = option.List{marker}
+			settings.Marker = infer.Markers{marker}
 			name += infer.MarkerSuffix(marker)
 		}
 		results, err := p.Translate(ctx, infer.Request{Images: []*imagefile.Image{he}, Settings: settings})

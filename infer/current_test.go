@@ -230,7 +230,7 @@ func TestEverySettingIsPartOfTheOrigin(t *testing.T) {
 		t.Errorf("outputs of before there were solvers are not current: %v", got)
 	}
 	s.Without, s.Solver, s.SolverInversion = "tokens", schedule.SolverSA, schedule.SolverDPM
-	s.Marker = option.List{"ER"}
+	s.Marker = infer.Markers{"ER"}
 	if got, want := len(keys(s)), len(option.Fields(s)); got != want {
 		t.Errorf("%d of %d fields of Settings are stated: %v", got, want, keys(s))
 	}

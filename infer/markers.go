@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/graph/model"
-	"github.com/histdist/histdist/internal/option"
 )
 
 // checkMarkers returns an error unless each job is for one marker, and that of the settings.
@@ -28,7 +27,7 @@ func (r *run) checkMarkers(jobs []Job) error {
 func (r *run) settingsOf(j Job) Settings {
 	s := r.o.Settings
 	if j.Marker != "" {
-		s.Marker = option.List(slices.DeleteFunc(slices.Clone([]string(s.Marker)),
+		s.Marker = Markers(slices.DeleteFunc(slices.Clone([]string(s.Marker)),
 			func(m string) bool { return !strings.EqualFold(m, j.Marker) }))
 	}
 	return s

@@ -1,7 +1,6 @@
 package infer_test
 
 import (
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -22,7 +21,6 @@ import (
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
-	"github.com/histdist/histdist/internal/option"
 )
 
 // markersModel is the reference data's tiny model with class labels for the H&E, ER and HER2, whose rows differ.
@@ -151,8 +149,10 @@ func TestFilesOfSeveralMarkers(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	translate(some, 1, "ER", "HER2")
-	if err := errors.Join(os.Remove(filepath.Join(some, "b-er.png")), os.Remove(filepath.Join(some, "b-er-panel.png"))); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"b-er.png", "b-er-panel.png"} {
+		if err := os.Remove(filepath.Join(some, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if s := translate(some, 3, "HER2", "ER"); s.Done != 1 || s.Skipped != 5 {
 		t.Errorf("%+v", s)
@@ -172,13 +172,13 @@ func TestMarkersThatAreRefused(t *testing.T) {
 	several, one := newMarkers(t, networktest.Open(t, "auto")), newPipeline(t, networktest.Open(t, "auto"))
 	for name, c := range map[string]struct {
 		p       *infer.Pipeline
-		markers option.List
+		markers infer.Markers
 		says    string
 	}{
-		"not learnt":      {several, option.List{"er", "PR"}, "want ER, HER2"},
+		"not learnt":      {several, infer.Markers{"er", "PR"}, "want ER, HER2"},
 		"none of several": {several, nil, "the model stains for ER, HER2"},
-		"twice":           {several, option.List{"er", "ER"}, "one marker"},
-		"of one":          {one, option.List{"er"}, "leave it out"},
+		"twice":           {several, infer.Markers{"er", "ER"}, "one marker"},
+		"of one":          {one, infer.Markers{"er"}, "leave it out"},
 	} {
 		s := quick()
 		s.Marker = c.markers
@@ -188,8 +188,9 @@ func TestMarkersThatAreRefused(t *testing.T) {
 		}
 	}
 	s := quick()
-	s.Marker = option.List{"er", "her2"}
-	if _, err := several.Windows(t.Context(), s, 1, 16, 16); err == nil || !strings.Contains(err.Error(), "one marker at a time") {
+	s.Marker = infer.Markers{"er", "her2"}
+	if _, err := several.Windows(t.Context(), s, 1, 16, 16); err == nil ||
+		!strings.Contains(err.Error(), "one marker at a time") {
 		t.Errorf("windows: %v", err)
 	}
 	jobs := &infer.Jobs{List: []infer.Job{{Input: "a.png", Output: "b.png"}}}

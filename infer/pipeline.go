@@ -143,8 +143,8 @@ type Result struct {
 }
 
 // Translate translates a batch of images of one size, to each marker of the settings: all images to the first, then all
-// to the next, which share what comes before the translation. A stain depends on its image, the settings and the device,
-// not on its batch or on other markers. When ctx ends the error wraps ctx's.
+// to the next, which share what comes before the translation. A stain depends on its image, the settings and the
+// device, not on its batch or on other markers. When ctx ends the error wraps ctx's.
 func (p *Pipeline) Translate(ctx context.Context, r Request) ([]Result, error) {
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("translate: %w", err)

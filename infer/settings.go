@@ -18,7 +18,7 @@ type Settings struct {
 	PromptInversion string                  `json:"prompt-inversion" usage:"text that describes the input to the model (default: the model's, or H&E)"`
 	Prediction      schedule.PredictionType `json:"prediction-type" want:"v_prediction, epsilon or empty" usage:"what the model predicts: v_prediction or epsilon (default: as its folder says)"`
 	Seed            int64                   `json:"seed" usage:"seed of each image's noise: the same seed gives the same image"`
-	Marker          option.List             `json:"marker,omitempty" usage:"marker to stain for, of a model that has several, such as er; given several times there is a stain for each, and its name in the output's"`
+	Marker          Markers                 `json:"marker,omitempty" usage:"marker to stain for, of a model that has several, such as er; given several times there is a stain for each, and its name in the output's"`
 	Without         Without                 `json:"without,omitempty" usage:"parts to leave out, for ablations: tokens, concatenation, inversion"`
 }
 
@@ -121,10 +121,20 @@ func (s Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Markers are names of markers. As one text they are separated as in PATH; a file may have a list, a flag may be given
+// several times.
+type Markers []string
+
+// UnmarshalText takes a text apart.
+func (m *Markers) UnmarshalText(text []byte) error { return (*option.List)(m).UnmarshalText(text) }
+
+// MarshalText puts the names into one text.
+func (m Markers) MarshalText() ([]byte, error) { return option.List(m).MarshalText() }
+
 // labels returns the model's names of markers, and their class labels: 0 of a model without, whose list is empty.
-func (p *Pipeline) labels(markers option.List) (names option.List, labels []int, err error) {
+func (p *Pipeline) labels(markers Markers) (names Markers, labels []int, err error) {
 	if len(markers) == 0 {
-		markers = option.List{""}
+		markers = Markers{""}
 	}
 	for _, marker := range markers {
 		label, name, err := p.model.Purpose.Label(marker)

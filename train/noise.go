@@ -76,7 +76,8 @@ func (e Example) checkLatents(d Draws, channels, contextDim, classes int) error 
 	case len(e.Context) == 0 || len(e.Context)%(n*contextDim) != 0:
 		return fmt.Errorf("context of %d elements: want [%d,tokens,%d]", len(e.Context), n, contextDim)
 	case classes > 0 && len(e.Labels) != n, classes == 0 && e.Labels != nil:
-		return fmt.Errorf("class labels of %d samples: want those of %d for a U-Net with %d classes", len(e.Labels), n, classes)
+		return fmt.Errorf("class labels of %d samples: want those of %d for a U-Net with %d classes", len(e.Labels), n,
+			classes)
 	case len(d.Noise) != size || len(d.Perturbation) != size || len(d.Offset) != n*c || len(d.Timesteps) != n:
 		return fmt.Errorf("%d, %d and %d draws and %d timesteps: want those of latents %v",
 			len(d.Noise), len(d.Offset), len(d.Perturbation), len(d.Timesteps), e.Shape)

@@ -13,6 +13,7 @@ import (
 	"github.com/histdist/histdist/experiments"
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/internal/openslide"
 	"github.com/histdist/histdist/internal/synth"
 )
@@ -303,6 +304,8 @@ func documentedFiles(t *testing.T, page string) {
 	side := func(name string) string { return filepath.Join(dir, "MIST", "ER", "TrainValAB", name) }
 	for _, err := range []error{
 		demo.Extract("models/er"), os.CopyFS("MODEL", demo.Model()),
+		model.Extend(t.Context(), "models/er", "models/markers", model.Extension{Classes: 3}, model.ConvertOptions{}),
+		model.WritePurpose("models/markers", model.Purpose{Markers: []string{"ER", "HER2"}}),
 		synth.Write(t.Context(), "MIST/ER", c, nil), writeSlide("slide.svs"),
 		os.Symlink(side("valA"), "valA"), os.Symlink(side("valB"), "valB"), os.Symlink(side("valA"), "slides"),
 		os.Symlink(side("valB"), "our-er"), os.Symlink(side("valB"), "sample"), os.Mkdir("known", 0o777),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // docs/configuration.md has every key as the code has it; -rewrite writes it anew.
@@ -64,11 +65,18 @@ func reference(b *strings.Builder, values []configs.Value, flagOf func(key strin
 			fmt.Fprintf(b,
 				"\n### %s\n\n| key | type | default | range | meaning | flag | environment |\n|---|---|---|---|---|---|---|\n", s)
 		}
-		limits := v.Want
-		if v.Kind() == "text" { // its meaning lists the values
-			limits = ""
+		limits := func(f option.Field) string {
+			if f.Kind() == "text" { // its meaning lists the values
+				return ""
+			}
+			return f.Want
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), limits,
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), limits(v.Field),
 			strings.ReplaceAll(v.Usage, "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
+		for _, e := range v.Elements() { // the keys of each element of a list
+			text := fmt.Sprint(e.Var.Interface())
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | | |\n", code(v.Key+"[]."+e.Key), e.Kind(), code(text), limits(e),
+				strings.ReplaceAll(e.Usage, "*", `\*`))
+		}
 	}
 }

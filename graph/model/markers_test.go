@@ -59,7 +59,9 @@ func TestMarkersAreThoseOfTheUNet(t *testing.T) {
 	o := model.Options{Phikon: golden.Path(t, "tiny-phikon")}
 	var prints []string
 	for _, c := range []struct{ markers, says string }{
-		{"ER,HER2", ""}, {"HER2,ER", ""}, {"ER,HER2,PR", "markers in histdist.json has 3"},
+		{"ER,HER2", ""},
+		{"HER2,ER", ""},
+		{"ER,HER2,PR", "markers in histdist.json has 3"},
 		{"", "markers in histdist.json has 0"},
 	} {
 		var p model.Purpose

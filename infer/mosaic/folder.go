@@ -11,7 +11,6 @@ import (
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/claim"
-	"github.com/histdist/histdist/internal/option"
 )
 
 // series is a call of TranslateFiles.
@@ -155,7 +154,7 @@ func (s *series) translate(ctx context.Context, i int) error {
 	o := s.o
 	o.Input, o.Output = j.Input, j.Output
 	if j.Marker != "" {
-		o.Sampling.Marker = option.List{j.Marker}
+		o.Sampling.Marker = infer.Markers{j.Marker}
 	}
 	o.Observe = progress.All(o.Observe, progress.On(func(e Progress) error {
 		if !e.Preview {

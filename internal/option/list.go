@@ -2,6 +2,7 @@ package option
 
 import (
 	"os"
+	"reflect"
 	"strings"
 )
 
@@ -29,8 +30,7 @@ func (l List) MarshalText() ([]byte, error) { return []byte(Join(l...)), nil }
 // Join puts texts into that of a List.
 func Join(parts ...string) string { return strings.Join(parts, separator) }
 
-// IsList reports whether the option is a List.
+// IsList reports whether the option is a List, or a type like it.
 func (f Field) IsList() bool {
-	_, ok := f.Var.Interface().(List)
-	return ok
+	return f.Text && f.Var.Kind() == reflect.Slice && f.Var.Type().Elem().Kind() == reflect.String
 }

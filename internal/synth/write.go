@@ -101,7 +101,9 @@ func (c Config) all(ctx context.Context, dir string, places []place, observe pro
 
 // WriteMarkers makes a data set for each marker, dir/er, dir/her2 and so on, as Write does: of the same tissue, so that
 // one H&E image has an IHC image of every marker, or each of other patients if apart.
-func WriteMarkers(ctx context.Context, dir string, c Config, markers []Marker, apart bool, observe progress.Observer) error {
+func WriteMarkers(
+	ctx context.Context, dir string, c Config, markers []Marker, apart bool, observe progress.Observer,
+) error {
 	if len(markers) == 0 {
 		return errors.New("synth: no markers: nothing to make")
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/option"
 )
 
 // Source is a model's folder, or a name in Hugging Face's cache, and what it is called: "" is the folder's own name.
@@ -36,7 +35,7 @@ type Model struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 
 	folder  string
-	markers option.List // infer.Settings.Marker
+	markers infer.Markers // infer.Settings.Marker
 }
 
 // Preset is a named sampling of a model.
@@ -79,7 +78,7 @@ func New(sources []Source) (*Models, error) {
 			m.list = append(m.list, o)
 		}
 		for _, marker := range purpose.Markers { // each is a model to users
-			o.Name, o.Marker, o.markers = name+" "+marker, marker, option.List{marker}
+			o.Name, o.Marker, o.markers = name+" "+marker, marker, infer.Markers{marker}
 			o.ID = m.unused(o.Name)
 			m.list = append(m.list, o)
 		}
