@@ -60,6 +60,8 @@ func (f *flag) Type() string {
 		return "bool"
 	case "number":
 		return "float64"
+	case "list":
+		return "list"
 	}
 	return "int64"
 }

@@ -115,7 +115,7 @@ func TestSharesAreReproducible(t *testing.T) {
 	})
 }
 
-// Patients that several markers have are in one part for all of them, and each marker has its fraction.
+// Patients that several markers have are in one part for all of them, and each marker has its fraction or more.
 func TestSplitByPatientOfMarkers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		markers := []string{"ER", "HER2", "PR"}
@@ -136,6 +136,18 @@ func TestSplitByPatientOfMarkers(t *testing.T) {
 		}
 		if shared := data.SharedPatients(slices.Concat(train, val)); len(shared) > 0 {
 			t.Fatalf("shared: %v", shared)
+		}
+		all, some := map[string]int{}, map[string]int{}
+		for _, p := range pairs {
+			all[p.Marker]++
+		}
+		for _, p := range val {
+			some[p.Marker]++
+		}
+		for _, m := range markers {
+			if float64(some[m]) < 0.3*float64(all[m])-0.5 {
+				t.Fatalf("%d of %d pairs of %s", some[m], all[m], m)
+			}
 		}
 		for _, part := range [][]data.Pair{train, val} {
 			var order []string

@@ -15,6 +15,7 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
@@ -72,16 +73,18 @@ Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wro
 			}
 		}
 		c.Translate.settle(values)
-		return runEvaluate(cmd, c, given(values, "evaluate.mpp"))
+		return runEvaluate(cmd, c, values)
 	}
 	return command
 }
 
-// runEvaluate runs the command with its options. measured reports whether the micrometres per pixel were given.
-func runEvaluate(cmd *cobra.Command, c evaluateFile, measured bool) (err error) {
-	if err := asModel(cmd, &c.Evaluate, measured); err != nil {
+// runEvaluate runs the command with its options, whose values say what was given.
+func runEvaluate(cmd *cobra.Command, c evaluateFile, values []configs.Value) (err error) {
+	p, err := asModel(cmd, &c.Evaluate, given(values, "evaluate.mpp"))
+	if err != nil {
 		return err
 	}
+	c.asMarker(cmd, p, given(values, "evaluate.nuclei-signal"))
 	e := c.Evaluate
 	d, err := openDevice(e.Device, e.Threads)
 	if err != nil {
@@ -150,25 +153,42 @@ func (o evaluateOptions) options(cmd *cobra.Command, d device.Device) evaluate.O
 	}
 }
 
-// asModel finds the model and takes the micrometres per pixel from its folder.
-func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (err error) {
+// asModel finds the model and takes the micrometres per pixel from its folder. It returns what the model is for.
+func asModel(cmd *cobra.Command, e *evaluateOptions, measured bool) (p model.Purpose, err error) {
 	if e.Model == "" {
-		return nil
+		return p, nil
 	}
 	if e.Model, err = findModel(e.Model); err != nil {
-		return err
+		return p, err
 	}
-	p, err := model.ReadPurpose(e.Model)
-	if err != nil || p.MPP == 0 || p.MPP == e.MPP {
-		return err
+	if p, err = model.ReadPurpose(e.Model); err != nil || p.MPP == 0 || p.MPP == e.MPP {
+		return p, err
 	}
 	if measured {
 		note(cmd)(fmt.Sprintf("%g micrometres per pixel, though the model's %s says %g", e.MPP, model.PurposeFile, p.MPP))
-		return nil
+		return p, nil
 	}
 	e.MPP = p.MPP
 	note(cmd)(fmt.Sprintf("%g micrometres per pixel, as the model's %s says", e.MPP, model.PurposeFile))
-	return nil
+	return p, nil
+}
+
+// asMarker translates to the marker, if the model has several, and scores what it stains: nuclei or membranes. signal
+// reports whether it was given what nuclei stand out in.
+func (c *evaluateFile) asMarker(cmd *cobra.Command, p model.Purpose, signal bool) {
+	marker := c.Evaluate.Marker
+	if len(p.Markers) > 0 {
+		if marker != "" {
+			c.Translate.Marker = infer.Markers{marker}
+		} else if len(c.Translate.Marker) == 1 {
+			marker = c.Translate.Marker[0]
+		}
+	}
+	marker = cmp.Or(marker, p.Marker)
+	if s := nuclei.SignalOf(marker); !signal && s != c.Evaluate.NucleiSignal {
+		c.Evaluate.NucleiSignal = s
+		note(cmd)(fmt.Sprintf("%s stains membranes: they are scored, and nuclei are found in %s", marker, s))
+	}
 }
 
 // translateFirst makes the virtual images with a model.

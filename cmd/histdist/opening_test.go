@@ -150,7 +150,7 @@ func TestInspectFindsWhatTranslateRefuses(t *testing.T) {
 		}, "model_max_length is 33"},
 		"misspelt purpose": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "histdist.json"), map[string]any{"promt": "H&E"})
-		}, `histdist.json: json: unknown field "promt": want the keys marker, mpp, prompt and presets`},
+		}, `histdist.json: json: unknown field "promt": want the keys marker, markers, mpp, prompt and presets`},
 		"an unknown prefix": {func(t *testing.T, dir string) {
 			rename(t, filepath.Join(dir, "unet"), "", func(name string) string { return "student.backbone." + name })
 		}, `"student.backbone." precedes the tensors' names`},

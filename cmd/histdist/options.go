@@ -248,6 +248,7 @@ type evaluateOptions struct {
 	Output  string `key:"output" usage:"folder for the results and what a later run can reuse"`
 
 	Model   string `key:"model" usage:"instead of --virtual: translate the images of --he with this model first, as the section translate says"`
+	Marker  string `key:"marker" usage:"what the stains show, such as her2, whose membranes are scored; of other markers nuclei are. A --model of several markers is translated to it (default: the marker of --model)"`
 	Preset  string `key:"preset" want:"paper, balanced, fast or empty" usage:"preset of --model: paper, balanced or fast (default: the section translate's)"`
 	Variant string `key:"variant" usage:"which weights of --model to read if its folder has several, such as fp16"`
 	Train   string `key:"train" usage:"what the model was trained with, a data set, a folder or a list (.csv): warns of shared slides"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/histdist/histdist/configs"
 	"github.com/histdist/histdist/experiments"
+	"github.com/histdist/histdist/internal/option"
 )
 
 // Every key of every section refuses a value of another kind, in a file and after a flag.
@@ -25,10 +26,19 @@ func TestNoKeyIsWeaklyTyped(t *testing.T) {
 			[]string{"translate"},
 		}, {&evaluate, []string{"evaluate"}},
 	} {
+		lists := map[string]bool{}
+		for _, o := range option.Fields(s.config) {
+			lists[o.Key] = o.IsList()
+		}
 		for _, name := range s.names {
 			flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 			for key, f := range configs.AddFlags(flags, s.config, name) {
-				bad := map[string]string{"bool": "1", "int64": "1.5", "float64": "true", "string": "[]"}[f.Value.Type()]
+				bad := map[string]string{
+					"bool": "1", "int64": "1.5", "float64": "true", "string": "[]", "list": "{}",
+				}[f.Value.Type()]
+				if lists[key] {
+					bad = "[1]"
+				}
 				file := filepath.Join(t.TempDir(), "options.yaml")
 				if err := os.WriteFile(file, []byte(strings.Replace(key, ".", ":\n  ", 1)+": "+bad+"\n"), 0o644); err != nil {
 					t.Fatal(err)

@@ -71,7 +71,8 @@ func reference(b *strings.Builder, values []configs.Value, flagOf func(key strin
 			}
 			return f.Want
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), limits(v.Field),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+			code(v.Key), v.Kind(), code(fmt.Sprint(v.Value)), limits(v.Field),
 			strings.ReplaceAll(v.Usage, "*", `\*`), code(flagOf(v.Key)), code(configs.Variable(v.Key)))
 		for _, e := range v.Elements() { // the keys of each element of a list
 			text := fmt.Sprint(e.Var.Interface())

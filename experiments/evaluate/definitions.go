@@ -27,6 +27,8 @@ var definitions = []struct{ id, text string }{
 	{"nuclei", "Nuclei found in a square millimetre, tumour and stroma alike."},
 	{"ki67_index", "Percentage of nuclei whose mean DAB reaches QuPath's threshold of 1+; the Ki67 index, for Ki67."},
 	{"hscore", "1 × % weak + 2 × % moderate + 3 × % strong nuclei by QuPath's thresholds."},
+	{"membrane_share", "Percentage of cells whose membrane is stained in three quarters of the directions or more."},
+	{"membrane_score", "Highest of 0 to 3+ that over 10 % of the cells have, by completeness and density of membranes."},
 	{"seam_", "Jump across borders of tiles over that across other lines, over the same of the H&E or real image."},
 	{"allred", "Proportion score (0–5) plus intensity score (0–3) of the nuclei, with QuPath's rounding."},
 }

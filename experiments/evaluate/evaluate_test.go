@@ -18,6 +18,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/internal/synth"
 )
@@ -172,6 +173,30 @@ func TestItself(t *testing.T) {
 }
 
 // perfect tests that metrics are what equal images get.
+// Membranes are measured where nuclei are looked for as in their stains, and kept apart from the measures without.
+func TestMembranes(t *testing.T) {
+	folder, _ := tissue(t, 3, 96)
+	o := options(t, folder, filepath.Join(folder, "real"))
+	_, table := run(t, o)
+	if table.Values("real_membrane_share") != nil {
+		t.Error("membranes of a nuclear stain")
+	}
+	o.Settings.NucleiSignal = nuclei.HaematoxylinDensity
+	for range 2 { // the second time from the cache
+		r, table := run(t, o)
+		ok(t, r)
+		for _, id := range []string{"membrane_share", "membrane_score"} {
+			real, virtual := table.Values("real_"+id), table.Values("virtual_"+id)
+			if diff := cmp.Diff(real, virtual, cmpopts.EquateNaNs()); diff != "" || len(real) != 3 {
+				t.Errorf("%s of the same images: %s", id, diff)
+			}
+			if m := r.Metric(id + "_mae"); m == nil || m.Value != 0 || m.Definition == "" {
+				t.Errorf("%s: %+v", id, m)
+			}
+		}
+	}
+}
+
 func perfect(t *testing.T, r *evaluate.Results) {
 	t.Helper()
 	for _, m := range r.Metrics {

@@ -12,6 +12,7 @@ import (
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics"
 	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/experiments/metrics/stain/membrane"
 	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 )
 
@@ -85,6 +86,27 @@ var imageMeasures = [...]imageMeasure{
 	},
 }
 
+// membraneMeasures come after them where nuclei are looked for as in stains of membranes.
+var membraneMeasures = [...]imageMeasure{
+	{
+		"membrane_share", groupNuclei, "Cells with a complete membrane (2+, 3+)", "%", 2, bias | absolute | pearson,
+		"membranes",
+		func(p *imageFile) (float64, error) { v, err := p.membranes(); return 100 * v.share, err },
+	},
+	{
+		"membrane_score", groupNuclei, "Membrane score (0–3)", "", 2, bias | absolute, "membranes",
+		func(p *imageFile) (float64, error) { v, err := p.membranes(); return v.score, err },
+	},
+}
+
+// imageMeasures are those that the settings ask for.
+func (s Settings) imageMeasures() []imageMeasure {
+	if s.NucleiSignal != nuclei.HaematoxylinDensity {
+		return imageMeasures[:]
+	}
+	return slices.Concat(imageMeasures[:], membraneMeasures[:])
+}
+
 // imageValues are the measures of one image and its histogram.
 type imageValues struct {
 	values    []float64
@@ -101,11 +123,15 @@ type imageFile struct {
 	dab, hed   func() (stain.Intensity, error)
 	nuclei     func() (*nuclei.Detection, error)
 	scores     func() (scores, error)
+	membranes  func() (membranes, error)
 	values     *imageValues
 }
 
 // scores are of an image's nuclei. Without nuclei perMM2 is 0, the others NaN.
 type scores struct{ perMM2, ki67, hscore, allred float64 }
+
+// membranes are scores of an image's membranes, NaN without nuclei.
+type membranes struct{ share, score float64 }
 
 // open reads and hashes a file.
 func open(path string, read imagefile.Options) (*imageFile, error) {
@@ -141,6 +167,7 @@ func (m *measurer) open(path string) (*imageFile, error) {
 	o := nuclei.Options{MPP: m.settings.MPP, Signal: m.settings.NucleiSignal}
 	p.nuclei = sync.OnceValues(func() (*nuclei.Detection, error) { return nuclei.Detect(p.image, m.separator, o) })
 	p.scores = sync.OnceValues(func() (scores, error) { return m.scores(p) })
+	p.membranes = sync.OnceValues(func() (membranes, error) { return m.membranes(p) })
 	return p, nil
 }
 
@@ -163,6 +190,28 @@ func (m *measurer) scores(p *imageFile) (scores, error) {
 	return out, err
 }
 
+func (m *measurer) membranes(p *imageFile) (membranes, error) {
+	d, err := p.nuclei()
+	if err != nil {
+		return membranes{}, err
+	}
+	thresholds := membrane.DefaultThresholds()
+	cells, err := membrane.Measure(p.image, d, m.separator, m.settings.MPP, thresholds)
+	if err != nil {
+		return membranes{}, err
+	}
+	grades := membrane.Grade(cells, thresholds)
+	if grades.Total() == 0 {
+		return membranes{math.NaN(), math.NaN()}, nil
+	}
+	share, err := grades.Share()
+	if err != nil {
+		return membranes{}, err
+	}
+	score, err := grades.Score()
+	return membranes{share, float64(score)}, err
+}
+
 // image measures one image. A measure that can't be computed is NaN and a problem.
 func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	k := m.key(map[string]string{"picture": p.hash})
@@ -170,7 +219,8 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := len(imageMeasures)
+	measures := m.settings.imageMeasures()
+	n := len(measures)
 	if ok && len(record) == n+2+stain.Bins {
 		out := &imageValues{values: record[:n:n], size: [2]int{int(record[n]), int(record[n+1])}}
 		for k, v := range record[n+2:] {
@@ -183,7 +233,7 @@ func (m *measurer) image(p *imageFile) (*imageValues, error) {
 	}
 	out := &imageValues{values: unknowns(n), size: [2]int{p.image.Width, p.image.Height}}
 	whole := true
-	for i, measure := range imageMeasures {
+	for i, measure := range measures {
 		v, err := measure.of(p)
 		if err != nil {
 			whole = false

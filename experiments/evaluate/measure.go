@@ -18,6 +18,14 @@ import (
 // reused.
 const measuresVersion = "2"
 
+// measuresVersion is that of the measures that the settings ask for.
+func (s Settings) measuresVersion() string {
+	if len(s.imageMeasures()) > len(imageMeasures) {
+		return measuresVersion + ", membranes"
+	}
+	return measuresVersion
+}
+
 // source is a set of images.
 type source int
 
@@ -77,7 +85,7 @@ func unknowns(n int) []float64 {
 }
 
 // newMeasured adds the columns to a table.
-func newMeasured(t *Table, he bool) *measured {
+func newMeasured(t *Table, he bool, measures []imageMeasure) *measured {
 	m := &measured{sizes: map[[2]int]int{}, origins: map[Statement]int{}}
 	for c, candidate := range candidates {
 		for _, measure := range pairMeasures {
@@ -88,7 +96,7 @@ func newMeasured(t *Table, he bool) *measured {
 	}
 	for s := range sources {
 		m.readable[s] = make([]bool, len(t.Rows))
-		for _, measure := range imageMeasures {
+		for _, measure := range measures {
 			if he || s != heSet {
 				m.images[s] = append(m.images[s], t.add(s.String()+"_"+measure.id))
 			}

@@ -226,11 +226,14 @@ func (e *evaluation) measurer(ctx context.Context) (*measurer, error) {
 		Haematoxylin, DAB [3]float64
 		PositiveDAB, MPP  float64
 		NucleiSignal      nuclei.Signal
-	}{measuresVersion, used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP, e.o.Settings.NucleiSignal})
+	}{
+		e.o.Settings.measuresVersion(), used.Haematoxylin, used.DAB, e.o.Settings.PositiveDAB, e.o.Settings.MPP,
+		e.o.Settings.NucleiSignal,
+	})
 	if err != nil {
 		return nil, err
 	}
-	e.m = newMeasured(e.table, e.o.HE != "")
+	e.m = newMeasured(e.table, e.o.HE != "", e.o.Settings.imageMeasures())
 	return &measurer{
 		settings: e.o.Settings, separator: separator, hed: hed, rows: e.table.Rows,
 		origin: origin.Origin{Program: e.o.Software, Settings: settings},

@@ -56,7 +56,7 @@ func (s *summary) column(from source, id string) []float64 {
 
 // images adds the comparisons of the measures of a group.
 func (s *summary) images(group string) {
-	for _, m := range imageMeasures {
+	for _, m := range s.settings.imageMeasures() {
 		if m.group != group {
 			continue
 		}

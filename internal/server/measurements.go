@@ -33,14 +33,6 @@ type measured struct {
 // definitions is where measurements are defined.
 const definitions = "/api/v1/openapi.json#/components/schemas/Measurements"
 
-// signalOf is what nuclei stand out in: DAB hides them in nuclear stains, in those of membranes it is not in them.
-func signalOf(marker string) nuclei.Signal {
-	if strings.EqualFold(marker, "HER2") {
-		return nuclei.HaematoxylinDensity
-	}
-	return nuclei.RedDensity
-}
-
 // measure writes the measurements of a stain. A stain that can't be measured has none.
 func (s *Server) measure(ctx context.Context, path string, stain *slide.Slide, a mosaic.Area, c jobRecord) error {
 	view := stain.Whole()
@@ -51,7 +43,7 @@ func (s *Server) measure(ctx context.Context, path string, stain *slide.Slide, a
 		}
 	}
 	read := func(ctx context.Context, r image.Rectangle) (*imagefile.Image, error) { return view.Read(ctx, r) }
-	o := tally.Options{MPP: a.MPP, Signal: signalOf(c.Marker)}
+	o := tally.Options{MPP: a.MPP, Signal: nuclei.SignalOf(c.Marker)}
 	t, err := tally.Part(ctx, a.Pixels(c.shown()), read, a.At, o)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

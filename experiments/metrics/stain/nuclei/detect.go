@@ -3,6 +3,7 @@ package nuclei
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics/stain"
@@ -20,6 +21,15 @@ const (
 	// nucleus.
 	HaematoxylinDensity Signal = "haematoxylin"
 )
+
+// SignalOf is what nuclei stand out in, in a stain for a marker: DAB hides them in nuclear stains, in those of
+// membranes, of which HER2 is known here, it is not in them.
+func SignalOf(marker string) Signal {
+	if strings.EqualFold(marker, "HER2") {
+		return HaematoxylinDensity
+	}
+	return RedDensity
+}
 
 // Options say what a nucleus looks like. Zero values become the defaults.
 type Options struct {
