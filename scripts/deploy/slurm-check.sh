@@ -2,7 +2,7 @@
 # Runs the Slurm scripts on a cluster of four nodes on this machine, kills their tasks at random, and compares the
 # outputs with those of one process, byte by byte:
 #
-#   scripts/deploy/slurm-check.sh FOLDER [translate|train]...
+#   scripts/deploy/slurm-check.sh FOLDER [translate|evaluate|train]...
 #
 # FOLDER gets the data (200 images, or IMAGES, and four slides of several regions), the outputs and Slurm's logs.
 # HISTDIST names the program. A training is on two nodes; it is requeued, and told that its time is over. Its GPUs are
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1" && cd "$1"
 work=$PWD images=${IMAGES:-200}
 shift
-[ $# -gt 0 ] || set -- translate train
+[ $# -gt 0 ] || set -- translate evaluate train
 root=$(cd "$here/../.." && pwd)
 export HISTDIST=${HISTDIST:-$root/bin/histdist}
 options=(--preset fast --threads 1)
@@ -96,7 +96,7 @@ chaos() {
 	local output=$1 job=$2 pids tasks
 	for round in 1 2 3 4 5 6; do
 		sleep $((2 + RANDOM % 4))
-		mapfile -t pids < <(pgrep -f "^[^ ]*histdist translate .*--output $output ")
+		mapfile -t pids < <(pgrep -f "^$HISTDIST .*--output $output ")
 		mapfile -t tasks < <(squeue -h -r -t RUNNING -j "$job" -o %i)
 		if [ ${#pids[@]} = 0 ] || [ ${#tasks[@]} = 0 ]; then continue; fi
 		case $((round % 3)) in
@@ -138,6 +138,26 @@ translate() {
 	[ -e "slide4/slide.json" ] || data
 	run slides stained-slides --format ome.tiff --window 64 --region-size 160
 	run tissue/TrainValAB/trainA stained-images
+}
+
+evaluate() {
+	local job set=tissue/TrainValAB
+	[ -e "slide4/slide.json" ] || data
+	local options=(--real "$work/$set/trainB" --he "$work/$set/trainA" --virtual "$work/$set/trainA" --phikon
+		"$root/testdata/golden/tiny-phikon" --resamples 200 --threads 1)
+	rm -rf alone-evaluation evaluation
+	"$HISTDIST" evaluate "${options[@]}" --output alone-evaluation >/dev/null 2>alone-evaluation.log
+	for _ in 1 2 3; do
+		job=$(sbatch --parsable --array=0-3 --gres=none --cpus-per-task=1 --mem=0 --output="$work/slurm/log/evaluate-%A_%a" \
+			"$here/slurm/evaluate-array.sbatch" "${options[@]}" --output "$work/evaluation" --dead-after 20s)
+		chaos "$work/evaluation" "$job" &
+		while [ -n "$(squeue -h -j "$job")" ]; do sleep 1; done
+		if [ -e evaluation/report/index.html ]; then break; fi
+	done
+	wait %% 2>/dev/null || true
+	"$HISTDIST" status evaluation
+	diff -r --exclude=.histdist --exclude=cache --ignore-matching-lines='"created":\| UTC' alone-evaluation evaluation
+	echo "evaluation: the results and the report are the same"
 }
 
 # checkpoint JOB STEP waits for a checkpoint of a training.
