@@ -91,6 +91,9 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 	if a.Kind != "" && !o.Merge {
 		use = "--model BASE --adapter FOLDER"
 	}
+	if len(o.Purpose.Markers) > 0 {
+		use += " --marker " + strings.ToLower(o.Purpose.Markers[0])
+	}
 	p("\n## Use\n\n```\nhistdist translate %s --input slide.png --output stain.png\n```", use)
 	return b.Bytes(), nil
 }
@@ -98,6 +101,10 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 // dataOf describes the pairs that a run learnt from.
 func dataOf(c DataConfig, inputs map[string]string) string {
 	pairs, _, _ := strings.Cut(inputs["pairs"], ",")
+	if sets := inputs["data.sets"]; sets != "" {
+		return fmt.Sprintf("%s pairs of %s, layout %s, split %s", cmp.Or(pairs, "unknown"), sets, c.Layout,
+			cmp.Or(c.Split, "all"))
+	}
 	place := c.Root
 	if place == "" {
 		place = c.HE + " and " + c.IHC

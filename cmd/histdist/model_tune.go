@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
+	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/tune"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/model"
@@ -21,7 +23,7 @@ import (
 func tuneCommand() *cobra.Command {
 	var mo model.Options
 	var precision vm.Precision
-	var device, dtype, weights string
+	var device, dtype, weights, marker string
 	var threads int
 	var keep, asJSON bool
 	var pull pullFlag
@@ -67,6 +69,10 @@ is started again. It takes about three times as long as the paper's sampler does
 			if err != nil {
 				return err
 			}
+			if marker != "" {
+				o.Files.Settings.Marker = infer.Markers{marker}
+			}
+			o.Evaluation.NucleiSignal = nuclei.SignalOf(cmp.Or(marker, purpose.Marker))
 			if purpose.MPP != 0 && !cmd.Flags().Changed("mpp") {
 				o.Evaluation.MPP = purpose.MPP
 			}
@@ -98,6 +104,7 @@ is started again. It takes about three times as long as the paper's sampler does
 	f := c.Flags()
 	f.StringVar(&o.HE, "he", "", "folder of H&E images")
 	f.StringVar(&o.Real, "real", "", "folder of their true stains, with the same names")
+	f.StringVar(&marker, "marker", "", "of a model of several markers, the one to translate to")
 	f.StringVar(&o.Output, "output", "tune", "folder for the results and what a later run can reuse")
 	f.IntVar(&o.Images, "images", 24, "how many of the images to use, evenly spaced by name; 0 is all")
 	f.BoolVar(&keep, "write", false, "make the recommended sampler the model's preset balanced")

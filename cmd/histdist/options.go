@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -183,10 +182,6 @@ func (o translateOptions) Validate() error {
 	if o.Samples > 1 && (o.isSlide() || o.isSlides()) {
 		errs = append(errs, option.Wrong("samples", "%d: of a slide one stain is made: want 1, or images that are no slides",
 			o.Samples))
-	}
-	if len(o.Marker) > 1 && o.isSlide() {
-		errs = append(errs, option.Wrong("marker", "%s: of one slide a stain is made at a time: want one marker, or "+
-			"--format ome.tiff and folders", strings.Join(o.Marker, ", ")))
 	}
 	if o.Samples < 2 && o.Calibration != "" {
 		errs = append(errs, option.Wrong("samples", "%d: want 2 or more with --calibration", o.Samples))

@@ -33,14 +33,21 @@ func (o translateOptions) slideOptions(cmd *cobra.Command, match infer.Colours) 
 	}
 }
 
-// translateSlide translates one slide, or an image to a slide.
+// translateSlide translates one slide, or an image to a slide, to each marker.
 func translateSlide(cmd *cobra.Command, c translateOptions, p opened, match infer.Colours) error {
-	o := c.slideOptions(cmd, match)
+	each := c.slideOptions(cmd, match).ByMarker()
 	if c.DryRun {
-		return dryRun(cmd, c, p, o)
+		if n := len(each); n > 1 {
+			note(cmd)(fmt.Sprintf("this is for each of %d markers", n))
+		}
+		return dryRun(cmd, c, p, each[0])
 	}
-	_, err := mosaic.TranslateFile(cmd.Context(), p.Pipeline, o)
-	return err
+	for _, o := range each {
+		if _, err := mosaic.TranslateFile(cmd.Context(), p.Pipeline, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dryRun prints what a slide takes, on each device.

@@ -129,6 +129,23 @@ func (o FileOptions) quality() int {
 	return cmp.Or(o.Quality, DefaultQuality)
 }
 
+// ByMarker returns the options for each marker of the sampling, whose name is then in that of the output, such as
+// slide-er.ome.tiff. With one marker or none they stay as they are.
+func (o FileOptions) ByMarker() []FileOptions {
+	if len(o.Sampling.Marker) < 2 {
+		return []FileOptions{o}
+	}
+	name, _ := stem(o.Output)
+	var list []FileOptions
+	for _, marker := range o.Sampling.Marker {
+		one := o
+		one.Sampling.Marker = infer.Markers{marker}
+		one.Output = name + infer.MarkerSuffix(marker) + o.Output[len(name):]
+		list = append(list, one)
+	}
+	return list
+}
+
 // stem is the path of a slide to write without .ome.tif or .ome.tiff, in which it ends.
 func stem(path string) (_ string, ok bool) {
 	name := strings.ToLower(path)

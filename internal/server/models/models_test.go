@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/graph/device/catalog"
+	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/server/models"
@@ -74,6 +75,31 @@ func TestList(t *testing.T) {
 		{"her2-2", "HER2", "", 0.5, "balanced", "balanced paper", ""},
 		{"model", "…", "", 0.5, "balanced", "balanced paper", ""},
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A model of several markers is a model for each of them.
+func TestSeveralMarkers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "two")
+	if err := model.Extend(t.Context(), folder(t, "er", ""), dir, model.Extension{Classes: 3},
+		model.ConvertOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.WritePurpose(dir, model.Purpose{Markers: []string{"ER", "HER2"}}); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, models.Source{Folder: dir})
+	var got []string
+	for _, o := range m.List() {
+		p, err := o.Preset("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, o.ID, o.Name, o.Marker, strings.Join(o.Sampling(p, 7).Marker, ","))
+	}
+	want := []string{"two-er", "two ER", "ER", "ER", "two-her2", "two HER2", "HER2", "HER2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
