@@ -247,7 +247,7 @@ func (e *Experiment) mlflow(o Launch) (*train.MLflow, error) {
 	}
 	return train.NewMLflow(train.MLflowOptions{
 		Server: e.Config.Run.MLflow, Folder: e.Config.Run.Output, Experiment: "histdist", Params: params,
-		Tags:    map[string]string{"mlflow.source.name": "histdist " + o.Version, "marker": e.Config.Model.Marker},
+		Tags:    map[string]string{"mlflow.source.name": "histdist " + o.Version, "marker": e.marker()},
 		Observe: o.Observe,
 	})
 }

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -121,4 +122,9 @@ func inTurns(pairs []data.Pair) []data.Pair {
 		turns[n] = append(turns[n], p)
 	}
 	return slices.Concat(turns...)
+}
+
+// marker names what the run learns to stain for.
+func (e *Experiment) marker() string {
+	return cmp.Or(e.Config.Model.Marker, strings.Join(e.Config.Data.Sets.Markers(), ", "))
 }

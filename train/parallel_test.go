@@ -23,8 +23,14 @@ func (l *losses) add(m train.Metrics) error {
 	return nil
 }
 
-// runOn trains on n devices.
-func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
+// runOn trains the tiny U-Net on n devices.
+func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) losses {
+	t.Helper()
+	o.Examples = noisy{length: 7}
+	return runNetworkOn(t, n, c, network(t), o)
+}
+
+func runNetworkOn(t *testing.T, n int, c train.Config, net string, o train.RunOptions) (l losses) {
 	t.Helper()
 	members := make([]device.Device, n)
 	for i := range members {
@@ -40,7 +46,7 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 		members[i] = d
 	}
 	options := train.Options{
-		Device: members[0], Peers: members[1:], UNet: network(t),
+		Device: members[0], Peers: members[1:], UNet: net,
 		Schedule: sdSchedule(t, c.Prediction),
 	}
 	if n > 1 {
@@ -59,7 +65,7 @@ func runOn(t *testing.T, n int, c train.Config, o train.RunOptions) (l losses) {
 			t.Error(err)
 		}
 	}()
-	o.Examples, o.Observe = noisy{length: 7}, progress.On(l.add)
+	o.Observe = progress.On(l.add)
 	if _, err := train.Run(t.Context(), trainer, o); err != nil {
 		t.Fatal(err)
 	}

@@ -182,20 +182,33 @@ func TestKilledTrainingEndsWithTheSameWeights(t *testing.T) {
 	if os.Getenv("HISTDIST_FULL") != "" {
 		kills = slices.Repeat(kills, 5)
 	}
-	dir := t.TempDir()
-	pairs := filepath.Join(dir, "pairs")
+	pairs := filepath.Join(t.TempDir(), "pairs")
 	if code := run(t.Context(), []string{
-		"data", "synth", "--output", pairs, "--pairs", "4", "--val-pairs", "2",
+		"data", "synth", "--output", pairs, "--markers", "er,her2", "--pairs", "4", "--val-pairs", "2",
 		"--patient-pairs", "2", "--size", "64",
 	},
 		&strings.Builder{}, &strings.Builder{}); code != exitOK {
 		t.Fatal("no pairs")
 	}
+	er, her2 := filepath.Join(pairs, "er"), filepath.Join(pairs, "her2")
+	sets := fmt.Sprintf("data.sets=[{dir: %q, marker: ER, weight: 2}, {dir: %q, marker: HER2}]", er, her2)
+	for name, data := range map[string][]string{
+		"one set": {"data.dir=" + er}, "two sets": {"data.dir=", "model.marker=", sets},
+	} {
+		t.Run(name, func(t *testing.T) { killedTraining(t, kills, er, data) })
+	}
+}
+
+func killedTraining(t *testing.T, kills []int, pairs string, data []string) {
+	dir := t.TempDir()
 	// train runs the command until it has printed so many lines; 0: to its end. A checkpoint a step, so that kills hit
 	// some.
 	train := func(output string, lines int) {
 		args := append([]string{"train", "demo", "--resume", auto}, tinyTraining(t, pairs, output)...)
 		args = append(args, "--set", "train.checkpoint-every=1", "--set", "train.validate-every=0", "--set", "train.steps=12")
+		for _, key := range data {
+			args = append(args, "--set", key)
+		}
 		cmd := exec.Command(os.Args[0], args...)
 		cmd.Env = append(os.Environ(), asCommand+"=1")
 		stderr, err := cmd.StderrPipe()
