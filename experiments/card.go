@@ -102,7 +102,7 @@ func (e *Experiment) card(checkpoint string, o ExportOptions) ([]byte, error) {
 func dataOf(c DataConfig, inputs map[string]string) string {
 	pairs, _, _ := strings.Cut(inputs["pairs"], ",")
 	if sets := inputs["data.sets"]; sets != "" {
-		return fmt.Sprintf("%s pairs of %s, layout %s, split %s", cmp.Or(pairs, "unknown"), sets, c.Layout,
+		return fmt.Sprintf("%s pairs, by weight: %s; layout %s, split %s", cmp.Or(pairs, "unknown"), sets, c.Layout,
 			cmp.Or(c.Split, "all"))
 	}
 	place := c.Root

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,6 +137,35 @@ func TestStateNamesTheSets(t *testing.T) {
 	}
 	if got, want := state.Inputs["data.sets"], "ER 1 × 4 pairs, HER2 3 × 4 pairs"; got != want {
 		t.Errorf("inputs name %q, want %q", got, want)
+	}
+}
+
+// A validation has the losses of each marker and their mean, and panels of all markers.
+func TestValidationOfSeveralSets(t *testing.T) {
+	var scores []train.Scalar
+	dir := t.TempDir()
+	e := open(t, dir, slices.Concat(setsOf(t, 0, 1, 1), []string{
+		"train.validate-every=6", "validation.at-start=false", "validation.pairs=4", "validation.translations=2",
+	})...)
+	if _, err := e.Run(t.Context(), experiments.Launch{Observe: progress.On(func(v train.Scores) error {
+		scores = v.Values
+		return nil
+	})}); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, s := range scores {
+		values[s.Name] = s.Value
+	}
+	mean := (values["validation/loss_er"] + values["validation/loss_her2"]) / 2
+	if values["validation/loss_er"] == 0 || math.Abs(mean-values["validation/loss"]) > 1e-12 {
+		t.Errorf("%v", values)
+	}
+	for _, marker := range []string{"er", "her2"} {
+		panels, err := filepath.Glob(filepath.Join(dir, "validation", "step-6", "*-"+marker+".png"))
+		if err != nil || len(panels) != 1 {
+			t.Errorf("panels of %s: %v, %v", marker, panels, err)
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"gorgonia.org/gorgonia"
 
@@ -33,19 +35,15 @@ func (e *Experiment) validation(ctx context.Context, observe progress.Observer) 
 	if err != nil {
 		return nil, err
 	}
-	examples, err := e.fixedExamples(ctx, pairs[:min(v.Pairs, len(pairs))])
+	losses, err := e.validationLosses(ctx, pairs[:min(v.Pairs, len(pairs))])
 	if err != nil {
 		return nil, err
 	}
 	translate := pairs[:min(v.Translations, len(pairs))]
 	return func(ctx context.Context, t *train.Trainer, step int) ([]train.Scalar, error) {
-		var scores []train.Scalar
-		if len(examples) > 0 {
-			losses, err := train.FixedNoise(examples, v.Seed)(ctx, t, step)
-			if err != nil {
-				return nil, err
-			}
-			scores = losses
+		scores, err := losses(ctx, t, step)
+		if err != nil {
+			return nil, err
 		}
 		if len(translate) == 0 {
 			return scores, nil
@@ -56,6 +54,53 @@ func (e *Experiment) validation(ctx context.Context, observe progress.Observer) 
 		}
 		more, err := show(ctx, t, step, translate, observe)
 		return append(scores, more...), err
+	}, nil
+}
+
+// validationLosses makes the losses of pairs: see train.FixedNoise. Of several markers they are the means over the pairs
+// of all, and with names such as validation/loss_her2 those of each.
+func (e *Experiment) validationLosses(ctx context.Context, pairs []*data.Batch) (
+	func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error,
+) {
+	type group struct {
+		marker string
+		part   float64 // of the pairs
+		losses func(context.Context, *train.Trainer, int) ([]train.Scalar, error)
+	}
+	var groups []group
+	for len(pairs) > 0 {
+		marker, all := pairs[0].Markers[0], len(pairs)
+		other := func(b *data.Batch) bool { return b.Markers[0] != marker }
+		examples, err := e.fixedExamples(ctx, slices.DeleteFunc(slices.Clone(pairs), other))
+		if err != nil {
+			return nil, err
+		}
+		pairs = slices.DeleteFunc(slices.Clone(pairs), func(b *data.Batch) bool { return !other(b) })
+		groups = append(groups, group{
+			marker, float64(all - len(pairs)), train.FixedNoise(examples, e.Config.Validation.Seed),
+		})
+	}
+	return func(ctx context.Context, t *train.Trainer, step int) (mean []train.Scalar, err error) {
+		var own []train.Scalar
+		total := 0.0
+		for _, g := range groups {
+			losses, err := g.losses(ctx, t, step)
+			if err != nil || len(groups) == 1 {
+				return losses, err
+			}
+			if mean == nil {
+				mean = make([]train.Scalar, len(losses))
+			}
+			total += g.part
+			for i, l := range losses {
+				mean[i] = train.Scalar{Name: l.Name, Value: mean[i].Value + g.part*l.Value}
+				own = append(own, train.Scalar{Name: l.Name + "_" + strings.ToLower(g.marker), Value: l.Value})
+			}
+		}
+		for i := range mean {
+			mean[i].Value /= total
+		}
+		return append(mean, own...), nil
 	}, nil
 }
 
