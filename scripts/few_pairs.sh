@@ -19,8 +19,8 @@ most=$(printf '%s\n' $PAIRS | sort -n | tail -1)
 
 # measure NAME MODEL: the row of a model's stains of patients that no training saw.
 measure() {
-	"$histdist" evaluate --real tissue/TrainValAB/valB --he tissue/TrainValAB/valA --model "$2" --preset fast --mpp 0.47 \
-		--output "results/$1" --json >"results/$1.json" 2>"results/$1.log"
+	"$histdist" evaluate --real tissue/TrainValAB/valB --he tissue/TrainValAB/valA --model "$2" --preset balanced --mpp 0.47 \
+		--output "results/$1" --json >"results/$1.json" 2>"results/$1.log" || { cat "results/$1.log" >&2; exit 1; }
 	python3 - "$1" "results/$1.json" <<-'EOT'
 		import json, sys
 		m = {m["id"]: m for m in json.load(open(sys.argv[2]))["metrics"]}
@@ -45,7 +45,7 @@ for pairs in $PAIRS; do
 			[ -e "runs/$name/checkpoint-$STEPS" ] || "$histdist" train "$experiments/demo.yaml" --set data.dir=tissue --set data.max-pairs="$pairs" \
 				--set train.steps="$STEPS" --set train.lr="$rate" --set train.validate-every=0 --set validation.at-start=false \
 				--set train.ema-decay=0.99 --set train.checkpoint-every=0 --set run.output="runs/$name" "${adapter[@]}" --resume auto >"$name.log" 2>&1
-			"$histdist" export "runs/$name" --ema --output "models/$name" ${adapter:+--merge} >/dev/null
+			[ -e "models/$name" ] || "$histdist" export "runs/$name" --ema --output "models/$name" ${adapter:+--merge} >/dev/null
 			measure "$name" "models/$name"
 		done
 	done
