@@ -53,6 +53,7 @@ struct Stream {
 // Event counts how often it was recorded, and how many of those its streams have passed.
 struct Event {
   long recorded, passed;
+  Stream* stream;  // in which it was recorded last
 };
 
 // Graph is work of a stream that was recorded.
@@ -475,7 +476,7 @@ API cuStreamWaitEvent(CUstream s, CUevent event, unsigned) {
 }
 API cuEventCreate(CUevent* e, unsigned) {
   IN_CONTEXT;
-  return *e = (CUevent) new Event{0, 0}, CUDA_SUCCESS;
+  return *e = (CUevent) new Event{0, 0, nullptr}, CUDA_SUCCESS;
 }
 API cuEventDestroy(CUevent e) {
   IN_CONTEXT;
@@ -487,6 +488,7 @@ API cuEventRecord(CUevent event, CUstream s) {
   IN_CONTEXT;
   if (capture != nullptr) return CUDA_SUCCESS;
   Event* e = (Event*)event;
+  e->stream = (Stream*)s;
   d.queue(s, [e, n = ++e->recorded] { return e->passed = n, true; });
   return CUDA_SUCCESS;
 }
@@ -497,10 +499,11 @@ API cuEventElapsedTime(float* milliseconds, CUevent begin, CUevent end) {
     if (e->passed < e->recorded) return CUDA_ERROR_NOT_READY;
   return *milliseconds = 1, CUDA_SUCCESS;
 }
-API cuEventSynchronize(CUevent) {
+API cuEventSynchronize(CUevent e) {
   IN_CONTEXT;
   NOT_RECORDING;
-  d.drain(); // everything before the event and, as a driver may, everything after it
+  Stream* s = ((Event*)e)->stream;
+  if (s != nullptr) d.drain(s); // what comes before the event and, as a driver may, what comes after it
   return CUDA_SUCCESS;
 }
 
