@@ -57,8 +57,8 @@ func (e *Experiment) validation(ctx context.Context, observe progress.Observer) 
 	}, nil
 }
 
-// validationLosses makes the losses of pairs: see train.FixedNoise. Of several markers they are the means over the pairs
-// of all, and with names such as validation/loss_her2 those of each.
+// validationLosses makes the losses of pairs: see train.FixedNoise. Of several markers they are the means over the
+// pairs of all, and with names such as validation/loss_her2 those of each.
 func (e *Experiment) validationLosses(ctx context.Context, pairs []*data.Batch) (
 	func(context.Context, *train.Trainer, int) ([]train.Scalar, error), error,
 ) {

@@ -8,9 +8,9 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // newMatch is a match between two laboratories.

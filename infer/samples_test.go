@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/stain"
 	"github.com/histdist/histdist/internal/walk"
 )
 

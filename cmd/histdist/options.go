@@ -15,7 +15,6 @@ import (
 	"github.com/histdist/histdist/experiments/demo"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/device/catalog"
 	"github.com/histdist/histdist/graph/lora"
@@ -26,6 +25,7 @@ import (
 	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/option"
 	"github.com/histdist/histdist/internal/server"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // translateFile is a configuration file of translate.

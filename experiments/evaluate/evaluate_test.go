@@ -18,8 +18,8 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/evaluate"
 	"github.com/histdist/histdist/experiments/metrics/features"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 	"github.com/histdist/histdist/internal/synth"
 )
 

@@ -9,8 +9,8 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // finish adds counts, hashes of sets and warnings.

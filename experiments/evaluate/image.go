@@ -11,9 +11,9 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/membrane"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/membrane"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 )
 
 // imageMeasure is a measure of one image.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/parallel"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // measuresVersion is part of the keys of measures. It changes when a measure changes, so that cached values are not

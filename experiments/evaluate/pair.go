@@ -6,8 +6,8 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 )
 
 // pairMeasure is a measure of a real image and another of the same tissue. It has one of the two functions.

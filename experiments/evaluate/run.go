@@ -14,10 +14,10 @@ import (
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/experiments/metrics/features"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 )
 
 // Options say what is evaluated.

@@ -3,9 +3,9 @@ package evaluate
 import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/internal/option"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 )
 
 // Vectors names the colours by which the stains are separated.

@@ -3,8 +3,8 @@ package evaluate
 import (
 	"math"
 
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stats"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 func difference(x, y []float64) []float64 {

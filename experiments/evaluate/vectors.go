@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // separator uses the settings' vectors, or estimates them.

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // plane has one value for each pixel, [height,width].

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // ErrUnlike says that two images don't show the same tissue, or too little of it to tell.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/origin"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/graph/model"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/graph/rng"
@@ -23,6 +22,7 @@ import (
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 func newPipeline(t *testing.T) *infer.Pipeline {

@@ -21,10 +21,10 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
-	"github.com/histdist/histdist/experiments/metrics/stain/tally"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/server/models"
 	"github.com/histdist/histdist/internal/server/queue"
+	"github.com/histdist/histdist/internal/stain/tally"
 )
 
 // tinyModel makes a folder with a model of a few weights for a marker, whose preset fast takes three calls.

@@ -10,10 +10,10 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/data/slide"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
-	"github.com/histdist/histdist/experiments/metrics/stain/tally"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/stain/nuclei"
+	"github.com/histdist/histdist/internal/stain/tally"
 )
 
 // measured is what is measured of a stain: of the pixels that were translated and are in the region, at the resolution

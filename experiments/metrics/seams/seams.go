@@ -13,7 +13,7 @@ import (
 	"slices"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // Borders are lines between tiles: X between the columns X−1 and X, Y between the rows Y−1 and Y, in pixels.

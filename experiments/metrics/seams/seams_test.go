@@ -8,7 +8,7 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics/seams"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 func separator(t *testing.T) *stain.Separator {

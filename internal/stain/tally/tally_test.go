@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
-	"github.com/histdist/histdist/experiments/metrics/stain/tally"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/nuclei"
+	"github.com/histdist/histdist/internal/stain/tally"
 	"github.com/histdist/histdist/internal/synth"
 )
 

@@ -14,8 +14,8 @@ import (
 	"math"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 )
 
 // Options say how a stain is measured.

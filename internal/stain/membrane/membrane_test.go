@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
-	"github.com/histdist/histdist/experiments/metrics/stain/membrane"
-	"github.com/histdist/histdist/experiments/metrics/stain/nuclei"
 	"github.com/histdist/histdist/experiments/metrics/stats"
+	"github.com/histdist/histdist/internal/stain"
+	"github.com/histdist/histdist/internal/stain/membrane"
+	"github.com/histdist/histdist/internal/stain/nuclei"
 	"github.com/histdist/histdist/internal/synth"
 )
 

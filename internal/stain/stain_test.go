@@ -13,9 +13,9 @@ import (
 
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/experiments/metrics"
-	"github.com/histdist/histdist/experiments/metrics/stain"
 	"github.com/histdist/histdist/experiments/metrics/stats"
 	"github.com/histdist/histdist/internal/golden"
+	"github.com/histdist/histdist/internal/stain"
 	"pgregory.net/rapid"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // Signal is what nuclei stand out in.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/data/imagefile"
-	"github.com/histdist/histdist/experiments/metrics/stain"
+	"github.com/histdist/histdist/internal/stain"
 )
 
 // laboratory paints an image by the Beer–Lambert law: the same concentrations for all, nuclei with and without DAB.
