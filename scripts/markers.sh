@@ -4,8 +4,8 @@
 #   scripts/markers.sh HISTDIST FOLDER
 # The one model is trained for STEPS (4000) steps, each of the four for a quarter of them, all from the demonstration's
 # model (BASE) with the same batches and learning rate. PAIRS (256) of tissue for training and VAL_PAIRS (128) to measure
-# on, 128 pixels. What is in FOLDER from an earlier call is used again. On two cores it takes about 25 minutes. The last
-# column is the difference, which should be no less than −0.03.
+# on, 128 pixels. What is in FOLDER from an earlier call is used again. On two quiet cores the training takes about
+# 20 minutes. The last column is the difference, which should be no less than −0.03.
 set -eu
 if [ $# -lt 2 ]; then
 	sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
