@@ -7,7 +7,7 @@
 #   scripts/release.sh images [cpu]                      container images of the packages in dist/, cpu: without the one
 #                                                        with NVIDIA's libraries
 #   scripts/release.sh push REPOSITORY USER              pushes them, GITHUB_TOKEN is the password
-#   scripts/release.sh debian FOLDER [SUITE [ARCH]]      unpacks the smallest Debian
+#   scripts/release.sh debian FOLDER [SUITE [ARCH]]      installs the smallest Debian, of a machine whose programs run here
 #
 # images and debian need root.
 set -euo pipefail
@@ -96,10 +96,9 @@ prepare() {
 
 # debian FOLDER [SUITE [ARCH]]: for another machine's architecture packages are unpacked, not configured.
 debian() {
-	local folder=$1 suite=${2:-bookworm} arch=${3:-amd64} foreign=()
+	local folder=$1 suite=${2:-bookworm} arch=${3:-amd64}
 	need debootstrap debootstrap
-	[ "$arch" = "$(dpkg --print-architecture)" ] || foreign=(--foreign)
-	debootstrap --variant=minbase --arch="$arch" "${foreign[@]}" "$suite" "$folder" http://deb.debian.org/debian >"$folder.log" 2>&1 ||
+	debootstrap --variant=minbase --arch="$arch" "$suite" "$folder" http://deb.debian.org/debian >"$folder.log" 2>&1 ||
 		{ tail -5 "$folder.log" >&2; fail "debootstrap failed: $folder.log"; }
 	rm "$folder.log"
 }
