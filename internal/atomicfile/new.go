@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // WriteNew writes a file that nobody has made: of several processes that try, on any machines, one makes it. It appears
@@ -53,7 +54,11 @@ func written(path string, data []byte) (*File, error) {
 
 // Flush waits until the disk has a file.
 func Flush(path string) error {
-	f, err := os.Open(path)
+	flag := os.O_RDONLY // it may be another user's
+	if runtime.GOOS == "windows" {
+		flag = os.O_RDWR // else it can't be flushed
+	}
+	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {
 		return err
 	}
