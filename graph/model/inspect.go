@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/histdist/histdist/graph/unet"
 	"github.com/histdist/histdist/graph/vit"
@@ -89,6 +90,9 @@ func Inspect(name string, o Options) (Report, error) {
 		r.Networks[i].checkFinite()
 	}
 	r.Notes = append(r.Notes, m.Scheduler.Notes(o.Prediction)...)
+	if markers := m.Purpose.Markers; len(markers) > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("markers of %s: %s", PurposeFile, strings.Join(markers, ", ")))
+	}
 	for name, s := range m.Purpose.Presets.all() {
 		r.Notes = append(r.Notes, fmt.Sprintf("preset %s of %s: %s", name, PurposeFile, s.Describe()))
 	}

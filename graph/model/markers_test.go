@@ -3,6 +3,7 @@ package model_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,6 +81,11 @@ func TestMarkersAreThoseOfTheUNet(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		r, err := model.Inspect(dir, o)
+		if want := "markers of histdist.json: " + strings.ReplaceAll(c.markers, ",", ", "); err != nil ||
+			!slices.Contains(r.Notes, want) {
+			t.Errorf("%s: notes %q, %v: want %q", c.markers, r.Notes, err, want)
 		}
 		id, err := m.Fingerprint()
 		if err := errors.Join(err, m.Close()); err != nil {
