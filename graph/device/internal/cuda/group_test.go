@@ -44,7 +44,7 @@ func TestGroup(t *testing.T) {
 			}
 		}
 	}
-	if err := g.Sum(tensors); err != nil {
+	if err := errors.Join(g.Sum(tensors), g.Join()); err != nil {
 		t.Fatal(err)
 	}
 	for k, n := range sizes {
@@ -62,7 +62,7 @@ func TestGroup(t *testing.T) {
 	// The first tensor, equal on both, is summed for the second GPU alone, which gives it to the first.
 	tensors[0].Owner = 1
 	want := slices.Repeat([]float32{2 * 12}, sizes[0])
-	if err := errors.Join(g.Reduce(tensors[:1]), g.Spread(tensors[:1])); err != nil {
+	if err := errors.Join(g.Reduce(tensors[:1]), g.Spread(tensors[:1]), g.Join()); err != nil {
 		t.Fatal(err)
 	}
 	for i, d := range members {
