@@ -140,7 +140,12 @@ func (p *Program) compute(ctx context.Context, r *run, reached func(int) error) 
 	if done, err := p.replay(ctx, r, reached); done || err != nil {
 		return err
 	}
-	return p.past(reached, func(_ int, calls []*call) error {
+	for i, calls := range p.parts(reached != nil) {
+		if i > 0 {
+			if err := reached(i - 1); err != nil {
+				return err
+			}
+		}
 		for _, c := range calls {
 			if c.prelude != nil && c.prelude.ready {
 				continue
@@ -152,27 +157,22 @@ func (p *Program) compute(ctx context.Context, r *run, reached func(int) error) 
 				return fmt.Errorf("%s: %w", c.place, err)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-// past calls run for the calls before each milestone and after the last one, and reached in between; with nil, run for
-// all calls at once.
-func (p *Program) past(reached func(int) error, run func(part int, calls []*call) error) error {
-	begin, part := 0, 0
-	for i, end := range p.milestones {
-		if reached == nil {
-			break
-		}
-		if err := run(part, p.calls[begin:end]); err != nil {
-			return err
-		}
-		if err := reached(i); err != nil {
-			return err
-		}
-		begin, part = end, part+1
+// parts are the calls before each milestone and after the last one, or all of them in one.
+func (p *Program) parts(cut bool) [][]*call {
+	if !cut {
+		return [][]*call{p.calls}
 	}
-	return run(part, p.calls[begin:])
+	var parts [][]*call
+	begin := 0
+	for _, end := range p.milestones {
+		parts = append(parts, p.calls[begin:end])
+		begin = end
+	}
+	return append(parts, p.calls[begin:])
 }
 
 // located is the call with its addresses in this run; those of its inputs are overwritten by the next call.

@@ -46,26 +46,30 @@ func (p *Program) replay(ctx context.Context, r *run, reached func(int) error) (
 		}
 	}
 	if record.parts == nil {
-		if err := record.make(d, p, r, reached != nil); err != nil {
+		if err := record.make(d, p.parts(reached != nil), r); err != nil {
 			return false, err
 		}
 		record.fed = addresses
 	}
-	return true, p.past(reached, func(part int, _ []*call) error {
-		if record.parts[part] == nil {
-			return nil
+	for i, part := range record.parts {
+		if i > 0 {
+			if err := reached(i - 1); err != nil {
+				return true, err
+			}
 		}
-		return record.parts[part].Replay()
-	})
+		if part == nil {
+			continue
+		}
+		if err := part.Replay(); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
 }
 
-// make records the steps, in one part or cut at the milestones.
-func (c *recorder) make(d device.Recorder, p *Program, r *run, cut bool) error {
-	var reached func(int) error
-	if cut {
-		reached = func(int) error { return nil }
-	}
-	err := p.past(reached, func(_ int, calls []*call) error {
+// make records the steps, which are in parts.
+func (c *recorder) make(d device.Recorder, parts [][]*call, r *run) error {
+	for _, calls := range parts {
 		var located []device.Call
 		for _, each := range calls {
 			if each.prelude == nil {
@@ -79,13 +83,12 @@ func (c *recorder) make(d device.Recorder, p *Program, r *run, cut bool) error {
 		if len(located) > 0 {
 			part, err = d.Record(located)
 		}
+		if err != nil {
+			return errors.Join(err, c.forget())
+		}
 		c.parts = append(c.parts, part)
-		return err
-	})
-	if err != nil {
-		err = errors.Join(err, c.forget())
 	}
-	return err
+	return nil
 }
 
 func (c *recorder) forget() error {
