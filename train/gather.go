@@ -29,21 +29,21 @@ func bucketsOf(sizes []int64, bytes int64) (buckets [][]int) {
 	return buckets
 }
 
-// buckets are the trained parameters' places among all trained ones; nil for one device.
-func (t *Trainer) buckets() [][]int {
+// makeBuckets makes Trainer.buckets; none for one device.
+func (t *Trainer) makeBuckets() {
 	if t.options.size() == 1 {
-		return nil
+		return
 	}
 	var sizes []int64
 	for _, a := range t.state.trained() {
 		sizes = append(sizes, 4*int64(op.Size(a.shape)))
 	}
-	return bucketsOf(sizes, int64(t.config.BucketMB*1e6))
+	t.buckets = bucketsOf(sizes, int64(t.config.BucketMB*1e6))
 }
 
 // milestones are the buckets of the sums of gradients of a micro-step's program.
 func (t *Trainer) milestones(sums gorgonia.Nodes) (list []gorgonia.Nodes) {
-	for _, bucket := range t.buckets() {
+	for _, bucket := range t.buckets {
 		var nodes gorgonia.Nodes
 		for _, i := range bucket {
 			nodes = append(nodes, sums[i])
@@ -69,7 +69,7 @@ type gathering struct {
 
 // gathering is nil for one device.
 func (t *Trainer) gathering() *gathering {
-	if t.options.size() == 1 {
+	if t.buckets == nil {
 		return nil
 	}
 	g := &gathering{move: t.options.Group.Sum, members: len(t.trainers())}
@@ -77,7 +77,7 @@ func (t *Trainer) gathering() *gathering {
 		g.move = t.options.Group.Reduce
 	}
 	parts := t.parts(Gradients)
-	for _, bucket := range t.buckets() {
+	for _, bucket := range t.buckets {
 		var list []device.Parts
 		for _, i := range bucket {
 			list = append(list, parts[i])
@@ -146,10 +146,10 @@ func (g *gathering) finish(t *Trainer, err error) error {
 
 // gather sums the gradients over all devices, if that wasn't done with the last micro-steps.
 func (t *Trainer) gather() error {
-	sum := t.gathering()
-	if sum == nil || t.summed == len(sum.buckets) {
+	if t.summed == len(t.buckets) {
 		return nil
 	}
+	sum := t.gathering()
 	err := t.parallel(func(_ int, each *Trainer) error { return sum.finish(each, nil) })
 	return errors.Join(err, t.options.Group.Join())
 }

@@ -63,7 +63,8 @@ type Trainer struct {
 	update      *update
 	updates     int      // optimisation steps so far
 	pending     int      // micro-steps since the last of them
-	summed      int      // buckets of their gradients that the sum over the devices has
+	buckets     [][]int  // of trained parameters, by their places: see gather.go
+	summed      int      // buckets of those micro-steps' gradients that the sum over the devices has
 	flop        int64    // of all micro-steps
 	ceiling     int64    // bytes that the device may have allocated; 0 if unknown
 	damaged     bool     // an update failed halfway
@@ -104,6 +105,7 @@ func New(c Config, o Options) (_ *Trainer, err error) {
 	if t.state, err = newState(o.Device, params, t.objective.trains, t.slots, c.Adapter.stored()); err != nil {
 		return nil, err
 	}
+	t.makeBuckets()
 	from := o.network(c.Objective)
 	if err = t.state.load(from, o.Variant, t.base(), Parameters, weights.Mapping{}); err != nil {
 		return nil, err
