@@ -37,14 +37,15 @@ const (
 	drawsShare // one stream for each share: this and its number
 )
 
-// epochOrder is the order of n pairs in an epoch: 0 … n−1, or a Fisher–Yates permutation by seed and epoch.
-func epochOrder(n int, shuffle bool, seed int64, epoch int) []int {
+// orderOf is the order of n pairs: 0 … n−1, or a Fisher–Yates permutation by a stream, a seed and how often they have
+// come before.
+func orderOf(n int, shuffle bool, stream int, seed int64, turn int) []int {
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
 	}
 	if shuffle {
-		d := newDraws(drawsOrder, uint64(seed), uint64(epoch))
+		d := newDraws(uint64(stream), uint64(seed), uint64(turn))
 		d.shuffle(n, func(i, j int) { order[i], order[j] = order[j], order[i] })
 	}
 	return order

@@ -26,7 +26,7 @@ func (l *Loader) order(epoch int) []drawn {
 	n := len(l.pairs)
 	order := make([]drawn, 0, n)
 	if l.o.Shares == nil {
-		for _, index := range epochOrder(n, l.o.Shuffle, l.o.Seed, epoch) {
+		for _, index := range orderOf(n, l.o.Shuffle, drawsOrder, l.o.Seed, epoch) {
 			order = append(order, drawn{index, epoch})
 		}
 		return order
@@ -65,16 +65,7 @@ type shareOrder struct {
 
 func (s *shareOrder) draw(shuffle bool, seed int64) drawn {
 	if turn := s.count / s.pairs; turn != s.turn {
-		s.turn, s.permutation = turn, make([]int, s.pairs)
-		for i := range s.permutation {
-			s.permutation[i] = i
-		}
-		if shuffle {
-			d := newDraws(uint64(drawsShare+s.number), uint64(seed), uint64(turn))
-			d.shuffle(s.pairs, func(i, j int) {
-				s.permutation[i], s.permutation[j] = s.permutation[j], s.permutation[i]
-			})
-		}
+		s.turn, s.permutation = turn, orderOf(s.pairs, shuffle, drawsShare+s.number, seed, turn)
 	}
 	at := s.count % s.pairs
 	s.count++
