@@ -13,7 +13,9 @@
 //	iiif.go       IIIF Image API 3
 //	uploads.go    images and slides that clients send
 //	jobs.go       translations; package queue keeps and runs them
-//	jobroutes.go  adds, shows and deletes them; jobrecord.go  what the queue keeps of one; jobanswer.go  what clients get
+//	jobroutes.go  adds, shows and deletes them
+//	jobrecord.go  what the queue keeps of one
+//	jobanswer.go  what clients get of one
 //	translate.go  what a worker does: package mosaic translates
 //	preview.go    small images that fill up
 //	events.go     jobs, as streams of events
