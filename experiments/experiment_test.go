@@ -123,17 +123,7 @@ func TestResumedRunsAreEqual(t *testing.T) {
 	if r.Resumed != 3 || r.Step != 6 {
 		t.Errorf("went on after step %d to step %d, want 3 and 6", r.Resumed, r.Step)
 	}
-	for _, name := range []string{"unet", "unet_ema"} {
-		const file = "diffusion_pytorch_model.safetensors"
-		a, errA := os.ReadFile(filepath.Join(whole, "checkpoint-6", name, file))
-		b, errB := os.ReadFile(filepath.Join(broken, "checkpoint-6", name, file))
-		if err := errors.Join(errA, errB); err != nil {
-			t.Fatal(err)
-		}
-		if string(a) != string(b) {
-			t.Errorf("%s differs", name)
-		}
-	}
+	sameWeights(t, filepath.Join(broken, "checkpoint-6"), filepath.Join(whole, "checkpoint-6"))
 }
 
 // Other crops or pairs are another run.
@@ -474,5 +464,21 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 				t.Errorf("error does not say %q:\n%v", test.want, err)
 			}
 		})
+	}
+}
+
+// sameWeights compares the U-Nets of two checkpoints, byte for byte.
+func sameWeights(t *testing.T, got, want string) {
+	t.Helper()
+	for _, name := range []string{"unet", "unet_ema"} {
+		const file = "diffusion_pytorch_model.safetensors"
+		a, errA := os.ReadFile(filepath.Join(got, name, file))
+		b, errB := os.ReadFile(filepath.Join(want, name, file))
+		if err := errors.Join(errA, errB); err != nil {
+			t.Fatal(err)
+		}
+		if string(a) != string(b) {
+			t.Errorf("%s differs", name)
+		}
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/childtest"
 	"github.com/histdist/histdist/internal/claim"
 	"github.com/histdist/histdist/internal/networktest"
 )
@@ -77,26 +78,20 @@ func TestShardsKilled(t *testing.T) {
 	}); err != nil || s.Done != n {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	random, killed := rand.New(rand.NewPCG(5, 6)), 0
+	random := rand.New(rand.NewPCG(5, 6))
+	var killed atomic.Int64
 	const rounds = 3
 	for round := range rounds {
 		var shards sync.WaitGroup
-		var mu sync.Mutex
 		for k := range shardOf {
 			death := 0
 			if round == 0 && k > 0 || round == 1 { // then one does all that is left, and in the end all
 				death = 3 + random.IntN(24)
 			}
 			shards.Go(func() {
-				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShardChild$")
-				cmd.Env = append(os.Environ(), shardFolder+"="+dir, shardDeath+"="+strconv.Itoa(k+1)+" "+strconv.Itoa(death))
-				said, err := cmd.CombinedOutput()
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
-					t.Errorf("%v\n%s", err, said)
-				} else if err != nil {
-					killed++
+				if childtest.Run(t, "TestShardChild", shardFolder+"="+dir,
+					shardDeath+"="+strconv.Itoa(k+1)+" "+strconv.Itoa(death)) {
+					killed.Add(1)
 				}
 			})
 		}
@@ -107,7 +102,7 @@ func TestShardsKilled(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("killed %d times", killed)
+	t.Logf("killed %d times", killed.Load())
 	s, err := claim.ReadStatus(filepath.Join(out, claim.FolderName))
 	if err != nil || s.Done != n || s.Items != n {
 		t.Errorf("%+v, %v", s, err)

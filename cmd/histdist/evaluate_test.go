@@ -28,15 +28,22 @@ func tissueFolder(t *testing.T, pairs string) (he, ihc string) {
 	return filepath.Join(out, "TrainValAB", "valA"), filepath.Join(out, "TrainValAB", "valB")
 }
 
-// With a model the command translates first, evaluates, and translates nothing again.
-func TestEvaluateModel(t *testing.T) {
-	he, ihc := tissueFolder(t, "3")
-	phikon := golden.Path(t, "tiny-phikon")
+// tinyTranslations is a Phikon, and the environment in which models translate with it in a few steps.
+func tinyTranslations(t *testing.T) (phikon string) {
+	t.Helper()
+	phikon = golden.Path(t, "tiny-phikon")
 	t.Setenv("HF_HOME", t.TempDir())
 	t.Setenv("TORCH_HOME", t.TempDir())
 	t.Setenv("HISTDIST_TRANSLATE_PHIKON", phikon)
 	t.Setenv("HISTDIST_TRANSLATE_STEPS_INVERSION", "2")
 	t.Setenv("HISTDIST_TRANSLATE_STEPS_TRANSLATION", "2")
+	return phikon
+}
+
+// With a model the command translates first, evaluates, and translates nothing again.
+func TestEvaluateModel(t *testing.T) {
+	he, ihc := tissueFolder(t, "3")
+	phikon := tinyTranslations(t)
 	out := filepath.Join(t.TempDir(), "results")
 	args := []string{
 		"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--phikon", phikon,
@@ -113,12 +120,7 @@ func TestEvaluatePrints(t *testing.T) {
 // Shards translate and evaluate together, and each prints the results of a single process.
 func TestEvaluateShards(t *testing.T) {
 	he, ihc := tissueFolder(t, "4")
-	phikon := golden.Path(t, "tiny-phikon")
-	t.Setenv("HF_HOME", t.TempDir())
-	t.Setenv("TORCH_HOME", t.TempDir())
-	t.Setenv("HISTDIST_TRANSLATE_PHIKON", phikon)
-	t.Setenv("HISTDIST_TRANSLATE_STEPS_INVERSION", "2")
-	t.Setenv("HISTDIST_TRANSLATE_STEPS_TRANSLATION", "2")
+	phikon := tinyTranslations(t)
 	evaluated := func(out string, more ...string) (r evaluate.Results) {
 		t.Helper()
 		args := append([]string{

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +22,7 @@ import (
 	"github.com/histdist/histdist/experiments/evaluate/report"
 	"github.com/histdist/histdist/experiments/metrics/features"
 	"github.com/histdist/histdist/graph/progress"
+	"github.com/histdist/histdist/internal/childtest"
 	"github.com/histdist/histdist/internal/claim"
 )
 
@@ -126,33 +127,25 @@ func TestShardsKilled(t *testing.T) {
 	if err := assemble(t.Context(), shareOptions(folder, alone)); err != nil {
 		t.Fatal(err)
 	}
-	killed := 0
+	var killed atomic.Int64
 	for round := range 2 {
 		var shards sync.WaitGroup
-		var mu sync.Mutex
 		for k := range shareOf {
 			death := 0
 			if round == 0 { // the work of all is taken over
 				death = 1 + k%2
 			}
 			shards.Go(func() {
-				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestShareChild$")
-				cmd.Env = append(os.Environ(), shareFolder+"="+folder, shareOutput+"="+out,
-					shareDeath+"="+strconv.Itoa(k+1)+" "+strconv.Itoa(death))
-				said, err := cmd.CombinedOutput()
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
-					t.Errorf("%v\n%s", err, said)
-				} else if err != nil {
-					killed++
+				if childtest.Run(t, "TestShareChild", shareFolder+"="+folder, shareOutput+"="+out,
+					shareDeath+"="+strconv.Itoa(k+1)+" "+strconv.Itoa(death)) {
+					killed.Add(1)
 				}
 			})
 		}
 		shards.Wait()
 	}
-	if killed != shareOf {
-		t.Errorf("%d of %d processes were killed", killed, shareOf)
+	if killed.Load() != shareOf {
+		t.Errorf("%d of %d processes were killed", killed.Load(), shareOf)
 	}
 	found, err := claim.Find(out, func(string) string { return "" })
 	if err != nil || len(found) != 1 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
+	"github.com/histdist/histdist/internal/childtest"
 	"github.com/histdist/histdist/internal/networktest"
 )
 
@@ -129,14 +129,8 @@ func TestKilled(t *testing.T) {
 
 // child runs TestChild, and reports whether it was killed.
 func child(t *testing.T, folder string, shard, death int) (killed bool) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
-	cmd.Env = append(os.Environ(), childFolder+"="+folder, childDeath+"="+strconv.Itoa(death),
+	return childtest.Run(t, "TestChild", childFolder+"="+folder, childDeath+"="+strconv.Itoa(death),
 		childShard+"="+strconv.Itoa(shard))
-	out, err := cmd.CombinedOutput()
-	if err != nil && cmd.ProcessState.ExitCode() >= 0 { // -1: killed
-		t.Errorf("shard %d: %v\n%s", shard, err, out)
-	}
-	return err != nil
 }
 
 // Shards that share one slide, are killed at random and started again, end with the files and bytes of one process. One
