@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,23 +122,68 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// What a killed program leaves is removed, and nothing else.
+// What a killed program leaves is removed, and nothing else: no file that is being written, on whatever machine.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"kept", "kept.tmp", ".kept"} {
-		if err := atomicfile.Write(filepath.Join(dir, name), nil); err != nil {
+	for _, name := range []string{"kept", "kept.tmp", ".kept", ".kept.1.tmp", ".a.histdist-new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f, err := atomicfile.Create(filepath.Join(dir, "begun"))
-	if err != nil {
+	begin := func(name string) *atomicfile.File {
+		f, err := atomicfile.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	end := func(f *atomicfile.File) { // as the end of a program does
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive, dead, elsewhere := begin("alive"), begin("dead"), begin("elsewhere")
+	end(dead)
+	end(elsewhere)
+	if err := os.Rename(elsewhere.Name(), atomicfile.HiddenOn(filepath.Join(dir, "elsewhere"), "node2")); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Close(); err != nil { // as the end of a program does
-		t.Fatal(err)
-	}
+	elsewhere = begin("elsewhere") // and runs
 	if err := atomicfile.Sweep(dir); err != nil {
 		t.Fatal(err)
 	}
-	only(t, dir, ".kept", "kept", "kept.tmp")
+	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere", "on node2")
+	if err := atomicfile.Sweep(dir, "node1", "node2"); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere")
+	if err := errors.Join(alive.Commit(), elsewhere.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere")
+}
+
+// Programs that write and others that sweep at the same time don't hinder each other.
+func TestSweepWhileWriting(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for k := range 4 {
+		all.Go(func() {
+			for i := range 50 {
+				path := filepath.Join(dir, strconv.Itoa(k)+"-"+strconv.Itoa(i))
+				made, errNew := atomicfile.WriteNew(path, []byte("new"))
+				if err := errors.Join(errNew, atomicfile.WriteSoon(path, []byte("soon"))); err != nil || !made {
+					t.Error(err, made)
+				}
+				if err := atomicfile.Sweep(dir); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 200 {
+		t.Errorf("%d files, %v", len(entries), err)
+	}
 }

@@ -19,6 +19,11 @@ func WriteNew(path string, data []byte) (made bool, err error) {
 		return false, err
 	}
 	defer f.Discard() // its name: a link remains, or nothing does
+	if !renamesOpen {
+		if err := f.Close(); err != nil {
+			return false, err
+		}
+	}
 	return link(f.Name(), path, data)
 }
 
@@ -29,23 +34,20 @@ func WriteSoon(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := Rename(f.Name(), path); err != nil {
+	if err := f.rename(); err != nil {
 		f.Discard()
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-// written is a file under its hidden name, closed.
+// written is a file under its hidden name.
 func written(path string, data []byte) (*File, error) {
 	f, err := Create(path)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Close()
-	}
-	if err != nil {
+	if _, err := f.Write(data); err != nil {
 		f.Discard()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -86,6 +86,9 @@ func open(items []Item, o Options, now func() time.Time) (*Queue, error) {
 	for _, i := range q.rest[:own] {
 		q.own[i] = true
 	}
+	if err := q.sweep(); err != nil {
+		return nil, err
+	}
 	if o.Folder == "" {
 		return q, nil
 	}
@@ -325,5 +328,25 @@ func (q *Queue) Close() error {
 	if q.board == nil {
 		return nil
 	}
-	return q.board.leave()
+	hosts, err := q.board.deserted()
+	return errors.Join(err, q.sweep(hosts...), q.board.leave())
+}
+
+// sweep removes what processes that were killed had begun to write where the items' outputs are: on this machine, and on
+// hosts where none runs any more.
+func (q *Queue) sweep(hosts ...string) (err error) {
+	swept := map[string]bool{}
+	for _, item := range q.items {
+		for _, path := range item.Outputs {
+			folder := filepath.Dir(path)
+			if swept[folder] {
+				continue
+			}
+			swept[folder] = true
+			if e := atomicfile.Sweep(folder, hosts...); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	return err
 }

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/histdist/histdist/data/origin"
+	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/claim"
 )
 
@@ -181,6 +183,42 @@ func TestClose(t *testing.T) {
 	finish(t, expect(t, second, items, "b"), nil)
 	expect(t, second, items, "end")
 	closed(t, second)
+}
+
+// What processes that were killed had begun to write goes when those that are left end, and not what is being written.
+func TestWhatTheDeadHadBegunGoes(t *testing.T) {
+	dir, c := t.TempDir(), &clock{time.Now()}
+	items, folder := named("a", "b"), filepath.Join(dir, claim.FolderName)
+	for i := range items {
+		items[i].Outputs = []string{filepath.Join(dir, items[i].Name)}
+	}
+	begin := func(name string) *atomicfile.File {
+		f, err := atomicfile.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	killed := begin("a")
+	if err := killed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q := opened(t, items, folder, claim.Part{I: 1, N: 1}, c)
+	killed, runs := begin("b"), begin("b")
+	if err := killed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(killed.Name()); err != nil {
+		t.Error(err)
+	}
+	closed(t, q)
+	names, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if diff := cmp.Diff([]string{runs.Name(), folder}, names, cmpopts.SortSlices(strings.Compare)); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if err := runs.Commit(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A claim that a process died while writing, on a file system where it appears before its content, is a dead process's.

@@ -143,6 +143,27 @@ func (b *Board) earlier(id string) bool {
 	return s != nil && !s.changed
 }
 
+// deserted are the hosts of workers of which none runs any more.
+func (b *Board) deserted() (hosts []string, err error) {
+	if err := b.workers(); err != nil && !errors.Is(err, fs.ErrNotExist) { // it went with the work
+		return nil, err
+	}
+	running := map[string]bool{}
+	for id, s := range b.seen {
+		runs, err := b.runs(id)
+		if err != nil {
+			return nil, err
+		}
+		running[s.worker.Host] = running[s.worker.Host] || runs
+	}
+	for host, runs := range running {
+		if !runs && host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts, nil
+}
+
 // workers looks at all workers.
 func (b *Board) workers() error {
 	entries, err := os.ReadDir(filepath.Join(b.folder, workersFolder))

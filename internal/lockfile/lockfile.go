@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/histdist/histdist/internal/flock"
 )
 
 // Lock is held until it is closed.
@@ -38,12 +40,10 @@ func (e *HeldError) Error() string {
 		e.Owner, e.Remove)
 }
 
-var errHeld = errors.New("held")
-
 // Acquire locks a file, which it creates if needed, without waiting. A *HeldError names the holder.
-func Acquire(path string) (*Lock, error) { return acquire(path, flock) }
+func Acquire(path string) (*Lock, error) { return acquire(path, flock.Try) }
 
-func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
+func acquire(path string, try func(*os.File) error) (_ *Lock, err error) {
 	// Users of one group may share the file.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o664)
 	if err != nil {
@@ -55,11 +55,11 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 		}
 	}()
 	own := exclusive{path: path + ".owner", owner: ThisProcess()}
-	switch err := flock(f); {
-	case errors.Is(err, errHeld):
+	switch err := try(f); {
+	case errors.Is(err, flock.ErrHeld):
 		owner := Owner{}
-		if text, err := io.ReadAll(io.NewSectionReader(f, locked, 1<<16)); err == nil {
-			owner = parseOwner(append([]byte("{")[:locked], text...)) // an owner's text begins so
+		if text, err := io.ReadAll(io.NewSectionReader(f, flock.Locked, 1<<16)); err == nil {
+			owner = parseOwner(append([]byte("{")[:flock.Locked], text...)) // an owner's text begins so
 		}
 		return nil, &HeldError{Owner: owner}
 	case unsupported(err):
@@ -73,7 +73,7 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 	}
 	// A program that removes its lock when it gives it up, as Python's filelock may, leaves the lock of a file that
 	// nobody else opens any more.
-	if there, err := os.Stat(path); err != nil || !same(f, there) {
+	if !flock.At(f, path) {
 		return nil, &HeldError{}
 	}
 	// Another machine may see the same file system without locks.
@@ -89,12 +89,6 @@ func acquire(path string, flock func(*os.File) error) (_ *Lock, err error) {
 	}
 	_, err = f.WriteAt(text, 0)
 	return &Lock{file: f}, err
-}
-
-// same reports whether an open file is the one that a path has.
-func same(f *os.File, there os.FileInfo) bool {
-	info, err := f.Stat()
-	return err == nil && os.SameFile(info, there)
 }
 
 // Close gives the lock up.
