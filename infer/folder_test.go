@@ -16,6 +16,7 @@ import (
 	"github.com/histdist/histdist/data/imagefile"
 	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
+	"github.com/histdist/histdist/internal/atomicfile"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
 )
@@ -148,7 +149,8 @@ func TestRunGoesOnAfterABadImage(t *testing.T) {
 	}
 }
 
-// A run that is stopped anywhere and started again gives what one gives that was not.
+// A run that is stopped anywhere and started again gives what one gives that was not, even if one was killed, which
+// leaves a hidden file.
 func TestStoppedRunGoesOn(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	in := folder(t)
@@ -177,7 +179,11 @@ func TestStoppedRunGoesOn(t *testing.T) {
 				t.Errorf("stopped at step %d: %s is left", steps, name)
 			}
 		}
-		if err := run(t.Context(), out, nil); err != nil {
+		begun, err := atomicfile.Create(filepath.Join(out, "a.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(begun.Close(), run(t.Context(), out, nil)); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(files(t, whole), files(t, out)); diff != "" {

@@ -30,7 +30,11 @@ func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
 	s := r.o.Shard
 	o := claim.Options{Part: claim.Part{I: s.Index, N: s.Count}, Silence: s.DeadAfter}
 	if s.Count == 0 || len(jobs.List) == 0 {
-		return claim.Open(make([]claim.Item, len(jobs.List)), o)
+		items := make([]claim.Item, len(jobs.List))
+		for i, j := range jobs.List {
+			items[i].Outputs = []string{j.Output}
+		}
+		return claim.Open(items, o)
 	}
 	items, err := jobs.items(ctx)
 	if err != nil {
@@ -58,16 +62,9 @@ func (j *Jobs) items(ctx context.Context) ([]claim.Item, error) {
 		return nil, errors.New("an output that is a file can't be shared: want a folder")
 	}
 	items := make([]claim.Item, len(j.List))
-	err := parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) error {
-		job := j.List[i]
-		name, err := filepath.Rel(j.Folder, job.Output)
-		if err != nil {
-			return err
-		}
-		items[i] = claim.Item{
-			Name: filepath.ToSlash(name), Work: j.Work(i), Stamp: claim.Stamp(job.Input), Outputs: []string{job.Output},
-		}
-		return nil
+	err := parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) (err error) {
+		items[i], err = claim.FileItem(j.Folder, j.List[i].Input, j.List[i].Output, j.Work(i))
+		return err
 	})
 	return items, err
 }

@@ -49,12 +49,9 @@ func (s *series) open() (*claim.Queue, error) {
 	o := claim.Options{Part: claim.Part{I: shard.Index, N: shard.Count}, Silence: shard.DeadAfter}
 	items := make([]claim.Item, len(s.jobs.List))
 	for i, j := range s.jobs.List {
-		name, err := filepath.Rel(folder, j.Output)
-		if err != nil {
+		var err error
+		if items[i], err = claim.FileItem(folder, j.Input, j.Output, s.jobs.Work(i)); err != nil {
 			return nil, err
-		}
-		items[i] = claim.Item{
-			Name: filepath.ToSlash(name), Work: s.jobs.Work(i), Stamp: claim.Stamp(j.Input), Outputs: []string{j.Output},
 		}
 	}
 	if shard.Count > 0 {
