@@ -21,7 +21,7 @@ func exportCommand() *cobra.Command {
 		Long: `Writes the model of a checkpoint, or of a run's latest one, in diffusers' layout: the run's U-Net with the
 other networks of the model that the run started from. 'histdist translate --model FOLDER' and diffusers load it.
 
-  histdist export runs/er --output models/er --ema --dtype float16
+  histdist export runs/er --output models/er --dtype float16
 
 A run with train.adapter gives a folder with pytorch_lora_weights.safetensors alone, which 'histdist translate
 --adapter' and diffusers' load_lora_weights take; with --merge it gives a model's folder like any other.`,

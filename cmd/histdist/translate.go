@@ -47,7 +47,7 @@ With --shard several processes, as of a job array, share the work: see histdist 
 folder a shard begins with.
 
 Options can also be given in a YAML file (--config), under translate:, or in the environment:
-HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a seventh of the time.
+HISTDIST_TRANSLATE_SEED=7. The defaults are the paper's; --preset balanced takes a tenth of the calls.
 
 Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command line.`,
 		Args: cobra.NoArgs,
