@@ -3,12 +3,8 @@ package experiments
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/graph/model"
@@ -33,7 +29,7 @@ const latentPairs = 64
 // diffusers load. An autoencoder gets the scale of its latents, a U-Net for one step the preset fast. dst must not
 // exist.
 func Export(ctx context.Context, dst string, o ExportOptions) error {
-	checkpoint, err := findCheckpoint(o.Checkpoint)
+	checkpoint, err := train.Latest(o.Checkpoint)
 	if err != nil {
 		return err
 	}
@@ -92,19 +88,4 @@ func Export(ctx context.Context, dst string, o ExportOptions) error {
 		return train.ExportAdapter(checkpoint, dst, o.ExportOptions)
 	}
 	return train.Export(ctx, checkpoint, e.model.Dir, dst, o.ExportOptions)
-}
-
-// findCheckpoint returns the checkpoint that a path means: itself, or the latest of a run.
-func findCheckpoint(path string) (string, error) {
-	if _, err := os.Stat(filepath.Join(path, "manifest.json")); err == nil {
-		return path, nil
-	}
-	text, err := os.ReadFile(filepath.Join(path, latestFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s: want the folder of a run or of a checkpoint", path)
-	}
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(path, strings.TrimSpace(string(text))), nil
 }

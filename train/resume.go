@@ -56,6 +56,22 @@ func (f folder) candidates() ([]int, error) {
 	return steps, nil
 }
 
+// Latest returns the checkpoint that a path means: itself, or of a run's folder the one that the run would resume from.
+func Latest(path string) (string, error) {
+	if _, err := os.Stat(filepath.Join(path, manifestFile)); !errors.Is(err, os.ErrNotExist) {
+		return filepath.Clean(path), err // its parent is the run
+	}
+	f := folder(path)
+	steps, err := f.candidates()
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if len(steps) == 0 {
+		return "", fmt.Errorf("%s: want the folder of a run or of a checkpoint", path)
+	}
+	return f.path(steps[0]), nil
+}
+
 // Check reports, before anything is opened, whether the folder's checkpoints let a run begin or resume.
 func (r Resume) Check(folderPath string) error {
 	f := folder(folderPath)

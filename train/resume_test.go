@@ -73,6 +73,38 @@ func TestResumeWhereThereIsNothing(t *testing.T) {
 	}
 }
 
+// The latest checkpoint of a run is the one that it would resume from, also where the file that names it was not yet
+// written, or names one that is gone.
+func TestLatest(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := train.Latest(dir); err == nil || !strings.Contains(err.Error(), "want the folder of a run") {
+		t.Errorf("of a folder without checkpoints: %v", err)
+	}
+	for _, name := range []string{"checkpoint-8", "checkpoint-12"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name, "manifest.json"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest := filepath.Join(dir, "checkpoint-12")
+	if got, err := train.Latest(dir); err != nil || got != newest {
+		t.Errorf("of a run that was killed before it named one: %s, %v", got, err)
+	}
+	for named, want := range map[string]string{"checkpoint-8": "checkpoint-8", "checkpoint-10": "checkpoint-12"} {
+		if err := os.WriteFile(filepath.Join(dir, "latest"), []byte(named+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := train.Latest(dir); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("of a run that names %s: %s, %v", named, got, err)
+		}
+	}
+	if got, err := train.Latest(newest + string(filepath.Separator)); err != nil || got != newest {
+		t.Errorf("of a checkpoint: %s, %v", got, err)
+	}
+}
+
 func TestFlippedBytesAreFound(t *testing.T) {
 	net, dir := network(t), t.TempDir()
 	c := tinyRun()

@@ -95,7 +95,7 @@ func workplace(t *testing.T) {
 		os.Symlink(filepath.Join("tissue", "TrainValAB", "valA"), "he"),
 		os.Symlink(filepath.Join("tissue", "TrainValAB", "valB"), "ihc"),
 		os.Symlink(tiny, "model"), os.Symlink(phikon, "phikon"),
-		os.Mkdir("empty", 0o755), os.Mkdir("strangers", 0o755), os.Mkdir("run", 0o755),
+		os.Mkdir("empty", 0o755), os.Mkdir("strangers", 0o755), os.MkdirAll("run/checkpoint-5", 0o755),
 		imagefile.Write("he.png", imagefile.New(16, 16), imagefile.WriteOptions{}),
 		imagefile.Write("strangers/x.png", imagefile.New(64, 64), imagefile.WriteOptions{}),
 		writeSlide("slide.ome.tiff"),
