@@ -1,6 +1,7 @@
 package train
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,6 +85,23 @@ type generators struct {
 }
 
 const checkpointFormat = 1
+
+// readState reads the state of a checkpoint. Keys that an earlier version didn't know mean what it did.
+func readState(dir string) (checkpoint, error) {
+	c := checkpoint{Config: Default()}
+	path := filepath.Join(dir, stateFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.Format != checkpointFormat {
+		return c, fmt.Errorf("%s: format %d: this program reads %d", dir, c.Format, checkpointFormat)
+	}
+	return c, nil
+}
 
 // saved is a slot with its place in a checkpoint.
 type saved struct {

@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -153,18 +152,6 @@ type Description struct {
 func Describe(checkpointDir string) (Description, error) {
 	c, err := readState(checkpointDir)
 	return Description{c.Step, c.Config, c.Inputs, c.Program}, err
-}
-
-func readState(checkpointDir string) (checkpoint, error) {
-	var c checkpoint
-	text, err := os.ReadFile(filepath.Join(checkpointDir, stateFile))
-	if err != nil {
-		return c, err
-	}
-	if err := json.Unmarshal(text, &c); err != nil {
-		return c, fmt.Errorf("%s: %w", filepath.Join(checkpointDir, stateFile), err)
-	}
-	return c, nil
 }
 
 // checkpointNetwork verifies a checkpoint and returns the folder of its network, with the parameters or their average.

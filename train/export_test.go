@@ -168,3 +168,25 @@ func equalWeights(t *testing.T, got, want string) {
 		golden.Within(t, x, y, golden.Tolerance{})
 	}
 }
+
+// TestDescribe: what an earlier version's checkpoint doesn't say is what that version did, and a format of a later one
+// is refused.
+func TestDescribe(t *testing.T) {
+	dir := t.TempDir()
+	write := func(state string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "state.json"), []byte(state), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"format": 1, "step": 3, "config": {"steps": 7}}`)
+	want := train.Default()
+	want.MaxSteps = 7
+	if d, err := train.Describe(dir); err != nil || d.Step != 3 || !reflect.DeepEqual(d.Config, want) {
+		t.Errorf("%+v, %v: want %+v", d, err, want)
+	}
+	write(`{"format": 2}`)
+	if _, err := train.Describe(dir); err == nil || !strings.Contains(err.Error(), "format 2") {
+		t.Errorf("another format: %v", err)
+	}
+}

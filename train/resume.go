@@ -132,16 +132,9 @@ func (f folder) resume(t *Trainer, o RunOptions) (*checkpoint, []string, error) 
 
 // restore fills the trainer from a verified checkpoint.
 func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, error) {
-	text, err := os.ReadFile(filepath.Join(path, stateFile))
+	c, err := readState(path)
 	if err != nil {
 		return nil, nil, err
-	}
-	c := &checkpoint{Config: Default()} // keys that an earlier version didn't know mean what it did
-	if err := json.Unmarshal(text, c); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", filepath.Join(path, stateFile), err)
-	}
-	if c.Format != checkpointFormat {
-		return nil, nil, fmt.Errorf("%s: format %d: this program reads %d", path, c.Format, checkpointFormat)
 	}
 	if c.Config.Objective != t.config.Objective {
 		return nil, nil, fmt.Errorf("%s: %w: objective: %s in the checkpoint, %s now",
@@ -194,7 +187,7 @@ func (t *Trainer) restore(path string, o RunOptions) (*checkpoint, []string, err
 		}
 	}
 	t.updates = c.Step
-	return c, changes, nil
+	return &c, changes, nil
 }
 
 // load fills a slot from a checkpoint's file or folder.
