@@ -315,6 +315,7 @@ func (o FileOptions) translate(ctx context.Context, p *infer.Pipeline) (plan Pla
 	if err := o.done(v); err != nil { // before its parts were looked for
 		return v.plan, err
 	}
+	atomicfile.Sweep(filepath.Dir(o.Output)) // of runs that were killed
 	if plan, err = o.completed(p, in, found, r, v.plan); err != nil {
 		return plan, err
 	}

@@ -94,7 +94,7 @@ func openFolder(path string, o origin.Origin, shared bool) (*folder, error) {
 			path, ErrChanged, origin.Text(changes))
 	}
 	f := &folder{path, shared, map[string]bool{}}
-	if shared { // what processes that were killed left goes with the folder
+	if shared {
 		return f, nil
 	}
 	w, err := claim.Active(filepath.Join(path, claim.FolderName))
@@ -104,7 +104,7 @@ func openFolder(path string, o origin.Origin, shared bool) (*folder, error) {
 	if w != nil {
 		return nil, fmt.Errorf("%s: %s works on it: share it with --shard, or wait", path, w.Where())
 	}
-	return f, atomicfile.Sweep(path)
+	return f, nil
 }
 
 // open opens a part.
@@ -164,7 +164,7 @@ func (f *folder) has(name string) (bool, error) {
 		}
 	}
 	if !bytes.Equal(sum, h.Sum(nil)) {
-		return false, os.Remove(path)
+		return false, errors.Join(file.Close(), os.Remove(path)) // in this order, for Windows
 	}
 	f.checked[name] = true
 	return true, nil

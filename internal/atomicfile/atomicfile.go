@@ -5,16 +5,13 @@ package atomicfile
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/histdist/histdist/internal/flock"
 )
@@ -40,9 +37,8 @@ type File struct {
 
 // Create begins a file that Commit puts at path, where it may replace another.
 func Create(path string) (*File, error) {
-	const tries = 5
 	for range tries {
-		name := hidden(filepath.Base(path)) + "." + thisHost() + strconv.FormatUint(rand.Uint64(), 36) + temporary
+		name := hidden(filepath.Base(path)) + "." + Host() + thisBoot() + strconv.FormatUint(rand.Uint64(), 36) + temporary
 		f, err := os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
@@ -53,7 +49,14 @@ func Create(path string) (*File, error) {
 		}
 		_ = f.Close() // Sweep was faster and has removed it
 	}
-	return nil, fmt.Errorf("%s: another program removes what is written there", path)
+	return nil, sweptError(path)
+}
+
+// tries is how often a file is begun that Sweep removes at the wrong moment.
+const tries = 5
+
+func sweptError(path string) error {
+	return fmt.Errorf("%s: another program removes what is written there", path)
 }
 
 // Commit makes the file durable and puts it at its path. If it fails, the hidden file is removed.
@@ -67,104 +70,24 @@ func (f *File) Commit() (err error) {
 	if err := Sync(f.File); err != nil {
 		return err
 	}
-	if err := f.rename(); err != nil {
-		return err
-	}
-	return SyncFolder(filepath.Dir(f.path))
-}
-
-// rename puts the file at its path and closes it: afterwards, where an open file can be renamed, so that it is locked
-// as long as it has the hidden name.
-func (f *File) rename() error {
 	if !renamesOpen {
 		if err := f.Close(); err != nil {
 			return err
 		}
-		return Rename(f.Name(), f.path)
 	}
-	if err := Rename(f.Name(), f.path); err != nil {
+	if err := Rename(f.Name(), f.path); err != nil { // while it is locked: see Sweep
 		return err
 	}
-	return f.Close()
+	if err := f.Close(); err != nil && renamesOpen {
+		return err
+	}
+	return SyncFolder(filepath.Dir(f.path))
 }
 
 // Discard closes and removes the file. After Commit it does nothing.
 func (f *File) Discard() {
 	_ = f.Close()           // a second time at worst
 	_ = os.Remove(f.Name()) // the first error is the one to tell
-}
-
-// renamesOpen says whether a file can be renamed and removed while it is open.
-const renamesOpen = runtime.GOOS != "windows"
-
-// temporary ends the name of a file that Create began, and of no other program's.
-const temporary = ".histdist-new"
-
-// thisHost is in the names of files that this machine's processes Create.
-var thisHost = sync.OnceValue(func() string {
-	name, err := os.Hostname()
-	if err != nil {
-		name = ""
-	}
-	return hostTag(name)
-})
-
-// hostTagLength is how long a hostTag is.
-const hostTagLength = 8
-
-// hostTag stands for a host's name.
-func hostTag(name string) string {
-	h := fnv.New32a()
-	h.Write([]byte(name)) //nolint:errcheck // it has no errors
-	return fmt.Sprintf("%0*x", hostTagLength, h.Sum32())
-}
-
-// Sweep removes the files of a folder that processes which have ended began to Create: those of this machine, which the
-// locks of their files tell, and those of further hosts, by their names, where the caller knows that no process writes
-// there any more. It is needed because some file systems' locks don't reach other machines.
-func Sweep(folder string, hosts ...string) error {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return err
-	}
-	gone := map[string]bool{thisHost(): false}
-	for _, host := range hosts {
-		gone[hostTag(host)] = true
-	}
-	for _, e := range entries {
-		name, ours := strings.CutSuffix(e.Name(), temporary)
-		unique := name[strings.LastIndex(name, ".")+1:]
-		if !ours || len(unique) < hostTagLength {
-			continue
-		}
-		if sure, named := gone[unique[:hostTagLength]]; named {
-			err = errors.Join(err, sweep(filepath.Join(folder, e.Name()), sure))
-		}
-	}
-	return err
-}
-
-// sweep removes a file unless a process holds its lock; without locks if it is sure.
-func sweep(path string, sure bool) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), // it has its place now, or was swept
-		errors.Is(err, fs.ErrPermission): // another user's
-		return nil
-	case err != nil:
-		return err
-	}
-	defer f.Close() //nolint:errcheck // it wasn't written
-	if err := flock.Try(f); errors.Is(err, flock.ErrHeld) || err != nil && !sure || !flock.At(f, path) {
-		return nil
-	}
-	if !renamesOpen {
-		_ = f.Close()
-	}
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // hidden begins a temporary name: a dot and as much of the name as leaves room, since file systems allow 255 bytes or

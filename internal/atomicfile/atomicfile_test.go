@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +22,13 @@ func only(t *testing.T, dir string, names ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != len(names) {
-		t.Errorf("%s holds %v, want %v", dir, entries, names)
+	var there []string
+	for _, e := range entries {
+		there = append(there, e.Name())
+	}
+	slices.Sort(names)
+	if !slices.Equal(there, names) {
+		t.Errorf("%s holds %v, want %v", dir, there, names)
 	}
 }
 
@@ -125,42 +132,57 @@ func TestLongNames(t *testing.T) {
 // What a killed program leaves is removed, and nothing else: no file that is being written, on whatever machine.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"kept", "kept.tmp", ".kept", ".kept.1.tmp", ".a.histdist-new"} {
+	others := []string{"kept", "kept.tmp", ".kept", ".kept.1.tmp", ".a.histdist-new"}
+	for _, name := range others {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	begin := func(name string) *atomicfile.File {
-		f, err := atomicfile.Create(filepath.Join(dir, name))
+	path := filepath.Join(dir, "begun")
+	begin := func() *atomicfile.File {
+		f, err := atomicfile.Create(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f
 	}
-	end := func(f *atomicfile.File) { // as the end of a program does
+	left := func(rename string) { // as by the end of a program
+		f := begin()
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
+		if rename != "" {
+			if err := os.Rename(f.Name(), rename); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	alive, dead, elsewhere := begin("alive"), begin("dead"), begin("elsewhere")
-	end(dead)
-	end(elsewhere)
-	if err := os.Rename(elsewhere.Name(), atomicfile.HiddenOn(filepath.Join(dir, "elsewhere"), "node2")); err != nil {
+	alive := begin()
+	const node, container = "0123abcd", "4567abcd"
+	left("")
+	left(atomicfile.HiddenOn(path, node, false))
+	left(atomicfile.HiddenOn(path, container, true))
+	want := func(more ...string) {
+		t.Helper()
+		only(t, dir, slices.Concat(others, []string{filepath.Base(alive.Name())}, more)...)
+	}
+	atomicfile.Sweep(dir)
+	onNode := filepath.Base(atomicfile.HiddenOn(path, node, false))
+	if runtime.GOOS == "linux" { // which says what a container runs on
+		want(onNode)
+	}
+	atomicfile.Sweep(dir, container)
+	want(onNode)
+	atomicfile.Sweep(dir, node)
+	want()
+	left(atomicfile.HiddenOn(path, node, false))
+	atomicfile.SweepAll(dir)
+	want()
+	if err := alive.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere = begin("elsewhere") // and runs
-	if err := atomicfile.Sweep(dir); err != nil {
-		t.Fatal(err)
-	}
-	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere", "on node2")
-	if err := atomicfile.Sweep(dir, "node1", "node2"); err != nil {
-		t.Fatal(err)
-	}
-	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere")
-	if err := errors.Join(alive.Commit(), elsewhere.Commit()); err != nil {
-		t.Fatal(err)
-	}
-	only(t, dir, ".kept", "kept", "kept.tmp", ".kept.1.tmp", ".a.histdist-new", "alive", "elsewhere")
+	only(t, dir, slices.Concat(others, []string{"begun"})...)
+	atomicfile.Sweep(filepath.Join(dir, "missing"))
 }
 
 // Programs that write and others that sweep at the same time don't hinder each other.
@@ -175,9 +197,7 @@ func TestSweepWhileWriting(t *testing.T) {
 				if err := errors.Join(errNew, atomicfile.WriteSoon(path, []byte("soon"))); err != nil || !made {
 					t.Error(err, made)
 				}
-				if err := atomicfile.Sweep(dir); err != nil {
-					t.Error(err)
-				}
+				atomicfile.Sweep(dir)
 			}
 		})
 	}

@@ -14,44 +14,40 @@ import (
 // link is atomic, as on NFS from version 2 on, or, on file systems without links, that O_EXCL is, as on NFS from
 // version 3 on; there the content follows after the name.
 func WriteNew(path string, data []byte) (made bool, err error) {
-	f, err := written(path, data)
-	if err != nil {
-		return false, err
-	}
-	defer f.Discard() // its name: a link remains, or nothing does
-	if !renamesOpen {
-		if err := f.Close(); err != nil {
-			return false, err
-		}
-	}
-	return link(f.Name(), path, data)
+	err = written(path, data, func(name string) (err error) {
+		made, err = link(name, path, data)
+		return err
+	})
+	return made, err
 }
 
 // WriteSoon writes or replaces a file in one step, as Write does, but doesn't wait for the disk: after a power failure
 // it may be empty.
 func WriteSoon(path string, data []byte) error {
-	f, err := written(path, data)
-	if err != nil {
-		return err
-	}
-	if err := f.rename(); err != nil {
-		f.Discard()
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return written(path, data, func(name string) error { return Rename(name, path) })
 }
 
-// written is a file under its hidden name.
-func written(path string, data []byte) (*File, error) {
-	f, err := Create(path)
-	if err != nil {
-		return nil, err
+// written writes a file under its hidden name and has it placed: closed, for some errors come then. A closed file has no
+// lock, so that Sweep may be faster.
+func written(path string, data []byte, place func(name string) error) error {
+	for range tries {
+		f, err := Create(path)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = place(f.Name())
+		}
+		f.Discard() // its name: a link remains, or nothing does
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	if _, err := f.Write(data); err != nil {
-		f.Discard()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return f, nil
+	return sweptError(path)
 }
 
 // Flush waits until the disk has a file.
@@ -79,6 +75,9 @@ func link(written, path string, data []byte) (made bool, err error) {
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) // a file system without links
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
@@ -102,10 +101,7 @@ func sameFile(a, b string) bool {
 // Revisit makes clients of NFS look at a folder's names again, of which they may remember for a minute that there was
 // no such file: until they change the folder themselves.
 func Revisit(folder string) {
-	f, err := os.CreateTemp(folder, ".probe*"+temporary)
-	if err != nil { // a folder that can't be written isn't changed by this machine
-		return
+	if f, err := Create(filepath.Join(folder, "probe")); err == nil { // else it isn't changed by this machine
+		f.Discard()
 	}
-	_ = f.Close()
-	_ = os.Remove(f.Name()) // if it remains, Sweep finds it
 }

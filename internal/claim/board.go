@@ -65,7 +65,7 @@ func join(folder string, p Part, silence time.Duration, now func() time.Time) (*
 	b := &Board{
 		folder: folder, silence: silence, now: now, seen: map[string]*sight{},
 		id: strconv.FormatUint(rand.Uint64(), 36), stop: make(chan struct{}), stopped: make(chan struct{}),
-		self: Worker{Owner: lockfile.ThisProcess(), Task: task(), Part: p, Silence: silence},
+		self: Worker{Owner: lockfile.ThisProcess(), Task: task(), Tag: atomicfile.Host(), Part: p, Silence: silence},
 	}
 	if err := b.workers(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ type Outlook struct {
 	First []string // of its own that are not done, or failed, in their order
 }
 
-// Look finds a part's outlook. It only reads, and the folder of claims needs not be there.
+// Look finds a part's outlook. It changes nothing, and the folder of claims needs not be there.
 func Look(items []Item, p Part, folder string) (Outlook, error) {
 	order, own := p.order(items)
 	o := Outlook{Part: p, Items: len(items), Own: own}

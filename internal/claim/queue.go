@@ -92,9 +92,7 @@ func open(items []Item, o Options, now func() time.Time) (*Queue, error) {
 	for _, i := range q.rest[:own] {
 		q.own[i] = true
 	}
-	if err := q.sweep(); err != nil {
-		return nil, err
-	}
+	q.sweep()
 	if o.Folder == "" {
 		return q, nil
 	}
@@ -335,24 +333,20 @@ func (q *Queue) Close() error {
 		return nil
 	}
 	hosts, err := q.board.deserted()
-	return errors.Join(err, q.sweep(hosts...), q.board.leave())
+	q.sweep(hosts...)
+	return errors.Join(err, q.board.leave())
 }
 
-// sweep removes what processes that were killed had begun to write where the items' outputs are: on this machine, and on
-// hosts where none runs any more.
-func (q *Queue) sweep(hosts ...string) (err error) {
+// sweep removes what processes that were killed had begun to write where the items' outputs are: those of this machine,
+// and those of hosts where none runs any more.
+func (q *Queue) sweep(hosts ...string) {
 	swept := map[string]bool{}
 	for _, item := range q.items {
 		for _, path := range item.Outputs {
-			folder := filepath.Dir(path)
-			if swept[folder] {
-				continue
-			}
-			swept[folder] = true
-			if e := atomicfile.Sweep(folder, hosts...); !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
+			if folder := filepath.Dir(path); !swept[folder] {
+				swept[folder] = true
+				atomicfile.Sweep(folder, hosts...)
 			}
 		}
 	}
-	return err
 }

@@ -213,7 +213,8 @@ func TestWhatTheDeadHadBegunGoes(t *testing.T) {
 	}
 	closed(t, q)
 	names, err := filepath.Glob(filepath.Join(dir, ".*"))
-	if diff := cmp.Diff([]string{runs.Name(), folder}, names, cmpopts.SortSlices(strings.Compare)); err != nil || diff != "" {
+	want := []string{runs.Name(), folder}
+	if diff := cmp.Diff(want, names, cmpopts.SortSlices(strings.Compare)); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	if err := runs.Commit(); err != nil {

@@ -20,6 +20,7 @@ import (
 type Worker struct {
 	lockfile.Owner
 	Task    string        `json:"task,omitempty"` // of a cluster's job, such as "Slurm job 12_3"
+	Tag     string        `json:"tag"`            // of the machine: see atomicfile.Host
 	Part    Part          `json:"part"`
 	Silence time.Duration `json:"silence"` // see Options
 	Beat    int           `json:"beat"`    // goes up
@@ -143,8 +144,8 @@ func (b *Board) earlier(id string) bool {
 	return s != nil && !s.changed
 }
 
-// deserted are the hosts of workers of which none runs any more.
-func (b *Board) deserted() (hosts []string, err error) {
+// deserted are the tags of the machines of which no worker runs any more.
+func (b *Board) deserted() (tags []string, err error) {
 	if err := b.workers(); err != nil && !errors.Is(err, fs.ErrNotExist) { // it went with the work
 		return nil, err
 	}
@@ -154,14 +155,14 @@ func (b *Board) deserted() (hosts []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		running[s.worker.Host] = running[s.worker.Host] || runs
+		running[s.worker.Tag] = running[s.worker.Tag] || runs
 	}
-	for host, runs := range running {
-		if !runs && host != "" {
-			hosts = append(hosts, host)
+	for tag, runs := range running {
+		if !runs && tag != "" { // a file that can't be read has none
+			tags = append(tags, tag)
 		}
 	}
-	return hosts, nil
+	return tags, nil
 }
 
 // workers looks at all workers.

@@ -14,9 +14,12 @@ const Locked = 0
 
 // Try takes the lock of a file without waiting, or returns ErrHeld.
 func Try(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return ErrHeld
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrHeld
+		case !errors.Is(err, unix.EINTR): // which the runtime's signals cause on some file systems
+			return err
+		}
 	}
-	return err
 }

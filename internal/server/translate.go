@@ -91,9 +91,10 @@ func (w *worker) translate(
 	s := w.server
 	folder := s.jobs.queue.Folder(job.ID)
 	in := func(name string) string { return filepath.Join(folder, name) }
-	if err := errors.Join(os.MkdirAll(folder, 0o700), atomicfile.Sweep(folder)); err != nil { // what a kill left
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
+	atomicfile.SweepAll(folder) // what a kill left
 	areas := ""
 	if len(c.Request.Annotations) > 0 {
 		areas = in(areasFile)
