@@ -65,14 +65,10 @@ Exit codes: 0 all done, 1 something failed (listed; the rest is computed), 2 wro
 		if c.Evaluate.Model != "" {
 			c.Translate.Model, c.Translate.Preset = c.Evaluate.Model, cmp.Or(c.Evaluate.Preset, c.Translate.Preset)
 			c.Translate.Variant = cmp.Or(c.Evaluate.Variant, c.Translate.Variant)
-			if err := pull.missing(cmd, c.Translate.Model, c.Translate.model()); err != nil {
-				return err
-			}
-			if err := c.Translate.usePreset(values); err != nil {
+			if err := c.Translate.prepare(cmd, pull, values, translateOptions.validateGiven); err != nil {
 				return err
 			}
 		}
-		c.Translate.settle(values)
 		return runEvaluate(cmd, c, values)
 	}
 	return command

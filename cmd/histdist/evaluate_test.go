@@ -96,6 +96,30 @@ func TestEvaluateModel(t *testing.T) {
 	check(t, "standard error of a second run", stderr.String(), "skipped: already done")
 }
 
+// How a model translates is checked as in a translation; without a model it has no say.
+func TestEvaluateChecksTheTranslation(t *testing.T) {
+	he, ihc := tissueFolder(t, "1")
+	t.Setenv("HISTDIST_TRANSLATE_PRECISION", "bf16")
+	t.Setenv("HISTDIST_TRANSLATE_BATCH", "0")
+	var stdout, stderr strings.Builder
+	code := run(t.Context(), []string{
+		"evaluate", "--real", ihc, "--he", he, "--model", golden.Path(t, "tiny"), "--output", t.TempDir(),
+	}, &stdout, &stderr)
+	if code == exitOK {
+		t.Error("wrong options of a translation are accepted")
+	}
+	for _, want := range []string{
+		"HISTDIST_TRANSLATE_PRECISION: translate.precision: ", "HISTDIST_TRANSLATE_BATCH: translate.batch: ",
+	} {
+		check(t, "standard error", stderr.String(), want)
+	}
+	if code := run(t.Context(), []string{
+		"evaluate", "--real", ihc, "--virtual", ihc, "--output", t.TempDir(), "--resamples", "100",
+	}, &stdout, &stderr); code != exitOK {
+		t.Errorf("without a model: exit code %d: %s", code, stderr.String())
+	}
+}
+
 // Markdown and the table go to standard output alone.
 func TestEvaluatePrints(t *testing.T) {
 	he, ihc := tissueFolder(t, "3")

@@ -162,6 +162,29 @@ func findModel(name string) (string, error) {
 	return model.Find(folder)
 }
 
+// prepare pulls the model, if that was asked for, fills in what the preset says, and checks the options.
+func (o *translateOptions) prepare(
+	cmd *cobra.Command, pull pullFlag, values []configs.Value, validate func(translateOptions) error,
+) error {
+	check := func() error { return configs.Locate(option.In("translate", validate(*o)), values) }
+	if pull { // nothing is downloaded for options that are wrong
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if err := pull.missing(cmd, o.Model, o.model()); err != nil {
+		return err
+	}
+	if err := o.usePreset(values); err != nil {
+		return err
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	o.settle(values)
+	return nil
+}
+
 // Validate reports everything that is wrong with the options.
 func (o translateOptions) Validate() error {
 	var errs []error
@@ -170,6 +193,12 @@ func (o translateOptions) Validate() error {
 			errs = append(errs, missing(k.name))
 		}
 	}
+	return errors.Join(append(errs, o.validateGiven())...)
+}
+
+// validateGiven reports everything that is wrong with the options but for those that are missing.
+func (o translateOptions) validateGiven() error {
+	var errs []error
 	if o.Output != "" && !o.isSlide() {
 		const noSlide = "%s is no slide: want an output that ends in .ome.tiff"
 		if o.Preview && !o.isSlides() {

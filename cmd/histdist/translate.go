@@ -17,7 +17,6 @@ import (
 	"github.com/histdist/histdist/graph/device"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/option"
 )
 
 func translateCommand() *cobra.Command {
@@ -61,22 +60,9 @@ Exit codes: 0 all done, 1 something failed (listed at the end), 2 wrong command 
 		if err != nil {
 			return err
 		}
-		check := func() error { return configs.Locate(option.In("translate", c.Translate.Validate()), values) }
-		if pull { // nothing is downloaded for options that are wrong
-			if err := check(); err != nil {
-				return err
-			}
-		}
-		if err := pull.missing(cmd, c.Translate.Model, c.Translate.model()); err != nil {
+		if err := c.Translate.prepare(cmd, pull, values, translateOptions.Validate); err != nil {
 			return err
 		}
-		if err := c.Translate.usePreset(values); err != nil {
-			return err
-		}
-		if err := check(); err != nil {
-			return err
-		}
-		c.Translate.settle(values)
 		return translate(cmd, c.Translate)
 	}
 	return command
