@@ -118,6 +118,8 @@ type run struct {
 	reach   float64 // of FileOptions.Calibration
 	summary Summary
 	source  source // the last that was read
+
+	observed func() error // the first error of FileOptions.Observe
 }
 
 // TranslateFiles translates files in batches, while the next images are decoded. A job whose output is current is
@@ -126,6 +128,7 @@ type run struct {
 // ctx's or the observer's.
 func (p *Pipeline) TranslateFiles(ctx context.Context, jobs *Jobs, o FileOptions) (Summary, error) {
 	r := &run{p: p, o: o, summary: Summary{Failed: []Failure{}, Remade: map[string]int{}, Jobs: len(jobs.List)}}
+	r.o.Observe, r.observed = o.Observe.Keep()
 	if o.Latents != "" {
 		if o.Samples > 1 {
 			return r.summary, fmt.Errorf("%s: the latents of %d samples in one file: want one sample", o.Latents, o.Samples)
@@ -315,7 +318,7 @@ func (r *run) translate(ctx context.Context, batch []loaded) error {
 }
 
 // translateTogether translates jobs as byMarkers returns them. An error of the whole batch is every job's, except
-// ctx's, which is returned.
+// ctx's and the observer's, which are returned.
 func (r *run) translateTogether(ctx context.Context, batch []loaded) error {
 	jobs := make([]Job, len(batch))
 	request := Request{Settings: r.settingsOf(batch[0].Job)}
@@ -346,7 +349,7 @@ func (r *run) translateTogether(ctx context.Context, batch []loaded) error {
 		}
 		return images, err
 	})
-	if ended := ctx.Err(); ended != nil && err != nil {
+	if ended := cmp.Or(ctx.Err(), r.observed()); ended != nil && err != nil {
 		return ended
 	}
 	var bad *NotFiniteError

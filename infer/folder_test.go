@@ -192,6 +192,18 @@ func TestStoppedRunGoesOn(t *testing.T) {
 	}
 }
 
+// An observer's error ends the run; it is no failure of the images.
+func TestObserverEndsTheRun(t *testing.T) {
+	p := newPipeline(t, networktest.Open(t, "auto"))
+	full := errors.New("the terminal is gone")
+	s, err := p.TranslateFiles(t.Context(), plan(t, folder(t), t.TempDir()), infer.FileOptions{
+		Settings: quick(), Batch: 2, Observe: progress.On(func(infer.Step) error { return full }),
+	})
+	if !errors.Is(err, full) || len(s.Failed) > 0 || s.Done > 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestPanelAndProvenance(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
 	in, out := t.TempDir(), t.TempDir()

@@ -47,3 +47,16 @@ func All(observers ...Observer) Observer {
 		return errors.Join(errs...)
 	}
 }
+
+// Keep returns an Observer that passes events on to o, and a function that returns o's first error: work that goes on
+// after other errors ends with the observer's.
+func (o Observer) Keep() (observe Observer, failed func() error) {
+	var first error
+	return func(event any) error {
+		err := o.Report(event)
+		if first == nil {
+			first = err
+		}
+		return err
+	}, func() error { return first }
+}

@@ -1,6 +1,7 @@
 package mosaic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type series struct {
 	jobs    *infer.Jobs
 	queue   *claim.Queue
 	summary infer.Summary
+
+	observed func() error // the first error of FileOptions.Observe
 }
 
 // TranslateFiles translates many slides, each as TranslateFile does, to outputs in one folder. Those that are current
@@ -30,6 +33,7 @@ func TranslateFiles(ctx context.Context, p *infer.Pipeline, jobs *infer.Jobs, pr
 ) (infer.Summary, error) {
 	o.Current = true
 	s := &series{p: p, o: o, jobs: jobs}
+	s.o.Observe, s.observed = o.Observe.Keep()
 	s.summary = infer.Summary{Failed: []infer.Failure{}, Jobs: len(jobs.List), Unreadable: len(jobs.Unreadable)}
 	err := o.Observe.Report(infer.Start{Jobs: len(jobs.List), Preset: preset, Calls: o.Sampling.Calls()})
 	if err == nil {
@@ -102,7 +106,7 @@ func (s *series) all(ctx context.Context) error {
 func (s *series) slide(ctx context.Context, c *claim.Claim) error {
 	j := s.jobs.List[c.Index]
 	failed := s.translate(ctx, c.Index)
-	if ended := ctx.Err(); ended != nil && failed != nil {
+	if ended := cmp.Or(ctx.Err(), s.observed()); ended != nil && failed != nil {
 		return ended
 	}
 	switch {
@@ -134,7 +138,7 @@ func (s *series) help(ctx context.Context, helped map[int]bool) error {
 		}
 		helped[i] = true
 		err := s.translate(ctx, i)
-		if ended := ctx.Err(); ended != nil && err != nil {
+		if ended := cmp.Or(ctx.Err(), s.observed()); ended != nil && err != nil {
 			return ended
 		}
 		return nil // what is wrong is said by the process whose slide it is

@@ -1,6 +1,7 @@
 package mosaic_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/histdist/histdist/graph/progress"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
 	"github.com/histdist/histdist/internal/claim"
@@ -73,5 +75,20 @@ func TestTranslateFiles(t *testing.T) {
 	}
 	if diff := cmp.Diff(snapshot(t, alone), snapshot(t, shared)); diff != "" {
 		t.Errorf("the outputs differ: %.500s", diff)
+	}
+}
+
+// An observer's error ends the run; it is no failure of the slide.
+func TestObserverEndsTheRun(t *testing.T) {
+	o := fileOptions(t)
+	full := errors.New("the terminal is gone")
+	o.Observe = progress.On(func(mosaic.Progress) error { return full })
+	jobs := &infer.Jobs{List: []infer.Job{{Input: o.Input, Output: o.Output}}, Folder: filepath.Dir(o.Output)}
+	for _, shard := range []infer.Shard{{}, {Index: 1, Count: 2}} {
+		o.Shard = shard
+		s, err := mosaic.TranslateFiles(t.Context(), newPipeline(t), jobs, "", o)
+		if !errors.Is(err, full) || len(s.Failed) > 0 || s.Done > 0 {
+			t.Errorf("%+v: %+v, %v", shard, s, err)
+		}
 	}
 }
