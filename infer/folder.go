@@ -47,6 +47,9 @@ type FileOptions struct {
 	Observe Observer
 }
 
+// files lists what a job writes.
+func (o FileOptions) files(j Job) []string { return j.files(o.Panel, o.Samples > 1) }
+
 // Colours changes the colours of finished stains, such as a stain.Match. Outputs state it as JSON, under match.
 type Colours interface {
 	Apply(pix []uint8) // RGB, in place, each pixel by itself

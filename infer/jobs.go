@@ -29,7 +29,19 @@ type Jobs struct {
 	Own        int       // ignored inputs: images that this program made
 	Folder     string    // that outputs are written to; "" where one is named as a file
 
-	slides bool // JobOptions.Slides
+	options JobOptions // that they were found with, where outputs are written to a folder
+}
+
+// files lists what a job writes: its output and, if asked for, its panel and the deviation of its samples.
+func (j Job) files(panel, deviation bool) []string {
+	list := []string{j.Output}
+	if panel {
+		list = append(list, PanelName(j.Output))
+	}
+	if deviation {
+		list = append(list, DeviationName(j.Output))
+	}
+	return list
 }
 
 // Work is how much a job is, to divide jobs among shards: its pixels, or of a slide the bytes of its file. Glass
@@ -37,7 +49,7 @@ type Jobs struct {
 // that can't be read: what is wrong is said when its turn comes.
 func (j *Jobs) Work(i int) int64 {
 	input := j.List[i].Input
-	if j.slides {
+	if j.options.Slides {
 		info, err := os.Stat(input)
 		if err != nil {
 			return 0
@@ -81,7 +93,7 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 		strings.HasSuffix(o.Output, string(filepath.Separator))
 	ending := o.Ending
 	if toFolder {
-		jobs.Folder, jobs.slides = o.Output, o.Slides
+		jobs.Folder, jobs.options = o.Output, o
 	} else {
 		ending = filepath.Ext(o.Output)
 	}
@@ -126,18 +138,17 @@ func (o JobOptions) writes(written outputs, j Job) error {
 	if same(j.Input, j.Output) {
 		return fmt.Errorf("%s: the output is the input: name another", j.Input)
 	}
-	if err := written.add(j.Output, j.Input); err != nil {
-		return err
-	}
-	if o.Panel {
-		if err := written.add(PanelName(j.Output), j.Input); err != nil {
+	for _, path := range o.files(j) {
+		if err := written.add(path, j.Input); err != nil {
 			return err
 		}
 	}
-	if o.Samples > 1 {
-		return written.add(DeviationName(j.Output), j.Input)
-	}
 	return nil
+}
+
+// files lists what a job writes. Of slides there are no panels and no samples.
+func (o JobOptions) files(j Job) []string {
+	return j.files(o.Panel && !o.Slides, o.Samples > 1 && !o.Slides)
 }
 
 // stem is the name of an input without its extension.

@@ -32,18 +32,13 @@ func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
 	if s.Count == 0 || len(jobs.List) == 0 {
 		items := make([]claim.Item, len(jobs.List))
 		for i, j := range jobs.List {
-			items[i].Outputs = []string{j.Output}
+			items[i].Outputs = r.o.files(j)
 		}
 		return claim.Open(items, o)
 	}
-	items, err := jobs.items(ctx)
+	items, err := jobs.items(ctx, r.o.files)
 	if err != nil {
 		return nil, err
-	}
-	if r.o.Panel {
-		for i, j := range jobs.List {
-			items[i].Outputs = append(items[i].Outputs, PanelName(j.Output))
-		}
 	}
 	o.Folder = filepath.Join(jobs.Folder, claim.FolderName)
 	if o.Origin, err = r.common(jobs.List[0]); err != nil {
@@ -56,14 +51,15 @@ func (r *run) queue(ctx context.Context, jobs *Jobs) (*claim.Queue, error) {
 	return q, nil
 }
 
-// items are the jobs as work to be shared.
-func (j *Jobs) items(ctx context.Context) ([]claim.Item, error) {
+// items are the jobs as work to be shared. files lists what a job writes.
+func (j *Jobs) items(ctx context.Context, files func(Job) []string) ([]claim.Item, error) {
 	if j.Folder == "" {
 		return nil, errors.New("an output that is a file can't be shared: want a folder")
 	}
 	items := make([]claim.Item, len(j.List))
 	err := parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) (err error) {
 		items[i], err = claim.FileItem(j.Folder, j.List[i].Input, j.List[i].Output, j.Work(i))
+		items[i].Outputs = files(j.List[i])
 		return err
 	})
 	return items, err
@@ -72,7 +68,7 @@ func (j *Jobs) items(ctx context.Context) ([]claim.Item, error) {
 // Outlook says in lines of text what a shard would do of the jobs: how many it begins with, which, and how many of
 // these are done. It only reads.
 func (j *Jobs) Outlook(ctx context.Context, s Shard) (string, error) {
-	items, err := j.items(ctx)
+	items, err := j.items(ctx, j.options.files)
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +77,7 @@ func (j *Jobs) Outlook(ctx context.Context, s Shard) (string, error) {
 		return "", err
 	}
 	things, unit := "images", "pixels"
-	if j.slides {
+	if j.options.Slides {
 		things, unit = "slides", "files' bytes"
 	}
 	const most = 10

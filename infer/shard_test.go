@@ -114,6 +114,40 @@ func TestShardsKilled(t *testing.T) {
 	}
 }
 
+// A shard makes again each file of its jobs that is gone, and its outlook says so.
+func TestShardsMakeWhatIsGone(t *testing.T) {
+	p := newPipeline(t, networktest.Open(t, "auto"))
+	out := t.TempDir()
+	jobs, err := infer.FindJobs(t.Context(), infer.JobOptions{
+		Input: folder(t), Output: out, Ending: ".png", Panel: true, Samples: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := infer.FileOptions{Settings: quick(), Panel: true, Samples: 2, Shard: infer.Shard{Index: 1, Count: 1}}
+	translate := func(want int) {
+		t.Helper()
+		s, err := p.TranslateFiles(t.Context(), jobs, o)
+		if err != nil || s.Done != want || len(s.Failed) > 0 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	translate(3)
+	for _, name := range []func(string) string{infer.PanelName, infer.DeviationName} {
+		gone := name(filepath.Join(out, "a.png"))
+		if err := os.Remove(gone); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := jobs.Outlook(t.Context(), o.Shard); err != nil || !strings.Contains(text, "done: 2\n") {
+			t.Errorf("without %s: outlook %q, %v", gone, text, err)
+		}
+		translate(1)
+		if _, err := os.Stat(gone); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // An output that one file is can't be shared, and shards of other settings are refused.
 func TestShardsThatAreRefused(t *testing.T) {
 	p := newPipeline(t, networktest.Open(t, "auto"))
