@@ -52,7 +52,7 @@ func hints(ctx context.Context, loc Location) []string {
 	case Folders:
 		he, ihc := loc.sides()
 		a, b := names(ctx, he.folder), names(ctx, ihc.folder)
-		if d, ok := detect(a, b, sameFile(he.folder, ihc.folder)); ok {
+		if d, ok := detect(a, b, walk.SameFile(he.folder, ihc.folder)); ok {
 			list = append(list, d.hint(""))
 		}
 	case MIST, BCI, Combined:

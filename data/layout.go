@@ -76,7 +76,7 @@ func list(ctx context.Context, loc Location) (*listed, error) {
 	if err != nil {
 		var field *option.KeyError
 		if errors.As(err, &field) &&
-			(field.Key == "dir" && loc.Root != "" || field.Key == "ihc" && sameFile(loc.HE, loc.IHC)) {
+			(field.Key == "dir" && loc.Root != "" || field.Key == "ihc" && walk.SameFile(loc.HE, loc.IHC)) {
 			return nil, withHints(err, hints(ctx, loc))
 		}
 		return nil, err
@@ -315,7 +315,7 @@ func (l *listed) twoFolders(
 	if err != nil {
 		return err
 	}
-	both := sameFile(he.folder, ihc.folder)
+	both := walk.SameFile(he.folder, ihc.folder)
 	if both && (ofHE == nil || ofHE.text == ofIHC.text) {
 		return option.Wrong(ihc.field, "%s is to have both the H&E and the IHC images: "+
 			"name two folders, or suffixes that tell them apart, such as _HE,_ER", ihc.folder)
@@ -388,10 +388,4 @@ func (l *listed) images(ctx context.Context, folder string, o walk.Options) (map
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-func sameFile(a, b string) bool {
-	x, errA := os.Stat(a)
-	y, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(x, y)
 }

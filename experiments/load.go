@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/histdist/histdist/configs"
+	"github.com/histdist/histdist/internal/walk"
 )
 
 // Load reads an experiment by its path or built-in name, with KEY=VALUE texts over it. Where a run's file says that the
@@ -47,18 +48,12 @@ func runOf(path string) (folder string, ok bool) {
 // moveRun sets the run's folder to that of its file, unless it was set outside that file.
 func moveRun(c *Config, values []configs.Value, path, folder string) {
 	for i, v := range values {
-		if v.Key != "run.output" || !strings.HasPrefix(v.Origin, path) || sameFolder(folder, c.Run.Output) {
+		if v.Key != "run.output" || !strings.HasPrefix(v.Origin, path) || walk.SameFile(folder, c.Run.Output) {
 			continue
 		}
 		values[i].Origin = fmt.Sprintf("the folder of %s, which says %s", path, c.Run.Output)
 		values[i].Value, c.Run.Output = folder, folder
 	}
-}
-
-func sameFolder(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // runHint names the file of a run whose folder was given.

@@ -135,7 +135,7 @@ func FindJobs(ctx context.Context, o JobOptions) (*Jobs, error) {
 
 // writes adds what a job writes.
 func (o JobOptions) writes(written outputs, j Job) error {
-	if same(j.Input, j.Output) {
+	if walk.SameFile(j.Input, j.Output) {
 		return fmt.Errorf("%s: the output is the input: name another", j.Input)
 	}
 	for _, path := range o.files(j) {
@@ -271,10 +271,4 @@ func (w outputs) add(path, input string) error {
 	return fmt.Errorf("%s and %s would be written to %s and %s, one file where case or the form of accents is ignored: "+
 		"rename one",
 		first[1], input, first[0], path)
-}
-
-func same(a, b string) bool {
-	x, errA := os.Stat(a)
-	y, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(x, y)
 }

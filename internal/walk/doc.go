@@ -9,5 +9,6 @@
 //   - Names are compared in Unicode's form NFC, whether macOS or Linux wrote them: see File.Stem.
 //   - The order is by name, the same on every machine.
 //
-// walk.go searches a folder, pattern.go a pattern; name.go has rules for names, outputs.go for our own images.
+// walk.go searches a folder, pattern.go a pattern; name.go has rules for names, outputs.go for our own images;
+// same.go compares paths, size.go sums up files.
 package walk
