@@ -212,6 +212,11 @@ func (o translateOptions) validateGiven() error {
 		errs = append(errs, option.Wrong("samples", "%d: of a slide one stain is made: want 1, or images that are no slides",
 			o.Samples))
 	}
+	for name, on := range map[string]bool{"panel": o.Panel, "save-latents": o.SaveLatents != ""} {
+		if on && (o.isSlide() || o.isSlides()) {
+			errs = append(errs, option.Wrong(name, "not of a slide: want images that are no slides"))
+		}
+	}
 	if o.Samples < 2 && o.Calibration != "" {
 		errs = append(errs, option.Wrong("samples", "%d: want 2 or more with --calibration", o.Samples))
 	}

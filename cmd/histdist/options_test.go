@@ -72,7 +72,7 @@ func TestMatchNeedsBothSides(t *testing.T) {
 	}
 }
 
-// Samples are of images, and a calibration is of samples.
+// Samples, panels and latents are of images, and a calibration is of samples.
 func TestSamplesOfWhat(t *testing.T) {
 	for _, c := range []struct {
 		change func(*translateOptions)
@@ -85,6 +85,9 @@ func TestSamplesOfWhat(t *testing.T) {
 		{func(o *translateOptions) { o.Samples, o.Output, o.Format = 3, "b", slidesFormat }, "of a slide one stain is made"},
 		{func(o *translateOptions) { o.Samples, o.SaveLatents = 3, "l.safetensors" }, "want 1 with --save-latents"},
 		{func(o *translateOptions) { o.Samples = 0 }, "want 1 or more"},
+		{func(o *translateOptions) { o.Panel = true }, ""},
+		{func(o *translateOptions) { o.Panel, o.Output = true, "b.ome.tiff" }, "panel: not of a slide"},
+		{func(o *translateOptions) { o.SaveLatents, o.Output = "l.safetensors", "b.ome.tiff" }, "latents: not of a slide"},
 	} {
 		o := defaultTranslate().Translate
 		o.Model, o.Input, o.Output = "demo", "a.png", "b.png"
