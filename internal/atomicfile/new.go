@@ -27,8 +27,8 @@ func WriteSoon(path string, data []byte) error {
 	return written(path, data, func(name string) error { return Rename(name, path) })
 }
 
-// written writes a file under its hidden name and has it placed: closed, for some errors come then. A closed file has no
-// lock, so that Sweep may be faster.
+// written writes a file under its hidden name and has it placed: closed, for some errors come then. A closed file has
+// no lock, so that Sweep may be faster.
 func written(path string, data []byte, place func(name string) error) error {
 	for range tries {
 		f, err := Create(path)

@@ -67,7 +67,7 @@ const noBoot = "00000000"
 // tag is a text in so many letters.
 func tag(text string) string {
 	h := fnv.New32a()
-	h.Write([]byte(text)) //nolint:errcheck // it has no errors
+	h.Write([]byte(text))
 	return fmt.Sprintf("%0*x", len(noBoot), h.Sum32())
 }
 
@@ -96,7 +96,7 @@ func remove(path string, sure bool) {
 	if err != nil {
 		return
 	}
-	defer f.Close() //nolint:errcheck // it wasn't written
+	defer f.Close()
 	if err := flock.Try(f); errors.Is(err, flock.ErrHeld) || err != nil && !sure || !flock.At(f, path) {
 		return
 	}

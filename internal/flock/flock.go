@@ -10,8 +10,8 @@ import (
 // ErrHeld says that another process has the lock.
 var ErrHeld = errors.New("held")
 
-// At reports whether an open file is still the one that a path has. A lock is worth nothing else: the program that had it
-// before may have removed the file.
+// At reports whether an open file is still the one that a path has. If not, its lock is worth nothing: the program that
+// had it before has removed the file.
 func At(f *os.File, path string) bool {
 	open, errOpen := f.Stat()
 	there, errThere := os.Stat(path)
