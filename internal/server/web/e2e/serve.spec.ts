@@ -280,6 +280,7 @@ test.describe('with a token', () => {
       await expect(page.locator('#scalebar')).toBeVisible(); // the only slide opens by itself
       await expect(page.locator('.slide img')).toBeVisible();
       expect(page.url()).not.toContain(TOKEN);
+      await page.goto('about:blank'); // tiles may still be on their way, and the server ends
     } finally {
       await server.remove();
     }
