@@ -66,7 +66,7 @@ func (j *Jobs) items(ctx context.Context, files func(Job) []string) ([]claim.Ite
 }
 
 // Outlook says in lines of text what a shard would do of the jobs: how many it begins with, which, and how many of
-// these are done. It only reads.
+// these are done. It changes nothing.
 func (j *Jobs) Outlook(ctx context.Context, s Shard) (string, error) {
 	items, err := j.items(ctx, j.options.files)
 	if err != nil {
