@@ -58,8 +58,7 @@ func (j *Jobs) items(ctx context.Context, files func(Job) []string) ([]claim.Ite
 	}
 	items := make([]claim.Item, len(j.List))
 	err := parallel.Each(ctx, len(items), 2*runtime.GOMAXPROCS(0), func(i int) (err error) {
-		items[i], err = claim.FileItem(j.Folder, j.List[i].Input, j.List[i].Output, j.Work(i))
-		items[i].Outputs = files(j.List[i])
+		items[i], err = claim.FileItem(j.Folder, j.List[i].Input, files(j.List[i]), j.Work(i))
 		return err
 	})
 	return items, err

@@ -24,8 +24,8 @@ var parsedOnly = map[string]string{
 	"histdist bench":         "takes minutes and 12 GB: networks of full size",
 	"histdist serve --model": "serves /data/slides; histdist serve alone runs",
 	"histdist data align":    "the pairs here are smaller than it keeps: TestAlign runs it",
-	"histdist train experiments/er.yaml --set data.dir=aligned":                                             "likewise",
-	"histdist translate --model models/er --preset balanced --input slides --output calibrated --samples 5": "takes 9 pairs",
+	"histdist train experiments/er.yaml --set data.dir=aligned":                                 "likewise",
+	"histdist translate --model models/er --preset balanced --input slides --output calibrated": "takes 9 pairs",
 }
 
 // slow are pages whose commands run with HISTDIST_FULL=1 alone: they train, or translate with 200 steps.

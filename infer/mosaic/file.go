@@ -315,7 +315,6 @@ func (o FileOptions) translate(ctx context.Context, p *infer.Pipeline) (plan Pla
 	if err := o.done(v); err != nil { // before its parts were looked for
 		return v.plan, err
 	}
-	atomicfile.Sweep(filepath.Dir(o.Output)) // of runs that were killed
 	if plan, err = o.completed(p, in, found, r, v.plan); err != nil {
 		return plan, err
 	}
@@ -348,7 +347,7 @@ func (o FileOptions) translate(ctx context.Context, p *infer.Pipeline) (plan Pla
 		return o.sink(in, from, o.stain(p))
 	}}
 	defer sink.discard()
-	v.publish = sink.publish
+	v.path, v.publish = o.Output, sink.publish
 	if err := v.finish(ctx, p, sink); errors.Is(err, errGone) {
 		return plan, cmp.Or(o.done(v), err)
 	} else if err != nil {

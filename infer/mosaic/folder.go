@@ -54,7 +54,7 @@ func (s *series) open() (*claim.Queue, error) {
 	items := make([]claim.Item, len(s.jobs.List))
 	for i, j := range s.jobs.List {
 		var err error
-		if items[i], err = claim.FileItem(folder, j.Input, j.Output, s.jobs.Work(i)); err != nil {
+		if items[i], err = claim.FileItem(folder, j.Input, []string{j.Output}, s.jobs.Work(i)); err != nil {
 			return nil, err
 		}
 	}

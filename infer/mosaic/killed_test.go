@@ -120,6 +120,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	childtest.Abandon(t, filepath.Join(broken, "er.ome.tiff"))
 	if run(0) {
 		t.Fatal("killed without a death")
 	}
@@ -146,6 +147,7 @@ func TestShardsKilled(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	const rounds = 3
 	for round := range rounds {
+		childtest.Abandon(t, filepath.Join(shared, "er.ome.tiff"))
 		var shards sync.WaitGroup
 		var killed atomic.Int64
 		for k := range childShards {

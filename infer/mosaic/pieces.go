@@ -113,7 +113,10 @@ func (v *run) share() (*claim.Queue, error) {
 	items := make([]claim.Item, len(v.pieces))
 	for i, p := range v.pieces {
 		items[i] = claim.Item{Name: p.name, Work: p.work}
-		if p.kind != pieceOutput && v.Folder != "" {
+		switch {
+		case p.kind == pieceOutput && v.path != "":
+			items[i].Outputs = []string{v.path}
+		case p.kind != pieceOutput && v.Folder != "":
 			items[i].Outputs = []string{filepath.Join(v.Folder, p.name)}
 		}
 	}

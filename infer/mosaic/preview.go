@@ -90,7 +90,7 @@ func (o FileOptions) preview(ctx context.Context, p *infer.Pipeline, in *input, 
 	}
 	sink := &late{begin: func() (*slideSink, error) { return o.sink(s.input, from, out) }}
 	defer sink.discard()
-	v.publish = sink.publish
+	v.path, v.publish = out.path, sink.publish
 	if err := v.finish(ctx, p, sink); err != nil && (!errors.Is(err, errGone) || !isCurrent(out.path, from)) {
 		return err
 	}

@@ -69,6 +69,7 @@ type run struct {
 	at      int                   // the part that is being done
 	made    int64                 // calls for it
 	shown   func() error          // is called when this process has painted a region, and before the output is written
+	path    string                // of the output; "" if it is no file
 	publish func(held bool) error // puts the output at its place, after its rows, or discards it
 }
 

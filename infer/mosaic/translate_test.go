@@ -20,7 +20,7 @@ import (
 	"github.com/histdist/histdist/graph/schedule"
 	"github.com/histdist/histdist/infer"
 	"github.com/histdist/histdist/infer/mosaic"
-	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/childtest"
 	"github.com/histdist/histdist/internal/golden"
 	"github.com/histdist/histdist/internal/networktest"
 	"github.com/histdist/histdist/internal/stain"
@@ -238,14 +238,7 @@ func TestResumesFromAnyParts(t *testing.T) {
 			case what == "changed":
 				content[random.IntN(len(content))] ^= 1
 			case what == "unfinished":
-				f, err := atomicfile.Create(to)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := f.Close(); err != nil { // as the end of a program does
-					t.Fatal(err)
-				}
-				to, content = f.Name(), content[:len(content)/2]
+				to, content = childtest.Abandon(t, to), content[:len(content)/2]
 			}
 			if err := os.WriteFile(to, content, 0o666); err != nil {
 				t.Fatal(err)

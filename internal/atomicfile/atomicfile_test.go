@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/childtest"
 )
 
 // only checks that a folder holds nothing but the named files.
@@ -139,27 +140,17 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	path := filepath.Join(dir, "begun")
-	begin := func() *atomicfile.File {
-		f, err := atomicfile.Create(path)
-		if err != nil {
+	left := func(name string) {
+		if err := os.Rename(childtest.Abandon(t, path), name); err != nil {
 			t.Fatal(err)
 		}
-		return f
 	}
-	left := func(rename string) { // as by the end of a program
-		f := begin()
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if rename != "" {
-			if err := os.Rename(f.Name(), rename); err != nil {
-				t.Fatal(err)
-			}
-		}
+	alive, err := atomicfile.Create(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	alive := begin()
 	const node, container = "0123abcd", "4567abcd"
-	left("")
+	childtest.Abandon(t, path)
 	left(atomicfile.HiddenOn(path, node, false))
 	left(atomicfile.HiddenOn(path, container, true))
 	want := func(more ...string) {

@@ -92,6 +92,13 @@ func sweep(folder string, whose func(host, boot string) (ours, sure bool)) {
 
 // remove removes a file unless a process holds its lock; without locks if it is sure.
 func remove(path string, sure bool) {
+	if !renamesOpen {
+		// Its writer closes it before it is renamed, and could neither rename nor remove it while it is open here.
+		const settled = time.Minute
+		if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) < settled {
+			return
+		}
+	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return
@@ -101,11 +108,6 @@ func remove(path string, sure bool) {
 		return
 	}
 	if !renamesOpen {
-		// Its writer closes it before it is renamed, and an open file can't be removed.
-		const settled = time.Minute
-		if info, err := f.Stat(); err != nil || time.Since(info.ModTime()) < settled {
-			return
-		}
 		_ = f.Close()
 	}
 	_ = os.Remove(path)

@@ -48,10 +48,10 @@ func Stamp(path string) string {
 	return fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
 }
 
-// FileItem is the item that makes an output, somewhere in a folder, of an input.
-func FileItem(folder, input, output string, work int64) (Item, error) {
-	name, err := filepath.Rel(folder, output)
-	return Item{Name: filepath.ToSlash(name), Work: work, Stamp: Stamp(input), Outputs: []string{output}}, err
+// FileItem is the item that makes outputs, somewhere in a folder, of an input. The first output names it.
+func FileItem(folder, input string, outputs []string, work int64) (Item, error) {
+	name, err := filepath.Rel(folder, outputs[0])
+	return Item{Name: filepath.ToSlash(name), Work: work, Stamp: Stamp(input), Outputs: outputs}, err
 }
 
 // Queue gives out items, each to one process. Several goroutines may use it.

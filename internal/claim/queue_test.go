@@ -16,6 +16,7 @@ import (
 
 	"github.com/histdist/histdist/data/origin"
 	"github.com/histdist/histdist/internal/atomicfile"
+	"github.com/histdist/histdist/internal/childtest"
 	"github.com/histdist/histdist/internal/claim"
 )
 
@@ -192,23 +193,14 @@ func TestWhatTheDeadHadBegunGoes(t *testing.T) {
 	for i := range items {
 		items[i].Outputs = []string{filepath.Join(dir, items[i].Name)}
 	}
-	begin := func(name string) *atomicfile.File {
-		f, err := atomicfile.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	killed := begin("a")
-	if err := killed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	childtest.Abandon(t, items[0].Outputs[0])
 	q := opened(t, items, folder, claim.Part{I: 1, N: 1}, c)
-	killed, runs := begin("b"), begin("b")
-	if err := killed.Close(); err != nil {
+	later := childtest.Abandon(t, items[1].Outputs[0])
+	runs, err := atomicfile.Create(items[1].Outputs[0])
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(killed.Name()); err != nil {
+	if _, err := os.Stat(later); err != nil {
 		t.Error(err)
 	}
 	closed(t, q)
